@@ -1,0 +1,128 @@
+"""A relayer as its clients see it: the four calls, with retries."""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import Self, TypeVar
+
+import aiohttp
+import msgspec
+import tenacity
+
+from . import logs, wire
+
+RETRY_FIRST_SECONDS = 0.5
+RETRY_LONGEST_SECONDS = 15.0
+SHOWN_CHARACTERS = 300  # of an answer that nobody expected
+TRY_AGAIN_STATUSES = frozenset({408, 425, 429})  # and all of 5xx
+
+T = TypeVar("T")
+
+log = logs.get("client")
+
+
+class RelayerUnavailableError(Exception):
+    """The relayer does not answer, or cannot now; the same request may succeed later."""
+
+
+class RelayerRefusedError(Exception):
+    """The relayer understood and says no; the same request will not succeed later.
+
+    Attributes:
+        status: of the answer.
+        field: the path of the field it names, if any.
+    """
+
+    def __init__(self, status: int, error: str, field: str = "") -> None:
+        super().__init__(f"{error} (HTTP {status})")
+        self.status = status
+        self.field = field
+
+
+class RelayerClient:
+    """One relayer, for one program; an async context manager.
+
+    A path in the address is kept, `user:password@` becomes HTTP Basic, so an address with a token in
+    it works. Whatever cannot be reached is tried again with a growing, jittered pause, `attempts`
+    times or for ever; then `RelayerUnavailableError` is raised.
+    """
+
+    def __init__(self, address: str, *, timeout_seconds: float, attempts: int | None = None) -> None:
+        self._address = address.rstrip("/")
+        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+        self._stop = tenacity.stop_never if attempts is None else tenacity.stop_after_attempt(attempts)
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(timeout=self._timeout)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    async def info(self) -> wire.InfoAnswer:
+        """Which network the relayer serves."""
+        return await self._call("GET", "/info", wire.InfoAnswer)
+
+    async def exits(self) -> wire.ExitsAnswer:
+        """Which exits it wants signed."""
+        return await self._call("GET", "/exits", wire.ExitsAnswer)
+
+    async def post_validators(self, request: wire.ValidatorsRequest) -> wire.ValidatorsAnswer:
+        """Ask for the exits of validators, or look how far they are."""
+        return await self._call("POST", "/validators", wire.ValidatorsAnswer, request)
+
+    async def post_exit_shares(self, request: wire.ExitSignatureRequest) -> wire.ExitSignatureAnswer:
+        """Hand in partial signatures; what the answer does not reject is stored for good."""
+        return await self._call("POST", "/exit-signature", wire.ExitSignatureAnswer, request)
+
+    async def _call(self, method: str, path: str, kind: type[T], request: msgspec.Struct | None = None) -> T:
+        body = None if request is None else await asyncio.to_thread(wire.encode, request)
+        retrying = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception_type(RelayerUnavailableError),
+            wait=tenacity.wait_exponential_jitter(RETRY_FIRST_SECONDS, RETRY_LONGEST_SECONDS),
+            stop=self._stop,
+            before_sleep=_log_retry,
+            reraise=True,
+        )
+        return await retrying(self._call_once, method, path, kind, body)
+
+    async def _call_once(self, method: str, path: str, kind: type[T], body: bytes | None) -> T:
+        headers = {"Content-Type": "application/json"} if body is not None else {}
+        try:
+            async with self._session.request(
+                method, self._address + path, data=body, headers=headers
+            ) as answer:
+                content = await answer.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise RelayerUnavailableError(f"{method} {path}: {error or type(error).__name__}") from error
+        if answer.status >= 500 or answer.status in TRY_AGAIN_STATUSES:
+            raise RelayerUnavailableError(f"{method} {path}: HTTP {answer.status}")
+        if answer.status >= 300:
+            raise _refusal(answer.status, content)
+        try:
+            return await asyncio.to_thread(wire.decode, content, kind)
+        except wire.WireError as error:
+            raise RelayerRefusedError(
+                answer.status, f"{method} {path}: not a relayer's answer: {error}"
+            ) from None
+
+
+def _refusal(status: int, content: bytes) -> RelayerRefusedError:
+    try:
+        answer = wire.decode(content, wire.ErrorAnswer)
+    except wire.WireError:
+        return RelayerRefusedError(status, content[:SHOWN_CHARACTERS].decode(errors="replace"))
+    return RelayerRefusedError(status, answer.error, answer.field)
+
+
+def _log_retry(state: tenacity.RetryCallState) -> None:
+    outcome, action = state.outcome, state.next_action
+    log.warning(
+        "relayer unavailable",
+        error=str(outcome.exception()) if outcome else "",
+        attempt=state.attempt_number,
+        retry_in_seconds=round(action.sleep, 1) if action else 0,
+    )

@@ -1,0 +1,81 @@
+"""What every HTTP server of ours has: limits, JSON answers to every error, a clean end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import msgspec
+from aiohttp import web
+
+from . import logs, wire
+from .offload import OverloadedError
+
+BODY_LIMIT_BYTES = 16 * 1024 * 1024
+BODY_TIMEOUT_SECONDS = 30.0
+SHUTDOWN_SECONDS = 3.0  # for requests under way when the service is told to stop
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+log = logs.get("http")
+
+
+def application() -> web.Application:
+    """An application without routes that answers each error in JSON."""
+    return web.Application(middlewares=[_json_errors], client_max_size=BODY_LIMIT_BYTES)
+
+
+async def read_body(request: web.Request) -> bytes:
+    """The body, at most `BODY_LIMIT_BYTES` long and within `BODY_TIMEOUT_SECONDS`."""
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
+            return await request.read()
+    except TimeoutError:
+        raise web.HTTPRequestTimeout(reason="the body came too slowly") from None
+
+
+def json_answer(body: bytes | msgspec.Struct, *, status: int = 200) -> web.Response:
+    """An answer whose body is JSON, encoded already or to be encoded here (small ones)."""
+    encoded = body if isinstance(body, bytes) else wire.encode(body)
+    return web.Response(body=encoded, status=status, content_type="application/json")
+
+
+@asynccontextmanager
+async def listening(app: web.Application, host: str, port: int) -> AsyncIterator[int]:
+    """Serve `app` inside the block; yields the port, then lets requests under way finish."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port)
+        await site.start()
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
+
+
+@web.middleware
+async def _json_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except wire.NotJsonError as error:
+        return _error(400, str(error))
+    except wire.WireError as error:
+        return _error(422, str(error), field=error.field)
+    except web.HTTPRequestEntityTooLarge:
+        return _error(413, f"body: expected at most {BODY_LIMIT_BYTES} bytes")
+    except web.HTTPException as error:
+        answer = _error(error.status, error.reason)
+        answer.headers.extend({"Allow": error.headers["Allow"]} if "Allow" in error.headers else {})
+        return answer
+    except (OverloadedError, TimeoutError):
+        answer = _error(503, "too busy, try again")
+        answer.headers["Retry-After"] = "1"
+        return answer
+    except Exception:
+        log.exception("request failed", method=request.method, path=request.path)
+        return _error(500, "internal error, see the log")
+
+
+def _error(status: int, error: str, *, field: str = "") -> web.Response:
+    return json_answer(wire.ErrorAnswer(error, field), status=status)

@@ -1,0 +1,60 @@
+"""Threads for the work that must not run on the event loop: cryptography, the database, large JSON."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
+
+DEADLINE_SECONDS = 30.0
+
+
+class OverloadedError(Exception):
+    """More work is waiting than the deadline leaves hope for; try again later."""
+
+
+class Workers:
+    """A few threads with a bounded queue in front of them.
+
+    One instance per kind of work, so that long work of one kind never delays short work of another.
+    With `threads=1` it also is a lock: what it runs, it runs one after the other.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        threads: int,
+        queue_limit: int = 256,
+        deadline_seconds: float | None = DEADLINE_SECONDS,
+    ) -> None:
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._limit = threads + queue_limit
+        self._deadline_seconds = deadline_seconds
+        self._under_way = 0
+
+    async def run(self, function: Callable[..., T], *args: object) -> T:
+        """Call `function(*args)` on a thread and wait for it.
+
+        Work that has not begun at the deadline is dropped; work that has begun runs to its end,
+        though nobody waits for it any more.
+
+        Raises:
+            OverloadedError: the queue is full.
+            TimeoutError: the deadline passed first.
+        """
+        if self._under_way >= self._limit:
+            raise OverloadedError
+        self._under_way += 1
+        try:
+            async with asyncio.timeout(self._deadline_seconds):
+                return await asyncio.get_running_loop().run_in_executor(self._executor, function, *args)
+        finally:
+            self._under_way -= 1
+
+    async def close(self) -> None:
+        """Wait for what has begun, drop what has not."""
+        await asyncio.to_thread(self._executor.shutdown, cancel_futures=True)

@@ -1,0 +1,139 @@
+"""How the text of a setting is read: each function takes text and returns a value or raises ValueError."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from dvtfast.errors import InputError
+from dvtfast.networks import NETWORKS, Network, network_named
+
+
+@dataclasses.dataclass(frozen=True)
+class NamedFile:
+    """A file, and the name that the user gives to what is in it."""
+
+    path: Path
+    name: str | None = None
+
+
+def text(value: str) -> str:
+    """Any text."""
+    return value
+
+
+def switch(value: str) -> bool:
+    """On or off."""
+    if value.lower() in ("1", "true", "yes", "on"):
+        return True
+    if value.lower() in ("0", "false", "no", "off"):
+        return False
+    raise ValueError(f"expected true or false, got {value!r}")
+
+
+def integer(value: str) -> int:
+    """An integer in 0..2^64-1."""
+    if not (value.isascii() and value.isdigit()) or int(value[:21]) >= 1 << 64:
+        raise ValueError(f"expected an integer in 0..2^64-1, got {value!r}")
+    return int(value)
+
+
+def count(value: str) -> int:
+    """A positive integer."""
+    number = integer(value)
+    if number == 0:
+        raise ValueError("expected at least 1, got 0")
+    return number
+
+
+def port(value: str) -> int:
+    """A TCP port; 0 takes any free one."""
+    number = integer(value)
+    if number > 65535:
+        raise ValueError(f"expected a port in 0..65535, got {number}")
+    return number
+
+
+def seconds(value: str) -> float:
+    """A positive duration."""
+    try:
+        number = float(value)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise ValueError(f"expected a positive number of seconds, got {value!r}")
+    return number
+
+
+def network(value: str) -> Network:
+    """The name of a network."""
+    try:
+        return network_named(value.lower())
+    except InputError:
+        raise ValueError(f"expected one of {', '.join(NETWORKS)}, got {value!r}") from None
+
+
+def file(value: str) -> Path:
+    """A file that exists."""
+    path = Path(value)
+    if not path.is_file():
+        raise ValueError(f"no such file: {value}")
+    return path
+
+
+def path(value: str) -> Path:
+    """A place to write to."""
+    return Path(value)
+
+
+def directory(value: str) -> Path:
+    """A directory that exists."""
+    path = Path(value)
+    if not path.is_dir():
+        raise ValueError(f"no such directory: {value}")
+    return path
+
+
+def named_file(value: str) -> NamedFile:
+    """FILE or NAME=FILE."""
+    name, equals, rest = value.partition("=")
+    if not equals or Path(value).is_file():
+        return NamedFile(file(value))
+    if not name.strip():
+        raise ValueError(f"expected FILE or NAME=FILE, got {value!r}")
+    return NamedFile(file(rest), name.strip())
+
+
+def url(value: str) -> str:
+    """An http or https address; a path and user:password@ are kept."""
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"expected http://host or https://host, got {value!r}")
+    return value
+
+
+def database(value: str) -> str:
+    """A database URL; a plain path is a SQLite file."""
+    scheme, separator, _ = value.partition("://")
+    if not separator:
+        return f"sqlite:///{value}"
+    if scheme != "sqlite":
+        raise ValueError(f"expected sqlite:///FILE, got {value!r}")
+    return value
+
+
+def log_format(value: str) -> str:
+    """How log lines look."""
+    return _one_of(value.lower(), ("plain", "json"))
+
+
+def log_level(value: str) -> str:
+    """The least severe log line that is shown."""
+    return _one_of(value.lower(), ("debug", "info", "warning", "error"))
+
+
+def _one_of(value: str, choices: tuple[str, ...]) -> str:
+    if value not in choices:
+        raise ValueError(f"expected one of {', '.join(choices)}, got {value!r}")
+    return value

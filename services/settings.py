@@ -1,0 +1,446 @@
+"""What each service can be told, and where it is told: flag, environment, --env-file, default.
+
+One frozen dataclass per service. A field says its flag, its variables, how its text is read and its
+default; `options` makes the command line from that, and `load` reads all sources and reports *all*
+problems at once. Every setting has a variable of ours, `DVTFAST_...`; the names that the first
+makers' `.env` files use are understood too.
+"""
+
+# ruff: noqa: RUF009 - `setting` is `dataclasses.field` with metadata, it runs once on purpose
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import click
+
+from dvtfast.networks import NETWORKS, Network
+
+from . import parsing
+
+EXIT_CODE = 2  # as click's usage errors
+
+S = TypeVar("S", bound="Settings")
+Parse = Callable[[str], Any]
+
+
+class SettingsError(Exception):
+    """Settings that a service cannot start with.
+
+    Attributes:
+        problems: one line each, with the flag and the variables that mend it.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Where the value of one setting comes from, and how its text is read.
+
+    `default` is a text too; without one the setting is required, unless it is `optional` (then None).
+    `many` settings are tuples; their flag is repeatable, their variable a list with commas.
+    """
+
+    flag: str
+    variables: tuple[str, ...]
+    parse: Callable[[str], Any]
+    help: str
+    metavar: str
+    default: str | None
+    optional: bool
+    many: bool
+
+    @property
+    def name(self) -> str:
+        """How a message calls the setting."""
+        return f"{self.flag} ({' or '.join(self.variables)})"
+
+    def read(self, given: Any, environment: Mapping[str, str]) -> Any:
+        """The value, from what click was given or the strongest other source; raises ValueError."""
+        texts = self._texts(given, environment)
+        if self.many:
+            return tuple(self.parse(text) for text in texts)
+        if texts:
+            return self.parse(texts[0])
+        if self.optional:
+            return None
+        raise ValueError(f"not set. {self.help}")
+
+    def option(self, field: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """The click option; it takes plain text, so that `load` can report every problem."""
+        if self.parse is parsing.switch:
+            return click.option(self.flag, field, flag_value="true", help=self.help)
+        notes = [f"env {', '.join(self.variables)}"]
+        if self.default is not None:
+            notes.append(f"default {self.default}")
+        elif not self.optional and not self.many:
+            notes.append("required")
+        text = f"{self.help} [{'; '.join(notes)}]"
+        return click.option(self.flag, field, multiple=self.many, metavar=self.metavar, help=text)
+
+    def _texts(self, given: Any, environment: Mapping[str, str]) -> Sequence[str]:
+        if given:
+            return [given] if isinstance(given, str) else given
+        for variable in self.variables:
+            if text := environment.get(variable, "").strip():
+                return [part.strip() for part in text.split(",")] if self.many else [text]
+        return [self.default] if self.default is not None else []
+
+
+def setting(
+    flag: str,
+    parse: Callable[[str], Any],
+    help: str,
+    *,
+    metavar: str = "",
+    default: str | None = None,
+    also: Sequence[str] = (),
+    optional: bool = False,
+    many: bool = False,
+) -> Any:
+    """A dataclass field that is a setting; `also` are the first makers' variables for it."""
+    variables = ("DVTFAST_" + flag.removeprefix("--").replace("-", "_").upper(), *also)
+    metavar = metavar or parse.__name__.upper()
+    source = Source(flag, variables, parse, help, metavar, default, optional, many)
+    return dataclasses.field(metadata={"source": source})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What every service can be told."""
+
+    log_format: str = setting(
+        "--log-format",
+        parsing.log_format,
+        "Log lines for people or for machines.",
+        default="plain",
+        also=["LOG_FORMAT"],
+        metavar="plain|json",
+    )
+    log_level: str = setting(
+        "--log-level",
+        parsing.log_level,
+        "The least severe line to log.",
+        default="info",
+        also=["LOG_LEVEL"],
+        metavar="debug|info|warning|error",
+    )
+
+    def problems(self) -> list[str]:
+        """What is wrong with the settings taken together."""
+        return []
+
+    @classmethod
+    def load(cls, flags: Mapping[str, Any], environment: Mapping[str, str]) -> Self:
+        """Read all sources.
+
+        Raises:
+            SettingsError: with every problem there is, not only the first.
+        """
+        values: dict[str, Any] = {}
+        problems: list[str] = []
+        for field, source in _sources(cls).items():
+            try:
+                values[field] = source.read(flags.get(field), environment)
+            except ValueError as error:
+                problems.append(f"{source.name}: {error}")
+        if not problems:
+            settings = cls(**values)
+            problems = settings.problems()
+        if problems:
+            raise SettingsError(problems)
+        return settings
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RelayerSettings(Settings):
+    """What the relayer can be told."""
+
+    network: Network = setting(
+        "--network",
+        parsing.network,
+        "The network whose validators register.",
+        also=["NETWORK"],
+        metavar="|".join(NETWORKS),
+    )
+    oracles: Path = setting(
+        "--oracles", parsing.file, "The protocol config (JSON) that names the oracles and their threshold."
+    )
+    cluster_locks: tuple[parsing.NamedFile, ...] = setting(
+        "--cluster-lock",
+        parsing.named_file,
+        "An Obol cluster-lock.json to serve; repeatable. The cluster is called by"
+        " the name in the lock unless NAME= says otherwise.",
+        many=True,
+        metavar="[NAME=]FILE",
+    )
+    ssv_keyshares: tuple[parsing.NamedFile, ...] = setting(
+        "--ssv-keyshares",
+        parsing.named_file,
+        "An SSV keyshares.json to serve; repeatable, also beside cluster locks."
+        " Its threshold is 2f+1 of its 3f+1 operators.",
+        many=True,
+        metavar="[NAME=]FILE",
+    )
+    signature_threshold: int | None = setting(
+        "--signature-threshold",
+        parsing.count,
+        "Also serve keys of no cluster named here, with this threshold. Their"
+        " public key shares are unknown, so a bad share is only found when more than T shares are there.",
+        optional=True,
+        also=["SIGNATURE_THRESHOLD"],
+        metavar="T",
+    )
+    start_index: int | None = setting(
+        "--start-index",
+        parsing.integer,
+        "The validator index of the first new validator, where the operator does not say one.",
+        optional=True,
+        metavar="INDEX",
+    )
+    database: str = setting(
+        "--database",
+        parsing.database,
+        "Where the state is kept.",
+        default="sqlite:///relayer.db",
+        also=["DATABASE"],
+        metavar="URL",
+    )
+    host: str = setting(
+        "--host",
+        parsing.text,
+        "The address to listen on.",
+        default="127.0.0.1",
+        also=["RELAYER_HOST"],
+        metavar="ADDRESS",
+    )
+    port: int = setting(
+        "--port",
+        parsing.port,
+        "The port to listen on; 0 takes any free one and logs it.",
+        default="8000",
+        also=["RELAYER_PORT"],
+    )
+    threads: int | None = setting(
+        "--threads",
+        parsing.count,
+        "Threads for cryptography; all cores this process may use when not set.",
+        optional=True,
+        metavar="N",
+    )
+
+    def problems(self) -> list[str]:
+        """Something to serve there must be."""
+        if self.cluster_locks or self.ssv_keyshares or self.signature_threshold:
+            return []
+        names = ("cluster_locks", "ssv_keyshares", "signature_threshold")
+        wanted = ", ".join(_sources(type(self))[name].name for name in names)
+        return [f"nothing to serve; set at least one of {wanted}"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RelayerClientSettings(Settings):
+    """What every client of a relayer can be told."""
+
+    network: Network = setting(
+        "--network",
+        parsing.network,
+        "The network of the validators; the relayer must serve the same.",
+        also=["NETWORK"],
+        metavar="|".join(NETWORKS),
+    )
+    relayer: str = setting("--relayer", parsing.url, "The address of the relayer.", also=["RELAYER_ENDPOINT"])
+    relayer_timeout: float = setting(
+        "--relayer-timeout",
+        parsing.seconds,
+        "How long one request to the relayer may take.",
+        default="10",
+        also=["RELAYER_TIMEOUT"],
+    )
+    poll_interval: float = setting(
+        "--poll-interval",
+        parsing.seconds,
+        "The pause between two looks at the relayer.",
+        default="1",
+        also=["POLL_INTERVAL"],
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SidecarSettings(RelayerClientSettings):
+    """What a sidecar can be told."""
+
+    cluster_lock: Path = setting(
+        "--cluster-lock",
+        parsing.file,
+        "The cluster-lock.json of the node's Obol cluster.",
+        also=["OBOL_CLUSTER_LOCK_FILE"],
+    )
+    keystores: Path = setting(
+        "--keystores",
+        parsing.directory,
+        "The node's validator_keys: keystore-*.json, each with its keystore-*.txt.",
+        also=["OBOL_KEYSTORES_DIR"],
+    )
+    node_index: int | None = setting(
+        "--node-index",
+        parsing.integer,
+        "The 0-based place of the node in the lock; found from the keystores when not"
+        " set, checked against them when set.",
+        optional=True,
+        also=["OBOL_NODE_INDEX"],
+        metavar="INDEX",
+    )
+    threads: int | None = setting(
+        "--threads",
+        parsing.count,
+        "Threads for cryptography; all cores this process may use when not set.",
+        optional=True,
+        metavar="N",
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OperatorSettings(RelayerClientSettings):
+    """What `dvtfast operator register` can be told."""
+
+    deposit_data: Path = setting(
+        "--deposit-data", parsing.file, "The launchpad deposit data of the validators."
+    )
+    oracles: Path | None = setting(
+        "--oracles",
+        parsing.file,
+        "The protocol config; with it the number of oracle shares is checked.",
+        optional=True,
+    )
+    start_index: int | None = setting(
+        "--start-index",
+        parsing.integer,
+        "The validator index that the first validator of the file will get.",
+        optional=True,
+        metavar="INDEX",
+    )
+    output: Path = setting(
+        "--output",
+        parsing.path,
+        "Where the registration bundle is written.",
+        default="registration.json",
+        metavar="FILE",
+    )
+    chunk_size: int = setting(
+        "--chunk-size", parsing.count, "Validators per request to the relayer.", default="500", metavar="N"
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DemoSettings(Settings):
+    """What `dvtfast demo` can be told."""
+
+    validators: int = setting(
+        "--validators", parsing.count, "Validators in the cluster.", default="1000", metavar="N"
+    )
+    nodes: int = setting("--nodes", parsing.count, "Nodes in the cluster.", default="4", metavar="N")
+    threshold: int = setting(
+        "--threshold", parsing.count, "Nodes that a signature needs.", default="3", metavar="T"
+    )
+    oracles: int = setting("--oracles", parsing.count, "Oracles in the config.", default="11", metavar="K")
+    oracle_threshold: int = setting(
+        "--oracle-threshold", parsing.count, "Oracles that an exit needs.", default="8", metavar="M"
+    )
+    network: Network = setting(
+        "--network",
+        parsing.network,
+        "The network whose constants are used; nothing is contacted.",
+        default="hoodi",
+        metavar="|".join(NETWORKS),
+    )
+    workdir: Path | None = setting(
+        "--workdir",
+        parsing.path,
+        "Where files, databases and logs go, and stay; a temporary directory when not set.",
+        optional=True,
+        metavar="DIR",
+    )
+    json: bool = setting("--json", parsing.switch, "Print the summary as JSON.", default="false")
+
+    def problems(self) -> list[str]:
+        """A threshold must not exceed its total."""
+        pairs = [("nodes", "threshold"), ("oracles", "oracle_threshold")]
+        flags = {field: source.flag for field, source in _sources(type(self)).items()}
+        return [
+            f"{flags[threshold]}: expected at most {flags[total]} {getattr(self, total)},"
+            f" got {getattr(self, threshold)}"
+            for total, threshold in pairs
+            if getattr(self, threshold) > getattr(self, total)
+        ]
+
+
+def options(cls: type[S]) -> Callable[[Callable[[S], Any]], Callable[..., Any]]:
+    """Decorate a click command that takes its settings: adds the options, --env-file, and loads them.
+
+    A group of commands that is one itself loads them only when none of its commands is called.
+    """
+
+    def decorate(command: Callable[[S], Any]) -> Callable[..., Any]:
+        @functools.wraps(command)
+        def run(env_file: str | None, **flags: Any) -> Any:
+            if click.get_current_context().invoked_subcommand is not None:
+                return None
+            try:
+                from_file = read_env_file(Path(env_file)) if env_file else {}
+                settings = cls.load(flags, {**from_file, **os.environ})
+            except SettingsError as error:
+                for problem in error.problems:
+                    click.echo(f"error: {problem}", err=True)
+                raise SystemExit(EXIT_CODE) from None
+            return command(settings)
+
+        help_text = "Read variables from FILE (NAME=value lines); the environment goes before it."
+        wrapped: Callable[..., Any] = click.option("--env-file", metavar="FILE", help=help_text)(run)
+        for field, source in reversed(_sources(cls).items()):
+            wrapped = source.option(field)(wrapped)
+        return wrapped
+
+    return decorate
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """Read NAME=value lines; comments, quotes and a leading `export` are understood.
+
+    Raises:
+        SettingsError: the file is unreadable, or some of its lines are no such thing.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError([f"--env-file: cannot read {path}: {error}"]) from None
+    variables: dict[str, str] = {}
+    problems = []
+    for number, line in enumerate(lines, 1):
+        line = line.strip().removeprefix("export ").strip()
+        if not line or line.startswith("#"):
+            continue
+        name, equals, value = (part.strip() for part in line.partition("="))
+        if not equals or not name.isidentifier():
+            problems.append(f"--env-file: {path}:{number}: expected NAME=value")
+        elif value[:1] in ("'", '"'):
+            variables[name] = value[1:].partition(value[0])[0]
+        else:
+            variables[name] = value.partition(" #")[0].rstrip()
+    if problems:
+        raise SettingsError(problems)
+    return variables
+
+
+def _sources(cls: type[Settings]) -> dict[str, Source]:
+    """The settings of a service, its own first."""
+    own_first = sorted(dataclasses.fields(cls), key=lambda field: field.name in Settings.__dataclass_fields__)
+    return {field.name: field.metadata["source"] for field in own_first}

@@ -1,0 +1,282 @@
+"""What the relayer and its clients say to each other in JSON, and the only place with hex.
+
+Field names and shapes are those of the first makers' relayers ("era A": `POST /validators`,
+`GET /exits`, `POST /exit-signature`, `GET /info`). Three fields are ours and optional, so old and
+new programs understand each other: `validators_start_index`, `validator_index` in a share, and
+`share_indexes_rejected`.
+
+Bytes are `0x` and lower case on the way out; on the way in case and prefix do not matter.
+"""
+
+from __future__ import annotations
+
+from binascii import unhexlify
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, ClassVar, Self, TypeVar
+
+import msgspec
+
+from dvtfast.constants import ECIES_OVERHEAD_BYTES, PUBLIC_KEY_BYTES, SIGNATURE_BYTES
+
+UINT64_LIMIT = 1 << 64
+SHOWN_CHARACTERS = 100  # of a value that could not be read, in the answer
+
+T = TypeVar("T")
+
+
+class WireError(ValueError):
+    """A body that is not what its route takes.
+
+    Attributes:
+        field: the path of the field that is wrong, such as `shares[3].public_key`; "" is the whole body.
+        reason: what was wanted and what came.
+    """
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field or 'body'}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
+class NotJsonError(WireError):
+    """A body that is no JSON at all."""
+
+
+class Hex(bytes):
+    """Bytes of one width, written as hex in JSON."""
+
+    __slots__ = ()
+    width: ClassVar[int]
+
+    @classmethod
+    def from_wire(cls, value: object) -> Self:
+        """Read a JSON string, with or without 0x, in any case."""
+        if not isinstance(value, str):
+            raise ValueError(f"expected {cls.width} bytes of hex in a string")
+        digits = value[2:] if value[:2] in ("0x", "0X") else value
+        if len(digits) != 2 * cls.width:
+            raise ValueError(f"expected {cls.width} bytes of hex, got {len(digits)} digits")
+        return cls(unhexlify(digits))
+
+    def to_wire(self) -> str:
+        """The form in which it is sent: 0x and lower case."""
+        return "0x" + self.hex()
+
+
+class PublicKey(Hex):
+    """A compressed point of G1."""
+
+    __slots__ = ()
+    width = PUBLIC_KEY_BYTES
+
+
+class Signature(Hex):
+    """A compressed point of G2."""
+
+    __slots__ = ()
+    width = SIGNATURE_BYTES
+
+
+class EncryptedSignature(Hex):
+    """A signature share encrypted to one oracle."""
+
+    __slots__ = ()
+    width = SIGNATURE_BYTES + ECIES_OVERHEAD_BYTES
+
+
+class UInt64(int):
+    """An integer in 0..2^64-1; JSON numbers have no such bound of their own."""
+
+    __slots__ = ()
+    lowest: ClassVar[int] = 0
+
+    @classmethod
+    def from_wire(cls, value: object) -> Self:
+        """Read a JSON integer; true, 1.0 and "1" are none."""
+        if type(value) is not int or not cls.lowest <= value < UINT64_LIMIT:
+            raise ValueError(f"expected an integer in {cls.lowest}..2^64-1")
+        return cls(value)
+
+    def to_wire(self) -> int:
+        """The form in which it is sent."""
+        return int(self)
+
+
+class ShareIndex(UInt64):
+    """Where a share lies on its polynomial; at 0 lies the secret itself, so 0 is none."""
+
+    __slots__ = ()
+    lowest = 1
+
+
+class InfoAnswer(msgspec.Struct):
+    """Answer to `GET /info`."""
+
+    network: str
+
+
+class ValidatorsRequest(msgspec.Struct, omit_defaults=True):
+    """Body of `POST /validators`; the key at position i gets `validators_start_index` + i."""
+
+    public_keys: list[PublicKey]
+    validators_start_index: UInt64 | None = None
+
+
+class OraclesExitSignatureShares(msgspec.Struct):
+    """One exit, split: a list per field, in the order of the oracles in their config."""
+
+    public_keys: list[PublicKey]
+    encrypted_exit_signatures: list[EncryptedSignature]
+
+
+class ValidatorShares(msgspec.Struct):
+    """One validator in the answer to `POST /validators`; null means not ready yet."""
+
+    public_key: PublicKey
+    oracles_exit_signature_shares: OraclesExitSignatureShares | None
+
+
+class ValidatorsAnswer(msgspec.Struct):
+    """Answer to `POST /validators`; `ready` when every validator has its shares."""
+
+    ready: bool
+    validators: list[ValidatorShares]
+
+
+class ExitWanted(msgspec.Struct):
+    """One validator in the answer to `GET /exits`."""
+
+    public_key: PublicKey
+    validator_index: UInt64
+    is_exit_signature_ready: bool
+    created_at_timestamp: int
+    created_at_string: str
+    share_indexes_ready: list[ShareIndex]
+    share_indexes_rejected: list[ShareIndex] = []
+
+
+class ExitsAnswer(msgspec.Struct):
+    """Answer to `GET /exits`."""
+
+    exits: list[ExitWanted]
+
+
+class ExitShare(msgspec.Struct, omit_defaults=True):
+    """One partial exit signature; `validator_index` says which exit it signs."""
+
+    public_key: PublicKey
+    exit_signature: Signature
+    validator_index: UInt64 | None = None
+
+
+class ExitSignatureRequest(msgspec.Struct):
+    """Body of `POST /exit-signature`: partial signatures of one share index."""
+
+    share_index: ShareIndex
+    shares: list[ExitShare]
+
+
+class RejectedShare(msgspec.Struct):
+    """A share that was not stored; `public_key` as it was sent."""
+
+    public_key: str
+    reason: str
+
+
+class ExitSignatureAnswer(msgspec.Struct):
+    """Answer to `POST /exit-signature`; what is not in `rejected` is stored."""
+
+    rejected: list[RejectedShare] = []
+
+
+class ErrorAnswer(msgspec.Struct, omit_defaults=True):
+    """Body of every answer that is not 2xx."""
+
+    error: str
+    field: str = ""
+    rejected: list[RejectedShare] = []
+
+
+class ReceivedShares(msgspec.Struct):
+    """A body of `POST /exit-signature`, read item by item."""
+
+    share_index: ShareIndex
+    shares: list[ExitShare]
+    rejected: list[RejectedShare]
+
+
+def encode(answer: msgspec.Struct) -> bytes:
+    """Write a body."""
+    return msgspec.json.encode(answer, enc_hook=_to_wire)
+
+
+def decode(body: bytes | msgspec.Raw, kind: type[T]) -> T:
+    """Read a body; raises `WireError` with the field that is wrong."""
+    try:
+        value: T = _decoder(kind).decode(body)
+    except msgspec.ValidationError as error:
+        reason, _, path = str(error).partition(" - at `$")
+        raise WireError(path.rstrip("`").lstrip("."), reason) from None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise NotJsonError("", f"not JSON: {error}") from None
+    return value
+
+
+def decode_exit_shares(body: bytes) -> ReceivedShares:
+    """Read `POST /exit-signature`, keeping the good items when others are malformed.
+
+    Raises:
+        WireError: the body is no such request, or every item is malformed.
+    """
+    request = decode(body, _RawExitSignatureRequest)
+    if not request.shares:
+        raise WireError("shares", "expected at least one")
+    received = ReceivedShares(request.share_index, [], [])
+    first_problem = None
+    for position, item in enumerate(request.shares):
+        try:
+            received.shares.append(decode(item, ExitShare))
+        except WireError as error:
+            field = f"shares[{position}]" + (f".{error.field}" if error.field else "")
+            problem = WireError(field, error.reason)
+            first_problem = first_problem or problem
+            received.rejected.append(RejectedShare(_public_key_as_sent(item), str(problem)))
+    if first_problem is not None and not received.shares:
+        raise first_problem
+    return received
+
+
+def timestamp_string(seconds: int) -> str:
+    """The form of `created_at_string`: date, time and offset, in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S%z")
+
+
+class _RawExitSignatureRequest(msgspec.Struct):
+    share_index: ShareIndex
+    shares: list[msgspec.Raw]
+
+
+class _RawExitShare(msgspec.Struct):
+    public_key: Any = ""
+
+
+def _public_key_as_sent(item: msgspec.Raw) -> str:
+    try:
+        value = decode(item, _RawExitShare).public_key
+    except WireError:
+        return ""
+    return value[:SHOWN_CHARACTERS] if isinstance(value, str) else ""
+
+
+@cache
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind, dec_hook=_from_wire)
+
+
+def _from_wire(kind: type[Hex] | type[UInt64], value: object) -> object:
+    return kind.from_wire(value)
+
+
+def _to_wire(value: Hex | UInt64) -> str | int:
+    return value.to_wire()
