@@ -1,0 +1,171 @@
+"""The batch pairing check: one equation for all claims, bisection when it fails.
+
+With random non-zero 64-bit weights w_i
+
+    prod e(w_i * P_i, H_i) == e(G1, sum w_i * S_i)
+
+holds when every e(P_i, H_i) == e(G1, S_i), and otherwise with probability at most 2^-63, as all
+points are in the groups of prime order. Miller values are kept, one for each group of GROUP claims:
+a failed batch is bisected over their products, and only groups that fail pay for single ones.
+"""
+from libc.stdint cimport uint8_t, uint64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memset
+from dvtfast._native.blst cimport *
+from dvtfast._native.points cimport hash_root, p1s_to_affine, p2s_to_affine
+from dvtfast._native.status cimport Status
+
+cdef enum:
+    GROUP = 16
+    WEIGHT_BITS = 64
+
+# One side of the equation, not yet exponentiated, and the other, for one claim or several.
+cdef struct Side:
+    blst_fp12 miller
+    blst_p2 signature
+
+
+cdef int claims_open(Claims *claims, size_t capacity) noexcept nogil:
+    """Room for `capacity` claims; 0, or -1 without memory."""
+    cdef size_t one = sizeof(size_t) + sizeof(blst_p1_affine) + sizeof(blst_p2) + sizeof(blst_p2_affine) + 8
+    memset(claims, 0, sizeof(Claims))
+    claims.hashes = <blst_p2 *> malloc(one * (capacity + 1))
+    if claims.hashes == NULL:
+        return -1
+    claims.signatures = <blst_p2_affine *> (claims.hashes + capacity)
+    claims.public_keys = <blst_p1_affine *> (claims.signatures + capacity)
+    claims.weights = <uint64_t *> (claims.public_keys + capacity)
+    claims.rows = <size_t *> (claims.weights + capacity)
+    return 0
+
+
+cdef void claims_close(Claims *claims) noexcept nogil:
+    free(claims.hashes)
+    claims.hashes = NULL
+
+
+cdef void claims_add(Claims *claims, size_t row, const blst_p1_affine *public_key, const uint8_t *root,
+                     const blst_p2_affine *signature, uint64_t weight) noexcept nogil:
+    """Add a claim about row `row`; both points are checked and not infinite, the weight is not zero."""
+    cdef size_t i = claims.n
+    claims.rows[i] = row
+    claims.public_keys[i] = public_key[0]
+    claims.signatures[i] = signature[0]
+    claims.weights[i] = weight
+    hash_root(&claims.hashes[i], root)
+    claims.n = i + 1
+
+
+cdef int claims_judge(Claims *claims, uint8_t *status) noexcept nogil:
+    """Set status[row] of every claim to OK or MISMATCH; 0, or -1 without memory."""
+    cdef size_t i, n = claims.n, sides = (n + GROUP - 1) // GROUP
+    if n == 0:
+        return 0
+    cdef size_t scratch_bytes = blst_p2s_mult_pippenger_scratch_sizeof(n)
+    cdef size_t one = sizeof(blst_p1) + sizeof(blst_p1_affine) + sizeof(blst_p2_affine) + 1
+    cdef char *memory = <char *> malloc(scratch_bytes + sides * sizeof(Side) + n * one)
+    if memory == NULL:
+        return -1
+    cdef limb_t *scratch = <limb_t *> memory
+    cdef Side *groups = <Side *> (memory + scratch_bytes)
+    cdef blst_p1 *weighted = <blst_p1 *> (groups + sides)
+    cdef blst_p1_affine *keys = <blst_p1_affine *> (weighted + n)
+    cdef blst_p2_affine *hashes = <blst_p2_affine *> (keys + n)
+    cdef uint8_t *bad = <uint8_t *> (hashes + n)
+    cdef Side whole
+
+    for i in range(n):
+        blst_p1_from_affine(&weighted[i], &claims.public_keys[i])
+        blst_p1_mult(&weighted[i], &weighted[i], <const byte *> &claims.weights[i], WEIGHT_BITS)
+    p1s_to_affine(keys, weighted, n)
+    p2s_to_affine(hashes, claims.hashes, n)
+    for i in range(sides):
+        miller_product(&groups[i].miller, hashes + i * GROUP, keys + i * GROUP, min(<size_t> GROUP, n - i * GROUP))
+
+    whole.miller = groups[0].miller
+    for i in range(1, sides):
+        blst_fp12_mul(&whole.miller, &whole.miller, &groups[i].miller)
+    weighted_sum(&whole.signature, claims.signatures, claims.weights, n, scratch)
+    memset(bad, 0, n)
+    if not pairing_holds(&whole.miller, &whole.signature):
+        find_bad(claims, groups, sides, hashes, keys, bad, scratch)
+    for i in range(n):
+        status[claims.rows[i]] = Status.MISMATCH if bad[i] else Status.OK
+    free(memory)
+    return 0
+
+
+cdef void find_bad(const Claims *claims, Side *groups, size_t sides, const blst_p2_affine *hashes,
+                   const blst_p1_affine *keys, uint8_t *bad, limb_t *scratch) noexcept nogil:
+    """Set bad[i] for each claim that fails, in a batch that is known to fail."""
+    cdef Side single[GROUP]
+    cdef uint8_t bad_group
+    cdef size_t i, j, first, size
+    for i in range(sides):
+        first = i * GROUP
+        size = min(<size_t> GROUP, claims.n - first)
+        weighted_sum(&groups[i].signature, claims.signatures + first, claims.weights + first, size, scratch)
+    # bad[i * GROUP] marks group i for now: its place is overwritten when the group is opened.
+    bisect(groups, sides, True, bad, GROUP)
+    for i in range(sides):
+        first = i * GROUP
+        bad_group = bad[first]
+        bad[first] = 0
+        if bad_group:
+            size = min(<size_t> GROUP, claims.n - first)
+            for j in range(size):
+                blst_miller_loop(&single[j].miller, &hashes[first + j], &keys[first + j])
+                weighted_sum(&single[j].signature, claims.signatures + first + j, claims.weights + first + j,
+                             1, scratch)
+            bisect(single, size, True, bad + first, 1)
+
+
+cdef void bisect(const Side *sides, size_t n, bint known_bad, uint8_t *bad, size_t stride) noexcept nogil:
+    """Set bad[i * stride] for each side that does not hold; `known_bad`: the whole does not."""
+    cdef Side whole
+    cdef size_t i, half = n // 2
+    cdef bint left_bad = False
+    if not known_bad:
+        whole = sides[0]
+        for i in range(1, n):
+            blst_fp12_mul(&whole.miller, &whole.miller, &sides[i].miller)
+            blst_p2_add_or_double(&whole.signature, &whole.signature, &sides[i].signature)
+        if pairing_holds(&whole.miller, &whole.signature):
+            return
+    if n == 1:
+        bad[0] = 1
+        return
+    bisect(sides, half, False, bad, stride)
+    for i in range(half):
+        left_bad = left_bad or bad[i * stride]
+    # A whole that fails with a left half that holds has a right half that fails.
+    bisect(sides + half, n - half, not left_bad, bad + half * stride, stride)
+
+
+cdef bint pairing_holds(const blst_fp12 *miller, const blst_p2 *signature) noexcept nogil:
+    """Whether final_exp(miller) == e(G1, signature); the signature may be infinity."""
+    cdef blst_p2_affine affine
+    cdef blst_fp12 right
+    if blst_p2_is_inf(signature):
+        return blst_fp12_finalverify(miller, blst_fp12_one())
+    blst_p2_to_affine(&affine, signature)
+    blst_miller_loop(&right, &affine, blst_p1_affine_generator())
+    return blst_fp12_finalverify(miller, &right)
+
+
+cdef void miller_product(blst_fp12 *out, const blst_p2_affine *hashes, const blst_p1_affine *keys,
+                         size_t n) noexcept nogil:
+    cdef const blst_p2_affine *qs[2]
+    cdef const blst_p1_affine *ps[2]
+    qs[0], qs[1] = hashes, NULL
+    ps[0], ps[1] = keys, NULL
+    blst_miller_loop_n(out, qs, ps, n)
+
+
+cdef void weighted_sum(blst_p2 *out, const blst_p2_affine *signatures, const uint64_t *weights, size_t n,
+                       limb_t *scratch) noexcept nogil:
+    cdef const blst_p2_affine *points[2]
+    cdef const byte *scalars[2]
+    points[0], points[1] = signatures, NULL
+    scalars[0], scalars[1] = <const byte *> weights, NULL
+    blst_p2s_mult_pippenger(out, points, n, scalars, WEIGHT_BITS, scratch)

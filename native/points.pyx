@@ -1,0 +1,60 @@
+"""Points as bytes: decode, check, hash to G2."""
+from libc.stdint cimport uint8_t, uint64_t
+from dvtfast._native.blst cimport *
+from dvtfast._native.points cimport decode_p1, decode_p2
+from dvtfast._native.status cimport Status
+
+
+def decode_public_keys(const uint8_t[:, ::1] rows not None, uint64_t[:, ::1] points not None,
+                       uint8_t[::1] status not None):
+    """Decode and fully check uint8[n, 48] into affine points uint64[n, 12]."""
+    cdef size_t i, n = rows.shape[0]
+    if rows.shape[1] != 48 or points.shape[1] != 12 or points.shape[0] != n or status.shape[0] != n:
+        raise ValueError("decode_public_keys: shapes disagree")
+    with nogil:
+        for i in range(n):
+            status[i] = decode_p1(<blst_p1_affine *> &points[i, 0], &rows[i, 0], True)
+
+
+def check_g1(const uint8_t[:, ::1] rows not None, bint subgroup, uint8_t[::1] status not None):
+    """Decode uint8[n, 48]; infinity has its own status."""
+    cdef blst_p1_affine point
+    cdef size_t i, n = rows.shape[0]
+    if rows.shape[1] != 48 or status.shape[0] != n:
+        raise ValueError("check_g1: shapes disagree")
+    with nogil:
+        for i in range(n):
+            status[i] = decode_p1(&point, &rows[i, 0], subgroup)
+
+
+def check_g2(const uint8_t[:, ::1] rows not None, bint subgroup, uint8_t[::1] status not None):
+    """Decode uint8[n, 96]; infinity has its own status."""
+    cdef blst_p2_affine point
+    cdef size_t i, n = rows.shape[0]
+    if rows.shape[1] != 96 or status.shape[0] != n:
+        raise ValueError("check_g2: shapes disagree")
+    with nogil:
+        for i in range(n):
+            status[i] = decode_p2(&point, &rows[i, 0], subgroup)
+
+
+def hash_to_g2(const uint8_t[::1] messages not None, const uint64_t[::1] ends not None,
+               const uint8_t[::1] dst not None, uint8_t[:, ::1] points not None):
+    """Hash messages[ends[i-1]:ends[i]] to compressed points uint8[n, 96] (RFC 9380, random oracle)."""
+    cdef blst_p2 point
+    cdef size_t i, begin = 0, n = ends.shape[0], dst_bytes = dst.shape[0]
+    cdef const uint8_t *tag = &dst[0] if dst_bytes else NULL
+    # An empty message still needs an address.
+    cdef const uint8_t *text = &messages[0] if messages.shape[0] else <const uint8_t *> &point
+    if points.shape[0] != n or points.shape[1] != 96:
+        raise ValueError("hash_to_g2: shapes disagree")
+    for i in range(n):
+        if ends[i] < begin or ends[i] > <uint64_t> messages.shape[0]:
+            raise ValueError("hash_to_g2: ends must ascend within messages")
+        begin = ends[i]
+    begin = 0
+    with nogil:
+        for i in range(n):
+            blst_hash_to_g2(&point, text + begin, ends[i] - begin, tag, dst_bytes, NULL, 0)
+            blst_p2_compress(&points[i, 0], &point)
+            begin = ends[i]

@@ -1,0 +1,95 @@
+"""SHA-256 Merkle roots of the fixed-size containers that are signed.
+
+Layouts: consensus-specs, phase0/beacon-chain.md (containers) and ssz/simple-serialize.md
+(merkleization). H(a || b) is SHA-256 of two 32-byte chunks.
+"""
+from libc.stdint cimport uint8_t, uint64_t
+from libc.string cimport memcpy, memset
+from dvtfast._native.blst cimport blst_sha256
+
+
+cdef inline void parent(uint8_t *out, const uint8_t *left, const uint8_t *right) noexcept nogil:
+    """out = H(left || right); out may be either of them."""
+    cdef uint8_t both[64]
+    memcpy(both, left, 32)
+    memcpy(both + 32, right, 32)
+    blst_sha256(out, both, 64)
+
+
+cdef inline void uint64_chunk(uint8_t *out, uint64_t value) noexcept nogil:
+    """A uint64 as one chunk, little-endian, zero-padded."""
+    cdef size_t i
+    memset(out, 0, 32)
+    for i in range(8):
+        out[i] = <uint8_t> (value >> (8 * i))
+
+
+cdef inline void public_key_root(uint8_t *out, const uint8_t *public_key) noexcept nogil:
+    """Bytes48: H(key || 16 zero bytes)."""
+    cdef uint8_t both[64]
+    memset(both, 0, 64)
+    memcpy(both, public_key, 48)
+    blst_sha256(out, both, 64)
+
+
+cdef inline void signature_root(uint8_t *out, const uint8_t *signature) noexcept nogil:
+    """Bytes96: H(H(s[0:64]) || H(s[64:96] || zero chunk))."""
+    cdef uint8_t both[64]
+    cdef uint8_t left[32]
+    blst_sha256(left, signature, 64)
+    memset(both, 0, 64)
+    memcpy(both, signature + 64, 32)
+    blst_sha256(out, both, 64)
+    parent(out, left, out)
+
+
+def signing_roots(const uint8_t[:, ::1] object_roots not None, const uint8_t[::1] domain not None,
+                  uint8_t[:, ::1] roots not None):
+    """SigningData: H(object_root || domain)."""
+    cdef size_t i, n = object_roots.shape[0]
+    if (object_roots.shape[1] != 32 or domain.shape[0] != 32 or roots.shape[0] != n
+            or roots.shape[1] != 32):
+        raise ValueError("signing_roots: shapes disagree")
+    with nogil:
+        for i in range(n):
+            parent(&roots[i, 0], &object_roots[i, 0], &domain[0])
+
+
+def exit_roots(uint64_t epoch, const uint64_t[::1] validator_indices not None, uint8_t[:, ::1] roots not None):
+    """VoluntaryExit{epoch, validator_index}: H(epoch || index)."""
+    cdef uint8_t epoch_chunk[32]
+    cdef uint8_t index_chunk[32]
+    cdef size_t i, n = validator_indices.shape[0]
+    if roots.shape[0] != n or roots.shape[1] != 32:
+        raise ValueError("exit_roots: shapes disagree")
+    with nogil:
+        uint64_chunk(epoch_chunk, epoch)
+        for i in range(n):
+            uint64_chunk(index_chunk, validator_indices[i])
+            parent(&roots[i, 0], epoch_chunk, index_chunk)
+
+
+def deposit_roots(const uint8_t[:, ::1] public_keys not None, const uint8_t[:, ::1] credentials not None,
+                  const uint64_t[::1] amounts not None, const uint8_t[:, ::1] signatures,
+                  uint8_t[:, ::1] roots not None):
+    """DepositData, or DepositMessage when `signatures` is None: H(H(key || credentials) || H(amount || s))."""
+    cdef uint8_t left[32]
+    cdef uint8_t amount[32]
+    cdef uint8_t last[32]
+    cdef bint signed_ = signatures is not None
+    cdef size_t i, n = public_keys.shape[0]
+    if (public_keys.shape[1] != 48 or credentials.shape[0] != n or credentials.shape[1] != 32
+            or amounts.shape[0] != n or roots.shape[0] != n or roots.shape[1] != 32):
+        raise ValueError("deposit_roots: shapes disagree")
+    if signed_ and (signatures.shape[0] != n or signatures.shape[1] != 96):
+        raise ValueError("deposit_roots: shapes disagree")
+    with nogil:
+        memset(last, 0, 32)
+        for i in range(n):
+            public_key_root(left, &public_keys[i, 0])
+            parent(left, left, &credentials[i, 0])
+            uint64_chunk(amount, amounts[i])
+            if signed_:
+                signature_root(last, &signatures[i, 0])
+            parent(amount, amount, last)
+            parent(&roots[i, 0], left, amount)

@@ -1,0 +1,169 @@
+"""Keys and signatures: derive, sign, check, aggregate."""
+from libc.stdint cimport uint8_t, uint64_t
+from libc.string cimport memset
+from dvtfast._native.blst cimport *
+from dvtfast._native.pairing cimport (
+    Claims, claims_add, claims_close, claims_judge, claims_open, pairing_holds,
+)
+from dvtfast._native.points cimport decode_p2, hash_root
+from dvtfast._native.status cimport Status
+
+
+cdef inline Status read_secret_key(blst_scalar *out, const uint8_t *row) noexcept nogil:
+    """A scalar in 1..r-1 from 32 big-endian bytes; constant-time but for the verdict."""
+    blst_scalar_from_bendian(out, row)
+    return Status.OK if blst_sk_check(out) else Status.BAD_SCALAR
+
+
+def derive_public_keys(const uint8_t[:, ::1] secret_keys not None, uint8_t[:, ::1] public_keys not None,
+                       uint8_t[::1] status not None):
+    """Public keys uint8[n, 48] of secret keys uint8[n, 32]; constant-time in the secret keys."""
+    cdef blst_scalar secret
+    cdef blst_p1 point
+    cdef size_t i, n = secret_keys.shape[0]
+    if (secret_keys.shape[1] != 32 or public_keys.shape[0] != n or public_keys.shape[1] != 48
+            or status.shape[0] != n):
+        raise ValueError("derive_public_keys: shapes disagree")
+    with nogil:
+        for i in range(n):
+            status[i] = read_secret_key(&secret, &secret_keys[i, 0])
+            if status[i] == Status.OK:
+                blst_sk_to_pk_in_g1(&point, &secret)
+                blst_p1_compress(&public_keys[i, 0], &point)
+        wipe(&secret, sizeof(secret))
+        wipe(&point, sizeof(point))
+
+
+def check_secret_keys(const uint8_t[:, ::1] secret_keys not None, uint8_t[::1] status not None):
+    """OK for each scalar in 1..r-1."""
+    cdef blst_scalar secret
+    cdef size_t i, n = secret_keys.shape[0]
+    if secret_keys.shape[1] != 32 or status.shape[0] != n:
+        raise ValueError("check_secret_keys: shapes disagree")
+    with nogil:
+        for i in range(n):
+            status[i] = read_secret_key(&secret, &secret_keys[i, 0])
+        wipe(&secret, sizeof(secret))
+
+
+def sign(const uint8_t[:, ::1] secret_keys not None, const uint8_t[:, ::1] signing_roots not None,
+         uint8_t[:, ::1] signatures not None, uint8_t[::1] status not None):
+    """Signatures uint8[n, 96]; constant-time in the secret keys."""
+    cdef blst_scalar secret
+    cdef blst_p2 point
+    cdef size_t i, n = secret_keys.shape[0]
+    if (secret_keys.shape[1] != 32 or signing_roots.shape[0] != n or signing_roots.shape[1] != 32
+            or signatures.shape[0] != n or signatures.shape[1] != 96 or status.shape[0] != n):
+        raise ValueError("sign: shapes disagree")
+    with nogil:
+        for i in range(n):
+            status[i] = read_secret_key(&secret, &secret_keys[i, 0])
+            if status[i] == Status.OK:
+                hash_root(&point, &signing_roots[i, 0])
+                blst_sign_pk_in_g1(&point, &point, &secret)
+                blst_p2_compress(&signatures[i, 0], &point)
+        wipe(&secret, sizeof(secret))
+
+
+def check(const uint64_t[:, ::1] public_keys not None, const uint8_t[:, ::1] signing_roots not None,
+          const uint8_t[:, ::1] signatures not None, const uint64_t[::1] weights not None,
+          uint8_t[::1] status not None):
+    """Judge every signature under its decoded public key uint64[n, 12], in one weighted batch."""
+    cdef Claims claims
+    cdef blst_p2_affine signature
+    cdef int failed
+    cdef size_t i, n = public_keys.shape[0]
+    if (public_keys.shape[1] != 12 or signing_roots.shape[0] != n or signing_roots.shape[1] != 32
+            or signatures.shape[0] != n or signatures.shape[1] != 96 or weights.shape[0] != n
+            or status.shape[0] != n):
+        raise ValueError("check: shapes disagree")
+    with nogil:
+        failed = claims_open(&claims, n)
+        if failed == 0:
+            for i in range(n):
+                status[i] = decode_p2(&signature, &signatures[i, 0], True)
+                if status[i] == Status.OK:
+                    status[i] = Status.NOT_CHECKED
+                    claims_add(&claims, i, <const blst_p1_affine *> &public_keys[i, 0],
+                               &signing_roots[i, 0], &signature, weights[i])
+            failed = claims_judge(&claims, &status[0]) if n else 0
+            claims_close(&claims)
+    if failed:
+        raise MemoryError("check: no memory for the batch")
+
+
+def aggregate(const uint8_t[:, ::1] signatures not None, uint8_t[::1] total not None,
+              uint8_t[::1] status not None):
+    """Plain sum of signatures uint8[n, 96]; infinity counts as zero. Valid when every status is OK."""
+    cdef blst_p2 acc
+    cdef blst_p2_affine point
+    cdef size_t i, n = signatures.shape[0]
+    if signatures.shape[1] != 96 or total.shape[0] != 96 or status.shape[0] != n:
+        raise ValueError("aggregate: shapes disagree")
+    with nogil:
+        memset(&acc, 0, sizeof(acc))
+        for i in range(n):
+            status[i] = decode_p2(&point, &signatures[i, 0], True)
+            if status[i] == Status.OK:
+                blst_p2_add_or_double_affine(&acc, &acc, &point)
+            elif status[i] == Status.IS_INFINITY:
+                status[i] = Status.OK
+        blst_p2_compress(&total[0], &acc)
+
+
+def fast_aggregate_verify(const uint64_t[:, ::1] public_keys not None, const uint8_t[::1] signing_root not None,
+                          const uint8_t[::1] signature not None):
+    """Status of one signature by the sum of decoded public keys uint64[n, 12] over one root."""
+    cdef const blst_p1_affine *keys[2]
+    cdef blst_p1 total
+    cdef blst_p1_affine key
+    cdef blst_p2 point
+    cdef blst_p2_affine root_hash, sig
+    cdef blst_fp12 miller
+    cdef Status status
+    if public_keys.shape[1] != 12 or signing_root.shape[0] != 32 or signature.shape[0] != 96:
+        raise ValueError("fast_aggregate_verify: shapes disagree")
+    if public_keys.shape[0] == 0:
+        return Status.MISMATCH
+    with nogil:
+        status = decode_p2(&sig, &signature[0], True)
+        if status == Status.OK:
+            keys[0], keys[1] = <const blst_p1_affine *> &public_keys[0, 0], NULL
+            blst_p1s_add(&total, keys, public_keys.shape[0])
+            status = Status.MISMATCH
+            if not blst_p1_is_inf(&total):
+                blst_p1_to_affine(&key, &total)
+                hash_root(&point, &signing_root[0])
+                blst_p2_to_affine(&root_hash, &point)
+                blst_miller_loop(&miller, &root_hash, &key)
+                blst_p2_from_affine(&point, &sig)
+                if pairing_holds(&miller, &point):
+                    status = Status.OK
+    return status
+
+
+def aggregate_verify(const uint64_t[:, ::1] public_keys not None, const uint8_t[:, ::1] signing_roots not None,
+                     const uint8_t[::1] signature not None):
+    """Status of one signature by decoded public keys uint64[n, 12], each over its own root."""
+    cdef blst_p2 point
+    cdef blst_p2_affine root_hash, sig
+    cdef blst_fp12 product, miller
+    cdef Status status
+    cdef size_t i, n = public_keys.shape[0]
+    if (public_keys.shape[1] != 12 or signing_roots.shape[0] != n or signing_roots.shape[1] != 32
+            or signature.shape[0] != 96):
+        raise ValueError("aggregate_verify: shapes disagree")
+    if n == 0:
+        return Status.MISMATCH
+    with nogil:
+        status = decode_p2(&sig, &signature[0], True)
+        if status == Status.OK:
+            product = blst_fp12_one()[0]
+            for i in range(n):
+                hash_root(&point, &signing_roots[i, 0])
+                blst_p2_to_affine(&root_hash, &point)
+                blst_miller_loop(&miller, &root_hash, <const blst_p1_affine *> &public_keys[i, 0])
+                blst_fp12_mul(&product, &product, &miller)
+            blst_p2_from_affine(&point, &sig)
+            status = Status.OK if pairing_holds(&product, &point) else Status.MISMATCH
+    return status

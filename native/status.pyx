@@ -1,0 +1,1 @@
+"""The status of one row, shared by kernels and library."""
