@@ -1,0 +1,1 @@
+"""The compiled kernels; private. They know arrays and statuses, nothing else."""

@@ -1,0 +1,66 @@
+"""The only place that slices a batch over threads."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+
+# A kernel call holds scratch memory for its rows: long batches go in pieces of this many rows.
+CHUNK_ROWS = 1024
+# Below this many rows per thread the fixed cost of a batch outweighs the second core.
+MIN_ROWS_PER_THREAD = 8
+
+
+def available_cores() -> int:
+    """Cores this process may use: its CPU affinity, capped by its cgroup quota."""
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on Linux
+        cores = os.cpu_count() or 1
+    quota = _cgroup_quota()
+    return max(1, min(cores, math.ceil(quota)) if quota else cores)
+
+
+@cache
+def _cgroup_quota() -> float | None:
+    """Cores granted by cgroup v2 or v1, None without a limit."""
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+    except (OSError, ValueError):
+        try:
+            quota = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us").read_text()
+            period = Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us").read_text()
+        except OSError:
+            return None
+    try:
+        cores = int(quota) / int(period)
+    except (ValueError, ZeroDivisionError):  # "max"
+        return None
+    return cores if cores > 0 else None
+
+
+def for_slices(
+    n: int, kernel: Callable[[slice], None], *, threads: int | None = None, chunk_rows: int = CHUNK_ROWS
+) -> None:
+    """Call `kernel` with slices that cover rows 0..n-1, on up to `threads` threads.
+
+    Kernels release the GIL. The default is every core this process may use; the first exception
+    of a slice is raised after the running slices have ended.
+    """
+    workers = min(threads or available_cores(), max(1, n // MIN_ROWS_PER_THREAD))
+    # Equal pieces, a multiple of the workers, none longer than chunk_rows.
+    pieces = workers * max(1, math.ceil(n / (workers * chunk_rows)))
+    edges = [n * i // pieces for i in range(pieces + 1)]
+    slices = [slice(start, stop) for start, stop in itertools.pairwise(edges) if stop > start]
+    if workers == 1:
+        for rows in slices:
+            kernel(rows)
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        for done in [pool.submit(kernel, rows) for rows in slices]:
+            done.result()

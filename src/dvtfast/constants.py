@@ -1,0 +1,27 @@
+"""Sizes, tags and orders, each with its source."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# IRTF draft-irtf-cfrg-bls-signature-04, minimal-pubkey-size, ZCash compressed encodings.
+SECRET_KEY_BYTES: Final = 32
+PUBLIC_KEY_BYTES: Final = 48
+SIGNATURE_BYTES: Final = 96
+CURVE_ORDER: Final = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
+DST_SIGNATURE: Final = b"BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_"
+
+# SHA-256; consensus-specs, phase0/beacon-chain.md.
+ROOT_BYTES: Final = 32
+WITHDRAWAL_CREDENTIALS_BYTES: Final = 32
+DOMAIN_DEPOSIT: Final = bytes.fromhex("03000000")
+DOMAIN_VOLUNTARY_EXIT: Final = bytes.fromhex("04000000")
+# builder-specs, application domain.
+DOMAIN_BUILDER: Final = bytes.fromhex("00000001")
+# One validator's 32 ETH, in gwei (on gnosis: 32 mGNO).
+GWEI_PER_VALIDATOR: Final = 32_000_000_000
+
+# An oracle's secp256k1 public key, x and y (StakeWise protocol config).
+ORACLE_PUBLIC_KEY_BYTES: Final = 64
+# Ephemeral key 65, nonce 16, tag 16 (eciespy).
+ECIES_OVERHEAD_BYTES: Final = 97

@@ -1,0 +1,172 @@
+"""Secret keys, their public keys, and public keys that are decoded once and used often."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from dvtfast._arrays import Bools, Bytes, Rows, Uint64s, as_rows, flat
+from dvtfast._native import points as _points
+from dvtfast._native import signatures as _kernel
+from dvtfast._native import threshold as _scalars
+from dvtfast._native.status import Status
+from dvtfast._parallel import for_slices
+from dvtfast._statuses import require_ok
+from dvtfast.constants import PUBLIC_KEY_BYTES, SECRET_KEY_BYTES
+from dvtfast.errors import InputError
+from dvtfast.points import check_public_key_encodings
+
+# Random bytes reduced modulo r: 48 leave a bias below 2^-128 (as IETF KeyGen does).
+WIDE_SCALAR_BYTES = 48
+# An affine point in blst's own form: two field elements of six words.
+POINT_WORDS = 12
+
+
+class PublicKeys:
+    """Public keys that are decoded, in the subgroup and not infinity: checked once, used often.
+
+    Args:
+        encoded: uint8[..., 48] with one or two leading axes, or one row.
+
+    Attributes:
+        encoded: the same bytes, read-only.
+
+    Raises:
+        EncodingError: `indices` counts over all leading axes.
+    """
+
+    __slots__ = ("_points", "encoded")
+
+    encoded: Bytes
+    _points: Uint64s
+
+    def __init__(self, encoded: Rows, *, threads: int | None = None) -> None:
+        leading = 2 if isinstance(encoded, np.ndarray) and encoded.ndim == 3 else 1
+        rows, _ = as_rows("public_keys", encoded, PUBLIC_KEY_BYTES, leading=leading)
+        keys = flat(rows)
+        points = np.zeros((len(keys), POINT_WORDS), dtype=np.uint64)
+        status = np.zeros(len(keys), dtype=np.uint8)
+        for_slices(
+            len(keys), lambda s: _points.decode_public_keys(keys[s], points[s], status[s]), threads=threads
+        )
+        require_ok("public_keys", status)
+        self._set(rows.copy(), points.reshape(*rows.shape[:-1], POINT_WORDS))
+
+    def _set(self, encoded: Bytes, points: Uint64s) -> None:
+        encoded.flags.writeable = points.flags.writeable = False
+        self.encoded, self._points = encoded, points
+
+    @classmethod
+    def _of(cls, encoded: Bytes, points: Uint64s) -> PublicKeys:
+        keys = cls.__new__(cls)
+        keys._set(np.ascontiguousarray(encoded), np.ascontiguousarray(points))
+        return keys
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Leading axes: (n,) or (n, k)."""
+        return self.encoded.shape[:-1]
+
+    def __len__(self) -> int:
+        return len(self.encoded)
+
+    def __getitem__(self, index: Any) -> PublicKeys:
+        """The keys at a slice, an index array or a mask over the leading axes, without checking again."""
+        encoded = self.encoded[index]
+        if encoded.ndim < 2 or encoded.shape[-1] != PUBLIC_KEY_BYTES:
+            raise InputError("public_keys: index with a slice, an index array or a mask of the leading axes")
+        return self._of(encoded, self._points[index])
+
+    def __repr__(self) -> str:
+        return f"PublicKeys(shape={self.shape})"
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[PublicKeys]) -> PublicKeys:
+        """The keys of all parts, one after the other."""
+        if not parts:
+            return cls(np.zeros((0, PUBLIC_KEY_BYTES), dtype=np.uint8))
+        return cls._of(np.concatenate([p.encoded for p in parts]), np.concatenate([p._points for p in parts]))
+
+
+# What a function accepts where it documents public keys.
+KeysLike: TypeAlias = "PublicKeys | Rows"
+
+
+def as_public_keys(keys: KeysLike, *, threads: int | None = None) -> tuple[PublicKeys, bool]:
+    """Decoded keys, and whether a lone row came."""
+    if isinstance(keys, PublicKeys):
+        return keys, False
+    lone = as_rows("public_keys", keys, PUBLIC_KEY_BYTES)[1] if np.ndim(keys) != 3 else False
+    return PublicKeys(keys, threads=threads), lone
+
+
+def points_of(keys: PublicKeys) -> Uint64s:
+    """The decoded points uint64[..., 12], as kernels take them; for the library only."""
+    return keys._points
+
+
+def random_scalars(*shape: int) -> Bytes:
+    """Uniform scalars uint8[*shape, 32] modulo r, from the operating system."""
+    count = int(np.prod(shape))
+    wide = np.frombuffer(bytearray(os.urandom(count * WIDE_SCALAR_BYTES)), dtype=np.uint8)
+    scalars = np.zeros((count, SECRET_KEY_BYTES), dtype=np.uint8)
+    _scalars.reduce_scalars(wide.reshape(count, WIDE_SCALAR_BYTES), scalars)
+    wide.fill(0)
+    return scalars.reshape(*shape, SECRET_KEY_BYTES)
+
+
+def random_weights(n: int) -> Uint64s:
+    """Non-zero 64-bit weights for a batch check, fresh from the operating system."""
+    weights = np.frombuffer(bytearray(os.urandom(8 * n)), dtype=np.uint64)
+    weights[weights == 0] = 1
+    return weights
+
+
+def generate_secret_keys(n: int) -> Bytes:
+    """Secret keys uint8[n, 32], uniform, from the operating system."""
+    if n < 0:
+        raise InputError(f"n: expected a count, got {n}")
+    keys = random_scalars(n)
+    while not (valid := check_secret_keys(keys)).all():  # zero: never seen, 2^-255
+        keys[~valid] = random_scalars(int((~valid).sum()))
+    return keys
+
+
+def check_secret_keys(secret_keys: Rows) -> Bools:
+    """Which of uint8[n, 32] are secret keys: scalars of 1..r-1."""
+    rows, lone = as_rows("secret_keys", secret_keys, SECRET_KEY_BYTES)
+    ok: Bools = _secret_key_statuses(rows) == Status.OK
+    return ok[0] if lone else ok
+
+
+def require_secret_keys(rows: Bytes) -> None:
+    """Raise EncodingError for the rows of uint8[n, 32] that are not secret keys."""
+    require_ok("secret_keys", _secret_key_statuses(rows))
+
+
+def _secret_key_statuses(rows: Bytes) -> Bytes:
+    status = np.zeros(len(rows), dtype=np.uint8)
+    _kernel.check_secret_keys(rows, status)
+    return status
+
+
+def derive_public_keys(secret_keys: Rows, *, threads: int | None = None) -> Bytes:
+    """Public keys uint8[n, 48] of secret keys uint8[n, 32]; constant-time in `secret_keys`.
+
+    Raises:
+        EncodingError: a secret key is 0 or not below r.
+    """
+    rows, lone = as_rows("secret_keys", secret_keys, SECRET_KEY_BYTES)
+    keys = np.zeros((len(rows), PUBLIC_KEY_BYTES), dtype=np.uint8)
+    status = np.zeros(len(rows), dtype=np.uint8)
+    for_slices(len(rows), lambda s: _kernel.derive_public_keys(rows[s], keys[s], status[s]), threads=threads)
+    require_ok("secret_keys", status)
+    return keys[0] if lone else keys
+
+
+def check_public_keys(public_keys: Rows, *, threads: int | None = None) -> Bools:
+    """Which of uint8[n, 48] are public keys: on the curve, in G1, not infinity (KeyValidate)."""
+    return check_public_key_encodings(public_keys, threads=threads)

@@ -1,0 +1,127 @@
+"""The networks that StakeWise vaults live on.
+
+Sources: StakeWise sw-utils `networks.py`, checked against consensus-specs and the configurations of
+the networks; StakeWise contracts as deployed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+from typing import Final
+
+from dvtfast.constants import DOMAIN_DEPOSIT, DOMAIN_VOLUNTARY_EXIT, ROOT_BYTES
+from dvtfast.errors import InputError
+from dvtfast.signing_roots import compute_domain
+
+ZERO_ROOT: Final = bytes(ROOT_BYTES)
+
+
+@dataclass(frozen=True)
+class Network:
+    """Constants of one network.
+
+    `capella_epoch` is the epoch that StakeWise signs into every voluntary exit.
+    """
+
+    name: str
+    chain_id: int
+    genesis_fork_version: bytes
+    capella_fork_version: bytes
+    capella_epoch: int
+    genesis_validators_root: bytes
+    genesis_time: int
+    seconds_per_slot: int
+    slots_per_epoch: int
+    deposit_contract: str
+    deposit_contract_block: int
+    keeper: str
+    keeper_genesis_block: int
+
+    @cached_property
+    def exit_domain(self) -> bytes:
+        """Domain of voluntary exits: the Capella fork, whatever the epoch (EIP-7044)."""
+        return compute_domain(DOMAIN_VOLUNTARY_EXIT, self.capella_fork_version, self.genesis_validators_root)
+
+    @cached_property
+    def deposit_domain(self) -> bytes:
+        """Domain of deposits: the genesis fork and no validators root."""
+        return compute_domain(DOMAIN_DEPOSIT, self.genesis_fork_version, ZERO_ROOT)
+
+
+MAINNET: Final = Network(
+    name="mainnet",
+    chain_id=1,
+    genesis_fork_version=bytes.fromhex("00000000"),
+    capella_fork_version=bytes.fromhex("03000000"),
+    capella_epoch=194_048,
+    genesis_validators_root=bytes.fromhex("4b363db94e286120d76eb905340fdd4e54bfe9f06bf33ff6cf5ad27f511bfe95"),
+    genesis_time=1_606_824_023,
+    seconds_per_slot=12,
+    slots_per_epoch=32,
+    deposit_contract="0x00000000219ab540356cBB839Cbe05303d7705Fa",
+    deposit_contract_block=11_052_983,
+    keeper="0x6B5815467da09DaA7DC83Db21c9239d98Bb487b5",
+    keeper_genesis_block=18_470_089,
+)
+
+HOODI: Final = Network(
+    name="hoodi",
+    chain_id=560_048,
+    genesis_fork_version=bytes.fromhex("10000910"),
+    capella_fork_version=bytes.fromhex("40000910"),
+    capella_epoch=0,
+    genesis_validators_root=bytes.fromhex("212f13fc4df078b6cb7db228f1c8307566dcecf900867401a92023d7ba99cb5f"),
+    genesis_time=1_742_213_400,
+    seconds_per_slot=12,
+    slots_per_epoch=32,
+    deposit_contract="0x00000000219ab540356cBB839Cbe05303d7705Fa",
+    deposit_contract_block=0,
+    keeper="0xA7D1Ac9D6F32B404C75626874BA56f7654c1dC0f",
+    keeper_genesis_block=94_074,
+)
+
+GNOSIS: Final = Network(
+    name="gnosis",
+    chain_id=100,
+    genesis_fork_version=bytes.fromhex("00000064"),
+    capella_fork_version=bytes.fromhex("03000064"),
+    capella_epoch=648_704,
+    genesis_validators_root=bytes.fromhex("f5dcb5564e829aab27264b9becd5dfaa017085611224cb3036f573368dbb9d47"),
+    genesis_time=1_638_993_340,
+    seconds_per_slot=5,
+    slots_per_epoch=16,
+    deposit_contract="0x0B98057eA310F4d31F2a452B414647007d1645d9",
+    deposit_contract_block=19_469_076,
+    keeper="0xcAC0e3E35d3BA271cd2aaBE688ac9DB1898C26aa",
+    keeper_genesis_block=34_778_552,
+)
+
+NETWORKS: Final[Mapping[str, Network]] = MappingProxyType({n.name: n for n in (MAINNET, HOODI, GNOSIS)})
+
+
+def network_named(name: str) -> Network:
+    """The network of that name.
+
+    Raises:
+        InputError: no such network.
+    """
+    try:
+        return NETWORKS[name]
+    except KeyError:
+        raise InputError(f"network: expected one of {', '.join(NETWORKS)}, got {name!r}") from None
+
+
+def network_with_fork_version(genesis_fork_version: bytes) -> Network:
+    """The network with that genesis fork version, as deposit data and cluster locks name it.
+
+    Raises:
+        InputError: no such network.
+    """
+    for network in NETWORKS.values():
+        if network.genesis_fork_version == genesis_fork_version:
+            return network
+    known = ", ".join(f"{n.genesis_fork_version.hex()} ({n.name})" for n in NETWORKS.values())
+    raise InputError(f"fork_version: expected one of {known}, got {bytes(genesis_fork_version).hex()}")

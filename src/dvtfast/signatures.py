@@ -1,0 +1,125 @@
+"""BLS signatures in batch: sign, check, verify, aggregate.
+
+Source: IRTF draft-irtf-cfrg-bls-signature-04, proof-of-possession scheme, minimal public keys, as
+consensus-specs uses it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dvtfast._arrays import Bools, Bytes, Rows, as_row, as_rows, same_length
+from dvtfast._native import signatures as _kernel
+from dvtfast._native.status import Status
+from dvtfast._parallel import for_slices
+from dvtfast._statuses import require_ok
+from dvtfast.constants import ROOT_BYTES, SECRET_KEY_BYTES, SIGNATURE_BYTES
+from dvtfast.errors import InputError, SignatureError
+from dvtfast.keys import KeysLike, as_public_keys, points_of, random_weights
+
+
+def sign(secret_keys: Rows, signing_roots: Rows, *, threads: int | None = None) -> Bytes:
+    """Signatures uint8[n, 96] over uint8[n, 32], each by its own secret key; constant-time in these.
+
+    Raises:
+        EncodingError: a secret key is 0 or not below r.
+    """
+    keys, lone = as_rows("secret_keys", secret_keys, SECRET_KEY_BYTES)
+    roots, _ = as_rows("signing_roots", signing_roots, ROOT_BYTES)
+    n = same_length(secret_keys=keys, signing_roots=roots)
+    signatures = np.zeros((n, SIGNATURE_BYTES), dtype=np.uint8)
+    status = np.zeros(n, dtype=np.uint8)
+    for_slices(n, lambda s: _kernel.sign(keys[s], roots[s], signatures[s], status[s]), threads=threads)
+    require_ok("secret_keys", status)
+    return signatures[0] if lone else signatures
+
+
+def check_signatures(
+    public_keys: KeysLike, signing_roots: Rows, signatures: Rows, *, threads: int | None = None
+) -> Bools:
+    """Which of uint8[n, 96] verify, each under its own key and root.
+
+    One pairing equation with fresh random 64-bit weights judges all; only when it fails are the bad ones
+    sought by bisection. A signature that does not decode, or is infinity or outside G2, is False.
+
+    Raises:
+        EncodingError: a public key is invalid.
+    """
+    keys, lone = as_public_keys(public_keys, threads=threads)
+    roots, _ = as_rows("signing_roots", signing_roots, ROOT_BYTES)
+    rows, _ = as_rows("signatures", signatures, SIGNATURE_BYTES)
+    n = same_length(public_keys=keys, signing_roots=roots, signatures=rows)
+    points = points_of(keys)
+    status = np.zeros(n, dtype=np.uint8)
+    for_slices(
+        n,
+        lambda s: _kernel.check(points[s], roots[s], rows[s], random_weights(s.stop - s.start), status[s]),
+        threads=threads,
+    )
+    ok: Bools = status == Status.OK
+    return ok[0] if lone else ok
+
+
+def verify_signatures(
+    public_keys: KeysLike, signing_roots: Rows, signatures: Rows, *, threads: int | None = None
+) -> None:
+    """Return when every signature verifies.
+
+    Raises:
+        SignatureError: `indices` lists those that do not.
+        EncodingError: a public key is invalid.
+    """
+    bad = np.flatnonzero(
+        ~np.atleast_1d(check_signatures(public_keys, signing_roots, signatures, threads=threads))
+    )
+    if bad.size:
+        raise SignatureError(f"signatures: {bad.size} do not verify", bad.tolist())
+
+
+def aggregate(signatures: Rows) -> Bytes:
+    """The plain sum uint8[96] of at least one signature uint8[n, 96]; infinity is allowed.
+
+    Raises:
+        InputError: no signature.
+        EncodingError: a signature does not decode or is outside G2.
+    """
+    rows, _ = as_rows("signatures", signatures, SIGNATURE_BYTES)
+    if not len(rows):
+        raise InputError("signatures: expected at least one to aggregate, got none")
+    total = np.zeros(SIGNATURE_BYTES, dtype=np.uint8)
+    status = np.zeros(len(rows), dtype=np.uint8)
+    _kernel.aggregate(rows, total, status)
+    require_ok("signatures", status)
+    return total
+
+
+def fast_aggregate_verify(public_keys: KeysLike, signing_root: Rows, signature: Rows) -> None:
+    """Return when one signature is the aggregate of all public keys over one root.
+
+    Raises:
+        SignatureError: it is not, or there is no key.
+        EncodingError: a public key is invalid.
+    """
+    keys, _ = as_public_keys(public_keys)
+    status = _kernel.fast_aggregate_verify(
+        points_of(keys),
+        as_row("signing_root", signing_root, ROOT_BYTES),
+        as_row("signature", signature, SIGNATURE_BYTES),
+    )
+    if status != Status.OK:
+        raise SignatureError(f"signature: does not verify as the aggregate of {len(keys)} keys over one root")
+
+
+def aggregate_verify(public_keys: KeysLike, signing_roots: Rows, signature: Rows) -> None:
+    """Return when one signature is the aggregate of n public keys, each over its own root.
+
+    Raises:
+        SignatureError: it is not, or there is no key.
+        EncodingError: a public key is invalid.
+    """
+    keys, _ = as_public_keys(public_keys)
+    roots, _ = as_rows("signing_roots", signing_roots, ROOT_BYTES)
+    same_length(public_keys=keys, signing_roots=roots)
+    status = _kernel.aggregate_verify(points_of(keys), roots, as_row("signature", signature, SIGNATURE_BYTES))
+    if status != Status.OK:
+        raise SignatureError(f"signature: does not verify as the aggregate of {len(keys)} keys and roots")
