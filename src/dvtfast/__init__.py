@@ -30,7 +30,15 @@ from dvtfast.keys import (
     derive_public_keys,
     generate_secret_keys,
 )
-from dvtfast.networks import GNOSIS, HOODI, MAINNET, NETWORKS, Network, network_named
+from dvtfast.networks import (
+    GNOSIS,
+    HOODI,
+    MAINNET,
+    NETWORKS,
+    Network,
+    network_named,
+    network_with_fork_version,
+)
 from dvtfast.oracles import OracleShares, encrypt_to_oracles, split_exit_signatures
 from dvtfast.points import check_public_key_encodings, check_signature_encodings, hash_to_g2
 from dvtfast.recovery import RecoveredSignatures, RecoveryStatus, ShareStatus, recover_and_check
@@ -104,6 +112,7 @@ __all__ = [
     "hash_to_g2",
     "lagrange_coefficients",
     "network_named",
+    "network_with_fork_version",
     "recover_and_check",
     "recover_public_keys",
     "recover_secret_keys",

@@ -30,7 +30,7 @@ def as_rows(name: str, value: Any, width: int, *, leading: int = 1) -> tuple[Byt
         InputError: another type, dtype or shape.
     """
     if isinstance(value, bytes | bytearray | memoryview):
-        array = np.frombuffer(value, dtype=np.uint8)
+        array = np.frombuffer(bytes(value), dtype=np.uint8)
     elif isinstance(value, np.ndarray):
         array = value
     elif isinstance(value, Sequence) and not isinstance(value, str):

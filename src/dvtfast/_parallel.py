@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
+from dvtfast.errors import InputError
+
 # A kernel call holds scratch memory for its rows: long batches go in pieces of this many rows.
 CHUNK_ROWS = 1024
 # Below this many rows per thread the fixed cost of a batch outweighs the second core.
@@ -51,7 +53,12 @@ def for_slices(
 
     Kernels release the GIL. The default is every core this process may use; the first exception
     of a slice is raised after the running slices have ended.
+
+    Raises:
+        InputError: `threads` is no count.
     """
+    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
+        raise InputError(f"threads: expected None or an integer of at least 1, got {threads!r}")
     workers = min(threads or available_cores(), max(1, n // MIN_ROWS_PER_THREAD))
     # Equal pieces, a multiple of the workers, none longer than chunk_rows.
     pieces = workers * max(1, math.ceil(n / (workers * chunk_rows)))

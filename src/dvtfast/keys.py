@@ -96,11 +96,13 @@ KeysLike: TypeAlias = "PublicKeys | Rows"
 
 
 def as_public_keys(keys: KeysLike, *, threads: int | None = None) -> tuple[PublicKeys, bool]:
-    """Decoded keys, and whether a lone row came."""
+    """Decoded keys of shape (n,), and whether a lone row came."""
     if isinstance(keys, PublicKeys):
+        if len(keys.shape) != 1:
+            raise InputError(f"public_keys: expected keys of shape (n,), got {keys.shape}")
         return keys, False
-    lone = as_rows("public_keys", keys, PUBLIC_KEY_BYTES)[1] if np.ndim(keys) != 3 else False
-    return PublicKeys(keys, threads=threads), lone
+    rows, lone = as_rows("public_keys", keys, PUBLIC_KEY_BYTES)
+    return PublicKeys(rows, threads=threads), lone
 
 
 def points_of(keys: PublicKeys) -> Uint64s:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -32,7 +32,7 @@ class OracleShares:
     """
 
     public_key_shares: Bytes
-    signature_shares: Bytes
+    signature_shares: Bytes = field(repr=False)
 
 
 def split_exit_signatures(
