@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from random import Random
 
 import numpy as np
@@ -29,16 +30,17 @@ class Cluster:
     signatures: np.ndarray  # uint8[n, 96]
 
 
+@lru_cache(maxsize=32)
 def make_cluster(
     validators: int, *, threshold: int = 3, share_indices: Sequence[int] = (1, 2, 3, 4), seed: int = 1
 ) -> Cluster:
-    """A cluster that is the same for the same arguments."""
+    """A cluster that is the same for the same arguments; its arrays are read-only."""
     random = Random(seed)
     polynomials = [[scalar(random) for _ in range(threshold)] for _ in range(validators)]
     roots = [random.randbytes(32) for _ in range(validators)]
     secrets = [polynomial[0] for polynomial in polynomials]
     shares = [[reference.evaluate(f, x) for x in share_indices] for f in polynomials]
-    return Cluster(
+    cluster = Cluster(
         threshold=threshold,
         share_indices=np.array(share_indices, np.uint64),
         secret_keys=rows([key_bytes(s) for s in secrets], 32),
@@ -53,6 +55,10 @@ def make_cluster(
         ),
         signatures=rows([sign(s, root) for s, root in zip(secrets, roots, strict=True)], 96),
     )
+    for array in vars(cluster).values():
+        if isinstance(array, np.ndarray):
+            array.flags.writeable = False
+    return cluster
 
 
 def scalar(random: Random) -> int:
@@ -77,7 +83,7 @@ def verifies(public_key: bytes, signing_root: bytes, signature: bytes) -> bool:
 
 def rows(items: Sequence[bytes], width: int) -> np.ndarray:
     """uint8[n, width]."""
-    return np.frombuffer(b"".join(items), np.uint8).reshape(len(items), width).copy()
+    return np.frombuffer(bytearray(b"".join(items)), np.uint8).reshape(len(items), width)
 
 
 def row(item: bytes) -> np.ndarray:
