@@ -1,0 +1,199 @@
+"""Recover and check against a model: whatever is sent, good shares win and nobody is accused wrongly."""
+
+from itertools import pairwise
+from random import Random
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import dvtfast
+from dvtfast import RecoveryStatus, ShareStatus
+from tests import reference, samples
+from tests.vector_files import load, unhex
+
+OFF_SUBGROUP = samples.row(unhex(load("bls_extra.json")["off_subgroup_g2"][0]))
+INFINITY = samples.row(reference.G2_INFINITY)
+
+clusters = st.sampled_from(
+    [
+        (1, (7,)),
+        (2, (1, 2, 3)),
+        (3, (1, 2, 3, 4)),
+        (3, (5, 17, 242, 1093)),
+        (3, (1, 2**32, 2**63, 2**64 - 2, 2**64 - 1)),
+        (4, (3, 1, 4, 15, 9, 2, 6)),
+    ]
+)
+
+
+def corruptions(cluster, i, j, random):
+    """Wrong shares for validator i at place j, each by what is wrong with it."""
+    n, k = cluster.partial_signatures.shape[:2]
+    right = cluster.partial_signatures[i, j]
+    other = samples.sign(samples.scalar(random), cluster.signing_roots[i].tobytes())
+    yield "wrong key", samples.row(other)
+    yield "junk", samples.row(random.randbytes(96))
+    yield "zeros", np.zeros(96, np.uint8)
+    yield "infinity", INFINITY
+    yield "off subgroup", OFF_SUBGROUP
+    yield "negated", right ^ np.array([0x20] + [0] * 95, np.uint8)
+    yield "another validator", cluster.partial_signatures[(i + 1) % n, j]
+    if k > 1 and cluster.threshold > 1:
+        yield "another index", cluster.partial_signatures[i, (j + 1) % k]
+        yield "the whole signature", cluster.signatures[i]
+
+
+@st.composite
+def rounds(draw):
+    """(cluster, shares as sent, which are present, which are bad)."""
+    threshold, indices = draw(clusters)
+    cluster = samples.make_cluster(5, threshold=threshold, share_indices=indices)
+    n, k = cluster.partial_signatures.shape[:2]
+    present = np.array(draw(st.lists(st.booleans(), min_size=n * k, max_size=n * k))).reshape(n, k)
+    present |= draw(st.booleans())
+    bad = np.zeros((n, k), np.bool_)
+    shares = cluster.partial_signatures.copy()
+    random = Random(draw(st.integers(0, 2**32)))
+    for place in draw(st.sets(st.integers(0, n * k - 1), max_size=8)):
+        i, j = divmod(place, k)
+        options = dict(corruptions(cluster, i, j, random))
+        shares[i, j] = options[draw(st.sampled_from(sorted(options)))]
+        bad[i, j] = True
+    shares[~present] = 0xFF
+    return cluster, shares, present, bad
+
+
+def recover(cluster, shares, present, **options):
+    return dvtfast.recover_and_check(
+        cluster.public_keys,
+        cluster.signing_roots,
+        shares,
+        cluster.share_indices,
+        threshold=cluster.threshold,
+        present=present,
+        **options,
+    )
+
+
+def expected_statuses(cluster, present, bad, *, keys_known):
+    good = (present & ~bad).sum(axis=1)
+    for good_shares, shares in zip(good, present.sum(axis=1), strict=True):
+        if good_shares >= cluster.threshold:
+            yield RecoveryStatus.OK
+        elif keys_known or shares < cluster.threshold:
+            yield RecoveryStatus.TOO_FEW_SHARES
+        else:
+            yield None  # unknown: TOO_FEW_SHARES when the bad ones are no points of the group at all
+
+
+def assert_sound(recovered, cluster, present, bad):
+    """What must hold whatever is known about the shares."""
+    ok = recovered.statuses == RecoveryStatus.OK
+    assert np.array_equal(recovered.ok, ok)
+    assert np.array_equal(recovered.signatures[ok], cluster.signatures[ok])
+    assert not recovered.signatures[~ok].any()
+    assert not (recovered.share_statuses[bad] == ShareStatus.GOOD).any()
+    assert not (recovered.share_statuses[~bad] == ShareStatus.BAD).any()
+    assert (recovered.share_statuses[~present] == ShareStatus.NOT_CHECKED).all()
+    for i in range(len(ok)):
+        accused = cluster.share_indices[recovered.share_statuses[i] == ShareStatus.BAD]
+        assert recovered.bad_share_indices(i).tolist() == accused.tolist()
+
+
+@settings(max_examples=60)
+@given(rounds())
+def test_with_public_key_shares(sent):
+    cluster, shares, present, bad = sent
+    recovered = recover(cluster, shares, present, public_key_shares=cluster.public_key_shares)
+    assert_sound(recovered, cluster, present, bad)
+    assert recovered.statuses.tolist() == [*expected_statuses(cluster, present, bad, keys_known=True)]
+    # A validator that had to be looked at closely has every share judged.
+    failed = (recovered.share_statuses != ShareStatus.NOT_CHECKED).any(axis=1)
+    assert (recovered.share_statuses[present & bad & failed[:, np.newaxis]] == ShareStatus.BAD).all()
+    short = recovered.statuses == RecoveryStatus.TOO_FEW_SHARES
+    enough = present.sum(axis=1) >= cluster.threshold
+    assert (failed | ~short | ~enough).all()
+
+
+@settings(max_examples=60)
+@given(rounds())
+def test_without_public_key_shares(sent):
+    cluster, shares, present, bad = sent
+    recovered = recover(cluster, shares, present)
+    assert_sound(recovered, cluster, present, bad)
+    for expected, got in zip(
+        expected_statuses(cluster, present, bad, keys_known=False), recovered.statuses.tolist(), strict=True
+    ):
+        if expected is None:
+            assert got in (RecoveryStatus.INCONSISTENT, RecoveryStatus.TOO_FEW_SHARES)
+        else:
+            assert got == expected
+
+
+@given(rounds(), st.data())
+def test_order_threads_and_suspects_do_not_change_the_outcome(sent, data):
+    cluster, shares, present, _ = sent
+    k = shares.shape[1]
+    first = recover(cluster, shares, present, threads=1)
+    order = data.draw(st.permutations(range(k)))
+    shuffled = dvtfast.recover_and_check(
+        cluster.public_keys,
+        cluster.signing_roots,
+        shares[:, order],
+        cluster.share_indices[order],
+        threshold=cluster.threshold,
+        present=present[:, order],
+    )
+    suspects = data.draw(st.sets(st.sampled_from(cluster.share_indices.tolist())))
+    suspected = recover(cluster, shares, present, suspects=suspects, threads=2)
+    for other in (shuffled, suspected):
+        assert np.array_equal(other.signatures, first.signatures)
+        assert np.array_equal(other.statuses, first.statuses)
+
+
+@given(rounds(), st.booleans())
+def test_batch_equals_row_by_row(sent, keys_known):
+    """Row by row each has its own share indices, too."""
+    cluster, shares, present, _ = sent
+    keys = cluster.public_key_shares if keys_known else None
+    batch = recover(cluster, shares, present, public_key_shares=keys)
+    for i in range(len(shares)):
+        row = slice(i, i + 1)
+        single = dvtfast.recover_and_check(
+            cluster.public_keys[row],
+            cluster.signing_roots[row],
+            shares[row],
+            cluster.share_indices[np.newaxis],
+            threshold=cluster.threshold,
+            present=present[row],
+            public_key_shares=None if keys is None else keys[row],
+        )
+        assert np.array_equal(single.signatures, batch.signatures[row])
+        assert np.array_equal(single.statuses, batch.statuses[row])
+
+
+@given(st.integers(0, 100), st.integers(0, 2**32))
+def test_a_large_batch_with_bad_shares_anywhere(rate, seed):
+    """Many validators: slices over threads, groups and bisection in the kernels."""
+    cluster = samples.make_cluster(90, threshold=3, share_indices=(1, 2, 3, 4))
+    random = np.random.default_rng(seed)
+    bad = random.random((90, 4)) * 100 < rate / 4
+    shares = cluster.partial_signatures.copy()
+    shares[bad] = np.roll(cluster.partial_signatures, 1, axis=0)[bad]
+    recovered = recover(cluster, shares, None, public_key_shares=cluster.public_key_shares)
+    assert_sound(recovered, cluster, np.ones((90, 4), np.bool_), bad)
+    assert np.array_equal(recovered.ok, bad.sum(axis=1) <= 1)
+
+
+def test_batches_of_every_size_around_the_kernels_groups():
+    cluster = samples.make_cluster(90, threshold=3, share_indices=(1, 2, 3, 4))
+    for start, stop in pairwise([0, 1, 3, 10, 25, 41, 58, 90]):
+        row = slice(start, stop)
+        shares = cluster.partial_signatures[row].copy()
+        shares[-1, 0] = INFINITY
+        recovered = dvtfast.recover_and_check(
+            cluster.public_keys[row], cluster.signing_roots[row], shares, cluster.share_indices, threshold=3
+        )
+        assert np.array_equal(recovered.signatures, cluster.signatures[row])
+        assert recovered.bad_share_indices(stop - start - 1).tolist() == [1]
