@@ -17,7 +17,7 @@ RETRY_LONGEST_SECONDS = 15.0
 SHOWN_CHARACTERS = 300  # of an answer that nobody expected
 TRY_AGAIN_STATUSES = frozenset({408, 425, 429})  # and all of 5xx
 
-T = TypeVar("T")
+T = TypeVar("T", bound=msgspec.Struct)
 
 log = logs.get("client")
 

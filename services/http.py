@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import web
 
 from . import logs, wire
-from .offload import OverloadedError
+from .offload import UnavailableError
 
 BODY_LIMIT_BYTES = 16 * 1024 * 1024
 BODY_TIMEOUT_SECONDS = 30.0
@@ -61,15 +61,16 @@ async def _json_errors(request: web.Request, handler: Handler) -> web.StreamResp
     except wire.NotJsonError as error:
         return _error(400, str(error))
     except wire.WireError as error:
-        return _error(422, str(error), field=error.field)
+        return json_answer(wire.ErrorAnswer(str(error), error.field, error.rejected), status=422)
     except web.HTTPRequestEntityTooLarge:
         return _error(413, f"body: expected at most {BODY_LIMIT_BYTES} bytes")
     except web.HTTPException as error:
         answer = _error(error.status, error.reason)
         answer.headers.extend({"Allow": error.headers["Allow"]} if "Allow" in error.headers else {})
         return answer
-    except (OverloadedError, TimeoutError):
-        answer = _error(503, "too busy, try again")
+    except (UnavailableError, TimeoutError) as error:
+        log.warning("request put off", method=request.method, path=request.path, error=str(error))
+        answer = _error(503, "not possible now, try again")
         answer.headers["Retry-After"] = "1"
         return answer
     except Exception:
@@ -77,5 +78,5 @@ async def _json_errors(request: web.Request, handler: Handler) -> web.StreamResp
         return _error(500, "internal error, see the log")
 
 
-def _error(status: int, error: str, *, field: str = "") -> web.Response:
-    return json_answer(wire.ErrorAnswer(error, field), status=status)
+def _error(status: int, error: str) -> web.Response:
+    return json_answer(wire.ErrorAnswer(error), status=status)

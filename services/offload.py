@@ -12,8 +12,12 @@ T = TypeVar("T")
 DEADLINE_SECONDS = 30.0
 
 
-class OverloadedError(Exception):
-    """More work is waiting than the deadline leaves hope for; try again later."""
+class UnavailableError(Exception):
+    """The work cannot be done now; the same may succeed later."""
+
+
+class OverloadedError(UnavailableError):
+    """More work is waiting than the deadline leaves hope for."""
 
 
 class Workers:
@@ -47,7 +51,7 @@ class Workers:
             TimeoutError: the deadline passed first.
         """
         if self._under_way >= self._limit:
-            raise OverloadedError
+            raise OverloadedError("too much to do")
         self._under_way += 1
         try:
             async with asyncio.timeout(self._deadline_seconds):

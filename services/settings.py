@@ -24,6 +24,7 @@ from dvtfast.networks import NETWORKS, Network
 from . import parsing
 
 EXIT_CODE = 2  # as click's usage errors
+UNKNOWN_SHARES_LIMIT = 32  # share indices of a validator whose cluster is not named to the relayer
 
 S = TypeVar("S", bound="Settings")
 Parse = Callable[[str], Any]
@@ -239,11 +240,16 @@ class RelayerSettings(Settings):
 
     def problems(self) -> list[str]:
         """Something to serve there must be."""
-        if self.cluster_locks or self.ssv_keyshares or self.signature_threshold:
+        names = {field: source.name for field, source in _sources(type(self)).items()}
+        threshold = self.signature_threshold or 0
+        if threshold > UNKNOWN_SHARES_LIMIT:
+            return [
+                f"{names['signature_threshold']}: expected at most {UNKNOWN_SHARES_LIMIT}, got {threshold}"
+            ]
+        if threshold or self.cluster_locks or self.ssv_keyshares:
             return []
-        names = ("cluster_locks", "ssv_keyshares", "signature_threshold")
-        wanted = ", ".join(_sources(type(self))[name].name for name in names)
-        return [f"nothing to serve; set at least one of {wanted}"]
+        wanted = [names[field] for field in ("cluster_locks", "ssv_keyshares", "signature_threshold")]
+        return [f"nothing to serve; set at least one of {', '.join(wanted)}"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ Bytes are `0x` and lower case on the way out; on the way in case and prefix do n
 from __future__ import annotations
 
 from binascii import unhexlify
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, ClassVar, Self, TypeVar
@@ -22,7 +23,7 @@ from dvtfast.constants import ECIES_OVERHEAD_BYTES, PUBLIC_KEY_BYTES, SIGNATURE_
 UINT64_LIMIT = 1 << 64
 SHOWN_CHARACTERS = 100  # of a value that could not be read, in the answer
 
-T = TypeVar("T")
+T = TypeVar("T", bound=msgspec.Struct)
 
 
 class WireError(ValueError):
@@ -31,12 +32,14 @@ class WireError(ValueError):
     Attributes:
         field: the path of the field that is wrong, such as `shares[3].public_key`; "" is the whole body.
         reason: what was wanted and what came.
+        rejected: the items that are the reason, if it is some of a list.
     """
 
-    def __init__(self, field: str, reason: str) -> None:
+    def __init__(self, field: str, reason: str, rejected: Sequence[Rejected] = ()) -> None:
         super().__init__(f"{field or 'body'}: {reason}")
         self.field = field
         self.reason = reason
+        self.rejected = list(rejected)
 
 
 class NotJsonError(WireError):
@@ -58,6 +61,11 @@ class Hex(bytes):
         if len(digits) != 2 * cls.width:
             raise ValueError(f"expected {cls.width} bytes of hex, got {len(digits)} digits")
         return cls(unhexlify(digits))
+
+    @classmethod
+    def rows(cls, joined: bytes) -> list[Self]:
+        """What stands one behind the other."""
+        return [cls(joined[begin : begin + cls.width]) for begin in range(0, len(joined), cls.width)]
 
     def to_wire(self) -> str:
         """The form in which it is sent: 0x and lower case."""
@@ -177,8 +185,8 @@ class ExitSignatureRequest(msgspec.Struct):
     shares: list[ExitShare]
 
 
-class RejectedShare(msgspec.Struct):
-    """A share that was not stored; `public_key` as it was sent."""
+class Rejected(msgspec.Struct):
+    """An item that was refused; `public_key` as it was sent."""
 
     public_key: str
     reason: str
@@ -187,7 +195,7 @@ class RejectedShare(msgspec.Struct):
 class ExitSignatureAnswer(msgspec.Struct):
     """Answer to `POST /exit-signature`; what is not in `rejected` is stored."""
 
-    rejected: list[RejectedShare] = []
+    rejected: list[Rejected] = []
 
 
 class ErrorAnswer(msgspec.Struct, omit_defaults=True):
@@ -195,15 +203,21 @@ class ErrorAnswer(msgspec.Struct, omit_defaults=True):
 
     error: str
     field: str = ""
-    rejected: list[RejectedShare] = []
+    rejected: list[Rejected] = []
 
 
 class ReceivedShares(msgspec.Struct):
-    """A body of `POST /exit-signature`, read item by item."""
+    """A body of `POST /exit-signature`, read item by item; `shares` by position."""
 
     share_index: ShareIndex
-    shares: list[ExitShare]
-    rejected: list[RejectedShare]
+    shares: dict[int, ExitShare]
+    rejected: list[Rejected]
+
+    def reject(self, position: int, public_key: str, field: str, reason: str) -> None:
+        """Take an item out, as malformed."""
+        self.shares.pop(position, None)
+        path = f"shares[{position}]" + (f".{field}" if field else "")
+        self.rejected.append(Rejected(public_key, f"{path}: {reason}"))
 
 
 def encode(answer: msgspec.Struct) -> bytes:
@@ -224,26 +238,20 @@ def decode(body: bytes | msgspec.Raw, kind: type[T]) -> T:
 
 
 def decode_exit_shares(body: bytes) -> ReceivedShares:
-    """Read `POST /exit-signature`, keeping the good items when others are malformed.
+    """Read `POST /exit-signature`; malformed items are rejected, the others are kept.
 
     Raises:
-        WireError: the body is no such request, or every item is malformed.
+        WireError: the body is no such request.
     """
     request = decode(body, _RawExitSignatureRequest)
     if not request.shares:
         raise WireError("shares", "expected at least one")
-    received = ReceivedShares(request.share_index, [], [])
-    first_problem = None
+    received = ReceivedShares(request.share_index, {}, [])
     for position, item in enumerate(request.shares):
         try:
-            received.shares.append(decode(item, ExitShare))
+            received.shares[position] = decode(item, ExitShare)
         except WireError as error:
-            field = f"shares[{position}]" + (f".{error.field}" if error.field else "")
-            problem = WireError(field, error.reason)
-            first_problem = first_problem or problem
-            received.rejected.append(RejectedShare(_public_key_as_sent(item), str(problem)))
-    if first_problem is not None and not received.shares:
-        raise first_problem
+            received.reject(position, _public_key_as_sent(item), error.field, error.reason)
     return received
 
 

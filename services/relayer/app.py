@@ -1,0 +1,135 @@
+"""The relayer as a process: its files read and checked, its parts wired, started and stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+
+import click
+from dvtfast.protocol_config import OracleConfig, read_oracle_config
+
+from dvtfast import DvtfastError
+
+from .. import http, logs, running
+from ..offload import UnavailableError, Workers
+from ..settings import EXIT_CODE, RelayerSettings, SettingsError
+from .clusters import ClustersError, ServedClusters, read_clusters
+from .judge import Judge
+from .pipeline import Pipeline
+from .routes import Routes
+from .store.database import Database, ForeignDatabaseError
+from .store.due import take_stock
+
+REQUEST_THREADS = 2  # they parse, check encodings and write answers
+
+log = logs.get("relayer")
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """The settings, and what the files say that they name."""
+
+    settings: RelayerSettings
+    clusters: ServedClusters
+    oracles: OracleConfig
+
+
+def read_configuration(settings: RelayerSettings) -> Configuration:
+    """Read every file that the settings name.
+
+    Raises:
+        SettingsError: with every problem of every file.
+    """
+    problems: list[str] = []
+    oracles = clusters = None
+    try:
+        oracles = read_oracle_config(settings.oracles)
+    except DvtfastError as error:
+        problems.append(str(error))
+    try:
+        shares = read_clusters(settings.cluster_locks, settings.ssv_keyshares, settings.network)
+        clusters = ServedClusters(shares, signature_threshold=settings.signature_threshold)
+    except ClustersError as error:
+        problems += error.problems
+    if oracles is None or clusters is None:
+        raise SettingsError(problems)
+    return Configuration(settings, clusters, oracles)
+
+
+@asynccontextmanager
+async def relaying(configuration: Configuration) -> AsyncIterator[int]:
+    """Run a relayer inside the block; yields its port. Afterwards nothing it accepted is lost.
+
+    Raises:
+        ForeignDatabaseError: the database belongs to another program.
+        UnavailableError: the database cannot be opened.
+        OSError: the address cannot be listened on.
+    """
+    settings, clusters = configuration.settings, configuration.clusters
+    async with AsyncExitStack() as stack:
+        database = await Database.open(settings.database)
+        stack.push_async_callback(database.close)
+        await database.run(take_stock, clusters.threshold_of)
+        judge = Judge(settings.network, configuration.oracles, threads=settings.threads)
+        pipeline = Pipeline(database, clusters, judge, config_digest=_digest(configuration.oracles))
+        stack.push_async_callback(pipeline.close)
+        workers = Workers("requests", threads=REQUEST_THREADS)
+        stack.push_async_callback(workers.close)
+        await stack.enter_async_context(_in_background(pipeline))
+        app = http.application()
+        Routes(
+            network=settings.network,
+            start_index=settings.start_index,
+            clusters=clusters,
+            database=database,
+            pipeline=pipeline,
+            workers=workers,
+        ).add_to(app)
+        yield await stack.enter_async_context(http.listening(app, settings.host, settings.port))
+
+
+def run(settings: RelayerSettings) -> int:
+    """Run until told to stop; the exit code."""
+    try:
+        configuration = read_configuration(settings)
+    except SettingsError as error:
+        for problem in error.problems:
+            click.echo(f"error: {problem}", err=True)
+        return EXIT_CODE
+    return running.run(partial(_serve, configuration))
+
+
+async def _serve(configuration: Configuration, stop: asyncio.Event) -> int:
+    settings = configuration.settings
+    try:
+        async with relaying(configuration) as port:
+            log.info("listening", host=settings.host, port=port, network=settings.network.name)
+            await stop.wait()
+            log.info("stopping")
+    except (ForeignDatabaseError, UnavailableError, OSError) as error:
+        log.error("cannot run", error=str(error))
+        return 1
+    log.info("stopped")
+    return 0
+
+
+@asynccontextmanager
+async def _in_background(pipeline: Pipeline) -> AsyncIterator[None]:
+    task = asyncio.create_task(pipeline.run())
+    pipeline.wake()
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def _digest(oracles: OracleConfig) -> bytes:
+    """Tells one oracle config from another, as far as splitting goes."""
+    threshold = oracles.exit_signature_recover_threshold
+    return hashlib.sha256(b"%d:" % threshold + oracles.public_keys.tobytes()).digest()

@@ -1,0 +1,178 @@
+"""Whose key is whose: the clusters that the relayer serves, and what it knows of their shares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from dvtfast.clusters import ClusterShares, read_cluster_lock, read_ssv_keyshares
+from numpy.typing import NDArray
+
+from dvtfast import DvtfastError, Network, PublicKeys
+
+from .. import wire
+from ..parsing import NamedFile
+from ..settings import UNKNOWN_SHARES_LIMIT
+
+SHOWN_KEYS = 3  # of those that two clusters both claim
+
+
+class ClustersError(Exception):
+    """Clusters that cannot be served, or not together.
+
+    Attributes:
+        problems: one line each.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+class Group:
+    """Validators that are judged together, and what is known of their shares.
+
+    Attributes:
+        share_limit: how many share indices an exit may have.
+        knows_key_shares: whether a share can be judged by itself.
+    """
+
+    knows_key_shares = False
+
+    def __init__(self, name: str, threshold: int, share_limit: int) -> None:
+        self.name = name
+        self.threshold = threshold
+        self.share_limit = share_limit
+
+    def has(self, share_index: int) -> bool:
+        """Whether there may be a share of this index."""
+        return True
+
+    def public_keys(self, keys: Sequence[bytes]) -> PublicKeys:
+        """These validators' keys, decoded."""
+        return PublicKeys(keys)
+
+    def public_key_shares(
+        self, keys: Sequence[bytes], share_indices: NDArray[np.uint64]
+    ) -> PublicKeys | None:
+        """Public key shares of n validators at uint64[n, k]; any share stands at index 0. None: unknown."""
+        return None
+
+
+class Cluster(Group):
+    """A cluster whose public key shares are known."""
+
+    knows_key_shares = True
+
+    def __init__(self, shares: ClusterShares) -> None:
+        super().__init__(shares.name, shares.threshold, len(shares.share_indices))
+        self._shares = shares
+        self._columns = {int(index): column for column, index in enumerate(shares.share_indices)}
+        self.rows = {key.tobytes(): row for row, key in enumerate(shares.public_keys.encoded)}
+
+    def has(self, share_index: int) -> bool:
+        """Whether the cluster has this share index."""
+        return share_index in self._columns
+
+    def public_keys(self, keys: Sequence[bytes]) -> PublicKeys:
+        """These validators' keys, decoded when the cluster was read."""
+        return self._shares.public_keys[self._rows_of(keys)]
+
+    def public_key_shares(
+        self, keys: Sequence[bytes], share_indices: NDArray[np.uint64]
+    ) -> PublicKeys | None:
+        """The shares as the cluster's file has them."""
+        columns = np.array([[self._columns.get(int(index), 0) for index in row] for row in share_indices])
+        return self._shares.public_key_shares[self._rows_of(keys)[:, np.newaxis], columns]
+
+    def _rows_of(self, keys: Sequence[bytes]) -> NDArray[np.intp]:
+        return np.array([self.rows[key] for key in keys], dtype=np.intp)
+
+
+class ServedClusters:
+    """Finds the group of a validator.
+
+    Args:
+        clusters: with distinct names, and no key in two of them.
+        signature_threshold: for validators of no such cluster; None does not serve them.
+
+    Raises:
+        ClustersError: a name or a key is there twice.
+    """
+
+    def __init__(self, clusters: Sequence[ClusterShares], *, signature_threshold: int | None) -> None:
+        self._others = (
+            Group("other", signature_threshold, UNKNOWN_SHARES_LIMIT) if signature_threshold else None
+        )
+        self._clusters: dict[bytes, Cluster] = {}
+        problems = _repeated_names(clusters)
+        for cluster in map(Cluster, clusters):
+            if shared := self._clusters.keys() & cluster.rows.keys():
+                problems.append(self._conflict(cluster, shared))
+            self._clusters |= dict.fromkeys(cluster.rows, cluster)
+        if problems:
+            raise ClustersError(problems)
+
+    def group_of(self, public_key: bytes) -> Group | None:
+        """The group that a validator is judged in; None when it is not served."""
+        return self._clusters.get(public_key, self._others)
+
+    def threshold_of(self, public_key: bytes) -> int | None:
+        """How many shares an exit of this validator needs; None when it is not served."""
+        group = self.group_of(public_key)
+        return group.threshold if group else None
+
+    def is_named(self, public_key: bytes) -> bool:
+        """Whether a named cluster has this validator."""
+        return public_key in self._clusters
+
+    def _conflict(self, cluster: Cluster, shared: Collection[bytes]) -> str:
+        others = sorted({self._clusters[key].name for key in shared})
+        keys = [wire.PublicKey(key).to_wire() for key in sorted(shared)[:SHOWN_KEYS]]
+        return f"{len(shared)} validators of {cluster.name!r} are in {others} too, such as {', '.join(keys)}"
+
+
+def read_clusters(
+    locks: Iterable[NamedFile], keyshares: Iterable[NamedFile], network: Network
+) -> list[ClusterShares]:
+    """Read and check all files.
+
+    Raises:
+        ClustersError: with every problem of every file.
+    """
+    clusters: list[ClusterShares] = []
+    problems: list[str] = []
+    readers: list[tuple[NamedFile, Callable[[Path], list[ClusterShares]]]] = [
+        *((file, lambda path: [read_cluster_lock(path)]) for file in locks),
+        *((file, read_ssv_keyshares) for file in keyshares),
+    ]
+    for file, read in readers:
+        try:
+            found = read(file.path)
+        except DvtfastError as error:
+            problems.append(str(error))
+            continue
+        for cluster in found:
+            if cluster.network is not None and cluster.network.name != network.name:
+                problems.append(f"{file.path}: its network is {cluster.network.name}, not {network.name}")
+        clusters += [_named(cluster, file.name, alone=len(found) == 1) for cluster in found]
+    if problems:
+        raise ClustersError(problems)
+    return clusters
+
+
+def _named(cluster: ClusterShares, name: str | None, *, alone: bool) -> ClusterShares:
+    if name is None:
+        return cluster
+    return replace(cluster, name=name if alone else f"{name} {cluster.name}")
+
+
+def _repeated_names(clusters: Iterable[ClusterShares]) -> list[str]:
+    names = [cluster.name for cluster in clusters]
+    return [
+        f"{names.count(name)} clusters are called {name!r}; name them with NAME=FILE"
+        for name in sorted(set(names))
+        if names.count(name) > 1
+    ]

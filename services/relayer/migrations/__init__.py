@@ -1,0 +1,1 @@
+"""How the schema came to be; run at start by store/database.py."""

@@ -1,0 +1,147 @@
+"""Works through the exits that are due: judged in batches, written down, logged."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+from time import perf_counter, time
+
+from .. import logs, wire
+from ..offload import Workers
+from .clusters import Group, ServedClusters
+from .judge import Candidate, Judge, Judged
+from .store.database import Database
+from .store.verdicts import DueExit, HeldShare, Verdicts, due_exits, earlier_exits, record
+
+BATCH_EXITS = 512
+FIRST_PAUSE_SECONDS = 1.0  # after a failure; doubled by each further one
+LONGEST_PAUSE_SECONDS = 30.0
+SHOWN_VALIDATORS = 32  # in a line about bad shares; GET /exits has all of them
+
+log = logs.get("pipeline")
+
+
+class Pipeline:
+    """Makes exits ready as soon as they are due, one batch at a time."""
+
+    def __init__(
+        self, database: Database, clusters: ServedClusters, judge: Judge, *, config_digest: bytes
+    ) -> None:
+        self._database = database
+        self._clusters = clusters
+        self._judge = judge
+        self._config_digest = config_digest
+        self._workers = Workers("crypto", threads=1, deadline_seconds=None)
+        self._suspects: defaultdict[str, set[int]] = defaultdict(set)  # share indices, by group
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Something may be due."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Work until cancelled; what a failure or a crash leaves undone stays due."""
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            await self._woken.wait()
+            self._woken.clear()
+            try:
+                await self._work_through()
+                pause = FIRST_PAUSE_SECONDS
+            except Exception:
+                log.exception("batch failed", retry_in_seconds=pause)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+                self._woken.set()
+
+    async def close(self) -> None:
+        """Wait for the batch under way."""
+        await self._workers.close()
+
+    async def _work_through(self) -> None:
+        while due := await self._database.run(due_exits, BATCH_EXITS):
+            groups: defaultdict[Group, list[DueExit]] = defaultdict(list)
+            for exit_ in due:
+                group = self._clusters.group_of(exit_.public_key)
+                assert group is not None, "an exit that is not served is never due"
+                groups[group].append(exit_)
+            for group, exits in groups.items():
+                await self._process(group, exits)
+
+    async def _process(self, group: Group, due: Sequence[DueExit]) -> None:
+        suspects = self._suspects[group.name]
+        judged = await self._workers.run(self._judge.judge, group, due, frozenset(suspects))
+        verdicts = await self._verdicts(group, judged)
+        begin = perf_counter()
+        await self._database.run(
+            record,
+            verdicts,
+            config_digest=self._config_digest,
+            threshold_of=self._clusters.threshold_of,
+            now=int(time()),
+        )
+        judged.seconds["database"] = perf_counter() - begin
+        suspects -= judged.good_indices
+        suspects |= {share.share_index for share in verdicts.rejected}
+        _log_batch(group, due, judged, verdicts)
+
+    async def _verdicts(self, group: Group, judged: Judged) -> Verdicts:
+        """What to do about the shares that do not fit.
+
+        Who does not say which exit a share is for may have made it for an earlier one. Where public
+        key shares are known this is tried. Where not, nobody can tell, so such a share of a validator
+        that has moved is never called bad but set aside: its sender is asked again. The same is done
+        with all such shares of an exit where a bad one is among exactly enough, or it would wait for
+        more shares for ever.
+        """
+        verdicts = Verdicts(ready=judged.ready, not_ready=judged.not_ready)
+        unnamed = [(exit_, share) for exit_, share in judged.bad if not share.for_this_exit]
+        unsure = [(e, share) for e in judged.undecided for share in e.shares if not share.for_this_exit]
+        moved = {exit_.id: exit_ for exit_, _ in unnamed + unsure}
+        earlier = await self._database.run(earlier_exits, moved.values())
+        candidates = [
+            Candidate(exit_.public_key, share, other)
+            for exit_, share in unnamed
+            for other in earlier[exit_.id]
+        ]
+        fitting = await self._workers.run(self._judge.fitting, group, candidates)
+        late = {(c.public_key, c.share): c.earlier for c in fitting}
+        for exit_, share in judged.bad:
+            place = HeldShare(exit_.id, share.share_index)
+            if (exit_.public_key, share) in late:
+                verdicts.late[place] = late[exit_.public_key, share]
+            elif group.knows_key_shares or share.for_this_exit or not earlier[exit_.id]:
+                verdicts.rejected.append(place)
+            else:
+                verdicts.set_aside.add(place)
+        verdicts.set_aside |= {
+            HeldShare(exit_.id, share.share_index) for exit_, share in unsure if earlier[exit_.id]
+        }
+        return verdicts
+
+
+def _log_batch(group: Group, due: Sequence[DueExit], judged: Judged, verdicts: Verdicts) -> None:
+    log.info(
+        "batch",
+        cluster=group.name,
+        n=len(due),
+        ready=len(verdicts.ready),
+        undecided=len(judged.undecided),
+        bad_shares=len(verdicts.rejected),
+        late_shares=len(verdicts.late),
+        shares_set_aside=len(verdicts.set_aside),
+        **{f"{stage}_seconds": round(seconds, 4) for stage, seconds in judged.seconds.items()},
+    )
+    keys = {exit_.id: exit_.public_key for exit_ in due}
+    culprits: defaultdict[int, list[bytes]] = defaultdict(list)
+    for share in verdicts.rejected:
+        culprits[share.share_index].append(keys[share.exit_id])
+    for share_index, of_index in sorted(culprits.items()):
+        log.warning(
+            "bad shares",
+            cluster=group.name,
+            share_index=share_index,
+            count=len(of_index),
+            validators=[wire.PublicKey(key).to_wire() for key in of_index[:SHOWN_VALIDATORS]],
+        )

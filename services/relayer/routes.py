@@ -1,0 +1,159 @@
+"""The routes of the relayer: read the request, ask the store, write the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from time import time
+
+from aiohttp import web
+
+from dvtfast import Network, check_public_keys, check_signature_encodings
+
+from .. import wire
+from ..http import json_answer, read_body
+from ..offload import Workers
+from .clusters import ServedClusters
+from .listing import Listing
+from .pipeline import Pipeline
+from .store.asking import AskedValidator, IndexRefusedError, ask_for, known_keys
+from .store.database import Database
+from .store.sharing import STORED, OfferedShare, add_shares
+
+NOT_SERVED = "no cluster of this relayer has this validator"
+NO_POINT = "not a point of the curve that could be one"
+
+
+class Routes:
+    """What the handlers share."""
+
+    def __init__(
+        self,
+        *,
+        network: Network,
+        start_index: int | None,
+        clusters: ServedClusters,
+        database: Database,
+        pipeline: Pipeline,
+        workers: Workers,
+    ) -> None:
+        self._network = network
+        self._start_index = start_index
+        self._clusters = clusters
+        self._database = database
+        self._pipeline = pipeline
+        self._workers = workers
+        self._listing = Listing(database, workers)
+
+    def add_to(self, app: web.Application) -> None:
+        """Serve all routes."""
+        app.router.add_get("/info", self._get_info)
+        app.router.add_get("/exits", self._get_exits)
+        app.router.add_post("/validators", self._post_validators)
+        app.router.add_post("/exit-signature", self._post_exit_signature)
+
+    async def _get_info(self, _: web.Request) -> web.Response:
+        return json_answer(wire.InfoAnswer(self._network.name))
+
+    async def _get_exits(self, _: web.Request) -> web.Response:
+        return json_answer(await self._listing.body())
+
+    async def _post_validators(self, request: web.Request) -> web.Response:
+        body = await read_body(request)
+        wanted = await self._workers.run(wire.decode, body, wire.ValidatorsRequest)
+        if not wanted.public_keys:
+            raise wire.WireError("public_keys", "expected at least one")
+        await self._require_served(wanted.public_keys)
+        try:
+            asked = await self._database.run(
+                ask_for,
+                list(dict.fromkeys(wanted.public_keys)),
+                start_index=wanted.validators_start_index,
+                free_from=self._start_index,
+                now=int(time()),
+            )
+        except IndexRefusedError as error:
+            raise wire.WireError("validators_start_index", str(error)) from None
+        self._pipeline.wake()  # an exit that is asked for again may have its shares already
+        return json_answer(await self._workers.run(_validators_answer, asked))
+
+    async def _post_exit_signature(self, request: web.Request) -> web.Response:
+        body = await read_body(request)
+        received = await self._workers.run(_read_shares, body)
+        offered = self._offered(received)
+        reasons = await self._database.run(
+            add_shares,
+            received.share_index,
+            offered,
+            threshold_of=self._clusters.threshold_of,
+            now=int(time()),
+        )
+        self._pipeline.wake()
+        rejected = [
+            wire.Rejected(wire.PublicKey(share.public_key).to_wire(), reason)
+            for share, reason in zip(offered, reasons, strict=True)
+            if reason != STORED
+        ]
+        answer = wire.ExitSignatureAnswer(received.rejected + rejected)
+        return json_answer(await self._workers.run(wire.encode, answer))
+
+    def _offered(self, received: wire.ReceivedShares) -> list[OfferedShare]:
+        """The shares that their validators' clusters may have; the others are rejected."""
+        offered = []
+        for share in received.shares.values():
+            group = self._clusters.group_of(share.public_key)
+            if group is None:
+                reason = NOT_SERVED
+            elif not group.has(received.share_index):
+                reason = f"share index {received.share_index} is not one of the cluster {group.name!r}"
+            else:
+                offered.append(
+                    OfferedShare(
+                        share.public_key, share.exit_signature, share.validator_index, group.share_limit
+                    )
+                )
+                continue
+            received.rejected.append(wire.Rejected(share.public_key.to_wire(), reason))
+        return offered
+
+    async def _require_served(self, public_keys: Sequence[wire.PublicKey]) -> None:
+        """Refuse a request for validators that are not served, or for keys that are none."""
+        unnamed = {key for key in public_keys if not self._clusters.is_named(key)}
+        _refuse(public_keys, {key for key in unnamed if self._clusters.group_of(key) is None}, NOT_SERVED)
+        new = list(unnamed - await self._database.run(known_keys, unnamed)) if unnamed else []
+        ok = await self._workers.run(check_public_keys, new)
+        _refuse(public_keys, {key for key, good in zip(new, ok, strict=True) if not good}, NO_POINT)
+
+
+def _refuse(public_keys: Sequence[wire.PublicKey], refused: Collection[bytes], reason: str) -> None:
+    if refused:
+        positions = [position for position, key in enumerate(public_keys) if key in refused]
+        rejected = [wire.Rejected(public_keys[position].to_wire(), reason) for position in positions]
+        raise wire.WireError(f"public_keys[{positions[0]}]", reason, rejected)
+
+
+def _read_shares(body: bytes) -> wire.ReceivedShares:
+    """Read a body; a signature that is no point of the curve is malformed too."""
+    received = wire.decode_exit_shares(body)
+    shares = dict(received.shares)
+    decodes = check_signature_encodings([share.exit_signature for share in shares.values()], subgroup=False)
+    for (position, share), good in zip(shares.items(), decodes, strict=True):
+        if not good:
+            received.reject(position, share.public_key.to_wire(), "exit_signature", NO_POINT)
+    if not received.shares:
+        raise wire.WireError("shares", "every item is malformed", received.rejected)
+    return received
+
+
+def _validators_answer(asked: Sequence[AskedValidator]) -> bytes:
+    validators = [wire.ValidatorShares(wire.PublicKey(v.public_key), _oracle_shares(v)) for v in asked]
+    ready = all(validator.oracles_exit_signature_shares is not None for validator in validators)
+    return wire.encode(wire.ValidatorsAnswer(ready, validators))
+
+
+def _oracle_shares(validator: AskedValidator) -> wire.OraclesExitSignatureShares | None:
+    if validator.public_key_shares is None or validator.encrypted_signatures is None:
+        return None
+    return wire.OraclesExitSignatureShares(
+        wire.PublicKey.rows(validator.public_key_shares),
+        wire.EncryptedSignature.rows(validator.encrypted_signatures),
+    )
