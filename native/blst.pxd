@@ -48,6 +48,21 @@ cdef extern from "blst.h" nogil:
     void blst_fr_from_scalar(blst_fr *ret, const blst_scalar *a)
     void blst_scalar_from_fr(blst_scalar *ret, const blst_fr *a)
 
+    # base fields, for formulas that blst has no function for
+    void blst_fp_add(blst_fp *ret, const blst_fp *a, const blst_fp *b)
+    void blst_fp_sub(blst_fp *ret, const blst_fp *a, const blst_fp *b)
+    void blst_fp_mul(blst_fp *ret, const blst_fp *a, const blst_fp *b)
+    void blst_fp_sqr(blst_fp *ret, const blst_fp *a)
+    void blst_fp_cneg(blst_fp *ret, const blst_fp *a, cbool flag)
+    void blst_fp_eucl_inverse(blst_fp *ret, const blst_fp *a)
+    void blst_fp_from_uint64(blst_fp *ret, const uint64_t *a)
+    void blst_fp2_add(blst_fp2 *ret, const blst_fp2 *a, const blst_fp2 *b)
+    void blst_fp2_sub(blst_fp2 *ret, const blst_fp2 *a, const blst_fp2 *b)
+    void blst_fp2_mul(blst_fp2 *ret, const blst_fp2 *a, const blst_fp2 *b)
+    void blst_fp2_sqr(blst_fp2 *ret, const blst_fp2 *a)
+    void blst_fp2_cneg(blst_fp2 *ret, const blst_fp2 *a, cbool flag)
+    void blst_fp2_eucl_inverse(blst_fp2 *ret, const blst_fp2 *a)
+
     # G1
     BLST_ERROR blst_p1_uncompress(blst_p1_affine *out, const byte *data)
     void blst_p1_affine_compress(byte *out, const blst_p1_affine *a)
@@ -56,6 +71,7 @@ cdef extern from "blst.h" nogil:
     cbool blst_p1_affine_is_inf(const blst_p1_affine *p)
     cbool blst_p1_is_inf(const blst_p1 *p)
     cbool blst_p1_is_equal(const blst_p1 *a, const blst_p1 *b)
+    void blst_p1_double(blst_p1 *out, const blst_p1 *a)
     void blst_p1_add_or_double(blst_p1 *out, const blst_p1 *a, const blst_p1 *b)
     void blst_p1_add_or_double_affine(blst_p1 *out, const blst_p1 *a, const blst_p1_affine *b)
     void blst_p1_mult(blst_p1 *out, const blst_p1 *p, const byte *scalar, size_t nbits)
@@ -82,7 +98,6 @@ cdef extern from "blst.h" nogil:
     void blst_p2_add_or_double_affine(blst_p2 *out, const blst_p2 *a, const blst_p2_affine *b)
     void blst_p2_mult(blst_p2 *out, const blst_p2 *p, const byte *scalar, size_t nbits)
     void blst_p2_cneg(blst_p2 *p, cbool cbit)
-    void blst_fp2_cneg(blst_fp2 *ret, const blst_fp2 *a, cbool flag)
     void blst_p2_to_affine(blst_p2_affine *out, const blst_p2 *a)
     void blst_p2_from_affine(blst_p2 *out, const blst_p2_affine *a)
     void blst_p2s_to_affine(blst_p2_affine *dst, const blst_p2 *const *points, size_t n)

@@ -8,10 +8,10 @@ Small a_i cost few additions; s is 1 when `scale` is empty. `threshold.py` choos
 """
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memcmp, memset
 from dvtfast._native.blst cimport *
 from dvtfast._native.pairing cimport Claims, claims_add, claims_close, claims_judge, claims_open
-from dvtfast._native.points cimport decode_p1, decode_p2, hash_root, p1s_to_affine, p2s_to_affine
+from dvtfast._native.points cimport decode_p2, p1s_to_affine, p2s_to_affine
 from dvtfast._native.status cimport Status
 
 cdef enum:
@@ -102,7 +102,11 @@ def recover_secret_keys(const uint8_t[:, :, ::1] key_shares not None, const uint
                 blst_fr_mul(&share, &share, &factor)
                 blst_fr_add(&acc, &acc, &share)
             if status[i] == Status.OK:
-                write_fr(&secret_keys[i, 0], &acc)
+                blst_scalar_from_fr(&scalar, &acc)
+                if blst_sk_check(&scalar):
+                    blst_bendian_from_scalar(&secret_keys[i, 0], &scalar)
+                else:
+                    status[i] = Status.BAD_SCALAR
         wipe(&acc, sizeof(acc))
         wipe(&share, sizeof(share))
         wipe(&scalar, sizeof(scalar))
@@ -353,113 +357,3 @@ def compare_interpolated(const uint8_t[:, :, ::1] base not None, const uint8_t[:
                 if memcmp(expected, &candidates[i, 0], 96) != 0:
                     status[i] = Status.MISMATCH
         free(shares)
-
-
-# --- oracle split ---
-
-def split_for_oracles(const uint8_t[:, ::1] signatures not None, const uint64_t[:, ::1] public_keys not None,
-                      const uint8_t[:, ::1] signing_roots not None, const uint8_t[:, :, ::1] masks not None,
-                      uint8_t[:, :, ::1] public_key_shares not None,
-                      uint8_t[:, :, ::1] signature_shares not None, uint8_t[::1] status not None):
-    """Shares S + f(j)*H and P + f(j)*G1 for j = 1..k, where f(0) = 0 and f has degree below t.
-
-    masks uint8[n, t - 1, 32] are f(1) .. f(t - 1), big-endian, below r; they fix f. The further
-    values follow by the recurrence of a polynomial of degree below t, whose t-th differences vanish:
-    each needs t - 1 additions in a table of differences. Variable time: masks are used once.
-    """
-    cdef size_t i, n = signatures.shape[0], drawn = masks.shape[1], k = public_key_shares.shape[1]
-    if (signatures.shape[1] != 96 or public_keys.shape[0] != n or public_keys.shape[1] != 12
-            or signing_roots.shape[0] != n or signing_roots.shape[1] != 32 or masks.shape[0] != n
-            or masks.shape[2] != 32 or drawn + 1 > k or public_key_shares.shape[0] != n
-            or public_key_shares.shape[2] != 48 or signature_shares.shape[0] != n
-            or signature_shares.shape[1] != k or signature_shares.shape[2] != 96 or status.shape[0] != n):
-        raise ValueError("split_for_oracles: shapes disagree")
-    # Places 0..k-1 hold the shares, k.. the table of differences.
-    cdef size_t room = (k + drawn + 1) * (sizeof(blst_p1) + sizeof(blst_p2))
-    room += k * (sizeof(blst_p1_affine) + sizeof(blst_p2_affine))
-    cdef blst_p2 *p2 = <blst_p2 *> malloc(room)
-    if p2 == NULL:
-        raise MemoryError("split_for_oracles: no memory for the batch")
-    cdef blst_p1 *p1 = <blst_p1 *> (p2 + k + drawn + 1)
-    cdef blst_p2_affine *affine2 = <blst_p2_affine *> (p1 + k + drawn + 1)
-    cdef blst_p1_affine *affine1 = <blst_p1_affine *> (affine2 + k)
-    cdef blst_p2 root_hash
-    cdef blst_p2_affine signature
-    cdef blst_scalar mask
-    cdef size_t j
-    with nogil:
-        for i in range(n):
-            status[i] = decode_p2(&signature, &signatures[i, 0], True)
-            if status[i] != Status.OK:
-                continue
-            hash_root(&root_hash, &signing_roots[i, 0])
-            for j in range(drawn):
-                blst_scalar_from_bendian(&mask, &masks[i, j, 0])
-                blst_p2_mult(&p2[j], &root_hash, mask.b, SCALAR_BITS)
-                blst_p1_mult(&p1[j], blst_p1_generator(), mask.b, SCALAR_BITS)
-            extend_p1(p1, drawn, k, p1 + k)
-            extend_p2(p2, drawn, k, p2 + k)
-            for j in range(k):
-                blst_p2_add_or_double_affine(&p2[j], &p2[j], &signature)
-                blst_p1_add_or_double_affine(&p1[j], &p1[j], <const blst_p1_affine *> &public_keys[i, 0])
-            p2s_to_affine(affine2, p2, k)
-            p1s_to_affine(affine1, p1, k)
-            for j in range(k):
-                blst_p2_affine_compress(&signature_shares[i, j, 0], &affine2[j])
-                blst_p1_affine_compress(&public_key_shares[i, j, 0], &affine1[j])
-        wipe(&mask, sizeof(mask))
-        wipe(p2, room)
-        free(p2)
-
-
-# differences[d] holds the d-th backward difference at the last known place, d = 0..degree:
-# the next value is their sum from the highest on, as the highest one is constant.
-
-cdef void extend_p1(blst_p1 *values, size_t degree, size_t k, blst_p1 *differences) noexcept nogil:
-    """From f(0) = 0 and values[0..degree-1] = f(1)..f(degree), fill values up to f(k)."""
-    cdef size_t i, d
-    memset(&differences[0], 0, sizeof(blst_p1))
-    for i in range(degree):
-        difference_p1(differences, &values[i], i)
-    for i in range(degree, k):
-        for d in range(degree):
-            blst_p1_add_or_double(&differences[degree - 1 - d], &differences[degree - 1 - d],
-                                  &differences[degree - d])
-        values[i] = differences[0]
-
-
-cdef inline void difference_p1(blst_p1 *differences, const blst_p1 *value, size_t known) noexcept nogil:
-    """Take in the next value when `known` differences beyond the zeroth are there; makes one more."""
-    cdef blst_p1 new = value[0], old
-    cdef size_t d
-    for d in range(known + 1):
-        old = differences[d]
-        differences[d] = new
-        blst_p1_cneg(&old, True)
-        blst_p1_add_or_double(&new, &new, &old)
-    differences[known + 1] = new
-
-
-cdef void extend_p2(blst_p2 *values, size_t degree, size_t k, blst_p2 *differences) noexcept nogil:
-    """From f(0) = 0 and values[0..degree-1] = f(1)..f(degree), fill values up to f(k)."""
-    cdef size_t i, d
-    memset(&differences[0], 0, sizeof(blst_p2))
-    for i in range(degree):
-        difference_p2(differences, &values[i], i)
-    for i in range(degree, k):
-        for d in range(degree):
-            blst_p2_add_or_double(&differences[degree - 1 - d], &differences[degree - 1 - d],
-                                  &differences[degree - d])
-        values[i] = differences[0]
-
-
-cdef inline void difference_p2(blst_p2 *differences, const blst_p2 *value, size_t known) noexcept nogil:
-    """Take in the next value when `known` differences beyond the zeroth are there; makes one more."""
-    cdef blst_p2 new = value[0], old
-    cdef size_t d
-    for d in range(known + 1):
-        old = differences[d]
-        differences[d] = new
-        blst_p2_cneg(&old, True)
-        blst_p2_add_or_double(&new, &new, &old)
-    differences[known + 1] = new

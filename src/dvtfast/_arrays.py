@@ -49,7 +49,8 @@ def as_row(name: str, value: Any, width: int) -> Bytes:
     array, lone = as_rows(name, value, width)
     if not lone:
         raise InputError(f"{name}: expected one row of {width} bytes, got {len(array)} rows")
-    return array[0]
+    row: Bytes = array[0]
+    return row
 
 
 def as_uint64s(name: str, values: Any) -> Uint64s:

@@ -9,6 +9,10 @@ SECRET_KEY_BYTES: Final = 32
 PUBLIC_KEY_BYTES: Final = 48
 SIGNATURE_BYTES: Final = 96
 CURVE_ORDER: Final = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
+# The order of the field that the coordinates of points are in.
+FIELD_ORDER: Final = int(
+    "1a0111ea397fe69a4b1ba7b6434bacd764774b84f38512bf6730d2a0f6b0f6241eabfffeb153ffffb9feffffffffaaab", 16
+)
 DST_SIGNATURE: Final = b"BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_"
 
 # SHA-256; consensus-specs, phase0/beacon-chain.md.

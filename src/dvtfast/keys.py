@@ -129,8 +129,8 @@ def random_weights(n: int) -> Uint64s:
 
 def generate_secret_keys(n: int) -> Bytes:
     """Secret keys uint8[n, 32], uniform, from the operating system."""
-    if n < 0:
-        raise InputError(f"n: expected a count, got {n}")
+    if isinstance(n, bool) or not isinstance(n, int) or n < 0:
+        raise InputError(f"n: expected a count, got {n!r}")
     keys = random_scalars(n)
     while not (valid := check_secret_keys(keys)).all():  # zero: never seen, 2^-255
         keys[~valid] = random_scalars(int((~valid).sum()))

@@ -42,16 +42,26 @@ def hash_to_g2(messages: Sequence[bytes] | Bytes, *, dst: bytes = DST_SIGNATURE)
 
     Source: RFC 9380, BLS12381G2_XMD:SHA-256_SSWU_RO_; `dst` is the domain separation tag, 1..255 bytes.
     """
-    if not 1 <= len(dst) <= MAX_DST_BYTES:
-        raise InputError(f"dst: expected 1..{MAX_DST_BYTES} bytes, got {len(dst)}")
-    if isinstance(messages, bytes | bytearray | str):
-        raise InputError("messages: expected a sequence of bytes, got one message; wrap it in a list")
-    texts = [bytes(message) for message in messages]
+    if not isinstance(dst, bytes) or not 1 <= len(dst) <= MAX_DST_BYTES:
+        raise InputError(f"dst: expected 1..{MAX_DST_BYTES} bytes, got {dst!r:.80}")
+    texts = _texts(messages)
     ends = np.cumsum([len(text) for text in texts], dtype=np.uint64)
     points = np.zeros((len(texts), SIGNATURE_BYTES), dtype=np.uint8)
     joined = np.frombuffer(b"".join(texts), dtype=np.uint8)
     _kernel.hash_to_g2(joined, ends, np.frombuffer(dst, dtype=np.uint8), points)
     return points
+
+
+def _texts(messages: Any) -> list[bytes]:
+    """Messages as bytes; numpy rows count as messages."""
+    if isinstance(messages, np.ndarray) and messages.ndim == 2 and messages.dtype == np.uint8:
+        return [row.tobytes() for row in messages]
+    if not isinstance(messages, list | tuple):
+        raise InputError(f"messages: expected a list of bytes or uint8[n, w], got {type(messages).__name__}")
+    for i, message in enumerate(messages):
+        if not isinstance(message, bytes | bytearray):
+            raise InputError(f"messages: expected bytes, got {type(message).__name__} at {i}")
+    return [bytes(message) for message in messages]
 
 
 def _check(

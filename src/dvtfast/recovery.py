@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dvtfast import _lagrange
-from dvtfast._arrays import Bools, Bytes, Rows, Uint64s, as_rows, as_uint64s, same_length
+from dvtfast._arrays import UINT64_MAX, Bools, Bytes, Rows, Uint64s, as_rows, same_length
 from dvtfast._native import threshold as _kernel
 from dvtfast._native.status import Status
 from dvtfast._parallel import for_slices
@@ -30,6 +30,7 @@ from dvtfast.errors import InputError, ThresholdError
 from dvtfast.keys import KeysLike, PublicKeys, as_public_keys, points_of, random_weights
 from dvtfast.points import check_signature_encodings
 from dvtfast.signatures import check_signatures
+from dvtfast.threshold import checked_index_rows
 
 # Threshold subsets tried for one validator whose public key shares are unknown.
 MAX_SUBSETS = 2000
@@ -130,30 +131,10 @@ def recover_and_check(
     if here.shape != (n, k):
         raise InputError(f"present: expected bool[{n}, {k}], got bool{list(here.shape)}")
     batch = _Batch(
-        keys, roots, shares, _checked_indices(share_indices, here), here, public_key_shares,
-        threshold, set(suspects), max_subsets, threads,
+        keys, roots, shares, checked_index_rows(share_indices, here), here, public_key_shares,
+        threshold, {index for index in suspects if 0 < index <= UINT64_MAX}, max_subsets, threads,
     )  # fmt: skip
     return batch.run()
-
-
-def _checked_indices(share_indices: Any, here: Bools) -> Uint64s:
-    """Share indices uint64[n, k]; where present never 0, and unique within a row."""
-    indices = as_uint64s("share_indices", share_indices)
-    if indices.shape not in (here.shape, here.shape[1:]):
-        n, k = here.shape
-        raise InputError(
-            f"share_indices: expected uint64[{k}] or uint64[{n}, {k}], got {list(indices.shape)}"
-        )
-    rows = np.broadcast_to(indices, here.shape)
-    zero = np.flatnonzero((here & (rows == 0)).any(axis=1))
-    if zero.size:
-        raise ThresholdError("share_indices: 0 is never a share index", zero.tolist())
-    order = np.argsort(np.where(here, rows, 0), axis=1, kind="stable")
-    ascending = np.take_along_axis(np.where(here, rows, 0), order, axis=1)
-    repeated = np.flatnonzero(((np.diff(ascending, axis=1) == 0) & (ascending[:, 1:] != 0)).any(axis=1))
-    if repeated.size:
-        raise ThresholdError("share_indices: an index is repeated", repeated.tolist())
-    return np.ascontiguousarray(rows)
 
 
 class _Batch:

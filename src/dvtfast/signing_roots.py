@@ -76,7 +76,8 @@ def deposit_data_roots(
     public_keys: Rows, withdrawal_credentials: Rows, amounts_gwei: Any, signatures: Rows
 ) -> Bytes:
     """Object roots uint8[n, 32] of deposit data: what the deposit contract checks."""
-    return _deposit_roots(public_keys, withdrawal_credentials, amounts_gwei, signatures)
+    rows, _ = as_rows("signatures", signatures, SIGNATURE_BYTES)
+    return _deposit_roots(public_keys, withdrawal_credentials, amounts_gwei, rows)
 
 
 def deposit_signing_roots(
@@ -88,15 +89,14 @@ def deposit_signing_roots(
 
 
 def _deposit_roots(
-    public_keys: Rows, withdrawal_credentials: Rows, amounts_gwei: Any, signatures: Rows | None
+    public_keys: Rows, withdrawal_credentials: Rows, amounts_gwei: Any, signatures: Bytes | None
 ) -> Bytes:
     keys, lone = as_rows("public_keys", public_keys, PUBLIC_KEY_BYTES)
     credentials, _ = as_rows("withdrawal_credentials", withdrawal_credentials, WITHDRAWAL_CREDENTIALS_BYTES)
     amounts = as_uint64s("amounts_gwei", amounts_gwei).reshape(-1)
-    signed = None if signatures is None else as_rows("signatures", signatures, SIGNATURE_BYTES)[0]
     same_length(public_keys=keys, withdrawal_credentials=credentials, amounts_gwei=amounts)
-    if signed is not None:
-        same_length(public_keys=keys, signatures=signed)
+    if signatures is not None:
+        same_length(public_keys=keys, signatures=signatures)
     roots = np.zeros((len(keys), ROOT_BYTES), dtype=np.uint8)
-    _kernel.deposit_roots(keys, credentials, amounts, signed, roots)
+    _kernel.deposit_roots(keys, credentials, amounts, signatures, roots)
     return roots[0] if lone else roots

@@ -38,10 +38,7 @@ def checked_share_indices(values: Any) -> Uint64s:
     Raises:
         ThresholdError: an index is 0, too large or repeated; `indices` are the positions.
     """
-    try:
-        array = as_uint64s("share_indices", values)
-    except InputError as error:
-        raise ThresholdError(str(error)) from None
+    array = _as_share_indices(values)
     if array.ndim != 1:
         raise ThresholdError(f"share_indices: expected uint64[k], got uint64{list(array.shape)}")
     zero = np.flatnonzero(array == 0)
@@ -52,6 +49,36 @@ def checked_share_indices(values: Any) -> Uint64s:
         repeated = np.setdiff1d(np.arange(array.size), first)
         raise ThresholdError("share_indices: an index is repeated", repeated.tolist())
     return array
+
+
+def checked_index_rows(values: Any, here: Bools) -> Uint64s:
+    """Share indices uint64[n, k], given as such or as uint64[k] for all rows, where `here` bool[n, k].
+
+    Raises:
+        ThresholdError: where a share is, an index is 0, or repeated in its row; `indices` are rows.
+    """
+    indices = _as_share_indices(values)
+    if indices.shape not in (here.shape, here.shape[1:]):
+        n, k = here.shape
+        raise InputError(
+            f"share_indices: expected uint64[{k}] or uint64[{n}, {k}], got uint64{list(indices.shape)}"
+        )
+    rows = np.ascontiguousarray(np.broadcast_to(indices, here.shape))
+    zero = np.flatnonzero((here & (rows == 0)).any(axis=1))
+    if zero.size:
+        raise ThresholdError("share_indices: 0 is never a share index", zero.tolist())
+    ascending = np.sort(np.where(here, rows, 0), axis=1)
+    repeated = np.flatnonzero(((np.diff(ascending, axis=1) == 0) & (ascending[:, 1:] != 0)).any(axis=1))
+    if repeated.size:
+        raise ThresholdError("share_indices: an index is repeated", repeated.tolist())
+    return rows
+
+
+def _as_share_indices(values: Any) -> Uint64s:
+    try:
+        return as_uint64s("share_indices", values)
+    except InputError as error:
+        raise ThresholdError(str(error)) from None
 
 
 def lagrange_coefficients(share_indices: Any, *, at: int = 0) -> list[int]:
@@ -212,14 +239,11 @@ def _recover(
 ) -> tuple[Bytes, Bytes]:
     """Run `kernel` on the first `threshold` shares of rows [n, k, ...], by set of share indices."""
     n, k = rows.shape[:2]
-    indices = as_uint64s("share_indices", share_indices)
-    if indices.ndim not in (1, 2) or indices.shape not in ((k,), (n, k)):
-        raise InputError(
-            f"share_indices: expected uint64[{k}] or uint64[{n}, {k}], got uint64{list(indices.shape)}"
-        )
+    indices = _as_share_indices(share_indices)
+    if indices.ndim == 1:  # one set for all is checked also when there are no rows
+        checked_share_indices(indices)
+    indices = checked_index_rows(indices, np.ones((n, k), dtype=np.bool_))
     _check_threshold(threshold, k)
-    for row in np.unique(np.atleast_2d(indices), axis=0):
-        checked_share_indices(row)
     out = np.zeros((n, width), dtype=np.uint8)
     status = np.zeros(n, dtype=np.uint8)
 
@@ -230,12 +254,9 @@ def _recover(
         for_slices(len(shares), lambda s: kernel(xs, shares[s], results[s], verdicts[s]), threads=threads)
         out[members], status[members] = results, verdicts
 
-    if indices.ndim == 1:
-        recover(tuple(indices[:threshold].tolist()), slice(None))
-    else:
-        sets, of_row = np.unique(indices[:, :threshold], axis=0, return_inverse=True)
-        for number, xs in enumerate(sets):
-            recover(tuple(xs.tolist()), np.flatnonzero(of_row.reshape(-1) == number))
+    sets, of_row = np.unique(indices[:, :threshold], axis=0, return_inverse=True)
+    for number, xs in enumerate(sets):
+        recover(tuple(xs.tolist()), np.flatnonzero(of_row.reshape(-1) == number))
     return out, status
 
 

@@ -27,12 +27,3 @@ def recover_and_check(
     status: Bytes,
 ) -> None: ...
 def compare_interpolated(base: Bytes, candidates: Bytes, rule: Rule, status: Bytes) -> None: ...
-def split_for_oracles(
-    signatures: Bytes,
-    public_keys: Uint64s,
-    signing_roots: Bytes,
-    masks: Bytes,
-    public_key_shares: Bytes,
-    signature_shares: Bytes,
-    status: Bytes,
-) -> None: ...
