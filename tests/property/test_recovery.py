@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import dvtfast
 from dvtfast import RecoveryStatus, ShareStatus
 from tests import reference, samples
+from tests.recovery_model import assert_sound, expected_statuses, recover
 from tests.vector_files import load, unhex
 
 OFF_SUBGROUP = samples.row(unhex(load("bls_extra.json")["off_subgroup_g2"][0]))
@@ -41,7 +42,6 @@ def corruptions(cluster, i, j, random):
     yield "another validator", cluster.partial_signatures[(i + 1) % n, j]
     if k > 1 and cluster.threshold > 1:
         yield "another index", cluster.partial_signatures[i, (j + 1) % k]
-        yield "the whole signature", cluster.signatures[i]
 
 
 @st.composite
@@ -62,43 +62,6 @@ def rounds(draw):
         bad[i, j] = True
     shares[~present] = 0xFF
     return cluster, shares, present, bad
-
-
-def recover(cluster, shares, present, **options):
-    return dvtfast.recover_and_check(
-        cluster.public_keys,
-        cluster.signing_roots,
-        shares,
-        cluster.share_indices,
-        threshold=cluster.threshold,
-        present=present,
-        **options,
-    )
-
-
-def expected_statuses(cluster, present, bad, *, keys_known):
-    good = (present & ~bad).sum(axis=1)
-    for good_shares, shares in zip(good, present.sum(axis=1), strict=True):
-        if good_shares >= cluster.threshold:
-            yield RecoveryStatus.OK
-        elif keys_known or shares < cluster.threshold:
-            yield RecoveryStatus.TOO_FEW_SHARES
-        else:
-            yield None  # unknown: TOO_FEW_SHARES when the bad ones are no points of the group at all
-
-
-def assert_sound(recovered, cluster, present, bad):
-    """What must hold whatever is known about the shares."""
-    ok = recovered.statuses == RecoveryStatus.OK
-    assert np.array_equal(recovered.ok, ok)
-    assert np.array_equal(recovered.signatures[ok], cluster.signatures[ok])
-    assert not recovered.signatures[~ok].any()
-    assert not (recovered.share_statuses[bad] == ShareStatus.GOOD).any()
-    assert not (recovered.share_statuses[~bad] == ShareStatus.BAD).any()
-    assert (recovered.share_statuses[~present] == ShareStatus.NOT_CHECKED).all()
-    for i in range(len(ok)):
-        accused = cluster.share_indices[recovered.share_statuses[i] == ShareStatus.BAD]
-        assert recovered.bad_share_indices(i).tolist() == accused.tolist()
 
 
 @settings(max_examples=60)

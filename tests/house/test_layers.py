@@ -1,0 +1,176 @@
+"""Who may import whom: native <- dvtfast <- services, and the layers within."""
+
+import ast
+import re
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+from tests.house.sources import LIBRARY, NATIVE, ROOT, SERVICES, imports, module_name, python_files
+
+# From the bottom to the top; a module imports from its own layer or from below.
+LAYERS = [
+    {"constants", "errors"},
+    {"_arrays", "_extras", "_parallel", "_statuses"},
+    {"points", "keys", "signatures", "_lagrange", "threshold", "recovery", "signing_roots", "networks"},
+    {"ecies", "oracles"},
+    {"_files", "_ssz", "protocol_config", "deposits", "keystores", "obol", "ssv", "clusters"},
+]
+LAYER_OF = {module: depth for depth, layer in enumerate(LAYERS) for module in layer}
+
+# The three services, and who may know more than one of them.
+SERVICE_NAMES = ("relayer", "sidecar", "operator")
+KNOW_ALL = ("cli", "demo")
+
+FILES_IN_LIBRARY = [file for file in python_files(LIBRARY) if file.parent.name != "_native"]
+FILES_IN_SERVICES = python_files(SERVICES)
+# Hex is for people and for files: constants as the specifications print them, and the readers of files.
+HEX_ALLOWED = {
+    *(f"src/dvtfast/{module}" for module in ("constants", "networks", *LAYERS[-1])),
+    "services/wire",
+}
+
+
+def name_of(file):
+    return file.relative_to(ROOT).as_posix()
+
+
+def library_module(name):
+    """`keys` of `dvtfast.keys.PublicKeys`; None for what is not a module of the library."""
+    parts = name.split(".")
+    return parts[1] if parts[0] == "dvtfast" and len(parts) > 1 and parts[1] in LAYER_OF else None
+
+
+def service_of(name):
+    """`relayer` of `dvtfast.services.relayer.routes`; None for the shared files."""
+    parts = name.split(".")
+    return (
+        parts[2]
+        if parts[:2] == ["dvtfast", "services"] and len(parts) > 2 and parts[2] in SERVICE_NAMES
+        else None
+    )
+
+
+def assert_none(offending):
+    offending = [str(each) for each in offending]
+    assert not offending, "\n".join(offending)
+
+
+@pytest.mark.parametrize("file", FILES_IN_LIBRARY, ids=name_of)
+def test_the_library_does_not_know_the_services(file):
+    assert_none(i for i in imports(file) if i.name.startswith(("dvtfast.services", "services")))
+
+
+@pytest.mark.parametrize("file", FILES_IN_LIBRARY, ids=name_of)
+def test_the_layers_of_the_library(file):
+    if file == LIBRARY / "__init__.py":
+        return
+    own = library_module(module_name(file))
+    assert own, f"{name_of(file)} has no place in LAYERS"
+    assert_none(i for i in imports(file) if LAYER_OF.get(library_module(i.name), 0) > LAYER_OF[own])
+
+
+def test_the_library_has_no_cycle():
+    graph = {}
+    for file in FILES_IN_LIBRARY:
+        if own := library_module(module_name(file)):
+            graph.setdefault(own, set()).update({library_module(i.name) for i in imports(file)} - {None, own})
+    TopologicalSorter(graph).prepare()
+
+
+@pytest.mark.parametrize("file", FILES_IN_LIBRARY, ids=name_of)
+def test_the_library_opens_no_socket(file):
+    network = ("aiohttp", "asyncio", "http", "requests", "socket", "ssl", "urllib")
+    assert_none(i for i in imports(file) if i.name.split(".")[0] in network)
+
+
+@pytest.mark.parametrize("file", FILES_IN_SERVICES, ids=name_of)
+def test_services_use_public_names_only(file):
+    """Neither the kernels nor anything private of the library."""
+    assert_none(
+        i
+        for i in imports(file)
+        if i.name.startswith("dvtfast.")
+        and not i.name.startswith("dvtfast.services")
+        and any(part.startswith("_") for part in i.name.split("."))
+    )
+
+
+@pytest.mark.parametrize("file", FILES_IN_SERVICES, ids=name_of)
+def test_services_do_not_import_each_other(file):
+    parts = file.relative_to(SERVICES).with_suffix("").parts
+    if parts[0] in KNOW_ALL:
+        return
+    own = parts[0] if parts[0] in SERVICE_NAMES else None
+    assert_none(i for i in imports(file) if service_of(i.name) not in (None, own))
+
+
+def test_no_top_level_package_hides_the_standard_library():
+    assert module_name(SERVICES / "operator" / "app.py") == "dvtfast.services.operator.app"
+    assert not (ROOT / "operator").exists()
+    assert not (LIBRARY.parent / "operator").exists()
+
+
+@pytest.mark.parametrize("file", FILES_IN_LIBRARY + FILES_IN_SERVICES, ids=name_of)
+def test_hex_stays_at_the_border(file):
+    if "/".join(file.with_suffix("").relative_to(ROOT).parts[:3]) in HEX_ALLOWED:
+        return
+    calls = [
+        node
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr in ("hex", "fromhex", "hexlify", "unhexlify")
+    ]
+    assert_none(f"{name_of(file)}:{node.lineno} {ast.unparse(node)}" for node in calls)
+
+
+@pytest.mark.parametrize("file", FILES_IN_LIBRARY + FILES_IN_SERVICES, ids=name_of)
+def test_the_environment_is_read_in_settings_only(file):
+    if file == SERVICES / "settings.py":
+        return
+    reads = [
+        node
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv")
+    ]
+    assert_none(f"{name_of(file)}:{node.lineno} {ast.unparse(node)}" for node in reads)
+
+
+@pytest.mark.parametrize("file", sorted(NATIVE.glob("*.p[yx][xd]")), ids=name_of)
+def test_kernels_know_arrays_only(file):
+    """No files, JSON, asyncio or threads, and nothing of the library but other kernels."""
+    lines = enumerate(file.read_text().splitlines(), 1)
+    allowed = re.compile(r"(from|cimport|import) (dvtfast\._native|libc|cython|cpython)\b")
+    assert_none(
+        f"{name_of(file)}:{number} {line}"
+        for number, line in lines
+        if re.match(r"\s*(from|import|cimport)\b", line) and not allowed.match(line.strip())
+    )
+
+
+def test_only_kernels_know_blst():
+    assert_none(i for file in FILES_IN_LIBRARY + FILES_IN_SERVICES for i in imports(file) if "blst" in i.name)
+
+
+PARENT = "." * 2 + "/"
+SYSTEM = ("/bin", "/dev", "/etc", "/proc", "/sys", "/tmp", "/usr")
+
+
+@pytest.mark.parametrize("file", python_files(ROOT / "tests", LIBRARY, SERVICES), ids=name_of)
+def test_nothing_is_read_from_outside_the_repository(file):
+    """A clone has all it needs: no path that leaves it, none of the machine it was written on."""
+    texts = [
+        node
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    assert_none(
+        f"{name_of(file)}:{node.lineno} {node.value!r}"
+        for node in texts
+        if node.value.startswith(PARENT)
+        or (
+            re.fullmatch(r"/\w\S*", node.value)
+            and not node.value.startswith(SYSTEM)
+            and Path(node.value).exists()
+        )
+    )
