@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -82,7 +83,7 @@ class RelayerClient:
         body = None if request is None else await asyncio.to_thread(wire.encode, request)
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(RelayerUnavailableError),
-            wait=tenacity.wait_exponential_jitter(RETRY_FIRST_SECONDS, RETRY_LONGEST_SECONDS),
+            wait=tenacity.wait_random_exponential(RETRY_FIRST_SECONDS, RETRY_LONGEST_SECONDS),
             stop=self._stop,
             before_sleep=_log_retry,
             reraise=True,
@@ -91,9 +92,10 @@ class RelayerClient:
 
     async def _call_once(self, method: str, path: str, kind: type[T], body: bytes | None) -> T:
         headers = {"Content-Type": "application/json"} if body is not None else {}
+        data = None if body is None else io.BytesIO(body)  # aiohttp sends a stream in pieces
         try:
             async with self._session.request(
-                method, self._address + path, data=body, headers=headers
+                method, self._address + path, data=data, headers=headers
             ) as answer:
                 content = await answer.read()
         except (aiohttp.ClientError, TimeoutError) as error:

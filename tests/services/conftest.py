@@ -1,0 +1,192 @@
+"""A cluster with its secrets, and relayers to run it against: real servers, real kernels."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import numpy as np
+import pytest
+from coincurve import PrivateKey
+
+from dvtfast import (
+    HOODI,
+    PublicKeys,
+    derive_public_keys,
+    exit_signing_roots,
+    generate_secret_keys,
+    sign,
+    split_secret_keys,
+)
+from dvtfast.clusters import ClusterShares
+from dvtfast.protocol_config import OracleConfig
+from dvtfast.services import wire
+from dvtfast.services.client import RelayerClient
+from dvtfast.services.relayer.app import Configuration, relaying
+from dvtfast.services.relayer.clusters import ServedClusters
+from dvtfast.services.settings import RelayerSettings
+
+ORACLE_THRESHOLD = 2
+READY_SECONDS = 30.0
+START_INDEX = 1000
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What the nodes of a cluster have between them."""
+
+    secret_keys: np.ndarray
+    key_shares: np.ndarray
+    shares: ClusterShares
+
+    @property
+    def keys(self) -> list[wire.PublicKey]:
+        return [wire.PublicKey(row.tobytes()) for row in self.shares.public_keys.encoded]
+
+    def exit_shares(
+        self,
+        share_index: int,
+        validator_indices: Sequence[int],
+        *,
+        named: bool = False,
+        signer: int | None = None,
+    ) -> list[wire.ExitShare]:
+        """What a node posts for the first validators; `signer` is the node whose key shares really sign."""
+        place = self.shares.share_indices.tolist().index(signer or share_index)
+        n = len(validator_indices)
+        roots = exit_signing_roots(list(validator_indices), HOODI)
+        signatures = sign(self.key_shares[:n, place], roots)
+        return [
+            wire.ExitShare(key, wire.Signature(row.tobytes()), wire.UInt64(index) if named else None)
+            for key, row, index in zip(self.keys, signatures, validator_indices, strict=False)
+        ]
+
+
+def make_cluster(
+    validators: int = 3,
+    *,
+    threshold: int = 3,
+    share_indices: Sequence[int] = (1, 2, 3, 4),
+    name: str = "test",
+) -> Cluster:
+    secret_keys = generate_secret_keys(validators)
+    key_shares = split_secret_keys(secret_keys, threshold=threshold, share_indices=list(share_indices))
+    public_key_shares = derive_public_keys(key_shares.reshape(-1, 32)).reshape(validators, -1, 48)
+    shares = ClusterShares(
+        name=name,
+        network=HOODI,
+        threshold=threshold,
+        share_indices=np.array(share_indices, np.uint64),
+        public_keys=PublicKeys(derive_public_keys(secret_keys)),
+        public_key_shares=PublicKeys(public_key_shares),
+    )
+    return Cluster(secret_keys, key_shares, shares)
+
+
+@dataclass(frozen=True)
+class Oracles:
+    """The oracles of a config, with their secrets."""
+
+    secrets: list[PrivateKey]
+
+    @property
+    def config(self) -> OracleConfig:
+        rows = [secret.public_key.format(compressed=False)[1:] for secret in self.secrets]
+        return OracleConfig(
+            public_keys=np.frombuffer(b"".join(rows), np.uint8).reshape(-1, 64),
+            endpoints=[[] for _ in rows],
+            exit_signature_recover_threshold=ORACLE_THRESHOLD,
+            raw={},
+        )
+
+
+@dataclass(frozen=True)
+class Relayer:
+    """A running relayer."""
+
+    url: str
+    client: RelayerClient
+    session: aiohttp.ClientSession
+
+    async def ask(self, cluster: Cluster, start_index: int | None = None) -> wire.ValidatorsAnswer:
+        index = None if start_index is None else wire.UInt64(start_index)
+        return await self.client.post_validators(wire.ValidatorsRequest(cluster.keys, index))
+
+    async def post(self, share_index: int, shares: list[wire.ExitShare]) -> list[wire.Rejected]:
+        request = wire.ExitSignatureRequest(wire.ShareIndex(share_index), shares)
+        return (await self.client.post_exit_shares(request)).rejected
+
+    async def fill(self, cluster: Cluster, indices: Sequence[int], *share_indices: int) -> None:
+        """Post the right shares of some nodes, as a sidecar does that names no validator index."""
+        for share_index in share_indices:
+            assert await self.post(share_index, cluster.exit_shares(share_index, indices)) == []
+
+    async def exits(self) -> dict[bytes, wire.ExitWanted]:
+        return {exit_.public_key: exit_ for exit_ in (await self.client.exits()).exits}
+
+    async def until(
+        self, condition: Callable[[dict[bytes, wire.ExitWanted]], bool]
+    ) -> dict[bytes, wire.ExitWanted]:
+        """Poll GET /exits until `condition` holds."""
+        async with asyncio.timeout(READY_SECONDS):
+            while not condition(exits := await self.exits()):
+                await asyncio.sleep(0.02)
+        return exits
+
+    async def until_ready(self, cluster: Cluster) -> wire.ValidatorsAnswer:
+        async with asyncio.timeout(READY_SECONDS):
+            while not (answer := await self.ask(cluster)).ready:
+                await asyncio.sleep(0.02)
+        return answer
+
+    async def raw(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        """Send anything; the status and the JSON of the answer."""
+        async with self.session.request(method, self.url + path, data=body) as answer:
+            assert answer.content_type == "application/json"
+            return answer.status, await answer.json()
+
+
+Start = Callable[..., Any]
+
+
+@pytest.fixture(scope="session")
+def oracles() -> Oracles:
+    return Oracles([PrivateKey() for _ in range(3)])
+
+
+@pytest.fixture
+def start(tmp_path: Path, oracles: Oracles) -> Start:
+    """Run a relayer in an `async with`; a second one has the same database."""
+
+    @asynccontextmanager
+    async def started(
+        *clusters: Cluster, signature_threshold: int | None = None, start_index: int | None = START_INDEX
+    ) -> AsyncIterator[Relayer]:
+        settings = RelayerSettings(
+            network=HOODI,
+            oracles=tmp_path,
+            cluster_locks=(),
+            ssv_keyshares=(),
+            signature_threshold=signature_threshold,
+            start_index=start_index,
+            database=f"sqlite:///{tmp_path}/relayer.db",
+            host="127.0.0.1",
+            port=0,
+            threads=1,
+            log_format="plain",
+            log_level="info",
+        )
+        served = ServedClusters([c.shares for c in clusters], signature_threshold=signature_threshold)
+        async with AsyncExitStack() as stack:
+            port = await stack.enter_async_context(relaying(Configuration(settings, served, oracles.config)))
+            url = f"http://127.0.0.1:{port}"
+            client = await stack.enter_async_context(RelayerClient(url, timeout_seconds=20, attempts=1))
+            session = await stack.enter_async_context(aiohttp.ClientSession())
+            yield Relayer(url, client, session)
+
+    return started
