@@ -12,6 +12,7 @@ chunk of validators at a time, so that one inversion serves a whole round of add
 f(t) .. f(k) follow by differences: the t-th differences of a polynomial of degree below t vanish.
 Variable time: masks are used once. They, and what is made of them, are wiped.
 """
+cimport cython
 from libc.stdint cimport int8_t, uint8_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
@@ -36,6 +37,7 @@ cdef enum:
 cdef uint64_t PARAMETER = 0xd201000000010000  # |x|
 
 
+@cython.final
 cdef class SplitTables:
     """Multiples of the generator of G1 and the constants of psi; made once, read by every split."""
     cdef blst_p1_affine *generator  # [BASE_WINDOWS][BASE_MULTIPLES]: (j + 1) * 2^(8w) * G1

@@ -6,6 +6,7 @@ An interpolation is given as integers (a_i, negative_i) and a scalar s with
 
 Small a_i cost few additions; s is 1 when `scale` is empty. `threshold.py` chooses them.
 """
+cimport cython
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memset
@@ -240,6 +241,7 @@ cdef Status recover_one(blst_p2 *out, const uint8_t *rows, bint subgroup, blst_p
     return Status.OK if blst_p2_in_g2(out) else Status.NOT_IN_GROUP
 
 
+@cython.final
 cdef class Rule:
     """An interpolation as kernels take it; made once for each set of share indices."""
     cdef Interpolation c

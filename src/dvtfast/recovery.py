@@ -12,7 +12,7 @@ single shares: wrong ones can cancel. Only validators that fail pay for a closer
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from itertools import combinations
 from typing import Any
@@ -59,14 +59,16 @@ class ShareStatus(IntEnum):
 
 @dataclass(frozen=True)
 class RecoveredSignatures:
-    """Attributes:
-    signatures: uint8[n, 96], verified; zeros where none was recovered.
-    statuses: uint8[n] of RecoveryStatus.
-    share_statuses: uint8[n, k] of ShareStatus.
-    share_indices: uint64[n, k].
+    """What `recover_and_check` found out.
+
+    Attributes:
+        signatures: uint8[n, 96], verified; zeros where none was recovered.
+        statuses: uint8[n] of RecoveryStatus.
+        share_statuses: uint8[n, k] of ShareStatus.
+        share_indices: uint64[n, k].
     """
 
-    signatures: Bytes
+    signatures: Bytes = field(repr=False)
     statuses: Bytes
     share_statuses: Bytes
     share_indices: Uint64s

@@ -1,7 +1,8 @@
-from typing import Self
+from typing import Self, final
 
 from dvtfast._arrays import Bytes, Uint64s
 
+@final
 class SplitTables:
     def __new__(cls, exponent_x: bytes, exponent_y: bytes) -> Self: ...
 

@@ -1,10 +1,11 @@
-from typing import Self
+from typing import Self, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dvtfast._arrays import Bytes, Uint64s
 
+@final
 class Rule:
     def __new__(cls, factors: bytes, negative: bytes, scale: bytes, bits: int) -> Self: ...
 
