@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import partial
 
 import click
-from dvtfast.protocol_config import OracleConfig, read_oracle_config
 
 from dvtfast import DvtfastError
+from dvtfast.protocol_config import OracleConfig, read_oracle_config
 
 from .. import http, logs, running
 from ..offload import UnavailableError, Workers

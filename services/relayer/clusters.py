@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from dvtfast.clusters import ClusterShares, read_cluster_lock, read_ssv_keyshares
 from numpy.typing import NDArray
 
 from dvtfast import DvtfastError, Network, PublicKeys
+from dvtfast.clusters import ClusterShares, read_cluster_lock, read_ssv_keyshares
 
 from .. import wire
 from ..parsing import NamedFile

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from time import perf_counter
 
 import numpy as np
-from dvtfast.protocol_config import OracleConfig
 
 from dvtfast import (
     Network,
@@ -21,6 +20,7 @@ from dvtfast import (
     split_exit_signatures,
 )
 from dvtfast.constants import SIGNATURE_BYTES
+from dvtfast.protocol_config import OracleConfig
 
 from .clusters import Group
 from .store.verdicts import DueExit, DueShare, EarlierExit, ReadyExit

@@ -134,15 +134,19 @@ class Relayer:
     ) -> dict[bytes, wire.ExitWanted]:
         """Poll GET /exits until `condition` holds."""
         async with asyncio.timeout(READY_SECONDS):
-            while not condition(exits := await self.exits()):
+            while True:
+                exits = await self.exits()
+                if condition(exits):
+                    return exits
                 await asyncio.sleep(0.02)
-        return exits
 
     async def until_ready(self, cluster: Cluster) -> wire.ValidatorsAnswer:
         async with asyncio.timeout(READY_SECONDS):
-            while not (answer := await self.ask(cluster)).ready:
+            while True:
+                answer = await self.ask(cluster)
+                if answer.ready:
+                    return answer
                 await asyncio.sleep(0.02)
-        return answer
 
     async def raw(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """Send anything; the status and the JSON of the answer."""
