@@ -6,6 +6,7 @@ from py_ecc.optimized_bls12_381 import add, multiply, neg
 
 import dvtfast
 from dvtfast import EncodingError, SignatureError, ThresholdError
+from dvtfast.oracles import _split_with_masks
 from tests import reference, samples
 from tests.vector_files import load, suite, unhex
 
@@ -143,6 +144,28 @@ def test_a_forged_pair_does_not_hide_in_the_batch():
         )  # the sum itself is right
 
 
+def test_the_weights_are_what_finds_a_forged_pair(monkeypatch):
+    """The same check with the weights that an attacker could know is fooled."""
+    signatures = CLUSTER.signatures[:2].copy()
+    difference = reference.g2(samples.sign(99, b"x" * 32))
+    for i, part in enumerate((difference, neg(difference))):
+        signatures[i] = samples.row(reference.g2_bytes(add(reference.g2(signatures[i].tobytes()), part)))
+    arguments = CLUSTER.public_keys[:2], CLUSTER.signing_roots[:2], signatures
+    assert not dvtfast.check_signatures(*arguments).any()
+    monkeypatch.setattr("dvtfast.signatures.random_weights", lambda n: np.ones(n, np.uint64))
+    assert dvtfast.check_signatures(*arguments).all()
+
+
+def test_public_key_shares_whose_errors_cancel_over_the_batch():
+    shares = CLUSTER.public_key_shares.copy()
+    difference = reference.g1(samples.public_key(99))
+    for i, part in ((3, difference), (20, neg(difference))):
+        shares[i, 2] = samples.row(reference.g1_bytes(add(reference.g1(shares[i, 2].tobytes()), part)))
+    arguments = CLUSTER.public_keys, shares, CLUSTER.share_indices
+    good = dvtfast.check_public_key_shares(*arguments, threshold=3)
+    assert np.flatnonzero(~good).tolist() == [3, 20]
+
+
 def test_signatures_swapped_within_the_batch():
     signatures = CLUSTER.signatures.copy()
     signatures[[4, 31]] = signatures[[31, 4]]
@@ -191,8 +214,6 @@ def test_impossible_oracle_thresholds(threshold, total):
 )
 def test_oracle_masks_that_make_points_meet(masks):
     """The kernel's tables of differences hold equal, opposite and infinite points here."""
-    from dvtfast.oracles import _split_with_masks
-
     masks = [mask % reference.CURVE_ORDER for mask in masks]
     split = _split_with_masks(
         CLUSTER.signatures[:1],

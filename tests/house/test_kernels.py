@@ -1,6 +1,5 @@
 """The kernels keep the rules of the house: stubs, noexcept, no None, no wrong width, no GIL, no leak."""
 
-import ctypes.util
 import importlib
 import re
 import resource
@@ -8,11 +7,14 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import dvtfast
+from dvtfast._native import signatures
 from tests.house.sources import LIBRARY, NATIVE
 from tests.samples import make_cluster
 
@@ -104,8 +106,6 @@ CLUSTER = make_cluster(90, threshold=3, share_indices=(1, 2, 3, 4))
 
 def test_kernels_release_the_gil():
     """Another thread counts while a kernel runs; the interpreter itself never switches threads here."""
-    from dvtfast._native import signatures
-
     public_keys, status = np.zeros((90, 48), np.uint8), np.zeros(90, np.uint8)
     counted, stop = [0], threading.Event()
 
@@ -132,11 +132,31 @@ def test_kernels_release_the_gil():
         counter.join()
 
 
-@pytest.mark.skipif(not ctypes.util.find_library("c"), reason="needs a C library that reports its memory")
+def test_many_callers_at_once():
+    """Nothing is shared between calls: threads that use the same decoded keys get their own answers."""
+    keys = dvtfast.PublicKeys(CLUSTER.public_keys)
+
+    def work(seed):
+        order = np.random.default_rng(seed).permutation(90)
+        sent = CLUSTER.signatures[order].copy()
+        sent[seed] = sent[seed - 1]
+        roots, shares = CLUSTER.signing_roots[order], CLUSTER.partial_signatures[order]
+        checked = dvtfast.check_signatures(keys[order], roots, sent)
+        recovered = dvtfast.recover_and_check(keys[order], roots, shares, CLUSTER.share_indices, threshold=3)
+        split = dvtfast.split_exit_signatures(
+            CLUSTER.signatures[order], keys[order], roots, total=4, threshold=2
+        )
+        assert np.flatnonzero(~checked).tolist() == [seed]
+        assert np.array_equal(recovered.signatures, exits)
+        back = dvtfast.recover_signatures(split.signature_shares[:, :2], [1, 2], threshold=2)
+        assert np.array_equal(back, exits)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(8)))
+
+
 def test_nothing_leaks():
     """Memory stops growing after a warm-up, also when rows are bad and when kernels raise."""
-    import dvtfast
-
     shares = CLUSTER.partial_signatures.copy()
     shares[::3, 1] = 0
 

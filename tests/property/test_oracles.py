@@ -1,6 +1,9 @@
 """An exit split for oracles is a split of its key, whatever the numbers."""
 
+from random import Random
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -62,6 +65,32 @@ def test_equals_py_ecc(size, data):
         coefficients,
         total,
     )
+
+
+@pytest.mark.parametrize(("n", "m", "total"), [(35, 8, 11), (33, 1, 2), (2, 30, 30), (1, 2, 30)])
+def test_equals_a_split_of_the_key(n, m, total):
+    """Sizes that fill the kernel's chunks and tables; the polynomials have edges of the field among them."""
+    cluster = samples.make_cluster(n, threshold=1, share_indices=(1,))
+    edges = [0, 1, reference.CURVE_ORDER - 1, 2**255 % reference.CURVE_ORDER, 0xD201000000010000]
+    random = Random(n)
+    masks = [
+        [*random.sample(edges, min(2, m - 1)), *(samples.scalar(random) for _ in range(m))] for _ in range(n)
+    ]
+    masks = [row[: m - 1] for row in masks]
+    split = _split_with_masks(
+        cluster.signatures,
+        cluster.public_keys,
+        cluster.signing_roots,
+        samples.grid([[samples.key_bytes(mask) for mask in row] for row in masks], m - 1, 32),
+        total,
+    )
+    for i in (0, n // 2, n - 1):
+        secret, root = int.from_bytes(cluster.secret_keys[i].tobytes(), "big"), cluster.signing_roots[i]
+        for x in range(1, total + 1):
+            mask = reference.recover_secret_key([0, *masks[i]], range(m), at=x)
+            share = (secret + mask) % reference.CURVE_ORDER
+            assert split.public_key_shares[i, x - 1].tobytes() == samples.public_key(share)
+            assert split.signature_shares[i, x - 1].tobytes() == samples.sign(share, root.tobytes())
 
 
 @given(sizes())
