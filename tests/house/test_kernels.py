@@ -143,9 +143,8 @@ def test_many_callers_at_once():
         roots, shares = CLUSTER.signing_roots[order], CLUSTER.partial_signatures[order]
         checked = dvtfast.check_signatures(keys[order], roots, sent)
         recovered = dvtfast.recover_and_check(keys[order], roots, shares, CLUSTER.share_indices, threshold=3)
-        split = dvtfast.split_exit_signatures(
-            CLUSTER.signatures[order], keys[order], roots, total=4, threshold=2
-        )
+        exits = CLUSTER.signatures[order]
+        split = dvtfast.split_exit_signatures(exits, keys[order], roots, total=4, threshold=2)
         assert np.flatnonzero(~checked).tolist() == [seed]
         assert np.array_equal(recovered.signatures, exits)
         back = dvtfast.recover_signatures(split.signature_shares[:, :2], [1, 2], threshold=2)
