@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from dvtfast.errors import InputError
 from dvtfast.networks import NETWORKS, Network, network_named
+
+Parse = Callable[[str], Any]
 
 
 @dataclasses.dataclass(frozen=True)

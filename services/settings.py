@@ -27,7 +27,7 @@ EXIT_CODE = 2  # as click's usage errors
 UNKNOWN_SHARES_LIMIT = 32  # share indices of a validator whose cluster is not named to the relayer
 
 S = TypeVar("S", bound="Settings")
-Parse = Callable[[str], Any]
+Parse = parsing.Parse
 
 
 class SettingsError(Exception):
@@ -52,7 +52,7 @@ class Source:
 
     flag: str
     variables: tuple[str, ...]
-    parse: Callable[[str], Any]
+    parse: parsing.Parse
     help: str
     metavar: str
     default: str | None
@@ -77,14 +77,14 @@ class Source:
 
     def option(self, field: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """The click option; it takes plain text, so that `load` can report every problem."""
-        if self.parse is parsing.switch:
-            return click.option(self.flag, field, flag_value="true", help=self.help)
         notes = [f"env {', '.join(self.variables)}"]
         if self.default is not None:
             notes.append(f"default {self.default}")
         elif not self.optional and not self.many:
             notes.append("required")
         text = f"{self.help} [{'; '.join(notes)}]"
+        if self.parse is parsing.switch:
+            return click.option(self.flag, field, flag_value="true", help=text)
         return click.option(self.flag, field, multiple=self.many, metavar=self.metavar, help=text)
 
     def _texts(self, given: Any, environment: Mapping[str, str]) -> Sequence[str]:
@@ -98,7 +98,7 @@ class Source:
 
 def setting(
     flag: str,
-    parse: Callable[[str], Any],
+    parse: parsing.Parse,
     help: str,
     *,
     metavar: str = "",
@@ -140,6 +140,14 @@ class Settings:
         return []
 
     @classmethod
+    def sources(cls) -> dict[str, Source]:
+        """Where each field comes from; those of all services last."""
+        fields = sorted(
+            dataclasses.fields(cls), key=lambda field: field.name in Settings.__dataclass_fields__
+        )
+        return {field.name: field.metadata["source"] for field in fields}
+
+    @classmethod
     def load(cls, flags: Mapping[str, Any], environment: Mapping[str, str]) -> Self:
         """Read all sources.
 
@@ -148,7 +156,7 @@ class Settings:
         """
         values: dict[str, Any] = {}
         problems: list[str] = []
-        for field, source in _sources(cls).items():
+        for field, source in cls.sources().items():
             try:
                 values[field] = source.read(flags.get(field), environment)
             except ValueError as error:
@@ -240,7 +248,7 @@ class RelayerSettings(Settings):
 
     def problems(self) -> list[str]:
         """Something to serve there must be."""
-        names = {field: source.name for field, source in _sources(type(self)).items()}
+        names = {field: source.name for field, source in self.sources().items()}
         threshold = self.signature_threshold or 0
         if threshold > UNKNOWN_SHARES_LIMIT:
             return [
@@ -380,7 +388,7 @@ class DemoSettings(Settings):
     def problems(self) -> list[str]:
         """A threshold must not exceed its total."""
         pairs = [("nodes", "threshold"), ("oracles", "oracle_threshold")]
-        flags = {field: source.flag for field, source in _sources(type(self)).items()}
+        flags = {field: source.flag for field, source in self.sources().items()}
         return [
             f"{flags[threshold]}: expected at most {flags[total]} {getattr(self, total)},"
             f" got {getattr(self, threshold)}"
@@ -411,7 +419,7 @@ def options(cls: type[S]) -> Callable[[Callable[[S], Any]], Callable[..., Any]]:
 
         help_text = "Read variables from FILE (NAME=value lines); the environment goes before it."
         wrapped: Callable[..., Any] = click.option("--env-file", metavar="FILE", help=help_text)(run)
-        for field, source in reversed(_sources(cls).items()):
+        for field, source in reversed(cls.sources().items()):
             wrapped = source.option(field)(wrapped)
         return wrapped
 
@@ -444,9 +452,3 @@ def read_env_file(path: Path) -> dict[str, str]:
     if problems:
         raise SettingsError(problems)
     return variables
-
-
-def _sources(cls: type[Settings]) -> dict[str, Source]:
-    """The settings of a service, its own first."""
-    own_first = sorted(dataclasses.fields(cls), key=lambda field: field.name in Settings.__dataclass_fields__)
-    return {field.name: field.metadata["source"] for field in own_first}

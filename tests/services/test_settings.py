@@ -1,0 +1,192 @@
+"""Settings: where they come from, which source wins, and that all problems are told at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from dvtfast import HOODI, MAINNET
+from dvtfast.services import parsing
+from dvtfast.services.cli import main
+from dvtfast.services.parsing import NamedFile
+from dvtfast.services.settings import (
+    DemoSettings,
+    OperatorSettings,
+    RelayerSettings,
+    Settings,
+    SettingsError,
+    SidecarSettings,
+    read_env_file,
+)
+
+ALL = [RelayerSettings, SidecarSettings, OperatorSettings, DemoSettings]
+
+
+@pytest.fixture
+def flags(tmp_path: Path) -> dict[str, object]:
+    """The least that a relayer needs."""
+    (tmp_path / "oracles.json").touch()
+    return {"network": "hoodi", "oracles": str(tmp_path / "oracles.json"), "signature_threshold": "3"}
+
+
+def test_defaults(flags: dict[str, object]) -> None:
+    settings = RelayerSettings.load(flags, {})
+    assert settings.network is HOODI
+    assert (settings.host, settings.port, settings.database) == ("127.0.0.1", 8000, "sqlite:///relayer.db")
+    assert (settings.start_index, settings.threads, settings.cluster_locks) == (None, None, ())
+
+
+def test_a_flag_goes_before_the_environment(flags: dict[str, object]) -> None:
+    environment = {"RELAYER_PORT": "1", "NETWORK": "mainnet", "LOG_FORMAT": "JSON"}
+    settings = RelayerSettings.load({**flags, "port": "2"}, environment)
+    assert (settings.port, settings.network, settings.log_format) == (2, HOODI, "json")
+
+
+def test_our_variable_goes_before_the_first_makers(flags: dict[str, object]) -> None:
+    environment = {"RELAYER_PORT": "1", "DVTFAST_PORT": "2"}
+    assert RelayerSettings.load(flags, environment).port == 2
+
+
+def test_the_names_of_the_first_makers(tmp_path: Path) -> None:
+    (tmp_path / "oracles.json").touch()
+    relayer = RelayerSettings.load(
+        {"oracles": str(tmp_path / "oracles.json")},
+        {
+            "NETWORK": "mainnet",
+            "RELAYER_HOST": "0.0.0.0",
+            "RELAYER_PORT": "8001",
+            "SIGNATURE_THRESHOLD": "3",
+            "DATABASE": "some.db",
+            "EXECUTION_ENDPOINT": "http://unused",
+        },
+    )
+    assert (relayer.network, relayer.host, relayer.port) == (MAINNET, "0.0.0.0", 8001)
+    assert (relayer.signature_threshold, relayer.database) == (3, "sqlite:///some.db")
+    (tmp_path / "lock.json").touch()
+    sidecar = SidecarSettings.load(
+        {},
+        {
+            "NETWORK": "hoodi",
+            "RELAYER_ENDPOINT": "https://u:token@relayer:8000/path",
+            "RELAYER_TIMEOUT": "5",
+            "POLL_INTERVAL": "2.5",
+            "OBOL_CLUSTER_LOCK_FILE": str(tmp_path / "lock.json"),
+            "OBOL_KEYSTORES_DIR": str(tmp_path),
+            "OBOL_NODE_INDEX": "0",
+        },
+    )
+    assert sidecar.relayer == "https://u:token@relayer:8000/path"
+    assert (sidecar.relayer_timeout, sidecar.poll_interval, sidecar.node_index) == (5.0, 2.5, 0)
+
+
+def test_all_problems_are_told_each_with_flag_and_variable() -> None:
+    flags = {"port": "65536", "start_index": "-1", "cluster_locks": ("nowhere.json",)}
+    with pytest.raises(SettingsError) as caught:
+        RelayerSettings.load(flags, {"NETWORK": "goerli", "LOG_LEVEL": "loud"})
+    problems = dict(problem.split(": ", 1) for problem in caught.value.problems)
+    oracles = problems.pop("--oracles (DVTFAST_ORACLES)")
+    assert oracles.startswith("not set.")
+    log_level = problems.pop("--log-level (DVTFAST_LOG_LEVEL or LOG_LEVEL)")
+    assert log_level.startswith("expected one of debug, info")
+    assert problems == {
+        "--network (DVTFAST_NETWORK or NETWORK)": "expected one of mainnet, hoodi, gnosis, got 'goerli'",
+        "--cluster-lock (DVTFAST_CLUSTER_LOCK)": "no such file: nowhere.json",
+        "--start-index (DVTFAST_START_INDEX)": "expected an integer in 0..2^64-1, got '-1'",
+        "--port (DVTFAST_PORT or RELAYER_PORT)": "expected a port in 0..65535, got 65536",
+        "--log-level (DVTFAST_LOG_LEVEL or LOG_LEVEL)": problems[
+            "--log-level (DVTFAST_LOG_LEVEL or LOG_LEVEL)"
+        ],
+    }
+
+
+def test_there_must_be_something_to_serve(flags: dict[str, object]) -> None:
+    del flags["signature_threshold"]
+    with pytest.raises(SettingsError, match="nothing to serve"):
+        RelayerSettings.load(flags, {})
+    with pytest.raises(SettingsError, match="expected at most 32, got 33"):
+        RelayerSettings.load({**flags, "signature_threshold": "33"}, {})
+    with pytest.raises(SettingsError, match="expected at least 1, got 0"):
+        RelayerSettings.load({**flags, "signature_threshold": "0"}, {})
+
+
+def test_repeated_flags_and_lists_in_variables(flags: dict[str, object], tmp_path: Path) -> None:
+    a, b = tmp_path / "a.json", tmp_path / "b=c.json"
+    a.touch()
+    b.touch()
+    expected = (NamedFile(a, "mine"), NamedFile(b))
+    texts = (f"mine={a}", str(b))
+    assert RelayerSettings.load({**flags, "cluster_locks": texts}, {}).cluster_locks == expected
+    environment = {"DVTFAST_CLUSTER_LOCK": " , ".join(texts)}
+    assert RelayerSettings.load(flags, environment).cluster_locks == expected
+
+
+def test_env_file(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    path.write_text(
+        "# a comment\n\nexport NETWORK=hoodi\nRELAYER_PORT = 7 # the port\n"
+        "NAME='a # b'\nEMPTY=\nQUOTED=\"x\"\n"
+    )
+    assert read_env_file(path) == {
+        "NETWORK": "hoodi",
+        "RELAYER_PORT": "7",
+        "NAME": "a # b",
+        "EMPTY": "",
+        "QUOTED": "x",
+    }
+    path.write_text("NETWORK=hoodi\nnonsense\n1A=2\n")
+    with pytest.raises(SettingsError) as caught:
+        read_env_file(path)
+    assert len(caught.value.problems) == 2
+    with pytest.raises(SettingsError, match="cannot read"):
+        read_env_file(tmp_path / "nowhere")
+
+
+def test_the_environment_goes_before_the_env_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / ".env"
+    path.write_text("NETWORK=goerli\nRELAYER_PORT=x\n")
+    monkeypatch.setenv("NETWORK", "hoodi")
+    result = CliRunner().invoke(main, ["relayer", "--env-file", str(path)])
+    assert result.exit_code == 2
+    assert "--port" in result.output
+    assert "--network" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("parse", "text"),
+    [
+        (parsing.integer, "1e3"),
+        (parsing.integer, "٣"),
+        (parsing.integer, str(2**64)),
+        (parsing.integer, "9" * 10_000),
+        (parsing.count, "0"),
+        (parsing.seconds, "0"),
+        (parsing.seconds, "nan"),
+        (parsing.seconds, "inf"),
+        (parsing.url, "relayer:8000"),
+        (parsing.url, "ftp://relayer"),
+        (parsing.url, "http://"),
+        (parsing.switch, "maybe"),
+        (parsing.database, "mysql://x"),
+        (parsing.directory, "/nowhere"),
+        (parsing.named_file, "=x"),
+    ],
+)
+def test_texts_that_are_refused(parse: parsing.Parse, text: str) -> None:
+    with pytest.raises(ValueError, match=r"expected|no such"):
+        parse(text)
+
+
+@pytest.mark.parametrize("command", ["relayer", "sidecar", "operator register", "demo"])
+def test_help_tells_every_setting_and_its_variables(command: str) -> None:
+    cls = dict(zip(["relayer", "sidecar", "operator register", "demo"], ALL, strict=True))[command]
+    result = CliRunner().invoke(main, [*command.split(), "--help"], terminal_width=200)
+    assert result.exit_code == 0
+    for source in cls.sources().values():
+        assert source.flag in result.output
+        assert all(variable in result.output for variable in source.variables)
+
+
+def test_every_service_has_the_common_settings() -> None:
+    assert all(Settings.sources().items() <= cls.sources().items() for cls in ALL)
