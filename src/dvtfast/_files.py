@@ -1,0 +1,221 @@
+"""Reading JSON files that may be wrong, and writing files whole or not at all.
+
+A document is walked with `Field`s: each knows its place, so that every complaint names the file and the
+field (`cluster.json: distributed_validators[3].public_shares[1]: expected 48 bytes of hex, got 3`).
+Values are never quoted in messages: some are secrets.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dvtfast._arrays import UINT64_MAX, Bytes
+from dvtfast.errors import FileError
+
+JSON_NAMES = {dict: "an object", list: "a list", str: "a text", bool: "true or false", int: "an integer"}
+
+
+class Field:
+    """A value of a JSON document, and where it stands."""
+
+    __slots__ = ("_error", "_key", "_parent", "_path", "value")
+
+    def __init__(
+        self,
+        value: Any,
+        path: Path | None = None,
+        error: type[FileError] = FileError,
+        *,
+        parent: Field | None = None,
+        key: str | int = "",
+    ) -> None:
+        self.value = value
+        self._path = path
+        self._error = error
+        self._parent = parent
+        self._key = key
+
+    def wrong(self, message: str) -> FileError:
+        """The error to raise about this field."""
+        place = self.place
+        return self._error(f"{place}: {message}" if place else message, self._path)
+
+    @property
+    def place(self) -> str:
+        """Such as `operators[2].enr`; empty for the document itself."""
+        if self._parent is None:
+            return ""
+        before = self._parent.place
+        if isinstance(self._key, int):
+            return f"{before}[{self._key}]"
+        return f"{before}.{self._key}" if before else self._key
+
+    def __getitem__(self, name: str) -> Field:
+        """The named field of an object; a missing one is an error."""
+        field = self.get(name)
+        if field is None:
+            raise self._child(None, name).wrong("missing")
+        return field
+
+    def get(self, name: str) -> Field | None:
+        """The named field of an object, None when it is missing or null."""
+        value = self._typed(dict).get(name)
+        return None if value is None else self._child(value, name)
+
+    def items(self) -> list[Field]:
+        """The items of a list."""
+        return [self._child(value, i) for i, value in enumerate(self._typed(list))]
+
+    def text(self, *, longest: int | None = None) -> str:
+        """A text of at most `longest` bytes in UTF-8."""
+        value: str = self._typed(str)
+        try:
+            size = len(value.encode())
+        except UnicodeEncodeError:
+            raise self.wrong("expected a text, got half of a surrogate pair") from None
+        if longest is not None and size > longest:
+            raise self.wrong(f"expected at most {longest} bytes, got {size}")
+        return value
+
+    def expect(self, text: str) -> None:
+        """Refuse any other text."""
+        if self._typed(str) != text:
+            raise self.wrong(f"expected {text}")
+
+    def flag(self) -> bool:
+        """A JSON true or false."""
+        value: bool = self._typed(bool)
+        return value
+
+    def integer(self, *, low: int = 0, high: int = UINT64_MAX) -> int:
+        """An integer of low..high, as a number or as a text of decimal digits."""
+        value = self.value
+        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= len(str(high)):
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise self.wrong(f"expected an integer, got {_kind(value)}")
+        if not low <= value <= high:
+            raise self.wrong(f"expected an integer of {low}..{high}")
+        return value
+
+    def data(self, width: int | None = None, *, empty: bool = False) -> bytes:
+        """Bytes given as hex, with or without 0x; `empty` allows none instead of `width`."""
+        text = self._typed(str)
+        text = text.removeprefix("0x")
+        try:
+            data = bytes.fromhex(text)
+        except ValueError:
+            raise self.wrong("expected hex") from None
+        if len(data) * 2 != len(text):  # fromhex skips spaces
+            raise self.wrong("expected hex")
+        if width is not None and len(data) != width and not (empty and not data):
+            raise self.wrong(f"expected {width} bytes of hex, got {len(data)}")
+        return data
+
+    def _typed(self, kind: type) -> Any:
+        if not isinstance(self.value, kind):
+            raise self.wrong(f"expected {JSON_NAMES[kind]}, got {_kind(self.value)}")
+        return self.value
+
+    def _child(self, value: Any, key: str | int) -> Field:
+        return Field(value, self._path, self._error, parent=self, key=key)
+
+
+def rows(fields: Iterable[Field], width: int, *, empty: bool = False) -> Bytes:
+    """Fields with `width` bytes of hex each, as uint8[n, width]; `empty` reads none as zeros."""
+    data = [field.data(width, empty=empty).rjust(width, b"\0") for field in fields]
+    return np.frombuffer(b"".join(data), dtype=np.uint8).reshape(-1, width)
+
+
+def read_json(path: Path | str, *, limit_bytes: int, error: type[FileError] = FileError) -> Field:
+    """The content of a JSON file of at most `limit_bytes`.
+
+    Raises:
+        FileError: unreadable, too large, not UTF-8, not JSON, or an object names a field twice.
+    """
+    path = Path(path)
+    text = read_text(path, limit_bytes=limit_bytes, error=error)
+    try:
+        value = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as problem:
+        raise error(f"not JSON: {problem.msg} at line {problem.lineno}", path) from None
+    except RecursionError:
+        raise error("not usable JSON: nested too deeply", path) from None
+    except ValueError as problem:
+        raise error(f"not usable JSON: {problem}", path) from None
+    return Field(value, path, error)
+
+
+def read_text(path: Path, *, limit_bytes: int, error: type[FileError] = FileError) -> str:
+    """The UTF-8 text of a regular file of at most `limit_bytes`."""
+    try:
+        if not path.is_file():  # opening a pipe would wait
+            raise error("not a file" if path.exists() else "no such file", path)
+        with path.open("rb") as file:
+            data = file.read(limit_bytes + 1)
+    except OSError as problem:
+        raise error(f"cannot be read: {problem.strerror}", path) from None
+    if len(data) > limit_bytes:
+        raise error(f"expected at most {limit_bytes} bytes", path)
+    try:
+        return data.decode()
+    except UnicodeDecodeError as problem:
+        raise error(f"not UTF-8 at byte {problem.start}", path) from None
+
+
+def write_json(path: Path | str, value: Any, *, mode: int = 0o644, durable: bool = True) -> None:
+    """Write a JSON document, indented by one space as the other tools do; see `write_text`."""
+    write_text(path, json.dumps(value, indent=1) + "\n", mode=mode, durable=durable)
+
+
+def write_text(path: Path | str, text: str, *, mode: int = 0o644, durable: bool = True) -> None:
+    """Put a file in place, whole or not at all, never readable by more than `mode` says.
+
+    Args:
+        path: the file; one that exists is replaced.
+        text: its content, written as UTF-8.
+        mode: permissions.
+        durable: wait until it is on the disk. A caller with many files syncs once at the end instead.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(text.encode())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def to_hex(data: bytes | Bytes) -> str:
+    """Lower-case hex with 0x."""
+    return "0x" + data.tobytes().hex() if isinstance(data, np.ndarray) else "0x" + data.hex()
+
+
+def _object(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError("an object names a field twice")
+    return value
+
+
+def _refuse_constant(name: str) -> Iterator[Any]:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "null"
+    return next((name for kind, name in JSON_NAMES.items() if type(value) is kind), "a fraction")
