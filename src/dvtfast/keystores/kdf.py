@@ -1,0 +1,103 @@
+"""From a password to the 32-byte key of a keystore: PBKDF2 and scrypt, both from hashlib.
+
+Source: ERC-2335.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from dvtfast._files import Field
+
+KEY_BYTES: Final = 32
+# What a file may ask for at most: some seconds, and 512 MiB.
+MAX_PBKDF2_COUNT = 2**24
+MAX_SCRYPT_WORK = 2**22
+# At the usual cost a scrypt takes 256 MiB.
+SCRYPTS_AT_ONCE = 4
+
+
+@dataclass(frozen=True)
+class Pbkdf2:
+    """PBKDF2-HMAC-SHA256 with `count` rounds."""
+
+    count: int
+    function = "pbkdf2"
+    memory_bytes = 0
+
+    def derive(self, password: bytes, salt: bytes) -> bytes:
+        """The 32-byte key."""
+        return hashlib.pbkdf2_hmac("sha256", password, salt, self.count, KEY_BYTES)
+
+    def params(self) -> dict[str, Any]:
+        """As a keystore states them."""
+        return {"dklen": KEY_BYTES, "c": self.count, "prf": "hmac-sha256"}
+
+
+@dataclass(frozen=True)
+class Scrypt:
+    """scrypt with cost `n`, block size `r`, parallelization `p`."""
+
+    n: int
+    r: int = 8
+    p: int = 1
+    function = "scrypt"
+
+    @property
+    def memory_bytes(self) -> int:
+        """What one derivation needs."""
+        return 128 * self.r * (self.n + self.p + 2)
+
+    def derive(self, password: bytes, salt: bytes) -> bytes:
+        """The 32-byte key."""
+        return hashlib.scrypt(
+            password, salt=salt, n=self.n, r=self.r, p=self.p, maxmem=self.memory_bytes, dklen=KEY_BYTES
+        )
+
+    def params(self) -> dict[str, Any]:
+        """As a keystore states them."""
+        return {"dklen": KEY_BYTES, "n": self.n, "r": self.r, "p": self.p}
+
+
+Kdf: TypeAlias = Pbkdf2 | Scrypt
+
+PBKDF2_DEFAULT: Final = Pbkdf2(count=2**18)
+SCRYPT_DEFAULT: Final = Scrypt(n=2**18)
+# For tests and demonstrations only: such a keystore protects nothing.
+PBKDF2_INSECURE: Final = Pbkdf2(count=16)
+
+
+class Derivations:
+    """Keys derived from any thread, each once, with few scrypts at a time."""
+
+    def __init__(self) -> None:
+        self._keys: dict[tuple[Kdf, bytes, bytes], bytes] = {}
+        self._scrypts = threading.Semaphore(SCRYPTS_AT_ONCE)
+
+    def key(self, kdf: Kdf, password: bytes, salt: bytes) -> bytes:
+        """The key, derived now or before."""
+        wanted = (kdf, password, salt)
+        if wanted not in self._keys:
+            with self._scrypts if isinstance(kdf, Scrypt) else nullcontext():
+                self._keys[wanted] = kdf.derive(password, salt)
+        return self._keys[wanted]
+
+
+def parse_kdf(kdf: Field) -> Kdf:
+    """The `kdf` object of a keystore."""
+    params = kdf["params"]
+    params["dklen"].integer(low=KEY_BYTES, high=KEY_BYTES)
+    if kdf["function"].text() == Pbkdf2.function:
+        params["prf"].expect("hmac-sha256")
+        return Pbkdf2(params["c"].integer(low=1, high=MAX_PBKDF2_COUNT))
+    kdf["function"].expect(Scrypt.function)
+    n, r, p = (params[name].integer(low=1, high=MAX_SCRYPT_WORK) for name in ("n", "r", "p"))
+    if n < 2 or n & (n - 1):
+        raise params["n"].wrong("expected a power of two")
+    if n * r * p > MAX_SCRYPT_WORK:
+        raise params.wrong(f"expected n * r * p of at most {MAX_SCRYPT_WORK}")
+    return Scrypt(n, r, p)
