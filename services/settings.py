@@ -142,9 +142,8 @@ class Settings:
     @classmethod
     def sources(cls) -> dict[str, Source]:
         """Where each field comes from; those of all services last."""
-        fields = sorted(
-            dataclasses.fields(cls), key=lambda field: field.name in Settings.__dataclass_fields__
-        )
+        common = {field.name for field in dataclasses.fields(Settings)}
+        fields = sorted(dataclasses.fields(cls), key=lambda field: field.name in common)
         return {field.name: field.metadata["source"] for field in fields}
 
     @classmethod
