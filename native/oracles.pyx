@@ -268,6 +268,8 @@ def split_for_oracles(const uint8_t[:, ::1] signatures not None, const uint64_t[
             size = min(<size_t> CHUNK, n - first)
             for i in range(size):
                 status[first + i] = decode_p2(&decoded[i], &signatures[first + i, 0], True)
+                if status[first + i] != Status.OK:  # infinity takes part in the chunk's additions harmlessly
+                    memset(&decoded[i], 0, sizeof(blst_p2_affine))
                 hash_root(&powers[i * WINDOWS], &signing_roots[first + i, 0])
                 for w in range(1, WINDOWS):
                     powers[i * WINDOWS + w] = powers[i * WINDOWS + w - 1]
