@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -76,10 +76,9 @@ async def relaying(configuration: Configuration) -> AsyncIterator[int]:
         await database.run(take_stock, clusters.threshold_of)
         judge = Judge(settings.network, configuration.oracles, threads=settings.threads)
         pipeline = Pipeline(database, clusters, judge, config_digest=_digest(configuration.oracles))
-        stack.push_async_callback(pipeline.close)
+        await stack.enter_async_context(pipeline.running())
         workers = Workers("requests", threads=REQUEST_THREADS)
         stack.push_async_callback(workers.close)
-        await stack.enter_async_context(_in_background(pipeline))
         app = http.application()
         Routes(
             network=settings.network,
@@ -115,18 +114,6 @@ async def _serve(configuration: Configuration, stop: asyncio.Event) -> int:
         return 1
     log.info("stopped")
     return 0
-
-
-@asynccontextmanager
-async def _in_background(pipeline: Pipeline) -> AsyncIterator[None]:
-    task = asyncio.create_task(pipeline.run())
-    pipeline.wake()
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 def _digest(oracles: OracleConfig) -> bytes:

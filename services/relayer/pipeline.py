@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from time import perf_counter, time
 
 from .. import logs, wire
@@ -35,15 +36,28 @@ class Pipeline:
         self._workers = Workers("crypto", threads=1, deadline_seconds=None)
         self._suspects: defaultdict[str, set[int]] = defaultdict(set)  # share indices, by group
         self._woken = asyncio.Event()
+        self._stopping = asyncio.Event()
 
     def wake(self) -> None:
         """Something may be due."""
         self._woken.set()
 
-    async def run(self) -> None:
-        """Work until cancelled; what a failure or a crash leaves undone stays due."""
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Work inside the block; at its end the batch under way is finished, the rest stays due."""
+        task = asyncio.create_task(self._run())
+        self.wake()
+        try:
+            yield
+        finally:
+            self._stopping.set()
+            self.wake()
+            await task
+            await self._workers.close()
+
+    async def _run(self) -> None:
         pause = FIRST_PAUSE_SECONDS
-        while True:
+        while not self._stopping.is_set():
             await self._woken.wait()
             self._woken.clear()
             try:
@@ -51,16 +65,13 @@ class Pipeline:
                 pause = FIRST_PAUSE_SECONDS
             except Exception:
                 log.exception("batch failed", retry_in_seconds=pause)
-                await asyncio.sleep(pause)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
                 self._woken.set()
 
-    async def close(self) -> None:
-        """Wait for the batch under way."""
-        await self._workers.close()
-
     async def _work_through(self) -> None:
-        while due := await self._database.run(due_exits, BATCH_EXITS):
+        while not self._stopping.is_set() and (due := await self._database.run(due_exits, BATCH_EXITS)):
             groups: defaultdict[Group, list[DueExit]] = defaultdict(list)
             for exit_ in due:
                 group = self._clusters.group_of(exit_.public_key)

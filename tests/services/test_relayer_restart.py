@@ -18,6 +18,7 @@ from dvtfast import HOODI
 from dvtfast.obol import build_cluster_lock, write_cluster_lock
 from dvtfast.protocol_config import write_oracle_config
 from dvtfast.services.client import RelayerClient
+from dvtfast.services.offload import UnavailableError
 from dvtfast.services.relayer.store.database import Database, ForeignDatabaseError
 
 from .conftest import START_INDEX, Oracles, Relayer, Start, make_cluster
@@ -80,8 +81,23 @@ async def test_a_database_of_another_program_is_left_alone(tmp_path: Path) -> No
     with sqlite3.connect(tmp_path / "other.db") as other:
         other.execute("CREATE TABLE validators (id INTEGER)")
     other.close()
-    with pytest.raises(ForeignDatabaseError, match="validators"):
+    with pytest.raises(ForeignDatabaseError, match="tables of another program: validators"):
         await Database.open(f"sqlite:///{tmp_path}/other.db")
+
+
+async def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    database = await Database.open(f"sqlite:///{tmp_path}/newer.db")
+    await database.close()
+    with sqlite3.connect(tmp_path / "newer.db") as newer:
+        newer.execute("UPDATE alembic_version SET version_num = '9999'")
+    newer.close()
+    with pytest.raises(ForeignDatabaseError, match="newer version"):
+        await Database.open(f"sqlite:///{tmp_path}/newer.db")
+
+
+async def test_a_database_that_cannot_be_opened(tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError, match="unable to open"):
+        await Database.open(f"sqlite:///{tmp_path}/no/such/directory/relayer.db")
 
 
 async def launch(directory: Path, *arguments: str) -> asyncio.subprocess.Process:

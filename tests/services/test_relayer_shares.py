@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from dvtfast import generate_secret_keys, sign
 from dvtfast.services import wire
 
-from .conftest import START_INDEX, Start, make_cluster
+from .conftest import START_INDEX, Cluster, Start, make_cluster
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -104,6 +105,16 @@ async def test_one_bad_node_is_named_and_stops_nobody(start: Start) -> None:
 
 async def test_the_round_goes_on_without_the_bad_node(start: Start) -> None:
     cluster = make_cluster()
+    with capture_logs() as lines:
+        await round_with_a_bad_node(start, cluster)
+    batches = [line for line in lines if line["event"] == "batch"]
+    assert [sum(batch[count] for batch in batches) for count in ("ready", "bad_shares")] == [3, 3]
+    (bad,) = (line for line in lines if line["event"] == "bad shares")
+    assert (bad["share_index"], bad["count"]) == (2, 3)
+    assert sorted(bad["validators"]) == sorted(key.to_wire() for key in cluster.keys)
+
+
+async def round_with_a_bad_node(start: Start, cluster: Cluster) -> None:
     async with start(cluster) as relayer:
         await relayer.ask(cluster)
         await relayer.post(2, wrong(cluster.exit_shares(2, INDICES)))

@@ -10,6 +10,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 import alembic.command
 import alembic.config
 import sqlalchemy
+from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, event, func, select, update
 from sqlalchemy.exc import DBAPIError
 
@@ -45,7 +46,11 @@ class Database:
             UnavailableError: it cannot be opened.
         """
         database = cls(url)
-        await database.run(_migrate)
+        try:
+            await database.run(_migrate)
+        except BaseException:
+            await database.close()
+            raise
         return database
 
     async def run(
@@ -119,4 +124,7 @@ def _migrate(connection: Connection) -> None:
     config = alembic.config.Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = connection
-    alembic.command.upgrade(config, "head")
+    try:
+        alembic.command.upgrade(config, "head")
+    except CommandError as error:  # a revision that we do not have
+        raise ForeignDatabaseError(f"it was made by another program or a newer version: {error}") from None

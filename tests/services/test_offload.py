@@ -1,0 +1,45 @@
+"""Work on threads: bounded, with a deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from dvtfast.services.offload import OverloadedError, Workers
+
+
+async def test_results_and_errors_come_back() -> None:
+    workers = Workers("test", threads=1)
+    assert await workers.run(divmod, 7, 2) == (3, 1)
+    with pytest.raises(ZeroDivisionError):
+        await workers.run(divmod, 7, 0)
+    await workers.close()
+
+
+async def test_the_queue_is_bounded() -> None:
+    workers = Workers("test", threads=1, queue_limit=1)
+    go = threading.Event()
+    tasks = [asyncio.create_task(workers.run(go.wait)) for _ in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(OverloadedError):
+        await workers.run(go.wait)
+    go.set()
+    assert await asyncio.gather(*tasks) == [True, True]
+    assert await workers.run(go.wait)  # there is room again
+    await workers.close()
+
+
+async def test_what_has_not_begun_at_the_deadline_never_does() -> None:
+    workers = Workers("test", threads=1, deadline_seconds=0.1)
+    go, begun = threading.Event(), threading.Event()
+    first = asyncio.create_task(workers.run(go.wait))
+    await asyncio.sleep(0)
+    with pytest.raises(TimeoutError):
+        await workers.run(begun.set)
+    with pytest.raises(TimeoutError):
+        await first
+    go.set()
+    await workers.close()
+    assert not begun.is_set()
