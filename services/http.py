@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 
 import msgspec
 from aiohttp import web
@@ -65,18 +66,17 @@ async def _json_errors(request: web.Request, handler: Handler) -> web.StreamResp
     except web.HTTPRequestEntityTooLarge:
         return _error(413, f"body: expected at most {BODY_LIMIT_BYTES} bytes")
     except web.HTTPException as error:
-        answer = _error(error.status, error.reason)
-        answer.headers.extend({"Allow": error.headers["Allow"]} if "Allow" in error.headers else {})
-        return answer
+        allowed = {name: value for name, value in error.headers.items() if name == "Allow"}
+        return _error(error.status, error.reason, allowed)
     except (UnavailableError, TimeoutError) as error:
         log.warning("request put off", method=request.method, path=request.path, error=str(error))
-        answer = _error(503, "not possible now, try again")
-        answer.headers["Retry-After"] = "1"
-        return answer
+        return _error(503, "not possible now, try again", {"Retry-After": "1"})
     except Exception:
         log.exception("request failed", method=request.method, path=request.path)
         return _error(500, "internal error, see the log")
 
 
-def _error(status: int, error: str) -> web.Response:
-    return json_answer(wire.ErrorAnswer(error), status=status)
+def _error(status: int, error: str, headers: Mapping[str, str] = MappingProxyType({})) -> web.Response:
+    answer = json_answer(wire.ErrorAnswer(error), status=status)
+    answer.headers.update(headers)
+    return answer

@@ -38,7 +38,7 @@ def switch(value: str) -> bool:
 
 def integer(value: str) -> int:
     """An integer in 0..2^64-1."""
-    if not (value.isascii() and value.isdigit()) or int(value[:21]) >= 1 << 64:
+    if not (value.isascii() and value.isdigit()) or len(value) > 20 or int(value) >= 1 << 64:
         raise ValueError(f"expected an integer in 0..2^64-1, got {value!r}")
     return int(value)
 

@@ -16,6 +16,7 @@ from .store.database import Database
 from .store.verdicts import DueExit, HeldShare, Verdicts, due_exits, earlier_exits, record
 
 BATCH_EXITS = 512
+SEARCHED_EXITS = 64  # in a batch where a bad share is found by a search, which may take long
 FIRST_PAUSE_SECONDS = 1.0  # after a failure; doubled by each further one
 LONGEST_PAUSE_SECONDS = 30.0
 SHOWN_VALIDATORS = 32  # in a line about bad shares; GET /exits has all of them
@@ -78,7 +79,10 @@ class Pipeline:
                 assert group is not None, "an exit that is not served is never due"
                 groups[group].append(exit_)
             for group, exits in groups.items():
-                await self._process(group, exits)
+                size = BATCH_EXITS if group.knows_key_shares else SEARCHED_EXITS
+                for begin in range(0, len(exits), size):
+                    if not self._stopping.is_set():
+                        await self._process(group, exits[begin : begin + size])
 
     async def _process(self, group: Group, due: Sequence[DueExit]) -> None:
         suspects = self._suspects[group.name]

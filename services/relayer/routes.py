@@ -119,7 +119,9 @@ class Routes:
         """Refuse a request for validators that are not served, or for keys that are none."""
         unnamed = {key for key in public_keys if not self._clusters.is_named(key)}
         _refuse(public_keys, {key for key in unnamed if self._clusters.group_of(key) is None}, NOT_SERVED)
-        new = list(unnamed - await self._database.run(known_keys, unnamed)) if unnamed else []
+        if not unnamed:
+            return
+        new = list(unnamed - await self._database.run(known_keys, unnamed))
         ok = await self._workers.run(check_public_keys, new)
         _refuse(public_keys, {key for key, good in zip(new, ok, strict=True) if not good}, NO_POINT)
 

@@ -1,0 +1,46 @@
+"""Log lines: of ours and of libraries, in both formats."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from dvtfast.services import logs
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def test_json(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("json", "info")
+    logs.get("pipeline").info("batch", n=3)
+    logs.get("pipeline").debug("unseen")
+    logging.getLogger("library").warning("careful %d", 5)
+    try:
+        _ = 1 / 0
+    except ZeroDivisionError:
+        logs.get("http").exception("failed")
+    ours, library, failed = map(json.loads, capsys.readouterr().err.splitlines())
+    assert (ours["event"], ours["part"], ours["n"], ours["level"]) == ("batch", "pipeline", 3, "info")
+    assert (library["event"], library["level"]) == ("careful 5", "warning")
+    assert "ZeroDivisionError" in failed["exception"]
+
+
+def test_plain(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("plain", "warning")
+    logs.get("pipeline").info("unseen")
+    logs.get("pipeline").warning("bad shares", share_index=2)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "bad shares" in line
+    assert "share_index=2" in line
