@@ -35,7 +35,7 @@ class Pipeline:
         self._judge = judge
         self._config_digest = config_digest
         self._workers = Workers("crypto", threads=1, deadline_seconds=None)
-        self._suspects: defaultdict[str, set[int]] = defaultdict(set)  # share indices, by group
+        self._suspects: defaultdict[Group, set[int]] = defaultdict(set)  # share indices
         self._woken = asyncio.Event()
         self._stopping = asyncio.Event()
 
@@ -85,7 +85,7 @@ class Pipeline:
                         await self._process(group, exits[begin : begin + size])
 
     async def _process(self, group: Group, due: Sequence[DueExit]) -> None:
-        suspects = self._suspects[group.name]
+        suspects = self._suspects[group]
         judged = await self._workers.run(self._judge.judge, group, due, frozenset(suspects))
         verdicts = await self._verdicts(group, judged)
         begin = perf_counter()
