@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -19,6 +20,9 @@ import numpy as np
 from dvtfast._arrays import UINT64_MAX, Bytes
 from dvtfast.errors import FileError
 
+# Our documents have up to 7 levels.
+MAX_DEPTH = 32
+NO_BRACKET = re.compile(r"[^][{}]+")
 JSON_NAMES = {dict: "an object", list: "a list", str: "a text", bool: "true or false", int: "an integer"}
 
 
@@ -69,9 +73,13 @@ class Field:
         value = self._typed(dict).get(name)
         return None if value is None else self._child(value, name)
 
-    def items(self) -> list[Field]:
-        """The items of a list."""
-        return [self._child(value, i) for i, value in enumerate(self._typed(list))]
+    def items(self, *, fewest: int = 0, most: int) -> list[Field]:
+        """The items of a list of `fewest` to `most`."""
+        values = self._typed(list)
+        if not fewest <= len(values) <= most:
+            wanted = f"{most}" if fewest == most else f"{fewest} to {most}"
+            raise self.wrong(f"expected {wanted} items, got {len(values)}")
+        return [self._child(value, i) for i, value in enumerate(values)]
 
     def text(self, *, longest: int | None = None) -> str:
         """A text of at most `longest` bytes in UTF-8."""
@@ -138,16 +146,18 @@ def read_json(path: Path | str, *, limit_bytes: int, error: type[FileError] = Fi
     """The content of a JSON file of at most `limit_bytes`.
 
     Raises:
-        FileError: unreadable, too large, not UTF-8, not JSON, or an object names a field twice.
+        FileError: unreadable, too large, not UTF-8, not JSON, nested too deeply, or an object names a
+            field twice.
     """
     path = Path(path)
     text = read_text(path, limit_bytes=limit_bytes, error=error)
+    # The parser recurses, and where a library has raised Python's recursion limit it would crash.
+    if _nested_too_deeply(text):
+        raise error("nested too deeply", path)
     try:
         value = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
     except json.JSONDecodeError as problem:
         raise error(f"not JSON: {problem.msg} at line {problem.lineno}", path) from None
-    except RecursionError:
-        raise error("not usable JSON: nested too deeply", path) from None
     except ValueError as problem:
         raise error(f"not usable JSON: {problem}", path) from None
     return Field(value, path, error)
@@ -202,6 +212,19 @@ def write_text(path: Path | str, text: str, *, mode: int = 0o644, durable: bool 
 def to_hex(data: bytes | Bytes) -> str:
     """Lower-case hex with 0x."""
     return "0x" + data.tobytes().hex() if isinstance(data, np.ndarray) else "0x" + data.hex()
+
+
+def _nested_too_deeply(text: str) -> bool:
+    """Whether lists and objects may be nested far deeper than MAX_DEPTH, found without parsing."""
+    unescaped = text.replace("\\\\", "").replace('\\"', "")
+    outside_texts = "".join(unescaped.split('"')[::2])
+    brackets = NO_BRACKET.sub("", outside_texts)
+    for _ in range(MAX_DEPTH):
+        without_innermost = brackets.replace("[]", "").replace("{}", "")
+        if without_innermost == brackets:
+            break
+        brackets = without_innermost
+    return len(brackets) > MAX_DEPTH  # fewer are left of a document that just ends early
 
 
 def _object(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:

@@ -32,6 +32,7 @@ from dvtfast.signing_roots import (
 )
 
 # A record has about 900 bytes.
+MAX_RECORDS = 262_144
 MAX_FILE_BYTES = 256 * 1024**2
 FORK_VERSION_BYTES = 4
 # The version of the tool whose layout this is; the launchpad wants to see one.
@@ -72,10 +73,7 @@ def read_deposit_data(path: Path | str, *, network: Network | None = None) -> De
     Raises:
         FileError: the file is no such list.
     """
-    document = read_json(path, limit_bytes=MAX_FILE_BYTES)
-    records = document.items()
-    if not records:
-        raise document.wrong("expected at least one deposit, got an empty list")
+    records = read_json(path, limit_bytes=MAX_FILE_BYTES).items(fewest=1, most=MAX_RECORDS)
     networks = [_parse_network(record) for record in records]
     expected = network or networks[0]
     for record, found in zip(records, networks, strict=True):

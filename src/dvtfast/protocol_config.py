@@ -18,6 +18,9 @@ from dvtfast.constants import ORACLE_PUBLIC_KEY_BYTES
 from dvtfast.ecies import check_receivers
 
 MAX_FILE_BYTES = 4 * 1024**2
+# The Keeper contract takes 30 oracles; a share index still fits in a byte.
+MAX_ORACLES = 255
+MAX_ENDPOINTS = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,9 +73,7 @@ def write_oracle_config(path: Path | str, config: OracleConfig) -> None:
 
 
 def _parse(document: Field) -> OracleConfig:
-    oracles = document["oracles"].items()
-    if not oracles:
-        raise document["oracles"].wrong("expected at least one oracle")
+    oracles = document["oracles"].items(fewest=1, most=MAX_ORACLES)
     keys = [oracle["public_key"] for oracle in oracles]
     public_keys = rows(keys, ORACLE_PUBLIC_KEY_BYTES)
     for position in np.flatnonzero(~check_receivers(public_keys)):
@@ -92,5 +93,5 @@ def _parse(document: Field) -> OracleConfig:
 
 def _parse_endpoints(oracle: Field) -> tuple[str, ...]:
     older = oracle.get("endpoint")  # one instead of several
-    fields = [older] if older else oracle["endpoints"].items()
+    fields = [older] if older else oracle["endpoints"].items(most=MAX_ENDPOINTS)
     return tuple(endpoint.text() for endpoint in fields)

@@ -18,13 +18,15 @@ from dvtfast._arrays import Bytes
 from dvtfast._files import Field, read_json
 from dvtfast.constants import PUBLIC_KEY_BYTES, SIGNATURE_BYTES
 
-# A validator with 13 operators has about 25 kB.
+MAX_VALIDATORS = 65_536
+# A validator with 4 operators has about 5 kB, with 13 operators 17 kB.
 MAX_FILE_BYTES = 1024**3
 # RSA-2048.
 CIPHERTEXT_BYTES: Final = 256
 ADDRESS_BYTES: Final = 20
 # ssv-network, ValidatorLib: n = 3f + 1.
 CLUSTER_SIZES: Final = (4, 7, 10, 13)
+MAX_OPERATORS: Final = max(CLUSTER_SIZES)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,9 +70,8 @@ def read_keyshares(path: Path | str) -> list[KeyShares]:
     """
     document = read_json(path, limit_bytes=MAX_FILE_BYTES)
     shares = document.get("shares")
-    items = shares.items() if shares else [document]  # before 1.1 a file had one validator
-    if not items:
-        raise document["shares"].wrong("expected at least one validator")
+    # Before 1.1 a file had one validator.
+    items = shares.items(fewest=1, most=MAX_VALIDATORS) if shares else [document]
     validators: dict[bytes, KeyShares] = {}
     for item in items:
         validator = _parse(item)
@@ -85,7 +86,10 @@ def _parse(item: Field) -> KeyShares:
     if data["publicKey"].data() != public_key:
         raise data["publicKey"].wrong("differs from payload.publicKey")
     operator_ids = _parse_operator_ids(payload["operatorIds"])
-    if tuple(operator["id"].integer() for operator in data["operators"].items()) != operator_ids:
+    if (
+        tuple(operator["id"].integer() for operator in data["operators"].items(most=MAX_OPERATORS))
+        != operator_ids
+    ):
         raise data["operators"].wrong("differ from payload.operatorIds")
     data["ownerAddress"].data(ADDRESS_BYTES)
     k = len(operator_ids)
@@ -103,7 +107,7 @@ def _parse(item: Field) -> KeyShares:
 
 
 def _parse_operator_ids(field: Field) -> tuple[int, ...]:
-    operator_ids = tuple(item.integer(low=1) for item in field.items())
+    operator_ids = tuple(item.integer(low=1) for item in field.items(most=MAX_OPERATORS))
     if len(operator_ids) not in CLUSTER_SIZES:
         raise field.wrong(f"expected {', '.join(map(str, CLUSTER_SIZES))} operators, got {len(operator_ids)}")
     if list(operator_ids) != sorted(set(operator_ids)):

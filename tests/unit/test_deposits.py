@@ -145,7 +145,7 @@ def test_wrong_field_is_named(tmp_path, change, complaint):
 
 
 def test_empty_list(tmp_path):
-    with pytest.raises(FileError, match="at least one deposit"):
+    with pytest.raises(FileError, match="expected 1 to 262144 items, got 0"):
         read_deposit_data(written(tmp_path, []))
 
 

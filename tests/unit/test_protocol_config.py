@@ -49,7 +49,7 @@ def test_older_form_with_one_endpoint():
         (lambda c: c.update(exit_signature_recover_threshold=12), "expected an integer of 1..11"),
         (lambda c: c.update(exit_signature_recover_threshold=0), "expected an integer of 1..11"),
         (lambda c: c.pop("exit_signature_recover_threshold"), "exit_signature_recover_threshold: missing"),
-        (lambda c: c.update(oracles=[]), "oracles: expected at least one"),
+        (lambda c: c.update(oracles=[]), "oracles: expected 1 to 255 items, got 0"),
         (lambda c: c.update(oracles={}), "oracles: expected a list, got an object"),
         (lambda c: c["oracles"].append(c["oracles"][3]), r"oracles\[11\].public_key: repeated"),
         (

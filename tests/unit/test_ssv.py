@@ -75,7 +75,7 @@ def test_repeated_validator(tmp_path):
 
 
 def test_no_validator(tmp_path):
-    with pytest.raises(FileError, match="shares: expected at least one validator"):
+    with pytest.raises(FileError, match="shares: expected 1 to 65536 items, got 0"):
         ssv.read_keyshares(written(tmp_path, {"version": "v1.2.0", "shares": []}))
 
 

@@ -46,8 +46,8 @@ def parse_cluster_lock(document: Field, *, source: Path | None = None) -> Cluste
     """A lock from its JSON; see `read_cluster_lock`."""
     definition = _parse_definition(document["cluster_definition"])
     n, k = len(definition.fee_recipients), len(definition.operators)
-    validators = _items(document, "distributed_validators", fewest=n, most=n)
-    shares = [_items(validator, "public_shares", fewest=k, most=k) for validator in validators]
+    validators = document["distributed_validators"].items(fewest=n, most=n)
+    shares = [validator["public_shares"].items(fewest=k, most=k) for validator in validators]
     return ClusterLock(
         definition=definition,
         public_keys=_column(validators, "distributed_public_key", PUBLIC_KEY_BYTES),
@@ -63,12 +63,12 @@ def parse_cluster_lock(document: Field, *, source: Path | None = None) -> Cluste
 
 def _parse_definition(field: Field) -> ClusterDefinition:
     version = _parse_version(field["version"])
-    operators = _items(field, "operators", fewest=1, most=MAX_OPERATORS)
+    operators = field["operators"].items(fewest=1, most=MAX_OPERATORS)
     n = field["num_validators"].integer(low=1, high=MAX_VALIDATORS)
-    validators = _items(field, "validators", fewest=n, most=n)
+    validators = field["validators"].items(fewest=n, most=n)
     later: dict[str, Any] = {}
     if version >= Version.PARTIAL_DEPOSITS:
-        amounts = _items(field, "deposit_amounts", most=hashing.MAX_DEPOSIT_AMOUNTS)
+        amounts = _items_or_null(field, "deposit_amounts", most=hashing.MAX_DEPOSIT_AMOUNTS)
         later["deposit_amounts_gwei"] = tuple(amount.integer() for amount in amounts)
     if version >= Version.CONSENSUS_PROTOCOL:
         later["consensus_protocol"] = field["consensus_protocol"].text(longest=hashing.MAX_CONSENSUS_PROTOCOL)
@@ -131,7 +131,9 @@ def _parse_signature(field: Field, version: Version) -> bytes:
 
 def _parse_deposits(validators: Sequence[Field], version: Version) -> Deposits:
     if version >= Version.PARTIAL_DEPOSITS:
-        lists = [_items(validator, "partial_deposit_data", most=MAX_DEPOSITS) for validator in validators]
+        lists = [
+            _items_or_null(validator, "partial_deposit_data", most=MAX_DEPOSITS) for validator in validators
+        ]
     else:
         lists = [[validator["deposit_data"]] for validator in validators]
     deposits = list(chain.from_iterable(lists))
@@ -158,20 +160,16 @@ def _parse_registrations(registrations: Sequence[Field]) -> Registrations:
 
 
 def _parse_node_signatures(document: Field, k: int) -> tuple[bytes, ...]:
-    items = _items(document, "node_signatures", most=k)
+    items = _items_or_null(document, "node_signatures", most=k)
     if len(items) not in (0, k):
         raise document["node_signatures"].wrong(f"expected one for each of {k} operators, got {len(items)}")
     return tuple(item.data(NODE_SIGNATURE_BYTES) for item in items)
 
 
-def _items(parent: Field, name: str, *, fewest: int = 0, most: int) -> list[Field]:
-    """The items of a list, none when it is missing or null."""
+def _items_or_null(parent: Field, name: str, *, most: int) -> list[Field]:
+    """The items of a list; Go writes an empty one as null."""
     field = parent.get(name)
-    items = field.items() if field else []
-    if not fewest <= len(items) <= most:
-        wanted = f"{most}" if fewest == most else f"{fewest} to {most}"
-        raise parent[name].wrong(f"expected {wanted} items, got {len(items)}")
-    return items
+    return field.items(most=most) if field else []
 
 
 def _column(objects: Sequence[Field], name: str, width: int, *, empty: bool = False) -> Bytes:
