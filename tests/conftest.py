@@ -1,5 +1,6 @@
-"""Settings of hypothesis for every test: `pytest --hypothesis-profile=thorough` looks longer."""
+"""Settings of every test: `--hypothesis-profile=thorough` looks longer, `--no-skips` allows no skip."""
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # py_ecc needs 50 ms for one multiplication, so time says nothing about a test here.
@@ -8,3 +9,14 @@ settings.register_profile(
 )
 settings.register_profile("thorough", parent=settings.get_profile("default"), max_examples=500)
 settings.load_profile("default")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--no-skips", action="store_true", help="a skipped test fails the run")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if session.config.getoption("--no-skips") and reporter and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
