@@ -127,6 +127,10 @@ class Field:
             raise self.wrong(f"expected {width} bytes of hex, got {len(data)}")
         return data
 
+    def rows(self, width: int, *, count: int) -> Bytes:
+        """A list of `count` hex texts, as uint8[count, width]."""
+        return rows(self.items(fewest=count, most=count), width)
+
     def _typed(self, kind: type) -> Any:
         if not isinstance(self.value, kind):
             raise self.wrong(f"expected {JSON_NAMES[kind]}, got {_kind(self.value)}")

@@ -9,6 +9,7 @@ import numpy as np
 
 from dvtfast import obol, ssv
 from dvtfast._arrays import Bytes, Uint64s
+from dvtfast._files import to_hex
 from dvtfast.errors import EncodingError, FileError, InputError
 from dvtfast.keys import PublicKeys
 from dvtfast.networks import Network, network_with_fork_version
@@ -36,7 +37,7 @@ class ClusterShares:
     public_key_shares: PublicKeys
 
 
-def read_cluster_lock(path: Path | str, *, check: bool = True) -> ClusterShares:
+def read_cluster_lock(path: Path | str, *, check: bool = True, threads: int | None = None) -> ClusterShares:
     """Read an Obol cluster lock.
 
     Counts, encodings, duplicates and the polynomials of the shares are always checked.
@@ -53,21 +54,22 @@ def read_cluster_lock(path: Path | str, *, check: bool = True) -> ClusterShares:
         network = network_with_fork_version(lock.definition.fork_version)
     except InputError as error:
         raise FileError(f"cluster_definition.{error}", lock.source) from None
-    cluster = _checked_cluster(
+    cluster = _decoded(
         Path(path),
-        lock.definition.name,
-        network,
-        lock.definition.threshold,
-        lock.share_indices,
         lock.public_keys,
         lock.public_key_shares,
+        name=lock.definition.name,
+        network=network,
+        threshold=lock.definition.threshold,
+        share_indices=lock.share_indices,
+        threads=threads,
     )
     if check:
         obol.verify_cluster_lock(lock, public_key_shares=cluster.public_key_shares)
     return cluster
 
 
-def read_ssv_keyshares(path: Path | str) -> list[ClusterShares]:
+def read_ssv_keyshares(path: Path | str, *, threads: int | None = None) -> list[ClusterShares]:
     """Read SSV keyshares as one cluster per set of operators.
 
     Raises:
@@ -77,50 +79,51 @@ def read_ssv_keyshares(path: Path | str) -> list[ClusterShares]:
     for shares in ssv.read_keyshares(path):
         by_operators.setdefault(shares.operator_ids, []).append(shares)
     return [
-        _checked_cluster(
+        _decoded(
             Path(path),
-            "ssv-" + "-".join(map(str, operator_ids)),
-            None,
-            ssv.threshold_of(len(operator_ids)),
-            np.array(operator_ids, dtype=np.uint64),
-            np.frombuffer(b"".join(item.public_key for item in items), dtype=np.uint8).reshape(
-                len(items), -1
-            ),
+            np.stack([np.frombuffer(item.public_key, dtype=np.uint8) for item in items]),
             np.stack([item.public_key_shares for item in items]),
+            name="ssv-" + "-".join(map(str, operator_ids)),
+            network=None,
+            threshold=ssv.threshold_of(len(operator_ids)),
+            share_indices=np.array(operator_ids, dtype=np.uint64),
+            threads=threads,
         )
         for operator_ids, items in by_operators.items()
     ]
 
 
-def _checked_cluster(
+def _decoded(
     path: Path,
+    public_keys: Bytes,
+    public_key_shares: Bytes,
+    *,
     name: str,
     network: Network | None,
     threshold: int,
     share_indices: Uint64s,
-    public_keys: Bytes,
-    public_key_shares: Bytes,
+    threads: int | None,
 ) -> ClusterShares:
-    """Decode all keys; refuse repeated ones, and shares off their validator's polynomial."""
+    """The cluster, its keys decoded; refuses repeated ones and shares off their validator's polynomial."""
     n, k, width = public_key_shares.shape
     _refuse_repeated(path, np.concatenate([public_keys, public_key_shares.reshape(n * k, width)]))
     try:
-        keys = PublicKeys(public_keys)
+        keys = PublicKeys(public_keys, threads=threads)
     except EncodingError as error:
-        key = public_keys[error.indices[0]].tobytes().hex()
-        raise FileError(f"0x{key} is no valid public key", path) from None
+        raise FileError(f"{to_hex(public_keys[error.indices[0]])} is no valid public key", path) from None
     try:
-        shares = PublicKeys(public_key_shares)
+        shares = PublicKeys(public_key_shares, threads=threads)
     except EncodingError as error:
         row, column = divmod(error.indices[0], k)
         raise FileError(
-            f"validator {_hex(public_keys[row])}: the public key share with index {share_indices[column]} "
+            f"validator {to_hex(public_keys[row])}: the public key share with index {share_indices[column]} "
             "is no valid public key",
             path,
         ) from None
-    for row in np.flatnonzero(~check_public_key_shares(keys, shares, share_indices, threshold=threshold)):
+    fits = check_public_key_shares(keys, shares, share_indices, threshold=threshold, threads=threads)
+    for row in np.flatnonzero(~fits):
         raise FileError(
-            f"validator {_hex(public_keys[row])}: the public key shares do not give its public key "
+            f"validator {to_hex(public_keys[row])}: the public key shares do not give its public key "
             f"with threshold {threshold}",
             path,
         )
@@ -130,8 +133,4 @@ def _checked_cluster(
 def _refuse_repeated(path: Path, keys: Bytes) -> None:
     values, counts = np.unique(keys, axis=0, return_counts=True)
     for key in values[counts > 1]:
-        raise FileError(f"public key {_hex(key)} is repeated", path)
-
-
-def _hex(key: Bytes) -> str:
-    return "0x" + key.tobytes().hex()
+        raise FileError(f"public key {to_hex(key)} is repeated", path)

@@ -47,11 +47,11 @@ def parse_cluster_lock(document: Field, *, source: Path | None = None) -> Cluste
     definition = _parse_definition(document["cluster_definition"])
     n, k = len(definition.fee_recipients), len(definition.operators)
     validators = document["distributed_validators"].items(fewest=n, most=n)
-    shares = [validator["public_shares"].items(fewest=k, most=k) for validator in validators]
+    shares = [validator["public_shares"].rows(PUBLIC_KEY_BYTES, count=k) for validator in validators]
     return ClusterLock(
         definition=definition,
         public_keys=_column(validators, "distributed_public_key", PUBLIC_KEY_BYTES),
-        public_key_shares=rows(chain.from_iterable(shares), PUBLIC_KEY_BYTES).reshape(n, k, -1),
+        public_key_shares=np.stack(shares),
         deposits=_parse_deposits(validators, definition.version),
         registrations=_parse_registrations([validator["builder_registration"] for validator in validators]),
         signature_aggregate=document["signature_aggregate"].data(SIGNATURE_BYTES, empty=True),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dvtfast._files import to_hex
 from dvtfast.errors import EncodingError, FileError, SignatureError
 from dvtfast.keys import PublicKeys
 from dvtfast.obol import hashing
@@ -22,24 +23,24 @@ def verify_cluster_lock(lock: ClusterLock, *, public_key_shares: PublicKeys | No
         FileError: a hash or the aggregate is wrong, or there is no aggregate.
     """
     definition = lock.definition
-    for name, stated, computed in (
-        ("cluster_definition.config_hash", definition.config_hash, hashing.config_hash(definition)),
-        (
-            "cluster_definition.definition_hash",
-            definition.definition_hash,
-            hashing.definition_hash(definition),
-        ),
-        ("lock_hash", lock.lock_hash, hashing.lock_hash(lock)),
-    ):
-        if stated != computed:
-            raise FileError(
-                f"{name}: does not fit the content, which hashes to 0x{computed.hex()}", lock.source
-            )
+    _expect("cluster_definition.config_hash", definition.config_hash, hashing.config_hash(definition), lock)
+    _expect(
+        "cluster_definition.definition_hash",
+        definition.definition_hash,
+        hashing.definition_hash(definition),
+        lock,
+    )
+    _expect("lock_hash", lock.lock_hash, hashing.lock_hash(lock), lock)
     if not lock.signature_aggregate:
         raise FileError("signature_aggregate: empty, nobody has signed this lock", lock.source)
     try:
-        shares = public_key_shares or PublicKeys(lock.public_key_shares)
+        shares = PublicKeys(lock.public_key_shares) if public_key_shares is None else public_key_shares
         every = shares[np.ones(shares.shape, dtype=np.bool_)]
         fast_aggregate_verify(every, lock.lock_hash, lock.signature_aggregate)
     except (EncodingError, SignatureError):
         raise FileError("signature_aggregate: not the signature of all key shares", lock.source) from None
+
+
+def _expect(name: str, stated: bytes, computed: bytes, lock: ClusterLock) -> None:
+    if stated != computed:
+        raise FileError(f"{name}: does not fit the content, expected {to_hex(computed)}", lock.source)

@@ -1,0 +1,63 @@
+"""Writing files whole or not at all, and what works without the extras."""
+
+import subprocess
+import sys
+
+import pytest
+
+from dvtfast._files import write_json, write_text
+from tests.vector_files import VECTORS
+
+READ_WITH_NUMPY_ONLY = """
+import sys
+for name in ("coincurve", "cryptography", "Crypto"):
+    sys.modules[name] = None
+from dvtfast import MissingExtraError, keystores
+from dvtfast.clusters import read_cluster_lock, read_ssv_keyshares
+from dvtfast.deposits import check_deposit_data, read_deposit_data
+from dvtfast.protocol_config import read_oracle_config
+from pathlib import Path
+
+vectors = Path(sys.argv[1])
+read_cluster_lock(vectors / "obol/synthetic/node0/cluster-lock.json")
+read_ssv_keyshares(vectors / "ssv/keyshares.json")
+assert check_deposit_data(read_deposit_data(vectors / "obol/synthetic/node0/deposit-data.json")) == [[]] * 3
+for read in (
+    lambda: read_oracle_config(vectors / "protocol_config_sample.json"),
+    lambda: keystores.encrypt(bytes(32), "p", kdf=keystores.PBKDF2_INSECURE),
+):
+    try:
+        read()
+    except MissingExtraError as error:
+        print(error)
+"""
+
+
+def test_locks_keyshares_and_deposits_need_numpy_only():
+    done = subprocess.run(
+        [sys.executable, "-c", READ_WITH_NUMPY_ONLY, VECTORS], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("pip install 'dvtfast[files]'") == 2
+
+
+def test_written_file_has_its_mode_and_nothing_is_left(tmp_path):
+    path = tmp_path / "file.txt"
+    write_text(path, "first", mode=0o400)
+    assert path.stat().st_mode & 0o777 == 0o400
+    write_text(path, "second\n", mode=0o600, durable=False)
+    assert path.read_text() == "second\n"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_failed_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    with pytest.raises(UnicodeEncodeError):
+        write_text(path, "\ud800")
+    (tmp_path / "directory").mkdir()
+    with pytest.raises(IsADirectoryError):
+        write_json(tmp_path / "directory", {})
+    assert path.read_text() == "old"
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "directory", path]
