@@ -27,7 +27,6 @@ class Pbkdf2:
 
     count: int
     function = "pbkdf2"
-    memory_bytes = 0
 
     def derive(self, password: bytes, salt: bytes) -> bytes:
         """The 32-byte key."""
@@ -47,15 +46,11 @@ class Scrypt:
     p: int = 1
     function = "scrypt"
 
-    @property
-    def memory_bytes(self) -> int:
-        """What one derivation needs."""
-        return 128 * self.r * (self.n + self.p + 2)
-
     def derive(self, password: bytes, salt: bytes) -> bytes:
-        """The 32-byte key."""
+        """The 32-byte key; takes 128 * n * r bytes of memory."""
+        maxmem = 128 * self.r * (self.n + self.p + 2)  # how OpenSSL counts
         return hashlib.scrypt(
-            password, salt=salt, n=self.n, r=self.r, p=self.p, maxmem=self.memory_bytes, dklen=KEY_BYTES
+            password, salt=salt, n=self.n, r=self.r, p=self.p, maxmem=maxmem, dklen=KEY_BYTES
         )
 
     def params(self) -> dict[str, Any]:
