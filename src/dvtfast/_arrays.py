@@ -97,7 +97,7 @@ def _joined(name: str, rows: Sequence[Any], width: int) -> Bytes:
         if not isinstance(row, bytes | bytearray) or len(row) != width:
             got = f"{len(row)} bytes" if isinstance(row, bytes | bytearray) else type(row).__name__
             raise InputError(f"{name}: expected rows of {width} bytes, got {got} at {i}")
-    return np.frombuffer(b"".join(rows), dtype=np.uint8).reshape(-1, width)
+    return np.frombuffer(b"".join(rows), dtype=np.uint8).reshape(len(rows), width)
 
 
 def _shape(width: int, leading: int) -> str:

@@ -111,7 +111,7 @@ def recover_and_check(
         share_indices: uint64[k], or uint64[n, k]; unique within a validator, never 0 where present.
         present: bool[n, k], which places hold a share; default: all.
         public_key_shares: of the same n validators and k places, if known.
-        suspects: share indices to use last.
+        suspects: share indices to use last; with public key shares all their shares are verified.
         max_subsets: bound of the search for each validator, when public key shares are unknown.
 
     Raises:
@@ -157,12 +157,15 @@ class _Batch:
 
     def run(self) -> RecoveredSignatures:
         """Fast path for all, then the closer look for those that failed."""
+        named = self.here & self.of_suspects(self.indices)
         failed = self.attempt(self.with_enough(np.arange(len(self.keys))))
-        if failed.size:
-            if self.key_shares is not None:
-                self.use_good_shares(failed)
-            else:
-                self.search_subsets(failed)
+        if self.key_shares is None:
+            self.search_subsets(failed)
+        else:
+            every = np.zeros_like(self.here)
+            every[failed] = self.here[failed]
+            self.verify_shares(self.key_shares, every | named)
+            self.attempt(self.with_enough(failed))
         return RecoveredSignatures(self.signatures, self.statuses, self.share_statuses, self.indices)
 
     def usable(self, validators: Positions) -> Bools:
@@ -182,7 +185,7 @@ class _Batch:
         if not validators.size:
             return validators
         if places is None:
-            suspect = np.isin(self.indices[validators], np.array(sorted(self.suspects), dtype=np.uint64))
+            suspect = self.of_suspects(self.indices[validators])
             rank = np.where(self.usable(validators), suspect.astype(np.uint8), 2)
             places = np.argsort(rank, axis=1, kind="stable")[:, : self.threshold]
         xs, rule_of = np.unique(self.indices[validators[:, np.newaxis], places], axis=0, return_inverse=True)
@@ -207,19 +210,20 @@ class _Batch:
         failed: Positions = validators[~ok]
         return failed
 
-    def use_good_shares(self, failed: Positions) -> None:
-        """Verify every share of the failed validators by its public key share; recover from good ones."""
-        assert self.key_shares is not None
-        rows, places = np.nonzero(self.here[failed])
-        validators = failed[rows]
+    def of_suspects(self, indices: Uint64s) -> Bools:
+        """Which of these share indices are suspects."""
+        return np.isin(indices, np.array(sorted(self.suspects), dtype=np.uint64))
+
+    def verify_shares(self, key_shares: PublicKeys, wanted: Bools) -> None:
+        """Verify the shares at `wanted` bool[n, k], each by its public key share."""
+        validators, places = np.nonzero(wanted)
         good = check_signatures(
-            self.key_shares[validators, places],
+            key_shares[validators, places],
             self.roots[validators],
             self.shares[validators, places],
             threads=self.threads,
         )
         self.share_statuses[validators, places] = np.where(good, ShareStatus.GOOD, ShareStatus.BAD)
-        self.attempt(self.with_enough(failed))
 
     def search_subsets(self, failed: Positions) -> None:
         """Find a threshold subset that verifies for each failed validator, then its bad shares."""
