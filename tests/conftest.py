@@ -1,4 +1,4 @@
-"""Settings of every test: `--hypothesis-profile=thorough` looks longer, `--no-skips` allows no skip."""
+"""Settings of hypothesis: `pytest tests/property --hypothesis-profile=thorough --timeout=0` looks longer."""
 
 import pytest
 from hypothesis import HealthCheck, settings

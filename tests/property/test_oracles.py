@@ -42,7 +42,7 @@ def test_any_threshold_of_the_oracles_recover(size, n, seed, data):
         assert not dvtfast.check_signatures(cluster.public_keys, cluster.signing_roots, few).any()
 
 
-@settings(max_examples=3)
+@settings(max_examples=settings().max_examples // 5)
 @given(sizes(most=5), st.data())
 def test_equals_py_ecc(size, data):
     m, total = size

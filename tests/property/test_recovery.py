@@ -64,7 +64,7 @@ def rounds(draw):
     return cluster, shares, present, bad
 
 
-@settings(max_examples=60)
+@settings(max_examples=4 * settings().max_examples)
 @given(rounds())
 def test_with_public_key_shares(sent):
     cluster, shares, present, bad = sent
@@ -79,7 +79,7 @@ def test_with_public_key_shares(sent):
     assert (failed | ~short | ~enough).all()
 
 
-@settings(max_examples=60)
+@settings(max_examples=4 * settings().max_examples)
 @given(rounds())
 def test_without_public_key_shares(sent):
     cluster, shares, present, bad = sent

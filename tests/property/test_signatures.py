@@ -11,7 +11,7 @@ from tests import reference, samples
 secrets = st.integers(1, reference.CURVE_ORDER - 1)
 roots = st.binary(min_size=32, max_size=32)
 batches = st.lists(st.tuples(secrets, roots), min_size=1, max_size=20)
-few = settings(max_examples=3)
+few = settings(max_examples=settings().max_examples // 5)
 
 
 def as_arrays(batch):
@@ -84,7 +84,7 @@ def test_threads_do_not_matter(n, bad, threads):
     assert np.array_equal(derived, public_keys)
 
 
-@settings(max_examples=5)
+@settings(max_examples=settings().max_examples // 3)
 @given(st.lists(secrets, min_size=1, max_size=6), roots)
 def test_aggregate(keys, root):
     signatures = [samples.sign(key, root) for key in keys]

@@ -10,7 +10,7 @@ from tests import reference, samples
 secrets = st.integers(1, reference.CURVE_ORDER - 1)
 # Obol's small ones, SSV's operator ids, and the whole range of the type.
 share_index = st.one_of(st.integers(1, 13), st.integers(1, 100_000), st.integers(1, 2**64 - 1))
-few = settings(max_examples=3)
+few = settings(max_examples=settings().max_examples // 5)
 
 
 @st.composite
