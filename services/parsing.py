@@ -127,6 +127,13 @@ def database(value: str) -> str:
     return value
 
 
+def cluster_type(value: str) -> str:
+    """Obol; SSV is not there yet."""
+    if value.lower() == "ssv":
+        raise ValueError("SSV operator keys cannot be used yet; only Obol clusters are")
+    return _one_of(value.lower(), ("obol",))
+
+
 def log_format(value: str) -> str:
     """How log lines look."""
     return _one_of(value.lower(), ("plain", "json"))

@@ -15,7 +15,7 @@ import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import click
 
@@ -135,6 +135,9 @@ class Settings:
         metavar="debug|info|warning|error",
     )
 
+    unsupported: ClassVar[Mapping[str, str]] = {}
+    """Variables of the first makers that must not be set, and what to do instead."""
+
     def problems(self) -> list[str]:
         """What is wrong with the settings taken together."""
         return []
@@ -154,7 +157,7 @@ class Settings:
             SettingsError: with every problem there is, not only the first.
         """
         values: dict[str, Any] = {}
-        problems: list[str] = []
+        problems = [f"{name}: {why}" for name, why in cls.unsupported.items() if environment.get(name)]
         for field, source in cls.sources().items():
             try:
                 values[field] = source.read(flags.get(field), environment)
@@ -297,11 +300,28 @@ class SidecarSettings(RelayerClientSettings):
         "The cluster-lock.json of the node's Obol cluster.",
         also=["OBOL_CLUSTER_LOCK_FILE"],
     )
-    keystores: Path = setting(
+    cluster_type: str = setting(
+        "--cluster-type",
+        parsing.cluster_type,
+        "The kind of cluster that the node is of.",
+        default="obol",
+        also=["CLUSTER_TYPE"],
+        metavar="obol",
+    )
+    keystores: Path | None = setting(
         "--keystores",
         parsing.directory,
         "The node's validator_keys: keystore-*.json, each with its keystore-*.txt.",
+        optional=True,
         also=["OBOL_KEYSTORES_DIR"],
+    )
+    keystores_template: str | None = setting(
+        "--keystores-template",
+        parsing.text,
+        "The same with {node_index} in place of the node's index, which must then be set.",
+        optional=True,
+        also=["OBOL_KEYSTORES_DIR_TEMPLATE"],
+        metavar="DIRECTORY",
     )
     node_index: int | None = setting(
         "--node-index",
@@ -309,7 +329,7 @@ class SidecarSettings(RelayerClientSettings):
         "The 0-based place of the node in the lock; found from the keystores when not"
         " set, checked against them when set.",
         optional=True,
-        also=["OBOL_NODE_INDEX"],
+        also=["OBOL_NODE_INDEX", "OBOL_NODE_INDEXES"],
         metavar="INDEX",
     )
     threads: int | None = setting(
@@ -319,6 +339,30 @@ class SidecarSettings(RelayerClientSettings):
         optional=True,
         metavar="N",
     )
+
+    unsupported: ClassVar[Mapping[str, str]] = {
+        "REMOTE_SIGNER_URL": "keys in a remote signer cannot be used yet; unset it and give keystores",
+    }
+
+    @property
+    def keystores_directory(self) -> Path:
+        """Where the keystores are."""
+        if self.keystores is not None:
+            return self.keystores
+        return Path((self.keystores_template or "").replace("{node_index}", str(self.node_index)))
+
+    def problems(self) -> list[str]:
+        """Keystores there must be, in one place."""
+        names = {field: source.name for field, source in self.sources().items()}
+        if self.keystores is not None:
+            return []
+        if self.keystores_template is None:
+            return [f"no keystores; set {names['keystores']} or {names['keystores_template']}"]
+        if self.node_index is None:
+            return [f"{names['node_index']}: not set, but {names['keystores_template']} needs it"]
+        if not self.keystores_directory.is_dir():
+            return [f"{names['keystores_template']}: no such directory: {self.keystores_directory}"]
+        return []
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
