@@ -1,4 +1,7 @@
-"""Settings of hypothesis: `pytest tests/property --hypothesis-profile=thorough --timeout=0` looks longer."""
+"""How tests run: settings of hypothesis, and `--no-skips` for machines that should have everything.
+
+`pytest tests/property --hypothesis-profile=thorough --timeout=0` looks longer.
+"""
 
 import pytest
 from hypothesis import HealthCheck, settings
