@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -33,12 +34,16 @@ class RelayerRefusedError(Exception):
     Attributes:
         status: of the answer.
         field: the path of the field it names, if any.
+        rejected: the items it names.
     """
 
-    def __init__(self, status: int, error: str, field: str = "") -> None:
+    def __init__(
+        self, status: int, error: str, field: str = "", rejected: Sequence[wire.Rejected] = ()
+    ) -> None:
         super().__init__(f"{error} (HTTP {status})")
         self.status = status
         self.field = field
+        self.rejected = rejected
 
 
 class RelayerClient:
@@ -117,7 +122,7 @@ def _refusal(status: int, content: bytes) -> RelayerRefusedError:
         answer = wire.decode(content, wire.ErrorAnswer)
     except wire.WireError:
         return RelayerRefusedError(status, content[:SHOWN_CHARACTERS].decode(errors="replace"))
-    return RelayerRefusedError(status, answer.error, answer.field)
+    return RelayerRefusedError(status, answer.error, answer.field, answer.rejected)
 
 
 def _log_retry(state: tenacity.RetryCallState) -> None:

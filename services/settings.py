@@ -393,7 +393,16 @@ class OperatorSettings(RelayerClientSettings):
         metavar="FILE",
     )
     chunk_size: int = setting(
-        "--chunk-size", parsing.count, "Validators per request to the relayer.", default="500", metavar="N"
+        "--chunk-size", parsing.count, "Validators per request to the relayer.", default="250", metavar="N"
+    )
+    skip_invalid: bool = setting(
+        "--skip-invalid",
+        parsing.switch,
+        "Leave out records of the deposit data that are wrong, instead of stopping.",
+        default="false",
+    )
+    timeout_seconds: float = setting(
+        "--timeout-seconds", parsing.seconds, "Give up when it takes longer than this.", default="3600"
     )
 
 
@@ -427,6 +436,9 @@ class DemoSettings(Settings):
         metavar="DIR",
     )
     json: bool = setting("--json", parsing.switch, "Print the summary as JSON.", default="false")
+    timeout_seconds: float = setting(
+        "--timeout-seconds", parsing.seconds, "Give up when it takes longer than this.", default="600"
+    )
 
     def problems(self) -> list[str]:
         """A threshold must not exceed its total."""

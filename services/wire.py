@@ -18,7 +18,13 @@ from typing import Any, ClassVar, Self, TypeVar
 
 import msgspec
 
-from dvtfast.constants import ECIES_OVERHEAD_BYTES, PUBLIC_KEY_BYTES, SIGNATURE_BYTES
+from dvtfast.constants import (
+    ECIES_OVERHEAD_BYTES,
+    PUBLIC_KEY_BYTES,
+    ROOT_BYTES,
+    SIGNATURE_BYTES,
+    WITHDRAWAL_CREDENTIALS_BYTES,
+)
 
 UINT64_LIMIT = 1 << 64
 SHOWN_CHARACTERS = 100  # of a value that could not be read, in the answer
@@ -218,6 +224,41 @@ class ReceivedShares(msgspec.Struct):
         self.shares.pop(position, None)
         path = f"shares[{position}]" + (f".{field}" if field else "")
         self.rejected.append(Rejected(public_key, f"{path}: {reason}"))
+
+
+class Root(Hex):
+    """A Merkle root."""
+
+    __slots__ = ()
+    width = ROOT_BYTES
+
+
+class WithdrawalCredentials(Hex):
+    """Who a validator's stake goes back to."""
+
+    __slots__ = ()
+    width = WITHDRAWAL_CREDENTIALS_BYTES
+
+
+class RegisteredValidator(msgspec.Struct):
+    """One validator of a registration bundle: its deposit, and its exit shared out to the oracles."""
+
+    public_key: PublicKey
+    validator_index: UInt64 | None
+    amount_gwei: UInt64
+    withdrawal_credentials: WithdrawalCredentials
+    deposit_signature: Signature
+    deposit_data_root: Root
+    oracles_exit_signature_shares: OraclesExitSignatureShares
+
+
+class RegistrationBundle(msgspec.Struct):
+    """What `dvtfast operator register` writes, validators in the order of the deposit data."""
+
+    version: int
+    network: str
+    exit_signature_recover_threshold: int | None
+    validators: list[RegisteredValidator]
 
 
 def encode(answer: msgspec.Struct) -> bytes:

@@ -1,0 +1,127 @@
+"""Checks a registration bundle as the oracles would, and against the validators' full keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dvtfast import (
+    Network,
+    PublicKeys,
+    SignatureError,
+    check_public_key_shares,
+    exit_signing_roots,
+    recover_signatures,
+    sign,
+    verify_signatures,
+)
+from dvtfast.ecies import decrypt_batch
+
+from .. import wire
+from .cluster import DemoCluster
+
+
+class ProofError(Exception):
+    """The result is not what it must be."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What was shown.
+
+    Attributes:
+        shares: that many decrypted and verified.
+        subsets: sets of oracles that recovered every exit signature.
+    """
+
+    shares: int
+    subsets: int
+
+
+def prove(
+    bundle: wire.RegistrationBundle,
+    cluster: DemoCluster,
+    *,
+    network: Network,
+    start_index: int,
+    threshold: int,
+) -> Proof:
+    """Show that the oracles hold the exits of all validators, any `threshold` of them and no fewer.
+
+    Raises:
+        ProofError: they do not.
+    """
+    n, k = len(cluster.secret_keys), len(cluster.oracle_secrets)
+    keys = cluster.public_keys.encoded
+    if [bytes(item.public_key) for item in bundle.validators] != [key.tobytes() for key in keys]:
+        raise ProofError("the bundle does not hold the validators of the deposit data, in their order")
+    key_shares, encrypted = _columns(bundle, k)
+    share_indices = np.arange(1, k + 1, dtype=np.uint64)
+    public_key_shares = PublicKeys(key_shares)
+    if not check_public_key_shares(
+        cluster.public_keys, public_key_shares, share_indices, threshold=threshold
+    ).all():
+        raise ProofError("public key shares do not interpolate to the validators' keys")
+    signature_shares = np.stack(
+        [decrypt_batch(encrypted[:, p], secret) for p, secret in enumerate(cluster.oracle_secrets)], axis=1
+    )
+    roots = exit_signing_roots(np.arange(start_index, start_index + n, dtype=np.uint64), network)
+    try:
+        verify_signatures(
+            PublicKeys.concatenate([public_key_shares[:, p] for p in range(k)]),
+            np.tile(roots, (k, 1)),
+            np.ascontiguousarray(signature_shares.swapaxes(0, 1)).reshape(n * k, -1),
+        )
+    except SignatureError as error:
+        raise ProofError(f"shares do not verify under their public key shares: {error}") from None
+    subsets = _subsets(k, threshold)
+    _check_recovery(signature_shares, share_indices, subsets, sign(cluster.secret_keys, roots))
+    return Proof(n * k, len(subsets))
+
+
+def _columns(bundle: wire.RegistrationBundle, k: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Public key shares uint8[n, k, 48] and encrypted signature shares uint8[n, k, 193]."""
+    shares = [validator.oracles_exit_signature_shares for validator in bundle.validators]
+    if any(len(s.public_keys) != k or len(s.encrypted_exit_signatures) != k for s in shares):
+        raise ProofError(f"not every validator has one share for each of {k} oracles")
+    public_keys = b"".join(key for s in shares for key in s.public_keys)
+    encrypted = b"".join(blob for s in shares for blob in s.encrypted_exit_signatures)
+    return (
+        np.frombuffer(public_keys, np.uint8).reshape(len(shares), k, wire.PublicKey.width),
+        np.frombuffer(encrypted, np.uint8).reshape(len(shares), k, wire.EncryptedSignature.width),
+    )
+
+
+def _subsets(k: int, threshold: int) -> list[NDArray[np.intp]]:
+    """The first oracles, the last ones, and some others."""
+    chosen = [np.arange(threshold), np.arange(k - threshold, k)]
+    random = np.random.default_rng()
+    chosen += [random.permutation(k)[:threshold] for _ in range(2)]
+    return [np.asarray(subset, dtype=np.intp) for subset in chosen]
+
+
+def _check_recovery(
+    signature_shares: NDArray[np.uint8],
+    share_indices: NDArray[np.uint64],
+    subsets: list[NDArray[np.intp]],
+    exits: NDArray[np.uint8],
+) -> None:
+    for subset in subsets:
+        threshold = len(subset)
+        recovered = recover_signatures(
+            signature_shares[:, subset], share_indices[subset], threshold=threshold
+        )
+        if not np.array_equal(recovered, exits):
+            raise ProofError(f"oracles {share_indices[subset].tolist()} do not recover the exit signatures")
+        if threshold == 1:
+            continue
+        fewer = subset[:-1]
+        recovered = recover_signatures(
+            signature_shares[:, fewer], share_indices[fewer], threshold=threshold - 1
+        )
+        if (recovered == exits).all(axis=1).any():
+            raise ProofError(
+                f"oracles {share_indices[fewer].tolist()} recover an exit signature; they are too few"
+            )

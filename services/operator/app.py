@@ -1,0 +1,170 @@
+"""`dvtfast operator register`: deposit data in, checked registration bundle out."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from time import perf_counter
+
+import click
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from dvtfast import DvtfastError
+from dvtfast.deposits import DepositData, check_deposit_data, read_deposit_data
+from dvtfast.protocol_config import OracleConfig, read_oracle_config
+
+from .. import logs, running, wire
+from ..client import RelayerClient, RelayerRefusedError
+from ..settings import EXIT_CODE, OperatorSettings, SettingsError
+from .bundle import make_bundle, write_bundle
+from .checks import wrong_shares
+from .loop import ChangedAnswerError, Registration, WrongNetworkError, chunks_of, register
+
+STOPPED = 130  # as a shell says of a program that Ctrl-C ended
+
+log = logs.get("operator")
+
+
+def run(settings: OperatorSettings) -> int:
+    """Run to the end; 0 when every validator of the deposit data is in the bundle."""
+    try:
+        deposits, left_out = read_deposits(settings)
+        oracles = read_oracle_config(settings.oracles) if settings.oracles else None
+    except (DvtfastError, SettingsError) as error:
+        for problem in error.problems if isinstance(error, SettingsError) else [str(error)]:
+            click.echo(f"error: {problem}", err=True)
+        return EXIT_CODE
+    code = running.run(partial(_until_stopped, settings, deposits, oracles))
+    return code or (1 if left_out else 0)
+
+
+def read_deposits(settings: OperatorSettings) -> tuple[DepositData, int]:
+    """The deposit data without its wrong records, and how many these are.
+
+    Raises:
+        SettingsError: there are wrong records, and nobody said to leave them out.
+        FileError: the file is wrong as a whole.
+    """
+    begin = perf_counter()
+    deposits = read_deposit_data(settings.deposit_data, network=settings.network)
+    found = check_deposit_data(deposits)
+    problems = [
+        f"{settings.deposit_data}: record {i}: {problem}"
+        for i, record in enumerate(found)
+        for problem in record
+    ]
+    good = np.array([not record for record in found], dtype=np.bool_)
+    if problems and (not settings.skip_invalid or not good.any()):
+        hint = "mend them, or leave them out with --skip-invalid"
+        raise SettingsError([*problems, f"{int((~good).sum())} of {len(good)} records are wrong; {hint}"])
+    for problem in problems:
+        log.warning("left out", problem=problem)
+    seconds = round(perf_counter() - begin, 3)
+    log.info("deposit data read", count=len(good), left_out=int((~good).sum()), seconds=seconds)
+    return (_only(deposits, good), int((~good).sum()))
+
+
+async def _until_stopped(
+    settings: OperatorSettings, deposits: DepositData, oracles: OracleConfig | None, stop: asyncio.Event
+) -> int:
+    work = asyncio.create_task(_register(settings, deposits, oracles))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not work.done():
+        work.cancel()
+        with suppress(asyncio.CancelledError):
+            await work
+        log.warning("stopped; nothing was written")
+        return STOPPED
+    return await work
+
+
+async def _register(settings: OperatorSettings, deposits: DepositData, oracles: OracleConfig | None) -> int:
+    keys = [row.tobytes() for row in deposits.public_keys]
+    chunks = chunks_of(keys, size=settings.chunk_size, start_index=settings.start_index)
+    begin = perf_counter()
+    try:
+        async with (
+            asyncio.timeout(settings.timeout_seconds),
+            RelayerClient(settings.relayer, timeout_seconds=settings.relayer_timeout) as client,
+        ):
+            with _progress(len(keys)) as progress:
+                registration = await register(
+                    client,
+                    chunks,
+                    network=settings.network.name,
+                    poll_seconds=settings.poll_interval,
+                    progress=progress,
+                )
+    except TimeoutError:
+        log.error("gave up", timeout_seconds=settings.timeout_seconds)
+        return 1
+    except (WrongNetworkError, ChangedAnswerError, RelayerRefusedError) as error:
+        log.error("cannot register", error=str(error))
+        return 1
+    log.info("validators ready", count=len(registration.shares), seconds=round(perf_counter() - begin, 3))
+    return await asyncio.to_thread(_finish, settings, deposits, oracles, registration)
+
+
+def _finish(
+    settings: OperatorSettings,
+    deposits: DepositData,
+    oracles: OracleConfig | None,
+    registration: Registration,
+) -> int:
+    """Check what came, write down what is good, and name the rest."""
+    begin = perf_counter()
+    problems = dict(registration.refused)
+    if oracles is None:
+        log.warning("oracle shares not checked; give the protocol config with --oracles")
+    else:
+        problems |= wrong_shares(list(registration.shares), registration.shares, oracles)
+    for key, reason in problems.items():
+        log.error("validator left out", public_key=wire.PublicKey(key).to_wire(), reason=reason)
+    good = {key: shares for key, shares in registration.shares.items() if key not in problems}
+    bundle = make_bundle(deposits, good, start_index=settings.start_index, oracles=oracles)
+    write_bundle(settings.output, bundle)
+    log.info(
+        "bundle written",
+        path=str(settings.output),
+        validators=len(bundle.validators),
+        left_out=len(problems),
+        seconds=round(perf_counter() - begin, 3),
+    )
+    return 1 if problems else 0
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal; elsewhere a line for each step forward."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        last = -1
+
+        def line(ready: int) -> None:
+            nonlocal last
+            if ready != last:
+                log.info("progress", ready=ready, total=total)
+            last = ready
+
+        yield line
+        return
+    columns = (TextColumn("validators ready"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda ready: bar.update(task, completed=ready)
+
+
+def _only(deposits: DepositData, good: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> DepositData:
+    rows = {
+        field.name: getattr(deposits, field.name)[good]
+        for field in dataclasses.fields(deposits)
+        if field.name != "network"
+    }
+    return dataclasses.replace(deposits, **rows)
