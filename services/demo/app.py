@@ -15,6 +15,8 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from dvtfast import DvtfastError
+
 from .. import wire
 from ..settings import DemoSettings
 from .cluster import DemoCluster, make_cluster
@@ -42,7 +44,7 @@ def run(settings: DemoSettings) -> int:
     except (KeyboardInterrupt, StoppedError):
         console.print("stopped")
         return STOPPED_BY_SIGNAL
-    except (ProcessDiedError, ProofError, TimeoutError, OSError) as error:
+    except (ProcessDiedError, ProofError, DvtfastError, wire.WireError, TimeoutError, OSError) as error:
         console.print(f"[bold red]the demo failed[/bold red]: {error}", markup=True)
         return 1
     if settings.json:

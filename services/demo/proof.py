@@ -95,11 +95,8 @@ def _columns(bundle: wire.RegistrationBundle, k: int) -> tuple[NDArray[np.uint8]
 
 
 def _subsets(k: int, threshold: int) -> list[NDArray[np.intp]]:
-    """The first oracles, the last ones, and some others."""
-    chosen = [np.arange(threshold), np.arange(k - threshold, k)]
-    random = np.random.default_rng()
-    chosen += [random.permutation(k)[:threshold] for _ in range(2)]
-    return [np.asarray(subset, dtype=np.intp) for subset in chosen]
+    """The last oracles, and any others."""
+    return [np.arange(k - threshold, k), np.random.default_rng().permutation(k)[:threshold]]
 
 
 def _check_recovery(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from dvtfast import PublicKeys, check_public_key_shares, check_public_keys
+from dvtfast import EncodingError, PublicKeys, check_public_key_shares
 from dvtfast.protocol_config import OracleConfig
 
 from .. import wire
@@ -31,21 +31,23 @@ def wrong_shares(
     complete = [key for key in public_keys if key not in wrong]
     rows = b"".join(share for key in complete for share in shares[key].public_keys)
     key_shares = np.frombuffer(rows, np.uint8).reshape(len(complete), k, wire.PublicKey.width)
-    share_ok = check_public_keys(key_shares.reshape(-1, wire.PublicKey.width))
-    valid = np.atleast_1d(share_ok.reshape(-1, k).all(axis=1))
-    wrong |= {
-        key: "a public key share is no public key" for key, ok in zip(complete, valid, strict=True) if not ok
-    }
-    decoded = [key for key, ok in zip(complete, valid, strict=True) if ok]
+    try:
+        decoded_shares = PublicKeys(key_shares)
+    except EncodingError as error:
+        # Rare, so the others are simply looked at once more.
+        bad = {complete[row] for row in np.array(error.indices) // k}
+        wrong |= dict.fromkeys(bad, "a public key share is no public key")
+        good = {key: shares[key] for key in complete if key not in bad}
+        return wrong | wrong_shares(list(good), good, oracles)
     ok = check_public_key_shares(
-        PublicKeys(decoded),
-        PublicKeys(key_shares[valid]),
+        PublicKeys(complete),
+        decoded_shares,
         np.arange(1, k + 1, dtype=np.uint64),
         threshold=oracles.exit_signature_recover_threshold,
     )
     wrong |= {
         key: "the public key shares do not interpolate to the validator's key"
-        for key, good in zip(decoded, np.atleast_1d(ok), strict=True)
-        if not good
+        for key, fits in zip(complete, np.atleast_1d(ok), strict=True)
+        if not fits
     }
     return wrong

@@ -1,0 +1,37 @@
+"""What the tests of whole rounds share: the demo's cluster and processes, a few validators of it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from dvtfast.services.client import RelayerClient
+from dvtfast.services.demo.cluster import DemoCluster, make_cluster
+from dvtfast.services.settings import DemoSettings
+
+ROUND_SECONDS = 120.0
+
+
+def settings_of(validators: int, **others: str) -> DemoSettings:
+    return DemoSettings.load({"validators": str(validators), **others}, {})
+
+
+def cluster_of(validators: int, directory: Path) -> DemoCluster:
+    return make_cluster(settings_of(validators), directory)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def client_of(url: str, *, attempts: int | None = None) -> RelayerClient:
+    return RelayerClient(url, timeout_seconds=20, attempts=attempts)
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(ROUND_SECONDS):
+        while not await condition():  # noqa: ASYNC110 - another process makes it true
+            await asyncio.sleep(0.05)

@@ -1,0 +1,170 @@
+"""The demo as people run it, and its proof, which must be able to fail."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dvtfast import HOODI, encrypt_to_oracles, exit_signing_roots, sign, split_exit_signatures
+from dvtfast.deposits import read_deposit_data
+from dvtfast.protocol_config import read_oracle_config
+from dvtfast.services import wire
+from dvtfast.services.demo.cluster import DemoCluster
+from dvtfast.services.demo.proof import ProofError, prove
+from dvtfast.services.operator.bundle import make_bundle
+
+from . import rounds
+
+DEMO = [sys.executable, "-m", "dvtfast.services", "demo"]
+START_INDEX = 7
+VALIDATORS = 6
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*DEMO, *arguments], capture_output=True, text=True, timeout=100, check=False)
+
+
+def test_a_round_of_an_odd_cluster(tmp_path: Path) -> None:
+    result = run(
+        "--validators", "12", "--nodes", "5", "--threshold", "4", "--oracles", "3", "--oracle-threshold", "2",
+        "--network", "gnosis", "--json", "--workdir", str(tmp_path / "work"),
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    summary = json.loads(result.stdout)
+    assert summary["ready"] == summary["validators"] == 12
+    assert summary["shares_proven"] == 36
+    assert summary["relayer_seconds"].keys() == {"recover", "split", "encrypt", "database"}
+    assert "never deposit for these keys" in result.stderr
+    nodes = sorted(path.name for path in (tmp_path / "work").glob("node*"))
+    assert nodes == [f"node{i}" for i in range(5)]
+    assert (tmp_path / "work/node4/validator_keys/keystore-insecure-11.txt").is_file()
+
+
+def test_bad_arguments_are_all_named() -> None:
+    result = run("--validators", "0", "--threshold", "5", "--network", "goerli")
+    assert result.returncode == 2
+    for text in ("--validators", "at least 1", "--network", "hoodi"):
+        assert text in result.stderr
+    result = run("--nodes", "3", "--threshold", "5", "--oracles", "2")
+    assert result.returncode == 2
+    for text in ("--threshold", "--oracle-threshold"):
+        assert text in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_used_directory_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "something").touch()
+    result = run("--validators", "1", "--workdir", str(tmp_path))
+    assert result.returncode == 1
+    assert "not empty" in result.stdout
+    assert list(tmp_path.iterdir()) == [tmp_path / "something"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopping_it_stops_every_service(number: signal.Signals, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    command = [*DEMO, "--validators", "400", "--workdir", str(work)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as demo:
+        deadline = time.monotonic() + 60
+        while not (work / "sidecar3.log").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        demo.send_signal(number)
+        assert demo.communicate(timeout=30)[0].endswith("stopped\n")
+    assert demo.returncode == 130
+    assert not _processes_in(work)
+
+
+def _processes_in(directory: Path) -> list[str]:
+    commands = [path.joinpath("cmdline") for path in Path("/proc").glob("[0-9]*")]
+    return [text for path in commands if str(directory) in (text := _read(path))]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> DemoCluster:
+    return rounds.cluster_of(VALIDATORS, tmp_path_factory.mktemp("cluster"))
+
+
+def bundle_of(
+    cluster: DemoCluster, *, threshold: int = 8, index: int = START_INDEX
+) -> wire.RegistrationBundle:
+    """What a relayer and an operator would make of it."""
+    oracles = read_oracle_config(cluster.oracle_config)
+    roots = exit_signing_roots(np.arange(index, index + VALIDATORS), HOODI)
+    split = split_exit_signatures(
+        sign(cluster.secret_keys, roots), cluster.public_keys, roots, total=11, threshold=threshold
+    )
+    encrypted = encrypt_to_oracles(split.signature_shares, oracles.public_keys)
+    shares = {
+        key.tobytes(): wire.OraclesExitSignatureShares(
+            wire.PublicKey.rows(keys.tobytes()), wire.EncryptedSignature.rows(blobs.tobytes())
+        )
+        for key, keys, blobs in zip(
+            cluster.public_keys.encoded, split.public_key_shares, encrypted, strict=True
+        )
+    }
+    deposits = read_deposit_data(cluster.deposit_data)
+    return make_bundle(deposits, shares, start_index=START_INDEX, oracles=oracles)
+
+
+def check(bundle: wire.RegistrationBundle, cluster: DemoCluster) -> None:
+    prove(bundle, cluster, network=HOODI, start_index=START_INDEX, threshold=8)
+
+
+def test_the_proof_of_a_right_bundle(cluster: DemoCluster) -> None:
+    check(bundle_of(cluster), cluster)
+
+
+def test_a_missing_validator(cluster: DemoCluster) -> None:
+    bundle = bundle_of(cluster)
+    bundle.validators.pop()
+    with pytest.raises(ProofError, match="validators of the deposit data"):
+        check(bundle, cluster)
+
+
+def test_a_missing_share(cluster: DemoCluster) -> None:
+    bundle = bundle_of(cluster)
+    bundle.validators[2].oracles_exit_signature_shares.encrypted_exit_signatures.pop()
+    with pytest.raises(ProofError, match="one share for each"):
+        check(bundle, cluster)
+
+
+def test_shares_of_another_validator_index(cluster: DemoCluster) -> None:
+    with pytest.raises(ProofError, match="do not verify"):
+        check(bundle_of(cluster, index=START_INDEX + 1), cluster)
+
+
+@pytest.mark.parametrize("threshold", [7, 9])
+def test_another_oracle_threshold(threshold: int, cluster: DemoCluster) -> None:
+    with pytest.raises(ProofError, match=r"interpolate|too few"):
+        check(bundle_of(cluster, threshold=threshold), cluster)
+
+
+def test_swapped_public_key_shares(cluster: DemoCluster) -> None:
+    bundle = bundle_of(cluster)
+    keys = bundle.validators[1].oracles_exit_signature_shares.public_keys
+    keys[0], keys[1] = keys[1], keys[0]
+    with pytest.raises(ProofError, match="interpolate"):
+        check(bundle, cluster)
+
+
+def test_swapped_signature_shares(cluster: DemoCluster) -> None:
+    bundle = bundle_of(cluster)
+    first, second = (v.oracles_exit_signature_shares.encrypted_exit_signatures for v in bundle.validators[:2])
+    first[0], second[0] = second[0], first[0]
+    with pytest.raises(ProofError, match="do not verify"):
+        check(bundle, cluster)

@@ -1,0 +1,109 @@
+"""kill -9 of the relayer in the middle of a round: what it acknowledged is there, what it served stays."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+from random import Random
+
+from dvtfast import HOODI
+from dvtfast.clusters import read_cluster_lock
+from dvtfast.keystores import load_keystores
+from dvtfast.services import wire
+from dvtfast.services.client import RelayerClient, RelayerUnavailableError
+from dvtfast.services.demo.app import START_INDEX, start_operator, start_relayer, start_sidecar
+from dvtfast.services.demo.cluster import DemoCluster
+from dvtfast.services.demo.processes import Services
+from dvtfast.services.demo.proof import prove
+from dvtfast.services.sidecar.keys import NodeKeys, match_keys
+
+from . import rounds
+
+VALIDATORS = 200
+KILLS = 10
+PER_LIFE = VALIDATORS // KILLS
+LONGEST_LIFE_SECONDS = 0.4  # from when it listens
+
+
+class Node:
+    """The third node, played by the test: it decides when exits complete, and keeps what was acknowledged."""
+
+    def __init__(self, cluster: DemoCluster) -> None:
+        lock, loaded = read_cluster_lock(cluster.lock), load_keystores(cluster.node_keystores[2])
+        self.keys: NodeKeys = match_keys(lock, loaded, node_index=2)[0]
+        self.acknowledged: set[bytes] = set()
+
+    async def post(self, client: RelayerClient, most: int) -> None:
+        exits = (await client.exits()).exits
+        wanted = [exit_ for exit_ in exits if exit_.public_key not in self.acknowledged][:most]
+        if wanted:
+            shares = self.keys.sign_exits(wanted, HOODI, threads=1)
+            share_index = wire.ShareIndex(self.keys.share_index)
+            answer = await client.post_exit_shares(wire.ExitSignatureRequest(share_index, shares))
+            assert answer.rejected == []
+            self.acknowledged.update(exit_.public_key for exit_ in wanted)
+
+
+async def test_ten_kills_lose_nothing_and_change_nothing(tmp_path: Path) -> None:
+    random = Random()
+    cluster = rounds.cluster_of(VALIDATORS, tmp_path)
+    node = Node(cluster)
+    port = rounds.free_port()
+    url = f"http://127.0.0.1:{port}"
+    served: dict[bytes, wire.OraclesExitSignatureShares] = {}
+    bundle_path = tmp_path / "registration.json"
+
+    async def look(client: RelayerClient) -> None:
+        """What was acknowledged must be there; what was served must be the same."""
+        exits = {exit_.public_key: exit_ for exit_ in (await client.exits()).exits}
+        for key in node.acknowledged:
+            assert node.keys.share_index in exits[key].share_indexes_ready
+        if not exits:
+            return
+        answer = await client.post_validators(wire.ValidatorsRequest(list(exits)))
+        for validator in answer.validators:
+            if validator.oracles_exit_signature_shares is not None:
+                first = served.setdefault(validator.public_key, validator.oracles_exit_signature_shares)
+                assert first == validator.oracles_exit_signature_shares
+
+    with Services(tmp_path, timeout_seconds=rounds.ROUND_SECONDS) as services:
+        relayer = start_relayer(services, cluster, HOODI.name, port=port)
+        services.wait_for(relayer, "listening")
+        for which in (0, 1):
+            start_sidecar(services, cluster, HOODI.name, which, url)
+        operator = start_operator(services, cluster, HOODI.name, url, bundle_path)
+        async with rounds.client_of(url, attempts=1) as client:
+
+            async def all_asked_for() -> bool:
+                return len((await client.exits()).exits) == VALIDATORS
+
+            await rounds.until(all_asked_for)
+
+            async def live() -> None:
+                await look(client)
+                await node.post(client, PER_LIFE)
+                await look(client)
+                await asyncio.sleep(LONGEST_LIFE_SECONDS)
+
+            for life in range(KILLS):
+                task = asyncio.create_task(live())
+                await asyncio.sleep(random.uniform(0, LONGEST_LIFE_SECONDS))
+                services.forget(relayer)
+                relayer.kill()
+                with suppress(RelayerUnavailableError):  # it may have died in the middle of a request
+                    await task
+                relayer = start_relayer(services, cluster, HOODI.name, port=port)
+                while len(relayer.events("listening")) < life + 2:  # the log goes on from life to life
+                    services.pause()
+            while operator.exit_code() is None:
+                await look(client)
+                await node.post(client, VALIDATORS)
+                services.pause(may_end=[operator])
+            await look(client)
+        assert operator.exit_code() == 0, operator.last_lines()
+
+    assert len(served) == VALIDATORS
+    bundle = wire.decode(bundle_path.read_bytes(), wire.RegistrationBundle)
+    assert {v.public_key: v.oracles_exit_signature_shares for v in bundle.validators} == served
+    prove(bundle, cluster, network=HOODI, start_index=START_INDEX, threshold=8)
