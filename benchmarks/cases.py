@@ -7,9 +7,11 @@ from functools import cache
 
 import coincurve
 import numpy as np
+from numpy.typing import NDArray
 
 import dvtfast
-from dvtfast._arrays import Bytes, Uint64s
+
+Bytes = NDArray[np.uint8]
 
 BATCHES = (1, 64, 1024)
 SHARE_INDICES = (1, 2, 3, 4)
@@ -23,7 +25,7 @@ class Case:
 
     secret_keys: Bytes
     public_keys: dvtfast.PublicKeys
-    validator_indices: Uint64s
+    validator_indices: NDArray[np.uint64]
     signing_roots: Bytes
     partial_signatures: Bytes
     signatures: Bytes

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import ecies
 import milagro_bls_binding as milagro
 import numpy as np
-import pytest
 
 import dvtfast
 
 from .cases import (
-    BATCHES,
     ORACLE_THRESHOLD,
     ORACLES,
     SHARE_INDICES,
@@ -24,23 +21,6 @@ from .cases import (
 )
 
 COMPARED_ROWS = 4  # with the slower, independent implementation
-
-
-@pytest.fixture(params=BATCHES)
-def n(request: pytest.FixtureRequest) -> int:
-    """Rows in the batch."""
-    return int(request.param)
-
-
-@pytest.fixture
-def timed(benchmark: Any, n: int) -> Callable[..., None]:
-    """Time a call and note what one row costs."""
-
-    def run(function: Callable[[], Any]) -> None:
-        benchmark(function)
-        benchmark.extra_info["us_per_item"] = benchmark.stats.stats.median / n * 1e6
-
-    return run
 
 
 def bench_sign(n: int, timed: Callable[..., None]) -> None:
