@@ -41,11 +41,11 @@ def run(settings: DemoSettings) -> int:
     try:
         with _directory(settings.workdir) as directory, _stopped_by_signals():
             summary = Demo(settings, directory, console).run()
-    except (KeyboardInterrupt, StoppedError):
+    except StoppedError:
         console.print("stopped")
         return STOPPED_BY_SIGNAL
     except (ProcessDiedError, ProofError, DvtfastError, wire.WireError, TimeoutError, OSError) as error:
-        console.print(f"[bold red]the demo failed[/bold red]: {error}", markup=True)
+        console.print(f"the demo failed: {error}", style="red", markup=False, soft_wrap=True)
         return 1
     if settings.json:
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(summary.to_json())).decode() + "\n")
@@ -203,8 +203,9 @@ def _stopped_by_signals() -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         raise StoppedError
 
-    before = signal.signal(signal.SIGTERM, stop)
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
