@@ -405,6 +405,12 @@ class OperatorSettings(RelayerClientSettings):
         "--timeout-seconds", parsing.seconds, "Give up when it takes longer than this.", default="3600"
     )
 
+    def problems(self) -> list[str]:
+        """The output must have a place, which is better known before the round than after it."""
+        if self.output.resolve().parent.is_dir():
+            return []
+        return [f"{self.sources()['output'].name}: no such directory: {self.output.parent}"]
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DemoSettings(Settings):

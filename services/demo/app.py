@@ -201,6 +201,8 @@ def _directory(given: Path | None) -> Iterator[Path]:
 @contextmanager
 def _stopped_by_signals() -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
+        for each in before:
+            signal.signal(each, signal.SIG_IGN)  # the services are being stopped, which ends soon
         raise StoppedError
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}

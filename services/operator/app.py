@@ -129,7 +129,11 @@ def _finish(
         log.error("validator left out", public_key=wire.PublicKey(key).to_wire(), reason=reason)
     good = {key: shares for key, shares in registration.shares.items() if key not in problems}
     bundle = make_bundle(deposits, good, start_index=settings.start_index, oracles=oracles)
-    write_bundle(settings.output, bundle)
+    try:
+        write_bundle(settings.output, bundle)
+    except OSError as error:
+        log.error("cannot write the bundle", path=str(settings.output), error=str(error))
+        return 1
     log.info(
         "bundle written",
         path=str(settings.output),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .. import logs, wire
@@ -98,7 +98,7 @@ async def _ask(client: RelayerClient, chunk: Chunk, registration: Registration) 
                 raise
             registration.refused |= refused
             return await _ask(client, chunk, registration)
-        _take(answer, registration)
+        _take(answer, keys, registration)
     return all(key in registration.shares for _, key in left)
 
 
@@ -121,10 +121,14 @@ def _refused(error: RelayerRefusedError, keys: Sequence[wire.PublicKey]) -> Mapp
     return {key: reasons[key.to_wire()] for key in keys if key.to_wire() in reasons}
 
 
-def _take(answer: wire.ValidatorsAnswer, registration: Registration) -> None:
+def _take(
+    answer: wire.ValidatorsAnswer, asked: Collection[wire.PublicKey], registration: Registration
+) -> None:
+    """Keep the shares of validators that were asked for."""
+    wanted = set(asked)
     for validator in answer.validators:
         shares = validator.oracles_exit_signature_shares
-        if shares is None:
+        if shares is None or validator.public_key not in wanted:
             continue
         before = registration.shares.setdefault(validator.public_key, shares)
         if before != shares:

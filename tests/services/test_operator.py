@@ -1,0 +1,386 @@
+"""The operator: a bundle from deposit data, and what it says to wrong files and wrong relayers."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from aiohttp import web
+
+from dvtfast import HOODI, split_exit_signatures
+from dvtfast.deposits import DepositData, sign_deposits, write_deposit_data
+from dvtfast.protocol_config import write_oracle_config
+from dvtfast.services import http, wire
+from dvtfast.services.operator import app
+from dvtfast.services.settings import OperatorSettings, SettingsError
+
+from .conftest import ORACLE_THRESHOLD, START_INDEX, Cluster, Oracles, Relayer, Start, make_cluster
+
+VALIDATORS = 5
+Answer = Callable[[wire.ValidatorsRequest], wire.ValidatorsAnswer | bytes | int]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Cluster:
+    return make_cluster(VALIDATORS)
+
+
+def deposits_of(cluster: Cluster) -> DepositData:
+    credentials = np.zeros((VALIDATORS, 32), np.uint8)
+    credentials[:, 0] = 1
+    return sign_deposits(cluster.secret_keys, credentials, np.full(VALIDATORS, 32 * 10**9, np.uint64), HOODI)
+
+
+@pytest.fixture
+def settings(tmp_path: Path, cluster: Cluster, oracles: Oracles) -> Callable[..., OperatorSettings]:
+    """Settings for a relayer's address; files are written already."""
+    write_deposit_data(tmp_path / "deposit-data.json", deposits_of(cluster))
+    write_oracle_config(tmp_path / "config.json", oracles.config)
+
+    def make(url: str, **others: Any) -> OperatorSettings:
+        flags = {
+            "network": "hoodi",
+            "relayer": url,
+            "poll_interval": "0.05",
+            "deposit_data": str(tmp_path / "deposit-data.json"),
+            "oracles": str(tmp_path / "config.json"),
+            "output": str(tmp_path / "bundle.json"),
+            "chunk_size": "2",
+            "timeout_seconds": "20",
+        }
+        return OperatorSettings.load({**flags, **others}, {})
+
+    return make
+
+
+async def register(settings: OperatorSettings) -> int:
+    """The command without its process."""
+    deposits, _ = app.read_deposits(settings)
+    oracles = app.read_oracle_config(settings.oracles) if settings.oracles else None
+    return await app._register(settings, deposits, oracles)
+
+
+def bundle_in(settings: OperatorSettings) -> wire.RegistrationBundle:
+    return wire.decode(settings.output.read_bytes(), wire.RegistrationBundle)
+
+
+async def fill(relayer: Relayer, cluster: Cluster, indices: list[int]) -> None:
+    await relayer.until(lambda exits: len(exits) == len(indices))
+    await relayer.fill(cluster, indices, 1, 2, 3)
+
+
+async def test_a_bundle_of_all_validators(
+    start: Start, cluster: Cluster, settings: Callable[..., OperatorSettings]
+) -> None:
+    indices = list(range(7, 7 + VALIDATORS))
+    async with start(cluster) as relayer:
+        chosen = settings(relayer.url, start_index="7")
+        code, _ = await asyncio.gather(register(chosen), fill(relayer, cluster, indices))
+        assert code == 0
+        served = {
+            v.public_key: v.oracles_exit_signature_shares for v in (await relayer.ask(cluster)).validators
+        }
+    bundle = bundle_in(chosen)
+    assert (bundle.version, bundle.network) == (1, "hoodi")
+    assert bundle.exit_signature_recover_threshold == ORACLE_THRESHOLD
+    assert [v.public_key for v in bundle.validators] == cluster.keys
+    assert [v.validator_index for v in bundle.validators] == indices
+    deposits = deposits_of(cluster)
+    for i, validator in enumerate(bundle.validators):
+        assert validator.oracles_exit_signature_shares == served[validator.public_key]
+        assert validator.deposit_signature == deposits.signatures[i].tobytes()
+        assert validator.deposit_data_root == deposits.data_roots[i].tobytes()
+        assert validator.withdrawal_credentials == deposits.withdrawal_credentials[i].tobytes()
+        assert validator.amount_gwei == 32 * 10**9
+    # The file is plain JSON that another program can read.
+    assert json.loads(chosen.output.read_text())["validators"][0]["public_key"] == cluster.keys[0].to_wire()
+
+
+async def test_the_relayer_may_choose_the_indices(
+    start: Start, cluster: Cluster, settings: Callable[..., OperatorSettings]
+) -> None:
+    async with start(cluster) as relayer:
+        chosen = settings(relayer.url)
+        indices = list(range(START_INDEX, START_INDEX + VALIDATORS))
+        code, _ = await asyncio.gather(register(chosen), fill(relayer, cluster, indices))
+    assert code == 0
+    assert [v.validator_index for v in bundle_in(chosen).validators] == [None] * VALIDATORS
+
+
+async def test_a_restart_of_the_relayer_is_waited_for(
+    start: Start, cluster: Cluster, settings: Callable[..., OperatorSettings], unused_tcp_port: int
+) -> None:
+    """The address answers nothing at first, then 500, then as it should."""
+    answers = iter([500, b"{", 503])
+    async with start(cluster) as relayer:
+        indices = list(range(7, 7 + VALIDATORS))
+        await relayer.ask(cluster, 7)
+        await relayer.fill(cluster, indices, 1, 2, 3)
+        ready = await relayer.until_ready(cluster)
+
+        def answer(request: wire.ValidatorsRequest) -> wire.ValidatorsAnswer | bytes | int:
+            wanted = set(request.public_keys)
+            good = [v for v in ready.validators if v.public_key in wanted]
+            odd = next(answers, None)
+            return odd if isinstance(odd, int) else wire.ValidatorsAnswer(True, good)
+
+        async with misbehaving(answer, port=unused_tcp_port) as url:
+            chosen = settings(url, start_index="7")
+            assert await register(chosen) == 0
+    assert len(bundle_in(chosen).validators) == VALIDATORS
+
+
+@asynccontextmanager
+async def misbehaving(answer: Answer, *, network: str = "hoodi", port: int = 0) -> AsyncIterator[str]:
+    """A server that answers POST /validators as told: with a struct, raw bytes or a status."""
+
+    async def info(_: web.Request) -> web.Response:
+        return http.json_answer(wire.InfoAnswer(network))
+
+    async def validators(request: web.Request) -> web.Response:
+        said = answer(wire.decode(await request.read(), wire.ValidatorsRequest))
+        return web.Response(status=said) if isinstance(said, int) else http.json_answer(said)
+
+    application = web.Application()
+    application.router.add_get("/info", info)
+    application.router.add_post("/validators", validators)
+    async with http.listening(application, "127.0.0.1", port) as listening_port:
+        yield f"http://127.0.0.1:{listening_port}"
+
+
+def right_shares(cluster: Cluster, *, threshold: int = ORACLE_THRESHOLD) -> list[wire.ValidatorShares]:
+    """Shares that pass the operator's checks; only oracles could tell that nothing is encrypted in them."""
+    signatures = [share.exit_signature for share in cluster.exit_shares(1, range(VALIDATORS))]
+    roots = np.zeros((VALIDATORS, 32), np.uint8)
+    split = split_exit_signatures(signatures, cluster.shares.public_keys, roots, total=3, threshold=threshold)
+    blob = wire.EncryptedSignature(bytes(wire.EncryptedSignature.width))
+    return [
+        wire.ValidatorShares(
+            key, wire.OraclesExitSignatureShares(wire.PublicKey.rows(keys.tobytes()), [blob] * 3)
+        )
+        for key, keys in zip(cluster.keys, split.public_key_shares, strict=True)
+    ]
+
+
+def answering(shares: list[wire.ValidatorShares]) -> Answer:
+    """Answer with these shares where they are asked for."""
+    of_key = {item.public_key: item for item in shares}
+    return lambda request: wire.ValidatorsAnswer(True, [of_key[key] for key in request.public_keys])
+
+
+def _lacks_one(shares: wire.OraclesExitSignatureShares) -> None:
+    shares.public_keys.pop()
+    shares.encrypted_exit_signatures.pop()
+
+
+def _uneven(shares: wire.OraclesExitSignatureShares) -> None:
+    shares.encrypted_exit_signatures.pop()
+
+
+def _swapped(shares: wire.OraclesExitSignatureShares) -> None:
+    shares.public_keys.reverse()
+
+
+def _no_point(shares: wire.OraclesExitSignatureShares) -> None:
+    shares.public_keys[1] = wire.PublicKey(b"\xff" * 48)
+
+
+def _infinity(shares: wire.OraclesExitSignatureShares) -> None:
+    shares.public_keys[0] = wire.PublicKey(b"\xc0" + bytes(47))
+
+
+@pytest.mark.parametrize("spoil", [_lacks_one, _uneven, _swapped, _no_point, _infinity])
+async def test_wrong_shares_are_named_and_left_out(
+    spoil: Callable[[wire.OraclesExitSignatureShares], None],
+    cluster: Cluster,
+    settings: Callable[..., OperatorSettings],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    shares = right_shares(cluster)
+    of_victim = shares[3].oracles_exit_signature_shares
+    assert of_victim is not None
+    spoil(of_victim)
+    async with misbehaving(answering(shares)) as url:
+        chosen = settings(url)
+        assert await register(chosen) == 1
+    assert [v.public_key for v in bundle_in(chosen).validators] == [*cluster.keys[:3], cluster.keys[4]]
+    output = "".join(capfd.readouterr())
+    assert cluster.keys[3].to_wire() in output
+    assert cluster.keys[2].to_wire() not in output
+
+
+async def test_shares_of_another_threshold(
+    cluster: Cluster, settings: Callable[..., OperatorSettings]
+) -> None:
+    async with misbehaving(answering(right_shares(cluster, threshold=ORACLE_THRESHOLD + 1))) as url:
+        chosen = settings(url)
+        assert await register(chosen) == 1
+    assert bundle_in(chosen).validators == []
+
+
+async def test_without_a_config_nothing_is_checked_and_that_is_said(
+    cluster: Cluster, settings: Callable[..., OperatorSettings], capfd: pytest.CaptureFixture[str]
+) -> None:
+    async with misbehaving(answering(right_shares(cluster))) as url:
+        chosen = dataclasses.replace(settings(url), oracles=None)
+        assert await register(chosen) == 0
+    assert bundle_in(chosen).exit_signature_recover_threshold is None
+    assert "not checked" in "".join(capfd.readouterr())
+
+
+async def test_an_answer_that_changes_is_refused(
+    cluster: Cluster, settings: Callable[..., OperatorSettings], capfd: pytest.CaptureFixture[str]
+) -> None:
+    first, second = right_shares(cluster), right_shares(cluster)
+    first[1] = wire.ValidatorShares(cluster.keys[1], None)  # so that its chunk is asked for again
+    answers = iter([first, second])
+    async with misbehaving(lambda _: wire.ValidatorsAnswer(False, next(answers))) as url:
+        chosen = settings(url, chunk_size=str(VALIDATORS))
+        assert await register(chosen) == 1
+    assert not chosen.output.exists()
+    assert "not those it gave before" in "".join(capfd.readouterr())
+
+
+async def test_validators_that_nobody_asked_for_are_not_taken(
+    cluster: Cluster, settings: Callable[..., OperatorSettings]
+) -> None:
+    stranger = make_cluster(1).keys[0]
+    shares = right_shares(cluster)
+    answers = iter([[wire.ValidatorShares(stranger, shares[0].oracles_exit_signature_shares)]])
+    async with misbehaving(lambda _: wire.ValidatorsAnswer(True, next(answers, shares))) as url:
+        chosen = settings(url, chunk_size=str(VALIDATORS))
+        assert await register(chosen) == 0
+    assert [v.public_key for v in bundle_in(chosen).validators] == cluster.keys
+
+
+async def test_refused_validators_are_named_and_the_others_keep_their_indices(
+    start: Start,
+    cluster: Cluster,
+    settings: Callable[..., OperatorSettings],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """The relayer's cluster lacks two validators of the deposit data, in the middle of chunks."""
+    known = [0, 2, 4]
+    shares = dataclasses.replace(
+        cluster.shares,
+        public_keys=cluster.shares.public_keys[known],
+        public_key_shares=cluster.shares.public_key_shares[known],
+    )
+    served = Cluster(cluster.secret_keys[known], cluster.key_shares[known], shares)
+    indices = [7 + i for i in known]
+    async with start(served) as relayer:
+        chosen = settings(relayer.url, start_index="7", chunk_size="4")
+        code, _ = await asyncio.gather(register(chosen), fill(relayer, served, indices))
+    assert code == 1
+    assert [v.validator_index for v in bundle_in(chosen).validators] == indices
+    output = "".join(capfd.readouterr())
+    for i, key in enumerate(cluster.keys):
+        assert (key.to_wire() in output) == (i not in known)
+
+
+async def test_a_relayer_of_another_network(
+    cluster: Cluster, settings: Callable[..., OperatorSettings], capfd: pytest.CaptureFixture[str]
+) -> None:
+    async with misbehaving(answering([]), network="mainnet") as url:
+        assert await register(settings(url)) == 1
+    assert "mainnet" in "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize("junk", [b"[]", b'{"ready": 1}', b"\xff", b'{"ready": true, "validators": [{}]}'])
+async def test_an_answer_that_is_none(
+    junk: bytes, settings: Callable[..., OperatorSettings], capfd: pytest.CaptureFixture[str]
+) -> None:
+    async with misbehaving(lambda _: junk) as url:
+        chosen = settings(url)
+        assert await register(chosen) == 1
+    assert not chosen.output.exists()
+    assert "not a relayer's answer" in "".join(capfd.readouterr())
+
+
+async def test_it_gives_up_in_time(cluster: Cluster, settings: Callable[..., OperatorSettings]) -> None:
+    never = [wire.ValidatorShares(key, None) for key in cluster.keys]
+    async with misbehaving(answering(never)) as url:
+        assert await register(settings(url, timeout_seconds="0.3")) == 1
+
+
+def test_every_bad_record_is_listed_and_nothing_is_sent(
+    cluster: Cluster, settings: Callable[..., OperatorSettings], tmp_path: Path
+) -> None:
+    chosen = settings("http://127.0.0.1:1")
+    records = json.loads(chosen.deposit_data.read_text())
+    records[0]["signature"] = records[1]["signature"]
+    records[2]["deposit_data_root"] = "00" * 32
+    records[4] = records[3]
+    chosen.deposit_data.write_text(json.dumps(records))
+    with pytest.raises(SettingsError) as caught:
+        app.read_deposits(chosen)
+    text = "\n".join(caught.value.problems)
+    for problem in ("record 0: signature", "record 2: deposit_data_root", "record 4: pubkey: repeated"):
+        assert problem in text
+    assert "--skip-invalid" in text
+
+    deposits, left_out = app.read_deposits(dataclasses.replace(chosen, skip_invalid=True))
+    assert left_out == 3
+    assert [row.tobytes() for row in deposits.public_keys] == [cluster.keys[1], cluster.keys[3]]
+
+
+def operator_process(settings: OperatorSettings, *more: str) -> list[str]:
+    return [
+        sys.executable, "-m", "dvtfast.services", "operator", "register", "--network", "hoodi",
+        "--relayer", settings.relayer, "--deposit-data", str(settings.deposit_data),
+        "--output", str(settings.output), *more,
+    ]  # fmt: skip
+
+
+async def test_as_a_process(
+    cluster: Cluster, settings: Callable[..., OperatorSettings], tmp_path: Path
+) -> None:
+    async with misbehaving(answering(right_shares(cluster))) as url:
+        chosen = settings(url)
+        process = await asyncio.create_subprocess_exec(
+            *operator_process(chosen, "--oracles", str(chosen.oracles))
+        )
+        assert await process.wait() == 0
+        assert len(bundle_in(chosen).validators) == VALIDATORS
+        # A directory that is not there is said, not thrown.
+        lost = dataclasses.replace(chosen, output=tmp_path / "nowhere" / "bundle.json")
+        process = await asyncio.create_subprocess_exec(
+            *operator_process(lost), stderr=asyncio.subprocess.PIPE
+        )
+        _, message = await process.communicate()
+        assert process.returncode != 0
+        assert b"nowhere" in message
+        assert b"Traceback" not in message
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_it_stops_when_told(
+    number: signal.Signals, cluster: Cluster, settings: Callable[..., OperatorSettings]
+) -> None:
+    asked = asyncio.Event()
+
+    def never(request: wire.ValidatorsRequest) -> wire.ValidatorsAnswer:
+        asked.set()
+        return wire.ValidatorsAnswer(False, [wire.ValidatorShares(key, None) for key in request.public_keys])
+
+    async with misbehaving(never) as url:
+        chosen = settings(url)
+        process = await asyncio.create_subprocess_exec(
+            *operator_process(chosen), stderr=asyncio.subprocess.PIPE
+        )
+        async with asyncio.timeout(20):
+            await asked.wait()
+            process.send_signal(number)
+            _, message = await process.communicate()
+    assert process.returncode == app.STOPPED
+    assert b"Traceback" not in message
+    assert not chosen.output.exists()
