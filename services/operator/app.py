@@ -47,7 +47,8 @@ def read_deposits(settings: OperatorSettings) -> tuple[DepositData, int]:
     """The deposit data without its wrong records, and how many these are.
 
     Raises:
-        SettingsError: there are wrong records, and nobody said to leave them out.
+        SettingsError: there are wrong records, and nobody said to leave them out; or the validators
+            need indices above 2^64 - 1.
         FileError: the file is wrong as a whole.
     """
     begin = perf_counter()
@@ -59,6 +60,8 @@ def read_deposits(settings: OperatorSettings) -> tuple[DepositData, int]:
         for problem in record
     ]
     good = np.array([not record for record in found], dtype=np.bool_)
+    if (settings.start_index or 0) + len(good) > wire.UINT64_LIMIT:
+        raise SettingsError([f"--start-index: {len(good)} validators need indices above 2^64 - 1"])
     if problems and (not settings.skip_invalid or not good.any()):
         hint = "mend them, or leave them out with --skip-invalid"
         raise SettingsError([*problems, f"{int((~good).sum())} of {len(good)} records are wrong; {hint}"])
@@ -128,6 +131,9 @@ def _finish(
     for key, reason in problems.items():
         log.error("validator left out", public_key=wire.PublicKey(key).to_wire(), reason=reason)
     good = {key: shares for key, shares in registration.shares.items() if key not in problems}
+    if not good:
+        log.error("no validator is left; nothing was written")
+        return 1
     bundle = make_bundle(deposits, good, start_index=settings.start_index, oracles=oracles)
     try:
         write_bundle(settings.output, bundle)

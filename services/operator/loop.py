@@ -87,8 +87,10 @@ async def register(
 
 async def _ask(client: RelayerClient, chunk: Chunk, registration: Registration) -> bool:
     """Whether all of a chunk is ready; leaves out what the relayer refuses by name."""
-    left = [(i, key) for i, key in enumerate(chunk.public_keys) if key not in registration.refused]
-    for offset, keys in _runs(left, split=chunk.start_index is not None):
+    waiting = [(i, key) for i, key in enumerate(chunk.public_keys) if key not in registration.refused]
+    ready = True
+    while waiting:
+        offset, keys = _first_run(waiting, with_indices=chunk.start_index is not None)
         start = None if chunk.start_index is None else wire.UInt64(chunk.start_index + offset)
         try:
             answer = await client.post_validators(wire.ValidatorsRequest(keys, start))
@@ -97,22 +99,21 @@ async def _ask(client: RelayerClient, chunk: Chunk, registration: Registration) 
             if not refused:
                 raise
             registration.refused |= refused
-            return await _ask(client, chunk, registration)
-        _take(answer, keys, registration)
-    return all(key in registration.shares for _, key in left)
-
-
-def _runs(
-    left: Sequence[tuple[int, wire.PublicKey]], *, split: bool
-) -> list[tuple[int, list[wire.PublicKey]]]:
-    """Keys to ask for together: all, or with indices each run without a gap, with its first position."""
-    runs: list[tuple[int, list[wire.PublicKey]]] = []
-    for position, key in left:
-        if runs and (not split or position == runs[-1][0] + len(runs[-1][1])):
-            runs[-1][1].append(key)
+            waiting = [(i, key) for i, key in waiting if key not in refused]
         else:
-            runs.append((position, [key]))
-    return runs
+            _take(answer, keys, registration)
+            ready = ready and all(key in registration.shares for key in keys)
+            waiting = waiting[len(keys) :]
+    return ready
+
+
+def _first_run(
+    waiting: Sequence[tuple[int, wire.PublicKey]], *, with_indices: bool
+) -> tuple[int, list[wire.PublicKey]]:
+    """Keys to ask for together and the first one's position: with indices, up to the first gap."""
+    first = waiting[0][0]
+    run = [key for n, (i, key) in enumerate(waiting) if not with_indices or i == first + n]
+    return first, run
 
 
 def _refused(error: RelayerRefusedError, keys: Sequence[wire.PublicKey]) -> Mapping[bytes, str]:

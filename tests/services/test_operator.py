@@ -26,7 +26,8 @@ from dvtfast.services.settings import OperatorSettings, SettingsError
 from .conftest import ORACLE_THRESHOLD, START_INDEX, Cluster, Oracles, Relayer, Start, make_cluster
 
 VALIDATORS = 5
-Answer = Callable[[wire.ValidatorsRequest], wire.ValidatorsAnswer | bytes | int]
+Said = wire.ValidatorsAnswer | wire.ErrorAnswer | bytes | int
+Answer = Callable[[wire.ValidatorsRequest], Said]
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +128,7 @@ async def test_a_restart_of_the_relayer_is_waited_for(
         await relayer.fill(cluster, indices, 1, 2, 3)
         ready = await relayer.until_ready(cluster)
 
-        def answer(request: wire.ValidatorsRequest) -> wire.ValidatorsAnswer | bytes | int:
+        def answer(request: wire.ValidatorsRequest) -> Said:
             wanted = set(request.public_keys)
             good = [v for v in ready.validators if v.public_key in wanted]
             odd = next(answers, None)
@@ -141,14 +142,16 @@ async def test_a_restart_of_the_relayer_is_waited_for(
 
 @asynccontextmanager
 async def misbehaving(answer: Answer, *, network: str = "hoodi", port: int = 0) -> AsyncIterator[str]:
-    """A server that answers POST /validators as told: with a struct, raw bytes or a status."""
+    """A server that answers POST /validators as told: a struct (an error is a 422), bytes or a status."""
 
     async def info(_: web.Request) -> web.Response:
         return http.json_answer(wire.InfoAnswer(network))
 
     async def validators(request: web.Request) -> web.Response:
         said = answer(wire.decode(await request.read(), wire.ValidatorsRequest))
-        return web.Response(status=said) if isinstance(said, int) else http.json_answer(said)
+        if isinstance(said, int):
+            return web.Response(status=said)
+        return http.json_answer(said, status=422 if isinstance(said, wire.ErrorAnswer) else 200)
 
     application = web.Application()
     application.router.add_get("/info", info)
@@ -223,8 +226,9 @@ async def test_shares_of_another_threshold(
 ) -> None:
     async with misbehaving(answering(right_shares(cluster, threshold=ORACLE_THRESHOLD + 1))) as url:
         chosen = settings(url)
+        chosen.output.write_text("the bundle of another day")
         assert await register(chosen) == 1
-    assert bundle_in(chosen).validators == []
+    assert chosen.output.read_text() == "the bundle of another day"
 
 
 async def test_without_a_config_nothing_is_checked_and_that_is_said(
@@ -285,6 +289,38 @@ async def test_refused_validators_are_named_and_the_others_keep_their_indices(
     output = "".join(capfd.readouterr())
     for i, key in enumerate(cluster.keys):
         assert (key.to_wire() in output) == (i not in known)
+
+
+async def test_a_relayer_that_refuses_everybody_one_by_one(
+    cluster: Cluster, settings: Callable[..., OperatorSettings], capfd: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(request: wire.ValidatorsRequest) -> wire.ErrorAnswer:
+        key = request.public_keys[len(request.public_keys) // 2].to_wire()
+        return wire.ErrorAnswer("no", rejected=[wire.Rejected(key, "not ours")])
+
+    async with misbehaving(refuse) as url:
+        chosen = settings(url, start_index="7", chunk_size=str(VALIDATORS))
+        assert await register(chosen) == 1
+    assert not chosen.output.exists()
+    output = "".join(capfd.readouterr())
+    assert all(key.to_wire() in output for key in cluster.keys)
+    assert "nothing was written" in output
+
+
+async def test_a_refusal_that_names_strangers_ends_it(
+    settings: Callable[..., OperatorSettings], capfd: pytest.CaptureFixture[str]
+) -> None:
+    stranger = wire.Rejected(make_cluster(1).keys[0].to_wire(), "not ours")
+    async with misbehaving(lambda _: wire.ErrorAnswer("full", rejected=[stranger])) as url:
+        chosen = settings(url)
+        assert await register(chosen) == 1
+    assert "full" in "".join(capfd.readouterr())
+
+
+def test_indices_end_at_64_bits(settings: Callable[..., OperatorSettings]) -> None:
+    app.read_deposits(settings("http://127.0.0.1:1", start_index=str(2**64 - VALIDATORS)))
+    with pytest.raises(SettingsError, match="--start-index"):
+        app.read_deposits(settings("http://127.0.0.1:1", start_index=str(2**64 - VALIDATORS + 1)))
 
 
 async def test_a_relayer_of_another_network(
