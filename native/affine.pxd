@@ -60,12 +60,12 @@ cdef inline bint is_zero(const field_t *values, size_t n) noexcept nogil:
     return all_bits == 0
 
 
-cdef inline void add_all(field_t *totals, const field_t *terms, size_t n, const field_t *one,
+cdef inline void add_all(field_t **totals, const field_t **terms, size_t n, const field_t *one,
                          field_t *scratch) noexcept nogil:
-    """totals[i] += terms[i] for n points of odd order; equal, opposite and infinite operands are fine.
+    """*totals[i] += *terms[i] for n points of odd order; equal, opposite and infinite operands are fine.
 
-    `one` is the field's one; `scratch` has room for 2 * n elements. Simultaneous inversion
-    (Montgomery): five multiplications and a squaring for each addition.
+    No total occurs twice. `one` is the field's one; `scratch` has room for 2 * n elements. Simultaneous
+    inversion (Montgomery): five multiplications and a squaring for each addition.
     """
     cdef field_t *denominators = scratch
     cdef field_t *prefixes = scratch + n
@@ -74,32 +74,28 @@ cdef inline void add_all(field_t *totals, const field_t *terms, size_t n, const 
     cdef const field_t *q
     cdef size_t i
     for i in range(n):
-        p, q = totals + 2 * i, terms + 2 * i
+        p, q = totals[i], terms[i]
+        prefixes[i] = running
         subtract(&denominators[i], &q[0], &p[0])
         if is_zero(p, 2) or is_zero(q, 2):
-            denominators[i] = one[0]
+            memset(&denominators[i], 0, sizeof(field_t))
         elif is_zero(&denominators[i], 1):
             add(&denominators[i], &p[1], &q[1])  # 2y when equal, 0 when opposite
-            if is_zero(&denominators[i], 1):
-                denominators[i] = one[0]
-        prefixes[i] = running
-        multiply(&running, &running, &denominators[i])
+        if not is_zero(&denominators[i], 1):
+            multiply(&running, &running, &denominators[i])
     invert(&running, &running)
     for i in range(n, 0, -1):
-        p, q = totals + 2 * (i - 1), terms + 2 * (i - 1)
+        p, q = totals[i - 1], terms[i - 1]
+        if is_zero(&denominators[i - 1], 1):  # one is infinite, or their sum is
+            if is_zero(p, 2):
+                p[0], p[1] = q[0], q[1]
+            elif not is_zero(q, 2):
+                memset(p, 0, 2 * sizeof(field_t))
+            continue
         multiply(&inverse, &running, &prefixes[i - 1])
         multiply(&running, &running, &denominators[i - 1])
-        if is_zero(q, 2):
-            continue
-        if is_zero(p, 2):
-            p[0], p[1] = q[0], q[1]
-            continue
         subtract(&slope, &q[0], &p[0])
         if is_zero(&slope, 1):
-            add(&slope, &p[1], &q[1])
-            if is_zero(&slope, 1):
-                memset(p, 0, 2 * sizeof(field_t))
-                continue
             square(&slope, &p[0])  # 3 x^2
             add(&denominators[i - 1], &slope, &slope)
             add(&slope, &slope, &denominators[i - 1])
