@@ -44,3 +44,24 @@ def test_plain(capsys: pytest.CaptureFixture[str]) -> None:
     (line,) = capsys.readouterr().err.splitlines()
     assert "bad shares" in line
     assert "share_index=2" in line
+
+
+@pytest.mark.parametrize("log_format", ["plain", "json"])
+@pytest.mark.parametrize("logger", ["ours", "a library's"])
+def test_tracebacks_show_no_local_variables(
+    log_format: str, logger: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure(log_format, "info")
+    log = logs.get("http") if logger == "ours" else logging.getLogger("library")
+
+    def fail(payload: bytes) -> None:
+        raise ValueError(f"{len(payload)} bytes are wrong")
+
+    payload = bytes(range(97, 117))
+    try:
+        fail(payload)
+    except ValueError:
+        log.exception("failed")
+    output = capsys.readouterr().err
+    assert "ValueError: 20 bytes are wrong" in output
+    assert payload.decode() not in output
