@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 import msgspec
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 
 from . import logs, wire
 from .offload import UnavailableError
@@ -16,6 +17,9 @@ from .offload import UnavailableError
 BODY_LIMIT_BYTES = 16 * 1024 * 1024
 BODY_TIMEOUT_SECONDS = 30.0
 SHUTDOWN_SECONDS = 3.0  # for requests under way when the service is told to stop
+
+# What reading a body raises when its sender is to blame: pieces that are none, or a connection that ends.
+_BROKEN_OFF = (web.RequestPayloadError, HttpProcessingError, ConnectionResetError)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -28,12 +32,17 @@ def application() -> web.Application:
 
 
 async def read_body(request: web.Request) -> bytes:
-    """The body, at most `BODY_LIMIT_BYTES` long and within `BODY_TIMEOUT_SECONDS`."""
+    """The body as it was sent, at most `BODY_LIMIT_BYTES` long and within `BODY_TIMEOUT_SECONDS`."""
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise web.HTTPUnsupportedMediaType(reason="Content-Encoding: expected none")
     try:
         async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
             return await request.read()
     except TimeoutError:
         raise web.HTTPRequestTimeout(reason="the body came too slowly") from None
+    except _BROKEN_OFF as error:
+        log.debug("body broken off", method=request.method, path=request.path, error=type(error).__name__)
+        raise web.HTTPBadRequest(reason="the body came broken") from None
 
 
 def json_answer(body: bytes | msgspec.Struct, *, status: int = 200) -> web.Response:
@@ -44,8 +53,11 @@ def json_answer(body: bytes | msgspec.Struct, *, status: int = 200) -> web.Respo
 
 @asynccontextmanager
 async def listening(app: web.Application, host: str, port: int) -> AsyncIterator[int]:
-    """Serve `app` inside the block; yields the port, then lets requests under way finish."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+    """Serve `app` inside the block; yields the port, then lets requests under way finish.
+
+    Bodies stay as they were sent, since a small one can decompress to anything: `read_body` refuses them.
+    """
+    runner = web.AppRunner(app, access_log=None, auto_decompress=False, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port)
