@@ -16,6 +16,7 @@ from .offload import UnavailableError
 
 BODY_LIMIT_BYTES = 16 * 1024 * 1024
 BODY_TIMEOUT_SECONDS = 30.0
+REJECTED_SHOWN = 1_000  # items in the answer to a request that failed
 SHUTDOWN_SECONDS = 3.0  # for requests under way when the service is told to stop
 
 # What reading a body raises when its sender is to blame: pieces that are none, or a connection that ends.
@@ -55,7 +56,8 @@ def json_answer(body: bytes | msgspec.Struct, *, status: int = 200) -> web.Respo
 async def listening(app: web.Application, host: str, port: int) -> AsyncIterator[int]:
     """Serve `app` inside the block; yields the port, then lets requests under way finish.
 
-    Bodies stay as they were sent, since a small one can decompress to anything: `read_body` refuses them.
+    Bodies stay as they were sent, since a small one can decompress to anything; `read_body` refuses
+    what is encoded.
     """
     runner = web.AppRunner(app, access_log=None, auto_decompress=False, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
@@ -74,7 +76,7 @@ async def _json_errors(request: web.Request, handler: Handler) -> web.StreamResp
     except wire.NotJsonError as error:
         return _error(400, str(error))
     except wire.WireError as error:
-        return json_answer(wire.ErrorAnswer(str(error), error.field, error.rejected), status=422)
+        return _refusal(error)
     except web.HTTPRequestEntityTooLarge:
         return _error(413, f"body: expected at most {BODY_LIMIT_BYTES} bytes")
     except web.HTTPException as error:
@@ -86,6 +88,13 @@ async def _json_errors(request: web.Request, handler: Handler) -> web.StreamResp
     except Exception:
         log.exception("request failed", method=request.method, path=request.path)
         return _error(500, "internal error, see the log")
+
+
+def _refusal(error: wire.WireError) -> web.Response:
+    shown = error.rejected[:REJECTED_SHOWN]
+    left_out = len(error.rejected) - len(shown)
+    text = f"{error} ({left_out} more rejected items are not shown)" if left_out else str(error)
+    return json_answer(wire.ErrorAnswer(text, error.field, shown), status=422)
 
 
 def _error(status: int, error: str, headers: Mapping[str, str] = MappingProxyType({})) -> web.Response:

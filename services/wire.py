@@ -14,7 +14,7 @@ from binascii import unhexlify
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 import msgspec
 
@@ -28,6 +28,8 @@ from dvtfast.constants import (
 
 UINT64_LIMIT = 1 << 64
 SHOWN_CHARACTERS = 100  # of a value that could not be read, in the answer
+ITEMS_LIMIT = 50_000  # validators or shares in one request
+MARKS_LIMIT = 8 * ITEMS_LIMIT  # of JSON in one request; a share takes four, and unknown fields some more
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -124,6 +126,9 @@ class ShareIndex(UInt64):
     lowest = 1
 
 
+AtMostItems = msgspec.Meta(max_length=ITEMS_LIMIT)
+
+
 class InfoAnswer(msgspec.Struct):
     """Answer to `GET /info`."""
 
@@ -133,7 +138,7 @@ class InfoAnswer(msgspec.Struct):
 class ValidatorsRequest(msgspec.Struct, omit_defaults=True):
     """Body of `POST /validators`; the key at position i gets `validators_start_index` + i."""
 
-    public_keys: list[PublicKey]
+    public_keys: Annotated[list[PublicKey], AtMostItems]
     validators_start_index: UInt64 | None = None
 
 
@@ -188,7 +193,7 @@ class ExitSignatureRequest(msgspec.Struct):
     """Body of `POST /exit-signature`: partial signatures of one share index."""
 
     share_index: ShareIndex
-    shares: list[ExitShare]
+    shares: Annotated[list[ExitShare], AtMostItems]
 
 
 class Rejected(msgspec.Struct):
@@ -278,13 +283,24 @@ def decode(body: bytes | msgspec.Raw, kind: type[T]) -> T:
     return value
 
 
+def decode_request(body: bytes, kind: type[T]) -> T:
+    """Read a body that anybody may have sent; raises `WireError` with the field that is wrong.
+
+    Two bytes of JSON can be a list, which is dozens in memory. Every value follows a comma or is the first
+    of its list or object, so counting these marks bounds the values before one is made.
+    """
+    if sum(body.count(mark) for mark in (b",", b"[", b"{")) > MARKS_LIMIT:
+        raise WireError("", f"expected at most {ITEMS_LIMIT} items")
+    return decode(body, kind)
+
+
 def decode_exit_shares(body: bytes) -> ReceivedShares:
     """Read `POST /exit-signature`; malformed items are rejected, the others are kept.
 
     Raises:
         WireError: the body is no such request.
     """
-    request = decode(body, _RawExitSignatureRequest)
+    request = decode_request(body, _RawExitSignatureRequest)
     if not request.shares:
         raise WireError("shares", "expected at least one")
     received = ReceivedShares(request.share_index, {}, [])
@@ -303,19 +319,18 @@ def timestamp_string(seconds: int) -> str:
 
 class _RawExitSignatureRequest(msgspec.Struct):
     share_index: ShareIndex
-    shares: list[msgspec.Raw]
+    shares: Annotated[list[msgspec.Raw], AtMostItems]
 
 
 class _RawExitShare(msgspec.Struct):
-    public_key: Any = ""
+    public_key: str = ""
 
 
 def _public_key_as_sent(item: msgspec.Raw) -> str:
     try:
-        value = decode(item, _RawExitShare).public_key
+        return decode(item, _RawExitShare).public_key[:SHOWN_CHARACTERS]
     except WireError:
         return ""
-    return value[:SHOWN_CHARACTERS] if isinstance(value, str) else ""
 
 
 @cache

@@ -59,7 +59,7 @@ class Routes:
 
     async def _post_validators(self, request: web.Request) -> web.Response:
         body = await read_body(request)
-        wanted = await self._workers.run(wire.decode, body, wire.ValidatorsRequest)
+        wanted = await self._workers.run(wire.decode_request, body, wire.ValidatorsRequest)
         if not wanted.public_keys:
             raise wire.WireError("public_keys", "expected at least one")
         await self._require_served(wanted.public_keys)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import io
+import json
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +16,8 @@ import structlog
 from aiohttp import http_parser, web, web_protocol
 
 from dvtfast.services import http, wire
+
+from .conftest import Start, make_cluster
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -77,3 +81,31 @@ async def test_a_client_that_hangs_up_is_no_error_of_ours() -> None:
                 while not lines:  # noqa: ASYNC110 - the server makes it true
                     await asyncio.sleep(0.01)
     assert [(line["event"], line["log_level"]) for line in lines] == [("body broken off", "debug")]
+
+
+async def test_millions_of_junk_items_have_a_short_answer(start: Start) -> None:
+    async with start(signature_threshold=3) as relayer:
+        junk = b",".join([b"0"] * 1_000_000)
+        for path, body in (
+            ("/exit-signature", b'{"share_index":1,"shares":[%s]}' % junk),
+            ("/validators", b'{"public_keys":[[%s]]}' % junk),
+        ):
+            answer = await relayer.raw("POST", path, io.BytesIO(body))
+            assert answer == (422, {"error": "body: expected at most 50000 items"})
+
+
+@pytest.mark.parametrize("count", [http.REJECTED_SHOWN, http.REJECTED_SHOWN + 7])
+async def test_what_is_refused_is_named_up_to_a_limit(start: Start, count: int) -> None:
+    keys = [wire.PublicKey(number.to_bytes(48, "big")) for number in range(count)]
+    items = [{"public_key": key.to_wire()} for key in keys]
+    async with start(make_cluster(1)) as relayer:
+        for path, body in (
+            ("/validators", wire.encode(wire.ValidatorsRequest(keys))),
+            ("/exit-signature", json.dumps({"share_index": 1, "shares": items}).encode()),
+        ):
+            status, answer = await relayer.raw("POST", path, body)
+            assert status == 422
+            assert [rejected["public_key"] for rejected in answer["rejected"]] == [
+                key.to_wire() for key in keys[: http.REJECTED_SHOWN]
+            ]
+            assert ("7 more rejected items" in answer["error"]) == (count > http.REJECTED_SHOWN)

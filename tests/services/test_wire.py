@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 
 import pytest
 
@@ -58,6 +59,36 @@ def test_malformed_items_do_not_spoil_the_others() -> None:
         "shares[3].validator_index",
     ]
     assert [rejected.public_key for rejected in received.rejected] == ["", "?", KEY.hex()]
+
+
+def request_of(items: int, item: str = "0") -> bytes:
+    return f'{{"share_index": 1, "shares": [{", ".join([item] * items)}]}}'.encode()
+
+
+def test_as_many_items_as_a_request_may_have() -> None:
+    assert len(wire.decode_exit_shares(request_of(wire.ITEMS_LIMIT)).rejected) == wire.ITEMS_LIMIT
+    share = wire.ExitShare(wire.PublicKey(KEY), wire.Signature(POINT), wire.UInt64(2**64 - 1))
+    item = wire.encode(share).decode()
+    assert len(wire.decode_exit_shares(request_of(wire.ITEMS_LIMIT, item)).shares) == wire.ITEMS_LIMIT
+    with pytest.raises(wire.WireError, match=f"shares: .*<= {wire.ITEMS_LIMIT}"):
+        wire.decode_exit_shares(request_of(wire.ITEMS_LIMIT + 1, item))
+    keys = ", ".join([f'"{KEY.hex()}"'] * (wire.ITEMS_LIMIT + 1))
+    with pytest.raises(wire.WireError, match=f"public_keys: .*<= {wire.ITEMS_LIMIT}"):
+        wire.decode_request(f'{{"public_keys": [{keys}]}}'.encode(), wire.ValidatorsRequest)
+
+
+@pytest.mark.parametrize("junk", ["0", "[]", "{}", '{"": 0}', "[" * 400 + "]" * 400])
+@pytest.mark.parametrize("where", ['{"public_keys": [[%s]]}', '{"public_keys": [], "unknown": [%s]}'])
+def test_junk_takes_no_memory(junk: str, where: str) -> None:
+    """It would take up to fifty times the size of the body."""
+    body = (where % ",".join([junk] * (2_000_000 // len(junk)))).encode()
+    tracemalloc.start()
+    try:
+        with pytest.raises(wire.WireError, match="at most 50000 items"):
+            wire.decode_request(body, wire.ValidatorsRequest)
+        assert tracemalloc.get_traced_memory()[1] < 100_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_rows_that_are_one_behind_the_other() -> None:
