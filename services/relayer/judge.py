@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from dvtfast.constants import SIGNATURE_BYTES
 from dvtfast.protocol_config import OracleConfig
 
 from .clusters import Group
+from .store.tables import ExitStatus
 from .store.verdicts import DueExit, DueShare, EarlierExit, ReadyExit
 
 
@@ -31,15 +33,14 @@ class Judged:
     """What was found out about a batch.
 
     Attributes:
-        undecided: exits with a bad share of which nobody can tell which it is.
+        not_ready: the exits that are not, under their new status.
         bad: shares that are proven wrong for their exit.
         good_indices: share indices at which some share is proven right.
         seconds: spent by stage.
     """
 
     ready: list[ReadyExit] = field(default_factory=list)
-    not_ready: list[DueExit] = field(default_factory=list)
-    undecided: list[DueExit] = field(default_factory=list)
+    not_ready: defaultdict[ExitStatus, list[DueExit]] = field(default_factory=lambda: defaultdict(list))
     bad: list[tuple[DueExit, DueShare]] = field(default_factory=list)
     good_indices: set[int] = field(default_factory=set)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -110,9 +111,10 @@ class Judge:
             ReadyExit(due[row].id, split.public_key_shares[i].tobytes(), encrypted[i].tobytes())
             for i, row in enumerate(ok)
         ]
-        judged.not_ready = [due[row] for row in np.flatnonzero(~recovered.ok).tolist()]
-        undecided = recovered.statuses == RecoveryStatus.INCONSISTENT
-        judged.undecided = [due[row] for row in np.flatnonzero(undecided).tolist()]
+        for row in np.flatnonzero(~recovered.ok).tolist():
+            is_undecided = recovered.statuses[row] == RecoveryStatus.INCONSISTENT
+            status = ExitStatus.UNDECIDED if is_undecided else ExitStatus.COLLECTING
+            judged.not_ready[status].append(due[row])
         judged.bad = [
             (due[row], due[row].shares[place])
             for row, place in np.argwhere(recovered.share_statuses == ShareStatus.BAD).tolist()

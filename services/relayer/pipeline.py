@@ -13,6 +13,7 @@ from ..offload import Workers
 from .clusters import Group, ServedClusters
 from .judge import Candidate, Judge, Judged
 from .store.database import Database
+from .store.tables import ExitStatus
 from .store.verdicts import DueExit, HeldShare, Verdicts, due_exits, earlier_exits, record
 
 BATCH_EXITS = 512
@@ -106,15 +107,11 @@ class Pipeline:
 
         Who does not say which exit a share is for may have made it for an earlier one. Where public
         key shares are known this is tried. Where not, nobody can tell, so such a share of a validator
-        that has moved is never called bad but set aside: its sender is asked again. The same is done
-        with all such shares of an exit where a bad one is among exactly enough, or it would wait for
-        more shares for ever.
+        that has moved is never called bad but set aside: its sender is asked again.
         """
         verdicts = Verdicts(ready=judged.ready, not_ready=judged.not_ready)
         unnamed = [(exit_, share) for exit_, share in judged.bad if not share.for_this_exit]
-        unsure = [(e, share) for e in judged.undecided for share in e.shares if not share.for_this_exit]
-        moved = {exit_.id: exit_ for exit_, _ in unnamed + unsure}
-        earlier = await self._database.run(earlier_exits, moved.values())
+        earlier = await self._database.run(earlier_exits, {e.id: e for e, _ in unnamed}.values())
         candidates = [
             Candidate(exit_.public_key, share, other)
             for exit_, share in unnamed
@@ -130,9 +127,6 @@ class Pipeline:
                 verdicts.rejected.append(place)
             else:
                 verdicts.set_aside.add(place)
-        verdicts.set_aside |= {
-            HeldShare(exit_.id, share.share_index) for exit_, share in unsure if earlier[exit_.id]
-        }
         return verdicts
 
 
@@ -142,7 +136,7 @@ def _log_batch(group: Group, due: Sequence[DueExit], judged: Judged, verdicts: V
         cluster=group.name,
         n=len(due),
         ready=len(verdicts.ready),
-        undecided=len(judged.undecided),
+        undecided=len(judged.not_ready[ExitStatus.UNDECIDED]),
         bad_shares=len(verdicts.rejected),
         late_shares=len(verdicts.late),
         shares_set_aside=len(verdicts.set_aside),

@@ -253,6 +253,26 @@ class TestUnknownKeyShares:
             exits = await relayer.exits()
             assert all(e.share_indexes_rejected == [1] for e in exits.values())
 
+    @pytest.mark.parametrize(("share_indices", "wrong_ones"), [([1, 2, 3], [1]), ([1, 2, 3, 4], [1, 2])])
+    async def test_whoever_was_wrong_can_mend_it(
+        self, start: Start, share_indices: list[int], wrong_ones: list[int]
+    ) -> None:
+        """Nobody can tell which shares are wrong, so all nodes are asked again."""
+        cluster = make_cluster(share_indices=share_indices)
+        async with start(signature_threshold=3) as relayer:
+            await relayer.ask(cluster)
+            for share_index in share_indices:
+                shares = cluster.exit_shares(share_index, INDICES)
+                await relayer.post(share_index, wrong(shares) if share_index in wrong_ones else shares)
+            exits = await relayer.until(lambda e: all(x.share_indexes_ready == [] for x in e.values()))
+            assert all(e.share_indexes_rejected == [] for e in exits.values())
+        async with start(signature_threshold=3) as relayer:
+            await relayer.until(lambda e: all(x.share_indexes_ready == [] for x in e.values()))
+            await relayer.fill(cluster, INDICES, *share_indices[-2:])
+            assert all(e.share_indexes_ready == [] for e in (await relayer.exits()).values())
+            await relayer.fill(cluster, INDICES, 1)
+            await relayer.until_ready(cluster)
+
     async def test_share_indices_are_bounded(self, start: Start) -> None:
         cluster = make_cluster(1, threshold=33, share_indices=range(1, 35))
         async with start(signature_threshold=32) as relayer:

@@ -4,14 +4,18 @@ An *exit* is one validator at one validator index. A validator has one current e
 another index it *moves*, and its earlier exits stay with all that belongs to them, since a move back
 must find the same shares and since a share can be late: made for an exit that was current before.
 
-    exit    COLLECTING -- enough shares --> DUE -- good --> READY, for ever
-                ^------ too few good shares ------'
+    exit    COLLECTING --> DUE          it holds enough shares
+            DUE --> READY               they recover it; for ever
+                --> COLLECTING          too few of them are good
+                --> UNDECIDED           some are bad, and nobody can tell which
+            UNDECIDED --> DUE           it holds a share more, or another one
 
     share   STORED -- proven wrong ------------------------------> REJECTED
                '-- fits an earlier exit --> STORED there
                '-- fits nothing, and nobody says that it should --> SET_ASIDE
 
-A rejected share, or one set aside, is replaced by the next one for its index. A share that comes
+A rejected share, or one set aside, is replaced by the next one for its index. So is any share of an
+undecided exit, and sidecars see none of them: each is asked for its share again. A share that comes
 again unchanged after it was set aside was meant for this exit: it is stored and set aside no more.
 
 A transaction that changes an exit, or its shares, gives it the next `revision`. So a reader knows

@@ -13,7 +13,11 @@ from .tables import ExitStatus, ShareState, exits, from_uint64, shares, validato
 
 @dataclass(frozen=True)
 class CurrentExit:
-    """A validator's current exit; share indices are in ascending order."""
+    """A validator's current exit, with share indices in ascending order.
+
+    Attributes:
+        stored: those that need not be handed in again.
+    """
 
     public_key: bytes
     validator_index: int
@@ -46,7 +50,7 @@ def changes_since(connection: Connection, revision: int) -> tuple[int, list[Curr
             from_uint64(row.validator_index),
             row.status == ExitStatus.READY,
             row.created_at,
-            found[row.id, ShareState.STORED],
+            [] if row.status == ExitStatus.UNDECIDED else found[row.id, ShareState.STORED],
             found[row.id, ShareState.REJECTED],
         )
         for row in connection.execute(current.order_by(exits.c.id))

@@ -21,7 +21,10 @@ def take_stock(connection: Connection, threshold_of: Thresholds) -> None:
 
 
 def mark_due(connection: Connection, exit_ids: Iterable[int], threshold_of: Thresholds) -> None:
-    """Make those of these exits due that hold enough shares, whether they are current or not."""
+    """Make those of these exits due that hold enough shares, whether they are current or not.
+
+    Their shares have changed: what was undecided is due again.
+    """
     for chunk in chunks(exit_ids):
         _mark_due(connection, exits.c.id.in_(chunk), threshold_of)
 
@@ -33,10 +36,11 @@ def set_status(connection: Connection, exit_ids: Sequence[int], status: ExitStat
 
 
 def _mark_due(connection: Connection, which: ColumnElement[bool], threshold_of: Thresholds) -> None:
+    is_waiting = exits.c.status.in_([ExitStatus.COLLECTING, ExitStatus.UNDECIDED])
     counted = connection.execute(
         select(exits.c.id, exits.c.public_key, func.count())
         .join(shares, shares.c.exit_id == exits.c.id)
-        .where(which, exits.c.status == ExitStatus.COLLECTING, shares.c.state == ShareState.STORED)
+        .where(which, is_waiting, shares.c.state == ShareState.STORED)
         .group_by(exits.c.id, exits.c.public_key)
     )
     due = []

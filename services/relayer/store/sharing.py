@@ -108,11 +108,11 @@ def _place(book: _Book, share: OfferedShare) -> str:
     is_same = mine.signature == share.signature
     if mine.state == ShareState.REJECTED and is_same:
         return PROVEN_WRONG
-    if mine.state == ShareState.STORED and not is_same:
+    if mine.state == ShareState.STORED and not is_same and wanted.status != ExitStatus.UNDECIDED:
         return "another share is held for this share index, and not judged yet"
     came_again = is_same and mine.state == ShareState.SET_ASIDE
     for_this_exit = is_named or came_again or (is_same and mine.for_this_exit)
-    if mine.state != ShareState.STORED or mine.for_this_exit != for_this_exit:
+    if not is_same or mine.state != ShareState.STORED or mine.for_this_exit != for_this_exit:
         held[wanted.id] = _Held(
             share.signature, ShareState.STORED, for_this_exit, is_new=mine.is_new, is_changed=True
         )

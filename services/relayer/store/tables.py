@@ -27,7 +27,8 @@ class ExitStatus(IntEnum):
 
     COLLECTING = 0
     DUE = 1  # enough shares to recover it, not judged yet
-    READY = 2  # split for the oracles
+    UNDECIDED = 2  # judged: some share is bad, and nobody can tell which until others come
+    READY = 3  # split for the oracles
 
 
 class ShareState(IntEnum):

@@ -72,10 +72,10 @@ class HeldShare:
 
 @dataclass
 class Verdicts:
-    """What came of some due exits; each exit is in `ready` or in `not_ready`."""
+    """What came of some due exits; each exit is in `ready` or, under its new status, in `not_ready`."""
 
     ready: list[ReadyExit] = field(default_factory=list)
-    not_ready: list[DueExit] = field(default_factory=list)
+    not_ready: dict[ExitStatus, list[DueExit]] = field(default_factory=dict)
     rejected: list[HeldShare] = field(default_factory=list)
     set_aside: set[HeldShare] = field(default_factory=set)
     late: dict[HeldShare, EarlierExit] = field(default_factory=dict)
@@ -125,22 +125,24 @@ def record(
     now: int,
 ) -> None:
     """Write down what came of due exits. Oracle shares that are there already stay as they are."""
-    unchanged = _unchanged(connection, verdicts.not_ready)
-    set_status(connection, unchanged, ExitStatus.COLLECTING)
+    not_ready = {status: _unchanged(connection, due) for status, due in verdicts.not_ready.items()}
+    for status, unchanged in not_ready.items():
+        set_status(connection, unchanged, status)
     ready = [exit_.id for exit_ in verdicts.ready]
     _insert_oracle_shares(connection, verdicts.ready, config_digest, now)
     set_status(connection, ready, ExitStatus.READY)
     _set_state(connection, verdicts.rejected, ShareState.REJECTED)
     _set_state(connection, verdicts.set_aside, ShareState.SET_ASIDE)
     _move_late(connection, verdicts.late)
-    judged = [*verdicts.rejected, *verdicts.set_aside, *verdicts.late]
+    not_stored = [*verdicts.rejected, *verdicts.set_aside, *verdicts.late]
     earlier = {exit_.id for exit_ in verdicts.late.values()}
-    touch(connection, {*ready, *earlier, *(share.exit_id for share in judged)})
+    undecided = not_ready.get(ExitStatus.UNDECIDED, [])
+    touch(connection, {*ready, *undecided, *earlier, *(share.exit_id for share in not_stored)})
     mark_due(connection, earlier, threshold_of)
 
 
 def _unchanged(connection: Connection, due: Iterable[DueExit]) -> list[int]:
-    """Those to which nothing happened since they were read; the others are due again."""
+    """Those to which nothing happened since they were read; the others stay due."""
     read = {exit_.id: exit_.revision for exit_ in due}
     query = select(exits.c.id, exits.c.revision)
     return [
