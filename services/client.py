@@ -25,7 +25,15 @@ log = logs.get("client")
 
 
 class RelayerUnavailableError(Exception):
-    """The relayer does not answer, or cannot now; the same request may succeed later."""
+    """The relayer does not answer, or cannot now; the same request may succeed later.
+
+    Attributes:
+        status: of the answer, if there was one.
+    """
+
+    def __init__(self, error: str, status: int | None = None) -> None:
+        super().__init__(error)
+        self.status = status
 
 
 class RelayerRefusedError(Exception):
@@ -57,7 +65,7 @@ class RelayerClient:
     def __init__(self, address: str, *, timeout_seconds: float, attempts: int | None = None) -> None:
         self._address = address.rstrip("/")
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
-        self._stop = tenacity.stop_never if attempts is None else tenacity.stop_after_attempt(attempts)
+        self._attempts = attempts
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(timeout=self._timeout)
@@ -80,16 +88,32 @@ class RelayerClient:
         """Ask for the exits of validators, or look how far they are."""
         return await self._call("POST", "/validators", wire.ValidatorsAnswer, request)
 
-    async def post_exit_shares(self, request: wire.ExitSignatureRequest) -> wire.ExitSignatureAnswer:
-        """Hand in partial signatures; what the answer does not reject is stored for good."""
-        return await self._call("POST", "/exit-signature", wire.ExitSignatureAnswer, request)
+    async def post_exit_shares(
+        self, request: wire.ExitSignatureRequest, *, attempts: int | None = None
+    ) -> wire.ExitSignatureAnswer:
+        """Hand in partial signatures; what the answer does not reject is stored for good.
 
-    async def _call(self, method: str, path: str, kind: type[T], request: msgspec.Struct | None = None) -> T:
+        Args:
+            attempts: of this call, instead of the client's.
+        """
+        path = "/exit-signature"
+        return await self._call("POST", path, wire.ExitSignatureAnswer, request, attempts=attempts)
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        kind: type[T],
+        request: msgspec.Struct | None = None,
+        *,
+        attempts: int | None = None,
+    ) -> T:
+        attempts = attempts or self._attempts
         body = None if request is None else await asyncio.to_thread(wire.encode, request)
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(RelayerUnavailableError),
             wait=tenacity.wait_random_exponential(RETRY_FIRST_SECONDS, RETRY_LONGEST_SECONDS),
-            stop=self._stop,
+            stop=tenacity.stop_after_attempt(attempts) if attempts else tenacity.stop_never,
             before_sleep=_log_retry,
             reraise=True,
         )
@@ -106,7 +130,7 @@ class RelayerClient:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise RelayerUnavailableError(f"{method} {path}: {error or type(error).__name__}") from error
         if answer.status >= 500 or answer.status in TRY_AGAIN_STATUSES:
-            raise RelayerUnavailableError(f"{method} {path}: HTTP {answer.status}")
+            raise RelayerUnavailableError(f"{method} {path}: HTTP {answer.status}", answer.status)
         if answer.status >= 300:
             raise _refusal(answer.status, content)
         try:

@@ -11,11 +11,14 @@ from time import monotonic, perf_counter
 from dvtfast import Network
 
 from .. import logs, wire
-from ..client import RelayerClient, RelayerRefusedError
+from ..client import RelayerClient, RelayerRefusedError, RelayerUnavailableError
 from ..offload import Workers
 from .keys import NodeKeys
 
 POST_SHARES = 500  # in one request
+POST_ATTEMPTS = 2  # in a row
+FAILURES_LIMIT = 20  # while the cause is looked for in one request's shares; one culprit takes ten
+INTERNAL_ERROR = 500  # the HTTP status
 # A share that the relayer does not show as stored is posted again after a pause that doubles each time.
 FIRST_PAUSE_SECONDS = 2.0
 LONGEST_PAUSE_SECONDS = 120.0
@@ -86,7 +89,28 @@ class Sidecar:
         exits = (await self._client.exits()).exits
         wanted = await self._workers.run(self._wanted, exits)
         for start in range(0, len(wanted), POST_SHARES):
-            await self._sign_and_post(wanted[start : start + POST_SHARES])
+            await self._post_what_can_be(wanted[start : start + POST_SHARES])
+
+    async def _post_what_can_be(self, exits: Sequence[wire.ExitWanted]) -> None:
+        """Sign and post; what fails waits for a later look and holds up nothing else.
+
+        A relayer may stumble over a single share and answer 500 to all that comes with it, so what gets
+        this answer is halved until the culprit stands alone.
+        """
+        waiting, failures = [exits], 0
+        while waiting and failures < FAILURES_LIMIT:
+            part = waiting.pop()
+            try:
+                await self._sign_and_post(part)
+            except (RelayerUnavailableError, RelayerRefusedError) as error:
+                failures += 1
+                log.warning("shares not posted", count=len(part), error=str(error))
+                if error.status == INTERNAL_ERROR and len(part) > 1:
+                    middle = len(part) // 2
+                    waiting += [part[middle:], part[:middle]]
+                    continue
+            for exit_ in part:
+                self._remember(_identity(exit_))
 
     def _wanted(self, exits: Sequence[wire.ExitWanted]) -> list[wire.ExitWanted]:
         """The exits that this node can sign, that lack its share, and whose time has come."""
@@ -109,10 +133,8 @@ class Sidecar:
         begin = perf_counter()
         shares = await self._workers.run(self._sign, exits)
         signed = perf_counter()
-        for exit_ in exits:
-            self._remember(_identity(exit_))
         request = wire.ExitSignatureRequest(wire.ShareIndex(self._keys.share_index), shares)
-        rejected = (await self._client.post_exit_shares(request)).rejected
+        rejected = (await self._client.post_exit_shares(request, attempts=POST_ATTEMPTS)).rejected
         log.info(
             "shares posted",
             count=len(shares),

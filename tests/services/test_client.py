@@ -81,8 +81,23 @@ async def test_answers_of_somebody_else() -> None:
 
 async def test_nobody_there() -> None:
     async with RelayerClient("http://127.0.0.1:1", timeout_seconds=5, attempts=2) as client:
-        with pytest.raises(RelayerUnavailableError):
+        with pytest.raises(RelayerUnavailableError) as caught:
             await client.info()
+    assert caught.value.status is None
+
+
+async def test_one_call_with_attempts_of_its_own() -> None:
+    post = wire.ExitSignatureRequest(wire.ShareIndex(1), [])
+    fine = says(200, '{"network": "hoodi"}')
+    async with (
+        answering(says(503, ""), says(500, ""), says(502, ""), fine) as (address, seen),
+        RelayerClient(f"http://{address}", timeout_seconds=5) as client,
+    ):
+        with pytest.raises(RelayerUnavailableError, match="HTTP 500") as caught:
+            await client.post_exit_shares(post, attempts=2)
+        assert (caught.value.status, len(seen)) == (500, 2)
+        await client.info()  # the others go on for ever
+        assert len(seen) == 4
 
 
 async def test_a_path_and_a_token_in_the_address() -> None:

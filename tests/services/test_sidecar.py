@@ -6,7 +6,7 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -361,6 +361,87 @@ async def test_it_outlives_odd_answers(
     async with fake.running() as url, sidecar(url, keys_of(files, shares, NODE)) as task:
         await fake.until(lambda: len(fake.posts) == 1)
         assert not task.done()
+
+
+class Stumbling(Fake):
+    """A relayer that stores what is posted, unless it stumbles over one of the validators.
+
+    Attributes:
+        poison: of such a validator, the status of the answer to all that is posted with its share.
+    """
+
+    def __init__(self, keys: Sequence[bytes], poison: dict[bytes, int]) -> None:
+        super().__init__()
+        self.wanted = [(key, index) for index, key in enumerate(keys)]
+        self.poison = poison
+        self.stored: set[bytes] = set()
+
+    async def _exits(self, request: web.Request) -> web.Response:
+        self.wanted = [(key, index) for key, index in self.wanted if key not in self.stored]
+        return await super()._exits(request)
+
+    async def _post(self, request: web.Request) -> web.Response:
+        answer = await super()._post(request)
+        keys = {share.public_key for share in self.posts[-1].shares}
+        for key in keys & self.poison.keys():
+            return web.Response(status=self.poison[key])
+        self.stored |= keys
+        return answer
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short pauses, short requests."""
+    monkeypatch.setattr("dvtfast.services.client.RETRY_FIRST_SECONDS", 0.01)
+    monkeypatch.setattr(loop, "FIRST_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(loop, "LONGEST_PAUSE_SECONDS", 0.2)
+    monkeypatch.setattr(loop, "POST_SHARES", 4)
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("culprits", [[0], [3], [5], [0, 1], [1, 2, 4], range(VALIDATORS)])
+async def test_a_share_that_the_relayer_stumbles_over_is_isolated(
+    culprits: Sequence[int], files: DemoCluster, shares: ClusterShares, cluster: Cluster
+) -> None:
+    """The first makers' relayers answer 500 to every post with a share of a validator they cannot handle."""
+    bad = {cluster.keys[i] for i in culprits}
+    fake = Stumbling(cluster.keys, dict.fromkeys(bad, 500))
+    async with fake.running() as url, sidecar(url, keys_of(files, shares, NODE)):
+        await fake.until(lambda: fake.looks == 2)
+        assert fake.stored == set(cluster.keys) - bad
+        fake.poison = {}
+        await fake.until(lambda: fake.stored == set(cluster.keys))
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("status", [502, 503, 429, 404, 422])
+async def test_a_post_that_fails_does_not_hold_up_the_next(
+    status: int, files: DemoCluster, shares: ClusterShares, cluster: Cluster
+) -> None:
+    fake = Stumbling(cluster.keys, {cluster.keys[1]: status})
+    async with fake.running() as url, sidecar(url, keys_of(files, shares, NODE)):
+        await fake.until(lambda: fake.looks > 5)
+        assert fake.stored == set(cluster.keys[4:])
+        # Only a 500 says that it may be about single shares; these stay together.
+        assert {len(post.shares) for post in fake.posts} == {4, 2}
+        fake.poison = {}
+        await fake.until(lambda: fake.stored == set(cluster.keys))
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_relayer_that_stumbles_over_everything_is_not_flooded(
+    files: DemoCluster, shares: ClusterShares, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "FAILURES_LIMIT", 3)
+    monkeypatch.setattr(loop, "POST_ATTEMPTS", 1)
+    fake = Stumbling(cluster.keys[:4], dict.fromkeys(cluster.keys, 500))
+    async with fake.running() as url, sidecar(url, keys_of(files, shares, NODE)):
+        await fake.until(lambda: len(fake.posts) > 3)
+        sizes = [len(post.shares) for post in fake.posts]
+        assert sizes[:3] == [4, 2, 1]
+        assert sizes[3] >= 3  # a new look instead of the other half of two
+        fake.poison = {}
+        await fake.until(lambda: len(fake.stored) == 4)
 
 
 async def test_a_relayer_of_another_network_is_refused(files: DemoCluster, shares: ClusterShares) -> None:
