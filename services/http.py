@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from types import MappingProxyType
@@ -25,6 +26,8 @@ _BROKEN_OFF = (web.RequestPayloadError, HttpProcessingError, ConnectionResetErro
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 log = logs.get("http")
+aiohttp_log = logging.getLogger(__name__)
+aiohttp_log.addFilter(lambda record: not _tells_of_bad_http(record))
 
 
 def application() -> web.Application:
@@ -59,7 +62,13 @@ async def listening(app: web.Application, host: str, port: int) -> AsyncIterator
     Bodies stay as they were sent, since a small one can decompress to anything; `read_body` refuses
     what is encoded.
     """
-    runner = web.AppRunner(app, access_log=None, auto_decompress=False, shutdown_timeout=SHUTDOWN_SECONDS)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        auto_decompress=False,
+        logger=aiohttp_log,
+        shutdown_timeout=SHUTDOWN_SECONDS,
+    )
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port)
@@ -88,6 +97,11 @@ async def _json_errors(request: web.Request, handler: Handler) -> web.StreamResp
     except Exception:
         log.exception("request failed", method=request.method, path=request.path)
         return _error(500, "internal error, see the log")
+
+
+def _tells_of_bad_http(record: logging.LogRecord) -> bool:
+    """Whether aiohttp complains of a sender, whom it has answered; its traceback quotes what was sent."""
+    return record.exc_info is not None and isinstance(record.exc_info[1], HttpProcessingError)
 
 
 def _refusal(error: wire.WireError) -> web.Response:

@@ -70,6 +70,22 @@ async def test_a_body_in_broken_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     assert answer.endswith(b'{"error":"the body came broken"}')
 
 
+@pytest.mark.parametrize(
+    "junk",
+    [b"junk\r\n", HEAD + b"junk\r\n\r\n", HEAD + b"Transfer-Encoding: chunked\r\n\r\njunk\r\n"],
+    ids=["request", "header", "piece"],
+)
+async def test_what_is_no_http_is_answered_and_not_logged(
+    junk: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with echoing() as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(junk)
+        assert b" 400 Bad Request" in await reader.read()
+        writer.close()
+    assert caplog.records == []
+
+
 async def test_a_client_that_hangs_up_is_no_error_of_ours() -> None:
     with structlog.testing.capture_logs() as lines:
         async with echoing() as port:
