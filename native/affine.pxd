@@ -1,6 +1,6 @@
 # Many independent affine additions at once, with one shared inversion. A point is two field
 # elements, x and y, as in blst's affine structs; infinity is all zeros.
-from libc.string cimport memcmp, memset
+from libc.string cimport memset
 from dvtfast._native.blst cimport *
 
 ctypedef fused field_t:
@@ -109,3 +109,44 @@ cdef inline void add_all(field_t **totals, const field_t **terms, size_t n, cons
         multiply(&slope, &slope, &p[0])
         subtract(&p[1], &slope, &p[1])
         p[0] = inverse
+
+
+cdef struct Round:  # of additions that wait for `run`; there is room for `capacity` of them
+    void **totals
+    const void **terms
+    void *scratch
+    size_t n
+
+
+cdef inline size_t round_bytes(size_t capacity, size_t element_bytes) noexcept nogil:
+    """Memory that `round_open` takes for a round of points of two such field elements."""
+    return capacity * (2 * element_bytes + 2 * sizeof(void *))
+
+
+cdef inline void round_open(Round *round, void *memory, size_t capacity, size_t element_bytes) noexcept nogil:
+    round.scratch = memory
+    round.totals = <void **> (<char *> memory + 2 * capacity * element_bytes)
+    round.terms = <const void **> (round.totals + capacity)
+    round.n = 0
+
+
+cdef inline void queue(Round *round, void *total, const void *term) noexcept nogil:
+    """*total += *term with the next `run`; no total twice, but the term may be the total."""
+    round.totals[round.n] = total
+    round.terms[round.n] = term
+    round.n += 1
+
+
+cdef inline void queue_rows(Round *round, field_t *totals, const field_t *terms, size_t n) noexcept nogil:
+    """totals[i] += terms[i] for n points."""
+    cdef size_t i
+    for i in range(n):
+        queue(round, totals + 2 * i, terms + 2 * i)
+
+
+cdef inline void run(Round *round, const field_t *one) noexcept nogil:
+    """Do what was queued."""
+    if round.n:
+        add_all(<field_t **> round.totals, <const field_t **> round.terms, round.n, one,
+                <field_t *> round.scratch)
+    round.n = 0

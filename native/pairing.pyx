@@ -5,14 +5,14 @@ With random non-zero 64-bit weights w_i
     prod e(w_i * P_i, H_i) == e(G1, sum w_i * S_i)
 
 holds when every e(P_i, H_i) == e(G1, S_i), and otherwise with probability at most 2^-63, as all
-points are in the groups of prime order. Miller values are kept, one for each group of GROUP claims:
+points are in the groups of prime order. A claim alone needs no weight. Miller values are kept, one for each group of GROUP claims:
 a failed batch is bisected over their products, and only groups that fail pay for single ones.
 """
 from libc.stdint cimport uint8_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 from dvtfast._native.blst cimport *
-from dvtfast._native.points cimport hash_root, p1s_to_affine, p2s_to_affine
+from dvtfast._native.points cimport p1s_to_affine
 from dvtfast._native.status cimport Status
 
 cdef enum:
@@ -27,12 +27,12 @@ cdef struct Side:
 
 cdef int claims_open(Claims *claims, size_t capacity) noexcept nogil:
     """Room for `capacity` claims; 0, or -1 without memory."""
-    cdef size_t one = sizeof(size_t) + sizeof(blst_p1_affine) + sizeof(blst_p2) + sizeof(blst_p2_affine) + 8
+    cdef size_t one = sizeof(size_t) + sizeof(blst_p1_affine) + 2 * sizeof(blst_p2_affine) + 8
     memset(claims, 0, sizeof(Claims))
-    claims.hashes = <blst_p2 *> malloc(one * (capacity + 1))
+    claims.hashes = <blst_p2_affine *> malloc(one * (capacity + 1))
     if claims.hashes == NULL:
         return -1
-    claims.signatures = <blst_p2_affine *> (claims.hashes + capacity)
+    claims.signatures = claims.hashes + capacity
     claims.public_keys = <blst_p1_affine *> (claims.signatures + capacity)
     claims.weights = <uint64_t *> (claims.public_keys + capacity)
     claims.rows = <size_t *> (claims.weights + capacity)
@@ -44,15 +44,15 @@ cdef void claims_close(Claims *claims) noexcept nogil:
     claims.hashes = NULL
 
 
-cdef void claims_add(Claims *claims, size_t row, const blst_p1_affine *public_key, const uint8_t *root,
-                     const blst_p2_affine *signature, uint64_t weight) noexcept nogil:
-    """Add a claim about row `row`; both points are checked and not infinite, the weight is not zero."""
+cdef void claims_add(Claims *claims, size_t row, const blst_p1_affine *public_key,
+                     const blst_p2_affine *root_hash, const blst_p2_affine *signature, uint64_t weight) noexcept nogil:
+    """Add a claim about row `row`; the points are checked and not infinite, the weight is not zero."""
     cdef size_t i = claims.n
     claims.rows[i] = row
     claims.public_keys[i] = public_key[0]
     claims.signatures[i] = signature[0]
     claims.weights[i] = weight
-    hash_root(&claims.hashes[i], root)
+    claims.hashes[i] = root_hash[0]
     claims.n = i + 1
 
 
@@ -61,8 +61,11 @@ cdef int claims_judge(Claims *claims, uint8_t *status) noexcept nogil:
     cdef size_t i, n = claims.n, sides = (n + GROUP - 1) // GROUP
     if n == 0:
         return 0
+    if n == 1:
+        claims.weights[0] = 1
+    cdef size_t bits = WEIGHT_BITS if n > 1 else 1
     cdef size_t scratch_bytes = blst_p2s_mult_pippenger_scratch_sizeof(n)
-    cdef size_t one = sizeof(blst_p1) + sizeof(blst_p1_affine) + sizeof(blst_p2_affine) + 1
+    cdef size_t one = sizeof(blst_p1) + sizeof(blst_p1_affine) + 1
     cdef char *memory = <char *> malloc(scratch_bytes + sides * sizeof(Side) + n * one)
     if memory == NULL:
         return -1
@@ -70,33 +73,31 @@ cdef int claims_judge(Claims *claims, uint8_t *status) noexcept nogil:
     cdef Side *groups = <Side *> (memory + scratch_bytes)
     cdef blst_p1 *weighted = <blst_p1 *> (groups + sides)
     cdef blst_p1_affine *keys = <blst_p1_affine *> (weighted + n)
-    cdef blst_p2_affine *hashes = <blst_p2_affine *> (keys + n)
-    cdef uint8_t *bad = <uint8_t *> (hashes + n)
+    cdef uint8_t *bad = <uint8_t *> (keys + n)
     cdef Side whole
 
     for i in range(n):
         blst_p1_from_affine(&weighted[i], &claims.public_keys[i])
-        blst_p1_mult(&weighted[i], &weighted[i], <const byte *> &claims.weights[i], WEIGHT_BITS)
+        blst_p1_mult(&weighted[i], &weighted[i], <const byte *> &claims.weights[i], bits)
     p1s_to_affine(keys, weighted, n)
-    p2s_to_affine(hashes, claims.hashes, n)
     for i in range(sides):
-        miller_product(&groups[i].miller, hashes + i * GROUP, keys + i * GROUP, min(<size_t> GROUP, n - i * GROUP))
+        miller_product(&groups[i].miller, claims.hashes + i * GROUP, keys + i * GROUP, min(<size_t> GROUP, n - i * GROUP))
 
     whole.miller = groups[0].miller
     for i in range(1, sides):
         blst_fp12_mul(&whole.miller, &whole.miller, &groups[i].miller)
-    weighted_sum(&whole.signature, claims.signatures, claims.weights, n, scratch)
+    weighted_sum(&whole.signature, claims.signatures, claims.weights, n, bits, scratch)
     memset(bad, 0, n)
     if not pairing_holds(&whole.miller, &whole.signature):
-        find_bad(claims, groups, sides, hashes, keys, bad, scratch)
+        find_bad(claims, groups, sides, keys, bad, scratch)
     for i in range(n):
         status[claims.rows[i]] = Status.MISMATCH if bad[i] else Status.OK
     free(memory)
     return 0
 
 
-cdef void find_bad(const Claims *claims, Side *groups, size_t sides, const blst_p2_affine *hashes,
-                   const blst_p1_affine *keys, uint8_t *bad, limb_t *scratch) noexcept nogil:
+cdef void find_bad(const Claims *claims, Side *groups, size_t sides, const blst_p1_affine *keys,
+                    uint8_t *bad, limb_t *scratch) noexcept nogil:
     """Set bad[i] for each claim that fails, in a batch that is known to fail."""
     cdef Side single[GROUP]
     cdef uint8_t bad_group
@@ -104,7 +105,8 @@ cdef void find_bad(const Claims *claims, Side *groups, size_t sides, const blst_
     for i in range(sides):
         first = i * GROUP
         size = min(<size_t> GROUP, claims.n - first)
-        weighted_sum(&groups[i].signature, claims.signatures + first, claims.weights + first, size, scratch)
+        weighted_sum(&groups[i].signature, claims.signatures + first, claims.weights + first, size, WEIGHT_BITS,
+                     scratch)
     # bad[i * GROUP] marks group i for now: its place is overwritten when the group is opened.
     bisect(groups, sides, True, bad, GROUP)
     for i in range(sides):
@@ -114,9 +116,9 @@ cdef void find_bad(const Claims *claims, Side *groups, size_t sides, const blst_
         if bad_group:
             size = min(<size_t> GROUP, claims.n - first)
             for j in range(size):
-                blst_miller_loop(&single[j].miller, &hashes[first + j], &keys[first + j])
+                blst_miller_loop(&single[j].miller, &claims.hashes[first + j], &keys[first + j])
                 weighted_sum(&single[j].signature, claims.signatures + first + j, claims.weights + first + j,
-                             1, scratch)
+                             1, WEIGHT_BITS, scratch)
             bisect(single, size, True, bad + first, 1)
 
 
@@ -163,9 +165,9 @@ cdef void miller_product(blst_fp12 *out, const blst_p2_affine *hashes, const bls
 
 
 cdef void weighted_sum(blst_p2 *out, const blst_p2_affine *signatures, const uint64_t *weights, size_t n,
-                       limb_t *scratch) noexcept nogil:
+                       size_t bits, limb_t *scratch) noexcept nogil:
     cdef const blst_p2_affine *points[2]
     cdef const byte *scalars[2]
     points[0], points[1] = signatures, NULL
     scalars[0], scalars[1] = <const byte *> weights, NULL
-    blst_p2s_mult_pippenger(out, points, n, scalars, WEIGHT_BITS, scratch)
+    blst_p2s_mult_pippenger(out, points, n, scalars, bits, scratch)

@@ -1,8 +1,11 @@
 """Points as bytes: decode, check, hash to G2."""
 from libc.stdint cimport uint8_t, uint64_t
 from dvtfast._native.blst cimport *
-from dvtfast._native.points cimport decode_p1, decode_p2
+from dvtfast._native.points cimport decode_p1, decode_p2, hash_root, p2s_to_affine
 from dvtfast._native.status cimport Status
+
+cdef enum:
+    HASHED_TOGETHER = 32  # roots whose hashes share an inversion
 
 
 def decode_public_keys(const uint8_t[:, ::1] rows not None, uint64_t[:, ::1] points not None,
@@ -58,3 +61,18 @@ def hash_to_g2(const uint8_t[::1] messages not None, const uint64_t[::1] ends no
             blst_hash_to_g2(&point, text + begin, ends[i] - begin, tag, dst_bytes, NULL, 0)
             blst_p2_compress(&points[i, 0], &point)
             begin = ends[i]
+
+
+def hash_roots(const uint8_t[:, ::1] signing_roots not None, uint64_t[:, ::1] hashes not None):
+    """Hash signing roots uint8[n, 32] to affine points uint64[n, 24], under the signature DST."""
+    cdef blst_p2 points[HASHED_TOGETHER]
+    cdef size_t i, first = 0, size, n = signing_roots.shape[0]
+    if signing_roots.shape[1] != 32 or hashes.shape[0] != n or hashes.shape[1] != 24:
+        raise ValueError("hash_roots: shapes disagree")
+    with nogil:
+        while first < n:
+            size = min(<size_t> HASHED_TOGETHER, n - first)
+            for i in range(size):
+                hash_root(&points[i], &signing_roots[first + i, 0])
+            p2s_to_affine(<blst_p2_affine *> &hashes[first, 0], points, size)
+            first += size

@@ -65,15 +65,15 @@ def sign(const uint8_t[:, ::1] secret_keys not None, const uint8_t[:, ::1] signi
         wipe(&secret, sizeof(secret))
 
 
-def check(const uint64_t[:, ::1] public_keys not None, const uint8_t[:, ::1] signing_roots not None,
+def check(const uint64_t[:, ::1] public_keys not None, const uint64_t[:, ::1] hashes not None,
           const uint8_t[:, ::1] signatures not None, const uint64_t[::1] weights not None,
           uint8_t[::1] status not None):
-    """Judge every signature under its decoded public key uint64[n, 12], in one weighted batch."""
+    """Judge every signature under its decoded public key uint64[n, 12] and hashed root uint64[n, 24]."""
     cdef Claims claims
     cdef blst_p2_affine signature
     cdef int failed
     cdef size_t i, n = public_keys.shape[0]
-    if (public_keys.shape[1] != 12 or signing_roots.shape[0] != n or signing_roots.shape[1] != 32
+    if (public_keys.shape[1] != 12 or hashes.shape[0] != n or hashes.shape[1] != 24
             or signatures.shape[0] != n or signatures.shape[1] != 96 or weights.shape[0] != n
             or status.shape[0] != n):
         raise ValueError("check: shapes disagree")
@@ -85,7 +85,7 @@ def check(const uint64_t[:, ::1] public_keys not None, const uint8_t[:, ::1] sig
                 if status[i] == Status.OK:
                     status[i] = Status.NOT_CHECKED
                     claims_add(&claims, i, <const blst_p1_affine *> &public_keys[i, 0],
-                               &signing_roots[i, 0], &signature, weights[i])
+                               <const blst_p2_affine *> &hashes[i, 0], &signature, weights[i])
             failed = claims_judge(&claims, &status[0]) if n else 0
             claims_close(&claims)
     if failed:
@@ -111,17 +111,17 @@ def aggregate(const uint8_t[:, ::1] signatures not None, uint8_t[::1] total not 
         blst_p2_compress(&total[0], &acc)
 
 
-def fast_aggregate_verify(const uint64_t[:, ::1] public_keys not None, const uint8_t[::1] signing_root not None,
+def fast_aggregate_verify(const uint64_t[:, ::1] public_keys not None, const uint64_t[::1] root_hash not None,
                           const uint8_t[::1] signature not None):
-    """Status of one signature by the sum of decoded public keys uint64[n, 12] over one root."""
+    """Status of one signature by the sum of decoded public keys uint64[n, 12] over one hashed root."""
     cdef const blst_p1_affine *keys[2]
     cdef blst_p1 total
     cdef blst_p1_affine key
     cdef blst_p2 point
-    cdef blst_p2_affine root_hash, sig
+    cdef blst_p2_affine sig
     cdef blst_fp12 miller
     cdef Status status
-    if public_keys.shape[1] != 12 or signing_root.shape[0] != 32 or signature.shape[0] != 96:
+    if public_keys.shape[1] != 12 or root_hash.shape[0] != 24 or signature.shape[0] != 96:
         raise ValueError("fast_aggregate_verify: shapes disagree")
     if public_keys.shape[0] == 0:
         return Status.MISMATCH
@@ -133,24 +133,22 @@ def fast_aggregate_verify(const uint64_t[:, ::1] public_keys not None, const uin
             status = Status.MISMATCH
             if not blst_p1_is_inf(&total):
                 blst_p1_to_affine(&key, &total)
-                hash_root(&point, &signing_root[0])
-                blst_p2_to_affine(&root_hash, &point)
-                blst_miller_loop(&miller, &root_hash, &key)
+                blst_miller_loop(&miller, <const blst_p2_affine *> &root_hash[0], &key)
                 blst_p2_from_affine(&point, &sig)
                 if pairing_holds(&miller, &point):
                     status = Status.OK
     return status
 
 
-def aggregate_verify(const uint64_t[:, ::1] public_keys not None, const uint8_t[:, ::1] signing_roots not None,
+def aggregate_verify(const uint64_t[:, ::1] public_keys not None, const uint64_t[:, ::1] hashes not None,
                      const uint8_t[::1] signature not None):
-    """Status of one signature by decoded public keys uint64[n, 12], each over its own root."""
+    """Status of one signature by decoded public keys uint64[n, 12], each over its own hashed root."""
     cdef blst_p2 point
-    cdef blst_p2_affine root_hash, sig
+    cdef blst_p2_affine sig
     cdef blst_fp12 product, miller
     cdef Status status
     cdef size_t i, n = public_keys.shape[0]
-    if (public_keys.shape[1] != 12 or signing_roots.shape[0] != n or signing_roots.shape[1] != 32
+    if (public_keys.shape[1] != 12 or hashes.shape[0] != n or hashes.shape[1] != 24
             or signature.shape[0] != 96):
         raise ValueError("aggregate_verify: shapes disagree")
     if n == 0:
@@ -160,9 +158,8 @@ def aggregate_verify(const uint64_t[:, ::1] public_keys not None, const uint8_t[
         if status == Status.OK:
             product = blst_fp12_one()[0]
             for i in range(n):
-                hash_root(&point, &signing_roots[i, 0])
-                blst_p2_to_affine(&root_hash, &point)
-                blst_miller_loop(&miller, &root_hash, <const blst_p1_affine *> &public_keys[i, 0])
+                blst_miller_loop(&miller, <const blst_p2_affine *> &hashes[i, 0],
+                                 <const blst_p1_affine *> &public_keys[i, 0])
                 blst_fp12_mul(&product, &product, &miller)
             blst_p2_from_affine(&point, &sig)
             status = Status.OK if pairing_holds(&product, &point) else Status.MISMATCH

@@ -1,24 +1,17 @@
-"""Shamir out, Lagrange back: scalars, points, and recovered signatures checked in one batch.
-
-An interpolation is given as integers (a_i, negative_i) and a scalar s with
-
-    value at the wanted index = s * sum (-1)^negative_i * a_i * (value at share index x_i)
-
-Small a_i cost few additions; s is 1 when `scale` is empty. `threshold.py` chooses them.
-"""
-cimport cython
+"""Shamir out, Lagrange back: scalars, points, and recovered signatures checked in one batch."""
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcmp, memset
+from libc.string cimport memset
 from dvtfast._native.blst cimport *
+from dvtfast._native.interpolation cimport (
+    INTERPOLATED_TOGETHER, Plan, Rule, interpolate, interpolation_bytes,
+)
 from dvtfast._native.pairing cimport Claims, claims_add, claims_close, claims_judge, claims_open
-from dvtfast._native.points cimport decode_p2, p1s_to_affine, p2s_to_affine
+from dvtfast._native.points cimport decode_p2, p1s_to_affine
 from dvtfast._native.status cimport Status
 
 cdef enum:
     SCALAR_BITS = 255
-    # Above this width one multiplication per share is cheaper than joint doublings and additions.
-    JOINT_BITS = 96
 
 
 # --- scalars: constant-time in their values ---
@@ -190,109 +183,126 @@ def on_polynomial(const uint64_t[:, :, ::1] points not None, const uint64_t[::1]
 
 # --- signatures ---
 
-cdef struct Interpolation:
-    size_t t
-    size_t bits
-    const uint8_t *factors   # t x 32 bytes, little-endian
-    const uint8_t *negative  # t flags
-    const uint8_t *scale     # 32 bytes, little-endian, or NULL for 1
+cdef struct Recovery:
+    size_t n_plans, shares
+    const Plan **plans
+    blst_p2_affine *decoded  # [INTERPOLATED_TOGETHER][shares]
+    void *room
+    char *memory
 
 
-cdef void interpolate(blst_p2 *out, blst_p2_affine *shares, const Interpolation *rule) noexcept nogil:
-    """The interpolated point; overwrites `shares`.
+cdef void recovery_open(Recovery *recovery, list rules, size_t shares) except *:
+    """Room for interpolations of `shares` shares by any of these rules."""
+    cdef Rule rule
+    cdef size_t i, room = 0
+    for rule in rules:
+        if rule.plan.shares != shares:
+            raise ValueError("recover: a rule of another threshold")
+        room = max(room, interpolation_bytes(&rule.plan))
+    recovery.n_plans, recovery.shares = len(rules), shares
+    room += INTERPOLATED_TOGETHER * shares * sizeof(blst_p2_affine)
+    recovery.memory = <char *> malloc(room + len(rules) * sizeof(void *) + 1)
+    if recovery.memory == NULL:
+        raise MemoryError("recover: no memory for the batch")
+    recovery.decoded = <blst_p2_affine *> recovery.memory
+    recovery.room = recovery.decoded + INTERPOLATED_TOGETHER * shares
+    recovery.plans = <const Plan **> (recovery.memory + room)
+    for i in range(recovery.n_plans):
+        rule = rules[i]
+        recovery.plans[i] = &rule.plan
 
-    Senders choose the points, so every addition here handles equal, opposite and infinite
-    operands. Shares outside G2 may give any point: the caller checks the result.
+
+cdef void recover(blst_p2_affine *out, uint8_t *status, const uint8_t *rows, const uint32_t *rule_of, size_t n,
+                  bint subgroup, const Recovery *recovery) noexcept nogil:
+    """Interpolate n rows of shares, each by its rule (NULL: the first); the results are in G2.
+
+    `subgroup`: each share must be, too. Where the status is not OK the result is infinity.
     """
-    cdef size_t j, b
-    cdef blst_p2 term
-    memset(out, 0, sizeof(blst_p2))
-    for j in range(rule.t):
-        blst_fp2_cneg(&shares[j].y, &shares[j].y, rule.negative[j])
-    if rule.bits <= JOINT_BITS:
-        b = rule.bits
-        while b > 0:
-            b -= 1
-            blst_p2_double(out, out)
-            for j in range(rule.t):
-                if (rule.factors[32 * j + b // 8] >> (b % 8)) & 1:
-                    blst_p2_add_or_double_affine(out, out, &shares[j])
-    else:
-        for j in range(rule.t):
-            blst_p2_from_affine(&term, &shares[j])
-            blst_p2_mult(&term, &term, rule.factors + 32 * j, SCALAR_BITS)
-            blst_p2_add_or_double(out, out, &term)
-    if rule.scale != NULL:
-        blst_p2_mult(out, out, rule.scale, SCALAR_BITS)
+    cdef size_t members[INTERPOLATED_TOGETHER]
+    cdef size_t rule, i, size = 0
+    for rule in range(recovery.n_plans):
+        for i in range(n):
+            if rule_of == NULL or rule_of[i] == rule:
+                members[size] = i
+                size += 1
+            if size == INTERPOLATED_TOGETHER or (i == n - 1 and size):
+                recover_members(out, status, rows, members, size, subgroup, recovery, recovery.plans[rule])
+                size = 0
 
 
-cdef Status recover_one(blst_p2 *out, const uint8_t *rows, bint subgroup, blst_p2_affine *shares,
-                        const Interpolation *rule) noexcept nogil:
-    """Decode t shares and interpolate; the result is in G2 and not infinity."""
-    cdef Status status
-    cdef size_t j
-    for j in range(rule.t):
-        status = decode_p2(&shares[j], rows + 96 * j, subgroup)
-        if status != Status.OK:
-            return status
-    interpolate(out, shares, rule)
-    if blst_p2_is_inf(out):
-        return Status.IS_INFINITY
-    return Status.OK if blst_p2_in_g2(out) else Status.NOT_IN_GROUP
+cdef void recover_members(blst_p2_affine *out, uint8_t *status, const uint8_t *rows, const size_t *members,
+                          size_t size, bint subgroup, const Recovery *recovery, const Plan *plan) noexcept nogil:
+    cdef blst_p2_affine results[INTERPOLATED_TOGETHER]
+    cdef blst_p2_affine *shares
+    cdef size_t i, j, row
+    for i in range(size):
+        row = members[i]
+        shares = recovery.decoded + i * recovery.shares
+        for j in range(recovery.shares):
+            status[row] = decode_p2(&shares[j], rows + 96 * (row * recovery.shares + j), subgroup)
+            if status[row] != Status.OK:  # infinity takes part in the additions of the others harmlessly
+                memset(shares, 0, recovery.shares * sizeof(blst_p2_affine))
+                break
+    interpolate(results, recovery.decoded, size, plan, recovery.room)
+    for i in range(size):
+        row = members[i]
+        if status[row] == Status.OK:
+            if blst_p2_affine_is_inf(&results[i]):
+                status[row] = Status.IS_INFINITY
+            elif not blst_p2_affine_in_g2(&results[i]):
+                status[row] = Status.NOT_IN_GROUP
+        if status[row] == Status.OK:
+            out[row] = results[i]
+        else:
+            memset(&out[row], 0, sizeof(blst_p2_affine))
 
 
-@cython.final
-cdef class Rule:
-    """An interpolation as kernels take it; made once for each set of share indices."""
-    cdef Interpolation c
-    cdef bytes factors, negative, scale
-
-    def __cinit__(self, bytes factors not None, bytes negative not None, bytes scale not None, size_t bits):
-        self.factors, self.negative, self.scale = factors, negative, scale
-        self.c.t = len(negative)
-        self.c.bits = bits
-        if len(factors) != 32 * len(negative) or len(scale) not in (0, 32) or bits > 256 or not negative:
-            raise ValueError("Rule: lengths disagree")
-        self.c.factors = self.factors
-        self.c.negative = self.negative
-        self.c.scale = <const uint8_t *> self.scale if len(scale) else NULL
+cdef blst_p2_affine *points_for(size_t n) except NULL:
+    cdef blst_p2_affine *points = <blst_p2_affine *> malloc((n + 1) * sizeof(blst_p2_affine))
+    if points == NULL:
+        raise MemoryError("recover: no memory for the batch")
+    return points
 
 
 def recover_signatures(const uint8_t[:, :, ::1] partial_signatures not None, Rule rule not None,
                        uint8_t[:, ::1] signatures not None, uint8_t[::1] status not None):
     """Signatures uint8[n, 96] from partial signatures uint8[n, t, 96], each of them checked to be in G2."""
-    cdef blst_p2 point
-    cdef blst_p2_affine *shares
+    cdef Recovery recovery
     cdef size_t i, n = partial_signatures.shape[0], t = partial_signatures.shape[1]
-    if (partial_signatures.shape[2] != 96 or rule.c.t != t or signatures.shape[0] != n
-            or signatures.shape[1] != 96 or status.shape[0] != n):
+    if (partial_signatures.shape[2] != 96 or signatures.shape[0] != n or signatures.shape[1] != 96
+            or status.shape[0] != n):
         raise ValueError("recover_signatures: shapes disagree")
-    shares = <blst_p2_affine *> malloc(t * sizeof(blst_p2_affine))
-    if shares == NULL:
-        raise MemoryError("recover_signatures: no memory for the batch")
-    with nogil:
-        for i in range(n):
-            status[i] = recover_one(&point, &partial_signatures[i, 0, 0], True, shares, &rule.c)
-            if status[i] == Status.OK:
-                blst_p2_compress(&signatures[i, 0], &point)
-        free(shares)
+    if n == 0:
+        return
+    cdef blst_p2_affine *points = points_for(n)
+    try:
+        recovery_open(&recovery, [rule], t)
+        with nogil:
+            recover(points, &status[0], &partial_signatures[0, 0, 0], NULL, n, True, &recovery)
+            for i in range(n):
+                if status[i] == Status.OK:
+                    blst_p2_affine_compress(&signatures[i, 0], &points[i])
+            free(recovery.memory)
+    finally:
+        free(points)
 
 
 def recover_and_check(const uint8_t[:, :, ::1] partial_signatures not None, list rules not None,
-                      const uint32_t[::1] rule_of not None, const uint64_t[:, ::1] public_keys not None, const uint8_t[:, ::1] signing_roots not None,
-                      const uint64_t[::1] weights not None, uint8_t[:, ::1] signatures not None,
-                      uint8_t[::1] status not None):
-    """Recover uint8[n, 96] and judge every result under its public key, in one weighted batch.
+                      const uint32_t[::1] rule_of not None, const uint64_t[:, ::1] public_keys not None,
+                      const uint64_t[:, ::1] hashes not None, const uint64_t[::1] weights not None,
+                      uint8_t[:, ::1] signatures not None, uint8_t[::1] status not None):
+    """Recover uint8[n, 96] and judge every result under its key and hashed root, in one weighted batch.
 
     Row i is interpolated by rules[rule_of[i]].
     The shares are not checked to be in G2: the recovered point is, before it enters any sum, and it
     is verified. OK proves the signature, and nothing about the shares.
     """
     cdef Claims claims
+    cdef Recovery recovery
     cdef int failed
     cdef size_t i, t = partial_signatures.shape[1], n = partial_signatures.shape[0], n_rules = len(rules)
     if (partial_signatures.shape[2] != 96 or rule_of.shape[0] != n or public_keys.shape[0] != n
-            or public_keys.shape[1] != 12 or signing_roots.shape[0] != n or signing_roots.shape[1] != 32
+            or public_keys.shape[1] != 12 or hashes.shape[0] != n or hashes.shape[1] != 24
             or weights.shape[0] != n or signatures.shape[0] != n or signatures.shape[1] != 96
             or status.shape[0] != n):
         raise ValueError("recover_and_check: shapes disagree")
@@ -301,61 +311,23 @@ def recover_and_check(const uint8_t[:, :, ::1] partial_signatures not None, list
     for i in range(n):
         if rule_of[i] >= n_rules:
             raise ValueError("recover_and_check: rule_of points outside rules")
-    cdef size_t room = n_rules * sizeof(Interpolation) + t * sizeof(blst_p2_affine)
-    room += n * (sizeof(blst_p2) + sizeof(blst_p2_affine))
-    cdef blst_p2 *points = <blst_p2 *> malloc(room)
-    if points == NULL:
-        raise MemoryError("recover_and_check: no memory for the batch")
-    cdef blst_p2_affine *affine = <blst_p2_affine *> (points + n)
-    cdef blst_p2_affine *shares = affine + n
-    cdef Interpolation *interpolations = <Interpolation *> (shares + t)
-    cdef Rule rule
-    for i in range(n_rules):
-        rule = rules[i]
-        interpolations[i] = rule.c
-        if rule.c.t != t:
-            free(points)
-            raise ValueError("recover_and_check: a rule of another threshold")
-    with nogil:
-        failed = claims_open(&claims, n)
-        if failed == 0:
-            for i in range(n):
-                status[i] = recover_one(&points[i], &partial_signatures[i, 0, 0], False, shares,
-                                        &interpolations[rule_of[i]])
-                if status[i] != Status.OK:
-                    memset(&points[i], 0, sizeof(blst_p2))
-            p2s_to_affine(affine, points, n)
-            for i in range(n):
-                if status[i] == Status.OK:
-                    status[i] = Status.NOT_CHECKED
-                    blst_p2_affine_compress(&signatures[i, 0], &affine[i])
-                    claims_add(&claims, i, <const blst_p1_affine *> &public_keys[i, 0], &signing_roots[i, 0],
-                               &affine[i], weights[i])
-            failed = claims_judge(&claims, &status[0])
-            claims_close(&claims)
+    cdef blst_p2_affine *points = points_for(n)
+    try:
+        recovery_open(&recovery, rules, t)
+        with nogil:
+            failed = claims_open(&claims, n)
+            if failed == 0:
+                recover(points, &status[0], &partial_signatures[0, 0, 0], &rule_of[0], n, False, &recovery)
+                for i in range(n):
+                    if status[i] == Status.OK:
+                        status[i] = Status.NOT_CHECKED
+                        blst_p2_affine_compress(&signatures[i, 0], &points[i])
+                        claims_add(&claims, i, <const blst_p1_affine *> &public_keys[i, 0],
+                                   <const blst_p2_affine *> &hashes[i, 0], &points[i], weights[i])
+                failed = claims_judge(&claims, &status[0])
+                claims_close(&claims)
+            free(recovery.memory)
+    finally:
         free(points)
     if failed:
         raise MemoryError("recover_and_check: no memory for the batch")
-
-
-def compare_interpolated(const uint8_t[:, :, ::1] base not None, const uint8_t[:, ::1] candidates not None,
-                         Rule rule not None, uint8_t[::1] status not None):
-    """OK where candidates uint8[n, 96] equal what t shares base uint8[n, t, 96] interpolate to."""
-    cdef blst_p2 point
-    cdef uint8_t expected[96]
-    cdef blst_p2_affine *shares
-    cdef size_t i, n = base.shape[0], t = base.shape[1]
-    if (base.shape[2] != 96 or rule.c.t != t or candidates.shape[0] != n or candidates.shape[1] != 96
-            or status.shape[0] != n):
-        raise ValueError("compare_interpolated: shapes disagree")
-    shares = <blst_p2_affine *> malloc(t * sizeof(blst_p2_affine))
-    if shares == NULL:
-        raise MemoryError("compare_interpolated: no memory for the batch")
-    with nogil:
-        for i in range(n):
-            status[i] = recover_one(&point, &base[i, 0, 0], True, shares, &rule.c)
-            if status[i] == Status.OK:
-                blst_p2_compress(expected, &point)
-                if memcmp(expected, &candidates[i, 0], 96) != 0:
-                    status[i] = Status.MISMATCH
-        free(shares)

@@ -51,6 +51,7 @@ from dvtfast.signatures import (
     verify_signatures,
 )
 from dvtfast.signing_roots import (
+    HashedRoots,
     compute_domain,
     compute_signing_roots,
     deposit_data_roots,
@@ -78,6 +79,7 @@ __all__ = [
     "DvtfastError",
     "EncodingError",
     "FileError",
+    "HashedRoots",
     "InputError",
     "KeystoreError",
     "MissingExtraError",

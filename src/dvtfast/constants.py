@@ -13,6 +13,8 @@ CURVE_ORDER: Final = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF0
 FIELD_ORDER: Final = int(
     "1a0111ea397fe69a4b1ba7b6434bacd764774b84f38512bf6730d2a0f6b0f6241eabfffeb153ffffb9feffffffffaaab", 16
 )
+# The curve parameter x is minus this.
+CURVE_PARAMETER: Final = 0xD201000000010000
 DST_SIGNATURE: Final = b"BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_"
 
 # SHA-256; consensus-specs, phase0/beacon-chain.md.

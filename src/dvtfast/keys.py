@@ -12,9 +12,8 @@ from dvtfast._arrays import Bools, Bytes, Rows, Uint64s, as_rows, flat
 from dvtfast._native import points as _points
 from dvtfast._native import signatures as _kernel
 from dvtfast._native import threshold as _scalars
-from dvtfast._native.status import Status
 from dvtfast._parallel import for_slices
-from dvtfast._statuses import require_ok
+from dvtfast._statuses import OK, require_ok
 from dvtfast.constants import PUBLIC_KEY_BYTES, SECRET_KEY_BYTES
 from dvtfast.errors import InputError
 from dvtfast.points import check_public_key_encodings
@@ -140,7 +139,7 @@ def generate_secret_keys(n: int) -> Bytes:
 def check_secret_keys(secret_keys: Rows) -> Bools:
     """Which of uint8[n, 32] are secret keys: scalars of 1..r-1."""
     rows, lone = as_rows("secret_keys", secret_keys, SECRET_KEY_BYTES)
-    ok: Bools = _secret_key_statuses(rows) == Status.OK
+    ok: Bools = _secret_key_statuses(rows) == OK
     return ok[0] if lone else ok
 
 

@@ -14,14 +14,13 @@ from dvtfast._parallel import for_slices
 from dvtfast._statuses import require_ok
 from dvtfast.constants import (
     ECIES_OVERHEAD_BYTES,
-    FIELD_ORDER,
     ORACLE_PUBLIC_KEY_BYTES,
     PUBLIC_KEY_BYTES,
-    ROOT_BYTES,
     SIGNATURE_BYTES,
 )
 from dvtfast.errors import InputError, ThresholdError
 from dvtfast.keys import KeysLike, as_public_keys, points_of, random_scalars
+from dvtfast.signing_roots import RootsLike, as_roots, hashes_of
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class OracleShares:
 def split_exit_signatures(
     signatures: Rows,
     public_keys: KeysLike,
-    signing_roots: Rows,
+    signing_roots: RootsLike,
     *,
     total: int,
     threshold: int,
@@ -93,7 +92,7 @@ def encrypt_to_oracles(signature_shares: Bytes, oracle_public_keys: Rows) -> Byt
 def _split_with_masks(
     signatures: Rows,
     public_keys: KeysLike,
-    signing_roots: Rows,
+    signing_roots: RootsLike,
     masks: Bytes,
     total: int,
     *,
@@ -102,7 +101,7 @@ def _split_with_masks(
     """The split with given masks uint8[n, t - 1, 32]: f(1) .. f(t - 1), below r."""
     rows, _ = as_rows("signatures", signatures, SIGNATURE_BYTES)
     keys, _ = as_public_keys(public_keys, threads=threads)
-    roots, _ = as_rows("signing_roots", signing_roots, ROOT_BYTES)
+    roots = as_roots(signing_roots)
     n = same_length(signatures=rows, public_keys=keys, signing_roots=roots, masks=masks)
     points = points_of(keys)
     public_key_shares = np.zeros((n, total, PUBLIC_KEY_BYTES), dtype=np.uint8)
@@ -113,9 +112,9 @@ def _split_with_masks(
         _kernel.split_for_oracles(
             rows[s],
             points[s],
-            roots[s],
+            hashes_of(roots, s),
             masks[s],
-            _tables(),
+            _base_table(),
             public_key_shares[s],
             signature_shares[s],
             status[s],
@@ -127,11 +126,9 @@ def _split_with_masks(
 
 
 @cache
-def _tables() -> _kernel.SplitTables:
+def _base_table() -> _kernel.BaseTable:
     """What every split reads: made at the first one, in a few milliseconds."""
-    width = (FIELD_ORDER.bit_length() + 7) // 8
-    third, half = (FIELD_ORDER - 1) // 3, (FIELD_ORDER - 1) // 2
-    return _kernel.SplitTables(third.to_bytes(width, "big"), half.to_bytes(width, "big"))
+    return _kernel.BaseTable()
 
 
 def _row_count(signatures: Rows) -> int:

@@ -11,6 +11,7 @@ from dvtfast._arrays import Bools, Bytes, Rows, as_rows
 from dvtfast._native import points as _kernel
 from dvtfast._native.status import Status
 from dvtfast._parallel import for_slices
+from dvtfast._statuses import OK
 from dvtfast.constants import DST_SIGNATURE, PUBLIC_KEY_BYTES, SIGNATURE_BYTES
 from dvtfast.errors import InputError
 
@@ -70,7 +71,7 @@ def _check(
     array, lone = as_rows(name, rows, width)
     status = np.zeros(len(array), dtype=np.uint8)
     for_slices(len(array), lambda s: kernel(array[s], subgroup, status[s]), threads=threads)
-    ok: Bools = status == Status.OK
+    ok: Bools = status == OK
     if infinity:
         ok |= status == Status.IS_INFINITY
     return ok[0] if lone else ok

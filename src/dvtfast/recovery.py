@@ -21,19 +21,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dvtfast import _lagrange
-from dvtfast._arrays import UINT64_MAX, Bools, Bytes, Rows, Uint64s, as_rows, same_length
+from dvtfast._arrays import UINT64_MAX, Bools, Bytes, Uint64s, as_rows, same_length
 from dvtfast._native import threshold as _kernel
-from dvtfast._native.status import Status
 from dvtfast._parallel import for_slices
-from dvtfast.constants import ROOT_BYTES, SIGNATURE_BYTES
+from dvtfast._statuses import OK
+from dvtfast.constants import SIGNATURE_BYTES
 from dvtfast.errors import InputError, ThresholdError
 from dvtfast.keys import KeysLike, PublicKeys, as_public_keys, points_of, random_weights
 from dvtfast.points import check_signature_encodings
 from dvtfast.signatures import check_signatures
+from dvtfast.signing_roots import HashedRoots, RootsLike, as_roots, hashes_of
 from dvtfast.threshold import checked_index_rows
 
 # Threshold subsets tried for one validator whose public key shares are unknown.
 MAX_SUBSETS = 2000
+# Validators whose hashes and copies of shares are in memory at once.
+CHUNK_VALIDATORS = 4096
 # Failing validators searched together at first; each later wave is twice as large and knows more suspects.
 FIRST_WAVE = 16
 
@@ -57,6 +60,12 @@ class ShareStatus(IntEnum):
     BAD = 2
 
 
+# numpy is slow with members of an enum.
+_RECOVERED = int(RecoveryStatus.OK)
+_TOO_FEW, _INCONSISTENT = int(RecoveryStatus.TOO_FEW_SHARES), int(RecoveryStatus.INCONSISTENT)
+_GOOD, _BAD = int(ShareStatus.GOOD), int(ShareStatus.BAD)
+
+
 @dataclass(frozen=True)
 class RecoveredSignatures:
     """What `recover_and_check` found out.
@@ -73,6 +82,15 @@ class RecoveredSignatures:
     share_statuses: Bytes
     share_indices: Uint64s
 
+    def __getitem__(self, validators: slice) -> RecoveredSignatures:
+        """The same of some validators; shares memory."""
+        return RecoveredSignatures(
+            self.signatures[validators],
+            self.statuses[validators],
+            self.share_statuses[validators],
+            self.share_indices[validators],
+        )
+
     @property
     def ok(self) -> Bools:
         """Which validators have a verified signature."""
@@ -87,7 +105,7 @@ class RecoveredSignatures:
 
 def recover_and_check(
     public_keys: KeysLike,
-    signing_roots: Rows,
+    signing_roots: RootsLike,
     partial_signatures: Bytes,
     share_indices: Any,
     *,
@@ -119,7 +137,7 @@ def recover_and_check(
         EncodingError: a public key or public key share is invalid.
     """
     keys, _ = as_public_keys(public_keys, threads=threads)
-    roots, _ = as_rows("signing_roots", signing_roots, ROOT_BYTES)
+    roots = as_roots(signing_roots)
     shares, _ = as_rows("partial_signatures", partial_signatures, SIGNATURE_BYTES, leading=2)
     n, k = shares.shape[:2]
     same_length(public_keys=keys, signing_roots=roots, partial_signatures=shares)
@@ -132,86 +150,117 @@ def recover_and_check(
     here = np.ones((n, k), dtype=np.bool_) if present is None else np.array(present, dtype=np.bool_)
     if here.shape != (n, k):
         raise InputError(f"present: expected bool[{n}, {k}], got bool{list(here.shape)}")
-    batch = _Batch(
-        keys, roots, shares, checked_index_rows(share_indices, here), here, public_key_shares,
-        threshold, {index for index in suspects if 0 < index <= UINT64_MAX}, max_subsets, threads,
-    )  # fmt: skip
-    return batch.run()
+    indices = checked_index_rows(share_indices, here)
+    found = RecoveredSignatures(
+        np.zeros((n, SIGNATURE_BYTES), dtype=np.uint8),
+        np.full(n, _TOO_FEW, dtype=np.uint8),
+        np.zeros((n, k), dtype=np.uint8),
+        indices,
+    )
+    known = {index for index in suspects if 0 < index <= UINT64_MAX}
+    for begin in range(0, n, CHUNK_VALIDATORS):
+        rows = slice(begin, min(begin + CHUNK_VALIDATORS, n))
+        _Chunk(
+            keys[rows],
+            roots[rows] if isinstance(roots, HashedRoots) else HashedRoots(roots[rows], threads=threads),
+            shares[rows],
+            here[rows],
+            None if public_key_shares is None else public_key_shares[rows],
+            found[rows],
+            threshold,
+            known,
+            max_subsets,
+            threads,
+        ).run()
+    return found
 
 
-class _Batch:
-    """One call of `recover_and_check`."""
+@dataclass(slots=True)
+class _Chunk:
+    """Validators that are looked at together; `found` is filled, and `suspects` grows."""
 
-    def __init__(
-        self, keys: PublicKeys, roots: Bytes, shares: Bytes, indices: Uint64s, here: Bools,
-        key_shares: PublicKeys | None, threshold: int, suspects: set[int], max_subsets: int,
-        threads: int | None,
-    ) -> None:  # fmt: skip
-        self.keys, self.roots, self.shares, self.indices, self.here = keys, roots, shares, indices, here
-        self.key_shares, self.threshold, self.suspects = key_shares, threshold, suspects
-        self.max_subsets, self.threads = max_subsets, threads
-        n, k = here.shape
-        self.signatures = np.zeros((n, SIGNATURE_BYTES), dtype=np.uint8)
-        self.statuses = np.full(n, RecoveryStatus.TOO_FEW_SHARES, dtype=np.uint8)
-        self.share_statuses = np.zeros((n, k), dtype=np.uint8)
+    keys: PublicKeys
+    roots: HashedRoots
+    shares: Bytes
+    here: Bools
+    key_shares: PublicKeys | None
+    found: RecoveredSignatures
+    threshold: int
+    suspects: set[int]
+    max_subsets: int
+    threads: int | None
 
-    def run(self) -> RecoveredSignatures:
+    def run(self) -> None:
         """Fast path for all, then the closer look for those that failed."""
-        named = self.here & self.of_suspects(self.indices)
-        failed = self.attempt(self.with_enough(np.arange(len(self.keys))))
+        failed = self.attempt_best(np.arange(len(self.keys)))
         if self.key_shares is None:
-            self.search_subsets(failed)
-        else:
-            every = np.zeros_like(self.here)
-            every[failed] = self.here[failed]
-            self.verify_shares(self.key_shares, every | named)
-            self.attempt(self.with_enough(failed))
-        return RecoveredSignatures(self.signatures, self.statuses, self.share_statuses, self.indices)
+            if failed.size:
+                self.search_subsets(failed)
+        elif failed.size or self.suspects:
+            wanted = self.here & self.of_suspects(self.found.share_indices)
+            wanted[failed] = self.here[failed]
+            self.verify_shares(self.key_shares, wanted)
+            self.attempt_best(failed)
 
     def usable(self, validators: Positions) -> Bools:
         """Places of these validators with a share that is not proven bad."""
-        usable: Bools = self.here[validators] & (self.share_statuses[validators] != ShareStatus.BAD)
+        usable: Bools = self.here[validators] & (self.found.share_statuses[validators] != _BAD)
         return usable
 
     def with_enough(self, validators: Positions) -> Positions:
         """Those of `validators` that have at least threshold usable shares; marks the others."""
         enough = self.usable(validators).sum(axis=1) >= self.threshold
-        self.statuses[validators[~enough]] = RecoveryStatus.TOO_FEW_SHARES
+        if enough.all():
+            return validators
+        self.found.statuses[validators[~enough]] = _TOO_FEW
         found: Positions = validators[enough]
         return found
 
-    def attempt(self, validators: Positions, places: Positions | None = None) -> Positions:
-        """Recover and check from `places` [m, t], by default the first usable ones; the failed ones."""
+    def attempt_best(self, validators: Positions) -> Positions:
+        """Recover and check from the cheapest usable shares, suspects only if need be; the failed ones."""
+        validators = self.with_enough(validators)
         if not validators.size:
             return validators
-        if places is None:
-            suspect = self.of_suspects(self.indices[validators])
-            rank = np.where(self.usable(validators), suspect.astype(np.uint8), 2)
-            places = np.argsort(rank, axis=1, kind="stable")[:, : self.threshold]
-        xs, rule_of = np.unique(self.indices[validators[:, np.newaxis], places], axis=0, return_inverse=True)
-        rules = [_lagrange.rule(tuple(row.tolist())) for row in xs]
-        rule_numbers = rule_of.reshape(-1).astype(np.uint32)
-        shares = self.shares[validators[:, np.newaxis], places]
-        points, roots = points_of(self.keys)[validators], self.roots[validators]
+        indices = self.found.share_indices[validators]
+        rank = np.where(self.usable(validators), self.of_suspects(indices), np.uint64(2))
+        patterns, pattern_of = _distinct(np.concatenate([indices, rank], axis=1, dtype=np.uint64))
+        places = np.zeros((len(patterns), self.threshold), dtype=np.intp)
+        for row, pattern in enumerate(patterns.tolist()):
+            xs, ranks = pattern[: indices.shape[1]], pattern[indices.shape[1] :]
+            order = sorted(range(len(xs)), key=ranks.__getitem__)
+            best = ranks.count(0)
+            if best > self.threshold:
+                subset = _lagrange.cheapest_subset(tuple(xs[i] for i in order[:best]), self.threshold)
+                order = [order[i] for i in subset]
+            places[row] = order[: self.threshold]
+        return self.attempt(validators, places[pattern_of])
+
+    def attempt(self, validators: Positions, places: Positions) -> Positions:
+        """Recover and check from `places` [m, t]; the failed ones."""
+        chosen = validators[:, np.newaxis], places
+        xs, rule_of = _distinct(self.found.share_indices[chosen])
+        rules = [_lagrange.rule(tuple(row)) for row in xs.tolist()]
+        shares, points, roots = self.shares[chosen], points_of(self.keys)[validators], self.roots[validators]
         signatures = np.zeros((len(validators), SIGNATURE_BYTES), dtype=np.uint8)
         verdicts = np.zeros(len(validators), dtype=np.uint8)
 
         def check(s: slice) -> None:
             _kernel.recover_and_check(
-                shares[s], rules, rule_numbers[s], points[s], roots[s], random_weights(s.stop - s.start),
-                signatures[s], verdicts[s],
+                shares[s], rules, rule_of[s], points[s], hashes_of(roots, s),
+                random_weights(s.stop - s.start), signatures[s], verdicts[s],
             )  # fmt: skip
 
         for_slices(len(validators), check, threads=self.threads)
-        ok = verdicts == Status.OK
-        self.signatures[validators[ok]] = signatures[ok]
-        self.statuses[validators[ok]] = RecoveryStatus.OK
-        self.statuses[validators[~ok]] = RecoveryStatus.INCONSISTENT
+        ok = verdicts == OK
+        self.found.signatures[validators[ok]] = signatures[ok]
+        self.found.statuses[validators] = np.where(ok, _RECOVERED, _INCONSISTENT)
         failed: Positions = validators[~ok]
         return failed
 
     def of_suspects(self, indices: Uint64s) -> Bools:
         """Which of these share indices are suspects."""
+        if not self.suspects:
+            return np.zeros(indices.shape, dtype=np.bool_)
         return np.isin(indices, np.array(sorted(self.suspects), dtype=np.uint64))
 
     def verify_shares(self, key_shares: PublicKeys, wanted: Bools) -> None:
@@ -223,14 +272,14 @@ class _Batch:
             self.shares[validators, places],
             threads=self.threads,
         )
-        self.share_statuses[validators, places] = np.where(good, ShareStatus.GOOD, ShareStatus.BAD)
+        self.found.share_statuses[validators, places] = np.where(good, _GOOD, _BAD)
 
     def search_subsets(self, failed: Positions) -> None:
         """Find a threshold subset that verifies for each failed validator, then its bad shares."""
         rows, places = np.nonzero(self.here[failed])
         validators = failed[rows]
         in_group = check_signature_encodings(self.shares[validators, places], threads=self.threads)
-        self.share_statuses[validators[~in_group], places[~in_group]] = ShareStatus.BAD
+        self.found.share_statuses[validators[~in_group], places[~in_group]] = _BAD
         waiting, wave = self.with_enough(failed), FIRST_WAVE
         while waiting.size:
             self.search_wave(waiting[:wave])
@@ -243,6 +292,8 @@ class _Batch:
             tried = {
                 v: subset for v, search in searches.items() if (subset := next(search, None)) is not None
             }
+            if not tried:
+                return
             members = np.array(list(tried), dtype=np.intp)
             still_failing = set(self.attempt(members, np.array(list(tried.values()), dtype=np.intp)).tolist())
             for validator, subset in tried.items():
@@ -257,7 +308,9 @@ class _Batch:
         known = -1
         while known != len(self.suspects):  # start again when others have given away a suspect
             known = len(self.suspects)
-            order = sorted(usable, key=lambda place: int(self.indices[validator, place]) in self.suspects)
+            order = sorted(
+                usable, key=lambda place: int(self.found.share_indices[validator, place]) in self.suspects
+            )
             for combination in combinations(order, self.threshold):
                 subset = tuple(sorted(combination))
                 if subset in tried:
@@ -273,15 +326,22 @@ class _Batch:
         """Mark the shares that differ from what a verified subset interpolates at their index."""
         inside = np.array(subset)
         base = self.shares[validator, inside][np.newaxis]
-        xs = tuple(self.indices[validator, inside].tolist())
+        xs = tuple(self.found.share_indices[validator, inside].tolist())
         for place in np.flatnonzero(self.usable(np.array([validator]))[0]):
             if place in subset:
                 continue
-            index = int(self.indices[validator, place])
+            index = int(self.found.share_indices[validator, place])
+            expected = np.zeros((1, SIGNATURE_BYTES), dtype=np.uint8)
             status = np.zeros(1, dtype=np.uint8)
-            _kernel.compare_interpolated(
-                base, self.shares[validator, place][np.newaxis], _lagrange.rule(xs, index), status
-            )
-            if status[0] != Status.OK:
-                self.share_statuses[validator, place] = ShareStatus.BAD
+            _kernel.recover_signatures(base, _lagrange.rule(xs, index), expected, status)
+            if status[0] != OK or not np.array_equal(expected[0], self.shares[validator, place]):
+                self.found.share_statuses[validator, place] = _BAD
                 self.suspects.add(index)
+
+
+def _distinct(rows: Uint64s) -> tuple[Uint64s, NDArray[np.uint32]]:
+    """The distinct rows of uint64[n, w], n not 0, and which of them each row is."""
+    if (rows == rows[0]).all():  # one cluster, every share there
+        return rows[:1], np.zeros(len(rows), dtype=np.uint32)
+    distinct, which = np.unique(rows, axis=0, return_inverse=True)
+    return distinct, which.reshape(-1).astype(np.uint32)

@@ -10,12 +10,12 @@ import numpy as np
 
 from dvtfast._arrays import Bools, Bytes, Rows, as_row, as_rows, same_length
 from dvtfast._native import signatures as _kernel
-from dvtfast._native.status import Status
 from dvtfast._parallel import for_slices
-from dvtfast._statuses import require_ok
+from dvtfast._statuses import OK, require_ok
 from dvtfast.constants import ROOT_BYTES, SECRET_KEY_BYTES, SIGNATURE_BYTES
 from dvtfast.errors import InputError, SignatureError
 from dvtfast.keys import KeysLike, as_public_keys, points_of, random_weights
+from dvtfast.signing_roots import RootsLike, as_roots, hashes_of
 
 
 def sign(secret_keys: Rows, signing_roots: Rows, *, threads: int | None = None) -> Bytes:
@@ -35,7 +35,7 @@ def sign(secret_keys: Rows, signing_roots: Rows, *, threads: int | None = None) 
 
 
 def check_signatures(
-    public_keys: KeysLike, signing_roots: Rows, signatures: Rows, *, threads: int | None = None
+    public_keys: KeysLike, signing_roots: RootsLike, signatures: Rows, *, threads: int | None = None
 ) -> Bools:
     """Which of uint8[n, 96] verify, each under its own key and root.
 
@@ -46,22 +46,23 @@ def check_signatures(
         EncodingError: a public key is invalid.
     """
     keys, lone = as_public_keys(public_keys, threads=threads)
-    roots, _ = as_rows("signing_roots", signing_roots, ROOT_BYTES)
+    roots = as_roots(signing_roots)
     rows, _ = as_rows("signatures", signatures, SIGNATURE_BYTES)
     n = same_length(public_keys=keys, signing_roots=roots, signatures=rows)
     points = points_of(keys)
     status = np.zeros(n, dtype=np.uint8)
-    for_slices(
-        n,
-        lambda s: _kernel.check(points[s], roots[s], rows[s], random_weights(s.stop - s.start), status[s]),
-        threads=threads,
-    )
-    ok: Bools = status == Status.OK
+
+    def check(s: slice) -> None:
+        weights = random_weights(s.stop - s.start)
+        _kernel.check(points[s], hashes_of(roots, s), rows[s], weights, status[s])
+
+    for_slices(n, check, threads=threads)
+    ok: Bools = status == OK
     return ok[0] if lone else ok
 
 
 def verify_signatures(
-    public_keys: KeysLike, signing_roots: Rows, signatures: Rows, *, threads: int | None = None
+    public_keys: KeysLike, signing_roots: RootsLike, signatures: Rows, *, threads: int | None = None
 ) -> None:
     """Return when every signature verifies.
 
@@ -101,16 +102,17 @@ def fast_aggregate_verify(public_keys: KeysLike, signing_root: Rows, signature: 
         EncodingError: a public key is invalid.
     """
     keys, _ = as_public_keys(public_keys)
+    root = as_row("signing_root", signing_root, ROOT_BYTES)[np.newaxis]
     status = _kernel.fast_aggregate_verify(
         points_of(keys),
-        as_row("signing_root", signing_root, ROOT_BYTES),
+        hashes_of(root, slice(0, 1))[0],
         as_row("signature", signature, SIGNATURE_BYTES),
     )
-    if status != Status.OK:
+    if status != OK:
         raise SignatureError(f"signature: does not verify as the aggregate of {len(keys)} keys over one root")
 
 
-def aggregate_verify(public_keys: KeysLike, signing_roots: Rows, signature: Rows) -> None:
+def aggregate_verify(public_keys: KeysLike, signing_roots: RootsLike, signature: Rows) -> None:
     """Return when one signature is the aggregate of n public keys, each over its own root.
 
     Raises:
@@ -118,8 +120,10 @@ def aggregate_verify(public_keys: KeysLike, signing_roots: Rows, signature: Rows
         EncodingError: a public key is invalid.
     """
     keys, _ = as_public_keys(public_keys)
-    roots, _ = as_rows("signing_roots", signing_roots, ROOT_BYTES)
-    same_length(public_keys=keys, signing_roots=roots)
-    status = _kernel.aggregate_verify(points_of(keys), roots, as_row("signature", signature, SIGNATURE_BYTES))
-    if status != Status.OK:
+    roots = as_roots(signing_roots)
+    n = same_length(public_keys=keys, signing_roots=roots)
+    status = _kernel.aggregate_verify(
+        points_of(keys), hashes_of(roots, slice(0, n)), as_row("signature", signature, SIGNATURE_BYTES)
+    )
+    if status != OK:
         raise SignatureError(f"signature: does not verify as the aggregate of {len(keys)} keys and roots")

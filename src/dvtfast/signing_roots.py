@@ -7,12 +7,14 @@ deneb/beacon-chain.md (EIP-7044).
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from dvtfast._arrays import Bytes, Rows, as_row, as_rows, as_uint64s, same_length
+from dvtfast._arrays import Bytes, Rows, Uint64s, as_row, as_rows, as_uint64s, same_length
+from dvtfast._native import points as _points
 from dvtfast._native import roots as _kernel
+from dvtfast._parallel import for_slices
 from dvtfast.constants import (
     PUBLIC_KEY_BYTES,
     ROOT_BYTES,
@@ -25,6 +27,69 @@ if TYPE_CHECKING:
     from dvtfast.networks import Network
 
 DOMAIN_TYPE_BYTES = FORK_VERSION_BYTES = 4
+# An affine point of G2 in blst's own form: four field elements of six words.
+HASH_WORDS = 24
+
+
+class HashedRoots:
+    """Signing roots that are hashed to G2: hashed once, used often.
+
+    Recovering, checking and splitting a signature each need the hash, a third of their cost.
+
+    Args:
+        roots: uint8[n, 32].
+
+    Attributes:
+        roots: the same bytes, read-only.
+    """
+
+    __slots__ = ("_hashes", "roots")
+
+    roots: Bytes
+    _hashes: Uint64s
+
+    def __init__(self, roots: Rows, *, threads: int | None = None) -> None:
+        rows = as_rows("signing_roots", roots, ROOT_BYTES)[0].copy()
+        hashes = np.zeros((len(rows), HASH_WORDS), dtype=np.uint64)
+        for_slices(len(rows), lambda s: _points.hash_roots(rows[s], hashes[s]), threads=threads)
+        self._set(rows, hashes)
+
+    def _set(self, roots: Bytes, hashes: Uint64s) -> None:
+        roots.flags.writeable = hashes.flags.writeable = False
+        self.roots, self._hashes = roots, hashes
+
+    def __len__(self) -> int:
+        return len(self.roots)
+
+    def __getitem__(self, index: Any) -> HashedRoots:
+        """Those at a slice, an index array or a mask, without hashing again."""
+        roots = self.roots[index]
+        if roots.ndim != 2:
+            raise InputError("signing_roots: index with a slice, an index array or a mask")
+        chosen = type(self).__new__(type(self))
+        chosen._set(np.ascontiguousarray(roots), np.ascontiguousarray(self._hashes[index]))
+        return chosen
+
+    def __repr__(self) -> str:
+        return f"HashedRoots(n={len(self)})"
+
+
+# What a function accepts where it documents signing roots.
+RootsLike: TypeAlias = "HashedRoots | Rows"
+
+
+def as_roots(roots: RootsLike) -> HashedRoots | Bytes:
+    """Hashed roots, or uint8[n, 32]."""
+    return roots if isinstance(roots, HashedRoots) else as_rows("signing_roots", roots, ROOT_BYTES)[0]
+
+
+def hashes_of(roots: HashedRoots | Bytes, rows: slice) -> Uint64s:
+    """Affine points uint64[n, 24] of some rows, as kernels take them; hashed here if need be."""
+    if isinstance(roots, HashedRoots):
+        return roots._hashes[rows]
+    hashes = np.zeros((rows.stop - rows.start, HASH_WORDS), dtype=np.uint64)
+    _points.hash_roots(roots[rows], hashes)
+    return hashes
 
 
 def compute_domain(domain_type: bytes, fork_version: bytes, genesis_validators_root: bytes) -> bytes:

@@ -63,7 +63,10 @@ def checked_index_rows(values: Any, here: Bools) -> Uint64s:
         raise InputError(
             f"share_indices: expected uint64[{k}] or uint64[{n}, {k}], got uint64{list(indices.shape)}"
         )
-    rows = np.ascontiguousarray(np.broadcast_to(indices, here.shape))
+    rows = np.empty(here.shape, dtype=np.uint64)
+    rows[:] = indices
+    if indices.ndim == 1 and len(distinct := set(indices.tolist())) == len(indices) and 0 not in distinct:
+        return rows
     zero = np.flatnonzero((here & (rows == 0)).any(axis=1))
     if zero.size:
         raise ThresholdError("share_indices: 0 is never a share index", zero.tolist())

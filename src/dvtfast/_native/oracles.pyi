@@ -3,15 +3,15 @@ from typing import Self, final
 from dvtfast._arrays import Bytes, Uint64s
 
 @final
-class SplitTables:
-    def __new__(cls, exponent_x: bytes, exponent_y: bytes) -> Self: ...
+class BaseTable:
+    def __new__(cls) -> Self: ...
 
 def split_for_oracles(
     signatures: Bytes,
     public_keys: Uint64s,
-    signing_roots: Bytes,
+    hashes: Uint64s,
     masks: Bytes,
-    tables: SplitTables,
+    table: BaseTable,
     public_key_shares: Bytes,
     signature_shares: Bytes,
     status: Bytes,

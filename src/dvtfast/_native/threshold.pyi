@@ -1,13 +1,8 @@
-from typing import Self, final
-
 import numpy as np
 from numpy.typing import NDArray
 
 from dvtfast._arrays import Bytes, Uint64s
-
-@final
-class Rule:
-    def __new__(cls, factors: bytes, negative: bytes, scale: bytes, bits: int) -> Self: ...
+from dvtfast._native.interpolation import Rule
 
 def reduce_scalars(wide: Bytes, scalars: Bytes) -> None: ...
 def evaluate(coefficients: Bytes, share_indices: Uint64s, values: Bytes) -> None: ...
@@ -22,9 +17,8 @@ def recover_and_check(
     rules: list[Rule],
     rule_of: NDArray[np.uint32],
     public_keys: Uint64s,
-    signing_roots: Bytes,
+    hashes: Uint64s,
     weights: Uint64s,
     signatures: Bytes,
     status: Bytes,
 ) -> None: ...
-def compare_interpolated(base: Bytes, candidates: Bytes, rule: Rule, status: Bytes) -> None: ...
