@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import comb
 from time import perf_counter
 
 import numpy as np
@@ -22,6 +23,7 @@ from dvtfast import (
 )
 from dvtfast.constants import SIGNATURE_BYTES
 from dvtfast.protocol_config import OracleConfig
+from dvtfast.recovery import MAX_SUBSETS
 
 from .clusters import Group
 from .store.tables import ExitStatus
@@ -70,8 +72,14 @@ class Judge:
         self._oracles = oracles
         self._threads = threads
 
-    def judge(self, group: Group, due: Sequence[DueExit], suspects: Collection[int]) -> Judged:
-        """Judge exits of one group; the shares of suspects are used last."""
+    def judge(
+        self, group: Group, due: Sequence[DueExit], suspects: Collection[int], max_subsets: int
+    ) -> Judged:
+        """Judge exits of one group; the shares of suspects are used last.
+
+        Where public key shares are unknown, finding bad shares may take `max_subsets` attempts per exit,
+        milliseconds each; the exits that need more come back as `TO_SEARCH`.
+        """
         judged = Judged()
         places = max(len(exit_.shares) for exit_ in due)
         share_indices = np.zeros((len(due), places), dtype=np.uint64)  # 0 where there is no share
@@ -93,6 +101,7 @@ class Judge:
                 present=share_indices != 0,
                 public_key_shares=group.public_key_shares(keys, share_indices),
                 suspects=suspects,
+                max_subsets=max_subsets,
                 threads=self._threads,
             )
         ok = np.flatnonzero(recovered.ok).tolist()
@@ -112,8 +121,13 @@ class Judge:
             for i, row in enumerate(ok)
         ]
         for row in np.flatnonzero(~recovered.ok).tolist():
-            is_undecided = recovered.statuses[row] == RecoveryStatus.INCONSISTENT
-            status = ExitStatus.UNDECIDED if is_undecided else ExitStatus.COLLECTING
+            subsets = min(comb(len(due[row].shares), group.threshold), MAX_SUBSETS)
+            if recovered.statuses[row] != RecoveryStatus.INCONSISTENT:
+                status = ExitStatus.COLLECTING
+            elif subsets > max(max_subsets, 1):  # one is always tried
+                status = ExitStatus.TO_SEARCH
+            else:
+                status = ExitStatus.UNDECIDED
             judged.not_ready[status].append(due[row])
         judged.bad = [
             (due[row], due[row].shares[place])

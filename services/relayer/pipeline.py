@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from time import perf_counter, time
 
+from dvtfast.recovery import MAX_SUBSETS
+
 from .. import logs, wire
 from ..offload import Workers
 from .clusters import Group, ServedClusters
@@ -17,7 +19,7 @@ from .store.tables import ExitStatus
 from .store.verdicts import DueExit, HeldShare, Verdicts, due_exits, earlier_exits, record
 
 BATCH_EXITS = 512
-SEARCHED_EXITS = 64  # in a batch where a bad share is found by a search, which may take long
+SEARCHED_EXITS = 64  # in a batch where bad shares are searched for, which is not cut short
 FIRST_PAUSE_SECONDS = 1.0  # after a failure; doubled by each further one
 LONGEST_PAUSE_SECONDS = 30.0
 SHOWN_VALIDATORS = 32  # in a line about bad shares; GET /exits has all of them
@@ -37,6 +39,7 @@ class Pipeline:
         self._config_digest = config_digest
         self._workers = Workers("crypto", threads=1, deadline_seconds=None)
         self._suspects: defaultdict[Group, set[int]] = defaultdict(set)  # share indices
+        self._searched_exits = SEARCHED_EXITS
         self._woken = asyncio.Event()
         self._stopping = asyncio.Event()
 
@@ -73,21 +76,34 @@ class Pipeline:
                 self._woken.set()
 
     async def _work_through(self) -> None:
-        while not self._stopping.is_set() and (due := await self._database.run(due_exits, BATCH_EXITS)):
+        """Judge what is due, and search for bad shares while nothing is due.
+
+        The exits of a batch share the attempts that one of them may need. Those that do not come to an
+        end together are searched one by one.
+        """
+        while not self._stopping.is_set():
+            due, max_subsets = await self._database.run(due_exits, ExitStatus.DUE, BATCH_EXITS), 0
+            if not due:
+                due = await self._database.run(due_exits, ExitStatus.TO_SEARCH, self._searched_exits)
+                max_subsets = MAX_SUBSETS // self._searched_exits
+            if not due:
+                return
             groups: defaultdict[Group, list[DueExit]] = defaultdict(list)
             for exit_ in due:
                 group = self._clusters.group_of(exit_.public_key)
                 assert group is not None, "an exit that is not served is never due"
                 groups[group].append(exit_)
             for group, exits in groups.items():
-                size = BATCH_EXITS if group.knows_key_shares else SEARCHED_EXITS
-                for begin in range(0, len(exits), size):
-                    if not self._stopping.is_set():
-                        await self._process(group, exits[begin : begin + size])
+                if not self._stopping.is_set():
+                    await self._process(group, exits, max_subsets)
 
-    async def _process(self, group: Group, due: Sequence[DueExit]) -> None:
+    async def _process(self, group: Group, due: Sequence[DueExit], max_subsets: int) -> None:
         suspects = self._suspects[group]
-        judged = await self._workers.run(self._judge.judge, group, due, frozenset(suspects))
+        judged = await self._workers.run(self._judge.judge, group, due, frozenset(suspects), max_subsets)
+        if max_subsets and judged.not_ready[ExitStatus.TO_SEARCH]:
+            self._searched_exits = 1
+        elif max_subsets and judged.ready:
+            self._searched_exits = min(2 * self._searched_exits, SEARCHED_EXITS)
         verdicts = await self._verdicts(group, judged)
         begin = perf_counter()
         await self._database.run(
@@ -136,6 +152,7 @@ def _log_batch(group: Group, due: Sequence[DueExit], judged: Judged, verdicts: V
         cluster=group.name,
         n=len(due),
         ready=len(verdicts.ready),
+        to_search=len(judged.not_ready[ExitStatus.TO_SEARCH]),
         undecided=len(judged.not_ready[ExitStatus.UNDECIDED]),
         bad_shares=len(verdicts.rejected),
         late_shares=len(verdicts.late),

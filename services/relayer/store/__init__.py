@@ -7,7 +7,9 @@ must find the same shares and since a share can be late: made for an exit that w
     exit    COLLECTING --> DUE          it holds enough shares
             DUE --> READY               they recover it; for ever
                 --> COLLECTING          too few of them are good
+                --> TO_SEARCH           some are bad, and only a search may tell which
                 --> UNDECIDED           some are bad, and nobody can tell which
+            TO_SEARCH                   goes on like DUE
             UNDECIDED --> DUE           it holds a share more, or another one
 
     share   STORED -- proven wrong ------------------------------> REJECTED

@@ -27,8 +27,9 @@ class ExitStatus(IntEnum):
 
     COLLECTING = 0
     DUE = 1  # enough shares to recover it, not judged yet
-    UNDECIDED = 2  # judged: some share is bad, and nobody can tell which until others come
-    READY = 3  # split for the oracles
+    TO_SEARCH = 2  # judged: some share is bad, and a search may tell which
+    UNDECIDED = 3  # judged: some share is bad, and nobody can tell which until others come
+    READY = 4  # split for the oracles
 
 
 class ShareState(IntEnum):

@@ -81,13 +81,13 @@ class Verdicts:
     late: dict[HeldShare, EarlierExit] = field(default_factory=dict)
 
 
-def due_exits(connection: Connection, limit: int) -> list[DueExit]:
-    """The current exits that are due, the oldest first, with their shares."""
+def due_exits(connection: Connection, status: ExitStatus, limit: int) -> list[DueExit]:
+    """Current exits, due or to be searched, with their shares; those first that changed longest ago."""
     rows = connection.execute(
         select(exits)
         .join(validators, validators.c.exit_id == exits.c.id)
-        .where(exits.c.status == ExitStatus.DUE)
-        .order_by(exits.c.id)
+        .where(exits.c.status == status)
+        .order_by(exits.c.revision, exits.c.id)
         .limit(limit)
     ).all()
     held: defaultdict[int, list[DueShare]] = defaultdict(list)
