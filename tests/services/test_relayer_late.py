@@ -37,6 +37,25 @@ async def test_a_late_share_is_not_bad(start: Start) -> None:
         await relayer.until_ready(cluster)
 
 
+async def test_a_share_that_landed_at_the_wrong_exit_is_taken_again(start: Start) -> None:
+    cluster = make_cluster()
+    async with start(cluster) as relayer:
+        await relayer.ask(cluster, OLD[0])
+        await relayer.ask(cluster, NEW[0])
+        await relayer.fill(cluster, OLD, 1)  # in flight when the index moved
+        await relayer.ask(cluster, OLD[0])
+        assert all(e.share_indexes_ready == [] for e in (await relayer.exits()).values())
+        await relayer.fill(cluster, OLD, 1)
+        assert all(e.share_indexes_ready == [1] for e in (await relayer.exits()).values())
+        await relayer.fill(cluster, OLD, 2, 3)
+        await relayer.until_ready(cluster)
+        await relayer.ask(cluster, NEW[0])
+        await relayer.fill(cluster, NEW, 2, 3)  # with those, what landed here turns out to be late
+        await relayer.until(lambda e: all(x.share_indexes_ready == [2, 3] for x in e.values()))
+        await relayer.fill(cluster, NEW, 1)
+        await relayer.until_ready(cluster)
+
+
 async def test_a_bad_share_after_a_move_is_bad(start: Start) -> None:
     cluster = make_cluster()
     async with start(cluster) as relayer:

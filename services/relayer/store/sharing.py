@@ -92,11 +92,15 @@ def _place(book: _Book, share: OfferedShare) -> str:
             return f"nobody asked for an exit at validator index {share.validator_index}"
         wanted = named
     held = book.held[key]
-    if not is_named and any(
-        h.signature == share.signature and h.state == ShareState.STORED for h in held.values()
-    ):
-        return STORED  # for this exit or, if it came late, for an earlier one
     mine = held.get(wanted.id)
+    if not is_named and any(
+        other is not mine
+        and other.for_this_exit
+        and other.signature == share.signature
+        and other.state == ShareState.STORED
+        for other in held.values()
+    ):
+        return STORED  # it came late, and is held where it belongs
     if mine is None:
         if wanted.share_count >= share.share_limit:
             return f"at most {share.share_limit} share indices are kept for this validator"
