@@ -35,13 +35,13 @@ class Group:
     """Validators that are judged together, and what is known of their shares.
 
     Attributes:
-        share_limit: how many share indices an exit may have.
+        share_limit: how many share indices an exit may have; None where `has` bounds them.
         knows_key_shares: whether a share can be judged by itself.
     """
 
     knows_key_shares = False
 
-    def __init__(self, name: str, threshold: int, share_limit: int) -> None:
+    def __init__(self, name: str, threshold: int, share_limit: int | None) -> None:
         self.name = name
         self.threshold = threshold
         self.share_limit = share_limit
@@ -67,7 +67,7 @@ class Cluster(Group):
     knows_key_shares = True
 
     def __init__(self, shares: ClusterShares) -> None:
-        super().__init__(shares.name, shares.threshold, len(shares.share_indices))
+        super().__init__(shares.name, shares.threshold, share_limit=None)
         self._shares = shares
         self._columns = {int(index): column for column, index in enumerate(shares.share_indices)}
         self.rows = {key.tobytes(): row for row, key in enumerate(shares.public_keys.encoded)}

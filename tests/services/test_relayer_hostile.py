@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from dvtfast import check_signature_encodings
 from dvtfast.services import http, wire
 
 from .conftest import START_INDEX, Relayer, Start, make_cluster
+from .test_relayer_shares import off_subgroup
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -206,12 +206,3 @@ async def test_a_share_outside_the_subgroup(start: Start) -> None:
         await relayer.until(lambda e: e[cluster.keys[0]].share_indexes_rejected == [2])
         await relayer.fill(cluster, [START_INDEX], 4)
         await relayer.until_ready(cluster)
-
-
-def off_subgroup() -> wire.Signature:
-    """A point of the curve outside G2; among small x every second one is on the curve, none in G2."""
-    for x in range(1, 100):
-        point = b"\x80" + bytes(94) + bytes([x])
-        if check_signature_encodings(point, subgroup=False) and not check_signature_encodings(point):
-            return wire.Signature(point)
-    raise AssertionError

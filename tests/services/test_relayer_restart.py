@@ -65,6 +65,17 @@ async def test_a_cluster_that_becomes_known_finds_its_culprits(start: Start) -> 
         await relayer.until(lambda e: all(x.share_indexes_rejected == [2] for x in e.values()))
 
 
+async def test_shares_of_no_node_keep_no_node_of_a_cluster_out(start: Start) -> None:
+    cluster = make_cluster()
+    async with start(signature_threshold=4) as relayer:
+        await relayer.ask(cluster)
+        for share_index in (5, 6, 7, 8):
+            await relayer.post(share_index, wrong(cluster.exit_shares(1, INDICES)))
+    async with start(cluster) as relayer:
+        await relayer.fill(cluster, INDICES, 1, 2, 3, 4)
+        await relayer.until_ready(cluster)
+
+
 async def test_a_cluster_that_is_gone_holds_up_nobody(start: Start) -> None:
     gone, here = make_cluster(name="gone"), make_cluster(name="here")
     async with start(gone, here) as relayer:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
-from dvtfast import generate_secret_keys, sign
+from dvtfast import check_signature_encodings, generate_secret_keys, sign
 from dvtfast.services import wire
 
 from .conftest import START_INDEX, Cluster, Start, make_cluster
@@ -203,6 +203,15 @@ async def test_more_shares_never_change_what_was_served(start: Start) -> None:
         assert all(e.share_indexes_ready == [1, 2, 3, 4] for e in (await relayer.exits()).values())
 
 
+def off_subgroup() -> wire.Signature:
+    """A point of the curve outside G2; among small x every second one is on the curve, none in G2."""
+    for x in range(1, 100):
+        point = b"\x80" + bytes(94) + bytes([x])
+        if check_signature_encodings(point, subgroup=False) and not check_signature_encodings(point):
+            return wire.Signature(point)
+    raise AssertionError
+
+
 class TestUnknownKeyShares:
     """--signature-threshold: validators of no named cluster."""
 
@@ -283,6 +292,29 @@ class TestUnknownKeyShares:
             assert await relayer.post(2**64 - 1, cluster.exit_shares(32, indices)) == []
             (rejected,) = await relayer.post(33, cluster.exit_shares(33, indices))
             assert rejected.reason == "at most 32 share indices are kept for this validator"
+
+    async def test_a_ready_validator_has_no_bound(self, start: Start) -> None:
+        cluster = make_cluster(1, threshold=2, share_indices=range(1, 34))
+        async with start(signature_threshold=2) as relayer:
+            await relayer.ask(cluster)
+            await relayer.fill(cluster, INDICES[:1], *range(1, 33))
+            await relayer.until_ready(cluster)
+            await relayer.fill(cluster, INDICES[:1], 33)
+
+    async def test_rejected_shares_make_room(self, start: Start) -> None:
+        cluster = make_cluster(1, share_indices=[41, 42, 43])
+        async with start(signature_threshold=3) as relayer:
+            await relayer.ask(cluster)
+            for share_index in range(1, 33):
+                assert (
+                    await relayer.post(share_index, [wire.ExitShare(cluster.keys[0], off_subgroup())]) == []
+                )
+            exits = await relayer.until(lambda e: len(e[cluster.keys[0]].share_indexes_rejected) >= 30)
+            await relayer.fill(cluster, INDICES[:1], 41, 42, 43)
+            await relayer.until_ready(cluster)
+            rejected = exits[cluster.keys[0]].share_indexes_rejected
+            left = (await relayer.exits())[cluster.keys[0]].share_indexes_rejected
+            assert set(rejected) - set(left) == {1, 2, 3}  # the oldest
 
     async def test_a_key_that_is_no_point(self, start: Start) -> None:
         async with start(signature_threshold=3) as relayer:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, bindparam, func, insert, select, tuple_, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, tuple_, update
 
 from .database import chunks, touch
 from .due import Thresholds, mark_due
@@ -22,20 +22,23 @@ class OfferedShare:
 
     Attributes:
         validator_index: of the exit that it signs; None when its sender does not say.
-        share_limit: how many share indices an exit of this validator may have.
+        share_limit: how many share indices an exit of this validator may have; None for no limit.
     """
 
     public_key: bytes
     signature: bytes
     validator_index: int | None
-    share_limit: int
+    share_limit: int | None
 
 
 @dataclass
 class _Exit:
+    """An exit; when it is full, a new share index takes the place of the oldest rejected share."""
+
     id: int
     status: int
-    share_count: int = 0
+    is_full: bool = False
+    oldest_rejected: bytes | None = None
 
 
 @dataclass
@@ -58,6 +61,7 @@ class _Book:
     held: defaultdict[bytes, dict[int, _Held]] = field(
         default_factory=lambda: defaultdict(dict)
     )  # by exit id
+    dropped: list[tuple[int, bytes]] = field(default_factory=list)  # exit ids, share indices
 
 
 def add_shares(
@@ -102,9 +106,12 @@ def _place(book: _Book, share: OfferedShare) -> str:
     ):
         return STORED  # it came late, and is held where it belongs
     if mine is None:
-        if wanted.share_count >= share.share_limit:
-            return f"at most {share.share_limit} share indices are kept for this validator"
-        wanted.share_count += 1
+        if wanted.is_full:
+            if wanted.status == ExitStatus.READY:
+                return STORED
+            if wanted.oldest_rejected is None:
+                return f"at most {share.share_limit} share indices are kept for this validator"
+            book.dropped.append((wanted.id, wanted.oldest_rejected))
         held[wanted.id] = _Held(share.signature, ShareState.STORED, is_named, is_new=True, is_changed=True)
         return STORED
     if wanted.status == ExitStatus.READY:
@@ -125,7 +132,6 @@ def _place(book: _Book, share: OfferedShare) -> str:
 
 def _read(connection: Connection, share_index: int, offered: Sequence[OfferedShare]) -> _Book:
     book = _Book()
-    by_id: dict[int, _Exit] = {}
     columns = select(exits.c.id, exits.c.public_key, exits.c.validator_index, exits.c.status)
     keys = {share.public_key for share in offered}
     currents = columns.join(validators, validators.c.exit_id == exits.c.id)
@@ -133,14 +139,13 @@ def _read(connection: Connection, share_index: int, offered: Sequence[OfferedSha
         for exit_id, key, index, status in connection.execute(
             currents.where(validators.c.public_key.in_(chunk))
         ):
-            book.current[key] = by_id[exit_id] = _Exit(exit_id, status)
-            book.by_index[key, from_uint64(index)] = book.current[key]
+            book.current[key] = book.by_index[key, from_uint64(index)] = _Exit(exit_id, status)
     named = {(s.public_key, s.validator_index) for s in offered if s.validator_index is not None}
     earlier = ((key, uint64(index)) for key, index in named - book.by_index.keys())
     for places in chunks(earlier):
         place = tuple_(exits.c.public_key, exits.c.validator_index)
         for exit_id, key, index, status in connection.execute(columns.where(place.in_(places))):
-            book.by_index[key, from_uint64(index)] = by_id[exit_id] = _Exit(exit_id, status)
+            book.by_index[key, from_uint64(index)] = _Exit(exit_id, status)
     of_index = (
         select(exits.c.public_key, exits.c.id, shares.c.signature, shares.c.state, shares.c.for_this_exit)
         .join(shares, shares.c.exit_id == exits.c.id)
@@ -149,11 +154,25 @@ def _read(connection: Connection, share_index: int, offered: Sequence[OfferedSha
     for chunk in chunks(keys):
         for key, exit_id, *held in connection.execute(of_index.where(exits.c.public_key.in_(chunk))):
             book.held[key][exit_id] = _Held(*held)
+    _read_limits(connection, book, {s.public_key: s.share_limit for s in offered if s.share_limit})
+    return book
+
+
+def _read_limits(connection: Connection, book: _Book, limits: dict[bytes, int]) -> None:
+    by_id = {e.id: (e, limits[key]) for (key, _), e in book.by_index.items() if key in limits}
     counts = select(shares.c.exit_id, func.count()).group_by(shares.c.exit_id)
     for ids in chunks(by_id):
         for exit_id, count in connection.execute(counts.where(shares.c.exit_id.in_(ids))):
-            by_id[exit_id].share_count = count
-    return book
+            exit_, limit = by_id[exit_id]
+            exit_.is_full = count >= limit
+    rejected = (
+        select(shares.c.exit_id, shares.c.share_index)
+        .where(shares.c.state == ShareState.REJECTED)
+        .order_by(shares.c.received_at.desc(), shares.c.share_index.desc())
+    )
+    for ids in chunks(exit_.id for exit_, _ in by_id.values() if exit_.is_full):
+        for exit_id, index in connection.execute(rejected.where(shares.c.exit_id.in_(ids))):
+            by_id[exit_id][0].oldest_rejected = index
 
 
 def _write(connection: Connection, share_index: int, book: _Book, threshold_of: Thresholds, now: int) -> None:
@@ -174,6 +193,9 @@ def _write(connection: Connection, share_index: int, book: _Book, threshold_of: 
             "received_at": now,
         }
 
+    if book.dropped:
+        places = [{"at_exit": exit_id, "at_index": index} for exit_id, index in book.dropped]
+        connection.execute(delete(shares).where(*AT_PLACE), places)
     if new:
         place = insert(shares).values(exit_id=bindparam("at_exit"), share_index=bindparam("at_index"))
         connection.execute(place, list(map(row, new)))
