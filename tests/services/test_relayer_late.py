@@ -56,6 +56,20 @@ async def test_a_share_that_landed_at_the_wrong_exit_is_taken_again(start: Start
         await relayer.until_ready(cluster)
 
 
+async def test_a_share_is_late_for_the_exits_that_were_current_last(start: Start) -> None:
+    cluster = make_cluster(1)
+    async with start(cluster) as relayer:
+        for index in range(1000, 1020):
+            await relayer.ask(cluster, index)
+        await relayer.ask(cluster, 1000)
+        await relayer.ask(cluster, 1019)
+        await relayer.fill(cluster, [1000], 1)  # in flight when the index moved
+        await relayer.fill(cluster, [1019], 2, 3)
+        await relayer.until(lambda e: e[cluster.keys[0]].share_indexes_ready == [2, 3])
+        await relayer.ask(cluster, 1000)
+        assert (await relayer.exits())[cluster.keys[0]].share_indexes_ready == [1]
+
+
 async def test_a_bad_share_after_a_move_is_bad(start: Start) -> None:
     cluster = make_cluster()
     async with start(cluster) as relayer:

@@ -22,7 +22,7 @@ from .tables import (
     validators,
 )
 
-EARLIER_EXITS = 16  # of one validator that a share may have come late for; the latest ones
+EARLIER_EXITS = 16  # of one validator that a share may have come late for; those that changed last
 
 
 @dataclass(frozen=True)
@@ -103,10 +103,11 @@ def due_exits(connection: Connection, status: ExitStatus, limit: int) -> list[Du
 
 
 def earlier_exits(connection: Connection, due: Iterable[DueExit]) -> dict[int, list[EarlierExit]]:
-    """For each of these exits the other ones of its validator, by exit id, the latest first."""
+    """For each of these exits the other ones of its validator, by exit id; that one first which last
+    became current, or got a share."""
     of_key: defaultdict[bytes, list[EarlierExit]] = defaultdict(list)
     due = list(due)
-    query = select(exits.c.public_key, exits.c.id, exits.c.validator_index).order_by(exits.c.id.desc())
+    query = select(exits.c.public_key, exits.c.id, exits.c.validator_index).order_by(exits.c.revision.desc())
     for chunk in chunks({exit_.public_key for exit_ in due}):
         for key, exit_id, index in connection.execute(query.where(exits.c.public_key.in_(chunk))):
             of_key[key].append(EarlierExit(exit_id, from_uint64(index)))
