@@ -23,6 +23,7 @@ from .pipeline import Pipeline
 from .routes import Routes
 from .store.database import Database, ForeignDatabaseError
 from .store.due import take_stock
+from .store.network import keep_for
 
 REQUEST_THREADS = 2  # they parse, check encodings and write answers
 
@@ -65,7 +66,7 @@ async def relaying(configuration: Configuration) -> AsyncIterator[int]:
     """Run a relayer inside the block; yields its port. Afterwards nothing it accepted is lost.
 
     Raises:
-        ForeignDatabaseError: the database belongs to another program.
+        ForeignDatabaseError: the database belongs to another program, or network.
         UnavailableError: the database cannot be opened.
         OSError: the address cannot be listened on.
     """
@@ -73,6 +74,7 @@ async def relaying(configuration: Configuration) -> AsyncIterator[int]:
     async with AsyncExitStack() as stack:
         database = await Database.open(settings.database)
         stack.push_async_callback(database.close)
+        await database.run(keep_for, settings.network.name)
         await database.run(take_stock, clusters.threshold_of)
         judge = Judge(settings.network, configuration.oracles, threads=settings.threads)
         pipeline = Pipeline(database, clusters, judge, config_digest=_digest(configuration.oracles))

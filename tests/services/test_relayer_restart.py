@@ -111,6 +111,21 @@ async def test_a_database_that_cannot_be_opened(tmp_path: Path) -> None:
         await Database.open(f"sqlite:///{tmp_path}/no/such/directory/relayer.db")
 
 
+async def test_a_database_is_for_one_network(tmp_path: Path, oracles: Oracles) -> None:
+    relayers = Process(tmp_path, oracles)
+    async with relayers.running():
+        pass
+    process = await launch(
+        tmp_path,
+        *("--network", "mainnet", "--oracles", "oracles.json", "--signature-threshold", "3", "--port", "0"),
+    )
+    _, errors = await process.communicate()
+    assert process.returncode == 1
+    assert b"the database is for hoodi, not for mainnet" in errors
+    async with relayers.running():
+        pass
+
+
 async def launch(directory: Path, *arguments: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,

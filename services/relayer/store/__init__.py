@@ -25,4 +25,5 @@ what changed since it last looked, and a verdict knows whether more arrived whil
 
 asking.py      an operator asks for exits      sharing.py   a sidecar hands in shares
 verdicts.py    what is due, what came of it    changes.py   what sidecars see
+network.py     what network all of it is for   due.py       when an exit is due
 """

@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class ForeignDatabaseError(Exception):
-    """The database holds tables that are not ours."""
+    """The database holds what is not ours: other tables, or another network."""
 
 
 class Database:

@@ -14,6 +14,7 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     SmallInteger,
+    String,
     Table,
     UniqueConstraint,
     bindparam,
@@ -42,6 +43,8 @@ class ShareState(IntEnum):
 
 metadata = MetaData()
 row_id = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only what it calls INTEGER
+
+made_for = Table("made_for", metadata, Column("network", String(32), primary_key=True))
 
 exits = Table(
     "exits",

@@ -1,4 +1,4 @@
-"""Exits, their shares, and what is served to operators."""
+"""The network, exits, their shares, and what is served to operators."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ depends_on = None
 def upgrade() -> None:
     """Create the tables."""
     row_id = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+    op.create_table("made_for", sa.Column("network", sa.String(32), primary_key=True))
     op.create_table(
         "exits",
         sa.Column("id", row_id, primary_key=True),
