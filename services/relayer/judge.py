@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import compress
 from math import comb
 from time import perf_counter
 
@@ -36,6 +37,7 @@ class Judged:
 
     Attributes:
         not_ready: the exits that are not, under their new status.
+        good: shares that are proven right for their exit, which is ready.
         bad: shares that are proven wrong for their exit.
         good_indices: share indices at which some share is proven right.
         seconds: spent by stage.
@@ -43,6 +45,7 @@ class Judged:
 
     ready: list[ReadyExit] = field(default_factory=list)
     not_ready: defaultdict[ExitStatus, list[DueExit]] = field(default_factory=lambda: defaultdict(list))
+    good: list[tuple[DueExit, DueShare]] = field(default_factory=list)
     bad: list[tuple[DueExit, DueShare]] = field(default_factory=list)
     good_indices: set[int] = field(default_factory=set)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -136,20 +139,35 @@ class Judge:
         judged.good_indices = set(share_indices[recovered.share_statuses == ShareStatus.GOOD].tolist())
         return judged
 
+    def verify(self, group: Group, exits: Sequence[DueExit]) -> Judged:
+        """Judge every share of ready exits by itself, in a group that knows key shares."""
+        judged = Judged()
+        shares = [(exit_, share) for exit_ in exits for share in exit_.shares]
+        with judged.timed("verify"):
+            ok = self._check(group, [(e.public_key, e.validator_index, share) for e, share in shares])
+        judged.good = list(compress(shares, ok))
+        judged.bad = [place for place, good in zip(shares, ok, strict=True) if not good]
+        judged.good_indices = {share.share_index for _, share in judged.good}
+        return judged
+
     def fitting(self, group: Group, candidates: Sequence[Candidate]) -> list[Candidate]:
         """The candidates whose share is right for the earlier exit; [] when key shares are unknown."""
-        if not candidates:
+        ok = self._check(group, [(c.public_key, c.earlier.validator_index, c.share) for c in candidates])
+        return list(compress(candidates, ok))
+
+    def _check(self, group: Group, made: Sequence[tuple[bytes, int, DueShare]]) -> list[bool]:
+        """Which shares are right for a validator at a validator index; none when key shares are unknown."""
+        if not made:
             return []
-        key_shares = group.public_key_shares(
-            [candidate.public_key for candidate in candidates],
-            np.array([[candidate.share.share_index] for candidate in candidates], dtype=np.uint64),
-        )
+        keys, validator_indices, shares = zip(*made, strict=True)
+        share_indices = np.array([[share.share_index] for share in shares], dtype=np.uint64)
+        key_shares = group.public_key_shares(keys, share_indices)
         if key_shares is None:
-            return []
+            return [False] * len(made)
         ok = check_signatures(
             key_shares[:, 0],
-            exit_signing_roots([c.earlier.validator_index for c in candidates], self._network),
-            [candidate.share.signature for candidate in candidates],
+            exit_signing_roots(validator_indices, self._network),
+            [share.signature for share in shares],
             threads=self._threads,
         )
-        return [candidate for candidate, fits in zip(candidates, ok, strict=True) if fits]
+        return [bool(fits) for fits in ok]

@@ -13,6 +13,7 @@ must find the same shares and since a share can be late: made for an exit that w
             UNDECIDED --> DUE           it holds a share more, or another one
 
     share   STORED -- proven wrong ------------------------------> REJECTED
+               '-- its exit is ready, and it is right -----------> VERIFIED
                '-- fits an earlier exit --> STORED there
                '-- fits nothing, and nobody says that it should --> SET_ASIDE
 

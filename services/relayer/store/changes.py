@@ -43,7 +43,8 @@ def changes_since(connection: Connection, revision: int) -> tuple[int, list[Curr
     )
     found: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
     for exit_id, state, index in connection.execute(indices):
-        found[exit_id, state].append(from_uint64(index))
+        is_good = state in (ShareState.STORED, ShareState.VERIFIED)
+        found[exit_id, ShareState.STORED if is_good else state].append(from_uint64(index))
     return latest, [
         CurrentExit(
             row.public_key,

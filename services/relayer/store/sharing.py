@@ -51,6 +51,11 @@ class _Held:
     is_new: bool = False
     is_changed: bool = False
 
+    @property
+    def belongs_here(self) -> bool:
+        """Whether its sender says so, or it is proven."""
+        return self.state == ShareState.VERIFIED or (self.state == ShareState.STORED and self.for_this_exit)
+
 
 @dataclass
 class _Book:
@@ -98,10 +103,7 @@ def _place(book: _Book, share: OfferedShare) -> str:
     held = book.held[key]
     mine = held.get(wanted.id)
     if not is_named and any(
-        other is not mine
-        and other.for_this_exit
-        and other.signature == share.signature
-        and other.state == ShareState.STORED
+        other is not mine and other.belongs_here and other.signature == share.signature
         for other in held.values()
     ):
         return STORED  # it came late, and is held where it belongs

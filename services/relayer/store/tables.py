@@ -37,8 +37,9 @@ class ShareState(IntEnum):
     """What is thought of a share."""
 
     STORED = 0
-    REJECTED = 1  # proven wrong
-    SET_ASIDE = 2  # does not fit, but may have been made for an earlier exit
+    VERIFIED = 1  # proven right after its exit was ready
+    REJECTED = 2  # proven wrong
+    SET_ASIDE = 3  # does not fit, but may have been made for an earlier exit
 
 
 metadata = MetaData()
@@ -57,7 +58,7 @@ exits = Table(
     Column("created_at", BigInteger, nullable=False),
     UniqueConstraint("public_key", "validator_index", name="exits_place"),
     Index("exits_validator_index", "validator_index"),
-    Index("exits_status", "status"),
+    Index("exits_status", "status", "revision"),
     Index("exits_revision", "revision"),
 )
 

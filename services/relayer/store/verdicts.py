@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, exists, insert, select, tuple_, update
 
 from .database import chunks, touch
 from .due import Thresholds, mark_due, set_status
@@ -24,6 +25,9 @@ from .tables import (
 
 EARLIER_EXITS = 16  # of one validator that a share may have come late for; those that changed last
 
+Place = tuple[int, int]
+"""Revision and id: where an exit stands in the order in which exits change."""
+
 
 @dataclass(frozen=True)
 class DueShare:
@@ -36,7 +40,7 @@ class DueShare:
 
 @dataclass(frozen=True)
 class DueExit:
-    """A current exit that holds enough shares, as it was at `revision`."""
+    """An exit with shares to judge, as it was at `revision`."""
 
     id: int
     revision: int
@@ -72,10 +76,11 @@ class HeldShare:
 
 @dataclass
 class Verdicts:
-    """What came of some due exits; each exit is in `ready` or, under its new status, in `not_ready`."""
+    """What came of some exits; each that was due is in `ready` or, under its new status, in `not_ready`."""
 
     ready: list[ReadyExit] = field(default_factory=list)
     not_ready: dict[ExitStatus, list[DueExit]] = field(default_factory=dict)
+    verified: list[HeldShare] = field(default_factory=list)
     rejected: list[HeldShare] = field(default_factory=list)
     set_aside: set[HeldShare] = field(default_factory=set)
     late: dict[HeldShare, EarlierExit] = field(default_factory=dict)
@@ -83,13 +88,29 @@ class Verdicts:
 
 def due_exits(connection: Connection, status: ExitStatus, limit: int) -> list[DueExit]:
     """Current exits, due or to be searched, with their shares; those first that changed longest ago."""
-    rows = connection.execute(
+    query = (
         select(exits)
         .join(validators, validators.c.exit_id == exits.c.id)
         .where(exits.c.status == status)
         .order_by(exits.c.revision, exits.c.id)
         .limit(limit)
-    ).all()
+    )
+    return _with_shares(connection, connection.execute(query).all())
+
+
+def unverified_exits(connection: Connection, after: Place, limit: int) -> list[DueExit]:
+    """Exits that were ready before all their shares were judged, with the shares that were not."""
+    query = (
+        select(exits)
+        .where(tuple_(exits.c.revision, exits.c.id) > after, exits.c.status == ExitStatus.READY)
+        .where(exists().where(shares.c.exit_id == exits.c.id, shares.c.state == ShareState.STORED))
+        .order_by(exits.c.revision, exits.c.id)
+        .limit(limit)
+    )
+    return _with_shares(connection, connection.execute(query).all())
+
+
+def _with_shares(connection: Connection, rows: Sequence[Row[Any]]) -> list[DueExit]:
     held: defaultdict[int, list[DueShare]] = defaultdict(list)
     query = select(shares).where(shares.c.state == ShareState.STORED).order_by(shares.c.share_index)
     for chunk in chunks(row.id for row in rows):
@@ -125,13 +146,14 @@ def record(
     threshold_of: Thresholds,
     now: int,
 ) -> None:
-    """Write down what came of due exits. Oracle shares that are there already stay as they are."""
+    """Write down what came of exits. Oracle shares that are there already stay as they are."""
     not_ready = {status: _unchanged(connection, due) for status, due in verdicts.not_ready.items()}
     for status, unchanged in not_ready.items():
         set_status(connection, unchanged, status)
     ready = [exit_.id for exit_ in verdicts.ready]
     _insert_oracle_shares(connection, verdicts.ready, config_digest, now)
     set_status(connection, ready, ExitStatus.READY)
+    _set_state(connection, verdicts.verified, ShareState.VERIFIED)
     _set_state(connection, verdicts.rejected, ShareState.REJECTED)
     _set_state(connection, verdicts.set_aside, ShareState.SET_ASIDE)
     _move_late(connection, verdicts.late)

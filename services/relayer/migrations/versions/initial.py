@@ -26,7 +26,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("public_key", "validator_index", name="exits_place"),
     )
     op.create_index("exits_validator_index", "exits", ["validator_index"])
-    op.create_index("exits_status", "exits", ["status"])
+    op.create_index("exits_status", "exits", ["status", "revision"])
     op.create_index("exits_revision", "exits", ["revision"])
     op.create_table(
         "validators",
