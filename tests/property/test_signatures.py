@@ -53,7 +53,8 @@ def test_the_bad_ones_are_found_and_only_these(batch, data):
     n = len(batch)
     bad = data.draw(st.sets(st.integers(0, n - 1)), label="bad")
     for i in bad:
-        signatures[i] = samples.row(samples.sign(i + 1, bytes(32)))
+        secret_key, signing_root = batch[i]
+        signatures[i] = samples.row(samples.sign(secret_key % (reference.CURVE_ORDER - 1) + 1, signing_root))
     expected = [i not in bad for i in range(n)]
     assert dvtfast.check_signatures(public_keys, signing_roots, signatures).tolist() == expected
     assert [
