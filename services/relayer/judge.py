@@ -13,6 +13,7 @@ from time import perf_counter
 import numpy as np
 
 from dvtfast import (
+    HashedRoots,
     Network,
     RecoveryStatus,
     ShareStatus,
@@ -94,7 +95,8 @@ class Judge:
         with judged.timed("recover"):
             keys = [exit_.public_key for exit_ in due]
             public_keys = group.public_keys(keys)
-            roots = exit_signing_roots([exit_.validator_index for exit_ in due], self._network)
+            exit_roots = exit_signing_roots([exit_.validator_index for exit_ in due], self._network)
+            roots = HashedRoots(exit_roots, threads=self._threads)
             recovered = recover_and_check(
                 public_keys,
                 roots,

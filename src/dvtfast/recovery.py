@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
@@ -29,12 +29,14 @@ from dvtfast.constants import SIGNATURE_BYTES
 from dvtfast.errors import InputError, ThresholdError
 from dvtfast.keys import KeysLike, PublicKeys, as_public_keys, points_of, random_weights
 from dvtfast.points import check_signature_encodings
-from dvtfast.signatures import check_signatures
+from dvtfast.signatures import check_decoded
 from dvtfast.signing_roots import HashedRoots, RootsLike, as_roots, hashes_of
 from dvtfast.threshold import checked_index_rows
 
 # Threshold subsets tried for one validator whose public key shares are unknown.
 MAX_SUBSETS = 2000
+# Validators that are looked at before the others, which then know whose shares are bad.
+FIRST_VALIDATORS = 64
 # Validators whose hashes and copies of shares are in memory at once.
 CHUNK_VALIDATORS = 4096
 # Failing validators searched together at first; each later wave is twice as large and knows more suspects.
@@ -158,8 +160,8 @@ def recover_and_check(
         indices,
     )
     known = {index for index in suspects if 0 < index <= UINT64_MAX}
-    for begin in range(0, n, CHUNK_VALIDATORS):
-        rows = slice(begin, min(begin + CHUNK_VALIDATORS, n))
+    for begin, end in pairwise([0, *range(FIRST_VALIDATORS, n, CHUNK_VALIDATORS), n]):
+        rows = slice(begin, end)
         _Chunk(
             keys[rows],
             roots[rows] if isinstance(roots, HashedRoots) else HashedRoots(roots[rows], threads=threads),
@@ -197,10 +199,13 @@ class _Chunk:
             if failed.size:
                 self.search_subsets(failed)
         elif failed.size or self.suspects:
-            wanted = self.here & self.of_suspects(self.found.share_indices)
-            wanted[failed] = self.here[failed]
-            self.verify_shares(self.key_shares, wanted)
+            of_failed = np.zeros_like(self.here)
+            of_failed[failed] = self.here[failed]
+            named = self.here & ~of_failed & self.of_suspects(self.found.share_indices)
+            self.verify_shares(self.key_shares, of_failed, alone=True)  # each validator has a bad one
+            self.verify_shares(self.key_shares, named)
             self.attempt_best(failed)
+            self.suspect_the_worst()
 
     def usable(self, validators: Positions) -> Bools:
         """Places of these validators with a share that is not proven bad."""
@@ -263,16 +268,25 @@ class _Chunk:
             return np.zeros(indices.shape, dtype=np.bool_)
         return np.isin(indices, np.array(sorted(self.suspects), dtype=np.uint64))
 
-    def verify_shares(self, key_shares: PublicKeys, wanted: Bools) -> None:
+    def verify_shares(self, key_shares: PublicKeys, wanted: Bools, *, alone: bool = False) -> None:
         """Verify the shares at `wanted` bool[n, k], each by its public key share."""
         validators, places = np.nonzero(wanted)
-        good = check_signatures(
+        good = check_decoded(
             key_shares[validators, places],
             self.roots[validators],
             self.shares[validators, places],
+            alone=alone,
             threads=self.threads,
         )
         self.found.share_statuses[validators, places] = np.where(good, _GOOD, _BAD)
+
+    def suspect_the_worst(self) -> None:
+        """Add the share indices that are bad for half of the validators or more."""
+        bad = self.found.share_statuses == _BAD
+        for index in np.unique(self.found.share_indices[bad]):
+            of_index = self.here & (self.found.share_indices == index)
+            if 2 * np.count_nonzero(bad & of_index) >= np.count_nonzero(of_index):
+                self.suspects.add(int(index))
 
     def search_subsets(self, failed: Positions) -> None:
         """Find a threshold subset that verifies for each failed validator, then its bad shares."""

@@ -14,8 +14,8 @@ from dvtfast._parallel import for_slices
 from dvtfast._statuses import OK, require_ok
 from dvtfast.constants import ROOT_BYTES, SECRET_KEY_BYTES, SIGNATURE_BYTES
 from dvtfast.errors import InputError, SignatureError
-from dvtfast.keys import KeysLike, as_public_keys, points_of, random_weights
-from dvtfast.signing_roots import RootsLike, as_roots, hashes_of
+from dvtfast.keys import KeysLike, PublicKeys, as_public_keys, points_of, random_weights
+from dvtfast.signing_roots import HashedRoots, RootsLike, as_roots, hashes_of
 
 
 def sign(secret_keys: Rows, signing_roots: Rows, *, threads: int | None = None) -> Bytes:
@@ -46,19 +46,31 @@ def check_signatures(
         EncodingError: a public key is invalid.
     """
     keys, lone = as_public_keys(public_keys, threads=threads)
-    roots = as_roots(signing_roots)
+    ok = check_decoded(keys, as_roots(signing_roots), signatures, threads=threads)
+    return ok[0] if lone else ok
+
+
+def check_decoded(
+    keys: PublicKeys,
+    roots: HashedRoots | Bytes,
+    signatures: Rows,
+    *,
+    alone: bool = False,
+    threads: int | None = None,
+) -> Bools:
+    """`check_signatures` for the library: with `alone` one by one, which is cheaper where many are bad."""
     rows, _ = as_rows("signatures", signatures, SIGNATURE_BYTES)
     n = same_length(public_keys=keys, signing_roots=roots, signatures=rows)
     points = points_of(keys)
     status = np.zeros(n, dtype=np.uint8)
 
     def check(s: slice) -> None:
-        weights = random_weights(s.stop - s.start)
+        weights = None if alone else random_weights(s.stop - s.start)
         _kernel.check(points[s], hashes_of(roots, s), rows[s], weights, status[s])
 
     for_slices(n, check, threads=threads)
     ok: Bools = status == OK
-    return ok[0] if lone else ok
+    return ok
 
 
 def verify_signatures(
