@@ -14,6 +14,7 @@ cdef int claims_open(Claims *claims, size_t capacity) noexcept nogil
 cdef void claims_add(Claims *claims, size_t row, const blst_p1_affine *public_key,
                      const blst_p2_affine *root_hash, const blst_p2_affine *signature, uint64_t weight) noexcept nogil
 cdef int claims_judge(Claims *claims, uint8_t *status) noexcept nogil
-cdef void claims_judge_alone(const Claims *claims, uint8_t *status) noexcept nogil
+cdef bint claim_holds(const blst_p1_affine *public_key, const blst_p2_affine *root_hash,
+                      const blst_p2_affine *signature) noexcept nogil
 cdef void claims_close(Claims *claims) noexcept nogil
 cdef bint pairing_holds(const blst_fp12 *miller, const blst_p2 *signature) noexcept nogil

@@ -97,13 +97,6 @@ cdef int claims_judge(Claims *claims, uint8_t *status) noexcept nogil:
     return 0
 
 
-cdef void claims_judge_alone(const Claims *claims, uint8_t *status) noexcept nogil:
-    """The same, each claim by itself: cheaper where many are bad."""
-    cdef size_t i
-    for i in range(claims.n):
-        status[claims.rows[i]] = Status.OK if claim_holds(claims, i) else Status.MISMATCH
-
-
 cdef void find_bad(const Claims *claims, Side *groups, size_t sides, const blst_p1_affine *keys,
                    uint8_t *bad, limb_t *scratch) noexcept nogil:
     """Set bad[i] for each claim that fails, in a batch that is known to fail."""
@@ -124,7 +117,8 @@ cdef void find_bad(const Claims *claims, Side *groups, size_t sides, const blst_
         bad[first] = 0
         if bad_group and DENSE * found > seen:  # halves would nearly all fail
             for j in range(size):
-                bad[first + j] = not claim_holds(claims, first + j)
+                bad[first + j] = not claim_holds(&claims.public_keys[first + j], &claims.hashes[first + j],
+                                                 &claims.signatures[first + j])
         elif bad_group:
             for j in range(size):
                 blst_miller_loop(&single[j].miller, &claims.hashes[first + j], &keys[first + j])
@@ -136,13 +130,14 @@ cdef void find_bad(const Claims *claims, Side *groups, size_t sides, const blst_
             found += bad[first + j]
 
 
-cdef bint claim_holds(const Claims *claims, size_t i) noexcept nogil:
-    """Whether one claim holds, by itself."""
+cdef bint claim_holds(const blst_p1_affine *public_key, const blst_p2_affine *root_hash,
+                      const blst_p2_affine *signature) noexcept nogil:
+    """Whether one claim holds, by itself; the points are checked and not infinite."""
     cdef blst_p2_affine qs[2]
     cdef blst_p1_affine ps[2]
     cdef blst_fp12 product
-    qs[0], qs[1] = claims.hashes[i], claims.signatures[i]
-    ps[0], ps[1] = claims.public_keys[i], blst_p1_affine_generator()[0]
+    qs[0], qs[1] = root_hash[0], signature[0]
+    ps[0], ps[1] = public_key[0], blst_p1_affine_generator()[0]
     blst_fp_cneg(&ps[1].y, &ps[1].y, True)
     miller_product(&product, qs, ps, 2)
     return blst_fp12_finalverify(&product, blst_fp12_one())

@@ -6,7 +6,7 @@ parameter x).
 from libc.string cimport memset
 from dvtfast._native.blst cimport *
 
-FIELD_ORDER = 0x1a0111ea397fe69a4b1ba7b6434bacd764774b84f38512bf6730d2a0f6b0f6241eabfffeb153ffffb9feffffffffaaab
+cdef object FIELD_ORDER = 0x1a0111ea397fe69a4b1ba7b6434bacd764774b84f38512bf6730d2a0f6b0f6241eabfffeb153ffffb9feffffffffaaab
 
 
 cdef void power(blst_fp2 *out, const blst_fp2 *base, object exponent):

@@ -3,7 +3,7 @@ from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memset
 from dvtfast._native.blst cimport *
 from dvtfast._native.pairing cimport (
-    Claims, claims_add, claims_close, claims_judge, claims_judge_alone, claims_open, pairing_holds,
+    Claims, claim_holds, claims_add, claims_close, claims_judge, claims_open, pairing_holds,
 )
 from dvtfast._native.points cimport decode_p2, hash_root
 from dvtfast._native.status cimport Status
@@ -66,20 +66,16 @@ def sign(const uint8_t[:, ::1] secret_keys not None, const uint8_t[:, ::1] signi
 
 
 def check(const uint64_t[:, ::1] public_keys not None, const uint64_t[:, ::1] hashes not None,
-          const uint8_t[:, ::1] signatures not None, const uint64_t[::1] weights,
+          const uint8_t[:, ::1] signatures not None, const uint64_t[::1] weights not None,
           uint8_t[::1] status not None):
-    """Judge every signature under its decoded public key uint64[n, 12] and hashed root uint64[n, 24].
-
-    In one batch with these weights, or each alone when there are none.
-    """
-    cdef bint alone = weights is None
+    """Judge every signature under its decoded public key uint64[n, 12] and hashed root uint64[n, 24]."""
     cdef Claims claims
     cdef blst_p2_affine signature
     cdef int failed
     cdef size_t i, n = public_keys.shape[0]
     if (public_keys.shape[1] != 12 or hashes.shape[0] != n or hashes.shape[1] != 24
-            or signatures.shape[0] != n or signatures.shape[1] != 96 or status.shape[0] != n
-            or not alone and weights.shape[0] != n):
+            or signatures.shape[0] != n or signatures.shape[1] != 96 or weights.shape[0] != n
+            or status.shape[0] != n):
         raise ValueError("check: shapes disagree")
     with nogil:
         failed = claims_open(&claims, n)
@@ -89,14 +85,27 @@ def check(const uint64_t[:, ::1] public_keys not None, const uint64_t[:, ::1] ha
                 if status[i] == Status.OK:
                     status[i] = Status.NOT_CHECKED
                     claims_add(&claims, i, <const blst_p1_affine *> &public_keys[i, 0],
-                               <const blst_p2_affine *> &hashes[i, 0], &signature, 1 if alone else weights[i])
-            if alone:
-                claims_judge_alone(&claims, &status[0])
-            elif n:
-                failed = claims_judge(&claims, &status[0])
+                               <const blst_p2_affine *> &hashes[i, 0], &signature, weights[i])
+            failed = claims_judge(&claims, &status[0]) if n else 0
             claims_close(&claims)
     if failed:
         raise MemoryError("check: no memory for the batch")
+
+
+def check_alone(const uint64_t[:, ::1] public_keys not None, const uint64_t[:, ::1] hashes not None,
+                const uint8_t[:, ::1] signatures not None, uint8_t[::1] status not None):
+    """`check`, one by one: cheaper where many are bad."""
+    cdef blst_p2_affine signature
+    cdef size_t i, n = public_keys.shape[0]
+    if (public_keys.shape[1] != 12 or hashes.shape[0] != n or hashes.shape[1] != 24
+            or signatures.shape[0] != n or signatures.shape[1] != 96 or status.shape[0] != n):
+        raise ValueError("check_alone: shapes disagree")
+    with nogil:
+        for i in range(n):
+            status[i] = decode_p2(&signature, &signatures[i, 0], True)
+            if status[i] == Status.OK and not claim_holds(<const blst_p1_affine *> &public_keys[i, 0],
+                                                          <const blst_p2_affine *> &hashes[i, 0], &signature):
+                status[i] = Status.MISMATCH
 
 
 def aggregate(const uint8_t[:, ::1] signatures not None, uint8_t[::1] total not None,

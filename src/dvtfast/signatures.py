@@ -65,8 +65,11 @@ def check_decoded(
     status = np.zeros(n, dtype=np.uint8)
 
     def check(s: slice) -> None:
-        weights = None if alone else random_weights(s.stop - s.start)
-        _kernel.check(points[s], hashes_of(roots, s), rows[s], weights, status[s])
+        if alone:
+            _kernel.check_alone(points[s], hashes_of(roots, s), rows[s], status[s])
+        else:
+            weights = random_weights(s.stop - s.start)
+            _kernel.check(points[s], hashes_of(roots, s), rows[s], weights, status[s])
 
     for_slices(n, check, threads=threads)
     ok: Bools = status == OK
