@@ -8,13 +8,16 @@ BIN := $(VENV)/bin
 DEMO ?=
 TESTS ?=
 BENCH ?=
+# Cases of each test of `make fuzz`, and its seed; without one, another each time.
+FUZZ_CASES ?= 20000
+FUZZ_SEED ?= $(shell date +%s)
 
 # What the kernels are built from; Python sources are used in place.
 BUILD_INPUTS := pyproject.toml CMakeLists.txt $(filter-out %.md,$(wildcard native/*.*))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test build lint format types bench annotate wheel check-wheel clean
+.PHONY: help demo test fuzz asan build lint format types bench annotate wheel check-wheel clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -24,6 +27,14 @@ demo: $(VENV)/services ## a whole cluster on this machine: 1,000 validators thro
 
 test: $(VENV)/test ## all tests
 	$(BIN)/python -m pytest -n auto --dist loadfile $(TESTS)
+
+fuzz: $(VENV)/test ## 20,000 cases of every kind next to milagro, arkworks and py_ecc, with a new seed
+	DVTFAST_FUZZ_CASES=$(FUZZ_CASES) DVTFAST_FUZZ_SEED=$(FUZZ_SEED) \
+	    $(BIN)/python -m pytest -n auto --dist worksteal --timeout=0 -rP tests/fuzz $(TESTS)
+
+asan: ## tests of the library on kernels with AddressSanitizer and UndefinedBehaviorSanitizer (gcc, Linux)
+	@scripts/check-machine "$(PYTHON)" "$(CC)"
+	scripts/check-asan "$(PYTHON)" build/asan $(TESTS)
 
 build: $(VENV)/test ## kernels built, package and what its tests need installed in place, in .venv
 
