@@ -1,4 +1,4 @@
-"""Inputs that all benchmarks share: made once for the largest batch, sliced for the others."""
+"""Inputs that all benchmarks share: validators of a cluster and their exits, made once, sliced for a batch."""
 
 from __future__ import annotations
 
@@ -13,60 +13,96 @@ import dvtfast
 
 Bytes = NDArray[np.uint8]
 
-BATCHES = (1, 64, 1024)
-SHARE_INDICES = (1, 2, 3, 4)
-THRESHOLD = 3
-ORACLES, ORACLE_THRESHOLD = 11, 8
+# As many different validators as are made; longer batches repeat them.
+DISTINCT = 512
+ORACLES = 11
 
 
 @dataclass(frozen=True)
-class Case:
-    """n validators of a 4-node cluster, and their exits."""
+class Cluster:
+    """Which share indices hold a key, and how many of them sign."""
 
+    name: str
+    share_indices: tuple[int, ...]
+    threshold: int
+
+
+OBOL_4 = Cluster("3 of 4", (1, 2, 3, 4), 3)
+OBOL_10 = Cluster("7 of 10", tuple(range(1, 11)), 7)
+SSV_4 = Cluster("3 of 4 SSV ids", (997, 1003, 1010, 1021), 3)
+CLUSTERS = (OBOL_4, OBOL_10, SSV_4)
+
+
+@dataclass(frozen=True)
+class Exits:
+    """n validators of a cluster, their exits and all partial signatures."""
+
+    cluster: Cluster
     secret_keys: Bytes
     public_keys: dvtfast.PublicKeys
-    validator_indices: NDArray[np.uint64]
     signing_roots: Bytes
-    partial_signatures: Bytes
     signatures: Bytes
+    public_key_shares: dvtfast.PublicKeys
+    partial_signatures: Bytes
 
-    def first(self, n: int) -> Case:
-        """The first n validators."""
-        return Case(
-            self.secret_keys[:n],
-            self.public_keys[:n],
-            self.validator_indices[:n],
-            self.signing_roots[:n],
-            self.partial_signatures[:n],
-            self.signatures[:n],
+    def __len__(self) -> int:
+        return len(self.secret_keys)
+
+    def first(self, n: int) -> Exits:
+        """The first n validators; from the start again when there are not so many."""
+        rows = np.arange(n) % len(self)
+        return Exits(
+            self.cluster,
+            self.secret_keys[rows],
+            self.public_keys[rows],
+            self.signing_roots[rows],
+            self.signatures[rows],
+            self.public_key_shares[rows],
+            self.partial_signatures[rows],
+        )
+
+    def with_bad_shares(self, fraction: float) -> Exits:
+        """The same with another validator's share in place of the first one, for a fraction of all."""
+        partial_signatures = self.partial_signatures.copy()
+        bad = np.unique(np.linspace(0, len(self) - 1, max(1, round(fraction * len(self)))).astype(int))
+        partial_signatures[bad, 0] = self.partial_signatures[(bad + 1) % len(self), 0]
+        return Exits(
+            self.cluster,
+            self.secret_keys,
+            self.public_keys,
+            self.signing_roots,
+            self.signatures,
+            self.public_key_shares,
+            partial_signatures,
         )
 
 
 @cache
-def case() -> Case:
-    """The largest batch."""
-    n = max(BATCHES)
+def exits(cluster: Cluster, n: int = DISTINCT) -> Exits:
+    """Exits of n different validators."""
     secret_keys = dvtfast.generate_secret_keys(n)
-    indices = np.arange(n, dtype=np.uint64)
-    roots = dvtfast.exit_signing_roots(indices, dvtfast.HOODI)
-    key_shares = dvtfast.split_secret_keys(secret_keys, threshold=THRESHOLD, share_indices=SHARE_INDICES)
-    partials = [dvtfast.sign(key_shares[:, j], roots) for j in range(len(SHARE_INDICES))]
-    return Case(
+    roots = dvtfast.exit_signing_roots(np.arange(n), dvtfast.HOODI)
+    indices = cluster.share_indices
+    key_shares = dvtfast.split_secret_keys(secret_keys, threshold=cluster.threshold, share_indices=indices)
+    columns = [key_shares[:, j] for j in range(len(indices))]
+    return Exits(
+        cluster,
         secret_keys,
         dvtfast.PublicKeys(dvtfast.derive_public_keys(secret_keys)),
-        indices,
         roots,
-        np.stack(partials, axis=1),
         dvtfast.sign(secret_keys, roots),
+        dvtfast.PublicKeys(np.stack([dvtfast.derive_public_keys(shares) for shares in columns], axis=1)),
+        np.stack([dvtfast.sign(shares, roots) for shares in columns], axis=1),
     )
 
 
 @cache
-def oracle_keys() -> list[coincurve.PrivateKey]:
+def oracle_keys() -> tuple[coincurve.PrivateKey, ...]:
     """The oracles' secret keys."""
-    return [coincurve.PrivateKey() for _ in range(ORACLES)]
+    return tuple(coincurve.PrivateKey() for _ in range(ORACLES))
 
 
+@cache
 def oracle_public_keys() -> Bytes:
     """uint8[k, 64]."""
     rows = [key.public_key.format(compressed=False)[1:] for key in oracle_keys()]

@@ -63,8 +63,10 @@ cdef int claims_judge(Claims *claims, uint8_t *status) noexcept nogil:
     if n == 0:
         return 0
     if n == 1:
-        claims.weights[0] = 1
-    cdef size_t bits = WEIGHT_BITS if n > 1 else 1
+        status[claims.rows[0]] = Status.MISMATCH
+        if claim_holds(claims.public_keys, claims.hashes, claims.signatures):
+            status[claims.rows[0]] = Status.OK
+        return 0
     cdef size_t scratch_bytes = blst_p2s_mult_pippenger_scratch_sizeof(n)
     cdef size_t one = sizeof(blst_p1) + sizeof(blst_p1_affine) + 1
     cdef char *memory = <char *> malloc(scratch_bytes + sides * sizeof(Side) + n * one)
@@ -79,7 +81,7 @@ cdef int claims_judge(Claims *claims, uint8_t *status) noexcept nogil:
 
     for i in range(n):
         blst_p1_from_affine(&weighted[i], &claims.public_keys[i])
-        blst_p1_mult(&weighted[i], &weighted[i], <const byte *> &claims.weights[i], bits)
+        blst_p1_mult(&weighted[i], &weighted[i], <const byte *> &claims.weights[i], WEIGHT_BITS)
     p1s_to_affine(keys, weighted, n)
     for i in range(sides):
         miller_product(&groups[i].miller, claims.hashes + i * GROUP, keys + i * GROUP, min(<size_t> GROUP, n - i * GROUP))
@@ -87,7 +89,7 @@ cdef int claims_judge(Claims *claims, uint8_t *status) noexcept nogil:
     whole.miller = groups[0].miller
     for i in range(1, sides):
         blst_fp12_mul(&whole.miller, &whole.miller, &groups[i].miller)
-    weighted_sum(&whole.signature, claims.signatures, claims.weights, n, bits, scratch)
+    weighted_sum(&whole.signature, claims.signatures, claims.weights, n, scratch)
     memset(bad, 0, n)
     if not pairing_holds(&whole.miller, &whole.signature):
         find_bad(claims, groups, sides, keys, bad, scratch)
@@ -106,8 +108,7 @@ cdef void find_bad(const Claims *claims, Side *groups, size_t sides, const blst_
     for i in range(sides):
         first = i * GROUP
         size = min(<size_t> GROUP, claims.n - first)
-        weighted_sum(&groups[i].signature, claims.signatures + first, claims.weights + first, size, WEIGHT_BITS,
-                     scratch)
+        weighted_sum(&groups[i].signature, claims.signatures + first, claims.weights + first, size, scratch)
     # bad[i * GROUP] marks group i for now: its place is overwritten when the group is opened.
     bisect(groups, sides, True, bad, GROUP)
     for i in range(sides):
@@ -123,7 +124,7 @@ cdef void find_bad(const Claims *claims, Side *groups, size_t sides, const blst_
             for j in range(size):
                 blst_miller_loop(&single[j].miller, &claims.hashes[first + j], &keys[first + j])
                 weighted_sum(&single[j].signature, claims.signatures + first + j, claims.weights + first + j,
-                             1, WEIGHT_BITS, scratch)
+                             1, scratch)
             bisect(single, size, True, bad + first, 1)
         seen += size
         for j in range(size):
@@ -186,9 +187,9 @@ cdef void miller_product(blst_fp12 *out, const blst_p2_affine *hashes, const bls
 
 
 cdef void weighted_sum(blst_p2 *out, const blst_p2_affine *signatures, const uint64_t *weights, size_t n,
-                       size_t bits, limb_t *scratch) noexcept nogil:
+                       limb_t *scratch) noexcept nogil:
     cdef const blst_p2_affine *points[2]
     cdef const byte *scalars[2]
     points[0], points[1] = signatures, NULL
     scalars[0], scalars[1] = <const byte *> weights, NULL
-    blst_p2s_mult_pippenger(out, points, n, scalars, bits, scratch)
+    blst_p2s_mult_pippenger(out, points, n, scalars, WEIGHT_BITS, scratch)

@@ -163,10 +163,11 @@ cdef class Inputs:
     def recover_and_check_one(self, const uint8_t[:, ::1] partial_signatures):
         """Recover from shares 1, 2, 3 and check one validator, called from C with nothing around it."""
         cdef blst_p2_affine shares[3]
-        cdef blst_p2_affine root_hash
-        cdef blst_p2_affine signature
+        cdef blst_p2_affine qs[2]  # hash and signature
+        cdef blst_p1_affine ps[2]
+        cdef const blst_p2_affine *qs_start[2]
+        cdef const blst_p1_affine *ps_start[2]
         cdef blst_p2 point
-        cdef blst_fp12 left, right
         cdef uint8_t encoded[96]
         cdef size_t j
         cdef bint ok = True
@@ -181,11 +182,14 @@ cdef class Inputs:
             blst_p2_add_or_double(&point, &point, &self.room2[0])
             blst_p2_add_or_double_affine(&point, &point, &shares[2])
             ok = blst_p2_in_g2(&point)
-            blst_p2_to_affine(&signature, &point)
-            blst_p2_affine_compress(encoded, &signature)
+            blst_p2_to_affine(&qs[1], &point)
+            blst_p2_affine_compress(encoded, &qs[1])
             hash_root(&point, &self.roots[0, 0])
-            blst_p2_to_affine(&root_hash, &point)
-            blst_miller_loop(&left, &root_hash, &self.keys_affine[0])
-            blst_miller_loop(&right, &signature, blst_p1_affine_generator())
-            ok = ok and blst_fp12_finalverify(&left, &right)
+            blst_p2_to_affine(&qs[0], &point)
+            ps[0], ps[1] = self.keys_affine[0], blst_p1_affine_generator()[0]
+            blst_fp_cneg(&ps[1].y, &ps[1].y, True)
+            qs_start[0], qs_start[1] = qs, NULL
+            ps_start[0], ps_start[1] = ps, NULL
+            blst_miller_loop_n(&self.product, qs_start, ps_start, 2)
+            ok = ok and blst_fp12_finalverify(&self.product, blst_fp12_one())
         return ok

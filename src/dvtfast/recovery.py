@@ -214,9 +214,10 @@ class _Chunk:
 
     def with_enough(self, validators: Positions) -> Positions:
         """Those of `validators` that have at least threshold usable shares; marks the others."""
-        enough = self.usable(validators).sum(axis=1) >= self.threshold
-        if enough.all():
+        usable = self.usable(validators)
+        if usable.all() and usable.shape[1] >= self.threshold:
             return validators
+        enough = np.count_nonzero(usable, axis=1) >= self.threshold
         self.found.statuses[validators[~enough]] = _TOO_FEW
         found: Positions = validators[enough]
         return found
@@ -227,18 +228,29 @@ class _Chunk:
         if not validators.size:
             return validators
         indices = self.found.share_indices[validators]
-        rank = np.where(self.usable(validators), self.of_suspects(indices), np.uint64(2))
-        patterns, pattern_of = _distinct(np.concatenate([indices, rank], axis=1, dtype=np.uint64))
-        places = np.zeros((len(patterns), self.threshold), dtype=np.intp)
-        for row, pattern in enumerate(patterns.tolist()):
-            xs, ranks = pattern[: indices.shape[1]], pattern[indices.shape[1] :]
-            order = sorted(range(len(xs)), key=ranks.__getitem__)
-            best = ranks.count(0)
-            if best > self.threshold:
-                subset = _lagrange.cheapest_subset(tuple(xs[i] for i in order[:best]), self.threshold)
-                order = [order[i] for i in subset]
-            places[row] = order[: self.threshold]
-        return self.attempt(validators, places[pattern_of])
+        patterns, pattern_of = _distinct(np.concatenate([indices, self.ranks(validators)], axis=1))
+        k = indices.shape[1]
+        places = [self.best_places(pattern[:k], pattern[k:]) for pattern in patterns.tolist()]
+        return self.attempt(validators, np.array(places)[pattern_of])
+
+    def ranks(self, validators: Positions) -> Uint64s:
+        """How gladly each share [m, k] is used: 0 before 1, a suspect's, and 2 is none at all."""
+        usable = self.usable(validators)
+        ranks = np.zeros(usable.shape, dtype=np.uint64)
+        if not usable.all():
+            ranks[~usable] = 2
+        if self.suspects:
+            ranks[usable & self.of_suspects(self.found.share_indices[validators])] = 1
+        return ranks
+
+    def best_places(self, indices: list[int], ranks: list[int]) -> list[int]:
+        """The cheapest `threshold` places of the lowest rank, or of the two lowest if need be."""
+        order = sorted(range(len(ranks)), key=ranks.__getitem__)
+        best = order[: ranks.count(0)]
+        if len(best) <= self.threshold:
+            return order[: self.threshold]
+        subset = _lagrange.cheapest_subset(tuple(indices[place] for place in best), self.threshold)
+        return [best[i] for i in subset]
 
     def attempt(self, validators: Positions, places: Positions) -> Positions:
         """Recover and check from `places` [m, t]; the failed ones."""
@@ -257,7 +269,8 @@ class _Chunk:
 
         for_slices(len(validators), check, threads=self.threads)
         ok = verdicts == OK
-        self.found.signatures[validators[ok]] = signatures[ok]
+        signatures[~ok] = 0
+        self.found.signatures[validators] = signatures
         self.found.statuses[validators] = np.where(ok, _RECOVERED, _INCONSISTENT)
         failed: Positions = validators[~ok]
         return failed

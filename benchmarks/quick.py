@@ -1,0 +1,187 @@
+"""`make bench-quick`: the ratios that the kernels are held to, in under a minute.
+
+One line each: RATIO <name> <value> <bound> ok|MISS. CPU time of one thread, 512 validators unless said;
+ways without a batch to gain from run on fewer. Results are compared with each other first.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+import dvtfast
+from dvtfast._parallel import available_cores
+from dvtfast.oracles import _split_with_masks
+
+from . import floor, others
+from .cases import DISTINCT, OBOL_4, ORACLES, SSV_4, Exits, exits, oracle_public_keys
+from .measure import LONG_ENOUGH, Way, alternate
+
+FEW = 64  # for loops over each validator
+THRESHOLD = 8  # of the oracles
+LONG = 8192
+
+
+def main() -> None:
+    """Measure and print."""
+    few, batch, ssv = exits(OBOL_4).first(FEW), exits(OBOL_4), exits(SSV_4)
+    coefficients, masks = others.random_polynomials(FEW, THRESHOLD)
+    split = _split_with_masks(few.signatures, few.public_keys, few.signing_roots, masks, ORACLES)
+    for theirs in (others.naive_split, others.pyblst_split):
+        keys, signatures = theirs(few, THRESHOLD, coefficients)()
+        assert np.array_equal(keys, split.public_key_shares), theirs
+        assert np.array_equal(signatures, split.signature_shares), theirs
+    for same in (recover(few), others.naive_recover_and_check(few), others.pyblst_recover_and_check(few)):
+        assert np.array_equal(same(), few.signatures)
+    assert np.array_equal(recover(ssv)(), ssv.signatures)
+
+    one = exits(OBOL_4).first(1)
+    shares = split.signature_shares
+    alone = floor.Inputs(
+        one.signatures, one.signing_roots, one.secret_keys, dvtfast.keys.points_of(one.public_keys)
+    )
+    alone_shares = np.ascontiguousarray(one.partial_signatures[0, :3])
+    assert alone.recover_and_check_one(alone_shares)
+    from_bytes = exits(OBOL_4).first(1000)
+    long = batch.first(LONG)
+
+    ways = {
+        "recover": Way(recover(batch), DISTINCT),
+        "recover ssv": Way(recover(ssv), DISTINCT),
+        "recover naive": Way(others.naive_recover_and_check(few), FEW, rounds=3),
+        "recover pyblst": Way(others.pyblst_recover_and_check(few), FEW, rounds=3),
+        "split": Way(split_way(batch), DISTINCT),
+        "split naive": Way(others.naive_split(few, THRESHOLD, coefficients), FEW, rounds=3),
+        "split pyblst": Way(others.pyblst_split(few, THRESHOLD, coefficients), FEW, rounds=3),
+        "encrypt": Way(encrypt_way(batch), DISTINCT),
+        "encrypt eciespy": Way(others.eciespy_encrypt(shares[:8]), 8, rounds=3),
+        "encrypt coincurve": Way(others.coincurve_encrypt(shares[:8]), 8, rounds=3),
+        "relayer": Way(relayer_way(batch), DISTINCT),
+        "sign": Way(lambda: dvtfast.sign(batch.secret_keys, batch.signing_roots, threads=1), DISTINCT),
+        "verify from bytes": Way(verify_from_bytes(from_bytes), len(from_bytes)),
+        "one": Way(recover(one), 1),
+        "one, from C": Way(lambda: alone.recover_and_check_one(alone_shares), 1),
+        "long": Way(recover(long), LONG, rounds=3),
+    }
+    primitives = floor.primitives(batch)
+    chainsafe = others.Chainsafe(from_bytes) if others.Chainsafe.is_there() else None
+    if chainsafe:
+        assert chainsafe.run()
+        ways["verify chainsafe"] = Way(chainsafe.run, len(from_bytes), clock=chainsafe.clock)
+    two = {
+        f"{threads} {kind}": Way(recover(batch, threads), DISTINCT, clock=clock)
+        for kind, clock in (("cpu", time.process_time), ("wall", others.wall_clock))
+        for threads in (1, 2)
+    }
+    alternate(ways | primitives | two)
+    if chainsafe:
+        chainsafe.close()
+
+    of, primitive = floor.costs(ways), floor.costs(primitives)
+    ratio("recover_3_of_4/naive", of("recover") / of("recover naive"), 0.12)
+    ratio(
+        "recover_3_of_4/floor",
+        of("recover") / floor.of_recover_and_check(primitive, OBOL_4, DISTINCT),
+        1.10,
+    )
+    ratio(
+        "recover_3_of_4_ssv/floor",
+        of("recover ssv") / floor.of_recover_and_check(primitive, SSV_4, DISTINCT),
+        1.15,
+    )
+    ratio("split_11_of_8/naive", of("split") / of("split naive"), 0.20)
+    ratio("encrypt_11/eciespy", of("encrypt") / of("encrypt eciespy"), 0.05)
+    pyblst = of("recover pyblst") + of("split pyblst") + of("encrypt coincurve")
+    ratio("relayer/pyblst", of("relayer") / pyblst, 0.25)
+    if chainsafe:
+        ratio("verify_1000_from_bytes/chainsafe", of("verify from bytes") / of("verify chainsafe"), 1.00)
+    else:
+        print("# verify_1000_from_bytes/chainsafe: needs node and @chainsafe/blst, see benchmarks/README.md")
+    ratio("sign/floor", of("sign") / floor.of_sign(primitive), 1.05)
+    if available_cores() > 1:
+        best = {name: min(way.seconds) for name, way in two.items()}
+        ratio("two_threads_cpu/one", best["2 cpu"] / best["1 cpu"], 1.05)
+        ratio("two_threads_wall/one", best["2 wall"] / best["1 wall"], 0.60)
+    ratio(f"recover_{LONG}/{DISTINCT}", of("long") / of("recover"), 1.05)
+    ratio("one/primitives_from_c", of("one") / of("one, from C"), 1.10)
+    print("# microseconds per item: " + ", ".join(f"{name} {way.microseconds:.1f}" for name, way in ways.items()))
+
+
+def ratio(name: str, value: float, bound: float) -> None:
+    """A line of the table."""
+    print(f"RATIO {name} {value:.3f} {bound:.2f} {'ok' if value <= bound else 'MISS'}", flush=True)
+
+
+def recover(batch: Exits, threads: int = 1) -> Callable[[], np.ndarray]:
+    """All partial signatures given; the library takes the cheapest of them."""
+
+    def run() -> np.ndarray:
+        found = dvtfast.recover_and_check(
+            batch.public_keys,
+            batch.signing_roots,
+            batch.partial_signatures,
+            batch.cluster.share_indices,
+            threshold=batch.cluster.threshold,
+            threads=threads,
+        )
+        return found.signatures
+
+    return run
+
+
+def split_way(batch: Exits, threshold: int = THRESHOLD, threads: int = 1) -> Callable[[], dvtfast.OracleShares]:
+    """For 11 oracles."""
+    return lambda: dvtfast.split_exit_signatures(
+        batch.signatures,
+        batch.public_keys,
+        batch.signing_roots,
+        total=ORACLES,
+        threshold=threshold,
+        threads=threads,
+    )
+
+
+def encrypt_way(batch: Exits) -> Callable[[], np.ndarray]:
+    """All shares to their oracles."""
+    shares = split_way(batch)().signature_shares
+    return lambda: dvtfast.encrypt_to_oracles(shares, oracle_public_keys())
+
+
+def relayer_way(batch: Exits, threads: int = 1) -> Callable[[], np.ndarray]:
+    """What the relayer computes for a batch: recover, check, split, encrypt."""
+
+    def run() -> np.ndarray:
+        roots = dvtfast.HashedRoots(batch.signing_roots, threads=threads)
+        found = dvtfast.recover_and_check(
+            batch.public_keys,
+            roots,
+            batch.partial_signatures,
+            batch.cluster.share_indices,
+            threshold=batch.cluster.threshold,
+            threads=threads,
+        )
+        shares = dvtfast.split_exit_signatures(
+            found.signatures,
+            batch.public_keys,
+            roots,
+            total=ORACLES,
+            threshold=THRESHOLD,
+            threads=threads,
+        )
+        return dvtfast.encrypt_to_oracles(shares.signature_shares, oracle_public_keys())
+
+    return run
+
+
+def verify_from_bytes(batch: Exits, threads: int = 1) -> Callable[[], None]:
+    """Keys decoded and checked, too."""
+    keys = batch.public_keys.encoded
+    return lambda: dvtfast.verify_signatures(keys, batch.signing_roots, batch.signatures, threads=threads)
+
+
+if __name__ == "__main__":
+    begin = time.perf_counter()
+    main()
+    print(f"# {time.perf_counter() - begin:.0f} s, rounds of at least {LONG_ENOUGH} s")
