@@ -17,7 +17,7 @@ BUILD_INPUTS := pyproject.toml CMakeLists.txt $(filter-out %.md,$(wildcard nativ
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test fuzz asan build lint format types bench annotate wheel check-wheel clean
+.PHONY: help demo test fuzz asan build lint format types bench bench-quick annotate wheel check-wheel clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -52,8 +52,11 @@ types: $(VENV)/test ## mypy --strict of library and services
 	ln -s "$(CURDIR)"/src/dvtfast/* "$(CURDIR)"/services build/types/dvtfast/
 	MYPYPATH=build/types $(BIN)/mypy -p dvtfast
 
-bench: $(VENV)/bench ## microseconds per item of every step of the round
-	$(BIN)/python -m pytest benchmarks $(BENCH)
+bench: $(VENV)/baselines build/npm/made ## every step of the round, beside others; writes benchmarks/results
+	$(BIN)/python -m pytest benchmarks --benchmark-json=benchmarks/results/results.json $(BENCH)
+
+bench-quick: $(VENV)/baselines build/npm/made ## the ratios that the kernels are held to, in a minute
+	$(BIN)/python -m benchmarks.quick
 
 annotate: $(VENV)/test ## HTML of the kernels in build/annotate; fails where a loop without the GIL calls Python
 	rm -rf build/annotate && mkdir -p build/annotate/dvtfast
@@ -77,6 +80,16 @@ clean: ## remove everything that was made here
 # One stamp for each set of extras, in the environment that the first of them makes.
 $(VENV)/services $(VENV)/test $(VENV)/bench: $(VENV)/%: $(BUILD_INPUTS) | $(VENV)/made
 	$(BIN)/python -m pip install --quiet --editable '.[$*]'
+	@touch $@
+
+$(VENV)/baselines: $(VENV)/bench $(wildcard benchmarks/baselines/*.*) native/blst.cmake native/blst.pxd
+	$(BIN)/python -m pip install --quiet ./benchmarks/baselines
+	@touch $@
+
+# One of the others that dvtfast is measured against; a machine without npm leaves it out.
+build/npm/made:
+	@mkdir -p build/npm
+	if command -v npm; then npm install --silent --no-fund --prefix build/npm @chainsafe/blst@2.2.0; fi
 	@touch $@
 
 $(VENV)/wheel: | $(VENV)/made

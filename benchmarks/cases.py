@@ -1,4 +1,4 @@
-"""Inputs that all benchmarks share: validators of a cluster and their exits, made once, sliced for a batch."""
+"""Inputs that all benchmarks share: validators of a cluster and their exits, made once, then sliced."""
 
 from __future__ import annotations
 

@@ -1,44 +1,104 @@
-"""Times a batch, and ends with what one row of it costs."""
+"""The fixture that times a row, and the report at the end."""
 
 from __future__ import annotations
 
-import platform
-from collections.abc import Callable, Iterator
-from importlib.metadata import version
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-import cpuinfo
 import pytest
 
 from dvtfast._parallel import available_cores
 
-from .cases import BATCHES
+from . import floor, report
+from .cases import OBOL_4, Exits, exits
+from .measure import ROUNDS, Way, alternate
+from .others import wall_clock
 
-COSTS: dict[str, dict[int, float]] = {}  # row of the table -> batch -> microseconds per item
+RESULTS = Path(__file__).parent / "results"
+
+Make = Callable[..., Callable[[], object]]
+Cost = Callable[[str], float]
 
 
-@pytest.fixture(params=BATCHES)
-def n(request: pytest.FixtureRequest) -> int:
-    """Rows in the batch."""
-    return int(request.param)
+class Compare:
+    """Times dvtfast in turn with others, under pytest-benchmark, and keeps the figures of the row."""
+
+    def __init__(self, benchmark: Any) -> None:
+        self._benchmark = benchmark
+
+    def __call__(
+        self,
+        row: str,
+        n: int,
+        make: Make,
+        batch: Exits,
+        ways: dict[str, Way],
+        floor_of: Callable[[Cost], float] | None = None,
+        rounds: int = ROUNDS,
+    ) -> None:
+        """Time `make(batch)` and, between its rounds, `ways`; `floor_of` sums up primitives."""
+        ways = {name: way for name, way in ways.items() if way.rounds}
+        primitives = floor.primitives(exits(OBOL_4)) if floor_of else {}
+        own = Way(make(batch), n, rounds=rounds)
+        own.time()  # finds out how often it is repeated
+        own.seconds.clear()
+
+        def others() -> None:
+            for way in (ways | primitives).values():
+                way.time()
+
+        def repeated() -> None:
+            for _ in range(own.repeats):
+                own.run()
+
+        self._benchmark.pedantic(repeated, setup=others, rounds=rounds)
+        own.seconds = [seconds / own.repeats for seconds in self._benchmark.stats.stats.data]
+        figures = {name: [way.microseconds, way.spread] for name, way in ({"dvtfast": own} | ways).items()}
+        if floor_of:
+            figures["floor"] = [floor_of(floor.costs(primitives)), 0.0]
+        self._benchmark.extra_info.update(row=row, n=n, microseconds=figures)
+
+    def wall(self, row: str, batch: Exits, make: Make) -> None:
+        """One thread and two, by the clock on the wall; the best of the rounds, as others use the cores."""
+        ways = {
+            f"{threads} threads": Way(make(batch, threads=threads), len(batch), clock=wall_clock)
+            for threads in (1, 2)
+        }
+        alternate(ways)
+        best = {name: min(way.seconds) / way.items * 1e6 for name, way in ways.items()}
+        self._benchmark.extra_info.setdefault("wall", {})[row] = best
+        if not self._benchmark.stats:
+            self._benchmark.pedantic(ways["2 threads"].run, rounds=1)
 
 
 @pytest.fixture
-def timed(benchmark: Any, n: int, request: pytest.FixtureRequest) -> Iterator[Callable[..., None]]:
-    """Time a call for the whole batch."""
-    yield benchmark
-    microseconds = benchmark.stats.stats.median / n * 1e6
-    benchmark.extra_info["microseconds_per_item"] = microseconds
-    COSTS.setdefault(request.function.__name__.removeprefix("bench_"), {})[n] = microseconds
+def compare(benchmark: Any) -> Compare:
+    """See `Compare`."""
+    return Compare(benchmark)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """One table: rows are steps of the round, columns are batches."""
-    write = terminalreporter.write_line
-    terminalreporter.section("microseconds per item, median")
-    write(" " * 20 + "".join(f"{f'n = {n:,}':>12}" for n in BATCHES))
-    for row, costs in COSTS.items():
-        write(f"{row:20}" + "".join(f"{costs[n]:12.1f}" if n in costs else " " * 12 for n in BATCHES))
-    write("")
-    write(f"{available_cores()} threads, {cpuinfo.get_cpu_info()['brand_raw']}")
-    write(f"Python {platform.python_version()}, dvtfast {version('dvtfast')}")
+def pytest_configure(config: pytest.Config) -> None:
+    """The results have a place."""
+    RESULTS.mkdir(exist_ok=True)
+
+
+def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:
+    """What others need to know of this machine, and not its name."""
+    cpu = machine_info.get("cpu", {})
+    features = set(cpu.get("flags", ())) & report.FEATURES
+    machine_info.clear()
+    machine_info.update(
+        cpu=cpu.get("brand_raw", "unknown"),
+        cores=available_cores(),
+        features=sorted(features),
+        **report.versions(),
+    )
+
+
+def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, Any]) -> None:
+    """Beside the JSON: a table and a plot."""
+    output_json.pop("commit_info", None)
+    for benchmark in output_json["benchmarks"]:
+        benchmark["stats"].pop("data", None)
+    report.write(output_json, RESULTS)

@@ -34,6 +34,7 @@ G1 = bytes.fromhex(
     "97f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb"
 )
 # Where `make bench` installs @chainsafe/blst.
+CHAINSAFE_SCRIPT = Path(__file__).with_name("chainsafe.cjs")
 NODE_MODULES = Path(__file__).parents[1] / "build" / "npm" / "node_modules"
 
 
@@ -68,14 +69,13 @@ def naive_recover_and_check(exits: Exits) -> Callable[[], Bytes]:
     values = dvtfast.lagrange_coefficients(exits.cluster.share_indices[:t])
     coefficients = scalar_rows(values)
     shares = np.ascontiguousarray(exits.partial_signatures[:, :t])
-    key_shares = points_of(exits.public_key_shares[:, :t])
+    keys, key_shares = points_of(exits.public_keys), points_of(exits.public_key_shares[:, :t])
+    roots = exits.signing_roots
     signatures = np.zeros((len(exits), 96), dtype=np.uint8)
     ok = np.zeros(len(exits), dtype=np.uint8)
 
     def run() -> Bytes:
-        naive.recover_and_check(
-            points_of(exits.public_keys), key_shares, exits.signing_roots, shares, coefficients, signatures, ok
-        )
+        naive.recover_and_check(keys, key_shares, roots, shares, coefficients, signatures, ok)
         assert ok.all()
         return signatures
 
@@ -89,7 +89,12 @@ def naive_split(exits: Exits, threshold: int, coefficients: Bytes) -> Callable[[
 
     def run() -> tuple[Bytes, Bytes]:
         naive.split(
-            exits.signatures, points_of(exits.public_keys), exits.signing_roots, coefficients, keys, signatures
+            exits.signatures,
+            points_of(exits.public_keys),
+            exits.signing_roots,
+            coefficients,
+            keys,
+            signatures,
         )
         return keys, signatures
 
@@ -141,7 +146,7 @@ def pyblst_recover_and_check(exits: Exits) -> Callable[[], Bytes]:
 
 
 def pyblst_split(exits: Exits, threshold: int, coefficients: Bytes) -> Callable[[], tuple[Bytes, Bytes]]:
-    """From Python small powers cost as much as any scalar: so f(j) first, then a multiplication for each j."""
+    """From Python small powers cost as much as any scalar: so f(j) first, then one multiplication."""
     factors = [[int.from_bytes(row.tobytes(), "little") for row in rows] for rows in coefficients]
     generator = pyblst.BlstP1Element().uncompress(G1)
 
@@ -222,6 +227,21 @@ def py_ecc_recover_and_check(exits: Exits) -> Callable[[], Bytes]:
     return run
 
 
+# --- blspy: the Chia network's binding ---
+
+
+def blspy_verify(triples: list[tuple[bytes, bytes, bytes]]) -> Callable[[], bool] | None:
+    """Keys, roots and signatures as bytes; None where blspy is not installed."""
+    try:
+        from blspy import G1Element, G2Element, PopSchemeMPL
+    except ImportError:
+        return None
+    return lambda: all(
+        PopSchemeMPL.verify(G1Element.from_bytes(key), root, G2Element.from_bytes(signature))
+        for key, root, signature in triples
+    )
+
+
 # --- @chainsafe/blst ---
 
 
@@ -231,7 +251,11 @@ class Chainsafe:
     def __init__(self, exits: Exits) -> None:
         self.cpu_seconds = 0.0
         self._process = subprocess.Popen(
-            ["node", str(Path(__file__).with_name("chainsafe.cjs")), str(NODE_MODULES / "@chainsafe" / "blst")],
+            [
+                "node",
+                str(Path(__file__).with_name("chainsafe.cjs")),
+                str(NODE_MODULES / "@chainsafe" / "blst"),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -261,7 +285,8 @@ class Chainsafe:
         self._process.wait(timeout=10)
 
     def _ask(self, question: Any) -> Any:
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(question) + "\n")
         self._process.stdin.flush()
         return json.loads(self._process.stdout.readline())

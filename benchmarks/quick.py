@@ -7,7 +7,6 @@ ways without a batch to gain from run on fewer. Results are compared with each o
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 import numpy as np
 
@@ -15,27 +14,30 @@ import dvtfast
 from dvtfast._parallel import available_cores
 from dvtfast.oracles import _split_with_masks
 
-from . import floor, others
-from .cases import DISTINCT, OBOL_4, ORACLES, SSV_4, Exits, exits, oracle_public_keys
+from . import floor, others, ours
+from .cases import DISTINCT, OBOL_4, ORACLES, SSV_4, exits
 from .measure import LONG_ENOUGH, Way, alternate
 
 FEW = 64  # for loops over each validator
-THRESHOLD = 8  # of the oracles
 LONG = 8192
 
 
 def main() -> None:
     """Measure and print."""
     few, batch, ssv = exits(OBOL_4).first(FEW), exits(OBOL_4), exits(SSV_4)
-    coefficients, masks = others.random_polynomials(FEW, THRESHOLD)
+    coefficients, masks = others.random_polynomials(FEW, ours.ORACLE_THRESHOLD)
     split = _split_with_masks(few.signatures, few.public_keys, few.signing_roots, masks, ORACLES)
     for theirs in (others.naive_split, others.pyblst_split):
-        keys, signatures = theirs(few, THRESHOLD, coefficients)()
+        keys, signatures = theirs(few, ours.ORACLE_THRESHOLD, coefficients)()
         assert np.array_equal(keys, split.public_key_shares), theirs
         assert np.array_equal(signatures, split.signature_shares), theirs
-    for same in (recover(few), others.naive_recover_and_check(few), others.pyblst_recover_and_check(few)):
+    for same in (
+        ours.recover(few),
+        others.naive_recover_and_check(few),
+        others.pyblst_recover_and_check(few),
+    ):
         assert np.array_equal(same(), few.signatures)
-    assert np.array_equal(recover(ssv)(), ssv.signatures)
+    assert np.array_equal(ours.recover(ssv)(), ssv.signatures)
 
     one = exits(OBOL_4).first(1)
     shares = split.signature_shares
@@ -48,22 +50,22 @@ def main() -> None:
     long = batch.first(LONG)
 
     ways = {
-        "recover": Way(recover(batch), DISTINCT),
-        "recover ssv": Way(recover(ssv), DISTINCT),
+        "recover": Way(ours.recover(batch), DISTINCT),
+        "recover ssv": Way(ours.recover(ssv), DISTINCT),
         "recover naive": Way(others.naive_recover_and_check(few), FEW, rounds=3),
         "recover pyblst": Way(others.pyblst_recover_and_check(few), FEW, rounds=3),
-        "split": Way(split_way(batch), DISTINCT),
-        "split naive": Way(others.naive_split(few, THRESHOLD, coefficients), FEW, rounds=3),
-        "split pyblst": Way(others.pyblst_split(few, THRESHOLD, coefficients), FEW, rounds=3),
-        "encrypt": Way(encrypt_way(batch), DISTINCT),
+        "split": Way(ours.split(batch), DISTINCT),
+        "split naive": Way(others.naive_split(few, ours.ORACLE_THRESHOLD, coefficients), FEW, rounds=3),
+        "split pyblst": Way(others.pyblst_split(few, ours.ORACLE_THRESHOLD, coefficients), FEW, rounds=3),
+        "encrypt": Way(ours.encrypt(batch), DISTINCT),
         "encrypt eciespy": Way(others.eciespy_encrypt(shares[:8]), 8, rounds=3),
         "encrypt coincurve": Way(others.coincurve_encrypt(shares[:8]), 8, rounds=3),
-        "relayer": Way(relayer_way(batch), DISTINCT),
-        "sign": Way(lambda: dvtfast.sign(batch.secret_keys, batch.signing_roots, threads=1), DISTINCT),
-        "verify from bytes": Way(verify_from_bytes(from_bytes), len(from_bytes)),
-        "one": Way(recover(one), 1),
+        "relayer": Way(ours.relayer(batch), DISTINCT),
+        "sign": Way(ours.sign(batch), DISTINCT),
+        "verify from bytes": Way(ours.verify_from_bytes(from_bytes), len(from_bytes)),
+        "one": Way(ours.recover(one), 1),
         "one, from C": Way(lambda: alone.recover_and_check_one(alone_shares), 1),
-        "long": Way(recover(long), LONG, rounds=3),
+        "long": Way(ours.recover(long), LONG, rounds=3),
     }
     primitives = floor.primitives(batch)
     chainsafe = others.Chainsafe(from_bytes) if others.Chainsafe.is_there() else None
@@ -71,7 +73,7 @@ def main() -> None:
         assert chainsafe.run()
         ways["verify chainsafe"] = Way(chainsafe.run, len(from_bytes), clock=chainsafe.clock)
     two = {
-        f"{threads} {kind}": Way(recover(batch, threads), DISTINCT, clock=clock)
+        f"{threads} {kind}": Way(ours.recover(batch, threads), DISTINCT, clock=clock)
         for kind, clock in (("cpu", time.process_time), ("wall", others.wall_clock))
         for threads in (1, 2)
     }
@@ -106,79 +108,15 @@ def main() -> None:
         ratio("two_threads_wall/one", best["2 wall"] / best["1 wall"], 0.60)
     ratio(f"recover_{LONG}/{DISTINCT}", of("long") / of("recover"), 1.05)
     ratio("one/primitives_from_c", of("one") / of("one, from C"), 1.10)
-    print("# microseconds per item: " + ", ".join(f"{name} {way.microseconds:.1f}" for name, way in ways.items()))
+    print(
+        "# microseconds per item: "
+        + ", ".join(f"{name} {way.microseconds:.1f}" for name, way in ways.items())
+    )
 
 
 def ratio(name: str, value: float, bound: float) -> None:
     """A line of the table."""
     print(f"RATIO {name} {value:.3f} {bound:.2f} {'ok' if value <= bound else 'MISS'}", flush=True)
-
-
-def recover(batch: Exits, threads: int = 1) -> Callable[[], np.ndarray]:
-    """All partial signatures given; the library takes the cheapest of them."""
-
-    def run() -> np.ndarray:
-        found = dvtfast.recover_and_check(
-            batch.public_keys,
-            batch.signing_roots,
-            batch.partial_signatures,
-            batch.cluster.share_indices,
-            threshold=batch.cluster.threshold,
-            threads=threads,
-        )
-        return found.signatures
-
-    return run
-
-
-def split_way(batch: Exits, threshold: int = THRESHOLD, threads: int = 1) -> Callable[[], dvtfast.OracleShares]:
-    """For 11 oracles."""
-    return lambda: dvtfast.split_exit_signatures(
-        batch.signatures,
-        batch.public_keys,
-        batch.signing_roots,
-        total=ORACLES,
-        threshold=threshold,
-        threads=threads,
-    )
-
-
-def encrypt_way(batch: Exits) -> Callable[[], np.ndarray]:
-    """All shares to their oracles."""
-    shares = split_way(batch)().signature_shares
-    return lambda: dvtfast.encrypt_to_oracles(shares, oracle_public_keys())
-
-
-def relayer_way(batch: Exits, threads: int = 1) -> Callable[[], np.ndarray]:
-    """What the relayer computes for a batch: recover, check, split, encrypt."""
-
-    def run() -> np.ndarray:
-        roots = dvtfast.HashedRoots(batch.signing_roots, threads=threads)
-        found = dvtfast.recover_and_check(
-            batch.public_keys,
-            roots,
-            batch.partial_signatures,
-            batch.cluster.share_indices,
-            threshold=batch.cluster.threshold,
-            threads=threads,
-        )
-        shares = dvtfast.split_exit_signatures(
-            found.signatures,
-            batch.public_keys,
-            roots,
-            total=ORACLES,
-            threshold=THRESHOLD,
-            threads=threads,
-        )
-        return dvtfast.encrypt_to_oracles(shares.signature_shares, oracle_public_keys())
-
-    return run
-
-
-def verify_from_bytes(batch: Exits, threads: int = 1) -> Callable[[], None]:
-    """Keys decoded and checked, too."""
-    keys = batch.public_keys.encoded
-    return lambda: dvtfast.verify_signatures(keys, batch.signing_roots, batch.signatures, threads=threads)
 
 
 if __name__ == "__main__":

@@ -6,22 +6,7 @@ Layouts: consensus-specs, phase0/beacon-chain.md (containers) and ssz/simple-ser
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy, memset
 from dvtfast._native.blst cimport blst_sha256
-
-
-cdef inline void parent(uint8_t *out, const uint8_t *left, const uint8_t *right) noexcept nogil:
-    """out = H(left || right); out may be either of them."""
-    cdef uint8_t both[64]
-    memcpy(both, left, 32)
-    memcpy(both + 32, right, 32)
-    blst_sha256(out, both, 64)
-
-
-cdef inline void uint64_chunk(uint8_t *out, uint64_t value) noexcept nogil:
-    """A uint64 as one chunk, little-endian, zero-padded."""
-    cdef size_t i
-    memset(out, 0, 32)
-    for i in range(8):
-        out[i] = <uint8_t> (value >> (8 * i))
+from dvtfast._native.roots cimport exit_root, parent, uint64_chunk
 
 
 cdef inline void public_key_root(uint8_t *out, const uint8_t *public_key) noexcept nogil:
@@ -56,17 +41,13 @@ def signing_roots(const uint8_t[:, ::1] object_roots not None, const uint8_t[::1
 
 
 def exit_roots(uint64_t epoch, const uint64_t[::1] validator_indices not None, uint8_t[:, ::1] roots not None):
-    """VoluntaryExit{epoch, validator_index}: H(epoch || index)."""
-    cdef uint8_t epoch_chunk[32]
-    cdef uint8_t index_chunk[32]
+    """VoluntaryExit{epoch, validator_index}."""
     cdef size_t i, n = validator_indices.shape[0]
     if roots.shape[0] != n or roots.shape[1] != 32:
         raise ValueError("exit_roots: shapes disagree")
     with nogil:
-        uint64_chunk(epoch_chunk, epoch)
         for i in range(n):
-            uint64_chunk(index_chunk, validator_indices[i])
-            parent(&roots[i, 0], epoch_chunk, index_chunk)
+            exit_root(&roots[i, 0], epoch, validator_indices[i])
 
 
 def deposit_roots(const uint8_t[:, ::1] public_keys not None, const uint8_t[:, ::1] credentials not None,

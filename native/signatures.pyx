@@ -6,6 +6,7 @@ from dvtfast._native.pairing cimport (
     Claims, claim_holds, claims_add, claims_close, claims_judge, claims_open, pairing_holds,
 )
 from dvtfast._native.points cimport decode_p2, hash_root
+from dvtfast._native.roots cimport exit_root, parent
 from dvtfast._native.status cimport Status
 
 
@@ -46,23 +47,45 @@ def check_secret_keys(const uint8_t[:, ::1] secret_keys not None, uint8_t[::1] s
         wipe(&secret, sizeof(secret))
 
 
+cdef Status sign_root(uint8_t *signature, const uint8_t *secret_key, const uint8_t *signing_root) noexcept nogil:
+    """One signature; constant-time in the secret key, of which nothing is left."""
+    cdef blst_scalar secret
+    cdef blst_p2 point
+    cdef Status status = read_secret_key(&secret, secret_key)
+    if status == Status.OK:
+        hash_root(&point, signing_root)
+        blst_sign_pk_in_g1(&point, &point, &secret)
+        blst_p2_compress(signature, &point)
+    wipe(&secret, sizeof(secret))
+    return status
+
+
 def sign(const uint8_t[:, ::1] secret_keys not None, const uint8_t[:, ::1] signing_roots not None,
          uint8_t[:, ::1] signatures not None, uint8_t[::1] status not None):
     """Signatures uint8[n, 96]; constant-time in the secret keys."""
-    cdef blst_scalar secret
-    cdef blst_p2 point
     cdef size_t i, n = secret_keys.shape[0]
     if (secret_keys.shape[1] != 32 or signing_roots.shape[0] != n or signing_roots.shape[1] != 32
             or signatures.shape[0] != n or signatures.shape[1] != 96 or status.shape[0] != n):
         raise ValueError("sign: shapes disagree")
     with nogil:
         for i in range(n):
-            status[i] = read_secret_key(&secret, &secret_keys[i, 0])
-            if status[i] == Status.OK:
-                hash_root(&point, &signing_roots[i, 0])
-                blst_sign_pk_in_g1(&point, &point, &secret)
-                blst_p2_compress(&signatures[i, 0], &point)
-        wipe(&secret, sizeof(secret))
+            status[i] = sign_root(&signatures[i, 0], &secret_keys[i, 0], &signing_roots[i, 0])
+
+
+def sign_exits(const uint8_t[:, ::1] secret_keys not None, uint64_t epoch,
+               const uint64_t[::1] validator_indices not None, const uint8_t[::1] domain not None,
+               uint8_t[:, ::1] signatures not None, uint8_t[::1] status not None):
+    """Signatures uint8[n, 96] of voluntary exits; constant-time in the secret keys."""
+    cdef uint8_t root[32]
+    cdef size_t i, n = secret_keys.shape[0]
+    if (secret_keys.shape[1] != 32 or validator_indices.shape[0] != n or domain.shape[0] != 32
+            or signatures.shape[0] != n or signatures.shape[1] != 96 or status.shape[0] != n):
+        raise ValueError("sign_exits: shapes disagree")
+    with nogil:
+        for i in range(n):
+            exit_root(root, epoch, validator_indices[i])
+            parent(root, root, &domain[0])
+            status[i] = sign_root(&signatures[i, 0], &secret_keys[i, 0], root)
 
 
 def check(const uint64_t[:, ::1] public_keys not None, const uint64_t[:, ::1] hashes not None,

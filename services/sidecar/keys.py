@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from dvtfast import Network, exit_signing_roots, sign
+from dvtfast import Network, sign_exits
 from dvtfast.clusters import ClusterShares
 from dvtfast.keystores import LoadedKeystores
 
@@ -45,8 +45,8 @@ class NodeKeys:
         """Partial signatures of exits of these validators."""
         keys = self.secret_keys[[self.places[exit_.public_key] for exit_ in exits]]
         try:
-            roots = exit_signing_roots([int(exit_.validator_index) for exit_ in exits], network)
-            signatures = sign(keys, roots, threads=threads)
+            indices = [int(exit_.validator_index) for exit_ in exits]
+            signatures = sign_exits(keys, indices, network, threads=threads)
         finally:
             keys.fill(0)
         return [

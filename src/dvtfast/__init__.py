@@ -48,6 +48,7 @@ from dvtfast.signatures import (
     check_signatures,
     fast_aggregate_verify,
     sign,
+    sign_exits,
     verify_signatures,
 )
 from dvtfast.signing_roots import (
@@ -120,6 +121,7 @@ __all__ = [
     "recover_secret_keys",
     "recover_signatures",
     "sign",
+    "sign_exits",
     "split_exit_signatures",
     "split_secret_keys",
     "verify_signatures",

@@ -6,6 +6,8 @@ consensus-specs uses it.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from dvtfast._arrays import Bools, Bytes, Rows, as_row, as_rows, same_length
@@ -15,7 +17,17 @@ from dvtfast._statuses import OK, require_ok
 from dvtfast.constants import ROOT_BYTES, SECRET_KEY_BYTES, SIGNATURE_BYTES
 from dvtfast.errors import InputError, SignatureError
 from dvtfast.keys import KeysLike, PublicKeys, as_public_keys, points_of, random_weights
-from dvtfast.signing_roots import HashedRoots, RootsLike, as_roots, hashes_of
+from dvtfast.signing_roots import (
+    HashedRoots,
+    RootsLike,
+    as_roots,
+    as_validator_indices,
+    exit_epoch,
+    hashes_of,
+)
+
+if TYPE_CHECKING:
+    from dvtfast.networks import Network
 
 
 def sign(secret_keys: Rows, signing_roots: Rows, *, threads: int | None = None) -> Bytes:
@@ -30,6 +42,34 @@ def sign(secret_keys: Rows, signing_roots: Rows, *, threads: int | None = None) 
     signatures = np.zeros((n, SIGNATURE_BYTES), dtype=np.uint8)
     status = np.zeros(n, dtype=np.uint8)
     for_slices(n, lambda s: _kernel.sign(keys[s], roots[s], signatures[s], status[s]), threads=threads)
+    require_ok("secret_keys", status)
+    return signatures[0] if lone else signatures
+
+
+def sign_exits(
+    secret_keys: Rows,
+    validator_indices: Any,
+    network: Network,
+    *,
+    epoch: int | None = None,
+    threads: int | None = None,
+) -> Bytes:
+    """Signatures uint8[n, 96] of voluntary exits; arguments as for `sign` and `exit_signing_roots`.
+
+    Raises:
+        EncodingError: a secret key is 0 or not below r.
+    """
+    keys, lone = as_rows("secret_keys", secret_keys, SECRET_KEY_BYTES)
+    indices, _ = as_validator_indices(validator_indices)
+    n = same_length(secret_keys=keys, validator_indices=indices)
+    signed_epoch, domain = exit_epoch(network, epoch), as_row("domain", network.exit_domain, ROOT_BYTES)
+    signatures = np.zeros((n, SIGNATURE_BYTES), dtype=np.uint8)
+    status = np.zeros(n, dtype=np.uint8)
+    for_slices(
+        n,
+        lambda s: _kernel.sign_exits(keys[s], signed_epoch, indices[s], domain, signatures[s], status[s]),
+        threads=threads,
+    )
     require_ok("secret_keys", status)
     return signatures[0] if lone else signatures
 

@@ -121,15 +121,24 @@ def exit_signing_roots(validator_indices: Any, network: Network, *, epoch: int |
         network: gives the domain, and the epoch that StakeWise signs.
         epoch: another epoch than the network's `capella_epoch`.
     """
-    indices = as_uint64s("validator_indices", validator_indices)
-    lone = indices.ndim == 0
-    if indices.ndim > 1:
-        raise InputError(f"validator_indices: expected uint64[n], got uint64{list(indices.shape)}")
-    signed_epoch = as_uint64s("epoch", network.capella_epoch if epoch is None else epoch)
+    indices, lone = as_validator_indices(validator_indices)
     objects = np.zeros((indices.size, ROOT_BYTES), dtype=np.uint8)
-    _kernel.exit_roots(int(signed_epoch), indices.reshape(-1), objects)
+    _kernel.exit_roots(exit_epoch(network, epoch), indices, objects)
     roots = compute_signing_roots(objects, network.exit_domain)
     return roots[0] if lone else roots
+
+
+def as_validator_indices(values: Any) -> tuple[Uint64s, bool]:
+    """uint64[n], and whether a lone integer came."""
+    indices = as_uint64s("validator_indices", values)
+    if indices.ndim > 1:
+        raise InputError(f"validator_indices: expected uint64[n], got uint64{list(indices.shape)}")
+    return indices.reshape(-1), indices.ndim == 0
+
+
+def exit_epoch(network: Network, epoch: int | None) -> int:
+    """The epoch of exits: a given one, or the network's `capella_epoch`."""
+    return int(as_uint64s("epoch", network.capella_epoch if epoch is None else epoch))
 
 
 def deposit_message_roots(public_keys: Rows, withdrawal_credentials: Rows, amounts_gwei: Any) -> Bytes:

@@ -29,6 +29,14 @@ def test_exits(indices, network, epoch):
     ]
 
 
+@given(st.lists(uint64s, max_size=20), networks, st.none() | uint64s)
+def test_signed_exits_are_signatures_over_their_roots(indices, network, epoch):
+    secret_keys = dvtfast.generate_secret_keys(len(indices))
+    roots = dvtfast.exit_signing_roots(np.array(indices, np.uint64), network, epoch=epoch)
+    signatures = dvtfast.sign_exits(secret_keys, np.array(indices, np.uint64), network, epoch=epoch)
+    assert np.array_equal(signatures, dvtfast.sign(secret_keys, roots))
+
+
 @given(st.lists(st.tuples(exactly(48), exactly(32), uint64s, exactly(96)), max_size=20), networks)
 def test_deposits(deposits, network):
     public_keys = rows([d[0] for d in deposits], 48)
