@@ -20,7 +20,7 @@ from dvtfast.constants import ECIES_OVERHEAD_BYTES, ORACLE_PUBLIC_KEY_BYTES, SEC
 from dvtfast.errors import EncodingError, InputError
 
 if TYPE_CHECKING:
-    from coincurve import PublicKey
+    from coincurve import PrivateKey, PublicKey
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 POINT_BYTES = 65
@@ -62,8 +62,10 @@ def encrypt_batch(messages: Rows, receiver: bytes) -> Bytes:
         EncodingError: the receiver is not on secp256k1.
         MissingExtraError: the extra `files` is not installed.
     """
+    with needs_files_extra():
+        from coincurve import PrivateKey
     rows, lone = as_rows("messages", messages, _width(messages))
-    blobs = _seal(rows, receiver, _random_secret(), os.urandom(NONCE_BYTES * len(rows)))
+    blobs = _seal(rows, receiver, PrivateKey(), os.urandom(NONCE_BYTES * len(rows)))
     return blobs[0] if lone else blobs
 
 
@@ -108,12 +110,10 @@ def decrypt_batch(blobs: Rows, secret_key: bytes) -> Bytes:
     return messages[0] if lone else messages
 
 
-def _seal(messages: Bytes, receiver: bytes, ephemeral_secret: bytes, nonces: bytes) -> Bytes:
+def _seal(messages: Bytes, receiver: bytes, secret: PrivateKey, nonces: bytes) -> Bytes:
     """Encrypt with a given ephemeral secret and 16 bytes of nonce per message."""
-    with needs_files_extra():
-        from coincurve import PrivateKey
-    ephemeral = PrivateKey(ephemeral_secret).public_key.format(compressed=False)
-    cipher = _cipher(ephemeral, _point(receiver).multiply(ephemeral_secret))
+    ephemeral = secret.public_key.format(compressed=False)
+    cipher = _cipher(ephemeral, _point(receiver).multiply(secret.secret))
     blobs = np.zeros((len(messages), messages.shape[1] + ECIES_OVERHEAD_BYTES), dtype=np.uint8)
     for i, message in enumerate(messages):
         nonce = nonces[i * NONCE_BYTES : (i + 1) * NONCE_BYTES]
@@ -151,12 +151,6 @@ def _is_point(encoded: bytes) -> bool:
     except EncodingError:
         return False
     return True
-
-
-def _random_secret() -> bytes:
-    with needs_files_extra():
-        from coincurve import PrivateKey
-    return PrivateKey().secret
 
 
 def _width(rows: Rows) -> int:

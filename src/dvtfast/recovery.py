@@ -338,7 +338,7 @@ class _Chunk:
             order = sorted(
                 usable, key=lambda place: int(self.found.share_indices[validator, place]) in self.suspects
             )
-            for combination in combinations(order, self.threshold):
+            for combination in _subsets(order, self.threshold):
                 subset = tuple(sorted(combination))
                 if subset in tried:
                     continue
@@ -364,6 +364,18 @@ class _Chunk:
             if status[0] != OK or not np.array_equal(expected[0], self.shares[validator, place]):
                 self.found.share_statuses[validator, place] = _BAD
                 self.suspects.add(index)
+
+
+def _subsets(places: list[int], size: int) -> Iterator[tuple[int, ...]]:
+    """All subsets, the first `size` places first, then those that leave out others, some more than once.
+
+    Whichever share is bad, if it is one alone, is left out after few attempts.
+    """
+    spare = len(places) - size
+    for end in range(len(places), 0, -max(spare, 1)):
+        left_out = {places[(end - 1 - i) % len(places)] for i in range(spare)}
+        yield tuple(place for place in places if place not in left_out)
+    yield from combinations(places, size)
 
 
 def _distinct(rows: Uint64s) -> tuple[Uint64s, NDArray[np.uint32]]:

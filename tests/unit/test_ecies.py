@@ -2,6 +2,7 @@
 
 import os
 
+import coincurve
 import ecies as eciespy
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ def test_fixed_ephemeral_key_gives_the_vector(case):
     blobs = ecies._seal(
         as_rows(unhex(case["plaintext"])),
         unhex(case["receiver_public_64"]),
-        unhex(case["ephemeral_secret"]),
+        coincurve.PrivateKey(unhex(case["ephemeral_secret"])),
         unhex(case["nonce"]),
     )
     assert blobs[0].tobytes() == unhex(case["blob"])
