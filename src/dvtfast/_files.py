@@ -173,7 +173,8 @@ def read_text(path: Path, *, limit_bytes: int, error: type[FileError] = FileErro
         if not path.is_file():  # opening a pipe would wait
             raise error("not a file" if path.exists() else "no such file", path)
         with path.open("rb") as file:
-            data = file.read(limit_bytes + 1)
+            size = os.fstat(file.fileno()).st_size
+            data = file.read(min(size, limit_bytes) + 1)  # Python makes room for as much as is asked for
     except OSError as problem:
         raise error(f"cannot be read: {problem.strerror}", path) from None
     if len(data) > limit_bytes:

@@ -97,7 +97,7 @@ def chunks(keys: Iterable[T]) -> Iterator[list[T]]:
 
 
 def _durable_engine(url: str) -> Engine:
-    engine = sqlalchemy.create_engine(url)
+    engine = sqlalchemy.create_engine(url, hide_parameters=True)  # errors are logged
 
     @event.listens_for(engine, "connect")
     def set_up(connection: Any, _: Any) -> None:
