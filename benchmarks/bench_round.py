@@ -12,7 +12,6 @@ import pytest
 from py_ecc.bls import G2ProofOfPossession
 
 import dvtfast
-from dvtfast._parallel import available_cores
 from dvtfast.ecies import decrypt_batch
 from dvtfast.oracles import _split_with_masks
 
@@ -234,11 +233,3 @@ def decrypted_exits(blobs: Bytes) -> Bytes:
     shares = [decrypt_batch(blobs[:, position], keys[position].secret) for position in chosen]
     indices = [position + 1 for position in chosen]
     return dvtfast.recover_signatures(np.stack(shares, axis=1), indices, threshold=len(indices))
-
-
-def bench_two_threads(compare: Compare) -> None:
-    """On the clock on the wall."""
-    if available_cores() < 2:
-        pytest.skip("one core")
-    for name, make in (("recover and check, 3 of 4, clean", ours.recover), ("sign", ours.sign)):
-        compare.wall(name, exits(OBOL_4), make)

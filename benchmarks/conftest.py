@@ -12,9 +12,11 @@ from dvtfast._parallel import available_cores
 
 from . import floor, report
 from .cases import OBOL_4, Exits, exits
-from .measure import ROUNDS, Way, alternate
+from .measure import ROUNDS, Way
 from .others import wall_clock
 
+# From here on a second thread is measured, too.
+LONG_BATCH = 64
 RESULTS = Path(__file__).parent / "results"
 
 Make = Callable[..., Callable[[], object]]
@@ -39,6 +41,8 @@ class Compare:
     ) -> None:
         """Time `make(batch)` and, between its rounds, `ways`; `floor_of` sums up primitives."""
         ways = {name: way for name, way in ways.items() if way.rounds}
+        if n >= LONG_BATCH and available_cores() > 1:
+            ways["2 threads, wall"] = Way(make(batch, threads=2), n, clock=wall_clock, rounds=rounds)
         primitives = floor.primitives(exits(OBOL_4)) if floor_of else {}
         own = Way(make(batch), n, rounds=rounds)
         own.time()  # finds out how often it is repeated
@@ -58,18 +62,6 @@ class Compare:
         if floor_of:
             figures["floor"] = [floor_of(floor.costs(primitives)), 0.0]
         self._benchmark.extra_info.update(row=row, n=n, microseconds=figures)
-
-    def wall(self, row: str, batch: Exits, make: Make) -> None:
-        """One thread and two, by the clock on the wall; the best of the rounds, as others use the cores."""
-        ways = {
-            f"{threads} threads": Way(make(batch, threads=threads), len(batch), clock=wall_clock)
-            for threads in (1, 2)
-        }
-        alternate(ways)
-        best = {name: min(way.seconds) / way.items * 1e6 for name, way in ways.items()}
-        self._benchmark.extra_info.setdefault("wall", {})[row] = best
-        if not self._benchmark.stats:
-            self._benchmark.pedantic(ways["2 threads"].run, rounds=1)
 
 
 @pytest.fixture

@@ -71,8 +71,12 @@ def split_exit_signatures(
         masks.fill(0)
 
 
-def encrypt_to_oracles(signature_shares: Bytes, oracle_public_keys: Rows) -> Bytes:
+def encrypt_to_oracles(
+    signature_shares: Bytes, oracle_public_keys: Rows, *, key_per_message: bool = False
+) -> Bytes:
     """Encrypt shares uint8[n, k, 96], each to its oracle uint8[k, 64], as uint8[n, k, 193].
+
+    All shares of an oracle have one ephemeral key, or each its own: see `ecies.encrypt_batch`.
 
     Raises:
         EncodingError: an oracle's key is not on secp256k1.
@@ -85,7 +89,9 @@ def encrypt_to_oracles(signature_shares: Bytes, oracle_public_keys: Rows) -> Byt
         raise InputError(f"signature_shares: expected one for each of {len(oracles)} oracles, got {k}")
     blobs = np.zeros((n, k, SIGNATURE_BYTES + ECIES_OVERHEAD_BYTES), dtype=np.uint8)
     for position, oracle in enumerate(oracles):
-        blobs[:, position] = ecies.encrypt_batch(shares[:, position], oracle.tobytes())
+        blobs[:, position] = ecies.encrypt_batch(
+            shares[:, position], oracle.tobytes(), key_per_message=key_per_message
+        )
     return blobs
 
 

@@ -63,9 +63,19 @@ def test_nonces_and_ephemeral_keys_are_fresh(receiver):
     assert first[0, : ecies.POINT_BYTES].tobytes() != second[0, : ecies.POINT_BYTES].tobytes()
 
 
-def test_empty_batch(receiver):
+def test_a_key_for_each_message(receiver):
     secret, public = receiver
-    blobs = ecies.encrypt_batch(np.zeros((0, 96), np.uint8), public)
+    messages = np.arange(5 * 96, dtype=np.uint8).reshape(5, 96)
+    blobs = ecies.encrypt_batch(messages, public, key_per_message=True)
+    assert len({row[: ecies.POINT_BYTES].tobytes() for row in blobs}) == 5
+    assert np.array_equal(ecies.decrypt_batch(blobs, secret), messages)
+    assert eciespy.decrypt(secret, blobs[3].tobytes()) == messages[3].tobytes()
+
+
+@pytest.mark.parametrize("key_per_message", [False, True])
+def test_empty_batch(receiver, key_per_message):
+    secret, public = receiver
+    blobs = ecies.encrypt_batch(np.zeros((0, 96), np.uint8), public, key_per_message=key_per_message)
     assert blobs.shape == (0, 96 + ECIES_OVERHEAD_BYTES)
     assert ecies.decrypt_batch(blobs, secret).shape == (0, 96)
 
