@@ -467,10 +467,14 @@ async def test_as_a_process(files: DemoCluster, cluster: Cluster) -> None:
             "--cluster-lock", str(files.lock), "--keystores", str(files.node_keystores[NODE]),
             "--log-format", "json", stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
-        await fake.until(lambda: len(fake.posts) == 1)
+        assert process.stderr is not None
+        output = b""
+        async with asyncio.timeout(30):
+            while b"shares posted" not in output:
+                output += await process.stderr.readline()
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(10):
-            _, output = await process.communicate()
+            output += (await process.communicate())[1]
     assert process.returncode == 0
     events = {line["event"]: line for line in map(json.loads, output.splitlines())}
     assert events["keys loaded"]["count"] == VALIDATORS
