@@ -1,6 +1,7 @@
 """How tests run: settings of hypothesis, and `--no-skips` for machines that should have everything.
 
-`pytest tests/property --hypothesis-profile=thorough --timeout=0` looks longer.
+The same examples are drawn each time, so that a failure has to do with the change that is tested.
+`pytest tests/property --hypothesis-profile=thorough --timeout=0` draws new ones, and many more.
 """
 
 import pytest
@@ -8,9 +9,15 @@ from hypothesis import HealthCheck, settings
 
 # py_ecc needs 50 ms for one multiplication, so time says nothing about a test here.
 settings.register_profile(
-    "default", deadline=None, max_examples=15, suppress_health_check=[HealthCheck.too_slow]
+    "default",
+    deadline=None,
+    max_examples=15,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
 )
-settings.register_profile("thorough", parent=settings.get_profile("default"), max_examples=500)
+settings.register_profile(
+    "thorough", parent=settings.get_profile("default"), max_examples=500, derandomize=False
+)
 settings.load_profile("default")
 
 

@@ -470,8 +470,8 @@ async def test_as_a_process(files: DemoCluster, cluster: Cluster) -> None:
         assert process.stderr is not None
         output = b""
         async with asyncio.timeout(30):
-            while b"shares posted" not in output:
-                output += await process.stderr.readline()
+            while b"shares posted" not in output and (line := await process.stderr.readline()):
+                output += line
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(10):
             output += (await process.communicate())[1]
