@@ -38,7 +38,7 @@ async def echoing() -> AsyncIterator[int]:
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "GZIP", "gzip, identity", "none"])
-@pytest.mark.parametrize("body", [b"junk", gzip.compress(b"[]"), zlib.compress(b"[]")])
+@pytest.mark.parametrize("body", [b"junk", gzip.compress(b"[]", mtime=0), zlib.compress(b"[]")])
 async def test_encoded_bodies_are_refused(encoding: str, body: bytes) -> None:
     async with echoing() as port, aiohttp.ClientSession() as session:
         sent = session.post(f"http://127.0.0.1:{port}/", data=body, headers={"Content-Encoding": encoding})
