@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from time import monotonic, sleep
 from types import TracebackType
@@ -99,8 +100,9 @@ class Services(AbstractContextManager["Services"]):
 
     def start(self, name: str, *arguments: str) -> Service:
         """Run `dvtfast` with these arguments."""
-        service = Service(name, arguments, self._directory)
-        self._services.append(service)
+        with _signals_held():  # what is started will be stopped
+            service = Service(name, arguments, self._directory)
+            self._services.append(service)
         return service
 
     def wait_for(self, service: Service, event: str) -> dict[str, Any]:
@@ -142,3 +144,20 @@ class Services(AbstractContextManager["Services"]):
 
     def __enter__(self) -> Self:
         return self
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """A signal to stop that comes inside the block is handled at its end."""
+    received: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, _: received.append(number))
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if received:
+            signal.raise_signal(received[0])
