@@ -7,6 +7,9 @@ single shares: wrong ones can cancel. Only validators that fail pay for a closer
 * with public key shares each share is verified by itself, and the good ones are used;
 * without, threshold subsets are tried until one verifies, suspects last; every other share is then
   compared with the value that the subset interpolates at its index.
+
+A few validators go first: whose shares are bad for half of them is a suspect for all others, whose shares
+are then used last, so that one bad node costs little.
 """
 
 from __future__ import annotations
