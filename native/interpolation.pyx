@@ -5,7 +5,8 @@ A rule is a sum of terms, then perhaps a multiplication by a scalar, which is a 
     value = scale * sum digits_i(2) * |x|^power_i * (value at share index share_i)
 
 Digits are signed, odd or zero; `_lagrange.py` chooses them. Multiplication by |x| is -psi, in G2. Rows
-go through a rule in step, in affine coordinates, so that one inversion serves each addition of all.
+go through a rule in step, in affine coordinates, so that one inversion serves each addition of all; a
+few rows alone would not pay for it, and are added up one by one.
 
 Senders choose the points, so every addition here handles equal, opposite and infinite operands. Shares
 outside G2 may give any point: callers check the result.
@@ -20,6 +21,7 @@ from dvtfast._native.psi cimport PSI, minus_psi, psi_squared
 
 cdef enum:
     MOST_POWERS = 4
+    FEW_ROWS = 8  # below it an inversion costs more than projective additions
 
 
 @cython.final
@@ -69,15 +71,13 @@ cdef size_t interpolation_bytes(const Plan *plan) noexcept nogil:
 cdef void interpolate(blst_p2_affine *out, const blst_p2_affine *shares, size_t rows, const Plan *plan,
                       void *memory) noexcept nogil:
     """out[rows] from shares[rows][plan.shares]; at most INTERPOLATED_TOGETHER rows. `out` may be `shares`."""
-    cdef size_t of_share = rows * plan.multiples, of_power = of_share * plan.shares, share, i, m, position
+    cdef size_t of_share = rows * plan.multiples, of_power = of_share * plan.shares, share, i, m
     # table[power][share][multiple][row]: the odd multiples
     cdef blst_p2_affine *table = <blst_p2_affine *> memory
     cdef blst_p2_affine *twice = table + of_power * plan.powers  # [share][row]
     cdef blst_p2_affine *term = twice + rows * plan.shares       # [row]
     cdef blst_p2_affine *multiple
     cdef Round round
-    cdef int digit
-    cdef bint begun = False
     round_open(&round, term + rows, rows * plan.shares, sizeof(blst_fp2))
     for share in range(plan.shares):
         for i in range(rows):
@@ -101,26 +101,63 @@ cdef void interpolate(blst_p2_affine *out, const blst_p2_affine *shares, size_t 
         else:
             psi_squared(<blst_fp2 *> &table[i], <const blst_fp2 *> &table[i - 2 * of_power])
 
+    if rows < FEW_ROWS:
+        for i in range(rows):
+            add_up_row(&out[i], table, rows, i, plan)
+    else:
+        add_up_rows(out, table, rows, plan, &round, term)
+    if plan.scale != NULL:
+        interpolate(out, out, rows, plan.scale, memory)
+
+
+cdef const blst_p2_affine *multiple_of(const blst_p2_affine *table, size_t rows, const Plan *plan,
+                                       const Term *term, int digit) noexcept nogil:
+    """Row 0 of a term times |digit|."""
+    cdef size_t multiple = (digit if digit > 0 else -digit) // 2
+    return table + ((term.power * plan.shares + term.share) * plan.multiples + multiple) * rows
+
+
+cdef void add_up_rows(blst_p2_affine *out, const blst_p2_affine *table, size_t rows, const Plan *plan,
+                      Round *round, blst_p2_affine *term) noexcept nogil:
+    """The sum of all terms, for all rows together."""
+    cdef size_t i, m, position
+    cdef int digit
+    cdef bint begun = False
     memset(out, 0, rows * sizeof(blst_p2_affine))
     for position in range(plan.length, 0, -1):
         if begun:
             for i in range(rows):
-                queue(&round, &out[i], &out[i])
-            run(&round, &PSI.one)
+                queue(round, &out[i], &out[i])
+            run(round, &PSI.one)
         for m in range(plan.n_terms):
             digit = plan.terms[m].digits[position - 1]
             if digit == 0:
                 continue
-            multiple = table + plan.terms[m].power * of_power + plan.terms[m].share * of_share
-            multiple += ((digit if digit > 0 else -digit) // 2) * rows
-            memcpy(term, multiple, rows * sizeof(blst_p2_affine))
+            memcpy(term, multiple_of(table, rows, plan, &plan.terms[m], digit), rows * sizeof(blst_p2_affine))
             for i in range(rows):
                 negate(&(<blst_fp2 *> &term[i])[1], digit < 0)
                 if begun:
-                    queue(&round, &out[i], &term[i])
-            run(&round, &PSI.one)
+                    queue(round, &out[i], &term[i])
+            run(round, &PSI.one)
             if not begun:
                 memcpy(out, term, rows * sizeof(blst_p2_affine))
                 begun = True
-    if plan.scale != NULL:
-        interpolate(out, out, rows, plan.scale, memory)
+
+
+cdef void add_up_row(blst_p2_affine *out, const blst_p2_affine *table, size_t rows, size_t row,
+                     const Plan *plan) noexcept nogil:
+    """The sum of all terms, for one row."""
+    cdef blst_p2 total
+    cdef blst_p2_affine term
+    cdef size_t m, position
+    cdef int digit
+    memset(&total, 0, sizeof(total))
+    for position in range(plan.length, 0, -1):
+        blst_p2_double(&total, &total)
+        for m in range(plan.n_terms):
+            digit = plan.terms[m].digits[position - 1]
+            if digit:
+                term = multiple_of(table, rows, plan, &plan.terms[m], digit)[row]
+                blst_fp2_cneg(&term.y, &term.y, digit < 0)
+                blst_p2_add_or_double_affine(&total, &total, &term)
+    blst_p2_to_affine(out, &total)

@@ -28,14 +28,17 @@ def sign(const uint8_t[:, ::1] secret_keys, const uint8_t[:, ::1] roots, uint8_t
             blst_p2_compress(&signatures[i, 0], &point)
 
 
-def verify(const uint64_t[:, ::1] public_keys, const uint8_t[:, ::1] roots, const uint8_t[:, ::1] signatures,
+def verify(const uint8_t[:, ::1] public_keys, const uint8_t[:, ::1] roots, const uint8_t[:, ::1] signatures,
            uint8_t[::1] ok):
+    """All from bytes; the groups are checked with the pairing."""
+    cdef blst_p1_affine public_key
     cdef blst_p2_affine signature
     cdef size_t i, n = public_keys.shape[0]
     with nogil:
         for i in range(n):
-            ok[i] = (blst_p2_uncompress(&signature, &signatures[i, 0]) == BLST_SUCCESS
-                     and verifies(&public_keys[i, 0], &signature, &roots[i, 0]))
+            ok[i] = (blst_p1_uncompress(&public_key, &public_keys[i, 0]) == BLST_SUCCESS
+                     and blst_p2_uncompress(&signature, &signatures[i, 0]) == BLST_SUCCESS
+                     and verifies(<const uint64_t *> &public_key, &signature, &roots[i, 0]))
 
 
 def recover_and_check(const uint64_t[:, ::1] public_keys, const uint64_t[:, :, ::1] public_key_shares,

@@ -227,14 +227,26 @@ class _Chunk:
 
     def attempt_best(self, validators: Positions) -> Positions:
         """Recover and check from the cheapest usable shares, suspects only if need be; the failed ones."""
-        validators = self.with_enough(validators)
-        if not validators.size:
-            return validators
-        indices = self.found.share_indices[validators]
-        patterns, pattern_of = _distinct(np.concatenate([indices, self.ranks(validators)], axis=1))
-        k = indices.shape[1]
-        places = [self.best_places(pattern[:k], pattern[k:]) for pattern in patterns.tolist()]
-        return self.attempt(validators, np.array(places)[pattern_of])
+        k = self.here.shape[1]
+        if validators.size and k >= self.threshold and self.nothing_amiss():
+            patterns, pattern_of = _distinct(self.found.share_indices[validators])
+            ranked = [(indices, [0] * k) for indices in patterns.tolist()]
+        else:
+            validators = self.with_enough(validators)
+            if not validators.size:
+                return validators
+            indices_and_ranks = [self.found.share_indices[validators], self.ranks(validators)]
+            patterns, pattern_of = _distinct(np.concatenate(indices_and_ranks, axis=1))
+            ranked = [(pattern[:k], pattern[k:]) for pattern in patterns.tolist()]
+        subsets = [self.best_places(indices, ranks) for indices, ranks in ranked]
+        xs = [tuple(indices[p] for p in subset) for (indices, _), subset in zip(ranked, subsets, strict=True)]
+        return self.attempt(validators, np.array(subsets)[pattern_of], xs, pattern_of)
+
+    def nothing_amiss(self) -> bool:
+        """Whether every share is there, and nothing is known against any."""
+        if self.suspects or np.count_nonzero(self.found.share_statuses):
+            return False
+        return np.count_nonzero(self.here) == self.here.size
 
     def ranks(self, validators: Positions) -> Uint64s:
         """How gladly each share [m, k] is used: 0 before 1, a suspect's, and 2 is none at all."""
@@ -255,27 +267,30 @@ class _Chunk:
         subset = _lagrange.cheapest_subset(tuple(indices[place] for place in best), self.threshold)
         return [best[i] for i in subset]
 
-    def attempt(self, validators: Positions, places: Positions) -> Positions:
-        """Recover and check from `places` [m, t]; the failed ones."""
-        chosen = validators[:, np.newaxis], places
-        xs, rule_of = _distinct(self.found.share_indices[chosen])
-        rules = [_lagrange.rule(tuple(row)) for row in xs.tolist()]
-        shares, points, roots = self.shares[chosen], points_of(self.keys)[validators], self.roots[validators]
+    def attempt(
+        self, validators: Positions, places: Positions, xs: list[tuple[int, ...]], which: NDArray[np.uint32]
+    ) -> Positions:
+        """Recover and check from `places` [m, t], whose share indices are xs[which]; the failed ones."""
+        rules = [_lagrange.rule(row) for row in xs]
+        shares = self.shares[validators[:, np.newaxis], places]
+        points = points_of(self.keys)[validators]
+        hashes = hashes_of(self.roots, slice(None))[validators]
         signatures = np.zeros((len(validators), SIGNATURE_BYTES), dtype=np.uint8)
         verdicts = np.zeros(len(validators), dtype=np.uint8)
 
         def check(s: slice) -> None:
             _kernel.recover_and_check(
-                shares[s], rules, rule_of[s], points[s], hashes_of(roots, s),
+                shares[s], rules, which[s], points[s], hashes[s],
                 random_weights(s.stop - s.start), signatures[s], verdicts[s],
             )  # fmt: skip
 
         for_slices(len(validators), check, threads=self.threads)
-        ok = verdicts == OK
-        signatures[~ok] = 0
+        bad = np.flatnonzero(verdicts != OK)
+        failed: Positions = validators[bad]
+        signatures[bad] = 0
         self.found.signatures[validators] = signatures
-        self.found.statuses[validators] = np.where(ok, _RECOVERED, _INCONSISTENT)
-        failed: Positions = validators[~ok]
+        self.found.statuses[validators] = _RECOVERED
+        self.found.statuses[failed] = _INCONSISTENT
         return failed
 
     def of_suspects(self, indices: Uint64s) -> Bools:
@@ -325,7 +340,10 @@ class _Chunk:
             if not tried:
                 return
             members = np.array(list(tried), dtype=np.intp)
-            still_failing = set(self.attempt(members, np.array(list(tried.values()), dtype=np.intp)).tolist())
+            places = np.array(list(tried.values()), dtype=np.intp)
+            distinct, which = _distinct(self.found.share_indices[members[:, np.newaxis], places])
+            xs = [tuple(row) for row in distinct.tolist()]
+            still_failing = set(self.attempt(members, places, xs, which).tolist())
             for validator, subset in tried.items():
                 if validator not in still_failing:
                     self.compare_others(validator, subset)
@@ -383,7 +401,7 @@ def _subsets(places: list[int], size: int) -> Iterator[tuple[int, ...]]:
 
 def _distinct(rows: Uint64s) -> tuple[Uint64s, NDArray[np.uint32]]:
     """The distinct rows of uint64[n, w], n not 0, and which of them each row is."""
-    if (rows == rows[0]).all():  # one cluster, every share there
+    if len(rows) == 1 or (rows == rows[0]).all():  # one cluster, every share there
         return rows[:1], np.zeros(len(rows), dtype=np.uint32)
     distinct, which = np.unique(rows, axis=0, return_inverse=True)
     return distinct, which.reshape(-1).astype(np.uint32)
