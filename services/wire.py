@@ -17,6 +17,7 @@ from functools import cache
 from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 import msgspec
+from Crypto.Hash import keccak
 
 from dvtfast.constants import (
     ECIES_OVERHEAD_BYTES,
@@ -129,10 +130,11 @@ class ShareIndex(UInt64):
 AtMostItems = msgspec.Meta(max_length=ITEMS_LIMIT)
 
 
-class InfoAnswer(msgspec.Struct):
-    """Answer to `GET /info`."""
+class InfoAnswer(msgspec.Struct, omit_defaults=True):
+    """Answer to `GET /info`; the address is there when the relayer signs as validators manager."""
 
     network: str
+    validators_manager_address: Address | None = None
 
 
 class ValidatorsRequest(msgspec.Struct, omit_defaults=True):
@@ -276,6 +278,8 @@ def decode(body: bytes | msgspec.Raw, kind: type[T]) -> T:
     try:
         value: T = _decoder(kind).decode(body)
     except msgspec.ValidationError as error:
+        if isinstance(error.__cause__, WireError):  # of a body whose fields do not fit together
+            raise error.__cause__ from None
         reason, _, path = str(error).partition(" - at `$")
         raise WireError(path.rstrip("`").lstrip("."), reason) from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
@@ -344,3 +348,97 @@ def _from_wire(kind: type[Hex] | type[UInt64], value: object) -> object:
 
 def _to_wire(value: Hex | UInt64) -> str | int:
     return value.to_wire()
+
+
+class Address(Hex):
+    """An account or a contract; on the way out its case is its checksum.
+
+    Source: EIP-55.
+    """
+
+    __slots__ = ()
+    width = 20
+
+    def to_wire(self) -> str:
+        """The form in which it is sent: 0x and mixed case."""
+        digits = self.hex()
+        marks = keccak.new(digest_bits=256, data=digits.encode()).hexdigest()
+        cased = (digit.upper() if mark >= "8" else digit for digit, mark in zip(digits, marks, strict=False))
+        return "0x" + "".join(cased)
+
+
+class ManagerSignature(Hex):
+    """A validators manager's secp256k1 signature: r, s, then v of 27 or 28."""
+
+    __slots__ = ()
+    width = 65
+
+
+class PositiveUInt64(UInt64):
+    """An integer in 1..2^64-1."""
+
+    __slots__ = ()
+    lowest = 1
+
+
+SomeItems = msgspec.Meta(min_length=1, max_length=ITEMS_LIMIT)
+
+
+class FundRequest(msgspec.Struct):
+    """Body of `POST /fund`: validators to top up, each with its amount in gwei."""
+
+    vault: Address
+    public_keys: Annotated[list[PublicKey], SomeItems]
+    amounts: Annotated[list[PositiveUInt64], SomeItems]
+
+    def __post_init__(self) -> None:
+        _require_same_length(public_keys=self.public_keys, amounts=self.amounts)
+        _require_different("public_keys", self.public_keys)
+
+
+class WithdrawRequest(msgspec.Struct):
+    """Body of `POST /withdraw`: validators with amounts in gwei; an amount of 0 is a full exit."""
+
+    vault: Address
+    public_keys: Annotated[list[PublicKey], SomeItems]
+    amounts: Annotated[list[UInt64], SomeItems]
+
+    def __post_init__(self) -> None:
+        _require_same_length(public_keys=self.public_keys, amounts=self.amounts)
+        _require_different("public_keys", self.public_keys)
+
+
+class ConsolidateRequest(msgspec.Struct):
+    """Body of `POST /consolidate`: each source's stake goes to the target at the same position.
+
+    Several sources may have one target; a source that is its own target only changes its type.
+    """
+
+    vault: Address
+    source_public_keys: Annotated[list[PublicKey], SomeItems]
+    target_public_keys: Annotated[list[PublicKey], SomeItems]
+
+    def __post_init__(self) -> None:
+        _require_same_length(
+            source_public_keys=self.source_public_keys, target_public_keys=self.target_public_keys
+        )
+        _require_different("source_public_keys", self.source_public_keys)
+
+
+class ManagerSignatureAnswer(msgspec.Struct):
+    """Answer to `POST /fund`, `/withdraw` and `/consolidate`; null means not possible now."""
+
+    validators_manager_signature: ManagerSignature | None
+
+
+def _require_same_length(**lists: Sequence[object]) -> None:
+    (first, expected), (second, got) = ((name, len(values)) for name, values in lists.items())
+    if expected != got:
+        raise WireError(second, f"expected {expected} items as in {first}, got {got}")
+
+
+def _require_different(name: str, keys: Sequence[PublicKey]) -> None:
+    seen: dict[PublicKey, int] = {}
+    for position, key in enumerate(keys):
+        if (first := seen.setdefault(key, position)) != position:
+            raise WireError(f"{name}[{position}]", f"the same as {name}[{first}]")
