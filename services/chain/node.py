@@ -1,0 +1,407 @@
+"""An execution node over JSON-RPC, with fallbacks: blocks, calls, logs.
+
+A node is believed about the chain, but about nothing else: what it sends is bounded, read strictly and
+checked against what was asked.
+
+Sources: execution-apis (methods), EIP-1474 (errors), EIP-1898 (a block named by its hash).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Literal, Self, TypeAlias, TypeVar
+
+import msgspec
+
+from .encoding import ADDRESS_BYTES, HASH_BYTES, read_data, read_quantity, shown, write_data, write_quantity
+from .endpoints import Endpoint, EndpointError, Endpoints, TooLongError, exchange, session
+
+ANSWER_LIMIT_BYTES = 4 * 1024**2  # a block lists its transactions' hashes, 70 bytes each
+LOGS_ANSWER_LIMIT_BYTES = 32 * 1024**2  # a DepositEvent is 1.7 KiB of JSON
+LOGS_LIMIT = 20_000  # in one range
+THREAD_BYTES = 128 * 1024  # a longer answer is read on a thread
+TOPICS_LIMIT = 4  # of one log
+REVERT_DATA_LIMIT_BYTES = 4 * 1024
+SHOWN_BYTES = 100  # of an answer that is no JSON
+REVERTED_CODE = 3  # as go-ethereum says that a call reverted
+# Statuses that are about the endpoint, not about the request, whatever their body says.
+UNAVAILABLE_STATUSES = frozenset({401, 402, 403, 429, 502, 503, 504})
+TOO_LARGE_STATUS = 413
+
+Tag: TypeAlias = Literal["latest", "safe", "finalized", "earliest"]
+T = TypeVar("T")
+
+
+class NodeError(EndpointError):
+    """No node answers as it should; the message has the reason of each, without secrets."""
+
+
+class StaleNodeError(NodeError):
+    """The nodes that answer are behind the chain, or the clock of this machine is wrong."""
+
+
+class CallRevertedError(Exception):
+    """A contract refuses a call; another node would say the same.
+
+    Attributes:
+        data: what the contract says, ABI-encoded; often empty.
+    """
+
+    def __init__(self, message: str, data: bytes) -> None:
+        super().__init__(message)
+        self.data = data
+
+
+class TooManyLogsError(Exception):
+    """A range of blocks has more logs than are kept in memory at once; a smaller one has fewer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A block, as far as anybody here wants to know it."""
+
+    number: int
+    hash: bytes
+    parent_hash: bytes
+    timestamp: int  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """What a contract logged; `index` is its place in the block."""
+
+    address: bytes
+    topics: tuple[bytes, ...]
+    data: bytes
+    block_number: int
+    block_hash: bytes
+    index: int
+
+
+class NodeClient:
+    """An execution node, or several that stand in for each other; an async context manager.
+
+    Each call asks the endpoints one after the other, those that failed a moment ago last, until one
+    answers. An endpoint on another chain than the rest is left out for good.
+
+    Args:
+        endpoints: http(s) addresses in the order of preference. They may hold secrets: only scheme, host
+            and port are ever logged.
+        timeout_seconds: of one request to one endpoint.
+        chain_id: the chain to be on; that of the first endpoint which answers when not given.
+    """
+
+    def __init__(
+        self, endpoints: Sequence[str], *, timeout_seconds: float, chain_id: int | None = None
+    ) -> None:
+        self._endpoints = Endpoints(endpoints)
+        self._timeout_seconds = timeout_seconds
+        self._chain_id = chain_id
+        self._on_chain: set[Endpoint] = set()
+        self._spans: dict[Endpoint, int] = {}  # blocks in one request for logs, where more were refused
+        self._ids = itertools.count(1)
+
+    async def __aenter__(self) -> Self:
+        self._session = session(self._timeout_seconds)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    async def chain_id(self) -> int:
+        """The id of the chain that the node is on."""
+
+        async def ask(endpoint: Endpoint) -> int:
+            return await self._request(endpoint, "eth_chainId", [], _read_quantity)
+
+        return await self._first_able(ask)
+
+    async def block(self, which: int | Tag) -> Block:
+        """The block of that number or name; NodeError with `refused` when the nodes do not know it."""
+        return await self._first_able(lambda endpoint: self._block(endpoint, which))
+
+    async def require_fresh(self, max_age_seconds: float) -> Block:
+        """The latest block of the first node whose latest block is no older than that.
+
+        Raises:
+            StaleNodeError: each node that answers is behind, so nothing it says of now can be relied on.
+        """
+        stale = []
+
+        async def ask(endpoint: Endpoint) -> Block:
+            block = await self._block(endpoint, "latest")
+            age_seconds = round(time.time()) - block.timestamp
+            if abs(age_seconds) > max_age_seconds:
+                error = endpoint.error(
+                    f"expected a latest block of the last {max_age_seconds} s, got {block.number},"
+                    f" {age_seconds} s old"
+                )
+                stale.append(error)
+                raise error
+            return block
+
+        try:
+            return await self._first_able(ask)
+        except NodeError as error:
+            raise StaleNodeError(str(error)) if stale else error from None
+
+    async def call(self, to: bytes, data: bytes, *, block: Block | int | Tag) -> bytes:
+        """What a contract returns to a call that changes nothing.
+
+        Args:
+            block: the state to look at. A `Block` means that very block, on whichever node.
+
+        Raises:
+            CallRevertedError: the contract refuses.
+            NodeError: no node answers, or none has the state of that block.
+        """
+        params = [{"to": write_data(to), "data": write_data(data)}, _block_parameter(block)]
+        return await self._first_able(
+            lambda endpoint: self._request(endpoint, "eth_call", params, _read_data)
+        )
+
+    async def logs(
+        self, address: bytes, topics: Sequence[bytes] = (), *, first: int, last: Block
+    ) -> list[Log]:
+        """All logs of a contract in the blocks `first` to `last`, in the order of the chain.
+
+        They come from one node, which has `last` in its chain before and after it is asked for them. When
+        it refuses so many blocks at once it is asked for fewer.
+
+        Args:
+            topics: the first topics wanted; all when empty.
+
+        Raises:
+            TooManyLogsError: there are more than `LOGS_LIMIT`.
+            NodeError: no node answers, or none has `last` in its chain.
+        """
+
+        async def ask(endpoint: Endpoint) -> list[Log]:
+            await self._check_has(endpoint, last)
+            found = await self._all_logs(endpoint, address, topics, first, last.number)
+            await self._check_has(endpoint, last)
+            return found
+
+        return await self._first_able(ask) if first <= last.number else []
+
+    async def _first_able(self, work: Callable[[Endpoint], Awaitable[T]]) -> T:
+        async def on_chain(endpoint: Endpoint) -> T:
+            if endpoint not in self._on_chain:
+                await self._check_chain(endpoint)
+            return await work(endpoint)
+
+        try:
+            return await self._endpoints.first_able(on_chain)
+        except EndpointError as error:
+            raise NodeError(str(error), refused=error.refused) from None
+
+    async def _check_chain(self, endpoint: Endpoint) -> None:
+        chain_id = await self._request(endpoint, "eth_chainId", [], _read_quantity)
+        if self._chain_id is None:
+            self._chain_id = chain_id
+        if chain_id != self._chain_id:
+            raise endpoint.leave_out(f"expected chain {self._chain_id}, got {chain_id}")
+        self._on_chain.add(endpoint)
+
+    async def _block(self, endpoint: Endpoint, which: int | Tag) -> Block:
+        params = [_block_parameter(which), False]
+        block = await self._request(endpoint, "eth_getBlockByNumber", params, _read_block)
+        if block is None:
+            raise endpoint.error(f"no block {which}", refused=True)
+        if isinstance(which, int) and block.number != which:
+            raise endpoint.error(f"expected block {which}, got {block.number}")
+        return block
+
+    async def _check_has(self, endpoint: Endpoint, block: Block) -> None:
+        if (await self._block(endpoint, block.number)).hash != block.hash:
+            raise endpoint.error(f"block {block.number} is another one now", refused=True)
+
+    async def _all_logs(
+        self, endpoint: Endpoint, address: bytes, topics: Sequence[bytes], first: int, last: int
+    ) -> list[Log]:
+        found: list[Log] = []
+        span = self._spans.get(endpoint, last - first + 1)
+        begin = first
+        while begin <= last:
+            end = min(begin + span - 1, last)
+            try:
+                found += await self._logs(endpoint, address, topics, begin, end)
+            except EndpointError as error:
+                if begin == end or not (error.refused or isinstance(error, TooLongError)):
+                    raise
+                span = (end - begin + 1) // 2
+                continue
+            if len(found) > LOGS_LIMIT:
+                raise TooManyLogsError(f"blocks {first} to {last}: expected at most {LOGS_LIMIT} logs")
+            begin = end + 1
+        if span <= last - first:
+            self._spans[endpoint] = 2 * span  # what it refused may have been one dense range
+        return found
+
+    async def _logs(
+        self, endpoint: Endpoint, address: bytes, topics: Sequence[bytes], first: int, last: int
+    ) -> list[Log]:
+        wanted: dict[str, Any] = {
+            "address": write_data(address),
+            "fromBlock": write_quantity(first),
+            "toBlock": write_quantity(last),
+        }
+        if topics:
+            wanted["topics"] = [[write_data(topic) for topic in topics]]
+
+        def read(result: msgspec.Raw) -> list[Log]:
+            return _read_logs(result, address, topics, range(first, last + 1))
+
+        return await self._request(
+            endpoint, "eth_getLogs", [wanted], read, limit_bytes=LOGS_ANSWER_LIMIT_BYTES
+        )
+
+    async def _request(
+        self,
+        endpoint: Endpoint,
+        method: str,
+        params: list[Any],
+        read: Callable[[msgspec.Raw], T],
+        *,
+        limit_bytes: int = ANSWER_LIMIT_BYTES,
+    ) -> T:
+        number = next(self._ids)
+        body = msgspec.json.encode({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
+        status, content = await exchange(
+            self._session, endpoint, "POST", endpoint.url, body=body, limit_bytes=limit_bytes
+        )
+
+        def decode() -> T:
+            answer = _decode(content, _Answer)
+            if answer.error is not None:
+                raise _RpcAnswerError(answer.error)
+            if answer.id != number:
+                raise ValueError(f"expected the answer to request {number}, got another")
+            return read(answer.result)
+
+        if status in UNAVAILABLE_STATUSES:
+            raise endpoint.error(f"{method}: HTTP {status}")
+        try:
+            value = await asyncio.to_thread(decode) if len(content) > THREAD_BYTES else decode()
+        except _RpcAnswerError as error:
+            if method == "eth_call" and error.is_revert:
+                raise CallRevertedError(f"call reverted: {shown(error.message)}", error.data) from None
+            raise endpoint.error(f"{method}: {error.message} ({error.code})", refused=True) from None
+        except ValueError as error:
+            if status != 200:
+                raise endpoint.error(f"{method}: HTTP {status}", refused=status == TOO_LARGE_STATUS) from None
+            raise endpoint.error(f"{method}: {error}") from None
+        return value
+
+
+class _Error(msgspec.Struct):
+    code: int
+    message: str = ""
+    data: Any = None
+
+
+class _Answer(msgspec.Struct):
+    id: int | str | None = None
+    result: msgspec.Raw = msgspec.Raw(b"")
+    error: _Error | None = None
+
+
+class _Block(msgspec.Struct, rename="camel"):
+    number: str
+    hash: str
+    parent_hash: str
+    timestamp: str
+
+
+class _Log(msgspec.Struct, rename="camel"):
+    address: str
+    topics: list[str]
+    data: str
+    block_number: str
+    block_hash: str
+    log_index: str
+    removed: bool = False
+
+
+class _RpcAnswerError(Exception):
+    def __init__(self, error: _Error) -> None:
+        self.code, self.message = error.code, error.message
+        self.data = b""
+        if isinstance(error.data, str) and len(error.data) <= 2 * REVERT_DATA_LIMIT_BYTES:
+            with suppress(ValueError):  # some nodes put words here
+                self.data = read_data(error.data)
+
+    @property
+    def is_revert(self) -> bool:
+        return self.code == REVERTED_CODE or "revert" in self.message.lower()
+
+
+def _block_parameter(block: Block | int | Tag) -> Any:
+    if isinstance(block, Block):
+        return {"blockHash": write_data(block.hash), "requireCanonical": True}
+    return write_quantity(block) if isinstance(block, int) else block
+
+
+def _decode(content: bytes | msgspec.Raw, kind: Any) -> Any:
+    """Like msgspec's, with ValueError for all that can be wrong."""
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"not the JSON wanted: {error}") from None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        raise ValueError(f"not JSON: {shown(bytes(content)[:SHOWN_BYTES].decode('latin-1'))}") from None
+
+
+def _read_quantity(result: msgspec.Raw) -> int:
+    return read_quantity(_decode(result, str))
+
+
+def _read_data(result: msgspec.Raw) -> bytes:
+    return read_data(_decode(result, str))
+
+
+def _read_block(result: msgspec.Raw) -> Block | None:
+    block = _decode(result, _Block | None)
+    if block is None:
+        return None
+    return Block(
+        number=read_quantity(block.number),
+        hash=read_data(block.hash, width=HASH_BYTES),
+        parent_hash=read_data(block.parent_hash, width=HASH_BYTES),
+        timestamp=read_quantity(block.timestamp),
+    )
+
+
+def _read_logs(result: msgspec.Raw, address: bytes, topics: Sequence[bytes], blocks: range) -> list[Log]:
+    logs = [_read_log(each) for each in _decode(result, list[_Log])]
+    wanted = {(topic,) for topic in topics}
+    for each in logs:
+        if each.address != address or each.block_number not in blocks:
+            raise ValueError("expected logs of the contract and blocks asked for, got others")
+        if topics and each.topics[:1] not in wanted:
+            raise ValueError("expected logs with the topics asked for, got others")
+    logs.sort(key=lambda each: (each.block_number, each.index))
+    if any((a.block_number, a.index) == (b.block_number, b.index) for a, b in itertools.pairwise(logs)):
+        raise ValueError("expected each log once, got one twice")
+    return logs
+
+
+def _read_log(each: _Log) -> Log:
+    if len(each.topics) > TOPICS_LIMIT or each.removed:
+        raise ValueError(f"expected logs of the chain with up to {TOPICS_LIMIT} topics")
+    return Log(
+        address=read_data(each.address, width=ADDRESS_BYTES),
+        topics=tuple(read_data(topic, width=HASH_BYTES) for topic in each.topics),
+        data=read_data(each.data),
+        block_number=read_quantity(each.block_number),
+        block_hash=read_data(each.block_hash, width=HASH_BYTES),
+        index=read_quantity(each.log_index),
+    )

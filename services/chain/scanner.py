@@ -1,0 +1,155 @@
+"""The logs of one contract from a block on, each once, whatever the chain and the nodes do."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from .node import Block, Log, NodeClient, NodeError, TooManyLogsError
+
+SPAN_BLOCKS = 10_000  # in one batch; a public node rarely gives more at once
+CONFIRMATIONS = 96  # blocks, three epochs of mainnet: more than finality takes when all is well
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A final block; the logs up to it are known."""
+
+    number: int
+    hash: bytes
+
+
+@dataclass(frozen=True)
+class FinalLogs:
+    """The logs of blocks that stay, handed over once.
+
+    Their owner keeps `checkpoint` in the transaction that keeps what it learns from `logs`.
+    """
+
+    first: int
+    last: int
+    logs: list[Log]
+    checkpoint: Checkpoint
+
+
+@dataclass(frozen=True)
+class PendingLogs:
+    """The logs of all blocks above the last checkpoint; they replace those of the look before."""
+
+    first: int
+    last: int
+    logs: list[Log]
+
+
+@dataclass(frozen=True)
+class Rewound:
+    """The chain no longer has the checkpoint `lost`: what was learned above `back_to` is void.
+
+    All of it is when `back_to` is None. The logs that take its place follow.
+    """
+
+    lost: Checkpoint
+    back_to: Checkpoint | None
+
+
+Batch: TypeAlias = FinalLogs | PendingLogs | Rewound
+
+
+class LogScanner:
+    """Reads the logs of one contract; it remembers no place in the chain, its owner does.
+
+    Final are the blocks up to the node's `finalized` one, or those with `confirmations` blocks on top
+    where a node knows of none. A batch is smaller after one that failed, so that a next look gets on.
+
+    Args:
+        topics: the first topics wanted; all when empty.
+        first: the first block that is looked at, such as that of the contract's birth.
+        max_age_seconds: nodes whose latest block is older are passed over; each node will do when not given.
+    """
+
+    def __init__(
+        self,
+        node: NodeClient,
+        address: bytes,
+        topics: Sequence[bytes] = (),
+        *,
+        first: int,
+        confirmations: int = CONFIRMATIONS,
+        span_blocks: int = SPAN_BLOCKS,
+        max_age_seconds: float | None = None,
+    ) -> None:
+        self._node = node
+        self._address = address
+        self._topics = tuple(topics)
+        self._first = first
+        self._confirmations = confirmations
+        self._max_age_seconds = max_age_seconds
+        self._span_limit = self._span = span_blocks
+
+    async def batches(self, checkpoints: Sequence[Checkpoint] = ()) -> AsyncIterator[Batch]:
+        """One look at the chain: a `Rewound` if need be, final blocks in batches, then what is pending.
+
+        A look that fails may simply be repeated, with the checkpoints that were kept until then.
+
+        Args:
+            checkpoints: the last few that were kept, in any order; a reorganisation that is deeper than
+                the earliest begins again at the first block.
+
+        Raises:
+            NodeError: no node answers, or the chain moved meanwhile.
+            TooManyLogsError: one block, or what is pending, has more logs than memory is meant for.
+        """
+        head = await self._head()
+        final = await self._final_block(head)
+        begin = self._first
+        newest_first = sorted(checkpoints, key=lambda checkpoint: checkpoint.number, reverse=True)
+        if newest_first:
+            held = await self._newest_held(newest_first, head)
+            if held != newest_first[0]:
+                yield Rewound(newest_first[0], held)
+            if held is not None:
+                begin = held.number + 1
+        while begin <= final.number:
+            batch = await self._final_batch(begin, final)
+            begin = batch.last + 1
+            yield batch
+        logs = await self._node.logs(self._address, self._topics, first=begin, last=head)
+        yield PendingLogs(begin, max(head.number, begin - 1), logs)
+
+    async def _head(self) -> Block:
+        if self._max_age_seconds is None:
+            return await self._node.block("latest")
+        return await self._node.require_fresh(self._max_age_seconds)
+
+    async def _final_block(self, head: Block) -> Block:
+        try:
+            final = await self._node.block("finalized")
+        except NodeError as error:
+            if not error.refused:
+                raise
+            return await self._node.block(max(head.number - self._confirmations, 0))
+        return final
+
+    async def _newest_held(self, newest_first: Sequence[Checkpoint], head: Block) -> Checkpoint | None:
+        """The newest checkpoint that the chain still has."""
+        if newest_first[0].number > head.number:
+            raise NodeError(f"expected a block after {newest_first[0].number}, got {head.number}: behind?")
+        for checkpoint in newest_first:
+            if (await self._node.block(checkpoint.number)).hash == checkpoint.hash:
+                return checkpoint
+        return None
+
+    async def _final_batch(self, begin: int, final: Block) -> FinalLogs:
+        while True:
+            end = min(begin + self._span - 1, final.number)
+            last = final if end == final.number else await self._node.block(end)
+            try:
+                logs = await self._node.logs(self._address, self._topics, first=begin, last=last)
+            except (NodeError, TooManyLogsError) as error:
+                self._span = max(self._span // 2, 1)
+                if isinstance(error, NodeError) or begin == end:
+                    raise
+                continue
+            self._span = min(2 * self._span, self._span_limit)
+            return FinalLogs(begin, end, logs, Checkpoint(last.number, last.hash))
