@@ -29,6 +29,7 @@ FILES_IN_SERVICES = python_files(SERVICES)
 HEX_ALLOWED = {
     *(f"src/dvtfast/{module}" for module in ("constants", "networks", *LAYERS[-1])),
     "services/wire",
+    "services/chain/encoding",
 }
 
 

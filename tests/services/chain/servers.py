@@ -1,0 +1,69 @@
+"""Servers on loopback that answer whatever a test wants: nodes that lie, gateways that lie."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+from dvtfast.services.http import listening
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Change = Callable[[str, list[Any], Any], Any]
+
+DEAD = "http://127.0.0.1:1"  # nobody listens on port 1
+
+
+@asynccontextmanager
+async def serving(handle: Handler) -> AsyncIterator[str]:
+    """A server that answers every request with `handle`; yields its address."""
+    app = web.Application(client_max_size=2**20)
+    app.router.add_route("*", "/{path:.*}", handle)
+    async with listening(app, "127.0.0.1", 0) as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+@asynccontextmanager
+async def node_saying(*bodies: str | bytes, status: int = 200) -> AsyncIterator[tuple[str, list[str]]]:
+    """A node that gives these bodies in turn, the last one for ever; `ID` is that of the request."""
+    methods: list[str] = []
+    left = list(bodies)
+
+    async def handle(request: web.Request) -> web.Response:
+        asked = await request.json()
+        methods.append(asked["method"])
+        body = left.pop(0) if len(left) > 1 else left[0]
+        body = body if isinstance(body, bytes) else body.replace("ID", str(asked["id"])).encode()
+        return web.Response(body=body, status=status, content_type="application/json")
+
+    async with serving(handle) as url:
+        yield url, methods
+
+
+@asynccontextmanager
+async def node_between(url: str, change: Change) -> AsyncIterator[tuple[str, list[Any]]]:
+    """The node at `url` with its answers changed; an exception's JSON is the error it answers with."""
+    calls: list[Any] = []
+    async with aiohttp.ClientSession() as session:
+
+        async def handle(request: web.Request) -> web.Response:
+            asked = await request.json()
+            calls.append((asked["method"], asked["params"]))
+            async with session.post(url, json=asked) as answer:
+                content = await answer.json()
+            try:
+                content["result"] = change(asked["method"], asked["params"], content.get("result"))
+            except RpcError as error:
+                content = {"jsonrpc": "2.0", "id": asked["id"], "error": error.args[0]}
+            return web.Response(text=json.dumps(content), content_type="application/json")
+
+        async with serving(handle) as between:
+            yield between, calls
+
+
+class RpcError(Exception):
+    """What a node between answers instead."""

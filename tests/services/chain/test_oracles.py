@@ -1,0 +1,123 @@
+"""The oracle config: announced on a real chain, fetched through gateways that may lie."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from aiohttp import web
+from coincurve import PrivateKey
+
+from dvtfast.networks import HOODI
+from dvtfast.services.chain.encoding import write_address, write_data
+from dvtfast.services.chain.ipfs import IpfsClient, IpfsContentError, IpfsError
+from dvtfast.services.chain.node import NodeClient
+from dvtfast.services.chain.oracles import AnnouncedOracles, OracleConfigError, announced_oracles
+from tests.services.chain.anvil import Chain
+from tests.services.chain.gateways import Blocks, gateway
+
+pytestmark = pytest.mark.timeout(60)
+
+
+def document(oracles: int, threshold: int) -> tuple[bytes, list[bytes]]:
+    keys = [PrivateKey().public_key.format(compressed=False)[1:] for _ in range(oracles)]
+    listed = [{"public_key": write_data(key), "endpoints": ["http://oracle"]} for key in keys]
+    content = {"oracles": listed, "exit_signature_recover_threshold": threshold, "more": 1}
+    return json.dumps(content).encode(), keys
+
+
+async def test_the_oracles_in_force(chain: Chain, node: NodeClient) -> None:
+    keeper, blocks = await chain.deploy("keeper"), Blocks()
+    network = replace(HOODI, keeper=write_address(keeper.address), keeper_genesis_block=0)
+    async with gateway(blocks) as (url, asked), IpfsClient([url], timeout_seconds=5) as ipfs:
+
+        async def look(known: AnnouncedOracles | None = None) -> AnnouncedOracles:
+            return await announced_oracles(node, ipfs, network, at=await node.block("latest"), known=known)
+
+        async def announce(content: bytes) -> None:
+            await keeper.send("update_config(string)", str(blocks.add(content)))
+
+        await keeper.send("set_min_oracles(uint256)", 3)
+        with pytest.raises(OracleConfigError, match="no ConfigUpdated event in blocks 0 to 2"):
+            await look()
+        for threshold in (2, 3):
+            content, keys = document(5, threshold)
+            await announce(content)
+            found = await look()
+            assert found.config.public_keys.tobytes() == b"".join(keys)
+            assert found.config.exit_signature_recover_threshold == threshold
+            assert found.min_oracles == 3
+            assert found.config.raw["more"] == 1
+
+        requests = len(asked)
+        await chain.mine(5)
+        again = await look(found)
+        assert again.pointer == found.pointer
+        assert again.config is found.config
+        assert len(asked) == requests
+        await announce(document(5, 1)[0])
+        newer = await look(found)
+        assert newer.config.exit_signature_recover_threshold == 1
+        assert not np.array_equal(newer.config.public_keys, found.config.public_keys)
+
+        await keeper.send("set_min_oracles(uint256)", 1)
+        await announce(document(5, 3)[0])
+        with pytest.raises(OracleConfigError, match="expected at most the 1 oracles that approve, got 3"):
+            await look(newer)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"<html>",
+        b"\xff",
+        b"[" * 100_000,
+        b"[]",
+        b'{"oracles": []}',
+        document(3, 4)[0],
+        document(3, 0)[0],
+    ],
+)
+async def test_a_document_that_is_none(chain: Chain, node: NodeClient, content: bytes) -> None:
+    keeper, blocks = await chain.deploy("keeper"), Blocks()
+    network = replace(HOODI, keeper=write_address(keeper.address), keeper_genesis_block=0)
+    await keeper.send("set_min_oracles(uint256)", 5)
+    cid = str(blocks.add(content))
+    await keeper.send("update_config(string)", cid)
+    async with gateway(blocks) as (url, _), IpfsClient([url], timeout_seconds=5) as ipfs:
+        with pytest.raises(OracleConfigError, match=f"^{cid}: "):
+            await announced_oracles(node, ipfs, network, at=await node.block("latest"))
+
+
+async def test_a_gateway_cannot_swap_the_oracles(chain: Chain, node: NodeClient) -> None:
+    """Whoever could would read every exit signature."""
+    keeper, blocks = await chain.deploy("keeper"), Blocks()
+    network = replace(HOODI, keeper=write_address(keeper.address), keeper_genesis_block=0)
+    await keeper.send("set_min_oracles(uint256)", 5)
+    content, keys = document(3, 2)
+    await keeper.send("update_config(string)", str(blocks.add(content)))
+    forged, _ = document(3, 2)
+    async with (
+        gateway(blocks, lambda _cid, _block: web.Response(body=forged)) as (bad, _),
+        gateway(blocks) as (good, _),
+    ):
+        at = await node.block("latest")
+        async with IpfsClient([bad, good], timeout_seconds=5) as ipfs:
+            found = await announced_oracles(node, ipfs, network, at=at)
+            assert found.config.public_keys.tobytes() == b"".join(keys)
+        async with IpfsClient([bad], timeout_seconds=5) as ipfs:
+            with pytest.raises(IpfsError, match="gives another block"):
+                await announced_oracles(node, ipfs, network, at=at)
+
+
+async def test_a_config_that_is_announced_as_nonsense(chain: Chain, node: NodeClient) -> None:
+    keeper = await chain.deploy("keeper")
+    network = replace(HOODI, keeper=write_address(keeper.address), keeper_genesis_block=0)
+    await keeper.send("set_min_oracles(uint256)", 5)
+    await keeper.send("update_config(string)", "QmNothing")
+    async with IpfsClient(["http://127.0.0.1:1"], timeout_seconds=5) as ipfs:
+        with pytest.raises(IpfsContentError, match="expected a CID"):
+            await announced_oracles(node, ipfs, network, at=await node.block("latest"))

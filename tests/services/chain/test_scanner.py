@@ -1,0 +1,257 @@
+"""The log scanner on a chain that grows, reorganises, and has bad nodes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from dvtfast.services.chain import node as node_module
+from dvtfast.services.chain.contracts import CONFIG_UPDATED, decode_config_updated
+from dvtfast.services.chain.node import NodeClient, NodeError, StaleNodeError, TooManyLogsError
+from dvtfast.services.chain.scanner import Checkpoint, FinalLogs, LogScanner, PendingLogs, Rewound
+from tests.services.chain.anvil import Chain, Contract
+from tests.services.chain.servers import DEAD, RpcError, node_between
+
+pytestmark = pytest.mark.timeout(60)
+
+CONFIRMATIONS = 5
+UNKNOWN_BLOCK = {"code": -39001, "message": "finalized block not found"}
+
+
+def no_finality(method: str, params: list[Any], value: Any) -> Any:
+    """A node that knows of no finalized block."""
+    if method == "eth_getBlockByNumber" and params[0] == "finalized":
+        raise RpcError(UNKNOWN_BLOCK)
+    return value
+
+
+@dataclass
+class Owner:
+    """Who keeps what a scanner hands over, as the relayer does in its database."""
+
+    checkpoints: list[Checkpoint] = field(default_factory=list)
+    final: dict[int, str] = field(default_factory=dict)  # by block; one event each
+    pending: dict[int, str] = field(default_factory=dict)
+    rewound: list[Rewound] = field(default_factory=list)
+    ranges: list[tuple[int, int]] = field(default_factory=list)
+
+    async def look(self, scanner: LogScanner) -> None:
+        async for batch in scanner.batches(self.checkpoints[-3:]):
+            match batch:
+                case Rewound(back_to=back_to):
+                    self.rewound.append(batch)
+                    stay = -1 if back_to is None else back_to.number
+                    self.checkpoints = [c for c in self.checkpoints if c.number <= stay]
+                    self.final = {n: cid for n, cid in self.final.items() if n <= stay}
+                case FinalLogs(first, last, logs, checkpoint):
+                    new = {log.block_number: decode_config_updated(log) for log in logs}
+                    assert not new.keys() & self.final.keys(), "handed over twice"
+                    assert checkpoint.number == last
+                    self.final |= new
+                    self.checkpoints.append(checkpoint)
+                    self.ranges.append((first, last))
+                case PendingLogs(first, _, logs):
+                    assert first > max((c.number for c in self.checkpoints), default=-1)
+                    self.pending = {log.block_number: decode_config_updated(log) for log in logs}
+
+    @property
+    def known(self) -> list[str]:
+        return [cid for _, cid in sorted((self.final | self.pending).items())]
+
+
+async def announce(keeper: Contract, *cids: str) -> None:
+    for cid in cids:
+        await keeper.send("update_config(string)", cid)
+
+
+def scanner_of(node: NodeClient, keeper: Contract, **options: Any) -> LogScanner:
+    return LogScanner(
+        node, keeper.address, [CONFIG_UPDATED], first=0, **{"confirmations": CONFIRMATIONS} | options
+    )
+
+
+async def test_each_log_once(chain: Chain) -> None:
+    async with (
+        node_between(chain.url, no_finality) as (url, _),
+        NodeClient([url], timeout_seconds=5) as node,
+    ):
+        keeper = await chain.deploy("keeper")
+        owner, scanner, said = Owner(), scanner_of(node, keeper, span_blocks=7), []
+        await owner.look(scanner)
+        for n in range(30):
+            said.append(f"Qm{n}")
+            await announce(keeper, said[-1])
+            await owner.look(scanner)
+            assert owner.known == said
+            assert len(owner.pending) == min(n + 1, CONFIRMATIONS)
+        assert [first for first, _ in owner.ranges] == [0, *(last + 1 for _, last in owner.ranges[:-1])]
+        assert max(last - first + 1 for first, last in owner.ranges) <= 7
+        assert owner.rewound == []
+
+
+async def test_the_finalized_block_of_a_node(chain: Chain, node: NodeClient) -> None:
+    keeper = await chain.deploy("keeper")
+    await announce(keeper, "Qm1")
+    await chain.mine(200)
+    await announce(keeper, "Qm2")
+    owner = Owner()
+    await owner.look(scanner_of(node, keeper))
+    assert list(owner.final.values()) == ["Qm1"]
+    assert list(owner.pending.values()) == ["Qm2"]
+    assert owner.checkpoints[-1].number == (await node.block("finalized")).number
+
+
+async def test_a_short_chain(chain: Chain, node: NodeClient) -> None:
+    keeper = await chain.deploy("keeper")
+    async with (
+        node_between(chain.url, no_finality) as (url, _),
+        NodeClient([url], timeout_seconds=5) as without,
+    ):
+        for each in (node, without):
+            owner = Owner()
+            await owner.look(scanner_of(each, keeper, confirmations=1000))
+            assert owner.checkpoints == [Checkpoint(0, (await node.block(0)).hash)]
+            later = LogScanner(each, keeper.address, first=1_000_000)
+            assert [batch async for batch in later.batches()] == [PendingLogs(1_000_000, 999_999, [])]
+
+
+async def test_a_restart(chain: Chain, node: NodeClient) -> None:
+    """A look that ends in the middle goes on where the last kept checkpoint is."""
+    keeper = await chain.deploy("keeper")
+    await announce(keeper, *(f"Qm{n}" for n in range(10)))
+    await chain.mine(100)
+    scanner = scanner_of(node, keeper, span_blocks=4)
+    kept: list[FinalLogs] = []
+    batches = scanner.batches()
+    async for batch in batches:
+        assert isinstance(batch, FinalLogs)
+        kept.append(batch)
+        if len(kept) == 2:
+            break
+    await batches.aclose()
+    checkpoints = [batch.checkpoint for batch in kept]
+    async for batch in scanner_of(node, keeper).batches(checkpoints):
+        if isinstance(batch, FinalLogs):
+            kept.append(batch)
+    logs = [decode_config_updated(log) for batch in kept for log in batch.logs]
+    assert logs == [f"Qm{n}" for n in range(10)]
+    assert [batch.first for batch in kept] == [0, *(batch.last + 1 for batch in kept[:-1])]
+
+
+async def test_a_reorganisation_of_pending_blocks(chain: Chain) -> None:
+    async with (
+        node_between(chain.url, no_finality) as (url, _),
+        NodeClient([url], timeout_seconds=5) as node,
+    ):
+        keeper = await chain.deploy("keeper")
+        owner, scanner = Owner(), scanner_of(node, keeper)
+        await announce(keeper, *(f"Qm{n}" for n in range(8)))
+        await owner.look(scanner)
+        await chain.reorg(3)
+        await owner.look(scanner)
+        assert owner.known == [f"Qm{n}" for n in range(5)]
+        await announce(keeper, "QmNew")
+        await owner.look(scanner)
+        assert owner.known == [*(f"Qm{n}" for n in range(5)), "QmNew"]
+        assert owner.rewound == []
+
+
+@pytest.mark.parametrize("depth", [8, 20])
+async def test_a_reorganisation_of_final_blocks(chain: Chain, depth: int) -> None:
+    """Deeper than anybody expected: to a checkpoint that still holds, or to the beginning."""
+    async with (
+        node_between(chain.url, no_finality) as (url, _),
+        NodeClient([url], timeout_seconds=5) as node,
+    ):
+        keeper = await chain.deploy("keeper")
+        await chain.mine(2)
+        owner, scanner = Owner(), scanner_of(node, keeper)
+        await announce(keeper, *(f"Qm{n}" for n in range(17)))
+        for _ in range(4):
+            await owner.look(scanner)
+            await chain.mine()
+        await chain.mine(2)
+        await owner.look(scanner)
+        before = owner.checkpoints[-1]
+        await chain.reorg(depth)
+        if depth == 8:  # as if an earlier checkpoint had been kept for long
+            owner.checkpoints.insert(-2, Checkpoint(5, (await node.block(5)).hash))
+        await announce(keeper, "QmNew")
+        await owner.look(scanner)
+        (rewound,) = owner.rewound
+        assert rewound.lost == before
+        assert (rewound.back_to is None) == (depth == 20)
+        logs = await node.logs(keeper.address, first=0, last=await node.block("latest"))
+        assert owner.known == [decode_config_updated(log) for log in logs]
+        assert 1 < len(owner.known) < 17 if depth == 8 else owner.known[0] == "Qm0"
+
+
+async def test_a_node_that_is_behind_is_no_reorganisation(chain: Chain, node: NodeClient) -> None:
+    await chain.mine(10)
+    keeper = await chain.deploy("keeper")
+    ahead = Checkpoint(await chain.height() + 5, bytes(32))
+    with pytest.raises(NodeError, match="behind"):
+        [batch async for batch in scanner_of(node, keeper).batches([ahead])]
+
+
+async def test_a_stale_node_is_passed_over(chain: Chain, node: NodeClient) -> None:
+    keeper = await chain.deploy("keeper")
+    await announce(keeper, "Qm1")
+    owner = Owner()
+    await owner.look(scanner_of(node, keeper, max_age_seconds=60))
+    assert owner.known == ["Qm1"]
+
+    def old(method: str, _params: list[Any], value: Any) -> Any:
+        past = {"timestamp": hex(int(time.time()) - 100)}
+        return value | past if method == "eth_getBlockByNumber" else value
+
+    async with node_between(chain.url, old) as (url, _), NodeClient([url], timeout_seconds=5) as stale:
+        with pytest.raises(StaleNodeError):
+            await owner.look(scanner_of(stale, keeper, max_age_seconds=60))
+
+
+async def test_nobody_there(chain: Chain) -> None:
+    keeper = await chain.deploy("keeper")
+    async with NodeClient([DEAD], timeout_seconds=1) as node:
+        with pytest.raises(NodeError, match="cannot connect"):
+            [batch async for batch in scanner_of(node, keeper).batches()]
+
+
+async def test_batches_shrink_to_what_works(chain: Chain) -> None:
+    """A node that fails on a wide range without saying why."""
+    keeper = await chain.deploy("keeper")
+    await announce(keeper, *(f"Qm{n}" for n in range(6)))
+    await chain.mine(100)
+
+    def weak(method: str, params: list[Any], value: Any) -> Any:
+        if method == "eth_getLogs" and int(params[0]["toBlock"], 16) - int(params[0]["fromBlock"], 16) > 9:
+            return "gateway timeout"
+        return no_finality(method, params, value)
+
+    async with node_between(chain.url, weak) as (url, _), NodeClient([url], timeout_seconds=5) as node:
+        owner, scanner = Owner(), scanner_of(node, keeper, span_blocks=64)
+        failures = 0
+        while owner.known != [f"Qm{n}" for n in range(6)]:
+            try:
+                await owner.look(scanner)
+            except NodeError:
+                failures += 1
+        assert 0 < failures < 40
+
+
+async def test_dense_blocks(chain: Chain, node: NodeClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node_module, "LOGS_LIMIT", 100)
+    contract = await chain.deploy("deposit")
+    for _ in range(8):
+        await contract.send("deposit_many(uint256)", 40)
+    await chain.mine(100)
+    scanner = LogScanner(node, contract.address, first=0)
+    logs: Sequence[Any] = [log async for batch in scanner.batches() for log in batch.logs]
+    assert len(logs) == 320
+    monkeypatch.setattr(node_module, "LOGS_LIMIT", 39)
+    with pytest.raises(TooManyLogsError):
+        [batch async for batch in LogScanner(node, contract.address, first=0).batches()]
