@@ -23,7 +23,7 @@ from .encoding import ADDRESS_BYTES, HASH_BYTES, read_data, read_quantity, shown
 from .endpoints import Endpoint, EndpointError, Endpoints, TooLongError, exchange, session
 
 ANSWER_LIMIT_BYTES = 4 * 1024**2  # a block lists its transactions' hashes, 70 bytes each
-LOGS_ANSWER_LIMIT_BYTES = 32 * 1024**2  # a DepositEvent is 1.7 KiB of JSON
+LOGS_ANSWER_LIMIT_BYTES = 16 * 1024**2  # 10,000 DepositEvents; as text they hold the GIL for 15 ms
 LOGS_LIMIT = 20_000  # in one range
 THREAD_BYTES = 128 * 1024  # a longer answer is read on a thread
 TOPICS_LIMIT = 4  # of one log
