@@ -318,6 +318,7 @@ AWAY = {
     "refused": {"error": ConnectionRefusedError("connection refused")},
     "timeout": {"error": TimeoutError()},
     "hangs": {"hang": True},
+    "reverts": {"error": LookupError("the call reverts")},
 }
 
 
@@ -335,7 +336,8 @@ async def test_the_node_is_away(rig: Rig, action: Action, name: str) -> None:
     assert entry.reason in (
         "execution node: no endpoint answers",
         "execution node: connection refused",
-        "execution node: no answer in time",
+        "execution node: TimeoutError",
+        "execution node: the call reverts",
     )
     assert (entry.signature, entry.digest, entry.count) == (None, None, 2)
     vars(rig.chain).update(error=None, hang=False)

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 from dvtfast.constants import GWEI_PER_VALIDATOR, ROOT_BYTES
 
-from ... import wire
+from ... import logs, wire
 from ...offload import UnavailableError, Workers
 from ..store.database import Database
 from ..store.journal import Action, Entry, Spent, append, reserve_and_append
@@ -34,6 +34,8 @@ CHAIN_SECONDS = 4.0  # for the node; an operator waits ten for its answer
 REFUSED_BYTES = 16 * 1024  # of a refused request, on record for ever
 NOT_OURS = "no cluster of this relayer has this validator"
 
+log = logs.get("manager")
+
 
 class NodeAwayError(UnavailableError):
     """The execution node does not say what has to be signed; it may later."""
@@ -42,7 +44,8 @@ class NodeAwayError(UnavailableError):
 class VaultChain(Protocol):
     """What has to be known of the chain at the moment of signing; a cached answer is a wrong one.
 
-    Both raise UnavailableError, OSError or TimeoutError when the node is away.
+    What they raise means that nothing can be signed now, and its text goes on record.
+    `chain.vaults.VaultsAtHead` is one.
     """
 
     async def registry_root(self) -> bytes:
@@ -234,8 +237,10 @@ class Manager:
         try:
             async with asyncio.timeout(self._chain_seconds):
                 value = await root_or_nonce()
-        except (UnavailableError, OSError, TimeoutError) as error:
-            raise NodeAwayError(f"execution node: {str(error) or 'no answer in time'}") from error
+        except Exception as error:  # also a contract that refuses, whose kind needs the extra `chain` to name
+            kind = type(error).__name__
+            log.warning("nothing to sign over", error=str(error), kind=kind)
+            raise NodeAwayError(f"execution node: {str(error) or kind}") from error
         return value
 
     async def _root(self) -> bytes:
