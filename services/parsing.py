@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 from dvtfast.errors import InputError
 from dvtfast.networks import NETWORKS, Network, network_named
 
+from . import wire
+
 Parse = Callable[[str], Any]
 
 
@@ -68,6 +70,18 @@ def seconds(value: str) -> float:
     if not 0 < number < float("inf"):
         raise ValueError(f"expected a positive number of seconds, got {value!r}")
     return number
+
+
+def address(value: str) -> bytes:
+    """An account or contract on chain; mixed case must be its checksum."""
+    try:
+        parsed = wire.Address.from_wire(value)
+    except ValueError:
+        raise ValueError(f"expected 20 bytes of hex, got {value!r}") from None
+    digits = value[-40:]
+    if digits not in (digits.lower(), digits.upper()) and "0x" + digits != parsed.to_wire():
+        raise ValueError(f"its checksum is wrong; expected {parsed.to_wire()}, got {value!r}")
+    return bytes(parsed)
 
 
 def network(value: str) -> Network:

@@ -24,6 +24,7 @@ from dvtfast.networks import NETWORKS, Network
 from . import parsing
 
 EXIT_CODE = 2  # as click's usage errors
+LARGEST_INDEX_WINDOW = 256  # each index is a signature of every node
 UNKNOWN_SHARES_LIMIT = 32  # share indices of a validator whose cluster is not named to the relayer
 
 S = TypeVar("S", bound="Settings")
@@ -217,6 +218,34 @@ class RelayerSettings(Settings):
         optional=True,
         metavar="INDEX",
     )
+    index_window: int = setting(
+        "--index-window",
+        parsing.integer,
+        "Let our sidecars also sign the exits of each validator at the next W indices, so that deposits"
+        " of others, which shift the indices, need no new round.",
+        default="0",
+        metavar="W",
+    )
+    vaults: tuple[bytes, ...] = setting(
+        "--vault",
+        parsing.address,
+        "A vault that may register the validators of the clusters named here; repeatable.",
+        many=True,
+        metavar="ADDRESS",
+    )
+    show_exit_signatures: bool = setting(
+        "--show-exit-signatures",
+        parsing.switch,
+        "Answer /register with whole exit signatures, too; whoever has one can exit the validator.",
+        default="false",
+    )
+    validator_lifetime: float = setting(
+        "--validator-lifetime",
+        parsing.seconds,
+        "Forget validators that nobody asked for during this time, unless their shares were handed out.",
+        default="604800",
+        also=["VALIDATOR_LIFETIME"],
+    )
     database: str = setting(
         "--database",
         parsing.database,
@@ -251,6 +280,10 @@ class RelayerSettings(Settings):
     def problems(self) -> list[str]:
         """Something to serve there must be."""
         names = {field: source.name for field, source in self.sources().items()}
+        if self.index_window > LARGEST_INDEX_WINDOW:
+            return [
+                f"{names['index_window']}: expected at most {LARGEST_INDEX_WINDOW}, got {self.index_window}"
+            ]
         threshold = self.signature_threshold or 0
         if threshold > UNKNOWN_SHARES_LIMIT:
             return [

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 from binascii import unhexlify
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import Enum
 from functools import cache
-from typing import Annotated, Any, ClassVar, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar
 
 import msgspec
 from Crypto.Hash import keccak
@@ -30,9 +32,11 @@ from dvtfast.constants import (
 UINT64_LIMIT = 1 << 64
 SHOWN_CHARACTERS = 100  # of a value that could not be read, in the answer
 ITEMS_LIMIT = 50_000  # validators or shares in one request
+KEY_SHARES_LIMIT = 64  # public key shares with one validator
 MARKS_LIMIT = 8 * ITEMS_LIMIT  # of JSON in one request; a share takes four, and unknown fields some more
 
 T = TypeVar("T", bound=msgspec.Struct)
+S = TypeVar("S", "ExitShare", "SignatureShares")
 
 
 class WireError(ValueError):
@@ -102,6 +106,30 @@ class EncryptedSignature(Hex):
     width = SIGNATURE_BYTES + ECIES_OVERHEAD_BYTES
 
 
+class Address(Hex):
+    """An account or a contract; on the way out its case is its checksum.
+
+    Source: EIP-55.
+    """
+
+    __slots__ = ()
+    width = 20
+
+    def to_wire(self) -> str:
+        """The form in which it is sent: 0x and mixed case."""
+        digits = self.hex()
+        marks = keccak.new(digest_bits=256, data=digits.encode()).hexdigest()
+        cased = (digit.upper() if mark >= "8" else digit for digit, mark in zip(digits, marks, strict=False))
+        return "0x" + "".join(cased)
+
+
+class ManagerSignature(Hex):
+    """A validators manager's secp256k1 signature: r, s, then v of 27 or 28."""
+
+    __slots__ = ()
+    width = 65
+
+
 class UInt64(int):
     """An integer in 0..2^64-1; JSON numbers have no such bound of their own."""
 
@@ -127,7 +155,16 @@ class ShareIndex(UInt64):
     lowest = 1
 
 
+class PositiveUInt64(UInt64):
+    """An integer in 1..2^64-1."""
+
+    __slots__ = ()
+    lowest = 1
+
+
 AtMostItems = msgspec.Meta(max_length=ITEMS_LIMIT)
+AtMostNodes = msgspec.Meta(max_length=KEY_SHARES_LIMIT)
+SomeItems = msgspec.Meta(min_length=1, max_length=ITEMS_LIMIT)
 
 
 class InfoAnswer(msgspec.Struct, omit_defaults=True):
@@ -198,6 +235,113 @@ class ExitSignatureRequest(msgspec.Struct):
     shares: Annotated[list[ExitShare], AtMostItems]
 
 
+class ValidatorType(Enum):
+    """The first byte of withdrawal credentials: 0x01, or 0x02, which compounds."""
+
+    EXECUTION = "0x01"
+    COMPOUNDING = "0x02"
+
+    @classmethod
+    def of(cls, byte: int) -> Self:
+        """The type with this byte."""
+        return cls(f"0x{byte:02x}")
+
+    @property
+    def byte(self) -> int:
+        """As a number."""
+        return int(self.value, 16)
+
+
+class RegisterRequest(msgspec.Struct):
+    """Body of `POST /register`: as many validators as there are amounts in gwei, for one vault."""
+
+    vault: Address
+    validators_start_index: UInt64
+    amounts: Annotated[list[UInt64], AtMostItems]
+    validator_type: ValidatorType
+
+
+class RegisterValidator(msgspec.Struct):
+    """One validator in the answer to `POST /register`."""
+
+    public_key: PublicKey
+    amount: UInt64
+    deposit_signature: Signature | None
+    exit_signature: Signature | None
+    oracles_exit_signature_shares: OraclesExitSignatureShares | None
+
+
+class RegisterAnswer(msgspec.Struct):
+    """Answer to `POST /register`; no validators, or no signature, means not ready yet."""
+
+    validators: list[RegisterValidator]
+    validators_manager_signature: ManagerSignature | None
+
+
+class ValidatorWanted(msgspec.Struct):
+    """One validator in the answer to `GET /validators`: its exit and its deposit are to be signed."""
+
+    vault: Address
+    public_key: PublicKey
+    amount: UInt64
+    validator_index: UInt64
+    validator_type: ValidatorType
+    is_signatures_ready: bool
+    created_at_timestamp: int
+    created_at_string: str
+    share_indexes_ready: list[ShareIndex]
+    share_indexes_rejected: list[ShareIndex] = []
+
+
+class ValidatorsWantedAnswer(msgspec.Struct):
+    """Answer to `GET /validators`."""
+
+    validators: list[ValidatorWanted]
+
+
+class PublicKeyShare(msgspec.Struct):
+    """What a node says the public key share of some node is."""
+
+    share_index: ShareIndex
+    public_key_share: PublicKey
+
+
+class SignatureShares(msgspec.Struct, omit_defaults=True):
+    """One validator's partial signatures: of its exit and of its deposit."""
+
+    public_key: PublicKey
+    exit_signature: Signature
+    deposit_signature: Signature
+    validator_index: UInt64 | None = None
+    public_key_shares: Annotated[list[PublicKeyShare], msgspec.Meta(max_length=KEY_SHARES_LIMIT)] | None = (
+        None
+    )
+
+
+class SignaturesRequest(msgspec.Struct):
+    """Body of `POST /signatures`: partial signatures of one share index."""
+
+    share_index: ShareIndex
+    shares: Annotated[list[SignatureShares], AtMostItems]
+
+
+class RotateItem(msgspec.Struct):
+    """One validator that is registered already."""
+
+    public_key: PublicKey
+    validator_index: UInt64
+
+
+class RotateRequest(msgspec.Struct):
+    """Body of `POST /rotate`: exits to be split for the oracles of today."""
+
+    vault: Address
+    validators: Annotated[list[RotateItem], SomeItems]
+
+    def __post_init__(self) -> None:
+        _require_different("validators", [item.public_key for item in self.validators])
+
+
 class Rejected(msgspec.Struct):
     """An item that was refused; `public_key` as it was sent."""
 
@@ -219,17 +363,18 @@ class ErrorAnswer(msgspec.Struct, omit_defaults=True):
     rejected: list[Rejected] = []
 
 
-class ReceivedShares(msgspec.Struct):
-    """A body of `POST /exit-signature`, read item by item; `shares` by position."""
+@dataclass
+class ReceivedShares(Generic[S]):
+    """A body of partial signatures, read item by item; `shares` by position."""
 
     share_index: ShareIndex
-    shares: dict[int, ExitShare]
-    rejected: list[Rejected]
+    shares: dict[int, S] = field(default_factory=dict)
+    rejected: list[Rejected] = field(default_factory=list)
 
-    def reject(self, position: int, public_key: str, field: str, reason: str) -> None:
+    def reject(self, position: int, public_key: str, at: str, reason: str) -> None:
         """Take an item out, as malformed."""
         self.shares.pop(position, None)
-        path = f"shares[{position}]" + (f".{field}" if field else "")
+        path = f"shares[{position}]" + (f".{at}" if at else "")
         self.rejected.append(Rejected(public_key, f"{path}: {reason}"))
 
 
@@ -298,19 +443,19 @@ def decode_request(body: bytes, kind: type[T]) -> T:
     return decode(body, kind)
 
 
-def decode_exit_shares(body: bytes) -> ReceivedShares:
-    """Read `POST /exit-signature`; malformed items are rejected, the others are kept.
+def decode_shares(body: bytes, kind: type[S]) -> ReceivedShares[S]:
+    """Read items of partial signatures; malformed ones are rejected, the others are kept.
 
     Raises:
         WireError: the body is no such request.
     """
-    request = decode_request(body, _RawExitSignatureRequest)
+    request = decode_request(body, _RawSharesRequest)
     if not request.shares:
         raise WireError("shares", "expected at least one")
-    received = ReceivedShares(request.share_index, {}, [])
+    received: ReceivedShares[S] = ReceivedShares(request.share_index)
     for position, item in enumerate(request.shares):
         try:
-            received.shares[position] = decode(item, ExitShare)
+            received.shares[position] = decode(item, kind)
         except WireError as error:
             received.reject(position, _public_key_as_sent(item), error.field, error.reason)
     return received
@@ -321,7 +466,7 @@ def timestamp_string(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S%z")
 
 
-class _RawExitSignatureRequest(msgspec.Struct):
+class _RawSharesRequest(msgspec.Struct):
     share_index: ShareIndex
     shares: Annotated[list[msgspec.Raw], AtMostItems]
 
@@ -348,40 +493,6 @@ def _from_wire(kind: type[Hex] | type[UInt64], value: object) -> object:
 
 def _to_wire(value: Hex | UInt64) -> str | int:
     return value.to_wire()
-
-
-class Address(Hex):
-    """An account or a contract; on the way out its case is its checksum.
-
-    Source: EIP-55.
-    """
-
-    __slots__ = ()
-    width = 20
-
-    def to_wire(self) -> str:
-        """The form in which it is sent: 0x and mixed case."""
-        digits = self.hex()
-        marks = keccak.new(digest_bits=256, data=digits.encode()).hexdigest()
-        cased = (digit.upper() if mark >= "8" else digit for digit, mark in zip(digits, marks, strict=False))
-        return "0x" + "".join(cased)
-
-
-class ManagerSignature(Hex):
-    """A validators manager's secp256k1 signature: r, s, then v of 27 or 28."""
-
-    __slots__ = ()
-    width = 65
-
-
-class PositiveUInt64(UInt64):
-    """An integer in 1..2^64-1."""
-
-    __slots__ = ()
-    lowest = 1
-
-
-SomeItems = msgspec.Meta(min_length=1, max_length=ITEMS_LIMIT)
 
 
 class FundRequest(msgspec.Struct):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -18,8 +17,10 @@ from .. import http, logs, running
 from ..offload import UnavailableError, Workers
 from ..settings import EXIT_CODE, RelayerSettings, SettingsError
 from .clusters import ClustersError, ServedClusters, read_clusters
+from .current_oracles import CurrentOracles
 from .judge import Judge
 from .pipeline import Pipeline
+from .registering import Registering
 from .routes import Routes
 from .store.database import Database, ForeignDatabaseError
 from .store.due import take_stock
@@ -76,18 +77,31 @@ async def relaying(configuration: Configuration) -> AsyncIterator[int]:
         stack.push_async_callback(database.close)
         await database.run(keep_for, settings.network.name)
         await database.run(take_stock, clusters.threshold_of)
-        judge = Judge(settings.network, configuration.oracles, threads=settings.threads)
-        pipeline = Pipeline(database, clusters, judge, config_digest=_digest(configuration.oracles))
+        oracles = CurrentOracles(configuration.oracles)
+        judge = Judge(settings.network, threads=settings.threads)
+        pipeline = Pipeline(database, clusters, judge, oracles)
         await stack.enter_async_context(pipeline.running())
         workers = Workers("requests", threads=REQUEST_THREADS)
         stack.push_async_callback(workers.close)
+        registering = Registering(
+            vaults=settings.vaults,
+            index_window=settings.index_window,
+            shows_exit_signatures=settings.show_exit_signatures,
+            clusters=clusters,
+            oracles=oracles,
+            database=database,
+            pipeline=pipeline,
+        )
         app = http.application()
         Routes(
             network=settings.network,
             start_index=settings.start_index,
+            index_window=settings.index_window,
             clusters=clusters,
+            oracles=oracles,
             database=database,
             pipeline=pipeline,
+            registering=registering,
             workers=workers,
         ).add_to(app)
         yield await stack.enter_async_context(http.listening(app, settings.host, settings.port))
@@ -116,9 +130,3 @@ async def _serve(configuration: Configuration, stop: asyncio.Event) -> int:
         return 1
     log.info("stopped")
     return 0
-
-
-def _digest(oracles: OracleConfig) -> bytes:
-    """Tells one oracle config from another, as far as splitting goes."""
-    threshold = oracles.exit_signature_recover_threshold
-    return hashlib.sha256(b"%d:" % threshold + oracles.public_keys.tobytes()).digest()

@@ -115,6 +115,11 @@ class ServedClusters:
         if problems:
             raise ClustersError(problems)
 
+    @property
+    def keys(self) -> Iterable[bytes]:
+        """All validators of named clusters, in the order of their files."""
+        return self._clusters.keys()
+
     def group_of(self, public_key: bytes) -> Group | None:
         """The group that a validator is judged in; None when it is not served."""
         return self._clusters.get(public_key, self._others)

@@ -1,4 +1,4 @@
-"""Due exits of one group: as arrays, judged, and made ready. Runs on a thread, touches no database."""
+"""Due messages of one group: as arrays, judged, and made ready. Runs on a thread, touches no database."""
 
 from __future__ import annotations
 
@@ -11,25 +11,29 @@ from math import comb
 from time import perf_counter
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dvtfast import (
     HashedRoots,
     Network,
+    PublicKeys,
     RecoveryStatus,
     ShareStatus,
     check_signatures,
+    deposit_signing_roots,
     encrypt_to_oracles,
     exit_signing_roots,
     recover_and_check,
     split_exit_signatures,
 )
-from dvtfast.constants import SIGNATURE_BYTES
+from dvtfast.constants import ROOT_BYTES, SIGNATURE_BYTES
 from dvtfast.protocol_config import OracleConfig
 from dvtfast.recovery import MAX_SUBSETS
 
 from .clusters import Group
-from .store.tables import ExitStatus
-from .store.verdicts import DueExit, DueShare, EarlierExit, ReadyExit
+from .store.subjects import Deposit, Exit, Subject, withdrawal_credentials
+from .store.tables import MessageStatus
+from .store.verdicts import DueMessage, DueShare, EarlierMessage, OracleShares, ReadyMessage
 
 
 @dataclass
@@ -37,17 +41,17 @@ class Judged:
     """What was found out about a batch.
 
     Attributes:
-        not_ready: the exits that are not, under their new status.
-        good: shares that are proven right for their exit, which is ready.
-        bad: shares that are proven wrong for their exit.
+        not_ready: the messages that are not, under their new status.
+        good: shares that are proven right for their message, which is ready.
+        bad: shares that are proven wrong for their message.
         good_indices: share indices at which some share is proven right.
         seconds: spent by stage.
     """
 
-    ready: list[ReadyExit] = field(default_factory=list)
-    not_ready: defaultdict[ExitStatus, list[DueExit]] = field(default_factory=lambda: defaultdict(list))
-    good: list[tuple[DueExit, DueShare]] = field(default_factory=list)
-    bad: list[tuple[DueExit, DueShare]] = field(default_factory=list)
+    ready: list[ReadyMessage] = field(default_factory=list)
+    not_ready: defaultdict[MessageStatus, list[DueMessage]] = field(default_factory=lambda: defaultdict(list))
+    good: list[tuple[DueMessage, DueShare]] = field(default_factory=list)
+    bad: list[tuple[DueMessage, DueShare]] = field(default_factory=list)
     good_indices: set[int] = field(default_factory=set)
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -61,42 +65,46 @@ class Judged:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A bad share, and an earlier exit of the same validator that it may have been made for."""
+    """A bad share, and an earlier message of the same validator that it may have been made for."""
 
     public_key: bytes
     share: DueShare
-    earlier: EarlierExit
+    earlier: EarlierMessage
 
 
 class Judge:
-    """Recovers, checks, splits and encrypts exits of one network, for the oracles of one config."""
+    """Recovers and checks signatures on one network; splits and encrypts those of exits for oracles."""
 
-    def __init__(self, network: Network, oracles: OracleConfig, *, threads: int | None) -> None:
+    def __init__(self, network: Network, *, threads: int | None) -> None:
         self._network = network
-        self._oracles = oracles
         self._threads = threads
 
     def judge(
-        self, group: Group, due: Sequence[DueExit], suspects: Collection[int], max_subsets: int
+        self,
+        group: Group,
+        due: Sequence[DueMessage],
+        oracles: OracleConfig,
+        suspects: Collection[int],
+        max_subsets: int,
     ) -> Judged:
-        """Judge exits of one group; the shares of suspects are used last.
+        """Judge messages of one group; the shares of suspects are used last.
 
-        Where public key shares are unknown, finding bad shares may take `max_subsets` attempts per exit,
-        milliseconds each; the exits that need more come back as `TO_SEARCH`.
+        Where public key shares are unknown, finding bad shares may take `max_subsets` attempts per message,
+        milliseconds each; those that need more come back as `TO_SEARCH`.
         """
         judged = Judged()
-        places = max(len(exit_.shares) for exit_ in due)
+        places = max(len(message.shares) for message in due)
         share_indices = np.zeros((len(due), places), dtype=np.uint64)  # 0 where there is no share
         partial_signatures = np.zeros((len(due), places, SIGNATURE_BYTES), dtype=np.uint8)
-        for row, exit_ in enumerate(due):
-            for place, share in enumerate(exit_.shares):
+        for row, message in enumerate(due):
+            for place, share in enumerate(message.shares):
                 share_indices[row, place] = share.share_index
                 partial_signatures[row, place] = np.frombuffer(share.signature, dtype=np.uint8)
         with judged.timed("recover"):
-            keys = [exit_.public_key for exit_ in due]
+            keys = [message.public_key for message in due]
             public_keys = group.public_keys(keys)
-            exit_roots = exit_signing_roots([exit_.validator_index for exit_ in due], self._network)
-            roots = HashedRoots(exit_roots, threads=self._threads)
+            signing_roots = self._signing_roots([(m.public_key, m.subject) for m in due])
+            roots = HashedRoots(signing_roots, threads=self._threads)
             recovered = recover_and_check(
                 public_keys,
                 roots,
@@ -110,29 +118,20 @@ class Judge:
                 threads=self._threads,
             )
         ok = np.flatnonzero(recovered.ok).tolist()
-        with judged.timed("split"):
-            split = split_exit_signatures(
-                recovered.signatures[ok],
-                public_keys[ok],
-                roots[ok],
-                total=len(self._oracles.public_keys),
-                threshold=self._oracles.exit_signature_recover_threshold,
-                threads=self._threads,
-            )
-        with judged.timed("encrypt"):
-            encrypted = encrypt_to_oracles(split.signature_shares, self._oracles.public_keys)
+        exits = [row for row in ok if isinstance(due[row].subject, Exit)]
+        split = self._split(judged, recovered.signatures[exits], public_keys[exits], roots[exits], oracles)
+        of_row = dict(zip(exits, split, strict=True))
         judged.ready = [
-            ReadyExit(due[row].id, split.public_key_shares[i].tobytes(), encrypted[i].tobytes())
-            for i, row in enumerate(ok)
+            ReadyMessage(due[row].id, recovered.signatures[row].tobytes(), of_row.get(row)) for row in ok
         ]
         for row in np.flatnonzero(~recovered.ok).tolist():
             subsets = min(comb(len(due[row].shares), group.threshold), MAX_SUBSETS)
             if recovered.statuses[row] != RecoveryStatus.INCONSISTENT:
-                status = ExitStatus.COLLECTING
+                status = MessageStatus.COLLECTING
             elif subsets > max(max_subsets, 1):  # one is always tried
-                status = ExitStatus.TO_SEARCH
+                status = MessageStatus.TO_SEARCH
             else:
-                status = ExitStatus.UNDECIDED
+                status = MessageStatus.UNDECIDED
             judged.not_ready[status].append(due[row])
         judged.bad = [
             (due[row], due[row].shares[place])
@@ -141,35 +140,86 @@ class Judge:
         judged.good_indices = set(share_indices[recovered.share_statuses == ShareStatus.GOOD].tolist())
         return judged
 
-    def verify(self, group: Group, exits: Sequence[DueExit]) -> Judged:
-        """Judge every share of ready exits by itself, in a group that knows key shares."""
+    def split(self, exits: Sequence[tuple[bytes, int, bytes]], oracles: OracleConfig) -> list[OracleShares]:
+        """Split verified exit signatures: (public key, validator index, signature) each."""
+        if not exits:
+            return []
+        keys, indices, signatures = zip(*exits, strict=True)
+        roots = HashedRoots(exit_signing_roots(indices, self._network), threads=self._threads)
+        rows = np.stack([np.frombuffer(signature, dtype=np.uint8) for signature in signatures])
+        return self._split(Judged(), rows, PublicKeys(keys, threads=self._threads), roots, oracles)
+
+    def _split(
+        self,
+        judged: Judged,
+        signatures: NDArray[np.uint8],
+        public_keys: PublicKeys,
+        roots: HashedRoots,
+        oracles: OracleConfig,
+    ) -> list[OracleShares]:
+        with judged.timed("split"):
+            split = split_exit_signatures(
+                signatures,
+                public_keys,
+                roots,
+                total=len(oracles.public_keys),
+                threshold=oracles.exit_signature_recover_threshold,
+                threads=self._threads,
+            )
+        with judged.timed("encrypt"):
+            encrypted = encrypt_to_oracles(split.signature_shares, oracles.public_keys)
+        return [
+            OracleShares(keys.tobytes(), ciphertexts.tobytes())
+            for keys, ciphertexts in zip(split.public_key_shares, encrypted, strict=True)
+        ]
+
+    def verify(self, group: Group, ready: Sequence[DueMessage]) -> Judged:
+        """Judge every share of ready messages by itself, in a group that knows key shares."""
         judged = Judged()
-        shares = [(exit_, share) for exit_ in exits for share in exit_.shares]
+        shares = [(message, share) for message in ready for share in message.shares]
         with judged.timed("verify"):
-            ok = self._check(group, [(e.public_key, e.validator_index, share) for e, share in shares])
+            ok = self._check(group, [(m.public_key, m.subject, share) for m, share in shares])
         judged.good = list(compress(shares, ok))
         judged.bad = [place for place, good in zip(shares, ok, strict=True) if not good]
         judged.good_indices = {share.share_index for _, share in judged.good}
         return judged
 
     def fitting(self, group: Group, candidates: Sequence[Candidate]) -> list[Candidate]:
-        """The candidates whose share is right for the earlier exit; [] when key shares are unknown."""
-        ok = self._check(group, [(c.public_key, c.earlier.validator_index, c.share) for c in candidates])
+        """The candidates whose share is right for the earlier message; [] when key shares are unknown."""
+        ok = self._check(group, [(c.public_key, c.earlier.subject, c.share) for c in candidates])
         return list(compress(candidates, ok))
 
-    def _check(self, group: Group, made: Sequence[tuple[bytes, int, DueShare]]) -> list[bool]:
-        """Which shares are right for a validator at a validator index; none when key shares are unknown."""
+    def _check(self, group: Group, made: Sequence[tuple[bytes, Subject, DueShare]]) -> list[bool]:
+        """Which shares are right for a message of a validator; none when key shares are unknown."""
         if not made:
             return []
-        keys, validator_indices, shares = zip(*made, strict=True)
+        keys, subjects, shares = zip(*made, strict=True)
         share_indices = np.array([[share.share_index] for share in shares], dtype=np.uint64)
         key_shares = group.public_key_shares(keys, share_indices)
         if key_shares is None:
             return [False] * len(made)
         ok = check_signatures(
             key_shares[:, 0],
-            exit_signing_roots(validator_indices, self._network),
+            self._signing_roots(list(zip(keys, subjects, strict=True))),
             [share.signature for share in shares],
             threads=self._threads,
         )
         return [bool(fits) for fits in ok]
+
+    def _signing_roots(self, messages: Sequence[tuple[bytes, Subject]]) -> NDArray[np.uint8]:
+        """Signing roots uint8[n, 32] of messages: public keys, and what is said."""
+        roots = np.zeros((len(messages), ROOT_BYTES), dtype=np.uint8)
+        exits = [(row, s.validator_index) for row, (_, s) in enumerate(messages) if isinstance(s, Exit)]
+        deposits = [(row, key, s) for row, (key, s) in enumerate(messages) if isinstance(s, Deposit)]
+        if exits:
+            rows, indices = zip(*exits, strict=True)
+            roots[list(rows)] = exit_signing_roots(indices, self._network)
+        if deposits:
+            rows, keys, subjects = zip(*deposits, strict=True)
+            roots[list(rows)] = deposit_signing_roots(
+                keys,
+                [withdrawal_credentials(s.validator_type, s.vault) for s in subjects],
+                [s.amount_gwei for s in subjects],
+                self._network,
+            )
+        return roots

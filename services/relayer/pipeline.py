@@ -1,57 +1,68 @@
-"""Works through the exits that are due: judged in batches, written down, logged."""
+"""Works through the messages that are due: judged in batches, written down, logged."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from time import perf_counter, time
 
+from dvtfast.protocol_config import OracleConfig
 from dvtfast.recovery import MAX_SUBSETS
 
 from .. import logs, wire
 from ..offload import Workers
 from .clusters import Group, ServedClusters
+from .current_oracles import CurrentOracles
 from .judge import Candidate, Judge, Judged
+from .store.asking import AskedValidator
 from .store.database import Database
-from .store.tables import ExitStatus
+from .store.splitting import (
+    RecoveredExit,
+    exits_to_rotate,
+    exits_to_split_anew,
+    hand_out_rotation,
+    replace_oracle_shares,
+)
+from .store.tables import MessageStatus
 from .store.verdicts import (
-    DueExit,
+    DueMessage,
     HeldShare,
+    OracleShares,
     Place,
     Verdicts,
-    due_exits,
-    earlier_exits,
+    due_messages,
+    earlier_messages,
     record,
-    unverified_exits,
+    unverified_messages,
 )
 
-BATCH_EXITS = 512
-SEARCHED_EXITS = 64  # in a batch where bad shares are searched for, which is not cut short
+BATCH_MESSAGES = 512
+SEARCHED_MESSAGES = 64  # in a batch where bad shares are searched for, which is not cut short
 FIRST_PAUSE_SECONDS = 1.0  # after a failure; doubled by each further one
 LONGEST_PAUSE_SECONDS = 30.0
-IDLE_SECONDS = 1.0  # during which nothing was due, before shares of ready exits are verified; each time
-VERIFIED_EXITS = 128  # at a time
+IDLE_SECONDS = 1.0  # during which nothing was due, before shares of ready messages are verified; each time
+VERIFIED_MESSAGES = 128  # at a time
 SHOWN_VALIDATORS = 32  # in a line about bad shares; GET /exits has all of them
 
 log = logs.get("pipeline")
 
 
 class Pipeline:
-    """Makes exits ready as soon as they are due, one batch at a time."""
+    """Makes messages ready as soon as they are due, one batch at a time."""
 
     def __init__(
-        self, database: Database, clusters: ServedClusters, judge: Judge, *, config_digest: bytes
+        self, database: Database, clusters: ServedClusters, judge: Judge, oracles: CurrentOracles
     ) -> None:
         self._database = database
         self._clusters = clusters
         self._judge = judge
-        self._config_digest = config_digest
+        self._oracles = oracles
         self._workers = Workers("crypto", threads=1, deadline_seconds=None)
         self._suspects: defaultdict[Group, set[int]] = defaultdict(set)  # share indices
-        self._searched_exits = SEARCHED_EXITS
-        self._verified: Place = (0, 0)  # so far the shares of ready exits are verified
+        self._searched = SEARCHED_MESSAGES
+        self._verified: Place = (0, 0)  # so far the shares of ready messages are verified
         self._woken = asyncio.Event()
         self._stopping = asyncio.Event()
 
@@ -97,114 +108,146 @@ class Pipeline:
     async def _work_through(self) -> bool:
         """Judge what is due, and search for bad shares while nothing is due; whether there was anything.
 
-        The exits of a batch share the attempts that one of them may need. Those that do not come to an
+        The messages of a batch share the attempts that one of them may need. Those that do not come to an
         end together are searched one by one.
         """
         worked = False
         while not self._stopping.is_set():
-            due, max_subsets = await self._database.run(due_exits, ExitStatus.DUE, BATCH_EXITS), 0
+            due, max_subsets = await self._database.run(due_messages, MessageStatus.DUE, BATCH_MESSAGES), 0
             if not due:
-                due = await self._database.run(due_exits, ExitStatus.TO_SEARCH, self._searched_exits)
-                max_subsets = MAX_SUBSETS // self._searched_exits
+                due = await self._database.run(due_messages, MessageStatus.TO_SEARCH, self._searched)
+                max_subsets = MAX_SUBSETS // self._searched
+            if not due and await self._split_some_anew():
+                worked = True
+                continue
             if not due:
                 break
             worked = True
-            groups: defaultdict[Group, list[DueExit]] = defaultdict(list)
-            for exit_ in due:
-                group = self._clusters.group_of(exit_.public_key)
-                assert group is not None, "an exit that is not served is never due"
-                groups[group].append(exit_)
-            for group, exits in groups.items():
+            groups: defaultdict[Group, list[DueMessage]] = defaultdict(list)
+            for message in due:
+                group = self._clusters.group_of(message.public_key)
+                assert group is not None, "a message that is not served is never due"
+                groups[group].append(message)
+            for group, of_group in groups.items():
                 if not self._stopping.is_set():
-                    await self._process(group, exits, max_subsets)
+                    await self._process(group, of_group, max_subsets)
         return worked
 
-    async def _verify_some(self) -> bool:
-        """Verify shares that no exit needed any more, so that a bad one is named; whether there were any."""
-        exits = await self._database.run(unverified_exits, self._verified, VERIFIED_EXITS)
-        groups: defaultdict[Group, list[DueExit]] = defaultdict(list)
-        for exit_ in exits:
-            group = self._clusters.group_of(exit_.public_key)
-            if group is not None and group.knows_key_shares:
-                groups[group].append(exit_)
-        for group, of_group in groups.items():
-            judged = await self._workers.run(self._judge.verify, group, of_group)
-            await self._conclude(group, of_group, judged)
+    async def rotate(self, indices: Mapping[bytes, int]) -> list[AskedValidator]:
+        """The exits of validators at these indices, split for the oracles of now; handed out from now on.
+
+        What is not recovered is collected, and comes with a later call.
+        """
+        oracles, digest = self._oracles.config, self._oracles.digest
+        exits = await self._database.run(exits_to_rotate, indices, digest, int(time()))
+        split = await self._split(exits, oracles)
+        self.wake()
+        return await self._database.run(hand_out_rotation, indices, split, digest, int(time()))
+
+    async def _split_some_anew(self) -> bool:
+        """Split exits for the oracles of now that were split for others; whether there were any."""
+        oracles, digest = self._oracles.config, self._oracles.digest
+        exits = await self._database.run(exits_to_split_anew, digest, BATCH_MESSAGES)
         if exits:
-            self._verified = exits[-1].revision, exits[-1].id
+            split = await self._split(exits, oracles)
+            await self._database.run(replace_oracle_shares, split, digest, int(time()))
+            log.info("split anew", n=len(exits))
         return bool(exits)
 
-    async def _process(self, group: Group, due: Sequence[DueExit], max_subsets: int) -> None:
-        suspects = frozenset(self._suspects[group])
-        judged = await self._workers.run(self._judge.judge, group, due, suspects, max_subsets)
-        if max_subsets and judged.not_ready[ExitStatus.TO_SEARCH]:
-            self._searched_exits = 1
-        elif max_subsets and judged.ready:
-            self._searched_exits = min(2 * self._searched_exits, SEARCHED_EXITS)
-        await self._conclude(group, due, judged)
+    async def _split(self, exits: Sequence[RecoveredExit], oracles: OracleConfig) -> dict[int, OracleShares]:
+        recovered = [(exit_.public_key, exit_.validator_index, exit_.signature) for exit_ in exits]
+        split = await self._workers.run(self._judge.split, recovered, oracles)
+        return {exit_.id: shares for exit_, shares in zip(exits, split, strict=True)}
 
-    async def _conclude(self, group: Group, exits: Sequence[DueExit], judged: Judged) -> None:
+    async def _verify_some(self) -> bool:
+        """Verify shares that no message needed any more, to name bad ones; whether there were any."""
+        ready = await self._database.run(unverified_messages, self._verified, VERIFIED_MESSAGES)
+        groups: defaultdict[Group, list[DueMessage]] = defaultdict(list)
+        for message in ready:
+            group = self._clusters.group_of(message.public_key)
+            if group is not None and group.knows_key_shares:
+                groups[group].append(message)
+        for group, of_group in groups.items():
+            judged = await self._workers.run(self._judge.verify, group, of_group)
+            await self._conclude(group, of_group, judged, self._oracles.digest)
+        if ready:
+            self._verified = ready[-1].revision, ready[-1].id
+        return bool(ready)
+
+    async def _process(self, group: Group, due: Sequence[DueMessage], max_subsets: int) -> None:
+        suspects = frozenset(self._suspects[group])
+        oracles, digest = self._oracles.config, self._oracles.digest
+        judged = await self._workers.run(self._judge.judge, group, due, oracles, suspects, max_subsets)
+        if max_subsets and judged.not_ready[MessageStatus.TO_SEARCH]:
+            self._searched = 1
+        elif max_subsets and judged.ready:
+            self._searched = min(2 * self._searched, SEARCHED_MESSAGES)
+        await self._conclude(group, due, judged, digest)
+
+    async def _conclude(
+        self, group: Group, messages: Sequence[DueMessage], judged: Judged, config_digest: bytes
+    ) -> None:
         verdicts = await self._verdicts(group, judged)
         begin = perf_counter()
         await self._database.run(
             record,
             verdicts,
-            config_digest=self._config_digest,
+            config_digest=config_digest,
             threshold_of=self._clusters.threshold_of,
             now=int(time()),
         )
         judged.seconds["database"] = perf_counter() - begin
         self._suspects[group] -= judged.good_indices
         self._suspects[group] |= {share.share_index for share in verdicts.rejected}
-        _log_batch(group, exits, judged, verdicts)
+        _log_batch(group, messages, judged, verdicts)
 
     async def _verdicts(self, group: Group, judged: Judged) -> Verdicts:
         """What to do about the shares that do not fit.
 
-        Who does not say which exit a share is for may have made it for an earlier one. Where public
+        Who does not say which message a share is for may have made it for an earlier one. Where public
         key shares are known this is tried. Where not, nobody can tell, so such a share of a validator
         that has moved is never called bad but set aside: its sender is asked again.
         """
         verdicts = Verdicts(ready=judged.ready, not_ready=judged.not_ready)
-        verdicts.verified = [HeldShare(exit_.id, share.share_index) for exit_, share in judged.good]
-        unnamed = [(exit_, share) for exit_, share in judged.bad if not share.for_this_exit]
-        earlier = await self._database.run(earlier_exits, {e.id: e for e, _ in unnamed}.values())
+        verdicts.verified = [HeldShare(message.id, share.share_index) for message, share in judged.good]
+        unnamed = [(message, share) for message, share in judged.bad if not share.for_this_message]
+        earlier = await self._database.run(earlier_messages, {e.id: e for e, _ in unnamed}.values())
         candidates = [
-            Candidate(exit_.public_key, share, other)
-            for exit_, share in unnamed
-            for other in earlier[exit_.id]
+            Candidate(message.public_key, share, other)
+            for message, share in unnamed
+            for other in earlier[message.id]
         ]
         fitting = await self._workers.run(self._judge.fitting, group, candidates)
         late = {(c.public_key, c.share): c.earlier for c in fitting}
-        for exit_, share in judged.bad:
-            place = HeldShare(exit_.id, share.share_index)
-            if (exit_.public_key, share) in late:
-                verdicts.late[place] = late[exit_.public_key, share]
-            elif group.knows_key_shares or share.for_this_exit or not earlier[exit_.id]:
+        for message, share in judged.bad:
+            place = HeldShare(message.id, share.share_index)
+            if (message.public_key, share) in late:
+                verdicts.late[place] = late[message.public_key, share]
+            elif group.knows_key_shares or share.for_this_message or not earlier[message.id]:
                 verdicts.rejected.append(place)
             else:
                 verdicts.set_aside.add(place)
         return verdicts
 
 
-def _log_batch(group: Group, exits: Sequence[DueExit], judged: Judged, verdicts: Verdicts) -> None:
+def _log_batch(group: Group, messages: Sequence[DueMessage], judged: Judged, verdicts: Verdicts) -> None:
     log.info(
         "batch",
         cluster=group.name,
-        n=len(exits),
+        n=len(messages),
         ready=len(verdicts.ready),
-        to_search=len(judged.not_ready[ExitStatus.TO_SEARCH]),
-        undecided=len(judged.not_ready[ExitStatus.UNDECIDED]),
+        to_search=len(judged.not_ready[MessageStatus.TO_SEARCH]),
+        undecided=len(judged.not_ready[MessageStatus.UNDECIDED]),
         verified_shares=len(verdicts.verified),
         bad_shares=len(verdicts.rejected),
         late_shares=len(verdicts.late),
         shares_set_aside=len(verdicts.set_aside),
         **{f"{stage}_seconds": round(seconds, 4) for stage, seconds in judged.seconds.items()},
     )
-    keys = {exit_.id: exit_.public_key for exit_ in exits}
+    keys = {message.id: message.public_key for message in messages}
     culprits: defaultdict[int, list[bytes]] = defaultdict(list)
     for share in verdicts.rejected:
-        culprits[share.share_index].append(keys[share.exit_id])
+        culprits[share.share_index].append(keys[share.message_id])
     for share_index, of_index in sorted(culprits.items()):
         log.warning(
             "bad shares",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from time import time
+from typing import Any, TypeVar
 
 from aiohttp import web
 
@@ -13,14 +14,22 @@ from .. import wire
 from ..http import json_answer, read_body
 from ..offload import Workers
 from .clusters import ServedClusters
-from .listing import Listing
+from .current_oracles import CurrentOracles
+from .listing import Listing, deposits, exits, exits_ahead
 from .pipeline import Pipeline
+from .registering import Registering
 from .store.asking import AskedValidator, IndexRefusedError, ask_for, known_keys
 from .store.database import Database
 from .store.sharing import STORED, OfferedShare, add_shares
+from .store.subjects import Exit
+from .store.tables import Kind
 
 NOT_SERVED = "no cluster of this relayer has this validator"
 NO_POINT = "not a point of the curve that could be one"
+
+S = TypeVar("S", wire.ExitShare, wire.SignatureShares)
+Offer = Callable[[S, int | None], OfferedShare]
+"""Makes a share for the store of an item and its cluster's limit."""
 
 
 class Routes:
@@ -31,18 +40,26 @@ class Routes:
         *,
         network: Network,
         start_index: int | None,
+        index_window: int,
         clusters: ServedClusters,
+        oracles: CurrentOracles,
         database: Database,
         pipeline: Pipeline,
+        registering: Registering,
         workers: Workers,
     ) -> None:
         self._network = network
         self._start_index = start_index
+        self._index_window = index_window
         self._clusters = clusters
+        self._oracles = oracles
+        self._registering = registering
         self._database = database
         self._pipeline = pipeline
         self._workers = workers
-        self._listing = Listing(database, workers)
+        self._exits = Listing(database, workers, name="exits", items=exits)
+        self._exits_ahead = Listing(database, workers, name="exits", items=exits_ahead)
+        self._deposits = Listing(database, workers, name="validators", items=deposits)
 
     def add_to(self, app: web.Application) -> None:
         """Serve all routes."""
@@ -50,12 +67,20 @@ class Routes:
         app.router.add_get("/exits", self._get_exits)
         app.router.add_post("/validators", self._post_validators)
         app.router.add_post("/exit-signature", self._post_exit_signature)
+        app.router.add_get("/validators", self._get_validators)
+        app.router.add_post("/signatures", self._post_signatures)
+        app.router.add_post("/register", self._post_register)
+        app.router.add_post("/rotate", self._post_rotate)
 
     async def _get_info(self, _: web.Request) -> web.Response:
         return json_answer(wire.InfoAnswer(self._network.name))
 
-    async def _get_exits(self, _: web.Request) -> web.Response:
-        return json_answer(await self._listing.body())
+    async def _get_exits(self, request: web.Request) -> web.Response:
+        listing = self._exits_ahead if request.query.get("window") == "1" else self._exits
+        return json_answer(await listing.body())
+
+    async def _get_validators(self, _: web.Request) -> web.Response:
+        return json_answer(await self._deposits.body())
 
     async def _post_validators(self, request: web.Request) -> web.Response:
         body = await read_body(request)
@@ -69,6 +94,8 @@ class Routes:
                 list(dict.fromkeys(wanted.public_keys)),
                 start_index=wanted.validators_start_index,
                 free_from=self._start_index,
+                window=self._index_window,
+                config_digest=self._oracles.digest,
                 now=int(time()),
             )
         except IndexRefusedError as error:
@@ -76,10 +103,33 @@ class Routes:
         self._pipeline.wake()  # an exit that is asked for again may have its shares already
         return json_answer(await self._workers.run(_validators_answer, asked))
 
+    async def _post_register(self, request: web.Request) -> web.Response:
+        body = await read_body(request)
+        wanted = await self._workers.run(wire.decode_request, body, wire.RegisterRequest)
+        answer = await self._registering.register(wanted)
+        return json_answer(await self._workers.run(wire.encode, answer))
+
+    async def _post_rotate(self, request: web.Request) -> web.Response:
+        body = await read_body(request)
+        wanted = await self._workers.run(wire.decode_request, body, wire.RotateRequest)
+        asked = await self._registering.rotate(wanted)
+        return json_answer(await self._workers.run(_validators_answer, asked))
+
     async def _post_exit_signature(self, request: web.Request) -> web.Response:
         body = await read_body(request)
-        received = await self._workers.run(_read_shares, body)
-        offered = self._offered(received)
+        received = await self._workers.run(_read_shares, body, wire.ExitShare, ("exit_signature",))
+        return await self._store(received, self._offered(received, _exit_share))
+
+    async def _post_signatures(self, request: web.Request) -> web.Response:
+        body = await read_body(request)
+        fields = "exit_signature", "deposit_signature"
+        received = await self._workers.run(_read_shares, body, wire.SignatureShares, fields)
+        exits_ = self._offered(received, _exit_share)
+        return await self._store(received, exits_ + self._offered(received, _deposit_share))
+
+    async def _store(
+        self, received: wire.ReceivedShares[Any], offered: Sequence[OfferedShare]
+    ) -> web.Response:
         reasons = await self._database.run(
             add_shares,
             received.share_index,
@@ -96,22 +146,19 @@ class Routes:
         answer = wire.ExitSignatureAnswer(received.rejected + rejected)
         return json_answer(await self._workers.run(wire.encode, answer))
 
-    def _offered(self, received: wire.ReceivedShares) -> list[OfferedShare]:
+    def _offered(self, received: wire.ReceivedShares[S], offer: Offer[S]) -> list[OfferedShare]:
         """The shares that their validators' clusters may have; the others are rejected."""
         offered = []
-        for share in received.shares.values():
+        for position, share in list(received.shares.items()):
             group = self._clusters.group_of(share.public_key)
             if group is None:
                 reason = NOT_SERVED
             elif not group.has(received.share_index):
                 reason = f"share index {received.share_index} is not one of the cluster {group.name!r}"
             else:
-                offered.append(
-                    OfferedShare(
-                        share.public_key, share.exit_signature, share.validator_index, group.share_limit
-                    )
-                )
+                offered.append(offer(share, group.share_limit))
                 continue
+            del received.shares[position]
             received.rejected.append(wire.Rejected(share.public_key.to_wire(), reason))
         return offered
 
@@ -133,14 +180,25 @@ def _refuse(public_keys: Sequence[wire.PublicKey], refused: Collection[bytes], r
         raise wire.WireError(f"public_keys[{positions[0]}]", reason, rejected)
 
 
-def _read_shares(body: bytes) -> wire.ReceivedShares:
+def _exit_share(share: wire.ExitShare | wire.SignatureShares, share_limit: int | None) -> OfferedShare:
+    subject = None if share.validator_index is None else Exit(share.validator_index)
+    return OfferedShare(share.public_key, Kind.EXIT, share.exit_signature, subject, share_limit)
+
+
+def _deposit_share(share: wire.SignatureShares, share_limit: int | None) -> OfferedShare:
+    return OfferedShare(share.public_key, Kind.DEPOSIT, share.deposit_signature, None, share_limit)
+
+
+def _read_shares(body: bytes, kind: type[S], fields: Sequence[str]) -> wire.ReceivedShares[S]:
     """Read a body; a signature that is no point of the curve is malformed too."""
-    received = wire.decode_exit_shares(body)
-    shares = dict(received.shares)
-    decodes = check_signature_encodings([share.exit_signature for share in shares.values()], subgroup=False)
-    for (position, share), good in zip(shares.items(), decodes, strict=True):
-        if not good:
-            received.reject(position, share.public_key.to_wire(), "exit_signature", NO_POINT)
+    received = wire.decode_shares(body, kind)
+    for name in fields:
+        shares = dict(received.shares)
+        signatures = [getattr(share, name) for share in shares.values()]
+        decodes = check_signature_encodings(signatures, subgroup=False)
+        for (position, share), good in zip(shares.items(), decodes, strict=True):
+            if not good:
+                received.reject(position, share.public_key.to_wire(), name, NO_POINT)
     if not received.shares:
         raise wire.WireError("shares", "every item is malformed", received.rejected)
     return received

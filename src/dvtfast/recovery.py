@@ -246,7 +246,7 @@ class _Chunk:
         """Whether every share is there, and nothing is known against any."""
         if self.suspects or np.count_nonzero(self.found.share_statuses):
             return False
-        return np.count_nonzero(self.here) == self.here.size
+        return bool(np.count_nonzero(self.here) == self.here.size)
 
     def ranks(self, validators: Positions) -> Uint64s:
         """How gladly each share [m, k] is used: 0 before 1, a suspect's, and 2 is none at all."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -169,25 +169,23 @@ def start(tmp_path: Path, oracles: Oracles) -> Start:
 
     @asynccontextmanager
     async def started(
-        *clusters: Cluster, signature_threshold: int | None = None, start_index: int | None = START_INDEX
+        *clusters: Cluster,
+        signature_threshold: int | None = None,
+        start_index: int | None = START_INDEX,
+        oracle_config: OracleConfig | None = None,
+        **others: Any,
     ) -> AsyncIterator[Relayer]:
-        settings = RelayerSettings(
-            network=HOODI,
-            oracles=tmp_path,
-            cluster_locks=(),
-            ssv_keyshares=(),
+        flags = {"network": "hoodi", "oracles": __file__, "signature_threshold": "1"}
+        settings = replace(
+            RelayerSettings.load(flags, {}),
             signature_threshold=signature_threshold,
             start_index=start_index,
-            database=f"sqlite:///{tmp_path}/relayer.db",
-            host="127.0.0.1",
-            port=0,
-            threads=1,
-            log_format="plain",
-            log_level="info",
+            **{"database": f"sqlite:///{tmp_path}/relayer.db", "port": 0, "threads": 1} | others,
         )
         served = ServedClusters([c.shares for c in clusters], signature_threshold=signature_threshold)
+        configuration = Configuration(settings, served, oracle_config or oracles.config)
         async with AsyncExitStack() as stack:
-            port = await stack.enter_async_context(relaying(Configuration(settings, served, oracles.config)))
+            port = await stack.enter_async_context(relaying(configuration))
             url = f"http://127.0.0.1:{port}"
             client = await stack.enter_async_context(RelayerClient(url, timeout_seconds=20, attempts=1))
             session = await stack.enter_async_context(aiohttp.ClientSession())

@@ -162,7 +162,7 @@ async def test_thousands_of_items_for_unknown_validators(start: Start) -> None:
 async def test_routes_that_are_none(start: Start) -> None:
     async with start(signature_threshold=3) as relayer:
         assert await relayer.raw("GET", "/nothing") == (404, {"error": "Not Found"})
-        assert await relayer.raw("GET", "/validators") == (405, {"error": "Method Not Allowed"})
+        assert await relayer.raw("GET", "/exit-signature") == (405, {"error": "Method Not Allowed"})
         assert (await relayer.raw("POST", "/exits", b"{}"))[0] == 405
 
 

@@ -51,7 +51,7 @@ def test_the_field_that_is_wrong_is_named() -> None:
 def test_malformed_items_do_not_spoil_the_others() -> None:
     good = {"public_key": KEY.hex(), "exit_signature": POINT.hex()}
     items = [1, good, {**good, "public_key": "?"}, {**good, "validator_index": -1}, good]
-    received = wire.decode_exit_shares(json.dumps({"share_index": 3, "shares": items}).encode())
+    received = wire.decode_shares(json.dumps({"share_index": 3, "shares": items}).encode(), wire.ExitShare)
     assert list(received.shares) == [1, 4]
     assert [rejected.reason.partition(":")[0] for rejected in received.rejected] == [
         "shares[0]",
@@ -66,12 +66,14 @@ def request_of(items: int, item: str = "0") -> bytes:
 
 
 def test_as_many_items_as_a_request_may_have() -> None:
-    assert len(wire.decode_exit_shares(request_of(wire.ITEMS_LIMIT)).rejected) == wire.ITEMS_LIMIT
+    assert len(wire.decode_shares(request_of(wire.ITEMS_LIMIT), wire.ExitShare).rejected) == wire.ITEMS_LIMIT
     share = wire.ExitShare(wire.PublicKey(KEY), wire.Signature(POINT), wire.UInt64(2**64 - 1))
     item = wire.encode(share).decode()
-    assert len(wire.decode_exit_shares(request_of(wire.ITEMS_LIMIT, item)).shares) == wire.ITEMS_LIMIT
+    assert (
+        len(wire.decode_shares(request_of(wire.ITEMS_LIMIT, item), wire.ExitShare).shares) == wire.ITEMS_LIMIT
+    )
     with pytest.raises(wire.WireError, match=f"shares: .*<= {wire.ITEMS_LIMIT}"):
-        wire.decode_exit_shares(request_of(wire.ITEMS_LIMIT + 1, item))
+        wire.decode_shares(request_of(wire.ITEMS_LIMIT + 1, item), wire.ExitShare)
     keys = ", ".join([f'"{KEY.hex()}"'] * (wire.ITEMS_LIMIT + 1))
     with pytest.raises(wire.WireError, match=f"public_keys: .*<= {wire.ITEMS_LIMIT}"):
         wire.decode_request(f'{{"public_keys": [{keys}]}}'.encode(), wire.ValidatorsRequest)

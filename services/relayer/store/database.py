@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, event, func, select, update
 from sqlalchemy.exc import DBAPIError
 
 from ...offload import UnavailableError, Workers
-from .tables import exits
+from .tables import forgotten, messages
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 QUEUE_LIMIT = 1024
@@ -79,14 +79,15 @@ class Database:
 
 def latest_revision(connection: Connection) -> int:
     """The revision of the last transaction that changed something; 0 for none."""
-    return connection.scalar(select(func.coalesce(func.max(exits.c.revision), 0))) or 0
+    columns = messages.c.revision, forgotten.c.revision
+    return max(connection.scalar(select(func.max(column))) or 0 for column in columns)
 
 
-def touch(connection: Connection, exit_ids: Iterable[int]) -> None:
-    """Mark exits as changed: give them the next revision."""
+def touch(connection: Connection, message_ids: Iterable[int]) -> None:
+    """Mark messages as changed: give them the next revision."""
     revision = latest_revision(connection) + 1
-    for chunk in chunks(exit_ids):
-        connection.execute(update(exits).where(exits.c.id.in_(chunk)).values(revision=revision))
+    for chunk in chunks(message_ids):
+        connection.execute(update(messages).where(messages.c.id.in_(chunk)).values(revision=revision))
 
 
 def chunks(keys: Iterable[T]) -> Iterator[list[T]]:

@@ -1,4 +1,4 @@
-"""A database is for one network: exits of two would be taken for each other."""
+"""A database is for one network: messages of two would be taken for each other."""
 
 from __future__ import annotations
 

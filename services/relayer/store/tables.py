@@ -21,25 +21,33 @@ from sqlalchemy import (
 )
 
 UINT64_BYTES = 8
+ADDRESS_BYTES = 20
 
 
-class ExitStatus(IntEnum):
-    """How far an exit is."""
+class Kind(IntEnum):
+    """What a message is."""
+
+    EXIT = 1
+    DEPOSIT = 2
+
+
+class MessageStatus(IntEnum):
+    """How far a message is."""
 
     COLLECTING = 0
-    DUE = 1  # enough shares to recover it, not judged yet
+    DUE = 1  # enough shares to recover its signature, not judged yet
     TO_SEARCH = 2  # judged: some share is bad, and a search may tell which
     UNDECIDED = 3  # judged: some share is bad, and nobody can tell which until others come
-    READY = 4  # split for the oracles
+    READY = 4  # its signature is recovered and verified; that of an exit is split for the oracles
 
 
 class ShareState(IntEnum):
     """What is thought of a share."""
 
     STORED = 0
-    VERIFIED = 1  # proven right after its exit was ready
+    VERIFIED = 1  # proven right after its message was ready
     REJECTED = 2  # proven wrong
-    SET_ASIDE = 3  # does not fit, but may have been made for an earlier exit
+    SET_ASIDE = 3  # does not fit, but may have been made for an earlier message
 
 
 metadata = MetaData()
@@ -47,51 +55,79 @@ row_id = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only w
 
 made_for = Table("made_for", metadata, Column("network", String(32), primary_key=True))
 
-exits = Table(
-    "exits",
+messages = Table(  # what a validator's nodes sign
+    "messages",
     metadata,
     Column("id", row_id, primary_key=True),
     Column("public_key", LargeBinary(48), nullable=False),
-    Column("validator_index", LargeBinary(UINT64_BYTES), nullable=False),
+    Column("kind", SmallInteger, nullable=False),
+    Column("subject", LargeBinary, nullable=False),  # what is said: see subjects.py
+    Column("is_current", Boolean, nullable=False),  # at most one of a validator and kind
+    Column("was_current", Boolean, nullable=False),  # or is
     Column("status", SmallInteger, nullable=False),
     Column("revision", BigInteger, nullable=False),
     Column("created_at", BigInteger, nullable=False),
-    UniqueConstraint("public_key", "validator_index", name="exits_place"),
-    Index("exits_validator_index", "validator_index"),
-    Index("exits_status", "status", "revision"),
-    Index("exits_revision", "revision"),
+    UniqueConstraint("public_key", "kind", "subject", name="messages_place"),
+    Index("messages_subject", "kind", "subject"),
+    Index("messages_status", "status", "revision"),
+    Index("messages_revision", "revision"),
 )
 
 validators = Table(
     "validators",
     metadata,
     Column("public_key", LargeBinary(48), primary_key=True),
-    Column("exit_id", ForeignKey("exits.id"), nullable=False),
-    Index("validators_exit_id", "exit_id"),
+    Column("vault", LargeBinary(ADDRESS_BYTES)),  # that it is reserved for
+    Column("position", Integer),  # among the validators reserved for the vault
+    Column("asked_at", BigInteger, nullable=False),  # for the last time
+    Column("handed_out_at", BigInteger),  # for the first time
+    Index("validators_vault", "vault", "position"),
 )
 
 shares = Table(
     "shares",
     metadata,
-    Column("exit_id", ForeignKey("exits.id"), primary_key=True),
+    Column("message_id", row_id, ForeignKey("messages.id"), primary_key=True),
     Column("share_index", LargeBinary(UINT64_BYTES), primary_key=True),
-    Column("signature", LargeBinary(96), nullable=False),
-    Column("for_this_exit", Boolean, nullable=False),  # its sender says so
+    Column("signature", LargeBinary, nullable=False),
+    Column("for_this_message", Boolean, nullable=False),  # its sender says so
     Column("state", SmallInteger, nullable=False),
     Column("received_at", BigInteger, nullable=False),
 )
 
-AT_PLACE = (shares.c.exit_id == bindparam("at_exit"), shares.c.share_index == bindparam("at_index"))
+AT_PLACE = (shares.c.message_id == bindparam("at_message"), shares.c.share_index == bindparam("at_index"))
 """Finds one share; for statements that run once per row of parameters."""
+
+signatures = Table(  # recovered and verified
+    "signatures",
+    metadata,
+    Column("message_id", row_id, ForeignKey("messages.id"), primary_key=True),
+    Column("signature", LargeBinary, nullable=False),
+)
 
 oracle_shares = Table(  # a row is written once and never changed
     "oracle_shares",
     metadata,
-    Column("exit_id", ForeignKey("exits.id"), primary_key=True),
+    Column("message_id", row_id, ForeignKey("messages.id"), primary_key=True),
+    Column("config_digest", LargeBinary(32), primary_key=True),
     Column("public_key_shares", LargeBinary, nullable=False),
     Column("encrypted_signatures", LargeBinary, nullable=False),
-    Column("config_digest", LargeBinary(32), nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column("handed_out_at", BigInteger),
+)
+
+forgotten = Table(  # so that who knows of them by their revision learns that they are gone
+    "forgotten",
+    metadata,
+    Column("public_key", LargeBinary(48), primary_key=True),
+    Column("revision", BigInteger, nullable=False),
+)
+
+registered_keys = Table(  # of our clusters: no longer unused
+    "registered_keys",
+    metadata,
+    Column("public_key", LargeBinary(48), primary_key=True),
+    Column("block_number", BigInteger),  # of its deposit; null when a file or a beacon node says so
 )
 
 

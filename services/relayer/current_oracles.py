@@ -1,0 +1,20 @@
+"""The oracles that exits are split for now."""
+
+from __future__ import annotations
+
+import hashlib
+
+from dvtfast.protocol_config import OracleConfig
+
+
+class CurrentOracles:
+    """An oracle config, and what tells it from others as far as splitting goes."""
+
+    def __init__(self, config: OracleConfig) -> None:
+        self.replace(config)
+
+    def replace(self, config: OracleConfig) -> None:
+        """From now on this is the config."""
+        threshold = config.exit_signature_recover_threshold
+        self.config = config
+        self.digest = hashlib.sha256(b"%d:" % threshold + config.public_keys.tobytes()).digest()

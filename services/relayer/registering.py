@@ -1,0 +1,106 @@
+"""What operators of v4 ask for: validators to register, and exits split anew for other oracles."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from time import time
+
+from .. import wire
+from .clusters import ServedClusters
+from .current_oracles import CurrentOracles
+from .pipeline import Pipeline
+from .store.asking import AskedValidator, IndexRefusedError
+from .store.database import Database
+from .store.reserving import Registration, ReservedValidator, hand_out_registration, reserve
+
+FULL_DEPOSIT_GWEI = 32_000_000_000  # of a validator of type 0x01, and the least of one of type 0x02
+LARGEST_DEPOSIT_GWEI = 2_048_000_000_000
+NOT_OUR_VAULT = "this relayer does not serve the vault; name it with --vault"
+NOT_OUR_KEY = "no cluster named to this relayer has this validator"
+
+
+class Registering:
+    """Reserves keys for vaults and answers from what is ready; it never waits for signatures."""
+
+    def __init__(
+        self,
+        *,
+        vaults: Collection[bytes],
+        index_window: int,
+        shows_exit_signatures: bool,
+        clusters: ServedClusters,
+        oracles: CurrentOracles,
+        database: Database,
+        pipeline: Pipeline,
+    ) -> None:
+        self._vaults = frozenset(vaults)
+        self._index_window = index_window
+        self._shows_exit_signatures = shows_exit_signatures
+        self._clusters = clusters
+        self._oracles = oracles
+        self._database = database
+        self._pipeline = pipeline
+
+    async def register(self, request: wire.RegisterRequest) -> wire.RegisterAnswer:
+        """Reserve validators for the vault, and answer with them as soon as all are signed.
+
+        Raises:
+            wire.WireError: another vault, or amounts that cannot be deposited.
+        """
+        self._require_vault(request.vault)
+        _require_amounts(request)
+        wanted = Registration(
+            request.vault, request.validators_start_index, request.amounts, request.validator_type.byte
+        )
+        try:
+            keys = await self._database.run(
+                reserve, wanted, self._clusters.keys, window=self._index_window, now=int(time())
+            )
+        except IndexRefusedError as error:
+            raise wire.WireError("validators_start_index", str(error)) from None
+        self._pipeline.wake()
+        ready = await self._database.run(hand_out_registration, keys, self._oracles.digest, int(time()))
+        return wire.RegisterAnswer([self._item(validator) for validator in ready or ()], None)
+
+    async def rotate(self, request: wire.RotateRequest) -> list[AskedValidator]:
+        """Exits split for the oracles of today; what is not there yet is collected.
+
+        Raises:
+            wire.WireError: another vault, or keys of no cluster of ours.
+        """
+        self._require_vault(request.vault)
+        for position, item in enumerate(request.validators):
+            if not self._clusters.is_named(item.public_key):
+                raise wire.WireError(f"validators[{position}].public_key", NOT_OUR_KEY)
+        indices = {bytes(item.public_key): int(item.validator_index) for item in request.validators}
+        return await self._pipeline.rotate(indices)
+
+    def _require_vault(self, vault: bytes) -> None:
+        if vault not in self._vaults:
+            raise wire.WireError("vault", NOT_OUR_VAULT)
+
+    def _item(self, validator: ReservedValidator) -> wire.RegisterValidator:
+        return wire.RegisterValidator(
+            public_key=wire.PublicKey(validator.public_key),
+            amount=wire.UInt64(validator.amount_gwei),
+            deposit_signature=wire.Signature(validator.deposit_signature),
+            exit_signature=(
+                wire.Signature(validator.exit_signature) if self._shows_exit_signatures else None
+            ),
+            oracles_exit_signature_shares=wire.OraclesExitSignatureShares(
+                wire.PublicKey.rows(validator.public_key_shares),
+                wire.EncryptedSignature.rows(validator.encrypted_signatures),
+            ),
+        )
+
+
+def _require_amounts(request: wire.RegisterRequest) -> None:
+    compounds = request.validator_type is wire.ValidatorType.COMPOUNDING
+    most = LARGEST_DEPOSIT_GWEI if compounds else FULL_DEPOSIT_GWEI
+    for position, amount in enumerate(request.amounts):
+        if not FULL_DEPOSIT_GWEI <= amount <= most:
+            wanted = f"{FULL_DEPOSIT_GWEI}" + (f" to {most}" if compounds else "")
+            raise wire.WireError(
+                f"amounts[{position}]",
+                f"expected {wanted} gwei for type {request.validator_type.value}, got {amount}",
+            )

@@ -1,0 +1,137 @@
+"""Exits are split again: for a new oracle config, before or after their shares were handed out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, exists, select, update
+
+from .asking import AskedValidator, make_current, note_handed_out, remember_validators
+from .database import chunks, touch
+from .subjects import Exit
+from .tables import Kind, MessageStatus, from_uint64, messages, oracle_shares, signatures, uint64
+from .verdicts import OracleShares, insert_oracle_shares
+
+
+@dataclass(frozen=True)
+class RecoveredExit:
+    """A verified exit signature."""
+
+    id: int
+    public_key: bytes
+    validator_index: int
+    signature: bytes
+
+
+def exits_to_split_anew(connection: Connection, config_digest: bytes, limit: int) -> list[RecoveredExit]:
+    """Current exits whose shares were never handed out, and that are not split for this config."""
+    of_message = oracle_shares.c.message_id == messages.c.id
+    is_settled = oracle_shares.c.handed_out_at.is_not(None) | (oracle_shares.c.config_digest == config_digest)
+    query = (
+        select(messages.c.id, messages.c.public_key, messages.c.subject, signatures.c.signature)
+        .join(signatures, signatures.c.message_id == messages.c.id)
+        .where(messages.c.kind == Kind.EXIT, messages.c.is_current)
+        .where(messages.c.status == MessageStatus.READY)
+        .where(~exists().where(of_message, is_settled))
+        .order_by(messages.c.id)
+        .limit(limit)
+    )
+    return [
+        RecoveredExit(message_id, key, from_uint64(index), signature)
+        for message_id, key, index, signature in connection.execute(query)
+    ]
+
+
+def replace_oracle_shares(
+    connection: Connection, of_message: Mapping[int, OracleShares], config_digest: bytes, now: int
+) -> None:
+    """Keep new oracle shares in place of those that were not handed out."""
+    never = oracle_shares.c.handed_out_at.is_(None), oracle_shares.c.config_digest != config_digest
+    for chunk in chunks(of_message):
+        connection.execute(delete(oracle_shares).where(oracle_shares.c.message_id.in_(chunk), *never))
+    insert_oracle_shares(connection, of_message, config_digest, now)
+    touch(connection, of_message)
+
+
+def exits_to_rotate(
+    connection: Connection, indices: Mapping[bytes, int], config_digest: bytes, now: int
+) -> list[RecoveredExit]:
+    """The exits of these validators that are recovered, and not split for this config.
+
+    Those that are not recovered become current, so that their shares are collected anew.
+    """
+    found = _exits_at(connection, indices)
+    missing = {
+        key: Exit(index)
+        for key, index in indices.items()
+        if key not in found or found[key].status != MessageStatus.READY
+    }
+    remember_validators(connection, missing, now)
+    make_current(connection, missing, now)
+    query = (
+        select(messages.c.id, messages.c.public_key, messages.c.subject, signatures.c.signature)
+        .join(signatures, signatures.c.message_id == messages.c.id)
+        .where(
+            ~exists().where(
+                oracle_shares.c.message_id == messages.c.id, oracle_shares.c.config_digest == config_digest
+            )
+        )
+    )
+    return [
+        RecoveredExit(message_id, key, from_uint64(index), signature)
+        for chunk in chunks(found[key].id for key in indices if key not in missing)
+        for message_id, key, index, signature in connection.execute(query.where(messages.c.id.in_(chunk)))
+    ]
+
+
+def hand_out_rotation(
+    connection: Connection,
+    indices: Mapping[bytes, int],
+    split: Mapping[int, OracleShares],
+    config_digest: bytes,
+    now: int,
+) -> list[AskedValidator]:
+    """Keep what was split anew, beside what was handed out before, and hand out all for this config."""
+    insert_oracle_shares(connection, split, config_digest, now)
+    ids = {key: exit_.id for key, exit_ in _exits_at(connection, indices).items()}
+    of_config = oracle_shares.c.config_digest == config_digest
+    rows = {
+        row.message_id: row
+        for chunk in chunks(ids.values())
+        for row in connection.execute(
+            select(oracle_shares).where(oracle_shares.c.message_id.in_(chunk), of_config)
+        )
+    }
+    first = [message_id for message_id, row in rows.items() if row.handed_out_at is None]
+    for chunk in chunks(first):
+        is_of_chunk = oracle_shares.c.message_id.in_(chunk)
+        connection.execute(update(oracle_shares).where(is_of_chunk, of_config).values(handed_out_at=now))
+    note_handed_out(connection, [key for key, message_id in ids.items() if message_id in rows], now)
+    return [
+        AskedValidator(key, row.public_key_shares, row.encrypted_signatures)
+        if (row := rows.get(ids.get(key, 0)))
+        else AskedValidator(key, None, None)
+        for key in indices
+    ]
+
+
+@dataclass(frozen=True)
+class _Exit:
+    id: int
+    status: int
+
+
+def _exits_at(connection: Connection, indices: Mapping[bytes, int]) -> dict[bytes, _Exit]:
+    """The exits of validators at their validator indices, as far as there are any."""
+    query = select(messages.c.public_key, messages.c.subject, messages.c.id, messages.c.status).where(
+        messages.c.kind == Kind.EXIT
+    )
+    return {
+        key: _Exit(message_id, status)
+        for chunk in chunks(indices)
+        for key, subject, message_id, status in connection.execute(
+            query.where(messages.c.public_key.in_(chunk))
+        )
+        if subject == uint64(indices[key])
+    }
