@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from pathlib import Path
 
+import pytest
 import sqlalchemy
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
-from dvtfast.services.relayer.store.database import Database
+from dvtfast.services.offload import UnavailableError
+from dvtfast.services.relayer.store.asking import ensure, remember_validators
+from dvtfast.services.relayer.store.database import Database, latest_revision, touch
+from dvtfast.services.relayer.store.forgetting import forget
+from dvtfast.services.relayer.store.subjects import Exit
 from dvtfast.services.relayer.store.tables import from_uint64, metadata, uint64
 
 
@@ -41,3 +48,43 @@ def test_integers_of_64_bits_sort_as_numbers() -> None:
     numbers = [0, 1, 255, 256, 2**32, 2**63 - 1, 2**63, 2**64 - 1]
     assert sorted(map(uint64, numbers)) == list(map(uint64, numbers))
     assert list(map(from_uint64, map(uint64, numbers))) == numbers
+
+
+async def test_who_waits_for_a_change_learns_of_it(tmp_path: Path) -> None:
+    database = await Database.open(f"sqlite:///{tmp_path}/relayer.db")
+    revision = await database.read(latest_revision)
+    waiting = asyncio.create_task(database.wait_for_change(revision, 30))
+    await database.run(remember_validators, [bytes(48)], 1)  # no message is changed
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    await database.run(ensure, [(bytes(48), Exit(1))], 1)
+    async with asyncio.timeout(1):
+        await waiting
+        await database.wait_for_change(revision, 30)
+    assert await database.read(latest_revision) == revision + 1
+    await database.wait_for_change(revision + 1, 0.01)
+    await database.run(forget, [bytes(48)])
+    await database.wait_for_change(revision + 1, 30)
+    await database.run(forget, [bytes(48)])
+    await database.run(touch, [1])
+    assert await database.read(latest_revision) == revision + 2
+    await database.close()
+
+
+async def test_readers_do_not_wait_for_a_writer(tmp_path: Path) -> None:
+    database = await Database.open(f"sqlite:///{tmp_path}/relayer.db")
+    go_on = threading.Event()
+
+    def write(connection: Connection) -> None:
+        ensure(connection, [(bytes(48), Exit(1))], 1)
+        go_on.wait(30)
+
+    writing = asyncio.create_task(database.run(write))
+    async with asyncio.timeout(5):
+        assert await database.read(latest_revision) == 0
+    go_on.set()
+    await writing
+    assert await database.read(latest_revision) == 1
+    with pytest.raises(UnavailableError, match="readonly"):
+        await database.read(ensure, [(bytes(48), Exit(2))], 1)
+    await database.close()

@@ -1,25 +1,24 @@
-"""The database: one thread, one connection, one transaction per call, durable when it returns."""
+"""The database: one writing transaction at a time, durable when it returns; readers do not wait for it."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Concatenate, ParamSpec, Protocol, Self, TypeVar
 
 import alembic.command
 import alembic.config
 import sqlalchemy
 from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, event, func, select, update
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, func, select, update
 
-from ...offload import UnavailableError, Workers
+from .sqlite import SQLite
 from .tables import forgotten, messages
+from .watching import Watch
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
-QUEUE_LIMIT = 1024
-BUSY_SECONDS = 5  # how long another process may hold a SQLite file
 KEYS_PER_QUERY = 1000  # databases bound the parameters of a statement
 
 P = ParamSpec("P")
@@ -30,12 +29,38 @@ class ForeignDatabaseError(Exception):
     """The database holds what is not ours: other tables, or another network."""
 
 
+class Engine(Protocol):
+    """What runs transactions off the event loop; see sqlite.py and postgres.py.
+
+    Attributes:
+        is_shared: whether other relayers may have the same database.
+    """
+
+    is_shared: bool
+
+    async def write(self, transaction: Callable[[Connection], T], then: Callable[[T], None]) -> T:
+        """Run a transaction and commit, then call `then` with its result on the same thread."""
+
+    async def read(self, transaction: Callable[[Connection], T]) -> T:
+        """Run a transaction that only reads; it sees what was committed before the call."""
+
+    async def listen(self, changed: Callable[[int], None]) -> None:
+        """From now on call `changed` with the revisions that other relayers commit, on any thread."""
+
+    def notify(self, connection: Connection, revision: int) -> None:
+        """Tell other relayers of the revision when the transaction is committed."""
+
+    async def close(self) -> None:
+        """Finish the transactions under way and disconnect."""
+
+
 class Database:
-    """Runs transactions, one after the other, off the event loop."""
+    """Runs transactions off the event loop, those that write one after the other."""
 
     def __init__(self, url: str) -> None:
-        self._engine = _durable_engine(url)
-        self._workers = Workers("database", threads=1, queue_limit=QUEUE_LIMIT)
+        self._engine: Engine = SQLite(url)
+        self._watch = Watch()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @classmethod
     async def open(cls, url: str) -> Self:
@@ -48,10 +73,17 @@ class Database:
         database = cls(url)
         try:
             await database.run(_migrate)
+            database._note(await database.read(latest_revision), is_ours=True)
+            await database._engine.listen(database._note)
         except BaseException:
             await database.close()
             raise
         return database
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other relayers may have the same database."""
+        return self._engine.is_shared
 
     async def run(
         self, transaction: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
@@ -59,35 +91,77 @@ class Database:
         """Run `transaction(connection, ...)` and commit; what it wrote then survives a power loss.
 
         Raises:
-            UnavailableError: the database cannot do it now; nothing was written.
+            UnavailableError: the database cannot do it now; nothing was written, or everything where
+                the connection broke during the commit.
         """
+        self._loop = asyncio.get_running_loop()
 
-        def work() -> T:
-            try:
-                with self._engine.begin() as connection:
-                    return transaction(connection, *args, **kwargs)
-            except DBAPIError as error:
-                raise UnavailableError(f"database: {error.orig}") from error
+        def work(connection: Connection) -> tuple[T, int | None]:
+            connection.info.pop(_REVISION, None)
+            result = transaction(connection, *args, **kwargs)
+            revision: int | None = connection.info.pop(_REVISION, None)
+            if revision is not None:
+                self._engine.notify(connection, revision)
+            return result, revision
 
-        return await self._workers.run(work)
+        def then(outcome: tuple[T, int | None]) -> None:
+            if outcome[1] is not None:
+                self._note(outcome[1], is_ours=True)
+
+        return (await self._engine.write(work, then))[0]
+
+    async def read(
+        self, transaction: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run `transaction(connection, ...)`, which only reads: what was committed before the call.
+
+        Raises:
+            UnavailableError: the database cannot do it now.
+        """
+        return await self._engine.read(lambda connection: transaction(connection, *args, **kwargs))
+
+    async def wait_for_change(self, revision: int, timeout_seconds: float) -> None:
+        """Return as soon as anybody commits a revision above this one, or the time is over."""
+        await self._watch.wait(revision, timeout_seconds)
+
+    def when_others_change(self, callback: Callable[[], None]) -> None:
+        """Call this, on the event loop, whenever another relayer changed something."""
+        self._watch.call(callback)
 
     async def close(self) -> None:
         """Finish the transaction under way and disconnect."""
-        await self._workers.close()
-        self._engine.dispose()
+        await self._engine.close()
+
+    def _note(self, revision: int, *, is_ours: bool = False) -> None:
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(lambda: self._watch.note(revision, is_ours=is_ours))
+
+
+_REVISION = "dvtfast_revision"  # in `Connection.info`: what this transaction's changes have
 
 
 def latest_revision(connection: Connection) -> int:
     """The revision of the last transaction that changed something; 0 for none."""
-    columns = messages.c.revision, forgotten.c.revision
-    return max(connection.scalar(select(func.max(column))) or 0 for column in columns)
+    latest = [
+        select(func.max(column)).scalar_subquery() for column in (messages.c.revision, forgotten.c.revision)
+    ]
+    return max(revision or 0 for revision in connection.execute(select(*latest)).one())
+
+
+def begin_revision(connection: Connection) -> int:
+    """The next revision, for what this transaction changes; call it only if it does change something."""
+    revision = latest_revision(connection) + 1
+    connection.info[_REVISION] = revision
+    return revision
 
 
 def touch(connection: Connection, message_ids: Iterable[int]) -> None:
     """Mark messages as changed: give them the next revision."""
     revision = latest_revision(connection) + 1
     for chunk in chunks(message_ids):
-        connection.execute(update(messages).where(messages.c.id.in_(chunk)).values(revision=revision))
+        change = update(messages).where(messages.c.id.in_(chunk)).values(revision=revision)
+        if connection.execute(change).rowcount:  # else they were forgotten meanwhile
+            connection.info[_REVISION] = revision
 
 
 def chunks(keys: Iterable[T]) -> Iterator[list[T]]:
@@ -95,27 +169,6 @@ def chunks(keys: Iterable[T]) -> Iterator[list[T]]:
     iterator = iter(keys)
     while chunk := list(islice(iterator, KEYS_PER_QUERY)):
         yield chunk
-
-
-def _durable_engine(url: str) -> Engine:
-    engine = sqlalchemy.create_engine(url, hide_parameters=True)  # errors are logged
-
-    @event.listens_for(engine, "connect")
-    def set_up(connection: Any, _: Any) -> None:
-        connection.isolation_level = None  # the driver begins nothing by itself
-        for pragma in (
-            f"busy_timeout={BUSY_SECONDS * 1000}",
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            "foreign_keys=ON",
-        ):
-            connection.execute(f"PRAGMA {pragma}")
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    return engine
 
 
 def _migrate(connection: Connection) -> None:

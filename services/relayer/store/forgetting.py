@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection, delete, insert, select
 
-from .database import chunks, latest_revision
+from .database import begin_revision, chunks
 from .tables import forgotten, messages, oracle_shares, shares, signatures, validators
 
 
@@ -28,7 +28,9 @@ def forget(connection: Connection, public_keys: Iterable[bytes]) -> int:
         for chunk in chunks(public_keys)
         for key in connection.scalars(query.where(validators.c.public_key.in_(chunk)))
     ]
-    revision = latest_revision(connection) + 1
+    if not known:
+        return 0
+    revision = begin_revision(connection)
     for chunk in chunks(known):
         _forget(connection, chunk, revision)
     return len(known)

@@ -1,0 +1,98 @@
+"""SQLite: one thread and connection that writes, one that reads beside it; durable when it returns."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import sqlalchemy
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.exc import DBAPIError
+
+from ...offload import UnavailableError, Workers
+
+QUEUE_LIMIT = 1024
+BUSY_SECONDS = 5  # how long another process may hold the file
+
+T = TypeVar("T")
+
+
+class SQLite:
+    """A SQLite file of one relayer."""
+
+    is_shared = False
+
+    def __init__(self, url: str) -> None:
+        self._path = sqlalchemy.make_url(url).database or ""
+        self._file: tuple[int, int] | None = None  # device and inode
+        self._writer = _engine(url, "BEGIN IMMEDIATE", "journal_mode=WAL", "synchronous=FULL")
+        self._reader = _engine(url, "BEGIN", "query_only=ON")
+        self._writing = Workers("database", threads=1, queue_limit=QUEUE_LIMIT)
+        self._reading = Workers("database-read", threads=1, queue_limit=QUEUE_LIMIT)
+
+    async def write(self, transaction: Callable[[Connection], T], then: Callable[[T], None]) -> T:
+        """Run a transaction and commit, then call `then` with its result on the same thread."""
+
+        def work() -> T:
+            result = self._run(self._writer, transaction)
+            then(result)
+            return result
+
+        return await self._writing.run(work)
+
+    async def read(self, transaction: Callable[[Connection], T]) -> T:
+        """Run a transaction that only reads; it sees what was committed before the call."""
+        return await self._reading.run(self._run, self._reader, transaction)
+
+    async def listen(self, changed: Callable[[int], None]) -> None:
+        """Nobody else writes to the file."""
+
+    def notify(self, connection: Connection, revision: int) -> None:
+        """Nobody else reads it."""
+
+    async def close(self) -> None:
+        """Finish the transactions under way and disconnect."""
+        await self._reading.close()
+        await self._writing.close()
+        self._reader.dispose()
+        self._writer.dispose()
+
+    def _run(self, engine: Engine, transaction: Callable[[Connection], T]) -> T:
+        try:
+            self._require_file()
+            with engine.begin() as connection:
+                result = transaction(connection)
+            self._require_file()
+        except DBAPIError as error:
+            raise UnavailableError(f"database: {error.orig}") from error
+        return result
+
+    def _require_file(self) -> None:
+        """What is written to a file that was removed, or replaced, is lost as soon as it is closed."""
+        try:
+            status = os.stat(self._path)  # noqa: PTH116 - once per transaction
+        except OSError as error:
+            if self._file is None:
+                return  # it is made by the first transaction
+            raise UnavailableError(f"database: {self._path} is gone: {error.strerror}") from None
+        file = status.st_dev, status.st_ino
+        self._file = self._file or file
+        if file != self._file:
+            raise UnavailableError(f"database: {self._path} was replaced; start the relayer again")
+
+
+def _engine(url: str, begin: str, *pragmas: str) -> Engine:
+    engine = sqlalchemy.create_engine(url, hide_parameters=True)  # errors are logged
+
+    @event.listens_for(engine, "connect")
+    def set_up(connection: Any, _: Any) -> None:
+        connection.isolation_level = None  # the driver begins nothing by itself
+        for pragma in (f"busy_timeout={BUSY_SECONDS * 1000}", "foreign_keys=ON", *pragmas):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def set_begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
