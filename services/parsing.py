@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -132,13 +133,22 @@ def url(value: str) -> str:
 
 
 def database(value: str) -> str:
-    """A database URL; a plain path is a SQLite file."""
-    scheme, separator, _ = value.partition("://")
+    """A database URL; a plain path is a SQLite file. It is not shown, since it can have a password."""
+    scheme, separator, rest = value.partition("://")
     if not separator:
         return f"sqlite:///{value}"
-    if scheme != "sqlite":
-        raise ValueError(f"expected sqlite:///FILE, got {value!r}")
-    return value
+    if scheme == "sqlite":
+        if rest.partition("?")[0] in ("", "/", "/:memory:"):
+            raise ValueError(f"expected sqlite:///FILE, got {value!r}")
+        return value
+    if scheme not in ("postgresql+asyncpg", "postgresql", "postgres"):
+        raise ValueError(
+            f"expected sqlite:///FILE or postgresql+asyncpg://USER:PASSWORD@HOST/NAME, got {scheme}://..."
+        )
+    for package in ("asyncpg", "greenlet"):
+        if find_spec(package) is None:
+            raise ValueError(f"{package} is not installed: pip install 'dvtfast[postgres]'")
+    return f"postgresql+asyncpg://{rest}"
 
 
 def cluster_type(value: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +32,8 @@ from dvtfast.services.relayer.clusters import ServedClusters
 from dvtfast.services.settings import RelayerSettings
 
 ORACLE_THRESHOLD = 2
+from . import postgres as postgres_
+
 READY_SECONDS = 30.0
 START_INDEX = 1000
 
@@ -164,7 +166,28 @@ def oracles() -> Oracles:
 
 
 @pytest.fixture
-def start(tmp_path: Path, oracles: Oracles) -> Start:
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[postgres_.Server]:
+    """A PostgreSQL that stays as it is: who stops it makes one for itself."""
+    with postgres_.server() as server:
+        yield server
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    """SQLite; a module that imports `each_database` runs on PostgreSQL, too."""
+    return f"sqlite:///{tmp_path}/relayer.db"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def each_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/relayer.db"
+    server: postgres_.Server = request.getfixturevalue("postgres")
+    return await server.database()
+
+
+def start(database_url: str, oracles: Oracles) -> Start:
     """Run a relayer in an `async with`; a second one has the same database."""
 
     @asynccontextmanager
@@ -180,7 +203,7 @@ def start(tmp_path: Path, oracles: Oracles) -> Start:
             RelayerSettings.load(flags, {}),
             signature_threshold=signature_threshold,
             start_index=start_index,
-            **{"database": f"sqlite:///{tmp_path}/relayer.db", "port": 0, "threads": 1} | others,
+            **{"database": database_url, "port": 0, "threads": 1} | others,
         )
         served = ServedClusters([c.shares for c in clusters], signature_threshold=signature_threshold)
         configuration = Configuration(settings, served, oracle_config or oracles.config)

@@ -11,6 +11,11 @@ from .conftest import START_INDEX, Relayer, Start, make_cluster
 pytestmark = pytest.mark.timeout(60)
 
 
+@pytest.fixture
+def database_url(each_database: str) -> str:
+    return each_database
+
+
 async def ask(relayer: Relayer, keys: list[wire.PublicKey], start_index: int | None = None) -> list[int]:
     index = None if start_index is None else wire.UInt64(start_index)
     await relayer.client.post_validators(wire.ValidatorsRequest(keys, index))

@@ -14,6 +14,12 @@ from .test_relayer_shares import wrong
 
 pytestmark = pytest.mark.timeout(60)
 
+
+@pytest.fixture
+def database_url(each_database: str) -> str:
+    return each_database
+
+
 OLD, NEW = range(50, 53), range(60, 63)
 
 

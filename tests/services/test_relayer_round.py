@@ -21,6 +21,11 @@ from .conftest import ORACLE_THRESHOLD, START_INDEX, Oracles, Start, make_cluste
 pytestmark = pytest.mark.timeout(60)
 
 
+@pytest.fixture
+def database_url(each_database: str) -> str:
+    return each_database
+
+
 async def test_a_round_gives_each_oracle_its_share(start: Start, oracles: Oracles) -> None:
     cluster = make_cluster(5)
     indices = range(START_INDEX, START_INDEX + 5)

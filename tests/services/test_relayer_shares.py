@@ -13,6 +13,12 @@ from .conftest import START_INDEX, Cluster, Start, make_cluster
 
 pytestmark = pytest.mark.timeout(60)
 
+
+@pytest.fixture
+def database_url(each_database: str) -> str:
+    return each_database
+
+
 INDICES = range(START_INDEX, START_INDEX + 3)
 
 

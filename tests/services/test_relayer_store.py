@@ -13,22 +13,22 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
 from dvtfast.services.offload import UnavailableError
-from dvtfast.services.relayer.store.asking import ensure, remember_validators
+from dvtfast.services.relayer.store.asking import make_current, remember_validators
 from dvtfast.services.relayer.store.database import Database, latest_revision, touch
 from dvtfast.services.relayer.store.forgetting import forget
 from dvtfast.services.relayer.store.subjects import Exit
 from dvtfast.services.relayer.store.tables import from_uint64, metadata, uint64
 
 
-async def test_migrations_make_the_tables(tmp_path: Path) -> None:
-    database = await Database.open(f"sqlite:///{tmp_path}/relayer.db")
+async def test_migrations_make_the_tables(each_database: str) -> None:
+    database = await Database.open(each_database)
 
     def differences(connection: Connection) -> object:
         return compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), metadata)
 
     assert await database.run(differences) == []
     await database.close()
-    again = await Database.open(f"sqlite:///{tmp_path}/relayer.db")
+    again = await Database.open(each_database)
     await again.close()
 
 
@@ -50,14 +50,14 @@ def test_integers_of_64_bits_sort_as_numbers() -> None:
     assert list(map(from_uint64, map(uint64, numbers))) == numbers
 
 
-async def test_who_waits_for_a_change_learns_of_it(tmp_path: Path) -> None:
-    database = await Database.open(f"sqlite:///{tmp_path}/relayer.db")
+async def test_who_waits_for_a_change_learns_of_it(each_database: str) -> None:
+    database = await Database.open(each_database)
     revision = await database.read(latest_revision)
     waiting = asyncio.create_task(database.wait_for_change(revision, 30))
     await database.run(remember_validators, [bytes(48)], 1)  # no message is changed
     await asyncio.sleep(0.05)
     assert not waiting.done()
-    await database.run(ensure, [(bytes(48), Exit(1))], 1)
+    await database.run(make_current, {bytes(48): Exit(1)}, 1)
     async with asyncio.timeout(1):
         await waiting
         await database.wait_for_change(revision, 30)
@@ -71,12 +71,12 @@ async def test_who_waits_for_a_change_learns_of_it(tmp_path: Path) -> None:
     await database.close()
 
 
-async def test_readers_do_not_wait_for_a_writer(tmp_path: Path) -> None:
-    database = await Database.open(f"sqlite:///{tmp_path}/relayer.db")
+async def test_readers_do_not_wait_for_a_writer(each_database: str) -> None:
+    database = await Database.open(each_database)
     go_on = threading.Event()
 
     def write(connection: Connection) -> None:
-        ensure(connection, [(bytes(48), Exit(1))], 1)
+        make_current(connection, {bytes(48): Exit(1)}, 1)
         go_on.wait(30)
 
     writing = asyncio.create_task(database.run(write))
@@ -85,6 +85,6 @@ async def test_readers_do_not_wait_for_a_writer(tmp_path: Path) -> None:
     go_on.set()
     await writing
     assert await database.read(latest_revision) == 1
-    with pytest.raises(UnavailableError, match="readonly"):
-        await database.read(ensure, [(bytes(48), Exit(2))], 1)
+    with pytest.raises(UnavailableError, match=r"readonly|read-only"):
+        await database.read(make_current, {bytes(48): Exit(2)}, 1)
     await database.close()

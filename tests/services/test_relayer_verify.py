@@ -12,6 +12,12 @@ from .test_relayer_shares import wrong
 
 pytestmark = pytest.mark.timeout(60)
 
+
+@pytest.fixture
+def database_url(each_database: str) -> str:
+    return each_database
+
+
 INDICES = range(START_INDEX, START_INDEX + 3)
 
 

