@@ -10,6 +10,7 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, tupl
 
 from .database import chunks, touch
 from .due import Thresholds, mark_due
+from .sealing import Identity, open_share, seal_to_read, seal_to_write
 from .subjects import Exit, Subject, to_bytes
 from .tables import AT_PLACE, Kind, MessageStatus, ShareState, messages, shares, uint64
 
@@ -171,6 +172,7 @@ def _read(connection: Connection, share_index: int, offered: Sequence[OfferedSha
             messages.c.public_key,
             messages.c.kind,
             messages.c.id,
+            messages.c.subject,
             shares.c.signature,
             shares.c.state,
             shares.c.for_this_message,
@@ -178,11 +180,13 @@ def _read(connection: Connection, share_index: int, offered: Sequence[OfferedSha
         .join(shares, shares.c.message_id == messages.c.id)
         .where(shares.c.share_index == uint64(share_index))
     )
+    seal, index = seal_to_read(connection), uint64(share_index)
     for chunk in chunks(keys):
-        for key, kind, message_id, *held in connection.execute(
+        for key, kind, message_id, subject, kept, *held in connection.execute(
             of_index.where(messages.c.public_key.in_(chunk))
         ):
-            book.held[key, kind][message_id] = _Held(*held)
+            signature = open_share(seal, Identity(key, kind, subject, index), kept, tell=False)
+            book.held[key, kind][message_id] = _Held(signature, *held)
     _read_limits(connection, book, {s.public_key: s.share_limit for s in offered if s.share_limit})
     return book
 
@@ -206,17 +210,22 @@ def _read_limits(connection: Connection, book: _Book, limits: dict[bytes, int]) 
 
 def _write(connection: Connection, share_index: int, book: _Book, threshold_of: Thresholds, now: int) -> None:
     held = {message_id: share for of_owner in book.held.values() for message_id, share in of_owner.items()}
+    owners = {message_id: owner for owner, of_owner in book.held.items() for message_id in of_owner}
+    subjects = {message.id: subject for (_, subject), message in book.by_subject.items()}
     new = [message_id for message_id, share in held.items() if share.is_new]
     replaced = [message_id for message_id, share in held.items() if share.is_changed and not share.is_new]
     if not new and not replaced:
         return
 
+    seal, at_index = seal_to_write(connection), uint64(share_index)
+
     def row(message_id: int) -> dict[str, object]:
         share = held[message_id]
+        identity = Identity(*owners[message_id], subjects[message_id], at_index)
         return {
             "at_message": message_id,
-            "at_index": uint64(share_index),
-            "signature": share.signature,
+            "at_index": at_index,
+            "signature": seal.seal(identity, share.signature),
             "state": share.state,
             "for_this_message": share.for_this_message,
             "received_at": now,

@@ -55,6 +55,13 @@ row_id = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only w
 
 made_for = Table("made_for", metadata, Column("network", String(32), primary_key=True))
 
+storage = Table(  # one row once signatures are sealed, see sealing.py
+    "storage",
+    metadata,
+    Column("key_id", LargeBinary(5), primary_key=True),
+    Column("is_rewritten", Boolean, nullable=False),  # nothing is left of what the files held before
+)
+
 messages = Table(  # what a validator's nodes sign
     "messages",
     metadata,

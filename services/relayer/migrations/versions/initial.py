@@ -16,6 +16,11 @@ def upgrade() -> None:
     row_id = sa.BigInteger().with_variant(sa.Integer, "sqlite")
     op.create_table("made_for", sa.Column("network", sa.String(32), primary_key=True))
     op.create_table(
+        "storage",
+        sa.Column("key_id", sa.LargeBinary(5), primary_key=True),
+        sa.Column("is_rewritten", sa.Boolean, nullable=False),
+    )
+    op.create_table(
         "messages",
         sa.Column("id", row_id, primary_key=True),
         sa.Column("public_key", sa.LargeBinary(48), nullable=False),

@@ -1,0 +1,84 @@
+"""The file with the storage key: 32 bytes, as they are or as one line of 64 hex digits."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from pathlib import Path
+
+from .. import logs
+from .store.sealing import KEY_BYTES, StorageKey
+
+OTHERS_MAY = stat.S_IRWXG | stat.S_IRWXO
+OWNER_MAY_READ_AND_WRITE = 0o600
+FILE_LIMIT_BYTES = 2 * KEY_BYTES + 4  # hex digits, 0x, the end of the line
+WANTED = (
+    f"expected a storage key: {KEY_BYTES} bytes, or {2 * KEY_BYTES} hex digits on one line;"
+    " make one with: dvtfast relayer storage-key FILE"
+)
+
+log = logs.get("storage")
+
+
+class StorageKeyError(Exception):
+    """A key that cannot be loaded or made.
+
+    Attributes:
+        path: the file to mend.
+    """
+
+    def __init__(self, path: Path, message: str) -> None:
+        super().__init__(f"{path}: {message}")
+        self.path = path
+
+
+def read_storage_key(path: Path) -> StorageKey:
+    """Read a key; who else may read the file is warned of.
+
+    Raises:
+        StorageKeyError: naming the file, what was wanted, and what to do.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(FILE_LIMIT_BYTES + 1)
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+    except OSError as error:
+        raise StorageKeyError(path, f"cannot read the storage key: {error.strerror}") from None
+    secret = content if len(content) == KEY_BYTES else _from_hex(path, content)
+    if len(set(secret)) == 1:
+        raise StorageKeyError(path, f"all its bytes are the same: {WANTED}")
+    if mode & OTHERS_MAY:
+        log.warning("file is open to others", file=str(path), mode=f"{mode:03o}", do=f"chmod 600 {path}")
+    return StorageKey(secret)
+
+
+def make_storage_key(path: Path) -> StorageKey:
+    """Make a new key and keep it in a new file that only its owner may read.
+
+    Raises:
+        StorageKeyError: there is such a file, or it cannot be written.
+    """
+    secret = secrets.token_bytes(KEY_BYTES)
+    try:
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_MAY_READ_AND_WRITE)
+        with os.fdopen(file, "w") as opened:
+            opened.write(secret.hex() + "\n")
+            opened.flush()
+            os.fsync(opened.fileno())
+    except FileExistsError:
+        raise StorageKeyError(path, "there is a file already, which is not overwritten") from None
+    except OSError as error:
+        raise StorageKeyError(path, f"cannot write the storage key: {error.strerror}") from None
+    return StorageKey(secret)
+
+
+def _from_hex(path: Path, content: bytes) -> bytes:
+    try:
+        digits = content.decode("ascii").strip().removeprefix("0x")
+        secret = bytes.fromhex(digits) if len(digits) == 2 * KEY_BYTES else b""
+    except ValueError:  # what it says may quote the content
+        secret = b""
+    if len(secret) != KEY_BYTES:
+        raise StorageKeyError(path, f"{len(content)} bytes that are no key: {WANTED}")
+    return secret
