@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
-from sqlalchemy import Connection, bindparam, insert, or_, select, update
+from sqlalchemy import Connection, Table, bindparam, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
-from .database import chunks, touch
+from .database import begin_revision, chunks
 from .subjects import Exit, Subject, kind_of, to_bytes
 from .tables import (
     UINT64_BYTES,
@@ -22,9 +24,7 @@ from .tables import (
 
 INDEX_LIMIT = 1 << 8 * UINT64_BYTES
 ASKED_PRECISION_SECONDS = 60  # of `asked_at`, so that a poll seldom writes
-
-MessagePlace = tuple[bytes, int, bytes]
-"""Public key, kind and subject."""
+PREPARED_TOGETHER = 64  # validators whose exits at next to the same indices are looked up at once
 
 
 class IndexRefusedError(Exception):
@@ -71,18 +71,17 @@ def ask_for(
     Raises:
         IndexRefusedError: an index would not fit into 64 bits, or new keys come without any rule.
     """
-    current = _current_indices(connection, public_keys)
     if start_index is None:
-        new = [key for key in public_keys if key not in current]
+        known = current_subjects(connection, public_keys, Kind.EXIT)
+        new = [key for key in public_keys if key not in known]
         wanted = dict(zip(new, _free_indices(connection, len(new), free_from), strict=True))
     else:
         if start_index + len(public_keys) > INDEX_LIMIT:
             raise IndexRefusedError(f"{start_index} + {len(public_keys)} validators exceeds 2^64")
         wanted = {key: start_index + offset for offset, key in enumerate(public_keys)}
-    moves = {key: index for key, index in wanted.items() if current.get(key) != index}
     remember_validators(connection, public_keys, now)
-    make_current(connection, {key: Exit(index) for key, index in moves.items()}, now)
-    prepare(connection, moves, window, now)
+    moved = make_current(connection, {key: Exit(index) for key, index in wanted.items()}, now)
+    prepare(connection, {key: wanted[key] for key in moved}, window, now)
     return hand_out(connection, public_keys, config_digest, now)
 
 
@@ -102,71 +101,116 @@ def remember_validators(connection: Connection, public_keys: Iterable[bytes], no
     known = known_keys(connection, public_keys)
     if new := [{"public_key": key, "asked_at": now} for key in public_keys if key not in known]:
         connection.execute(insert(validators), new)
-    is_old = validators.c.asked_at < now - ASKED_PRECISION_SECONDS
-    for chunk in chunks(known):
-        connection.execute(
-            update(validators).where(validators.c.public_key.in_(chunk), is_old).values(asked_at=now)
-        )
+    note_asked(connection, known, now)
 
 
-def make_current(connection: Connection, subjects: Mapping[bytes, Subject], now: int) -> None:
-    """Make these, one kind of all, the current messages of validators; earlier ones keep what they have."""
+def note_asked(connection: Connection, public_keys: Iterable[bytes], now: int) -> None:
+    """Note that these validators, which are known, were asked for now."""
+    for chunk in chunks(public_keys):
+        is_of_chunk = validators.c.public_key.in_(chunk)
+        is_old = validators.c.asked_at < old_before(now)
+        connection.execute(update(validators).where(is_of_chunk, is_old).values(asked_at=now))
+
+
+def old_before(now: int) -> int:
+    """Of validators that were last asked for before this time, it is worth writing that they are now."""
+    return now - ASKED_PRECISION_SECONDS
+
+
+def make_current(connection: Connection, subjects: Mapping[bytes, Subject], now: int) -> list[bytes]:
+    """Make these, one kind of all, the current messages of validators; earlier ones keep what they have.
+
+    Returns:
+        The validators whose message was another one, or none.
+    """
     if not subjects:
-        return
-    wanted = ensure(connection, subjects.items(), now)
+        return []
     kind = kind_of(next(iter(subjects.values())))
-    for chunk in chunks(subjects):
+    current = current_subjects(connection, subjects, kind)
+    wanted = {key: to_bytes(subject) for key, subject in subjects.items()}
+    moved = [key for key, subject in wanted.items() if current.get(key) != subject]
+    if not moved:
+        return []
+    for chunk in chunks(key for key in moved if key in current):
         of_keys = messages.c.public_key.in_(chunk), messages.c.kind == kind, messages.c.is_current
         connection.execute(update(messages).where(*of_keys).values(is_current=False))
-    for ids in chunks(wanted):
-        connection.execute(
-            update(messages).where(messages.c.id.in_(ids)).values(is_current=True, was_current=True)
-        )
-    touch(connection, wanted)
+    place = {"is_current": True, "was_current": True, "revision": begin_revision(connection)}
+    unique = messages.c.public_key, messages.c.kind, messages.c.subject
+    put = insert_into(connection, messages).on_conflict_do_update(index_elements=unique, set_=place)
+    connection.execute(put, [_new(key, kind, wanted[key], now) | place for key in moved])
+    return moved
 
 
-def ensure(connection: Connection, subjects: Iterable[tuple[bytes, Subject]], now: int) -> list[int]:
-    """The ids of these messages, which are added if they are not there."""
-    places = [(key, kind_of(subject), to_bytes(subject)) for key, subject in subjects]
-    found = _ids(connection, places)
-    new = [place for place in places if place not in found]
-    if new:
-        rows = [
-            {
-                "public_key": key,
-                "kind": kind,
-                "subject": subject,
-                "is_current": False,
-                "was_current": False,
-                "status": MessageStatus.COLLECTING,
-                "revision": 0,
-                "created_at": now,
-            }
-            for key, kind, subject in new
-        ]
-        connection.execute(insert(messages), rows)
-        added = _ids(connection, new)
-        touch(connection, added.values())
-        found |= added
-    return [found[place] for place in places]
+def current_subjects(connection: Connection, public_keys: Iterable[bytes], kind: Kind) -> dict[bytes, bytes]:
+    """The current messages of validators, as far as they have one of this kind."""
+    query = select(messages.c.public_key, messages.c.subject).where(
+        messages.c.kind == kind, messages.c.is_current
+    )
+    return {
+        key: subject
+        for chunk in chunks(public_keys)
+        for key, subject in connection.execute(query.where(messages.c.public_key.in_(chunk)))
+    }
 
 
 def prepare(connection: Connection, indices: Mapping[bytes, int], window: int, now: int) -> None:
     """Let sidecars sign the exits of these validators at the next `window` indices, too."""
-    ahead = [
-        (key, Exit(index + offset))
-        for key, index in indices.items()
-        for offset in range(1, window + 1)
-        if index + offset < INDEX_LIMIT
-    ]
-    if ahead:
-        ensure(connection, ahead, now)
+    if window == 0:
+        return
+    rows: list[dict[str, object]] = []
+    places = sorted(indices.items(), key=itemgetter(1))
+    for start in range(0, len(places), PREPARED_TOGETHER):
+        some = places[start : start + PREPARED_TOGETHER]
+        lowest, highest = some[0][1] + 1, min(some[-1][1] + window, INDEX_LIMIT - 1)
+        query = (
+            select(messages.c.public_key, messages.c.subject)
+            .where(messages.c.kind == Kind.EXIT)
+            .where(messages.c.public_key.in_([key for key, _ in some]))
+            .where(messages.c.subject.between(uint64(lowest), uint64(highest)))
+        )
+        there = {(key, subject) for key, subject in connection.execute(query)}
+        rows += [
+            _new(key, Kind.EXIT, subject, now)
+            for key, index in some
+            for ahead in range(index + 1, min(index + window, INDEX_LIMIT - 1) + 1)
+            if (key, (subject := uint64(ahead))) not in there
+        ]
+    if rows:
+        revision = begin_revision(connection)
+        connection.execute(insert(messages), [row | {"revision": revision} for row in rows])
+
+
+def insert_into(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
+    """An insert that can say what happens to rows that are there already."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    return dialect.insert(table)
+
+
+def _new(public_key: bytes, kind: Kind, subject: bytes, now: int) -> dict[str, object]:
+    return {
+        "public_key": public_key,
+        "kind": kind,
+        "subject": subject,
+        "is_current": False,
+        "was_current": False,
+        "status": MessageStatus.COLLECTING,
+        "created_at": now,
+    }
 
 
 def hand_out(
-    connection: Connection, public_keys: Sequence[bytes], config_digest: bytes, now: int
+    connection: Connection,
+    public_keys: Sequence[bytes],
+    config_digest: bytes,
+    now: int,
+    *,
+    only_all: bool = False,
 ) -> list[AskedValidator]:
-    """The oracle shares of current exits: those handed out before, or else those for this config."""
+    """The oracle shares of current exits: those handed out before, or else those for this config.
+
+    Args:
+        only_all: none counts as handed out unless there are shares of all; the answer is [] then.
+    """
     is_wanted = or_(
         oracle_shares.c.handed_out_at.is_not(None), oracle_shares.c.config_digest == config_digest
     )
@@ -182,13 +226,15 @@ def hand_out(
         .join(oracle_shares, oracle_shares.c.message_id == messages.c.id)
         .where(messages.c.kind == Kind.EXIT, messages.c.is_current, is_wanted)
         # What went out first comes last, and stays.
-        .order_by(oracle_shares.c.handed_out_at.is_not(None), oracle_shares.c.created_at.desc())
+        .order_by(oracle_shares.c.handed_out_at.is_not(None), oracle_shares.c.id.desc())
     )
     rows = {
         row.public_key: row
         for chunk in chunks(public_keys)
         for row in connection.execute(query.where(messages.c.public_key.in_(chunk)))
     }
+    if only_all and len(rows) < len(public_keys):
+        return []
     first = [row for row in rows.values() if row.handed_out_at is None]
     if first:
         place = (
@@ -215,30 +261,6 @@ def note_handed_out(connection: Connection, public_keys: Iterable[bytes], now: i
         connection.execute(
             update(validators).where(validators.c.public_key.in_(chunk), never).values(handed_out_at=now)
         )
-
-
-def _ids(connection: Connection, places: Iterable[MessagePlace]) -> dict[MessagePlace, int]:
-    wanted = set(places)
-    query = select(messages.c.public_key, messages.c.kind, messages.c.subject, messages.c.id)
-    return {
-        (key, kind, subject): message_id
-        for chunk in chunks({key for key, _, _ in wanted})
-        for key, kind, subject, message_id in connection.execute(
-            query.where(messages.c.public_key.in_(chunk))
-        )
-        if (key, kind, subject) in wanted
-    }
-
-
-def _current_indices(connection: Connection, public_keys: Iterable[bytes]) -> dict[bytes, int]:
-    query = select(messages.c.public_key, messages.c.subject).where(
-        messages.c.kind == Kind.EXIT, messages.c.is_current
-    )
-    return {
-        key: from_uint64(index)
-        for chunk in chunks(public_keys)
-        for key, index in connection.execute(query.where(messages.c.public_key.in_(chunk)))
-    }
 
 
 def _free_indices(connection: Connection, count: int, free_from: int | None) -> list[int]:

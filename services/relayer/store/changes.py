@@ -32,7 +32,7 @@ class ListedMessage:
 
 @dataclass(frozen=True)
 class ListedValidator:
-    """A validator, the vault it is reserved for, and its messages; no messages when it is forgotten."""
+    """A validator, the vault it is reserved for, and its messages; none when nobody asks for any."""
 
     public_key: bytes
     vault: bytes | None = None
@@ -50,11 +50,14 @@ def changes_since(connection: Connection, revision: int) -> tuple[int, list[List
     changed = set(
         connection.scalars(select(messages.c.public_key).where(messages.c.revision > revision).distinct())
     )
-    gone = connection.scalars(select(forgotten.c.public_key).where(forgotten.c.revision > revision)).all()
+    gone = set(
+        connection.scalars(select(forgotten.c.public_key).where(forgotten.c.revision > revision)).all()
+    )
     found = _listed(connection, changed)
     found.sort(key=lambda pair: pair[0])
+    gone = (gone | changed) - {validator.public_key for _, validator in found}
     return latest, [
-        *(ListedValidator(key) for key in gone if key not in changed),
+        *map(ListedValidator, gone),
         *(validator for _, validator in found),
     ]
 

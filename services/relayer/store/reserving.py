@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from .asking import (
     INDEX_LIMIT,
     IndexRefusedError,
     hand_out,
-    known_keys,
+    insert_into,
     make_current,
+    note_asked,
+    old_before,
     prepare,
-    remember_validators,
 )
 from .database import chunks, touch
-from .subjects import Deposit, Exit
-from .tables import Kind, messages, registered_keys, signatures, validators
+from .sealing import Identity, seal_to_read
+from .subjects import Deposit, Exit, to_bytes
+from .tables import Kind, messages, registered_keys, signatures, uint64, validators
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,15 @@ class Registration:
     start_index: int
     amounts_gwei: Sequence[int]
     validator_type: int
+
+
+@dataclass(frozen=True)
+class SignedDeposit:
+    """A deposit that the validator's nodes have signed."""
+
+    public_key: bytes
+    amount_gwei: int
+    signature: bytes
 
 
 @dataclass(frozen=True)
@@ -62,53 +74,65 @@ def reserve(
     if wanted.start_index + count > INDEX_LIMIT:
         raise IndexRefusedError(f"{wanted.start_index} + {count} validators exceeds 2^64")
     reserved = _reserved(connection, wanted.vault)
-    _release(connection, reserved[count:])
-    keys = reserved[:count]
+    _release(connection, [row.public_key for row in reserved[count:] if row.handed_out_at is None])
+    keys = [row.public_key for row in reserved[:count]]
+    old = [row.public_key for row in reserved[:count] if row.asked_at < old_before(now)]
+    note_asked(connection, old, now)
     if new := _unused(connection, candidates, count - len(keys)):
         _take(connection, wanted.vault, new, now)
         keys += new
-    remember_validators(connection, keys, now)
     indices = {key: wanted.start_index + offset for offset, key in enumerate(keys)}
-    amounts = dict(zip(keys, wanted.amounts_gwei, strict=False))
-    exits = {key: Exit(index) for key, index in indices.items()}
-    deposits = {key: Deposit(wanted.vault, wanted.validator_type, amounts[key]) for key in keys}
-    make_current(connection, exits, now)
-    make_current(connection, deposits, now)
-    prepare(connection, indices, window, now)
+    moved = make_current(connection, {key: Exit(index) for key, index in indices.items()}, now)
+    prepare(connection, {key: indices[key] for key in moved}, window, now)
+    make_current(connection, dict(zip(keys, _deposits(wanted), strict=False)), now)
     return keys
 
 
+def signed_deposits(
+    connection: Connection, wanted: Registration, public_keys: Sequence[bytes]
+) -> list[SignedDeposit] | None:
+    """The deposits of the first validators of a registration.
+
+    None when a signature of them, or of their exits, is missing, or when something else is wanted of these
+    validators by now.
+    """
+    found = _signatures(connection, wanted, public_keys)
+    if found is None:
+        return None
+    return [
+        SignedDeposit(key, amount, deposit)
+        for key, amount, (_, deposit) in zip(public_keys, wanted.amounts_gwei, found, strict=False)
+    ]
+
+
 def hand_out_registration(
-    connection: Connection, public_keys: Sequence[bytes], config_digest: bytes, now: int
+    connection: Connection,
+    wanted: Registration,
+    public_keys: Sequence[bytes],
+    config_digest: bytes,
+    now: int,
 ) -> list[ReservedValidator] | None:
-    """All that the registration of these validators needs; None when something is not ready.
+    """All that the registration of its first validators needs; None as for `signed_deposits`, or when an
+    exit is not split for the oracles.
 
     What is answered counts as handed out.
     """
-    found = _signatures(connection, public_keys)
-    if len(found) < 2 * len(public_keys):
+    found = _signatures(connection, wanted, public_keys)
+    if found is None:
         return None
-    amounts = {
-        key: Deposit.of(subject).amount_gwei
-        for key, subject in _current_deposits(connection, public_keys).items()
-    }
-    split = hand_out(connection, public_keys, config_digest, now)
-    complete = []
-    for asked in split:
-        if asked.public_key_shares is None or asked.encrypted_signatures is None:
-            return None
-        key = asked.public_key
-        complete.append(
-            ReservedValidator(
-                key,
-                amounts[key],
-                found[key, Kind.DEPOSIT],
-                found[key, Kind.EXIT],
-                asked.public_key_shares,
-                asked.encrypted_signatures,
-            )
+    split = hand_out(connection, public_keys, config_digest, now, only_all=True)
+    return [
+        ReservedValidator(
+            asked.public_key,
+            amount,
+            deposit,
+            exit_,
+            asked.public_key_shares,
+            asked.encrypted_signatures,
         )
-    return complete
+        for asked, amount, (exit_, deposit) in zip(split, wanted.amounts_gwei, found, strict=False)
+        if asked.public_key_shares is not None and asked.encrypted_signatures is not None
+    ] or None
 
 
 def mark_registered(
@@ -126,32 +150,35 @@ def mark_registered(
     if new:
         rows = [{"public_key": key, "block_number": block_number} for key in new]
         connection.execute(insert(registered_keys), rows)
-        _release_reservations(connection, new)
+        _release(connection, _reserved_of(connection, new))
 
 
-def _reserved(connection: Connection, vault: bytes) -> list[bytes]:
-    query = select(validators.c.public_key).where(validators.c.vault == vault)
-    return list(connection.scalars(query.order_by(validators.c.position)))
+def _deposits(wanted: Registration) -> list[Deposit]:
+    return [Deposit(wanted.vault, wanted.validator_type, amount) for amount in wanted.amounts_gwei]
 
 
-def _release(connection: Connection, public_keys: Sequence[bytes]) -> None:
-    """Release those of which nothing was handed out."""
-    query = select(validators.c.public_key).where(validators.c.handed_out_at.is_(None))
-    free = [
+def _reserved(connection: Connection, vault: bytes) -> Sequence[Row[Any]]:
+    query = select(validators).where(validators.c.vault == vault)
+    return connection.execute(query.order_by(validators.c.position)).all()
+
+
+def _reserved_of(connection: Connection, public_keys: Iterable[bytes]) -> list[bytes]:
+    """Those of these validators that are reserved."""
+    query = select(validators.c.public_key).where(validators.c.vault.is_not(None))
+    return [
         key
         for chunk in chunks(public_keys)
         for key in connection.scalars(query.where(validators.c.public_key.in_(chunk)))
     ]
-    if free:
-        _release_reservations(connection, free)
-        _retire(connection, free, Kind.EXIT)
 
 
-def _release_reservations(connection: Connection, public_keys: Sequence[bytes]) -> None:
+def _release(connection: Connection, public_keys: Sequence[bytes]) -> None:
+    """Reserve these validators no more; nobody asks for their exits and deposits then."""
     for chunk in chunks(public_keys):
         is_of_chunk = validators.c.public_key.in_(chunk)
         connection.execute(update(validators).where(is_of_chunk).values(vault=None, position=None))
     _retire(connection, public_keys, Kind.DEPOSIT)
+    _retire(connection, public_keys, Kind.EXIT)
 
 
 def _retire(connection: Connection, public_keys: Sequence[bytes], kind: Kind) -> None:
@@ -183,35 +210,38 @@ def _unused(connection: Connection, candidates: Iterable[bytes], count: int) -> 
 def _take(connection: Connection, vault: bytes, public_keys: Sequence[bytes], now: int) -> None:
     highest = connection.scalar(select(func.max(validators.c.position)).where(validators.c.vault == vault))
     first = 0 if highest is None else highest + 1
-    known = known_keys(connection, public_keys)
-    for position, key in enumerate(public_keys, first):
-        place = {"vault": vault, "position": position, "asked_at": now}
-        if key in known:
-            connection.execute(update(validators).where(validators.c.public_key == key).values(**place))
-        else:
-            connection.execute(insert(validators).values(public_key=key, **place))
+    put = insert_into(connection, validators)
+    put = put.on_conflict_do_update(
+        index_elements=[validators.c.public_key],
+        set_={name: put.excluded[name] for name in ("vault", "position", "asked_at")},
+    )
+    rows = [
+        {"public_key": key, "vault": vault, "position": position, "asked_at": now}
+        for position, key in enumerate(public_keys, first)
+    ]
+    connection.execute(put, rows)
 
 
-def _signatures(connection: Connection, public_keys: Iterable[bytes]) -> dict[tuple[bytes, int], bytes]:
-    """Of current messages, by public key and kind."""
+def _signatures(
+    connection: Connection, wanted: Registration, public_keys: Sequence[bytes]
+) -> list[tuple[bytes, bytes]] | None:
+    """Of exits and deposits, as far as they are what a registration wants; None when one is missing."""
     query = (
-        select(messages.c.public_key, messages.c.kind, signatures.c.signature)
+        select(messages.c.public_key, messages.c.kind, messages.c.subject, signatures.c.signature)
         .join(signatures, signatures.c.message_id == messages.c.id)
         .where(messages.c.is_current)
     )
-    return {
-        (key, kind): signature
+    seal = seal_to_read(connection)
+    found = {
+        (key, kind, subject): seal.open(Identity(key, kind, subject), kept)
         for chunk in chunks(public_keys)
-        for key, kind, signature in connection.execute(query.where(messages.c.public_key.in_(chunk)))
+        for key, kind, subject, kept in connection.execute(query.where(messages.c.public_key.in_(chunk)))
     }
-
-
-def _current_deposits(connection: Connection, public_keys: Iterable[bytes]) -> dict[bytes, bytes]:
-    query = select(messages.c.public_key, messages.c.subject).where(
-        messages.c.kind == Kind.DEPOSIT, messages.c.is_current
-    )
-    return {
-        key: subject
-        for chunk in chunks(public_keys)
-        for key, subject in connection.execute(query.where(messages.c.public_key.in_(chunk)))
-    }
+    pairs = []
+    for offset, (key, deposit) in enumerate(zip(public_keys, _deposits(wanted), strict=False)):
+        exit_signature = found.get((key, Kind.EXIT, uint64(wanted.start_index + offset)))
+        deposit_signature = found.get((key, Kind.DEPOSIT, to_bytes(deposit)))
+        if exit_signature is None or deposit_signature is None:
+            return None
+        pairs.append((exit_signature, deposit_signature))
+    return pairs
