@@ -31,7 +31,7 @@ class Listing:
     async def body(self) -> bytes:
         """The answer, with everything that was committed before the call."""
         async with self._lock:
-            revision, changed = await self._database.run(changes_since, self._revision)
+            revision, changed = await self._database.read(changes_since, self._revision)
             if changed:
                 self._body = await self._workers.run(self._mend, changed)
             self._revision = revision

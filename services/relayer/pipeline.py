@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from time import perf_counter, time
+from uuid import uuid4
 
 from dvtfast.protocol_config import OracleConfig
 from dvtfast.recovery import MAX_SUBSETS
 
 from .. import logs, wire
-from ..offload import Workers
+from ..offload import UnavailableError, Workers
 from .clusters import Group, ServedClusters
 from .current_oracles import CurrentOracles
 from .judge import Candidate, Judge, Judged
 from .store.asking import AskedValidator
+from .store.claiming import LEASE_SECONDS, give_back, renew, seconds_until_free
 from .store.database import Database
 from .store.splitting import (
     RecoveredExit,
+    claim_to_split_anew,
     exits_to_rotate,
-    exits_to_split_anew,
     hand_out_rotation,
     replace_oracle_shares,
 )
@@ -32,10 +34,10 @@ from .store.verdicts import (
     OracleShares,
     Place,
     Verdicts,
-    due_messages,
+    claim_due,
+    claim_unverified,
     earlier_messages,
     record,
-    unverified_messages,
 )
 
 BATCH_MESSAGES = 512
@@ -44,6 +46,7 @@ FIRST_PAUSE_SECONDS = 1.0  # after a failure; doubled by each further one
 LONGEST_PAUSE_SECONDS = 30.0
 IDLE_SECONDS = 1.0  # during which nothing was due, before shares of ready messages are verified; each time
 VERIFIED_MESSAGES = 128  # at a time
+RENEW_SECONDS = LEASE_SECONDS / 4  # between two renewals of what is worked on
 SHOWN_VALIDATORS = 32  # in a line about bad shares; GET /exits has all of them
 
 log = logs.get("pipeline")
@@ -63,6 +66,7 @@ class Pipeline:
         self._suspects: defaultdict[Group, set[int]] = defaultdict(set)  # share indices
         self._searched = SEARCHED_MESSAGES
         self._verified: Place = (0, 0)  # so far the shares of ready messages are verified
+        self._claimer = uuid4().bytes
         self._woken = asyncio.Event()
         self._stopping = asyncio.Event()
 
@@ -73,6 +77,7 @@ class Pipeline:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Work inside the block; at its end the batch under way is finished, the rest stays due."""
+        self._database.when_others_change(self.wake)
         task = asyncio.create_task(self._run())
         self.wake()
         try:
@@ -82,6 +87,10 @@ class Pipeline:
             self.wake()
             await task
             await self._workers.close()
+            try:
+                await self._database.run(give_back, self._claimer)
+            except (UnavailableError, TimeoutError) as error:
+                log.warning("claims not given back, they end by themselves", error=str(error))
 
     async def _run(self) -> None:
         pause = FIRST_PAUSE_SECONDS
@@ -96,14 +105,50 @@ class Pipeline:
                 if await self._work_through() or idle_at is None:
                     idle_at = now() + IDLE_SECONDS
                 elif now() >= idle_at:
-                    idle_at = now() + IDLE_SECONDS if await self._verify_some() else None
+                    verified = await self._verify_some()
+                    quiet = IDLE_SECONDS if verified else await self._seconds_until_others_give_up()
+                    idle_at = None if quiet is None else now() + quiet
                 pause = FIRST_PAUSE_SECONDS
-            except Exception:
-                log.exception("batch failed", retry_in_seconds=pause)
+            except Exception as error:
+                if isinstance(error, UnavailableError):  # the database, which may be back at any time
+                    pause = FIRST_PAUSE_SECONDS
+                    log.warning("batch put off", error=str(error), retry_in_seconds=pause)
+                else:
+                    log.exception("batch failed", retry_in_seconds=pause)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
                 self._woken.set()
+
+    async def _seconds_until_others_give_up(self) -> float | None:
+        """When to look again for what another relayer is at, which may be dead; None when there is none."""
+        if not self._database.is_shared:
+            return None
+        return await self._database.read(seconds_until_free, self._claimer)
+
+    @asynccontextmanager
+    async def _holding(self, message_ids: Collection[int]) -> AsyncIterator[None]:
+        """Renew the claims inside the block."""
+        if not self._database.is_shared:
+            yield
+            return
+        renewing = asyncio.create_task(self._renew(message_ids))
+        try:
+            yield
+        finally:
+            renewing.cancel()
+            await asyncio.wait([renewing])
+
+    async def _renew(self, message_ids: Collection[int]) -> None:
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            try:
+                await self._database.run(renew, self._claimer, message_ids)
+            except (UnavailableError, TimeoutError) as error:
+                log.warning("claims not renewed", error=str(error))
+
+    def _is_served(self, public_key: bytes) -> bool:
+        return self._clusters.group_of(public_key) is not None
 
     async def _work_through(self) -> bool:
         """Judge what is due, and search for bad shares while nothing is due; whether there was anything.
@@ -113,9 +158,9 @@ class Pipeline:
         """
         worked = False
         while not self._stopping.is_set():
-            due, max_subsets = await self._database.run(due_messages, MessageStatus.DUE, BATCH_MESSAGES), 0
+            due, max_subsets = await self._claim(MessageStatus.DUE, BATCH_MESSAGES), 0
             if not due:
-                due = await self._database.run(due_messages, MessageStatus.TO_SEARCH, self._searched)
+                due = await self._claim(MessageStatus.TO_SEARCH, self._searched)
                 max_subsets = MAX_SUBSETS // self._searched
             if not due and await self._split_some_anew():
                 worked = True
@@ -123,15 +168,22 @@ class Pipeline:
             if not due:
                 break
             worked = True
-            groups: defaultdict[Group, list[DueMessage]] = defaultdict(list)
-            for message in due:
-                group = self._clusters.group_of(message.public_key)
-                assert group is not None, "a message that is not served is never due"
-                groups[group].append(message)
-            for group, of_group in groups.items():
-                if not self._stopping.is_set():
-                    await self._process(group, of_group, max_subsets)
+            async with self._holding([message.id for message in due]):
+                for group, of_group in self._by_group(due).items():
+                    if not self._stopping.is_set():
+                        await self._process(group, of_group, max_subsets)
         return worked
+
+    async def _claim(self, status: MessageStatus, limit: int) -> list[DueMessage]:
+        return await self._database.run(claim_due, self._claimer, status, limit, self._is_served)
+
+    def _by_group(self, messages: Sequence[DueMessage]) -> dict[Group, list[DueMessage]]:
+        groups: defaultdict[Group, list[DueMessage]] = defaultdict(list)
+        for message in messages:
+            group = self._clusters.group_of(message.public_key)
+            assert group is not None, "what is not served is not claimed"
+            groups[group].append(message)
+        return groups
 
     async def rotate(self, indices: Mapping[bytes, int]) -> list[AskedValidator]:
         """The exits of validators at these indices, split for the oracles of now; handed out from now on.
@@ -147,10 +199,13 @@ class Pipeline:
     async def _split_some_anew(self) -> bool:
         """Split exits for the oracles of now that were split for others; whether there were any."""
         oracles, digest = self._oracles.config, self._oracles.digest
-        exits = await self._database.run(exits_to_split_anew, digest, BATCH_MESSAGES)
+        exits = await self._database.run(
+            claim_to_split_anew, self._claimer, digest, BATCH_MESSAGES, self._is_served
+        )
         if exits:
-            split = await self._split(exits, oracles)
-            await self._database.run(replace_oracle_shares, split, digest, int(time()))
+            async with self._holding([exit_.id for exit_ in exits]):
+                split = await self._split(exits, oracles)
+                await self._database.run(replace_oracle_shares, self._claimer, split, digest, int(time()))
             log.info("split anew", n=len(exits))
         return bool(exits)
 
@@ -161,16 +216,17 @@ class Pipeline:
 
     async def _verify_some(self) -> bool:
         """Verify shares that no message needed any more, to name bad ones; whether there were any."""
-        ready = await self._database.run(unverified_messages, self._verified, VERIFIED_MESSAGES)
-        groups: defaultdict[Group, list[DueMessage]] = defaultdict(list)
-        for message in ready:
-            group = self._clusters.group_of(message.public_key)
-            if group is not None and group.knows_key_shares:
-                groups[group].append(message)
-        for group, of_group in groups.items():
-            judged = await self._workers.run(self._judge.verify, group, of_group)
-            await self._conclude(group, of_group, judged, self._oracles.digest)
+        ready = await self._database.run(
+            claim_unverified, self._claimer, self._verified, VERIFIED_MESSAGES, self._is_served
+        )
+        ids = [message.id for message in ready]
+        async with self._holding(ids):
+            for group, of_group in self._by_group(ready).items():
+                if group.knows_key_shares:
+                    judged = await self._workers.run(self._judge.verify, group, of_group)
+                    await self._conclude(group, of_group, judged, self._oracles.digest)
         if ready:
+            await self._database.run(give_back, self._claimer, ids)
             self._verified = ready[-1].revision, ready[-1].id
         return bool(ready)
 
@@ -191,6 +247,7 @@ class Pipeline:
         begin = perf_counter()
         await self._database.run(
             record,
+            self._claimer,
             verdicts,
             config_digest=config_digest,
             threshold_of=self._clusters.threshold_of,
@@ -211,7 +268,7 @@ class Pipeline:
         verdicts = Verdicts(ready=judged.ready, not_ready=judged.not_ready)
         verdicts.verified = [HeldShare(message.id, share.share_index) for message, share in judged.good]
         unnamed = [(message, share) for message, share in judged.bad if not share.for_this_message]
-        earlier = await self._database.run(earlier_messages, {e.id: e for e, _ in unnamed}.values())
+        earlier = await self._database.read(earlier_messages, {e.id: e for e, _ in unnamed}.values())
         candidates = [
             Candidate(message.public_key, share, other)
             for message, share in unnamed

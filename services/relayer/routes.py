@@ -168,7 +168,7 @@ class Routes:
         _refuse(public_keys, {key for key in unnamed if self._clusters.group_of(key) is None}, NOT_SERVED)
         if not unnamed:
             return
-        new = list(unnamed - await self._database.run(known_keys, unnamed))
+        new = list(unnamed - await self._database.read(known_keys, unnamed))
         ok = await self._workers.run(check_public_keys, new)
         _refuse(public_keys, {key for key, good in zip(new, ok, strict=True) if not good}, NO_POINT)
 

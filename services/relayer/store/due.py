@@ -6,17 +6,26 @@ from collections.abc import Callable, Iterable, Sequence
 
 from sqlalchemy import ColumnElement, Connection, func, select, true, update
 
-from .database import chunks
+from .claiming import forget_claims, is_free
+from .database import chunks, touch
 from .tables import MessageStatus, ShareState, messages, shares
 
 Thresholds = Callable[[bytes], int | None]
 """How many shares a message of this public key needs; None for a key that is not served."""
 
 
-def take_stock(connection: Connection, threshold_of: Thresholds) -> None:
-    """Decide anew which messages are due: thresholds, and what is known of clusters, may have changed."""
-    not_ready = messages.c.status != MessageStatus.READY
-    connection.execute(update(messages).where(not_ready).values(status=MessageStatus.COLLECTING))
+def take_stock(connection: Connection, threshold_of: Thresholds, *, is_shared: bool = False) -> None:
+    """Decide anew which messages are due: thresholds, and what is known of clusters, may have changed.
+
+    Args:
+        is_shared: other relayers may be at work on the database; they keep what they claimed.
+    """
+    if not is_shared:
+        forget_claims(connection)
+    which = messages.c.status != MessageStatus.READY, is_free(connection)
+    undecided = select(messages.c.id).where(*which, messages.c.status == MessageStatus.UNDECIDED)
+    touch(connection, list(connection.scalars(undecided)))  # sidecars see their shares again
+    connection.execute(update(messages).where(*which).values(status=MessageStatus.COLLECTING))
     _mark_due(connection, true(), threshold_of)
 
 

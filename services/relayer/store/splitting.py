@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, exists, select, update
+from sqlalchemy import Connection, Row, delete, exists, select, update
 
+from ... import logs
 from .asking import AskedValidator, make_current, note_handed_out, remember_validators
+from .claiming import IsServed, claim, claimed, give_back
 from .database import chunks, touch
+from .sealing import DamagedError, Identity, seal_to_read
 from .subjects import Exit
 from .tables import Kind, MessageStatus, from_uint64, messages, oracle_shares, signatures, uint64
 from .verdicts import OracleShares, insert_oracle_shares
+
+REPLACED_AFTER_SECONDS = 3600
+
+log = logs.get("storage")
 
 
 @dataclass(frozen=True)
@@ -24,8 +31,10 @@ class RecoveredExit:
     signature: bytes
 
 
-def exits_to_split_anew(connection: Connection, config_digest: bytes, limit: int) -> list[RecoveredExit]:
-    """Current exits whose shares were never handed out, and that are not split for this config."""
+def claim_to_split_anew(
+    connection: Connection, claimer: bytes, config_digest: bytes, limit: int, is_served: IsServed
+) -> list[RecoveredExit]:
+    """Claim current exits whose shares were never handed out, and that are not split for this config."""
     of_message = oracle_shares.c.message_id == messages.c.id
     is_settled = oracle_shares.c.handed_out_at.is_not(None) | (oracle_shares.c.config_digest == config_digest)
     query = (
@@ -35,23 +44,40 @@ def exits_to_split_anew(connection: Connection, config_digest: bytes, limit: int
         .where(messages.c.status == MessageStatus.READY)
         .where(~exists().where(of_message, is_settled))
         .order_by(messages.c.id)
-        .limit(limit)
     )
-    return [
-        RecoveredExit(message_id, key, from_uint64(index), signature)
-        for message_id, key, index, signature in connection.execute(query)
-    ]
+    found = []
+    for row in claim(connection, claimer, query, limit, is_served):
+        try:
+            found.append(_recovered(connection, row))
+        except DamagedError as error:  # one is none of the others' business
+            log.error("exit not split anew", error=str(error))
+    return found
 
 
 def replace_oracle_shares(
-    connection: Connection, of_message: Mapping[int, OracleShares], config_digest: bytes, now: int
+    connection: Connection,
+    claimer: bytes,
+    of_message: Mapping[int, OracleShares],
+    config_digest: bytes,
+    now: int,
 ) -> None:
-    """Keep new oracle shares in place of those that were not handed out."""
-    never = oracle_shares.c.handed_out_at.is_(None), oracle_shares.c.config_digest != config_digest
+    """Keep new oracle shares in place of those that were not handed out, and give the exits back.
+
+    What is younger than `REPLACED_AFTER_SECONDS` stays beside them: perhaps another relayer has another
+    config for a while, and they must not replace each other's shares again and again.
+    """
+    held = claimed(connection, claimer, of_message)  # others were forgotten, or taken by another relayer
+    of_message = {message_id: split for message_id, split in of_message.items() if message_id in held}
+    old = (
+        oracle_shares.c.handed_out_at.is_(None),
+        oracle_shares.c.config_digest != config_digest,
+        oracle_shares.c.created_at < now - REPLACED_AFTER_SECONDS,
+    )
     for chunk in chunks(of_message):
-        connection.execute(delete(oracle_shares).where(oracle_shares.c.message_id.in_(chunk), *never))
+        connection.execute(delete(oracle_shares).where(oracle_shares.c.message_id.in_(chunk), *old))
     insert_oracle_shares(connection, of_message, config_digest, now)
     touch(connection, of_message)
+    give_back(connection, claimer, of_message)
 
 
 def exits_to_rotate(
@@ -79,9 +105,9 @@ def exits_to_rotate(
         )
     )
     return [
-        RecoveredExit(message_id, key, from_uint64(index), signature)
+        _recovered(connection, row)
         for chunk in chunks(found[key].id for key in indices if key not in missing)
-        for message_id, key, index, signature in connection.execute(query.where(messages.c.id.in_(chunk)))
+        for row in connection.execute(query.where(messages.c.id.in_(chunk)))
     ]
 
 
@@ -114,6 +140,13 @@ def hand_out_rotation(
         else AskedValidator(key, None, None)
         for key in indices
     ]
+
+
+def _recovered(connection: Connection, row: Row[tuple[int, bytes, bytes, bytes]]) -> RecoveredExit:
+    """From message id, public key, subject and what is kept as the signature."""
+    message_id, key, subject, kept = row
+    signature = seal_to_read(connection).open(Identity(key, Kind.EXIT, subject), kept)
+    return RecoveredExit(message_id, key, from_uint64(subject), signature)
 
 
 @dataclass(frozen=True)

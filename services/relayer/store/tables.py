@@ -74,6 +74,8 @@ messages = Table(  # what a validator's nodes sign
     Column("status", SmallInteger, nullable=False),
     Column("revision", BigInteger, nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column("claimed_by", LargeBinary(16)),  # the relayer that works on it
+    Column("claimed_until", BigInteger, nullable=False, server_default="0"),  # unix seconds
     UniqueConstraint("public_key", "kind", "subject", name="messages_place"),
     Index("messages_subject", "kind", "subject"),
     Index("messages_status", "status", "revision"),

@@ -21,8 +21,10 @@ from sqlalchemy import (
     update,
 )
 
+from .claiming import IsServed, claim, claimed, give_back
 from .database import chunks, touch
 from .due import Thresholds, mark_due, set_status
+from .sealing import Identity, open_share, seal_to_read, seal_to_write
 from .subjects import Subject, from_bytes
 from .tables import (
     AT_PLACE,
@@ -106,37 +108,65 @@ class Verdicts:
     set_aside: set[HeldShare] = field(default_factory=set)
     late: dict[HeldShare, EarlierMessage] = field(default_factory=dict)
 
+    @property
+    def message_ids(self) -> set[int]:
+        """Of all messages that these are about."""
+        of_messages = [*self.ready, *(due for some in self.not_ready.values() for due in some)]
+        of_shares = [*self.verified, *self.rejected, *self.set_aside, *self.late]
+        return {message.id for message in of_messages} | {share.message_id for share in of_shares}
 
-def due_messages(connection: Connection, status: MessageStatus, limit: int) -> list[DueMessage]:
-    """Current messages, due or to be searched, with their shares; those first that changed longest ago."""
+    def of(self, message_ids: Collection[int]) -> Verdicts:
+        """Those about these messages."""
+        return Verdicts(
+            [message for message in self.ready if message.id in message_ids],
+            {
+                status: [message for message in due if message.id in message_ids]
+                for status, due in self.not_ready.items()
+            },
+            [share for share in self.verified if share.message_id in message_ids],
+            [share for share in self.rejected if share.message_id in message_ids],
+            {share for share in self.set_aside if share.message_id in message_ids},
+            {share: other for share, other in self.late.items() if share.message_id in message_ids},
+        )
+
+
+def claim_due(
+    connection: Connection, claimer: bytes, status: MessageStatus, limit: int, is_served: IsServed
+) -> list[DueMessage]:
+    """Claim current messages, due or to be searched; with their shares, those first that changed longest
+    ago."""
     query = (
         select(messages)
         .where(messages.c.status == status, messages.c.is_current)
         .order_by(messages.c.revision, messages.c.id)
-        .limit(limit)
     )
-    return _with_shares(connection, connection.execute(query).all())
+    return _with_shares(connection, claim(connection, claimer, query, limit, is_served))
 
 
-def unverified_messages(connection: Connection, after: Place, limit: int) -> list[DueMessage]:
-    """Messages that were ready before all their shares were judged, with the shares that were not."""
+def claim_unverified(
+    connection: Connection, claimer: bytes, after: Place, limit: int, is_served: IsServed
+) -> list[DueMessage]:
+    """Claim messages that were ready before all their shares were judged; with the shares that were not."""
     query = (
         select(messages)
         .where(tuple_(messages.c.revision, messages.c.id) > after, messages.c.status == MessageStatus.READY)
         .where(exists().where(shares.c.message_id == messages.c.id, shares.c.state == ShareState.STORED))
         .order_by(messages.c.revision, messages.c.id)
-        .limit(limit)
     )
-    return _with_shares(connection, connection.execute(query).all())
+    return _with_shares(connection, claim(connection, claimer, query, limit, is_served))
 
 
 def _with_shares(connection: Connection, rows: Sequence[Row[Any]]) -> list[DueMessage]:
     held: defaultdict[int, list[DueShare]] = defaultdict(list)
+    seal, of_message = seal_to_read(connection), {row.id: row for row in rows}
     query = select(shares).where(shares.c.state == ShareState.STORED).order_by(shares.c.share_index)
     for chunk in chunks(row.id for row in rows):
         for share in connection.execute(query.where(shares.c.message_id.in_(chunk))):
+            row = of_message[share.message_id]
+            identity = Identity(row.public_key, row.kind, row.subject, share.share_index)
+            signature = open_share(seal, identity, share.signature, tell=True)
             index = from_uint64(share.share_index)
-            held[share.message_id].append(DueShare(index, share.signature, share.for_this_message))
+            held[share.message_id].append(DueShare(index, signature, share.for_this_message))
     return [
         DueMessage(
             row.id, row.revision, row.public_key, from_bytes(row.kind, row.subject), tuple(held[row.id])
@@ -171,13 +201,19 @@ def earlier_messages(connection: Connection, due: Iterable[DueMessage]) -> dict[
 
 def record(
     connection: Connection,
+    claimer: bytes,
     verdicts: Verdicts,
     *,
     config_digest: bytes,
     threshold_of: Thresholds,
     now: int,
 ) -> None:
-    """Write down what came of messages. Oracle shares that are there already stay as they are."""
+    """Write down what came of messages, and give them back; what is not the claimer's any more is dropped.
+
+    Oracle shares that are there already stay as they are.
+    """
+    held = claimed(connection, claimer, verdicts.message_ids)
+    verdicts = verdicts.of(held)
     not_ready = {status: _unchanged(connection, due) for status, due in verdicts.not_ready.items()}
     for status, unchanged in not_ready.items():
         set_status(connection, unchanged, status)
@@ -195,6 +231,7 @@ def record(
     undecided = not_ready.get(MessageStatus.UNDECIDED, [])
     touch(connection, {*ready, *undecided, *earlier, *(share.message_id for share in not_stored)})
     mark_due(connection, earlier, threshold_of)
+    give_back(connection, claimer, held)
 
 
 def _unchanged(connection: Connection, due: Iterable[DueMessage]) -> list[int]:
@@ -231,13 +268,24 @@ def insert_oracle_shares(
 
 def _insert_signatures(connection: Connection, ready: Collection[ReadyMessage]) -> None:
     there = _there(connection, signatures, [message.id for message in ready])
-    rows = [
-        {"message_id": message.id, "signature": message.signature}
-        for message in ready
-        if message.id not in there
-    ]
-    if rows:
+    new = {message.id: message.signature for message in ready if message.id not in there}
+    if new:
+        seal = seal_to_write(connection)
+        rows = [
+            {"message_id": message_id, "signature": seal.seal(identity, new[message_id])}
+            for message_id, identity in _identities(connection, new).items()
+        ]
         connection.execute(insert(signatures), rows)
+
+
+def _identities(connection: Connection, message_ids: Iterable[int]) -> dict[int, Identity]:
+    """What these messages are, by id."""
+    query = select(messages.c.id, messages.c.public_key, messages.c.kind, messages.c.subject)
+    return {
+        message_id: Identity(*identity)
+        for chunk in chunks(message_ids)
+        for message_id, *identity in connection.execute(query.where(messages.c.id.in_(chunk)))
+    }
 
 
 def _there(
@@ -263,8 +311,38 @@ def _move_late(connection: Connection, late: dict[HeldShare, EarlierMessage]) ->
         return
     there = [_place(HeldShare(message.id, share.share_index)) for share, message in late.items()]
     connection.execute(delete(shares).where(*AT_PLACE), there)
-    move = update(shares).where(*AT_PLACE).values(message_id=bindparam("to_message"), for_this_message=True)
-    connection.execute(move, [{**_place(share), "to_message": message.id} for share, message in late.items()])
+    kept = _resealed(connection, late)
+    move = (
+        update(shares)
+        .where(*AT_PLACE)
+        .values(
+            message_id=bindparam("to_message"), for_this_message=True, signature=bindparam("as_to_message")
+        )
+    )
+    connection.execute(
+        move,
+        [
+            {**_place(share), "to_message": late[share].id, "as_to_message": signature}
+            for share, signature in kept.items()
+        ],
+    )
+
+
+def _resealed(connection: Connection, late: dict[HeldShare, EarlierMessage]) -> dict[HeldShare, bytes]:
+    """The signatures of these shares as they are kept once they belong to the other messages."""
+    seal = seal_to_write(connection)
+    ids = {share.message_id for share in late}
+    identities = _identities(connection, ids | {message.id for message in late.values()})
+    query = select(shares.c.message_id, shares.c.share_index, shares.c.signature)
+    resealed = {}
+    for chunk in chunks(ids):
+        for message_id, index, kept in connection.execute(query.where(shares.c.message_id.in_(chunk))):
+            share = HeldShare(message_id, from_uint64(index))
+            if share in late:
+                signature = seal.open(identities[message_id]._replace(share_index=index), kept)
+                to = identities[late[share].id]._replace(share_index=index)
+                resealed[share] = seal.seal(to, signature)
+    return resealed
 
 
 def _place(share: HeldShare) -> dict[str, int | bytes]:

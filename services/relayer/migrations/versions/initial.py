@@ -31,6 +31,8 @@ def upgrade() -> None:
         sa.Column("status", sa.SmallInteger, nullable=False),
         sa.Column("revision", sa.BigInteger, nullable=False),
         sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("claimed_by", sa.LargeBinary(16)),
+        sa.Column("claimed_until", sa.BigInteger, nullable=False, server_default="0"),
         sa.UniqueConstraint("public_key", "kind", "subject", name="messages_place"),
     )
     op.create_index("messages_subject", "messages", ["kind", "subject"])
