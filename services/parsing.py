@@ -15,6 +15,7 @@ from dvtfast.networks import NETWORKS, Network, network_named
 from . import wire
 
 Parse = Callable[[str], Any]
+MANAGER_ACTIONS = ("fund", "withdraw", "consolidate")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +84,33 @@ def address(value: str) -> bytes:
     if digits not in (digits.lower(), digits.upper()) and "0x" + digits != parsed.to_wire():
         raise ValueError(f"its checksum is wrong; expected {parsed.to_wire()}, got {value!r}")
     return bytes(parsed)
+
+
+@dataclasses.dataclass(frozen=True)
+class DailyLimit:
+    """How much of an action is allowed in a day; None is without limit."""
+
+    action: str
+    unit: str
+    most: int | None
+
+
+def manager_action(value: str) -> str:
+    """What a validators manager may be allowed to sign."""
+    return _one_of(value.lower(), MANAGER_ACTIONS)
+
+
+def daily_limit(value: str) -> DailyLimit:
+    """ACTION.UNIT=N."""
+    name, equals, most = value.partition("=")
+    action, dot, unit = name.partition(".")
+    if not (equals and dot):
+        raise ValueError(f"expected ACTION.UNIT=N, got {value!r}")
+    return DailyLimit(
+        _one_of(action.lower(), ("register", *MANAGER_ACTIONS)),
+        _one_of(unit.lower(), ("items", "gwei", "exits")),
+        None if most.lower() == "none" else integer(most),
+    )
 
 
 def network(value: str) -> Network:

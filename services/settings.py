@@ -172,6 +172,37 @@ class Settings:
         return settings
 
 
+def _database() -> Any:
+    return setting(
+        "--database",
+        parsing.database,
+        "Where the state is kept.",
+        default="sqlite:///relayer.db",
+        also=["DATABASE"],
+        metavar="URL",
+    )
+
+
+def _storage_key_file(*, optional: bool) -> Any:
+    return setting(
+        "--storage-key-file",
+        parsing.file,
+        "Seal the signatures in the database under the key in this file; make one with"
+        " `dvtfast relayer storage-key FILE`. Without it, whoever has the database can exit the validators.",
+        optional=optional,
+    )
+
+
+def _validator_lifetime() -> Any:
+    return setting(
+        "--validator-lifetime",
+        parsing.seconds,
+        "Forget validators that nobody asked for during this time, unless their shares were handed out.",
+        default="604800",
+        also=["VALIDATOR_LIFETIME"],
+    )
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RelayerSettings(Settings):
     """What the relayer can be told."""
@@ -183,8 +214,12 @@ class RelayerSettings(Settings):
         also=["NETWORK"],
         metavar="|".join(NETWORKS),
     )
-    oracles: Path = setting(
-        "--oracles", parsing.file, "The protocol config (JSON) that names the oracles and their threshold."
+    oracles: Path | None = setting(
+        "--oracles",
+        parsing.file,
+        "The protocol config (JSON) that names the oracles and their threshold; read again when it changes."
+        " Without it, the config is the one that the Keeper announces on chain.",
+        optional=True,
     )
     cluster_locks: tuple[parsing.NamedFile, ...] = setting(
         "--cluster-lock",
@@ -233,27 +268,81 @@ class RelayerSettings(Settings):
         many=True,
         metavar="ADDRESS",
     )
+    registered_keys: Path | None = setting(
+        "--registered-keys",
+        parsing.file,
+        "Validators that are registered already, one public key a line; /register gives none of them.",
+        optional=True,
+    )
+    execution_endpoints: tuple[str, ...] = setting(
+        "--execution-endpoint",
+        parsing.url,
+        "An execution node (JSON-RPC); repeatable, the next one is asked when one fails. It tells which"
+        " validators are registered, what the validators manager signs over, and the oracle config.",
+        many=True,
+        also=["EXECUTION_ENDPOINT"],
+        metavar="URL",
+    )
+    execution_timeout: float = setting(
+        "--execution-timeout",
+        parsing.seconds,
+        "How long one request to an execution node may take.",
+        default="10",
+        also=["EXECUTION_TIMEOUT"],
+    )
+    deposits_from_block: int | None = setting(
+        "--deposits-from-block",
+        parsing.integer,
+        "The first block with deposits of the clusters' validators; the deposit contract's when not set.",
+        optional=True,
+        metavar="BLOCK",
+    )
+    ipfs_gateways: tuple[str, ...] = setting(
+        "--ipfs-gateway",
+        parsing.url,
+        "A gateway to IPFS; repeatable. What it serves is verified.",
+        many=True,
+        also=["IPFS_FETCH_ENDPOINTS"],
+        metavar="URL",
+    )
+    manager_keystore: Path | None = setting(
+        "--manager-keystore",
+        parsing.file,
+        "The keystore (version 3) of the validators manager of the vaults; without it nothing is signed.",
+        optional=True,
+        also=["VALIDATORS_MANAGER_KEY_FILE"],
+    )
+    manager_password: Path | None = setting(
+        "--manager-password-file",
+        parsing.file,
+        "The file with the password of that keystore.",
+        optional=True,
+        also=["VALIDATORS_MANAGER_PASSWORD_FILE"],
+    )
+    allow: tuple[str, ...] = setting(
+        "--allow",
+        parsing.manager_action,
+        "What the validators manager signs beside registrations; repeatable. To withdraw can be to exit.",
+        many=True,
+        metavar="fund|withdraw|consolidate",
+    )
+    daily_limits: tuple[parsing.DailyLimit, ...] = setting(
+        "--daily-limit",
+        parsing.daily_limit,
+        "How much of an action is signed in one day (UTC), for all vaults together; repeatable."
+        " UNIT is items, gwei or exits; N a number or none.",
+        many=True,
+        metavar="ACTION.UNIT=N",
+    )
     show_exit_signatures: bool = setting(
         "--show-exit-signatures",
         parsing.switch,
         "Answer /register with whole exit signatures, too; whoever has one can exit the validator.",
         default="false",
     )
-    validator_lifetime: float = setting(
-        "--validator-lifetime",
-        parsing.seconds,
-        "Forget validators that nobody asked for during this time, unless their shares were handed out.",
-        default="604800",
-        also=["VALIDATOR_LIFETIME"],
-    )
-    database: str = setting(
-        "--database",
-        parsing.database,
-        "Where the state is kept.",
-        default="sqlite:///relayer.db",
-        also=["DATABASE"],
-        metavar="URL",
-    )
+    validator_lifetime: float = _validator_lifetime()
+    database: str = _database()
+    storage_key_file: Path | None = _storage_key_file(optional=True)
     host: str = setting(
         "--host",
         parsing.text,
@@ -284,6 +373,8 @@ class RelayerSettings(Settings):
             return [
                 f"{names['index_window']}: expected at most {LARGEST_INDEX_WINDOW}, got {self.index_window}"
             ]
+        if problems := self._chain_problems(names):
+            return problems
         threshold = self.signature_threshold or 0
         if threshold > UNKNOWN_SHARES_LIMIT:
             return [
@@ -293,6 +384,74 @@ class RelayerSettings(Settings):
             return []
         wanted = [names[field] for field in ("cluster_locks", "ssv_keyshares", "signature_threshold")]
         return [f"nothing to serve; set at least one of {', '.join(wanted)}"]
+
+    def _chain_problems(self, names: Mapping[str, str]) -> list[str]:
+        """What needs what else."""
+        needs: list[tuple[str, bool, str]] = [
+            ("manager_keystore", self.manager_keystore is not None, "manager_password"),
+            ("manager_keystore", self.manager_keystore is not None, "execution_endpoints"),
+            ("manager_keystore", self.manager_keystore is not None, "vaults"),
+            ("manager_password", self.manager_password is not None, "manager_keystore"),
+            ("allow", bool(self.allow), "manager_keystore"),
+            ("daily_limits", bool(self.daily_limits), "manager_keystore"),
+            ("ipfs_gateways", bool(self.ipfs_gateways), "execution_endpoints"),
+        ]
+        problems = [
+            f"{names[field]}: needs {names[other]}, which is not set"
+            for field, is_set, other in needs
+            if is_set and not getattr(self, other)
+        ]
+        if self.oracles is None and not (self.execution_endpoints and self.ipfs_gateways):
+            sources = f"{names['execution_endpoints']} and {names['ipfs_gateways']}"
+            problems.append(f"no oracle config; set {names['oracles']}, or {sources}")
+        return problems
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DatabaseSettings(Settings):
+    """What every command on a relayer's database can be told."""
+
+    database: str = _database()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EncryptSettings(DatabaseSettings):
+    """What `dvtfast relayer encrypt-storage` can be told."""
+
+    storage_key_file: Path = _storage_key_file(optional=False)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RotateSettings(EncryptSettings):
+    """What `dvtfast relayer rotate-storage-key` can be told."""
+
+    new_storage_key_file: Path = setting(
+        "--new-storage-key-file", parsing.file, "The key that takes the place of --storage-key-file."
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ForgetSettings(DatabaseSettings):
+    """What `dvtfast relayer forget` can be told."""
+
+    file: Path | None = setting(
+        "--file", parsing.file, "Forget the public keys in this file, one a line.", optional=True
+    )
+    all_expired: bool = setting(
+        "--all-expired",
+        parsing.switch,
+        "Forget all validators that nobody asked for during --validator-lifetime.",
+        default="false",
+    )
+    with_handed_out: bool = setting(
+        "--with-handed-out",
+        parsing.switch,
+        "With --all-expired: also those whose shares were handed out, which the relayer never forgets by"
+        " itself.",
+        default="false",
+    )
+    validator_lifetime: float = _validator_lifetime()
+    yes: bool = setting("--yes", parsing.switch, "Do not ask whether that is meant.", default="false")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -491,17 +650,21 @@ class DemoSettings(Settings):
         ]
 
 
-def options(cls: type[S]) -> Callable[[Callable[[S], Any]], Callable[..., Any]]:
+def options(cls: type[S]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Decorate a click command that takes its settings: adds the options, --env-file, and loads them.
 
-    A group of commands that is one itself loads them only when none of its commands is called.
+    A group of commands that is one itself loads them only when none of its commands is called. What
+    else the command has, such as click arguments, it gets after its settings.
     """
 
-    def decorate(command: Callable[[S], Any]) -> Callable[..., Any]:
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(command)
         def run(env_file: str | None, **flags: Any) -> Any:
-            if click.get_current_context().invoked_subcommand is not None:
+            if (name := click.get_current_context().invoked_subcommand) is not None:
+                if given := [source.flag for field, source in cls.sources().items() if flags.get(field)]:
+                    raise click.UsageError(f"{', '.join(given)}: expected after the command {name!r}")
                 return None
+            arguments = {field: flags.pop(field) for field in flags.keys() - cls.sources().keys()}
             try:
                 from_file = read_env_file(Path(env_file)) if env_file else {}
                 settings = cls.load(flags, {**from_file, **os.environ})
@@ -509,7 +672,7 @@ def options(cls: type[S]) -> Callable[[Callable[[S], Any]], Callable[..., Any]]:
                 for problem in error.problems:
                     click.echo(f"error: {problem}", err=True)
                 raise SystemExit(EXIT_CODE) from None
-            return command(settings)
+            return command(settings, **arguments)
 
         help_text = "Read variables from FILE (NAME=value lines); the environment goes before it."
         wrapped: Callable[..., Any] = click.option("--env-file", metavar="FILE", help=help_text)(run)

@@ -35,6 +35,8 @@ ITEMS_LIMIT = 50_000  # validators or shares in one request
 KEY_SHARES_LIMIT = 64  # public key shares with one validator
 MARKS_LIMIT = 8 * ITEMS_LIMIT  # of JSON in one request; a share takes four, and unknown fields some more
 
+KEY_START = ("0x", *"89abcdef")  # of a compressed point in hex
+
 T = TypeVar("T", bound=msgspec.Struct)
 S = TypeVar("S", "ExitShare", "SignatureShares")
 
@@ -411,6 +413,21 @@ class RegistrationBundle(msgspec.Struct):
     network: str
     exit_signature_recover_threshold: int | None
     validators: list[RegisteredValidator]
+
+
+def public_keys_in(text: str) -> tuple[list[PublicKey], list[str]]:
+    """The public keys that a file lists, in the first column of each line, and what is wrong with lines."""
+    keys: list[PublicKey] = []
+    problems: list[str] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        value = line.partition(",")[0].strip().strip('"')
+        if not value or value.startswith("#") or (number == 1 and not value.lower().startswith(KEY_START)):
+            continue  # a heading
+        try:
+            keys.append(PublicKey.from_wire(value))
+        except ValueError as error:
+            problems.append(f"line {number}: {error}")
+    return keys, problems
 
 
 def encode(answer: msgspec.Struct) -> bytes:

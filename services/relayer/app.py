@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
 import click
 
-from dvtfast import DvtfastError
+from dvtfast import DvtfastError, MissingExtraError
 from dvtfast.protocol_config import OracleConfig, read_oracle_config
 
-from .. import http, logs, running
+from .. import http, logs, running, wire
+from ..background import in_background
 from ..offload import UnavailableError, Workers
 from ..settings import EXIT_CODE, RelayerSettings, SettingsError
 from .clusters import ClustersError, ServedClusters, read_clusters
 from .current_oracles import CurrentOracles
+from .expiry import Expiry
 from .judge import Judge
+from .manager.key import ManagerKey, ManagerKeyError
+from .manager.policy import policy_of
+from .manager.signer import Manager
+from .oracle_file import OracleFile
 from .pipeline import Pipeline
 from .registering import Registering
 from .routes import Routes
+from .storage_key import StorageKeyError, read_storage_key
 from .store.database import Database, ForeignDatabaseError
 from .store.due import take_stock
 from .store.network import keep_for
+from .store.reserving import mark_registered
+from .store.sealing import KeySeal, KeyUnusableError, StorageKey
+from .store.unlocking import unlock
 
 REQUEST_THREADS = 2  # they parse, check encodings and write answers
 
@@ -37,7 +47,10 @@ class Configuration:
 
     settings: RelayerSettings
     clusters: ServedClusters
-    oracles: OracleConfig
+    oracles: OracleConfig | None  # None: the chain says
+    manager_key: ManagerKey | None = None
+    registered_keys: Sequence[bytes] = ()
+    storage_key: StorageKey | None = None
 
 
 def read_configuration(settings: RelayerSettings) -> Configuration:
@@ -47,19 +60,37 @@ def read_configuration(settings: RelayerSettings) -> Configuration:
         SettingsError: with every problem of every file.
     """
     problems: list[str] = []
-    oracles = clusters = None
+    oracles = clusters = manager_key = storage_key = None
+    registered_keys: list[wire.PublicKey] = []
     try:
-        oracles = read_oracle_config(settings.oracles)
+        if settings.oracles is not None:
+            oracles = read_oracle_config(settings.oracles)
     except DvtfastError as error:
         problems.append(str(error))
+    try:
+        if settings.manager_keystore is not None and settings.manager_password is not None:
+            manager_key = ManagerKey.load(settings.manager_keystore, settings.manager_password)
+    except (ManagerKeyError, DvtfastError) as error:
+        problems.append(str(error))
+    try:
+        if settings.storage_key_file is not None:
+            storage_key = read_storage_key(settings.storage_key_file)
+    except StorageKeyError as error:
+        problems.append(str(error))
+    if settings.registered_keys is not None:
+        try:
+            registered_keys, wrong = wire.public_keys_in(settings.registered_keys.read_text())
+            problems += [f"{settings.registered_keys}: {problem}" for problem in wrong]
+        except (OSError, UnicodeDecodeError) as error:
+            problems.append(f"{settings.registered_keys}: cannot read it: {error}")
     try:
         shares = read_clusters(settings.cluster_locks, settings.ssv_keyshares, settings.network)
         clusters = ServedClusters(shares, signature_threshold=settings.signature_threshold)
     except ClustersError as error:
         problems += error.problems
-    if oracles is None or clusters is None:
+    if problems or clusters is None:
         raise SettingsError(problems)
-    return Configuration(settings, clusters, oracles)
+    return Configuration(settings, clusters, oracles, manager_key, registered_keys, storage_key)
 
 
 @asynccontextmanager
@@ -76,13 +107,43 @@ async def relaying(configuration: Configuration) -> AsyncIterator[int]:
         database = await Database.open(settings.database)
         stack.push_async_callback(database.close)
         await database.run(keep_for, settings.network.name)
-        await database.run(take_stock, clusters.threshold_of)
-        oracles = CurrentOracles(configuration.oracles)
+        await _unlock(database, configuration.storage_key)
+        await database.run(take_stock, clusters.threshold_of, is_shared=database.is_shared)
+        await database.run(mark_registered, configuration.registered_keys, block_number=None)
+        chain = None
+        if settings.execution_endpoints:
+            from .chain_watch import Chain  # needs the extra `chain`
+
+            chain = await stack.enter_async_context(Chain.connected(settings))
+        if configuration.oracles is not None:
+            oracles = CurrentOracles(configuration.oracles)
+        else:
+            assert chain is not None, "settings have one or the other"
+            oracles = CurrentOracles(await chain.announced_oracles())
         judge = Judge(settings.network, threads=settings.threads)
         pipeline = Pipeline(database, clusters, judge, oracles)
-        await stack.enter_async_context(pipeline.running())
         workers = Workers("requests", threads=REQUEST_THREADS)
         stack.push_async_callback(workers.close)
+        await stack.enter_async_context(pipeline.running())
+        await stack.enter_async_context(Expiry(database, settings.validator_lifetime).running())
+        if chain is not None:
+            await stack.enter_async_context(chain.watching(clusters, database, oracles, pipeline))
+        if settings.oracles is not None:
+            file = OracleFile(settings.oracles, oracles, pipeline)
+            await stack.enter_async_context(file.watching())
+        manager = None
+        if configuration.manager_key is not None and chain is not None:
+            address = configuration.manager_key.address
+            await stack.enter_async_context(in_background(chain.compare_managers(address)))
+            manager = Manager(
+                configuration.manager_key,
+                policy_of(settings),
+                chain.vaults,
+                chain_id=settings.network.chain_id,
+                is_ours=clusters.is_named,
+                database=database,
+                workers=workers,
+            )
         registering = Registering(
             vaults=settings.vaults,
             index_window=settings.index_window,
@@ -91,6 +152,7 @@ async def relaying(configuration: Configuration) -> AsyncIterator[int]:
             oracles=oracles,
             database=database,
             pipeline=pipeline,
+            manager=manager,
         )
         app = http.application()
         Routes(
@@ -102,9 +164,22 @@ async def relaying(configuration: Configuration) -> AsyncIterator[int]:
             database=database,
             pipeline=pipeline,
             registering=registering,
+            manager=manager,
             workers=workers,
         ).add_to(app)
         yield await stack.enter_async_context(http.listening(app, settings.host, settings.port))
+
+
+async def _unlock(database: Database, key: StorageKey | None) -> None:
+    is_rewritten = await database.run(unlock, key)
+    if key is not None:
+        database.use_seal(KeySeal(key))
+    if not is_rewritten:
+        log.warning(
+            "signatures of before may be left in the database's files",
+            do="stop the relayer and run the command again that was interrupted: dvtfast relayer"
+            " encrypt-storage or rotate-storage-key",
+        )
 
 
 def run(settings: RelayerSettings) -> int:
@@ -125,7 +200,7 @@ async def _serve(configuration: Configuration, stop: asyncio.Event) -> int:
             log.info("listening", host=settings.host, port=port, network=settings.network.name)
             await stop.wait()
             log.info("stopping")
-    except (ForeignDatabaseError, UnavailableError, OSError) as error:
+    except (ForeignDatabaseError, UnavailableError, MissingExtraError, KeyUnusableError, OSError) as error:
         log.error("cannot run", error=str(error))
         return 1
     log.info("stopped")

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from time import time
 
 from .. import wire
 from .clusters import ServedClusters
 from .current_oracles import CurrentOracles
+from .manager.encoding import items_to_leave_off
+from .manager.signer import Manager, RegisterItem
 from .pipeline import Pipeline
 from .store.asking import AskedValidator, IndexRefusedError
 from .store.database import Database
-from .store.reserving import Registration, ReservedValidator, hand_out_registration, reserve
+from .store.reserving import (
+    Registration,
+    ReservedValidator,
+    hand_out_registration,
+    reserve,
+    signed_deposits,
+)
 
 FULL_DEPOSIT_GWEI = 32_000_000_000  # of a validator of type 0x01, and the least of one of type 0x02
 LARGEST_DEPOSIT_GWEI = 2_048_000_000_000
@@ -32,6 +40,7 @@ class Registering:
         oracles: CurrentOracles,
         database: Database,
         pipeline: Pipeline,
+        manager: Manager | None,
     ) -> None:
         self._vaults = frozenset(vaults)
         self._index_window = index_window
@@ -40,6 +49,7 @@ class Registering:
         self._oracles = oracles
         self._database = database
         self._pipeline = pipeline
+        self._manager = manager
 
     async def register(self, request: wire.RegisterRequest) -> wire.RegisterAnswer:
         """Reserve validators for the vault, and answer with them as soon as all are signed.
@@ -59,8 +69,32 @@ class Registering:
         except IndexRefusedError as error:
             raise wire.WireError("validators_start_index", str(error)) from None
         self._pipeline.wake()
-        ready = await self._database.run(hand_out_registration, keys, self._oracles.digest, int(time()))
-        return wire.RegisterAnswer([self._item(validator) for validator in ready or ()], None)
+        left_off = items_to_leave_off(len(keys), wanted.validator_type)
+        return await self._answer(wanted, keys[: len(keys) - left_off]) or wire.RegisterAnswer([], None)
+
+    async def _answer(self, wanted: Registration, keys: Sequence[bytes]) -> wire.RegisterAnswer | None:
+        """The validators, signed by the manager if there is one; None while something is missing.
+
+        It is signed first: what is answered counts as handed out.
+        """
+        deposits = await self._database.run(signed_deposits, wanted, keys)
+        if not deposits:
+            return None
+        signature = None
+        if self._manager is not None:
+            items = [RegisterItem(d.public_key, d.signature, d.amount_gwei) for d in deposits]
+            signature = await self._manager.register(wanted.vault, wanted.validator_type, items)
+            if signature is None:
+                return None
+        ready = await self._database.run(
+            hand_out_registration, wanted, keys, self._oracles.digest, int(time())
+        )
+        if ready is None:
+            return None
+        return wire.RegisterAnswer(
+            [self._item(validator) for validator in ready],
+            None if signature is None else wire.ManagerSignature(signature),
+        )
 
     async def rotate(self, request: wire.RotateRequest) -> list[AskedValidator]:
         """Exits split for the oracles of today; what is not there yet is collected.

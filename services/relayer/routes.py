@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from time import time
 from typing import Any, TypeVar
 
+import msgspec
 from aiohttp import web
 
 from dvtfast import Network, check_public_keys, check_signature_encodings
@@ -16,6 +17,7 @@ from ..offload import Workers
 from .clusters import ServedClusters
 from .current_oracles import CurrentOracles
 from .listing import Listing, deposits, exits, exits_ahead
+from .manager.signer import Manager
 from .pipeline import Pipeline
 from .registering import Registering
 from .store.asking import AskedValidator, IndexRefusedError, ask_for, known_keys
@@ -25,8 +27,10 @@ from .store.subjects import Exit
 from .store.tables import Kind
 
 NOT_SERVED = "no cluster of this relayer has this validator"
+NO_MANAGER = "this relayer signs for no vault; it has no --manager-keystore"
 NO_POINT = "not a point of the curve that could be one"
 
+T = TypeVar("T", bound=msgspec.Struct)
 S = TypeVar("S", wire.ExitShare, wire.SignatureShares)
 Offer = Callable[[S, int | None], OfferedShare]
 """Makes a share for the store of an item and its cluster's limit."""
@@ -46,6 +50,7 @@ class Routes:
         database: Database,
         pipeline: Pipeline,
         registering: Registering,
+        manager: Manager | None,
         workers: Workers,
     ) -> None:
         self._network = network
@@ -54,6 +59,7 @@ class Routes:
         self._clusters = clusters
         self._oracles = oracles
         self._registering = registering
+        self._manager = manager
         self._database = database
         self._pipeline = pipeline
         self._workers = workers
@@ -71,9 +77,13 @@ class Routes:
         app.router.add_post("/signatures", self._post_signatures)
         app.router.add_post("/register", self._post_register)
         app.router.add_post("/rotate", self._post_rotate)
+        app.router.add_post("/fund", self._post_fund)
+        app.router.add_post("/withdraw", self._post_withdraw)
+        app.router.add_post("/consolidate", self._post_consolidate)
 
     async def _get_info(self, _: web.Request) -> web.Response:
-        return json_answer(wire.InfoAnswer(self._network.name))
+        address = self._manager.address if self._manager else None
+        return json_answer(wire.InfoAnswer(self._network.name, address))
 
     async def _get_exits(self, request: web.Request) -> web.Response:
         listing = self._exits_ahead if request.query.get("window") == "1" else self._exits
@@ -83,8 +93,7 @@ class Routes:
         return json_answer(await self._deposits.body())
 
     async def _post_validators(self, request: web.Request) -> web.Response:
-        body = await read_body(request)
-        wanted = await self._workers.run(wire.decode_request, body, wire.ValidatorsRequest)
+        wanted = await self._decoded(request, wire.ValidatorsRequest)
         if not wanted.public_keys:
             raise wire.WireError("public_keys", "expected at least one")
         await self._require_served(wanted.public_keys)
@@ -104,16 +113,38 @@ class Routes:
         return json_answer(await self._workers.run(_validators_answer, asked))
 
     async def _post_register(self, request: web.Request) -> web.Response:
-        body = await read_body(request)
-        wanted = await self._workers.run(wire.decode_request, body, wire.RegisterRequest)
+        wanted = await self._decoded(request, wire.RegisterRequest)
         answer = await self._registering.register(wanted)
         return json_answer(await self._workers.run(wire.encode, answer))
 
     async def _post_rotate(self, request: web.Request) -> web.Response:
-        body = await read_body(request)
-        wanted = await self._workers.run(wire.decode_request, body, wire.RotateRequest)
+        wanted = await self._decoded(request, wire.RotateRequest)
         asked = await self._registering.rotate(wanted)
         return json_answer(await self._workers.run(_validators_answer, asked))
+
+    async def _post_fund(self, request: web.Request) -> web.Response:
+        wanted = await self._decoded(request, wire.FundRequest)
+        manager = self._require_manager()
+        return _signed(await manager.fund(wanted.vault, wanted.public_keys, wanted.amounts))
+
+    async def _post_withdraw(self, request: web.Request) -> web.Response:
+        wanted = await self._decoded(request, wire.WithdrawRequest)
+        manager = self._require_manager()
+        return _signed(await manager.withdraw(wanted.vault, wanted.public_keys, wanted.amounts))
+
+    async def _post_consolidate(self, request: web.Request) -> web.Response:
+        wanted = await self._decoded(request, wire.ConsolidateRequest)
+        manager = self._require_manager()
+        sources, targets = wanted.source_public_keys, wanted.target_public_keys
+        return _signed(await manager.consolidate(wanted.vault, sources, targets))
+
+    async def _decoded(self, request: web.Request, kind: type[T]) -> T:
+        return await self._workers.run(wire.decode_request, await read_body(request), kind)
+
+    def _require_manager(self) -> Manager:
+        if self._manager is None:
+            raise wire.WireError("", NO_MANAGER)
+        return self._manager
 
     async def _post_exit_signature(self, request: web.Request) -> web.Response:
         body = await read_body(request)
@@ -178,6 +209,10 @@ def _refuse(public_keys: Sequence[wire.PublicKey], refused: Collection[bytes], r
         positions = [position for position, key in enumerate(public_keys) if key in refused]
         rejected = [wire.Rejected(public_keys[position].to_wire(), reason) for position in positions]
         raise wire.WireError(f"public_keys[{positions[0]}]", reason, rejected)
+
+
+def _signed(signature: bytes) -> web.Response:
+    return json_answer(wire.ManagerSignatureAnswer(wire.ManagerSignature(signature)))
 
 
 def _exit_share(share: wire.ExitShare | wire.SignatureShares, share_limit: int | None) -> OfferedShare:

@@ -29,11 +29,13 @@ from dvtfast.services import wire
 from dvtfast.services.client import RelayerClient
 from dvtfast.services.relayer.app import Configuration, relaying
 from dvtfast.services.relayer.clusters import ServedClusters
+from dvtfast.services.relayer.manager.key import ManagerKey
+from dvtfast.services.relayer.storage_key import read_storage_key
 from dvtfast.services.settings import RelayerSettings
 
-ORACLE_THRESHOLD = 2
 from . import postgres as postgres_
 
+ORACLE_THRESHOLD = 2
 READY_SECONDS = 30.0
 START_INDEX = 1000
 
@@ -165,7 +167,6 @@ def oracles() -> Oracles:
     return Oracles([PrivateKey() for _ in range(3)])
 
 
-@pytest.fixture
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[postgres_.Server]:
     """A PostgreSQL that stays as it is: who stops it makes one for itself."""
@@ -187,6 +188,7 @@ async def each_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return await server.database()
 
 
+@pytest.fixture
 def start(database_url: str, oracles: Oracles) -> Start:
     """Run a relayer in an `async with`; a second one has the same database."""
 
@@ -196,6 +198,7 @@ def start(database_url: str, oracles: Oracles) -> Start:
         signature_threshold: int | None = None,
         start_index: int | None = START_INDEX,
         oracle_config: OracleConfig | None = None,
+        manager_key: ManagerKey | None = None,
         **others: Any,
     ) -> AsyncIterator[Relayer]:
         flags = {"network": "hoodi", "oracles": __file__, "signature_threshold": "1"}
@@ -206,7 +209,10 @@ def start(database_url: str, oracles: Oracles) -> Start:
             **{"database": database_url, "port": 0, "threads": 1} | others,
         )
         served = ServedClusters([c.shares for c in clusters], signature_threshold=signature_threshold)
-        configuration = Configuration(settings, served, oracle_config or oracles.config)
+        config = (oracle_config or oracles.config) if settings.oracles else None
+        key_file = settings.storage_key_file
+        storage_key = None if key_file is None else read_storage_key(key_file)
+        configuration = Configuration(settings, served, config, manager_key, storage_key=storage_key)
         async with AsyncExitStack() as stack:
             port = await stack.enter_async_context(relaying(configuration))
             url = f"http://127.0.0.1:{port}"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final
 
 from ... import wire
+from ...settings import RelayerSettings
 from ..store.journal import Action, Spent
 
 ETHER_IN_GWEI: Final = 1_000_000_000
@@ -88,3 +89,13 @@ class ManagerPolicy:
                     f"the limit of {action} is {most} {unit} a day (UTC); {used} are used, {more} more asked",
                 )
         return None
+
+
+def policy_of(settings: RelayerSettings) -> ManagerPolicy:
+    """What the settings allow."""
+    limits = dict(DEFAULT_LIMITS)
+    for limit in settings.daily_limits:
+        action = Action(limit.action)
+        name = {"items": "items", "gwei": "amount_gwei", "exits": "exits"}[limit.unit]
+        limits[action] = replace(limits[action], **{name: limit.most})
+    return ManagerPolicy(frozenset(settings.vaults), frozenset(map(Action, settings.allow)), limits)

@@ -137,8 +137,9 @@ def hand_out_registration(
 
 def mark_registered(
     connection: Connection, public_keys: Iterable[bytes], *, block_number: int | None
-) -> None:
-    """Note that these validators have a deposit, or are on the beacon chain: they are used."""
+) -> int:
+    """Note that these validators have a deposit, or are on the beacon chain: they are used; how many
+    were not known to be."""
     keys = set(public_keys)
     query = select(registered_keys.c.public_key)
     known = {
@@ -151,6 +152,7 @@ def mark_registered(
         rows = [{"public_key": key, "block_number": block_number} for key in new]
         connection.execute(insert(registered_keys), rows)
         _release(connection, _reserved_of(connection, new))
+    return len(new)
 
 
 def _deposits(wanted: Registration) -> list[Deposit]:

@@ -117,12 +117,14 @@ signatures = Table(  # recovered and verified
 oracle_shares = Table(  # a row is written once and never changed
     "oracle_shares",
     metadata,
-    Column("message_id", row_id, ForeignKey("messages.id"), primary_key=True),
-    Column("config_digest", LargeBinary(32), primary_key=True),
+    Column("id", row_id, primary_key=True),  # in the order in which they came
+    Column("message_id", row_id, ForeignKey("messages.id"), nullable=False),
+    Column("config_digest", LargeBinary(32), nullable=False),
     Column("public_key_shares", LargeBinary, nullable=False),
     Column("encrypted_signatures", LargeBinary, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("handed_out_at", BigInteger),
+    UniqueConstraint("message_id", "config_digest", name="oracle_shares_place"),
 )
 
 forgotten = Table(  # so that who knows of them by their revision learns that they are gone
@@ -137,6 +139,13 @@ registered_keys = Table(  # of our clusters: no longer unused
     metadata,
     Column("public_key", LargeBinary(48), primary_key=True),
     Column("block_number", BigInteger),  # of its deposit; null when a file or a beacon node says so
+)
+
+checkpoints = Table(  # final blocks up to which the deposits are known
+    "checkpoints",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("hash", LargeBinary(32), nullable=False),
 )
 
 

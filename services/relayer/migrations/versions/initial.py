@@ -63,17 +63,24 @@ def upgrade() -> None:
     )
     op.create_table(
         "oracle_shares",
-        sa.Column("message_id", row_id, sa.ForeignKey("messages.id"), primary_key=True),
-        sa.Column("config_digest", sa.LargeBinary(32), primary_key=True),
+        sa.Column("id", row_id, primary_key=True),
+        sa.Column("message_id", row_id, sa.ForeignKey("messages.id"), nullable=False),
+        sa.Column("config_digest", sa.LargeBinary(32), nullable=False),
         sa.Column("public_key_shares", sa.LargeBinary, nullable=False),
         sa.Column("encrypted_signatures", sa.LargeBinary, nullable=False),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("handed_out_at", sa.BigInteger),
+        sa.UniqueConstraint("message_id", "config_digest", name="oracle_shares_place"),
     )
     op.create_table(
         "forgotten",
         sa.Column("public_key", sa.LargeBinary(48), primary_key=True),
         sa.Column("revision", sa.BigInteger, nullable=False),
+    )
+    op.create_table(
+        "checkpoints",
+        sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("hash", sa.LargeBinary(32), nullable=False),
     )
     op.create_table(
         "registered_keys",

@@ -1,0 +1,41 @@
+"""Tasks that look again and again while a service runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import NoReturn
+
+from . import logs
+
+LONGEST_PAUSE_SECONDS = 300.0  # after failures in a row
+
+log = logs.get("background")
+
+
+@asynccontextmanager
+async def in_background(*work: Coroutine[None, None, object]) -> AsyncIterator[None]:
+    """Run these beside the block; they are cancelled at its end."""
+    tasks = [asyncio.create_task(each) for each in work]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def repeat(name: str, look: Callable[[], Awaitable[None]], seconds: float) -> NoReturn:
+    """Look every so many seconds for ever; after failures in a row the pause grows."""
+    pause = seconds
+    while True:
+        try:
+            await look()
+            pause = seconds
+        except Exception as error:  # of files, nodes and databases, all of which may recover
+            pause = max(min(2 * pause, LONGEST_PAUSE_SECONDS), seconds)
+            log.warning(
+                f"{name} not read", error=str(error), kind=type(error).__name__, retry_in_seconds=pause
+            )
+        await asyncio.sleep(pause)

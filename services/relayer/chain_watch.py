@@ -1,0 +1,176 @@
+"""Follows the chain: whose keys are used, and which oracles exits are split for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Self
+
+from dvtfast import Network
+from dvtfast.protocol_config import OracleConfig
+
+from .. import logs
+from ..background import in_background, repeat
+from ..chain.contracts import DEPOSIT_EVENT, ContractError, decode_deposits
+from ..chain.encoding import read_address, write_address
+from ..chain.ipfs import IpfsClient, IpfsContentError
+from ..chain.node import CallRevertedError, Log, NodeClient
+from ..chain.oracles import AnnouncedOracles, OracleConfigError, announced_oracles
+from ..chain.scanner import Checkpoint, FinalLogs, LogScanner, Rewound
+from ..chain.vaults import VaultsAtHead
+from ..offload import UnavailableError
+from ..settings import RelayerSettings
+from .clusters import ServedClusters
+from .current_oracles import CurrentOracles
+from .pipeline import Pipeline
+from .store.chain_state import known_places, learn_final, learn_pending, rewind
+from .store.database import Database
+
+DEPOSITS_SECONDS = 12.0  # a slot; between two looks
+ORACLES_SECONDS = 300.0
+STALE_SLOTS = 8  # without a block, after which a node counts as behind
+
+log = logs.get("chain")
+
+
+class Chain:
+    """The nodes and gateways of a relayer."""
+
+    def __init__(self, settings: RelayerSettings, node: NodeClient, ipfs: IpfsClient | None) -> None:
+        network = settings.network
+        contract = read_address(network.deposit_contract)
+        self._settings = settings
+        self._node = node
+        self._ipfs = ipfs
+        self._max_age_seconds = STALE_SLOTS * network.seconds_per_slot
+        self._announced: AnnouncedOracles | None = None
+        self.vaults = VaultsAtHead(node, contract, max_age_seconds=self._max_age_seconds)
+
+    @classmethod
+    @asynccontextmanager
+    async def connected(cls, settings: RelayerSettings) -> AsyncIterator[Self]:
+        """With connections inside the block."""
+        async with AsyncExitStack() as stack:
+            node = NodeClient(
+                settings.execution_endpoints,
+                timeout_seconds=settings.execution_timeout,
+                chain_id=settings.network.chain_id,
+            )
+            ipfs = None
+            if settings.oracles is None:
+                gateways = IpfsClient(settings.ipfs_gateways, timeout_seconds=settings.execution_timeout)
+                ipfs = await stack.enter_async_context(gateways)
+            yield cls(settings, await stack.enter_async_context(node), ipfs)
+
+    async def announced_oracles(self) -> OracleConfig:
+        """The oracle config in force.
+
+        Raises:
+            UnavailableError: there is none to be had now.
+        """
+        assert self._ipfs is not None
+        network, known = self._settings.network, self._announced
+        try:
+            at = await self._node.block("finalized")
+            self._announced = await announced_oracles(self._node, self._ipfs, network, at=at, known=known)
+        except (OracleConfigError, ContractError, IpfsContentError) as error:
+            raise UnavailableError(f"oracle config: {error}") from error
+        return self._announced.config
+
+    async def compare_managers(self, ours: bytes) -> None:
+        """Warn of the vaults whose validators manager is another account."""
+        for vault in self._settings.vaults:
+            try:
+                manager = await self.vaults.manager(vault)
+            except (UnavailableError, ContractError, CallRevertedError) as error:
+                log.warning("validators manager not known", vault=write_address(vault), error=str(error))
+                continue
+            if manager != ours:
+                log.warning(
+                    "the vault takes no signature of this validators manager",
+                    vault=write_address(vault),
+                    wanted=write_address(manager),
+                    got=write_address(ours),
+                )
+
+    @asynccontextmanager
+    async def watching(
+        self, clusters: ServedClusters, database: Database, oracles: CurrentOracles, pipeline: Pipeline
+    ) -> AsyncIterator[None]:
+        """Look again and again inside the block: whose keys are used, and which oracles there are."""
+        deposits = DepositWatch(
+            self._node,
+            network=self._settings.network,
+            first_block=self._settings.deposits_from_block,
+            max_age_seconds=self._max_age_seconds,
+            clusters=clusters,
+            database=database,
+        )
+
+        async def look_for_oracles() -> None:
+            if oracles.replace(await self.announced_oracles()):
+                log.info("oracle config changed")
+                pipeline.wake()
+
+        looks = [repeat("deposits", deposits.look, DEPOSITS_SECONDS)]
+        if self._ipfs is not None:
+            looks.append(repeat("oracle config", look_for_oracles, ORACLES_SECONDS))
+        async with in_background(*looks):
+            yield
+
+
+class DepositWatch:
+    """Keeps the store up to date with the deposits of our validators.
+
+    Args:
+        first_block: of the deposits that are looked at; None is the contract's.
+    """
+
+    def __init__(
+        self,
+        node: NodeClient,
+        *,
+        network: Network,
+        first_block: int | None,
+        max_age_seconds: float,
+        clusters: ServedClusters,
+        database: Database,
+    ) -> None:
+        self._clusters = clusters
+        self._database = database
+        self._scanner = LogScanner(
+            node,
+            read_address(network.deposit_contract),
+            [DEPOSIT_EVENT],
+            first=network.deposit_contract_block if first_block is None else first_block,
+            max_age_seconds=max_age_seconds,
+        )
+
+    async def look(self) -> None:
+        """One look at the deposit contract."""
+        places = await self._database.run(known_places)
+        async for batch in self._scanner.batches([Checkpoint(number, hash_) for number, hash_ in places]):
+            if isinstance(batch, Rewound):
+                back_to = batch.back_to.number if batch.back_to else None
+                log.warning("chain reorganised", lost=batch.lost.number, back_to=back_to)
+                await self._database.run(rewind, back_to)
+                continue
+            ours = await asyncio.to_thread(self._deposits_of_ours, batch.logs)
+            if isinstance(batch, FinalLogs):
+                place = batch.checkpoint.number, batch.checkpoint.hash
+                new = await self._database.run(learn_final, ours, place)
+            else:
+                new = await self._database.run(learn_pending, ours, batch.first)
+            if new:
+                log.info("validators deposited", n=new, blocks=f"{batch.first}-{batch.last}")
+
+    def _deposits_of_ours(self, logs_: Sequence[Log]) -> dict[bytes, int]:
+        """The first block of each of our validators' deposits."""
+        deposits = decode_deposits(logs_)
+        found: dict[bytes, int] = {}
+        for row, number in zip(deposits.public_keys, deposits.block_numbers.tolist(), strict=True):
+            key = row.tobytes()
+            if self._clusters.is_named(key):
+                found.setdefault(key, number)
+        return found
