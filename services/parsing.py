@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from dvtfast.errors import InputError
 from dvtfast.networks import NETWORKS, Network, network_named
 
-from . import wire
+from .chain.encoding import read_address
 
 Parse = Callable[[str], Any]
 MANAGER_ACTIONS = ("fund", "withdraw", "consolidate")
@@ -76,14 +76,7 @@ def seconds(value: str) -> float:
 
 def address(value: str) -> bytes:
     """An account or contract on chain; mixed case must be its checksum."""
-    try:
-        parsed = wire.Address.from_wire(value)
-    except ValueError:
-        raise ValueError(f"expected 20 bytes of hex, got {value!r}") from None
-    digits = value[-40:]
-    if digits not in (digits.lower(), digits.upper()) and "0x" + digits != parsed.to_wire():
-        raise ValueError(f"its checksum is wrong; expected {parsed.to_wire()}, got {value!r}")
-    return bytes(parsed)
+    return read_address(value)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -290,6 +290,22 @@ class RelayerSettings(Settings):
         default="10",
         also=["EXECUTION_TIMEOUT"],
     )
+    consensus_endpoints: tuple[str, ...] = setting(
+        "--consensus-endpoint",
+        parsing.url,
+        "A beacon node; repeatable. It tells which validators are registered, and which have exited: the"
+        " relayer forgets those.",
+        many=True,
+        also=["CONSENSUS_ENDPOINT"],
+        metavar="URL",
+    )
+    consensus_timeout: float = setting(
+        "--consensus-timeout",
+        parsing.seconds,
+        "How long one request to a beacon node may take.",
+        default="30",
+        also=["CONSENSUS_TIMEOUT"],
+    )
     deposits_from_block: int | None = setting(
         "--deposits-from-block",
         parsing.integer,
@@ -364,6 +380,16 @@ class RelayerSettings(Settings):
         "Threads for cryptography; all cores this process may use when not set.",
         optional=True,
         metavar="N",
+    )
+    no_gzip: bool = setting(
+        "--no-gzip", parsing.switch, "Never compress an answer, also for those who take it.", default="false"
+    )
+    timings_file: Path | None = setting(
+        "--timings-file",
+        parsing.path,
+        "Write how late the event loop woke up, and the slowest request, to FILE at the end.",
+        optional=True,
+        metavar="FILE",
     )
 
     def problems(self) -> list[str]:

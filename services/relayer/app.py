@@ -15,8 +15,11 @@ from dvtfast.protocol_config import OracleConfig, read_oracle_config
 
 from .. import http, logs, running, wire
 from ..background import in_background
+from ..chain.beacon import BeaconClient
 from ..offload import UnavailableError, Workers
 from ..settings import EXIT_CODE, RelayerSettings, SettingsError
+from ..timings import Timings
+from .beacon_watch import BeaconWatch
 from .clusters import ClustersError, ServedClusters, read_clusters
 from .current_oracles import CurrentOracles
 from .expiry import Expiry
@@ -128,6 +131,9 @@ async def relaying(configuration: Configuration) -> AsyncIterator[int]:
         await stack.enter_async_context(Expiry(database, settings.validator_lifetime).running())
         if chain is not None:
             await stack.enter_async_context(chain.watching(clusters, database, oracles, pipeline))
+        if settings.consensus_endpoints:
+            beacon = BeaconClient(settings.consensus_endpoints, timeout_seconds=settings.consensus_timeout)
+            await stack.enter_async_context(BeaconWatch(beacon, clusters, database).watching())
         if settings.oracles is not None:
             file = OracleFile(settings.oracles, oracles, pipeline)
             await stack.enter_async_context(file.watching())
@@ -166,7 +172,12 @@ async def relaying(configuration: Configuration) -> AsyncIterator[int]:
             registering=registering,
             manager=manager,
             workers=workers,
+            gzips=not settings.no_gzip,
         ).add_to(app)
+        if settings.timings_file is not None:
+            timings = Timings()
+            timings.add_to(app)
+            await stack.enter_async_context(timings.kept(settings.timings_file))
         yield await stack.enter_async_context(http.listening(app, settings.host, settings.port))
 
 

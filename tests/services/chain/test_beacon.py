@@ -1,0 +1,144 @@
+"""Beacon nodes, honest ones and others, and what a relayer makes of what they say."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from dvtfast.services.chain.beacon import KEYS_AT_ONCE, BeaconClient, BeaconError, BeaconValidator
+from dvtfast.services.relayer import beacon_watch
+from tests.services.chain.servers import serving
+from tests.services.conftest import START_INDEX, Start, make_cluster
+
+pytestmark = pytest.mark.timeout(60)
+
+KEYS = [bytes([0x80]) + number.to_bytes(47, "big") for number in range(2 * KEYS_AT_ONCE + 1)]
+PATH = "/eth/v1/beacon/states/head/validators"
+
+
+def item(key: bytes, index: int, status: str = "active_ongoing") -> dict[str, Any]:
+    return {
+        "index": str(index),
+        "balance": "32000000000",
+        "status": status,
+        "validator": {"pubkey": "0x" + key.hex(), "slashed": False},
+    }
+
+
+@asynccontextmanager
+async def beacon_node(known: dict[bytes, dict[str, Any]]) -> AsyncIterator[tuple[str, list[int]]]:
+    """A node with these validators; yields its address and how many keys each request had."""
+    asked: list[int] = []
+
+    async def handle(request: web.Request) -> web.Response:
+        assert (request.method, request.path) == ("POST", PATH)
+        ids = [bytes.fromhex(text[2:]) for text in (await request.json())["ids"]]
+        asked.append(len(ids))
+        data = [known[key] for key in ids if key in known]
+        return web.json_response({"execution_optimistic": False, "finalized": False, "data": data})
+
+    async with serving(handle) as url:
+        yield url, asked
+
+
+async def test_validators_in_parts() -> None:
+    known = {key: item(key, number) for number, key in enumerate(KEYS) if number % 2 == 0}
+    known[KEYS[0]]["status"] = "withdrawal_done"
+    async with beacon_node(known) as (url, asked), BeaconClient([url], timeout_seconds=5) as client:
+        found = await client.validators(KEYS)
+        assert await client.validators([]) == {}
+    assert asked == [KEYS_AT_ONCE, KEYS_AT_ONCE, 1]
+    assert found == {key: BeaconValidator(2 * i, i == 0) for i, key in enumerate(KEYS[::2])}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"<html>",
+        b"[]",
+        b"[" * 100_000,
+        b'{"data": null}',
+        b'{"data": [1]}',
+        json.dumps({"data": [item(KEYS[1], 5)]}).encode(),
+        json.dumps({"data": [item(KEYS[0], -1)]}).encode(),
+        json.dumps({"data": [item(KEYS[0], 2**64)]}).encode(),
+        json.dumps({"data": [item(KEYS[0], 10**30)]}).encode(),
+        json.dumps({"data": [item(KEYS[0][1:], 5)]}).encode(),
+        b" " * 10_000,
+    ],
+)
+async def test_nonsense_of_one_node_and_sense_of_another(content: bytes) -> None:
+    async def handle(_: web.Request) -> web.Response:
+        return web.Response(body=content)
+
+    async with (
+        serving(handle) as liar,
+        beacon_node({KEYS[0]: item(KEYS[0], 7)}) as (honest, _),
+        BeaconClient([liar], timeout_seconds=5) as alone,
+        BeaconClient([liar, honest], timeout_seconds=5) as both,
+    ):
+        with pytest.raises(BeaconError, match=r"beacon: http://127\.0\.0\.1"):
+            await alone.validators(KEYS[:1])
+        assert await both.validators(KEYS[:1]) == {KEYS[0]: BeaconValidator(7, False)}
+
+
+async def test_the_relayer_gives_no_validator_of_the_beacon_chain(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beacon_watch, "LOOK_SECONDS", 0.1)
+    cluster, vault = make_cluster(3), bytes([7]) * 20
+    wanted = [key.to_wire() for key in cluster.keys]
+    known = {bytes(cluster.keys[0]): item(cluster.keys[0], 5, "pending_queued")}
+    body = json.dumps(
+        {
+            "vault": "0x" + vault.hex(),
+            "validators_start_index": 9,
+            "amounts": [32_000_000_000],
+            "validator_type": "0x01",
+        }
+    )
+    async with (
+        beacon_node(known) as (url, _),
+        start(cluster, vaults=(vault,), consensus_endpoints=(url,)) as relayer,
+    ):
+
+        async def reserved() -> Sequence[str]:
+            assert (await relayer.raw("POST", "/register", body))[0] == 200
+            _, answer = await relayer.raw("GET", "/validators")
+            return [v["public_key"] for v in answer["validators"]]
+
+        await until(reserved, lambda keys: keys == wanted[1:2])
+        known[cluster.keys[1]] = item(cluster.keys[1], 9)
+        await until(reserved, lambda keys: keys == wanted[2:])
+
+
+async def test_the_relayer_forgets_who_has_exited(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(beacon_watch, "LOOK_SECONDS", 0.1)
+    cluster = make_cluster(2)
+    known: dict[bytes, Any] = {}
+    async with beacon_node(known) as (url, _), start(cluster, consensus_endpoints=(url,)) as relayer:
+        await relayer.ask(cluster)
+        await relayer.fill(cluster, range(START_INDEX, START_INDEX + 2), 1, 2, 3)
+        await relayer.until_ready(cluster)
+        known[cluster.keys[0]] = item(cluster.keys[0], START_INDEX, "active_exiting")
+        await asyncio.sleep(0.3)
+        assert len(await relayer.exits()) == 2
+        known[cluster.keys[0]] = item(cluster.keys[0], START_INDEX, "exited_unslashed")
+
+        async def listed() -> Sequence[str]:
+            return [wire_key.to_wire() for wire_key in map(type(cluster.keys[0]), await relayer.exits())]
+
+        await until(listed, lambda keys: keys == [cluster.keys[1].to_wire()])
+
+
+async def until(look: Callable[[], Any], wanted: Callable[[Any], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not wanted(await look()):  # noqa: ASYNC110 - a relayer elsewhere
+            await asyncio.sleep(0.05)
