@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 
 import click
 
 from . import logs
-from .settings import DemoSettings, OperatorSettings, RelayerSettings, SidecarSettings, options
+from .settings import (
+    DatabaseSettings,
+    DemoSettings,
+    EncryptSettings,
+    ForgetSettings,
+    OperatorSettings,
+    RelayerSettings,
+    RotateSettings,
+    SidecarSettings,
+    options,
+)
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
@@ -42,6 +54,68 @@ def relayer(settings: RelayerSettings) -> None:
 
     logs.configure(settings.log_format, settings.log_level)
     raise SystemExit(run(settings))
+
+
+@relayer.command()
+@click.argument("file", type=click.Path(path_type=Path))
+def storage_key(file: Path) -> None:
+    """Make a key for --storage-key-file, in a new file that only you may read."""
+    from .relayer.upkeep import make_key
+
+    raise SystemExit(make_key(file))
+
+
+@relayer.command()
+@options(EncryptSettings)
+def encrypt_storage(settings: EncryptSettings) -> None:
+    """Seal the signatures of a database that was kept without a storage key; stop the relayer first.
+
+    Nothing readable is left in the database's files. Older backups, and WAL that was archived, stay
+    as they are: remove them.
+    """
+    from .relayer.upkeep import encrypt
+
+    logs.configure(settings.log_format, settings.log_level)
+    raise SystemExit(encrypt(settings))
+
+
+@relayer.command()
+@options(RotateSettings)
+def rotate_storage_key(settings: RotateSettings) -> None:
+    """Seal the signatures of a database under another storage key; stop the relayer first."""
+    from .relayer.upkeep import rotate
+
+    logs.configure(settings.log_format, settings.log_level)
+    raise SystemExit(rotate(settings))
+
+
+@relayer.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@options(DatabaseSettings)
+def backup(settings: DatabaseSettings, file: Path) -> None:
+    """Copy the database to a new file, while the relayer runs or not.
+
+    To restore it, stop the relayer and put the copy in the place of the database.
+    """
+    from .relayer.upkeep import back_up
+
+    logs.configure(settings.log_format, settings.log_level)
+    raise SystemExit(back_up(settings, file))
+
+
+@relayer.command()
+@click.argument("public_keys", nargs=-1, metavar="[PUBLIC_KEY]...")
+@options(ForgetSettings)
+def forget(settings: ForgetSettings, public_keys: Sequence[str]) -> None:
+    """Remove validators with their shares and signatures, while the relayer runs or not.
+
+    The relayer itself forgets only validators that nobody asked for during --validator-lifetime, and
+    of which nothing was handed out.
+    """
+    from .relayer.upkeep import forget_validators
+
+    logs.configure(settings.log_format, settings.log_level)
+    raise SystemExit(forget_validators(settings, public_keys))
 
 
 @main.command()

@@ -30,6 +30,7 @@ HEX_ALLOWED = {
     *(f"src/dvtfast/{module}" for module in ("constants", "networks", *LAYERS[-1])),
     "services/wire",
     "services/chain/encoding",
+    "services/relayer/storage_key",
 }
 
 

@@ -10,24 +10,45 @@ from .database import begin_revision, chunks
 from .tables import forgotten, messages, oracle_shares, shares, signatures, validators
 
 
-def expired_validators(connection: Connection, asked_before: int, limit: int) -> list[bytes]:
-    """Validators that were last asked for before this time, and of which nothing was handed out."""
-    query = (
-        select(validators.c.public_key)
-        .where(validators.c.asked_at < asked_before, validators.c.handed_out_at.is_(None))
-        .limit(limit)
-    )
-    return list(connection.scalars(query))
+def expired_validators(
+    connection: Connection, asked_before: int, limit: int | None, *, with_handed_out: bool = False
+) -> list[bytes]:
+    """Validators that were last asked for before this time; without those of which something was handed
+    out, unless they are wanted, too."""
+    query = select(validators.c.public_key).where(validators.c.asked_at < asked_before).limit(limit)
+    if not with_handed_out:
+        query = query.where(validators.c.handed_out_at.is_(None))
+    return list(connection.scalars(query.with_for_update()))  # nobody asks for them meanwhile
+
+
+def forget_expired(connection: Connection, asked_before: int, limit: int) -> int:
+    """Remove expired validators of which nothing was handed out, at most so many; how many there were."""
+    return forget(connection, expired_validators(connection, asked_before, limit))
+
+
+def known_validators(connection: Connection, public_keys: Iterable[bytes]) -> set[bytes]:
+    """Those of these validators that are here to forget."""
+    query = select(validators.c.public_key)
+    return {
+        key
+        for chunk in chunks(public_keys)
+        for key in connection.scalars(query.where(validators.c.public_key.in_(chunk)))
+    }
+
+
+def handed_out(connection: Connection, public_keys: Iterable[bytes]) -> set[bytes]:
+    """Those of these validators of which something was handed out."""
+    query = select(validators.c.public_key).where(validators.c.handed_out_at.is_not(None))
+    return {
+        key
+        for chunk in chunks(public_keys)
+        for key in connection.scalars(query.where(validators.c.public_key.in_(chunk)))
+    }
 
 
 def forget(connection: Connection, public_keys: Iterable[bytes]) -> int:
     """Remove these validators; how many there were. Readers learn of it by the next revision."""
-    query = select(validators.c.public_key)
-    known = [
-        key
-        for chunk in chunks(public_keys)
-        for key in connection.scalars(query.where(validators.c.public_key.in_(chunk)))
-    ]
+    known = known_validators(connection, public_keys)
     if not known:
         return 0
     revision = begin_revision(connection)

@@ -47,7 +47,7 @@ class PostgreSQL:
 
     def __init__(self, url: str) -> None:
         self._engine = create_async_engine(
-            _driver_url(url),
+            driver_url(url),
             hide_parameters=True,  # errors are logged
             pool_pre_ping=True,
             pool_size=CONNECTIONS,
@@ -192,7 +192,7 @@ class PostgreSQL:
             await asyncio.sleep(RECONNECT_SECONDS)
 
 
-def _driver_url(url: str) -> URL:
+def driver_url(url: str) -> URL:
     """For asyncpg, which calls `ssl` what others call `sslmode`."""
     parsed = make_url(url).set(drivername="postgresql+asyncpg")
     query = dict(parsed.query)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy import Connection, Engine, StaticPool, select, text, update
+from sqlalchemy import Connection, Engine, StaticPool, func, select, update
 from sqlalchemy.exc import DBAPIError
 
 from ...offload import UnavailableError
@@ -139,7 +139,9 @@ async def _rewrite_postgres(url: str, old: StorageKey | None, new: StorageKey) -
     from sqlalchemy.ext.asyncio import create_async_engine
     from sqlalchemy.pool import NullPool
 
-    engine = create_async_engine(url, hide_parameters=True, poolclass=NullPool)
+    from .postgres import driver_url
+
+    engine = create_async_engine(driver_url(url), hide_parameters=True, poolclass=NullPool)
     with _as_unavailable():
         try:
             async with engine.begin() as connection:
@@ -165,8 +167,8 @@ def _require_alone(connection: Connection) -> None:
     )
     others = connection.scalars(
         select(activity.c.application_name).where(
-            activity.c.datname == text("current_database()"),
-            activity.c.pid != text("pg_backend_pid()"),
+            activity.c.datname == func.current_database(),
+            activity.c.pid != func.pg_backend_pid(),
             activity.c.backend_type == "client backend",
         )
     ).all()

@@ -153,6 +153,8 @@ class KeySeal:
             raise OtherKeyError(f"{identity} is sealed under storage key {other}, not {own}")
         nonce = kept[HEADER_BYTES : HEADER_BYTES + NONCE_BYTES]
         try:
+            if kept[:HEADER_BYTES] != self._header:
+                raise InvalidTag
             return self._aead.decrypt(nonce, kept[HEADER_BYTES + NONCE_BYTES :], self._bound_to(identity))
         except (InvalidTag, ValueError):
             raise DamagedError(
