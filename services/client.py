@@ -1,16 +1,19 @@
-"""A relayer as its clients see it: the four calls, with retries."""
+"""A relayer as its clients see it: its calls, with retries."""
 
 from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Generic, ParamSpec, Self, TypeVar
 
 import aiohttp
 import msgspec
 import tenacity
+import yarl
 
 from . import logs, wire
 
@@ -19,7 +22,11 @@ RETRY_LONGEST_SECONDS = 15.0
 SHOWN_CHARACTERS = 300  # of an answer that nobody expected
 TRY_AGAIN_STATUSES = frozenset({408, 425, 429})  # and all of 5xx
 
+NOT_MODIFIED = 304  # the HTTP status
+
 T = TypeVar("T", bound=msgspec.Struct)
+R = TypeVar("R")
+P = ParamSpec("P")
 
 log = logs.get("client")
 
@@ -54,6 +61,19 @@ class RelayerRefusedError(Exception):
         self.rejected = rejected
 
 
+@dataclass(frozen=True)
+class Polled(Generic[T]):
+    """What came of a poll.
+
+    Attributes:
+        answer: None when it is still the one with the ETag that was sent.
+        etag: None when the relayer knows neither ETags nor waiting.
+    """
+
+    answer: T | None
+    etag: str | None
+
+
 class RelayerClient:
     """One relayer, for one program; an async context manager.
 
@@ -66,6 +86,7 @@ class RelayerClient:
         self._address = address.rstrip("/")
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
         self._attempts = attempts
+        self._headers = {"Accept-Encoding": "identity"} if _is_loopback(address) else {}
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(timeout=self._timeout)
@@ -80,13 +101,37 @@ class RelayerClient:
         """Which network the relayer serves."""
         return await self._call("GET", "/info", wire.InfoAnswer)
 
-    async def exits(self) -> wire.ExitsAnswer:
-        """Which exits it wants signed."""
-        return await self._call("GET", "/exits", wire.ExitsAnswer)
+    async def exits(self, *, ahead: bool = False) -> wire.ExitsAnswer:
+        """Which exits it wants signed.
 
-    async def post_validators(self, request: wire.ValidatorsRequest) -> wire.ValidatorsAnswer:
-        """Ask for the exits of validators, or look how far they are."""
-        return await self._call("POST", "/validators", wire.ValidatorsAnswer, request)
+        Args:
+            ahead: list those, too, that it may want next, behind the current one of their validator. A
+                relayer of others knows of none.
+        """
+        return await self._call("GET", "/exits?window=1" if ahead else "/exits", wire.ExitsAnswer)
+
+    async def poll_exits(
+        self, share_index: int, *, etag: str | None, wait_seconds: float
+    ) -> Polled[wire.ExitsAnswer]:
+        """Which exits it wants signed by one node, also ahead of time, once they are others than with `etag`.
+
+        A relayer that cannot wait answers at once, one that cannot select answers with all exits.
+        """
+        query = f"window=1&share_index={share_index}" + _waiting("&", wait_seconds)
+        headers = {"If-None-Match": etag} if etag else {}
+        path = f"/exits?{query}"
+        return await self._retrying(None, self._poll_once, path, wire.ExitsAnswer, headers)
+
+    async def post_validators(
+        self, request: wire.ValidatorsRequest, *, wait_seconds: float = 0
+    ) -> wire.ValidatorsAnswer:
+        """Ask for the exits of validators, or look how far they are.
+
+        Args:
+            wait_seconds: how long a relayer that can wait may wait for all of them.
+        """
+        path = "/validators" + _waiting("?", wait_seconds)
+        return await self._call("POST", path, wire.ValidatorsAnswer, request)
 
     async def post_exit_shares(
         self, request: wire.ExitSignatureRequest, *, attempts: int | None = None
@@ -108,8 +153,13 @@ class RelayerClient:
         *,
         attempts: int | None = None,
     ) -> T:
-        attempts = attempts or self._attempts
         body = None if request is None else await asyncio.to_thread(wire.encode, request)
+        return await self._retrying(attempts, self._call_once, method, path, kind, body)
+
+    async def _retrying(
+        self, attempts: int | None, call: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        attempts = attempts or self._attempts
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(RelayerUnavailableError),
             wait=tenacity.wait_random_exponential(RETRY_FIRST_SECONDS, RETRY_LONGEST_SECONDS),
@@ -117,10 +167,23 @@ class RelayerClient:
             before_sleep=_log_retry,
             reraise=True,
         )
-        return await retrying(self._call_once, method, path, kind, body)
+        return await retrying(call, *args, **kwargs)
+
+    async def _poll_once(self, path: str, kind: type[T], headers: Mapping[str, str]) -> Polled[T]:
+        status, content, etag = await self._exchange("GET", path, None, headers)
+        if status == NOT_MODIFIED:
+            return Polled(None, etag or headers.get("If-None-Match"))
+        return Polled(await self._decoded("GET", path, status, content, kind), etag)
 
     async def _call_once(self, method: str, path: str, kind: type[T], body: bytes | None) -> T:
-        headers = {"Content-Type": "application/json"} if body is not None else {}
+        status, content, _ = await self._exchange(method, path, body, {})
+        return await self._decoded(method, path, status, content, kind)
+
+    async def _exchange(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> tuple[int, bytes, str | None]:
+        """Status, body and ETag of an answer that is no failure."""
+        headers = {**self._headers, **headers} | ({"Content-Type": "application/json"} if body else {})
         data = None if body is None else io.BytesIO(body)  # aiohttp sends a stream in pieces
         try:
             async with self._session.request(
@@ -131,14 +194,28 @@ class RelayerClient:
             raise RelayerUnavailableError(f"{method} {path}: {error or type(error).__name__}") from error
         if answer.status >= 500 or answer.status in TRY_AGAIN_STATUSES:
             raise RelayerUnavailableError(f"{method} {path}: HTTP {answer.status}", answer.status)
-        if answer.status >= 300:
+        if answer.status >= 300 and not (answer.status == NOT_MODIFIED and "If-None-Match" in headers):
             raise _refusal(answer.status, content)
+        return answer.status, content, answer.headers.get("ETag")
+
+    async def _decoded(self, method: str, path: str, status: int, content: bytes, kind: type[T]) -> T:
         try:
             return await asyncio.to_thread(wire.decode, content, kind)
         except wire.WireError as error:
-            raise RelayerRefusedError(
-                answer.status, f"{method} {path}: not a relayer's answer: {error}"
-            ) from None
+            raise RelayerRefusedError(status, f"{method} {path}: not a relayer's answer: {error}") from None
+
+
+def _waiting(mark: str, seconds: float) -> str:
+    return f"{mark}wait={seconds:.3f}" if seconds > 0 else ""
+
+
+def _is_loopback(address: str) -> bool:
+    """Whether the relayer is on this machine, where compressing costs more than sending."""
+    host = yarl.URL(address).host or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _refusal(status: int, content: bytes) -> RelayerRefusedError:

@@ -27,6 +27,7 @@ from .store.splitting import (
     hand_out_rotation,
     replace_oracle_shares,
 )
+from .store.subjects import kind_of
 from .store.tables import MessageStatus
 from .store.verdicts import (
     DueMessage,
@@ -47,6 +48,7 @@ LONGEST_PAUSE_SECONDS = 30.0
 IDLE_SECONDS = 1.0  # during which nothing was due, before shares of ready messages are verified; each time
 VERIFIED_MESSAGES = 128  # at a time
 RENEW_SECONDS = LEASE_SECONDS / 4  # between two renewals of what is worked on
+NAMED_LIMIT = 200_000  # bad shares that are not logged again
 SHOWN_VALIDATORS = 32  # in a line about bad shares; GET /exits has all of them
 
 log = logs.get("pipeline")
@@ -66,6 +68,7 @@ class Pipeline:
         self._suspects: defaultdict[Group, set[int]] = defaultdict(set)  # share indices
         self._searched = SEARCHED_MESSAGES
         self._verified: Place = (0, 0)  # so far the shares of ready messages are verified
+        self._named: set[HeldShare] = set()  # bad ones, in the log already
         self._claimer = uuid4().bytes
         self._woken = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -257,6 +260,28 @@ class Pipeline:
         self._suspects[group] -= judged.good_indices
         self._suspects[group] |= {share.share_index for share in verdicts.rejected}
         _log_batch(group, messages, judged, verdicts)
+        self._name_culprits(group, messages, verdicts)
+
+    def _name_culprits(self, group: Group, messages: Sequence[DueMessage], verdicts: Verdicts) -> None:
+        """Log who handed in bad shares, once for each; a node may send other ones as often as it likes."""
+        new = [share for share in verdicts.rejected if share not in self._named]
+        if len(self._named) > NAMED_LIMIT:
+            self._named.clear()
+        self._named.update(new)
+        of = {message.id: message for message in messages}
+        culprits: defaultdict[tuple[str, int], list[bytes]] = defaultdict(list)
+        for share in new:
+            message = of[share.message_id]
+            culprits[kind_of(message.subject).name.lower(), share.share_index].append(message.public_key)
+        for (kind, share_index), keys in sorted(culprits.items()):
+            log.warning(
+                "bad shares",
+                cluster=group.name,
+                share_index=share_index,
+                kind=kind,
+                count=len(keys),
+                validators=[wire.PublicKey(key).to_wire() for key in keys[:SHOWN_VALIDATORS]],
+            )
 
     async def _verdicts(self, group: Group, judged: Judged) -> Verdicts:
         """What to do about the shares that do not fit.
@@ -301,15 +326,3 @@ def _log_batch(group: Group, messages: Sequence[DueMessage], judged: Judged, ver
         shares_set_aside=len(verdicts.set_aside),
         **{f"{stage}_seconds": round(seconds, 4) for stage, seconds in judged.seconds.items()},
     )
-    keys = {message.id: message.public_key for message in messages}
-    culprits: defaultdict[int, list[bytes]] = defaultdict(list)
-    for share in verdicts.rejected:
-        culprits[share.share_index].append(keys[share.message_id])
-    for share_index, of_index in sorted(culprits.items()):
-        log.warning(
-            "bad shares",
-            cluster=group.name,
-            share_index=share_index,
-            count=len(of_index),
-            validators=[wire.PublicKey(key).to_wire() for key in of_index[:SHOWN_VALIDATORS]],
-        )

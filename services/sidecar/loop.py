@@ -1,4 +1,8 @@
-"""Poll the relayer for exits, sign those of the node's validators, post the shares; for ever."""
+"""Poll the relayer for exits, sign those of the node's validators, post the shares; for ever.
+
+Exits that may be wanted next, since deposits of others shift the validator indices, are signed after all
+that are wanted now.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +20,10 @@ from ..offload import Workers
 from .keys import NodeKeys
 
 POST_SHARES = 500  # in one request
+AHEAD_SHARES = 1_000  # between two looks, if some are of exits that are not wanted yet
 POST_ATTEMPTS = 2  # in a row
 FAILURES_LIMIT = 20  # while the cause is looked for in one request's shares; one culprit takes ten
+TOLD_PAUSE_SECONDS = 0.1  # between two looks at a relayer that tells when something changes
 INTERNAL_ERROR = 500  # the HTTP status
 # A share that the relayer does not show as stored is posted again after a pause that doubles each time.
 FIRST_PAUSE_SECONDS = 2.0
@@ -49,6 +55,7 @@ class Sidecar:
         *,
         network: Network,
         poll_seconds: float,
+        wait_seconds: float = 0,
         threads: int | None,
     ) -> None:
         self._client = client
@@ -56,6 +63,9 @@ class Sidecar:
         self._workers = workers
         self._network = network
         self._poll_seconds = poll_seconds
+        self._wait_seconds = wait_seconds
+        self._exits: Sequence[wire.ExitWanted] = ()  # as the relayer last said, under this ETag
+        self._etag: str | None = None
         self._threads = threads
         self._attempts: dict[tuple[bytes, int], Attempt] = {}  # by validator and its index
 
@@ -67,11 +77,13 @@ class Sidecar:
         """
         await self._check_network()
         while True:
+            left = 0
             try:
-                await self._look()
+                left = await self._look()
             except RelayerRefusedError as error:
                 log.warning("relayer refuses", error=str(error))
-            await asyncio.sleep(self._poll_seconds)
+            if not left:
+                await asyncio.sleep(self._poll_seconds)
 
     async def _check_network(self) -> None:
         while True:
@@ -85,23 +97,53 @@ class Sidecar:
             raise WrongNetworkError(f"the relayer serves {network}, this sidecar {self._network.name}")
         log.info("relayer found", network=network)
 
-    async def _look(self) -> None:
-        exits = (await self._client.exits()).exits
-        wanted = await self._workers.run(self._wanted, exits)
-        for start in range(0, len(wanted), POST_SHARES):
-            await self._post_what_can_be(wanted[start : start + POST_SHARES])
+    async def _look(self) -> bool:
+        """Sign and post what is wanted; whether the relayer tells when that changes."""
+        index, wait = self._keys.share_index, self._seconds_until_due()
+        polled = await self._client.poll_exits(index, etag=self._etag, wait_seconds=wait)
+        if polled.answer is not None:
+            self._exits = polled.answer.exits
+        self._etag = polled.etag
+        wanted = await self._workers.run(self._wanted, self._exits)
+        await self._post_what_can_be(
+            [wanted[i : i + POST_SHARES] for i in range(0, len(wanted), POST_SHARES)]
+        )
+        return polled.etag is not None
 
-    async def _post_what_can_be(self, exits: Sequence[wire.ExitWanted]) -> None:
-        """Sign and post; what fails waits for a later look and holds up nothing else.
+    def _seconds_until_due(self) -> float:
+        """How long the relayer may wait for a change: until something is to be posted again."""
+        first = min((attempt.not_before for attempt in self._attempts.values()), default=None)
+        return self._wait_seconds if first is None else min(self._wait_seconds, max(0.0, first - monotonic()))
+
+    async def _post_what_can_be(self, parts: Sequence[Sequence[wire.ExitWanted]]) -> None:
+        """Sign and post; the next part is signed while one is on its way.
+
+        What fails waits for a later look and holds up nothing else.
+        """
+        posting: asyncio.Task[None] | None = None
+        try:
+            for part in parts:
+                shares = await self._signed(part)
+                if posting is not None:
+                    await posting
+                posting = asyncio.create_task(self._post_halved(part, shares))
+            if posting is not None:
+                await posting
+        finally:
+            if posting is not None:
+                posting.cancel()
+
+    async def _post_halved(self, exits: Sequence[wire.ExitWanted], shares: Sequence[wire.ExitShare]) -> None:
+        """Post; what cannot be posted is left for later.
 
         A relayer may stumble over a single share and answer 500 to all that comes with it, so what gets
         this answer is halved until the culprit stands alone.
         """
-        waiting, failures = [exits], 0
+        waiting, failures = [range(len(exits))], 0
         while waiting and failures < FAILURES_LIMIT:
             part = waiting.pop()
             try:
-                await self._sign_and_post(part)
+                await self._post(shares[part.start : part.stop])
             except (RelayerUnavailableError, RelayerRefusedError) as error:
                 failures += 1
                 log.warning("shares not posted", count=len(part), error=str(error))
@@ -109,7 +151,7 @@ class Sidecar:
                     middle = len(part) // 2
                     waiting += [part[middle:], part[:middle]]
                     continue
-            for exit_ in part:
+            for exit_ in exits[part.start : part.stop]:
                 self._remember(_identity(exit_))
 
     def _wanted(self, exits: Sequence[wire.ExitWanted]) -> list[wire.ExitWanted]:
@@ -129,18 +171,21 @@ class Sidecar:
             if (attempt := self._attempts.get(_identity(exit_))) is None or attempt.not_before <= now
         ]
 
-    async def _sign_and_post(self, exits: Sequence[wire.ExitWanted]) -> None:
+    async def _signed(self, exits: Sequence[wire.ExitWanted]) -> list[wire.ExitShare]:
         begin = perf_counter()
         shares = await self._workers.run(self._sign, exits)
-        signed = perf_counter()
-        request = wire.ExitSignatureRequest(wire.ShareIndex(self._keys.share_index), shares)
+        log.debug("shares signed", count=len(shares), sign_seconds=round(perf_counter() - begin, 4))
+        return shares
+
+    async def _post(self, shares: Sequence[wire.ExitShare]) -> None:
+        begin = perf_counter()
+        request = wire.ExitSignatureRequest(wire.ShareIndex(self._keys.share_index), list(shares))
         rejected = (await self._client.post_exit_shares(request, attempts=POST_ATTEMPTS)).rejected
         log.info(
             "shares posted",
             count=len(shares),
             rejected=len(rejected),
-            sign_seconds=round(signed - begin, 4),
-            post_seconds=round(perf_counter() - signed, 4),
+            post_seconds=round(perf_counter() - begin, 4),
         )
         for reason, count in Counter(item.reason for item in rejected).items():
             log.warning("shares rejected", count=count, reason=reason)

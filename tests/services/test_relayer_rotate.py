@@ -1,0 +1,223 @@
+"""Other oracles: what was not handed out is split anew, what was stays, and POST /rotate gives new shares."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from coincurve import PrivateKey
+
+from dvtfast import HOODI, PublicKeys, ecies, exit_signing_roots, recover_signatures, sign, verify_signatures
+from dvtfast.services import wire
+from dvtfast.services.relayer.current_oracles import CurrentOracles
+from dvtfast.services.relayer.pipeline import Pipeline
+
+from .conftest import (
+    ORACLE_THRESHOLD,
+    READY_SECONDS,
+    START_INDEX,
+    Cluster,
+    Oracles,
+    Relayer,
+    Start,
+    make_cluster,
+)
+from .test_relayer_register import VAULT, VAULTS, register, sign_all, until_ready, until_registered
+
+pytestmark = pytest.mark.timeout(60)
+
+INDICES = range(START_INDEX, START_INDEX + 3)
+
+
+@pytest.fixture
+def others() -> Oracles:
+    """The oracles of tomorrow: one more of them."""
+    return Oracles([PrivateKey() for _ in range(4)])
+
+
+async def rotate(
+    relayer: Relayer, keys: list[wire.PublicKey], indices: range, vault: wire.Address = VAULT
+) -> tuple[int, dict[str, Any]]:
+    items = [
+        {"public_key": key.to_wire(), "validator_index": index}
+        for key, index in zip(keys, indices, strict=False)
+    ]
+    body = {"vault": vault.to_wire(), "validators": items}
+    return await relayer.raw("POST", "/rotate", json.dumps(body))
+
+
+async def until_rotated(relayer: Relayer, keys: list[wire.PublicKey], indices: range) -> dict[str, Any]:
+    async with asyncio.timeout(READY_SECONDS):
+        while True:
+            status, answer = await rotate(relayer, keys, indices)
+            assert status == 200, answer
+            if answer["ready"]:
+                return answer
+            await asyncio.sleep(0.02)
+
+
+def verify(validators: list[dict[str, Any]], cluster: Cluster, oracles: Oracles, indices: range) -> None:
+    """The shares are for these oracles, of these exits."""
+    roots = exit_signing_roots(list(indices), HOODI)
+    for row, validator in enumerate(validators):
+        shares = validator["oracles_exit_signature_shares"]
+        assert len(shares["encrypted_exit_signatures"]) == len(oracles.secrets)
+        parts = np.stack(
+            [
+                ecies.decrypt_batch([bytes.fromhex(blob[2:])], secret.secret)[0]
+                for blob, secret in zip(shares["encrypted_exit_signatures"], oracles.secrets, strict=True)
+            ]
+        )
+        public = [bytes.fromhex(share[2:]) for share in shares["public_keys"]]
+        verify_signatures(PublicKeys(public), roots[[row] * len(parts)], parts)
+        whole = sign(cluster.secret_keys[row], roots[row]).tobytes()
+        last = len(parts)
+        recovered = recover_signatures(
+            parts[np.newaxis, [0, last - 1]], [1, last], threshold=ORACLE_THRESHOLD
+        )
+        assert recovered[0].tobytes() == whole
+
+
+async def test_what_was_not_handed_out_is_split_anew(start: Start, others: Oracles) -> None:
+    cluster = make_cluster(3)
+    async with start(cluster, vaults=VAULTS) as relayer:
+        await register(relayer)
+        await sign_all(relayer, cluster, 1, 2, 3)
+        await until_ready(relayer, 3)
+    async with start(cluster, vaults=VAULTS, oracle_config=others.config) as relayer:
+        verify(await until_registered(relayer), cluster, others, INDICES)
+
+
+async def test_what_was_handed_out_stays(start: Start, oracles: Oracles, others: Oracles) -> None:
+    cluster = make_cluster(3)
+    async with start(cluster, vaults=VAULTS) as relayer:
+        await register(relayer)
+        await sign_all(relayer, cluster, 1, 2, 3)
+        before = await until_registered(relayer)
+        of_era_a = (await relayer.ask(cluster)).validators
+    async with start(cluster, vaults=VAULTS, oracle_config=others.config) as relayer:
+        assert await register(relayer) == before
+        assert (await relayer.ask(cluster)).validators == of_era_a
+        verify(before, cluster, oracles, INDICES)
+
+
+async def test_a_rotation_adds_shares_and_keeps_the_old(
+    start: Start, oracles: Oracles, others: Oracles
+) -> None:
+    cluster = make_cluster(3)
+    async with start(cluster, vaults=VAULTS) as relayer:
+        await register(relayer)
+        await sign_all(relayer, cluster, 1, 2, 3)
+        before = await until_registered(relayer)
+        status, same = await rotate(relayer, cluster.keys, INDICES)  # the oracles are the same still
+        assert (status, same["ready"]) == (200, True)
+        shares = "oracles_exit_signature_shares"
+        assert [v[shares] for v in same["validators"]] == [v[shares] for v in before]
+    async with start(cluster, vaults=VAULTS, oracle_config=others.config) as relayer:
+        status, answer = await rotate(relayer, cluster.keys, INDICES)
+        assert (status, answer["ready"]) == (200, True)
+        assert [v["public_key"] for v in answer["validators"]] == [key.to_wire() for key in cluster.keys]
+        verify(answer["validators"], cluster, others, INDICES)
+        assert await rotate(relayer, cluster.keys, INDICES) == (200, answer)
+        assert await register(relayer) == before
+    async with start(cluster, vaults=VAULTS) as relayer:  # and back
+        assert await rotate(relayer, cluster.keys, INDICES) == (200, same)
+        assert await register(relayer) == before
+
+
+async def test_a_missing_exit_is_collected_and_comes_later(start: Start, oracles: Oracles) -> None:
+    cluster = make_cluster(3)
+    indices = range(70, 73)
+    async with start(cluster, vaults=VAULTS) as relayer:
+        status, answer = await rotate(relayer, cluster.keys, indices)
+        assert (status, answer["ready"]) == (200, False)
+        assert all(v["oracles_exit_signature_shares"] is None for v in answer["validators"])
+        await relayer.fill(cluster, range(70, 72), 1, 2, 3)  # of two
+        await relayer.until(lambda e: sum(x.is_exit_signature_ready for x in e.values()) == 2)
+        status, answer = await rotate(relayer, cluster.keys, indices)
+        null = [v["oracles_exit_signature_shares"] is None for v in answer["validators"]]
+        assert (answer["ready"], null) == (False, [False, False, True])
+        await relayer.fill(cluster, indices, 1, 2, 3)
+        answer = await until_rotated(relayer, cluster.keys, indices)
+        verify(answer["validators"], cluster, oracles, indices)
+
+
+@pytest.mark.parametrize("case", ["vault", "key", "twice", "index", "nothing"])
+async def test_what_is_refused(start: Start, case: str) -> None:
+    cluster, stranger = make_cluster(2), make_cluster(1)
+    async with start(cluster, vaults=VAULTS, signature_threshold=3) as relayer:
+        match case:
+            case "vault":
+                status, answer = await rotate(relayer, cluster.keys, INDICES, wire.Address(bytes(20)))
+                field = "vault"
+            case "key":
+                keys = [*cluster.keys, *stranger.keys]
+                status, answer = await rotate(relayer, keys, INDICES)
+                field = "validators[2].public_key"
+            case "twice":
+                status, answer = await rotate(relayer, [cluster.keys[0]] * 2, INDICES)
+                field = "validators[1]"
+            case "index":
+                status, answer = await rotate(relayer, cluster.keys, range(2**64, 2**64 + 2))
+                field = "validators[0].validator_index"
+            case _:
+                status, answer = await rotate(relayer, [], INDICES)
+                field = "validators"
+        assert (status, answer["field"]) == (422, field), answer
+        assert await relayer.exits() == {}
+
+
+@pytest.fixture
+def running(monkeypatch: pytest.MonkeyPatch) -> list[tuple[CurrentOracles, Pipeline]]:
+    """The oracles and the pipeline of each relayer that is started."""
+    made: list[tuple[CurrentOracles, Pipeline]] = []
+    wired = Pipeline.__init__
+
+    def keep(
+        self: Pipeline, database: Any, clusters: Any, judge: Any, oracles: CurrentOracles, **o: Any
+    ) -> None:
+        wired(self, database, clusters, judge, oracles, **o)
+        made.append((oracles, self))
+
+    monkeypatch.setattr(Pipeline, "__init__", keep)
+    return made
+
+
+async def test_a_change_while_it_runs(
+    start: Start, others: Oracles, running: list[tuple[CurrentOracles, Pipeline]]
+) -> None:
+    cluster = make_cluster(3)
+    async with start(cluster, vaults=VAULTS) as relayer:
+        await register(relayer)
+        await sign_all(relayer, cluster, 1, 2, 3)
+        await until_ready(relayer, 3)
+        ((oracles, pipeline),) = running
+        oracles.replace(others.config)
+        pipeline.wake()
+        validators = await until_registered(relayer)
+        verify(validators, cluster, others, INDICES)
+        oracles.replace(replace(others.config, exit_signature_recover_threshold=3))
+        pipeline.wake()
+        await asyncio.sleep(0.2)
+        assert await register(relayer) == validators
+
+
+async def test_a_change_and_a_move_back(
+    start: Start, others: Oracles, running: list[tuple[CurrentOracles, Pipeline]]
+) -> None:
+    """An exit that is not current when the oracles change is split anew once it is."""
+    cluster = make_cluster(3)
+    async with start(cluster, vaults=VAULTS) as relayer:
+        await register(relayer)
+        await sign_all(relayer, cluster, 1, 2, 3)
+        await until_ready(relayer, 3)
+        await register(relayer, index=START_INDEX + 5)
+        ((oracles, pipeline),) = running
+        oracles.replace(others.config)
+        pipeline.wake()
+        await asyncio.sleep(0.2)
+        verify(await until_registered(relayer), cluster, others, INDICES)
