@@ -46,6 +46,11 @@ class Service:
                 start_new_session=True,
             )
 
+    @property
+    def process_id(self) -> int:
+        """As the machine knows it."""
+        return self._process.pid
+
     def exit_code(self) -> int | None:
         """None while it runs."""
         return self._process.poll()

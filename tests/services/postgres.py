@@ -57,10 +57,13 @@ class Server:
         await self.execute(f"CREATE DATABASE {name}", "postgres")
         return f"postgresql+asyncpg://{USER}:{PASSWORD}@127.0.0.1:{self.port}/{name}"
 
-    async def execute(self, statement: str, database: str) -> list[asyncpg.Record]:
-        connection = await asyncpg.connect(
+    async def connect(self, database: str) -> asyncpg.Connection:
+        return await asyncpg.connect(
             host="127.0.0.1", port=self.port, user=USER, password=PASSWORD, database=database
         )
+
+    async def execute(self, statement: str, database: str) -> list[asyncpg.Record]:
+        connection = await self.connect(database)
         try:
             return await connection.fetch(statement)
         finally:

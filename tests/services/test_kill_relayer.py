@@ -128,13 +128,13 @@ async def test_kills_lose_nothing_and_change_nothing(
     await database.close()
 
 
-def require_consistent(connection: Connection) -> None:
+def require_consistent(connection: Connection, validators: int = VALIDATORS) -> None:
     """Each message is ready, with one signature and one split."""
     if connection.dialect.name == "sqlite":
         assert connection.scalar(text("PRAGMA integrity_check")) == "ok"
         assert connection.execute(text("PRAGMA foreign_key_check")).all() == []
     ready = select(messages.c.id).where(messages.c.status == MessageStatus.READY)
     ids = sorted(connection.scalars(ready))
-    assert len(ids) == VALIDATORS == connection.scalar(select(func.count()).select_from(messages))
+    assert len(ids) == validators == connection.scalar(select(func.count()).select_from(messages))
     assert sorted(connection.scalars(select(signatures.c.message_id))) == ids
     assert sorted(connection.scalars(select(oracle_shares.c.message_id))) == ids
