@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import io
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from types import MappingProxyType
 
@@ -13,11 +15,14 @@ from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
 from . import logs, wire
-from .offload import UnavailableError
+from .offload import UnavailableError, Workers
 
 BODY_LIMIT_BYTES = 16 * 1024 * 1024
 BODY_TIMEOUT_SECONDS = 30.0
 REJECTED_SHOWN = 1_000  # items in the answer to a request that failed
+ONE_WRITE_BYTES = 256 * 1024  # longer answers go out in pieces, so that other requests come between
+GZIP_FROM_BYTES = 16 * 1024  # of answers; shorter ones go out as they are
+GZIP_LEVEL = 1  # most is hex, of which the quickest level finds as much as the others
 SHUTDOWN_SECONDS = 3.0  # for requests under way when the service is told to stop
 
 # What reading a body raises when its sender is to blame: pieces that are none, or a connection that ends.
@@ -52,7 +57,87 @@ async def read_body(request: web.Request) -> bytes:
 def json_answer(body: bytes | msgspec.Struct, *, status: int = 200) -> web.Response:
     """An answer whose body is JSON, encoded already or to be encoded here (small ones)."""
     encoded = body if isinstance(body, bytes) else wire.encode(body)
-    return web.Response(body=encoded, status=status, content_type="application/json")
+    # aiohttp sends a stream in pieces.
+    sent = encoded if len(encoded) <= ONE_WRITE_BYTES else io.BytesIO(encoded)
+    return web.Response(body=sent, status=status, content_type="application/json")
+
+
+class Answer:
+    """A body that many ask for, with what tells it from others; compressed once, when somebody can read that.
+
+    Attributes:
+        etag: differs from those of other bodies.
+    """
+
+    def __init__(self, body: bytes, etag: str) -> None:
+        self.body = body
+        self.etag = etag
+        self._gzipped: asyncio.Task[bytes] | None = None
+
+    def is_known_to(self, request: web.Request) -> bool:
+        """Whether the request says so; weak tags are compared, since a body has several encodings."""
+        known = request.if_none_match or ()
+        return any(tag.value in (self.etag, "*") for tag in known)
+
+    async def respond(self, request: web.Request, workers: Workers, *, gzips: bool) -> web.Response:
+        """The body, unless it is known."""
+        if self.is_known_to(request):
+            response = web.Response(status=304)
+        elif gzips and len(self.body) >= GZIP_FROM_BYTES and takes_gzip(request):
+            if self._gzipped is None:
+                self._gzipped = asyncio.create_task(workers.run(compressed, self.body))
+                self._gzipped.add_done_callback(self._forget_failure)
+            response = json_answer(await asyncio.shield(self._gzipped))
+            response.headers["Content-Encoding"] = "gzip"
+        else:
+            response = json_answer(self.body)
+        response.headers["ETag"] = f'W/"{self.etag}"'
+        response.headers["Vary"] = "Accept-Encoding"
+        return response
+
+    def _forget_failure(self, task: asyncio.Task[bytes]) -> None:
+        if task.cancelled() or task.exception():
+            self._gzipped = None
+
+
+def takes_gzip(request: web.Request) -> bool:
+    """Whether an answer may be compressed."""
+    for coding in request.headers.get("Accept-Encoding", "").lower().split(","):
+        name, _, weight = coding.partition(";")
+        if name.strip() == "gzip":
+            return weight.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+    return False
+
+
+def compressed(body: bytes) -> bytes:
+    """As gzip; the same for the same body."""
+    return gzip.compress(body, GZIP_LEVEL, mtime=0)
+
+
+async def send_pieces(
+    request: web.Request, pieces: Iterable[Callable[[], bytes]], workers: Workers, *, gzips: bool
+) -> web.StreamResponse:
+    """Answer with JSON in pieces, each of which is made when the one before is on its way."""
+    response = web.StreamResponse()
+    response.content_type = "application/json"
+    make = _as_it_is
+    if gzips and takes_gzip(request):
+        response.headers["Content-Encoding"] = "gzip"
+        make = _zipped
+    response.headers["Vary"] = "Accept-Encoding"
+    await response.prepare(request)
+    for piece in pieces:
+        await response.write(await workers.run(make, piece))
+    await response.write_eof()
+    return response
+
+
+def _as_it_is(piece: Callable[[], bytes]) -> bytes:
+    return piece()
+
+
+def _zipped(piece: Callable[[], bytes]) -> bytes:
+    return compressed(piece())  # a file of several parts is one file to gzip
 
 
 @asynccontextmanager

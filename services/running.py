@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import Callable, Coroutine
 from typing import Any
+
+# Objects made, less those gone, between two looks for garbage in cycles, and what makes a look go further.
+# A request with thousands of items is no garbage, and a look at it stops all threads.
+GARBAGE_THRESHOLDS = 100_000, 20, 100
 
 
 def run(service: Callable[[asyncio.Event], Coroutine[Any, Any, int]]) -> int:
@@ -14,6 +19,9 @@ def run(service: Callable[[asyncio.Event], Coroutine[Any, Any, int]]) -> int:
     SIGTERM and SIGINT set `stop`, upon which the service finishes what it accepted and returns. A
     second signal acts as if nobody listened: it ends the process.
     """
+    gc.collect()
+    gc.freeze()  # modules, settings and keys stay; nobody has to look at them again
+    gc.set_threshold(*GARBAGE_THRESHOLDS)
     return asyncio.run(_run(service))
 
 

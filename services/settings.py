@@ -24,6 +24,7 @@ from dvtfast.networks import NETWORKS, Network
 from . import parsing
 
 EXIT_CODE = 2  # as click's usage errors
+LONGEST_WAIT_SECONDS = 20.0  # for a change at the relayer; proxies end what is silent for longer
 LARGEST_INDEX_WINDOW = 256  # each index is a signature of every node
 UNKNOWN_SHARES_LIMIT = 32  # share indices of a validator whose cluster is not named to the relayer
 
@@ -502,10 +503,15 @@ class RelayerClientSettings(Settings):
     poll_interval: float = setting(
         "--poll-interval",
         parsing.seconds,
-        "The pause between two looks at the relayer.",
+        "The pause between two looks at a relayer that cannot tell when something changes.",
         default="1",
         also=["POLL_INTERVAL"],
     )
+
+    @property
+    def wait_seconds(self) -> float:
+        """How long a relayer is asked to wait for a change; a part of what a request may take."""
+        return min(self.relayer_timeout / 2, LONGEST_WAIT_SECONDS)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ Bytes are `0x` and lower case on the way out; on the way in case and prefix do n
 
 from __future__ import annotations
 
+import re
 from binascii import unhexlify
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -205,15 +206,24 @@ class ValidatorsAnswer(msgspec.Struct):
 
 
 class ExitWanted(msgspec.Struct):
-    """One validator in the answer to `GET /exits`."""
+    """One validator in the answer to `GET /exits`; an `OpenExit` can be read as one."""
 
     public_key: PublicKey
     validator_index: UInt64
-    is_exit_signature_ready: bool
-    created_at_timestamp: int
-    created_at_string: str
-    share_indexes_ready: list[ShareIndex]
+    is_exit_signature_ready: bool = False
+    created_at_timestamp: int = 0
+    created_at_string: str = ""
+    share_indexes_ready: list[ShareIndex] = []
     share_indexes_rejected: list[ShareIndex] = []
+    is_ahead: bool | msgspec.UnsetType = msgspec.UNSET  # only in what is read
+
+
+class OpenExit(msgspec.Struct, omit_defaults=True):
+    """One validator in the answer to `GET /exits?share_index=`: that share is wanted, now or maybe later."""
+
+    public_key: PublicKey
+    validator_index: UInt64
+    is_ahead: bool = False
 
 
 class ExitsAnswer(msgspec.Struct):
@@ -288,11 +298,21 @@ class ValidatorWanted(msgspec.Struct):
     amount: UInt64
     validator_index: UInt64
     validator_type: ValidatorType
-    is_signatures_ready: bool
-    created_at_timestamp: int
-    created_at_string: str
-    share_indexes_ready: list[ShareIndex]
+    is_signatures_ready: bool = False
+    created_at_timestamp: int = 0
+    created_at_string: str = ""
+    share_indexes_ready: list[ShareIndex] = []
     share_indexes_rejected: list[ShareIndex] = []
+
+
+class OpenValidator(msgspec.Struct):
+    """One validator in the answer to `GET /validators?share_index=`: those shares are wanted."""
+
+    vault: Address
+    public_key: PublicKey
+    amount: UInt64
+    validator_index: UInt64
+    validator_type: ValidatorType
 
 
 class ValidatorsWantedAnswer(msgspec.Struct):
@@ -476,6 +496,40 @@ def decode_shares(body: bytes, kind: type[S]) -> ReceivedShares[S]:
         except WireError as error:
             received.reject(position, _public_key_as_sent(item), error.field, error.reason)
     return received
+
+
+def encode_validator_shares(public_key: bytes, key_shares: bytes | None, encrypted: bytes | None) -> bytes:
+    """Write one `ValidatorShares`, whose lists stand one item behind the other; without objects for items."""
+    if key_shares is None or encrypted is None:
+        shares = "null"
+    else:
+        keys, signatures = _hex_list(key_shares, PublicKey), _hex_list(encrypted, EncryptedSignature)
+        shares = f'{{"public_keys":{keys},"encrypted_exit_signatures":{signatures}}}'
+    return f'{{"public_key":"0x{public_key.hex()}","oracles_exit_signature_shares":{shares}}}'.encode()
+
+
+def _hex_list(joined: bytes, kind: type[Hex]) -> str:
+    items = joined.hex(",", kind.width).replace(",", '","0x')
+    return f'["0x{items}"]' if items else "[]"
+
+
+def read_seconds(text: str, field: str, *, most: float) -> float:
+    """A number of seconds in an address, cut to the most that is given; raises `WireError`."""
+    if not _SECONDS.fullmatch(text):
+        raise WireError(field, "expected seconds, such as 20")
+    return min(float(text), most)
+
+
+def read_share_index(text: str, field: str) -> ShareIndex:
+    """A share index in an address; raises `WireError`."""
+    try:
+        return ShareIndex.from_wire(int(text) if _DIGITS.fullmatch(text) else None)
+    except ValueError as error:
+        raise WireError(field, str(error)) from None
+
+
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_DIGITS = re.compile(r"[0-9]{1,20}")
 
 
 def timestamp_string(seconds: int) -> str:

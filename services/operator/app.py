@@ -103,6 +103,7 @@ async def _register(settings: OperatorSettings, deposits: DepositData, oracles: 
                     chunks,
                     network=settings.network.name,
                     poll_seconds=settings.poll_interval,
+                    wait_seconds=settings.wait_seconds,
                     progress=progress,
                 )
     except TimeoutError:

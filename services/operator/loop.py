@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from time import monotonic
 
 from .. import logs, wire
 from ..client import RelayerClient, RelayerRefusedError
@@ -56,11 +57,15 @@ async def register(
     *,
     network: str,
     poll_seconds: float,
+    wait_seconds: float,
     progress: Callable[[int], None],
 ) -> Registration:
     """Ask until every validator that the relayer serves is ready.
 
+    Everything is asked for once before anything is waited for, so that all nodes sign at the same time.
+
     Args:
+        wait_seconds: how long a relayer that can wait may hold back an answer until it is complete.
         progress: called with the number of validators that are ready.
 
     Raises:
@@ -72,20 +77,27 @@ async def register(
     if served != network:
         raise WrongNetworkError(f"the relayer serves {served}, the deposit data is for {network}")
     registration = Registration()
-    waiting = list(chunks)
+    waiting = []
+    for chunk in chunks:
+        if not await _ask(client, chunk, registration, 0):
+            waiting.append(chunk)
+        progress(len(registration.shares))
     while waiting:
-        still: list[Chunk] = []
+        still, seconds = [], wait_seconds  # for the first; when it is ready or does not become so, others are
+        begin = monotonic()
         for chunk in waiting:
-            if not await _ask(client, chunk, registration):
+            if await _ask(client, chunk, registration, seconds):
+                progress(len(registration.shares))
+            else:
                 still.append(chunk)
-            progress(len(registration.shares))
+                seconds = 0
         waiting = still
         if waiting:
-            await asyncio.sleep(poll_seconds)
+            await asyncio.sleep(max(0.0, poll_seconds - (monotonic() - begin)))
     return registration
 
 
-async def _ask(client: RelayerClient, chunk: Chunk, registration: Registration) -> bool:
+async def _ask(client: RelayerClient, chunk: Chunk, registration: Registration, wait_seconds: float) -> bool:
     """Whether all of a chunk is ready; leaves out what the relayer refuses by name."""
     waiting = [(i, key) for i, key in enumerate(chunk.public_keys) if key not in registration.refused]
     ready = True
@@ -93,7 +105,9 @@ async def _ask(client: RelayerClient, chunk: Chunk, registration: Registration) 
         offset, keys = _first_run(waiting, with_indices=chunk.start_index is not None)
         start = None if chunk.start_index is None else wire.UInt64(chunk.start_index + offset)
         try:
-            answer = await client.post_validators(wire.ValidatorsRequest(keys, start))
+            answer = await client.post_validators(
+                wire.ValidatorsRequest(keys, start), wait_seconds=wait_seconds
+            )
         except RelayerRefusedError as error:
             refused = _refused(error, keys)
             if not refused:

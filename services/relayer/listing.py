@@ -1,52 +1,224 @@
-"""The answers that everybody polls: encoded once, mended where validators change."""
+"""The answers that everybody polls: made when somebody asks, mended where validators changed."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from abc import ABC, abstractmethod
+from base64 import urlsafe_b64encode
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, suppress
+from hashlib import blake2b
+from typing import Any, Generic, TypeVar
 
-from .. import wire
+import msgspec
+
+from .. import logs, wire
+from ..http import Answer
 from ..offload import Workers
 from .store.changes import ListedMessage, ListedValidator, changes_since
 from .store.database import Database
+from .store.lacking import MessageOfNode, ValidatorOfNode, lacking_since
 from .store.subjects import Deposit, Exit
 
-Items = Callable[[ListedValidator], Iterator[wire.ExitWanted | wire.ValidatorWanted]]
-"""What a listing has of a validator."""
+LONGEST_WAIT_SECONDS = 30.0
+# Between two looks for those who wait: what is committed meanwhile is read at once.
+SETTLING_SECONDS = 0.1
+RETRY_SECONDS = 1.0
+ETAG_BYTES = 18
+NODES_KEPT = 32  # listings of single nodes; each has up to some hundred bytes for each validator
+
+V = TypeVar("V", ListedValidator, ValidatorOfNode)
+M = TypeVar("M", ListedMessage, MessageOfNode)
+
+NodeItems = Callable[[ValidatorOfNode], Iterable[msgspec.Struct]]
+"""What a listing of a node has of a validator."""
+
+log = logs.get("listing")
 
 
-class Listing:
-    """All validators as JSON, in the order in which they were first asked for."""
+class Listing(ABC, Generic[V]):
+    """All validators that have something to show as JSON, in the order in which they were first asked for.
 
-    def __init__(self, database: Database, workers: Workers, *, name: str, items: Items) -> None:
+    Its ETag is a digest of the body: the same after a restart and from every relayer of one database, other
+    as soon as anything else is said, also by a new database in the place of an old one.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        workers: Workers,
+        *,
+        name: str,
+        items: Callable[[V], Iterable[msgspec.Struct]],
+    ) -> None:
         self._database = database
         self._workers = workers
         self._name = name
-        self._items = items
+        self._items: Callable[[V], Iterable[msgspec.Struct]] = items
         self._revision = 0
-        self._encoded: dict[bytes, bytes] = {}  # by public key
-        self._body = self._join()
+        self._encoded: dict[bytes, tuple[int, bytes]] = {}  # by public key: its position, its items
+        self._answer = self._join()
         self._lock = asyncio.Lock()
+        self._next: asyncio.Task[Answer] | None = None  # a look that did not begin yet
+        self._waiting = 0
+        self._renewed = asyncio.Event()
+        self._stopping = False
 
-    async def body(self) -> bytes:
+    async def answer(self) -> Answer:
         """The answer, with everything that was committed before the call."""
-        async with self._lock:
-            revision, changed = await self._database.read(changes_since, self._revision)
-            if changed:
-                self._body = await self._workers.run(self._mend, changed)
-            self._revision = revision
-            return self._body
+        if self._next is None:
+            self._next = asyncio.create_task(self._look())
+        return await asyncio.shield(self._next)
 
-    def _mend(self, changed: list[ListedValidator]) -> bytes:
+    async def answer_after(self, is_known: Callable[[Answer], bool], seconds: float) -> Answer:
+        """The answer as soon as it is not known, or at the end of the time."""
+        answer = await self.answer()
+        if seconds <= 0 or not is_known(answer):
+            return answer
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds), self._watched():
+                while is_known(self._answer) and not self._stopping:
+                    await self._renewed.wait()
+        return self._answer
+
+    def stop_waiting(self) -> None:
+        """Answer everybody who waits, now and from now on."""
+        self._stopping = True
+        self._renew()
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether somebody waits for a change."""
+        return self._waiting > 0
+
+    @abstractmethod
+    async def _changes(self) -> tuple[int, list[V]]:
+        """The latest revision, and what changed since the one that is listed."""
+
+    @asynccontextmanager
+    async def _watched(self) -> AsyncIterator[None]:
+        """Look at changes inside the block; one task does, however many wait."""
+        self._waiting += 1
+        if self._waiting == 1:
+            self._watcher = asyncio.create_task(self._watch())
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+            if not self._waiting:
+                self._watcher.cancel()
+
+    async def _watch(self) -> None:
+        while True:
+            await self._database.wait_for_change(self._revision, LONGEST_WAIT_SECONDS)
+            try:
+                await self.answer()
+            except Exception as error:  # the next look may succeed; who waits gets what is known
+                log.warning("not looked for changes", error=str(error))
+                await asyncio.sleep(RETRY_SECONDS)
+            await asyncio.sleep(SETTLING_SECONDS)
+
+    async def _look(self) -> Answer:
+        async with self._lock:
+            self._next = None  # who asks from now on may have committed something since
+            revision, changed = await self._changes()
+            if changed:
+                answer = await self._workers.run(self._mend, changed)
+                if answer.etag != self._answer.etag:
+                    self._answer = answer
+                    self._renew()
+            self._revision = revision
+            return self._answer
+
+    def _renew(self) -> None:
+        self._renewed.set()
+        self._renewed = asyncio.Event()
+
+    def _mend(self, changed: list[V]) -> Answer:
         for validator in changed:
             if encoded := b",".join(map(wire.encode, self._items(validator))):
-                self._encoded[validator.public_key] = encoded
+                self._encoded[validator.public_key] = validator.position, encoded
             else:
                 self._encoded.pop(validator.public_key, None)
         return self._join()
 
-    def _join(self) -> bytes:
-        return b'{"%s":[' % self._name.encode() + b",".join(self._encoded.values()) + b"]}"
+    def _join(self) -> Answer:
+        items = b",".join(encoded for _, encoded in sorted(self._encoded.values()))
+        body = b'{"%s":[%s]}' % (self._name.encode(), items)
+        digest = urlsafe_b64encode(blake2b(body, digest_size=ETAG_BYTES).digest()).decode()
+        return Answer(body, digest)
+
+
+class FullListing(Listing[ListedValidator]):
+    """Everything that sidecars may know."""
+
+    async def _changes(self) -> tuple[int, list[ListedValidator]]:
+        return await self._database.read(changes_since, self._revision)
+
+
+class ListingOfNode(Listing[ValidatorOfNode]):
+    """What lacks a share at one index."""
+
+    def __init__(
+        self,
+        database: Database,
+        workers: Workers,
+        *,
+        name: str,
+        items: NodeItems,
+        share_index: int,
+    ) -> None:
+        super().__init__(database, workers, name=name, items=items)
+        self._share_index = share_index
+
+    async def _changes(self) -> tuple[int, list[ValidatorOfNode]]:
+        return await self._database.read(lacking_since, self._revision, self._share_index)
+
+
+class Listings:
+    """All listings; those of nodes are made when they are asked for, and the oldest go."""
+
+    def __init__(self, database: Database, workers: Workers) -> None:
+        self._database = database
+        self._workers = workers
+        self._exits = FullListing(database, workers, name="exits", items=exits)
+        self._exits_ahead = FullListing(database, workers, name="exits", items=exits_ahead)
+        self._deposits = FullListing(database, workers, name="validators", items=deposits)
+        self._of_nodes: dict[tuple[int, NodeItems], ListingOfNode] = {}
+        self._stopping = False
+
+    def exits(self, share_index: int | None, *, window: bool) -> Listing[Any]:
+        """Of `GET /exits`."""
+        if share_index is None:
+            return self._exits_ahead if window else self._exits
+        return self._of_node("exits", open_exits_ahead if window else open_exits, share_index)
+
+    def deposits(self, share_index: int | None) -> Listing[Any]:
+        """Of `GET /validators`."""
+        if share_index is None:
+            return self._deposits
+        return self._of_node("validators", open_deposits, share_index)
+
+    def stop_waiting(self) -> None:
+        """Answer everybody who waits, now and from now on."""
+        self._stopping = True
+        listings: list[Listing[Any]] = [self._exits, self._exits_ahead, self._deposits]
+        for listing in [*listings, *self._of_nodes.values()]:
+            listing.stop_waiting()
+
+    def _of_node(self, name: str, items: NodeItems, share_index: int) -> Listing[ValidatorOfNode]:
+        listing = self._of_nodes.pop((share_index, items), None)
+        if listing is None:
+            listing = ListingOfNode(
+                self._database, self._workers, name=name, items=items, share_index=share_index
+            )
+            if self._stopping:
+                listing.stop_waiting()
+            unused = [place for place, other in self._of_nodes.items() if not other.is_waited_for]
+            for place in unused[: max(0, len(self._of_nodes) + 1 - NODES_KEPT)]:
+                del self._of_nodes[place]
+        self._of_nodes[share_index, items] = listing
+        return listing
 
 
 def exits(validator: ListedValidator) -> Iterator[wire.ExitWanted]:
@@ -56,11 +228,34 @@ def exits(validator: ListedValidator) -> Iterator[wire.ExitWanted]:
 
 def exits_ahead(validator: ListedValidator) -> Iterator[wire.ExitWanted]:
     """For `GET /exits?window=1`: the current exit, and those prepared at higher validator indices."""
-    begun = False
-    for message in validator.messages:  # by validator index
-        begun |= isinstance(message.subject, Exit) and message.is_current
-        if begun and isinstance(message.subject, Exit):
-            yield _exit(validator, message)
+    return (_exit(validator, message) for message in _from_current(validator.messages))
+
+
+def open_exits(validator: ValidatorOfNode) -> Iterator[wire.OpenExit]:
+    """For `GET /exits?share_index=`: the current exit."""
+    return (_open(validator, m) for m in validator.messages if m.is_current and _is_open(m))
+
+
+def open_exits_ahead(validator: ValidatorOfNode) -> Iterator[wire.OpenExit]:
+    """For `GET /exits?window=1&share_index=`: the current exit, and those prepared."""
+    return (_open(validator, message) for message in _from_current(validator.messages) if _is_open(message))
+
+
+def open_deposits(validator: ValidatorOfNode) -> Iterator[wire.OpenValidator]:
+    """For `GET /validators?share_index=`: the exit and the deposit of a validator that lacks either."""
+    current = [message for message in validator.messages if message.is_current]
+    exit_ = next((m.subject for m in current if isinstance(m.subject, Exit)), None)
+    deposit = next((m.subject for m in current if isinstance(m.subject, Deposit)), None)
+    if validator.vault is None or exit_ is None or deposit is None:
+        return
+    if any(message.is_lacking for message in current):
+        yield wire.OpenValidator(
+            vault=wire.Address(validator.vault),
+            public_key=wire.PublicKey(validator.public_key),
+            amount=wire.UInt64(deposit.amount_gwei),
+            validator_index=wire.UInt64(exit_.validator_index),
+            validator_type=wire.ValidatorType.of(deposit.validator_type),
+        )
 
 
 def deposits(validator: ListedValidator) -> Iterator[wire.ValidatorWanted]:
@@ -101,3 +296,22 @@ def _exit(validator: ListedValidator, message: ListedMessage) -> wire.ExitWanted
         share_indexes_ready=list(map(wire.ShareIndex, message.stored)),
         share_indexes_rejected=list(map(wire.ShareIndex, message.rejected)),
     )
+
+
+def _open(validator: ValidatorOfNode, message: MessageOfNode) -> wire.OpenExit:
+    assert isinstance(message.subject, Exit)
+    index = wire.UInt64(message.subject.validator_index)
+    return wire.OpenExit(wire.PublicKey(validator.public_key), index, not message.is_current)
+
+
+def _is_open(message: MessageOfNode) -> bool:
+    return message.is_lacking and isinstance(message.subject, Exit)
+
+
+def _from_current(messages: Iterable[M]) -> Iterator[M]:
+    """The exits among messages in the order of their validator indices, from the current one on."""
+    begun = False
+    for message in messages:
+        begun |= isinstance(message.subject, Exit) and message.is_current
+        if begun and isinstance(message.subject, Exit):
+            yield message

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+import asyncio
+from collections.abc import Callable, Collection, Coroutine, Sequence
+from contextlib import suppress
+from functools import partial
 from time import time
 from typing import Any, TypeVar
 
@@ -12,19 +15,23 @@ from aiohttp import web
 from dvtfast import Network, check_public_keys, check_signature_encodings
 
 from .. import wire
-from ..http import json_answer, read_body
+from ..http import json_answer, read_body, send_pieces
 from ..offload import Workers
 from .clusters import ServedClusters
 from .current_oracles import CurrentOracles
-from .listing import Listing, deposits, exits, exits_ahead
+from .listing import LONGEST_WAIT_SECONDS, Listing, Listings
 from .manager.signer import Manager
 from .pipeline import Pipeline
 from .registering import Registering
 from .store.asking import AskedValidator, IndexRefusedError, ask_for, known_keys
 from .store.database import Database
+from .store.lacking import count_ready
 from .store.sharing import STORED, OfferedShare, add_shares
 from .store.subjects import Exit
 from .store.tables import Kind
+
+PIECE_VALIDATORS = 250  # in one piece of an answer; with eleven oracles 1.4 MB
+READY_LOOK_SECONDS = 0.2  # between two looks at the exits that an operator waits for
 
 NOT_SERVED = "no cluster of this relayer has this validator"
 NO_MANAGER = "this relayer signs for no vault; it has no --manager-keystore"
@@ -52,6 +59,7 @@ class Routes:
         registering: Registering,
         manager: Manager | None,
         workers: Workers,
+        gzips: bool,
     ) -> None:
         self._network = network
         self._start_index = start_index
@@ -63,12 +71,13 @@ class Routes:
         self._database = database
         self._pipeline = pipeline
         self._workers = workers
-        self._exits = Listing(database, workers, name="exits", items=exits)
-        self._exits_ahead = Listing(database, workers, name="exits", items=exits_ahead)
-        self._deposits = Listing(database, workers, name="validators", items=deposits)
+        self._gzips = gzips
+        self._listings = Listings(database, workers)
+        self._stopping = asyncio.Event()
 
     def add_to(self, app: web.Application) -> None:
         """Serve all routes."""
+        app.on_shutdown.append(self._stop_waiting)
         app.router.add_get("/info", self._get_info)
         app.router.add_get("/exits", self._get_exits)
         app.router.add_post("/validators", self._post_validators)
@@ -86,17 +95,36 @@ class Routes:
         return json_answer(wire.InfoAnswer(self._network.name, address))
 
     async def _get_exits(self, request: web.Request) -> web.Response:
-        listing = self._exits_ahead if request.query.get("window") == "1" else self._exits
-        return json_answer(await listing.body())
+        window = request.query.get("window") == "1"
+        return await self._poll(request, self._listings.exits(_share_index(request), window=window))
 
-    async def _get_validators(self, _: web.Request) -> web.Response:
-        return json_answer(await self._deposits.body())
+    async def _get_validators(self, request: web.Request) -> web.Response:
+        return await self._poll(request, self._listings.deposits(_share_index(request)))
 
-    async def _post_validators(self, request: web.Request) -> web.Response:
+    async def _poll(self, request: web.Request, listing: Listing[Any]) -> web.Response:
+        """The listing; with `wait`, as soon as it is not what the request knows."""
+        answer = await listing.answer_after(
+            lambda answer: answer.is_known_to(request), _wait_seconds(request)
+        )
+        return await answer.respond(request, self._workers, gzips=self._gzips)
+
+    async def _stop_waiting(self, _: web.Application) -> None:
+        self._stopping.set()
+        self._listings.stop_waiting()
+
+    async def _post_validators(self, request: web.Request) -> web.StreamResponse:
         wanted = await self._decoded(request, wire.ValidatorsRequest)
         if not wanted.public_keys:
             raise wire.WireError("public_keys", "expected at least one")
+        seconds = _wait_seconds(request)
         await self._require_served(wanted.public_keys)
+        asked = await self._ask_for(wanted)
+        if seconds and not all(map(_is_ready, asked)):
+            await self._until_ready([validator.public_key for validator in asked], seconds)
+            asked = await self._ask_for(wanted)
+        return await self._validators(request, asked)
+
+    async def _ask_for(self, wanted: wire.ValidatorsRequest) -> list[AskedValidator]:
         try:
             asked = await self._database.run(
                 ask_for,
@@ -110,17 +138,45 @@ class Routes:
         except IndexRefusedError as error:
             raise wire.WireError("validators_start_index", str(error)) from None
         self._pipeline.wake()  # an exit that is asked for again may have its shares already
-        return json_answer(await self._workers.run(_validators_answer, asked))
+        return asked
+
+    async def _until_ready(self, public_keys: Sequence[bytes], seconds: float) -> None:
+        """Wait until these exits are split for the oracles, the time is over, or the relayer is stopped."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not self._stopping.is_set():
+                    revision, count = await self._database.read(
+                        count_ready, public_keys, self._oracles.digest
+                    )
+                    if count == len(public_keys):
+                        break
+                    await self._unless_stopping(self._database.wait_for_change(revision, seconds))
+                    await self._unless_stopping(asyncio.sleep(READY_LOOK_SECONDS))
+
+    async def _unless_stopping(self, wait: Coroutine[None, None, None]) -> None:
+        """Wait for something, but no longer than the relayer runs."""
+        tasks = asyncio.create_task(wait), asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _validators(self, request: web.Request, asked: Sequence[AskedValidator]) -> web.StreamResponse:
+        """The answer about these validators; a long one is made and sent in pieces."""
+        pieces = _validators_answer(asked)
+        if len(pieces) == 1 and not self._gzips:
+            return json_answer(await self._workers.run(pieces[0]))
+        return await send_pieces(request, pieces, self._workers, gzips=self._gzips)
 
     async def _post_register(self, request: web.Request) -> web.Response:
         wanted = await self._decoded(request, wire.RegisterRequest)
         answer = await self._registering.register(wanted)
         return json_answer(await self._workers.run(wire.encode, answer))
 
-    async def _post_rotate(self, request: web.Request) -> web.Response:
+    async def _post_rotate(self, request: web.Request) -> web.StreamResponse:
         wanted = await self._decoded(request, wire.RotateRequest)
-        asked = await self._registering.rotate(wanted)
-        return json_answer(await self._workers.run(_validators_answer, asked))
+        return await self._validators(request, await self._registering.rotate(wanted))
 
     async def _post_fund(self, request: web.Request) -> web.Response:
         wanted = await self._decoded(request, wire.FundRequest)
@@ -239,16 +295,36 @@ def _read_shares(body: bytes, kind: type[S], fields: Sequence[str]) -> wire.Rece
     return received
 
 
-def _validators_answer(asked: Sequence[AskedValidator]) -> bytes:
-    validators = [wire.ValidatorShares(wire.PublicKey(v.public_key), _oracle_shares(v)) for v in asked]
-    ready = all(validator.oracles_exit_signature_shares is not None for validator in validators)
-    return wire.encode(wire.ValidatorsAnswer(ready, validators))
+def _validators_answer(asked: Sequence[AskedValidator]) -> list[Callable[[], bytes]]:
+    """A `wire.ValidatorsAnswer` in pieces, each of which is made when it is called."""
+    head = b'{"ready":%s,"validators":[' % (b"true" if all(map(_is_ready, asked)) else b"false")
+    starts = range(0, len(asked), PIECE_VALIDATORS)
+    return [
+        partial(
+            _piece,
+            head if start == 0 else b",",
+            asked[start : start + PIECE_VALIDATORS],
+            b"]}" if start + PIECE_VALIDATORS >= len(asked) else b"",
+        )
+        for start in starts
+    ] or [lambda: head + b"]}"]
 
 
-def _oracle_shares(validator: AskedValidator) -> wire.OraclesExitSignatureShares | None:
-    if validator.public_key_shares is None or validator.encrypted_signatures is None:
-        return None
-    return wire.OraclesExitSignatureShares(
-        wire.PublicKey.rows(validator.public_key_shares),
-        wire.EncryptedSignature.rows(validator.encrypted_signatures),
+def _piece(head: bytes, asked: Sequence[AskedValidator], end: bytes) -> bytes:
+    encoded = (
+        wire.encode_validator_shares(v.public_key, v.public_key_shares, v.encrypted_signatures) for v in asked
     )
+    return head + b",".join(encoded) + end
+
+
+def _is_ready(validator: AskedValidator) -> bool:
+    return validator.public_key_shares is not None and validator.encrypted_signatures is not None
+
+
+def _wait_seconds(request: web.Request) -> float:
+    return wire.read_seconds(request.query.get("wait", "0"), "wait", most=LONGEST_WAIT_SECONDS)
+
+
+def _share_index(request: web.Request) -> int | None:
+    text = request.query.get("share_index")
+    return None if text is None else wire.read_share_index(text, "share_index")

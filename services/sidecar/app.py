@@ -91,6 +91,7 @@ async def _serve(settings: SidecarSettings, keys: NodeKeys, stop: asyncio.Event)
             workers,
             network=settings.network,
             poll_seconds=settings.poll_interval,
+            wait_seconds=settings.wait_seconds,
             threads=settings.threads,
         )
         task = asyncio.create_task(sidecar.run())

@@ -66,6 +66,8 @@ class Sidecar:
         self._wait_seconds = wait_seconds
         self._exits: Sequence[wire.ExitWanted] = ()  # as the relayer last said, under this ETag
         self._etag: str | None = None
+        self._sign_seconds = 0.0
+        self._left = 0  # exits that are for a later look
         self._threads = threads
         self._attempts: dict[tuple[bytes, int], Attempt] = {}  # by validator and its index
 
@@ -77,13 +79,14 @@ class Sidecar:
         """
         await self._check_network()
         while True:
-            left = 0
             try:
-                left = await self._look()
+                await self._look()
             except RelayerRefusedError as error:
                 log.warning("relayer refuses", error=str(error))
-            if not left:
-                await asyncio.sleep(self._poll_seconds)
+                self._etag = None
+            if not self._left:
+                told = min(self._poll_seconds, TOLD_PAUSE_SECONDS)
+                await asyncio.sleep(told if self._etag else self._poll_seconds)
 
     async def _check_network(self) -> None:
         while True:
@@ -97,21 +100,23 @@ class Sidecar:
             raise WrongNetworkError(f"the relayer serves {network}, this sidecar {self._network.name}")
         log.info("relayer found", network=network)
 
-    async def _look(self) -> bool:
-        """Sign and post what is wanted; whether the relayer tells when that changes."""
+    async def _look(self) -> None:
+        """Sign and post what is wanted."""
         index, wait = self._keys.share_index, self._seconds_until_due()
         polled = await self._client.poll_exits(index, etag=self._etag, wait_seconds=wait)
         if polled.answer is not None:
             self._exits = polled.answer.exits
         self._etag = polled.etag
-        wanted = await self._workers.run(self._wanted, self._exits)
-        await self._post_what_can_be(
-            [wanted[i : i + POST_SHARES] for i in range(0, len(wanted), POST_SHARES)]
-        )
-        return polled.etag is not None
+        now, ahead = await self._workers.run(self._wanted, self._exits)
+        wanted = [*now, *ahead[: max(0, AHEAD_SHARES - len(now))]]
+        self._left = len(now) + len(ahead) - len(wanted)
+        parts = [wanted[start : start + POST_SHARES] for start in range(0, len(wanted), POST_SHARES)]
+        await self._post_what_can_be(parts)
 
     def _seconds_until_due(self) -> float:
-        """How long the relayer may wait for a change: until something is to be posted again."""
+        """How long the relayer may wait for a change: until something is to be posted, or posted again."""
+        if self._left:
+            return 0.0
         first = min((attempt.not_before for attempt in self._attempts.values()), default=None)
         return self._wait_seconds if first is None else min(self._wait_seconds, max(0.0, first - monotonic()))
 
@@ -154,8 +159,10 @@ class Sidecar:
             for exit_ in exits[part.start : part.stop]:
                 self._remember(_identity(exit_))
 
-    def _wanted(self, exits: Sequence[wire.ExitWanted]) -> list[wire.ExitWanted]:
-        """The exits that this node can sign, that lack its share, and whose time has come."""
+    def _wanted(
+        self, exits: Sequence[wire.ExitWanted]
+    ) -> tuple[list[wire.ExitWanted], list[wire.ExitWanted]]:
+        """The exits that this node can sign, that lack its share, and whose time has come: now and ahead."""
         ours = [exit_ for exit_ in exits if exit_.public_key in self._keys.places]
         open_ = [
             exit_
@@ -165,16 +172,19 @@ class Sidecar:
         known = {_identity(exit_) for exit_ in open_}
         self._attempts = {key: attempt for key, attempt in self._attempts.items() if key in known}
         now = monotonic()
-        return [
+        wanted = [
             exit_
             for exit_ in open_
             if (attempt := self._attempts.get(_identity(exit_))) is None or attempt.not_before <= now
         ]
+        current = {exit_.public_key: exit_.validator_index for exit_ in reversed(exits) if not exit_.is_ahead}
+        ahead = [exit_ for exit_ in wanted if current.get(exit_.public_key) != exit_.validator_index]
+        return [exit_ for exit_ in wanted if current.get(exit_.public_key) == exit_.validator_index], ahead
 
     async def _signed(self, exits: Sequence[wire.ExitWanted]) -> list[wire.ExitShare]:
         begin = perf_counter()
         shares = await self._workers.run(self._sign, exits)
-        log.debug("shares signed", count=len(shares), sign_seconds=round(perf_counter() - begin, 4))
+        self._sign_seconds += perf_counter() - begin
         return shares
 
     async def _post(self, shares: Sequence[wire.ExitShare]) -> None:
@@ -185,8 +195,10 @@ class Sidecar:
             "shares posted",
             count=len(shares),
             rejected=len(rejected),
+            sign_seconds=round(self._sign_seconds, 4),  # since the last of these lines
             post_seconds=round(perf_counter() - begin, 4),
         )
+        self._sign_seconds = 0.0
         for reason, count in Counter(item.reason for item in rejected).items():
             log.warning("shares rejected", count=count, reason=reason)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection, not_, or_, select
 
@@ -32,11 +32,16 @@ class ListedMessage:
 
 @dataclass(frozen=True)
 class ListedValidator:
-    """A validator, the vault it is reserved for, and its messages; none when nobody asks for any."""
+    """A validator, the vault it is reserved for, and its messages; none when nobody asks for any.
+
+    Attributes:
+        position: in the order in which validators were first asked for.
+    """
 
     public_key: bytes
     vault: bytes | None = None
     messages: list[ListedMessage] = field(default_factory=list)
+    position: int = 0
 
 
 def changes_since(connection: Connection, revision: int) -> tuple[int, list[ListedValidator]]:
@@ -58,7 +63,7 @@ def changes_since(connection: Connection, revision: int) -> tuple[int, list[List
     gone = (gone | changed) - {validator.public_key for _, validator in found}
     return latest, [
         *map(ListedValidator, gone),
-        *(validator for _, validator in found),
+        *(replace(validator, position=first) for first, validator in found),
     ]
 
 
