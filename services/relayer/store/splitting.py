@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, Row, delete, exists, select, update
+from sqlalchemy import Connection, delete, exists, select, update
 
 from ... import logs
 from .asking import AskedValidator, make_current, note_handed_out, remember_validators
@@ -142,11 +143,11 @@ def hand_out_rotation(
     ]
 
 
-def _recovered(connection: Connection, row: Row[tuple[int, bytes, bytes, bytes]]) -> RecoveredExit:
-    """From message id, public key, subject and what is kept as the signature."""
-    message_id, key, subject, kept = row
-    signature = seal_to_read(connection).open(Identity(key, Kind.EXIT, subject), kept)
-    return RecoveredExit(message_id, key, from_uint64(subject), signature)
+def _recovered(connection: Connection, row: Any) -> RecoveredExit:
+    """From a row with `id`, `public_key`, `subject`, and what is kept as the `signature`."""
+    identity = Identity(row.public_key, Kind.EXIT, row.subject)
+    signature = seal_to_read(connection).open(identity, row.signature)
+    return RecoveredExit(row.id, row.public_key, from_uint64(row.subject), signature)
 
 
 @dataclass(frozen=True)
