@@ -164,6 +164,8 @@ def test_the_environment_goes_before_the_env_file(tmp_path: Path, monkeypatch: p
         (parsing.url, "http://"),
         (parsing.switch, "maybe"),
         (parsing.database, "mysql://x"),
+        (parsing.database, "sqlite://"),
+        (parsing.database, "sqlite:///:memory:"),
         (parsing.directory, "/nowhere"),
         (parsing.named_file, "=x"),
     ],
@@ -171,6 +173,22 @@ def test_the_environment_goes_before_the_env_file(tmp_path: Path, monkeypatch: p
 def test_texts_that_are_refused(parse: parsing.Parse, text: str) -> None:
     with pytest.raises(ValueError, match=r"expected|no such"):
         parse(text)
+
+
+def test_databases() -> None:
+    assert parsing.database("relayer.db") == "sqlite:///relayer.db"
+    assert parsing.database("sqlite:////var/lib/relayer.db") == "sqlite:////var/lib/relayer.db"
+    for scheme in ("postgres", "postgresql", "postgresql+asyncpg"):
+        assert parsing.database(f"{scheme}://me:word@host/db") == "postgresql+asyncpg://me:word@host/db"
+    with pytest.raises(ValueError, match="expected sqlite") as caught:
+        parsing.database("mysql://me:word@host/db")
+    assert "word" not in str(caught.value).replace("PASSWORD", "")
+
+
+def test_a_database_whose_driver_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parsing, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"asyncpg is not installed: pip install 'dvtfast\[postgres\]'"):
+        parsing.database("postgresql://host/db")
 
 
 @pytest.mark.parametrize("command", ["relayer", "sidecar", "operator register", "demo"])

@@ -182,8 +182,9 @@ def prepare(connection: Connection, indices: Mapping[bytes, int], window: int, n
 
 def insert_into(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
     """An insert that can say what happens to rows that are there already."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    return dialect.insert(table)
+    if connection.dialect.name == "postgresql":
+        return postgresql.insert(table)
+    return sqlite.insert(table)
 
 
 def _new(public_key: bytes, kind: Kind, subject: bytes, now: int) -> dict[str, object]:

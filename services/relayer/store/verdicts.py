@@ -111,7 +111,10 @@ class Verdicts:
     @property
     def message_ids(self) -> set[int]:
         """Of all messages that these are about."""
-        of_messages = [*self.ready, *(due for some in self.not_ready.values() for due in some)]
+        of_messages: list[ReadyMessage | DueMessage] = [
+            *self.ready,
+            *(due for some in self.not_ready.values() for due in some),
+        ]
         of_shares = [*self.verified, *self.rejected, *self.set_aside, *self.late]
         return {message.id for message in of_messages} | {share.message_id for share in of_shares}
 
