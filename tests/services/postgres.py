@@ -29,6 +29,7 @@ class Server:
         self.port = rounds.free_port()
         self._data = directory / "data"
         self._log = directory / "log"
+        self._programs = _programs(directory)
         password = directory / "password"
         password.write_text(PASSWORD)
         if os.getuid() == 0:
@@ -71,7 +72,7 @@ class Server:
 
     def _call(self, program: str, *arguments: str) -> None:
         done = subprocess.run(
-            [str(_programs() / program), *arguments],
+            [str(self._programs / program), *arguments],
             user=UNPRIVILEGED if os.getuid() == 0 else None,
             group=pwd.getpwnam(UNPRIVILEGED).pw_gid if os.getuid() == 0 else None,
             cwd="/",
@@ -98,10 +99,15 @@ def server(*options: str) -> Iterator[Server]:
             running.stop("immediate")
 
 
-def _programs() -> Path:
+def _programs(directory: Path) -> Path:
     for package in PACKAGES:
         if (found := find_spec(package)) is not None and found.origin is not None:
-            return Path(found.origin).parent / "pginstall" / "bin"  # not imported: it has warnings
+            installed = Path(found.origin).parent  # not imported: it has warnings
+            if os.getuid() == 0 and not all(p.stat().st_mode & 0o001 for p in installed.parents):
+                libraries = installed.with_name(f"{package}.libs")  # found from the programs
+                shutil.copytree(libraries, directory / libraries.name)
+                installed = shutil.copytree(installed, directory / package)  # where anybody may go
+            return installed / "pginstall" / "bin"
     if there := shutil.which("pg_ctl"):
         return Path(there).resolve().parent
     raise RuntimeError("no PostgreSQL: pip install pgserver, or apt-get install postgresql")

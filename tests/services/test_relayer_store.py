@@ -15,9 +15,11 @@ from sqlalchemy import Connection
 from dvtfast.services.offload import UnavailableError
 from dvtfast.services.relayer.store.asking import make_current, remember_validators
 from dvtfast.services.relayer.store.database import Database, latest_revision, touch
+from dvtfast.services.relayer.store.due import set_status, take_stock
 from dvtfast.services.relayer.store.forgetting import forget
 from dvtfast.services.relayer.store.subjects import Exit
-from dvtfast.services.relayer.store.tables import from_uint64, metadata, uint64
+from dvtfast.services.relayer.store.tables import MessageStatus, from_uint64, metadata, uint64
+from dvtfast.services.relayer.store.verdicts import claim_due
 
 
 async def test_migrations_make_the_tables(each_database: str) -> None:
@@ -87,4 +89,17 @@ async def test_readers_do_not_wait_for_a_writer(each_database: str) -> None:
     assert await database.read(latest_revision) == 1
     with pytest.raises(UnavailableError, match=r"readonly|read-only"):
         await database.read(make_current, {bytes(48): Exit(2)}, 1)
+    await database.close()
+
+
+async def test_a_relayer_that_is_alone_takes_everything_at_its_start(tmp_path: Path) -> None:
+    """It was killed, or lost its database: nobody else works on what it claimed."""
+    database = await Database.open(f"sqlite:///{tmp_path}/relayer.db")
+    await database.run(make_current, {bytes(48): Exit(1)}, 1)
+    await database.run(set_status, [1], MessageStatus.DUE)
+    await database.run(claim_due, b"A" * 16, MessageStatus.DUE, 1, lambda _: True)
+    assert await database.run(claim_due, b"B" * 16, MessageStatus.DUE, 1, lambda _: True) == []
+    await database.run(take_stock, lambda _: 1)
+    await database.run(set_status, [1], MessageStatus.DUE)
+    assert len(await database.run(claim_due, b"B" * 16, MessageStatus.DUE, 1, lambda _: True)) == 1
     await database.close()
