@@ -10,6 +10,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from time import monotonic, perf_counter
 
 from dvtfast import Network
@@ -20,7 +21,7 @@ from ..offload import Workers
 from .keys import NodeKeys
 
 POST_SHARES = 500  # in one request
-AHEAD_SHARES = 1_000  # between two looks, if some are of exits that are not wanted yet
+AHEAD_SHARES = 500  # of exits that are not wanted yet, in one poll interval
 POST_ATTEMPTS = 2  # in a row
 FAILURES_LIMIT = 20  # while the cause is looked for in one request's shares; one culprit takes ten
 TOLD_PAUSE_SECONDS = 0.1  # between two looks at a relayer that tells when something changes
@@ -67,7 +68,8 @@ class Sidecar:
         self._exits: Sequence[wire.ExitWanted] = ()  # as the relayer last said, under this ETag
         self._etag: str | None = None
         self._sign_seconds = 0.0
-        self._left = 0  # exits that are for a later look
+        self._left = 0  # exits not wanted yet that are for a later look
+        self._ahead_at = 0.0  # when the next of these are signed, so that what is wanted never waits long
         self._threads = threads
         self._attempts: dict[tuple[bytes, int], Attempt] = {}  # by validator and its index
 
@@ -84,9 +86,8 @@ class Sidecar:
             except RelayerRefusedError as error:
                 log.warning("relayer refuses", error=str(error))
                 self._etag = None
-            if not self._left:
-                told = min(self._poll_seconds, TOLD_PAUSE_SECONDS)
-                await asyncio.sleep(told if self._etag else self._poll_seconds)
+            told = min(self._poll_seconds, TOLD_PAUSE_SECONDS)
+            await asyncio.sleep(told if self._etag else self._poll_seconds)
 
     async def _check_network(self) -> None:
         while True:
@@ -108,15 +109,18 @@ class Sidecar:
             self._exits = polled.answer.exits
         self._etag = polled.etag
         now, ahead = await self._workers.run(self._wanted, self._exits)
-        wanted = [*now, *ahead[: max(0, AHEAD_SHARES - len(now))]]
-        self._left = len(now) + len(ahead) - len(wanted)
+        ahead_now = ahead[:AHEAD_SHARES] if monotonic() >= self._ahead_at else []
+        if ahead_now:
+            self._ahead_at = monotonic() + self._poll_seconds
+        wanted = [*now, *ahead_now]
+        self._left = len(ahead) - len(ahead_now)
         parts = [wanted[start : start + POST_SHARES] for start in range(0, len(wanted), POST_SHARES)]
         await self._post_what_can_be(parts)
 
     def _seconds_until_due(self) -> float:
         """How long the relayer may wait for a change: until something is to be posted, or posted again."""
         if self._left:
-            return 0.0
+            return min(self._wait_seconds, max(0.0, self._ahead_at - monotonic()))
         first = min((attempt.not_before for attempt in self._attempts.values()), default=None)
         return self._wait_seconds if first is None else min(self._wait_seconds, max(0.0, first - monotonic()))
 
@@ -178,8 +182,17 @@ class Sidecar:
             if (attempt := self._attempts.get(_identity(exit_))) is None or attempt.not_before <= now
         ]
         current = {exit_.public_key: exit_.validator_index for exit_ in reversed(exits) if not exit_.is_ahead}
-        ahead = [exit_ for exit_ in wanted if current.get(exit_.public_key) != exit_.validator_index]
-        return [exit_ for exit_ in wanted if current.get(exit_.public_key) == exit_.validator_index], ahead
+        ahead: list[tuple[int, wire.ExitWanted]] = []
+        rank: Counter[bytes] = Counter()
+        for exit_ in wanted:
+            if current.get(exit_.public_key) != exit_.validator_index:
+                ahead.append((rank[exit_.public_key], exit_))
+                rank[exit_.public_key] += 1
+        ahead.sort(key=itemgetter(0))  # the next index of all validators first, since all move together
+        return (
+            [exit_ for exit_ in wanted if current.get(exit_.public_key) == exit_.validator_index],
+            [exit_ for _, exit_ in ahead],
+        )
 
     async def _signed(self, exits: Sequence[wire.ExitWanted]) -> list[wire.ExitShare]:
         begin = perf_counter()
