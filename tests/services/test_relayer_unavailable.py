@@ -178,3 +178,24 @@ async def test_a_full_disk(tmp_path: Path, start: Start) -> None:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
         await relayer.fill(cluster, INDICES, 1, 2, 3)
         await relayer.until_ready(cluster)
+
+
+async def test_a_postgresql_without_space(start: Start, postgres: postgres_.Server) -> None:
+    """A trigger says what the server says; its own disk is the tests' disk."""
+    cluster = make_cluster()
+    url = await postgres.database()
+    name = url.rpartition("/")[2]
+    async with start(cluster, database=url) as relayer:
+        await relayer.ask(cluster)
+        await postgres.execute(
+            'CREATE FUNCTION "full"() RETURNS trigger LANGUAGE plpgsql AS'
+            " $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full'; END $$;",
+            name,
+        )
+        trigger = 'CREATE TRIGGER "full" AFTER INSERT ON shares FOR EACH ROW EXECUTE FUNCTION "full"()'
+        await postgres.execute(trigger, name)
+        assert await status_of_post(relayer, cluster, 1) == 503
+        assert all(e.share_indexes_ready == [] for e in (await relayer.exits()).values())
+        await postgres.execute('DROP TRIGGER "full" ON shares', name)
+        await relayer.fill(cluster, INDICES, 1, 2, 3)
+        await relayer.until_ready(cluster)
