@@ -2,7 +2,8 @@
 
 python -m benchmarks.foreign_deposits [WINDOW ...]
 
-Four sidecars and the relayer are processes of their own. Each second somebody else deposits: the operator
+Four sidecars and the relayer are processes of their own; whatever a sidecar asks for reaches it late, as
+if it polled seldom. Each second somebody else deposits: the operator
 asks for the same validators from the next index on, until all of them are ready at once. Printed are the
 seconds until then, and the shares that were made for other indices than the last, or for none.
 """
@@ -13,8 +14,13 @@ import asyncio
 import socket
 import sys
 import tempfile
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic
+
+import aiohttp
+from aiohttp import web
 
 from dvtfast.services import wire
 from dvtfast.services.client import RelayerClient
@@ -25,28 +31,29 @@ from dvtfast.services.settings import DemoSettings
 VALIDATORS = 200
 START_INDEX = 1_000_000
 DEPOSIT_SECONDS = 1.0
-SIDECAR_POLL_SECONDS = "1.5"
+LATE_SECONDS = 1.5  # for each answer to a sidecar
 OPERATOR_POLL_SECONDS = 0.2
-PATIENCE_SECONDS = 45.0  # without a window there need not be an end
+PATIENCE_SECONDS = 20.0  # without a window there need not be an end
 WINDOWS = (0, 8, 32)
 
 
 def main() -> None:
     """Run a round for each window."""
     windows = [int(text) for text in sys.argv[1:]] or WINDOWS
-    print(f"{VALIDATORS} validators, 4 sidecars polling every {SIDECAR_POLL_SECONDS} s,")
+    print(f"{VALIDATORS} validators, 4 sidecars that are answered {LATE_SECONDS:g} s late,")
     print(f"a foreign deposit every {DEPOSIT_SECONDS:g} s, at most {PATIENCE_SECONDS:g} s")
     print(f"{'window':>6} {'ready':>8} {'deposits':>8} {'posted':>8} {'of use':>8} {'ahead':>8} {'vain':>8}")
     for window in windows:
         with tempfile.TemporaryDirectory() as directory:
             settings = DemoSettings.load({"validators": str(VALIDATORS)}, {})
             cluster = make_cluster(settings, Path(directory))
-            run(Path(directory), cluster, window)
+            asyncio.run(run(Path(directory), cluster, window))
 
 
-def run(directory: Path, cluster: DemoCluster, window: int) -> None:
+async def run(directory: Path, cluster: DemoCluster, window: int) -> None:
     """One round."""
-    with Services(directory, timeout_seconds=PATIENCE_SECONDS + 60) as services:
+    async with AsyncExitStack() as stack:
+        services = stack.enter_context(Services(directory, timeout_seconds=PATIENCE_SECONDS + 60))
         # fmt: off
         relayer = services.start(
             "relayer", "relayer", "--network", "hoodi", "--port", str(port := free_port()),
@@ -55,24 +62,54 @@ def run(directory: Path, cluster: DemoCluster, window: int) -> None:
         )
         services.wait_for(relayer, "listening")
         url = f"http://127.0.0.1:{port}"
+        late = await stack.enter_async_context(answering_late(url))
         sidecars = [
             services.start(
-                f"sidecar{node}", "sidecar", "--network", "hoodi", "--relayer", url,
+                f"sidecar{node}", "sidecar", "--network", "hoodi", "--relayer", late,
                 "--cluster-lock", str(cluster.lock), "--keystores", str(keystores),
-                "--poll-interval", SIDECAR_POLL_SECONDS,
             )
             for node, keystores in enumerate(cluster.node_keystores)
         ]
         # fmt: on
-        for sidecar in sidecars:
-            services.wait_for(sidecar, "relayer found")
+        while not all(sidecar.events("relayer found") for sidecar in sidecars):  # noqa: ASYNC110 - processes
+            await asyncio.sleep(0.1)
         keys = [wire.PublicKey(row.tobytes()) for row in cluster.public_keys.encoded]
-        seconds, deposits, useful, ahead = asyncio.run(operate(url, keys))
-        sleep(1)  # what is under way is logged
+        seconds, deposits, useful, ahead = await operate(url, keys)
+        await asyncio.sleep(1)  # what is under way is logged
         posted = sum(line["count"] for sidecar in sidecars for line in sidecar.events("shares posted"))
     shown = f"{seconds:.1f} s" if seconds is not None else "never"
     vain = max(posted - useful - ahead, 0)
     print(f"{window:6} {shown:>8} {deposits:8} {posted:8} {useful:8} {ahead:8} {vain:8}", flush=True)
+
+
+@asynccontextmanager
+async def answering_late(url: str) -> AsyncIterator[str]:
+    """The address of a gateway to the relayer that holds back what it lists."""
+    async with aiohttp.ClientSession() as session:
+
+        async def forward(request: web.Request) -> web.Response:
+            names = ("Content-Type", "If-None-Match")
+            headers = {name: request.headers[name] for name in names if name in request.headers}
+            target, body = url + request.path_qs, await request.read()
+            async with session.request(request.method, target, data=body, headers=headers) as answer:
+                content = await answer.read()
+            if request.method == "GET":
+                await asyncio.sleep(LATE_SECONDS)
+            kept = {name: answer.headers[name] for name in ("ETag",) if name in answer.headers}
+            return web.Response(
+                status=answer.status, body=content, headers=kept, content_type="application/json"
+            )
+
+        app = web.Application(client_max_size=1 << 26)
+        app.router.add_route("*", "/{tail:.*}", forward)
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        try:
+            yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+        finally:
+            await runner.cleanup()
 
 
 def free_port() -> int:

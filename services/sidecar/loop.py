@@ -21,7 +21,7 @@ from ..offload import Workers
 from .keys import NodeKeys
 
 POST_SHARES = 500  # in one request
-AHEAD_SHARES = 500  # of exits that are not wanted yet, in one poll interval
+AHEAD_SHARES = 2_000  # of exits that are not wanted yet, in one poll interval
 POST_ATTEMPTS = 2  # in a row
 FAILURES_LIMIT = 20  # while the cause is looked for in one request's shares; one culprit takes ten
 TOLD_PAUSE_SECONDS = 0.1  # between two looks at a relayer that tells when something changes
