@@ -4,8 +4,17 @@ The same examples are drawn each time, so that a failure has to do with the chan
 `pytest tests/property --hypothesis-profile=thorough --timeout=0` draws new ones, and many more.
 """
 
+import sys
+
 import pytest
 from hypothesis import HealthCheck, settings
+
+# py_ecc raises this limit for the whole process, and JSON that is nested too deeply would then overflow
+# the stack of a thread where msgspec should refuse it, as it does in a service.
+recursion_limit = sys.getrecursionlimit()
+import py_ecc  # noqa: E402, F401
+
+sys.setrecursionlimit(recursion_limit)
 
 # py_ecc needs 50 ms for one multiplication, so time says nothing about a test here.
 settings.register_profile(

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -171,8 +172,10 @@ def test_nothing_leaks():
             dvtfast.recover_signatures(shares, CLUSTER.share_indices, threshold=3)
 
     peaks = []
-    for _ in range(3):
+    for _ in range(4):
         for _ in range(5):
             work()
         peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-    assert peaks[-1] - peaks[0] < 4096, f"peak memory in KiB after each five rounds: {peaks}"
+    # The allocator takes what it likes at some time or other; a leak takes it every time.
+    growth = min(after - before for before, after in pairwise(peaks))
+    assert growth < 1024, f"peak memory in KiB after each five rounds: {peaks}"
