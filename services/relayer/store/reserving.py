@@ -135,9 +135,7 @@ def hand_out_registration(
     ] or None
 
 
-def mark_registered(
-    connection: Connection, public_keys: Iterable[bytes], *, block_number: int | None
-) -> int:
+def mark_registered(connection: Connection, public_keys: Iterable[bytes], *, block_number: int | None) -> int:
     """Note that these validators have a deposit, or are on the beacon chain: they are used; how many
     were not known to be."""
     keys = set(public_keys)
