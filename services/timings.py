@@ -14,7 +14,7 @@ from aiohttp import web
 
 from .background import in_background
 
-SAMPLE_SECONDS = 0.005
+SAMPLE_SECONDS = 0.01
 
 
 class Timings:

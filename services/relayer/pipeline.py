@@ -71,10 +71,16 @@ class Pipeline:
         self._named: set[HeldShare] = set()  # bad ones, in the log already
         self._claimer = uuid4().bytes
         self._woken = asyncio.Event()
+        self._may_be_split_for_others = True  # exits that are wanted, for other oracles than those of now
         self._stopping = asyncio.Event()
 
     def wake(self) -> None:
-        """Something may be due."""
+        """Something may be due: other messages are wanted now, or other oracles."""
+        self._may_be_split_for_others = True
+        self._woken.set()
+
+    def wake_for_shares(self) -> None:
+        """Something may be due, since shares came."""
         self._woken.set()
 
     @asynccontextmanager
@@ -87,7 +93,7 @@ class Pipeline:
             yield
         finally:
             self._stopping.set()
-            self.wake()
+            self._woken.set()
             await task
             await self._workers.close()
             try:
@@ -109,6 +115,7 @@ class Pipeline:
                     idle_at = now() + IDLE_SECONDS
                 elif now() >= idle_at:
                     verified = await self._verify_some()
+                    self._may_be_split_for_others = True  # by somebody who gave up
                     quiet = IDLE_SECONDS if verified else await self._seconds_until_others_give_up()
                     idle_at = None if quiet is None else now() + quiet
                 pause = FIRST_PAUSE_SECONDS
@@ -121,7 +128,7 @@ class Pipeline:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-                self._woken.set()
+                self.wake()
 
     async def _seconds_until_others_give_up(self) -> float | None:
         """When to look again for what another relayer is at, which may be dead; None when there is none."""
@@ -201,6 +208,9 @@ class Pipeline:
 
     async def _split_some_anew(self) -> bool:
         """Split exits for the oracles of now that were split for others; whether there were any."""
+        if not self._may_be_split_for_others:
+            return False
+        self._may_be_split_for_others = False
         oracles, digest = self._oracles.config, self._oracles.digest
         exits = await self._database.run(
             claim_to_split_anew, self._claimer, digest, BATCH_MESSAGES, self._is_served
@@ -210,6 +220,7 @@ class Pipeline:
                 split = await self._split(exits, oracles)
                 await self._database.run(replace_oracle_shares, self._claimer, split, digest, int(time()))
             log.info("split anew", n=len(exits))
+            self._may_be_split_for_others = True  # more than one batch
         return bool(exits)
 
     async def _split(self, exits: Sequence[RecoveredExit], oracles: OracleConfig) -> dict[int, OracleShares]:

@@ -25,7 +25,7 @@ from .pipeline import Pipeline
 from .registering import Registering
 from .store.asking import AskedValidator, IndexRefusedError, ask_for, known_keys
 from .store.database import Database
-from .store.lacking import count_ready
+from .store.lacking import ready_in_front
 from .store.sharing import STORED, OfferedShare, add_shares
 from .store.subjects import Exit
 from .store.tables import Kind
@@ -142,13 +142,15 @@ class Routes:
 
     async def _until_ready(self, public_keys: Sequence[bytes], seconds: float) -> None:
         """Wait until these exits are split for the oracles, the time is over, or the relayer is stopped."""
+        not_ready = public_keys
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while not self._stopping.is_set():
-                    revision, count = await self._database.read(
-                        count_ready, public_keys, self._oracles.digest
+                    revision, ready = await self._database.read(
+                        ready_in_front, not_ready, self._oracles.digest
                     )
-                    if count == len(public_keys):
+                    not_ready = not_ready[ready:]
+                    if not not_ready:
                         break
                     await self._unless_stopping(self._database.wait_for_change(revision, seconds))
                     await self._unless_stopping(asyncio.sleep(READY_LOOK_SECONDS))
@@ -224,7 +226,7 @@ class Routes:
             threshold_of=self._clusters.threshold_of,
             now=int(time()),
         )
-        self._pipeline.wake()
+        self._pipeline.wake_for_shares()
         rejected = [
             wire.Rejected(wire.PublicKey(share.public_key).to_wire(), reason)
             for share, reason in zip(offered, reasons, strict=True)

@@ -98,18 +98,21 @@ def known_keys(connection: Connection, public_keys: Iterable[bytes]) -> set[byte
 def remember_validators(connection: Connection, public_keys: Iterable[bytes], now: int) -> None:
     """Note that these validators were asked for now."""
     public_keys = list(public_keys)
-    known = known_keys(connection, public_keys)
-    if new := [{"public_key": key, "asked_at": now} for key in public_keys if key not in known]:
+    query = select(validators.c.public_key, validators.c.asked_at)
+    asked_at = {
+        key: asked_at
+        for chunk in chunks(public_keys)
+        for key, asked_at in connection.execute(query.where(validators.c.public_key.in_(chunk))).all()
+    }
+    if new := [{"public_key": key, "asked_at": now} for key in public_keys if key not in asked_at]:
         connection.execute(insert(validators), new)
-    note_asked(connection, known, now)
+    note_asked(connection, [key for key, before in asked_at.items() if before < old_before(now)], now)
 
 
 def note_asked(connection: Connection, public_keys: Iterable[bytes], now: int) -> None:
     """Note that these validators, which are known, were asked for now."""
     for chunk in chunks(public_keys):
-        is_of_chunk = validators.c.public_key.in_(chunk)
-        is_old = validators.c.asked_at < old_before(now)
-        connection.execute(update(validators).where(is_of_chunk, is_old).values(asked_at=now))
+        connection.execute(update(validators).where(validators.c.public_key.in_(chunk)).values(asked_at=now))
 
 
 def old_before(now: int) -> int:
@@ -149,7 +152,7 @@ def current_subjects(connection: Connection, public_keys: Iterable[bytes], kind:
     return {
         key: subject
         for chunk in chunks(public_keys)
-        for key, subject in connection.execute(query.where(messages.c.public_key.in_(chunk)))
+        for key, subject in connection.execute(query.where(messages.c.public_key.in_(chunk))).all()
     }
 
 
@@ -232,7 +235,7 @@ def hand_out(
     rows = {
         row.public_key: row
         for chunk in chunks(public_keys)
-        for row in connection.execute(query.where(messages.c.public_key.in_(chunk)))
+        for row in connection.execute(query.where(messages.c.public_key.in_(chunk))).all()
     }
     if only_all and len(rows) < len(public_keys):
         return []

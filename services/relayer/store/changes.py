@@ -86,10 +86,10 @@ def _listed(connection: Connection, public_keys: Iterable[bytes]) -> list[tuple[
     for chunk in chunks(public_keys):
         is_of_chunk = messages.c.public_key.in_(chunk)
         indices: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
-        for message_id, state, index in connection.execute(of_messages.where(is_of_chunk)):
+        for message_id, state, index in connection.execute(of_messages.where(is_of_chunk)).all():
             is_good = state in (ShareState.STORED, ShareState.VERIFIED)
             indices[message_id, ShareState.STORED if is_good else state].append(from_uint64(index))
-        for row in connection.execute(of_validators.where(is_of_chunk)):
+        for row in connection.execute(of_validators.where(is_of_chunk)).all():
             first, validator = found.get(
                 row.public_key, (row.id, ListedValidator(row.public_key, row.vault, []))
             )

@@ -51,7 +51,7 @@ def _mark_due(connection: Connection, which: ColumnElement[bool], threshold_of: 
         .join(shares, shares.c.message_id == messages.c.id)
         .where(which, is_waiting, shares.c.state == ShareState.STORED)
         .group_by(messages.c.id, messages.c.public_key)
-    )
+    ).all()
     due = []
     for message_id, public_key, count in counted:
         threshold = threshold_of(public_key)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from sqlalchemy import Connection, and_, func, not_, or_, select
 
@@ -48,11 +49,24 @@ class ValidatorOfNode:
 def lacking_since(
     connection: Connection, revision: int, share_index: int
 ) -> tuple[int, list[ValidatorOfNode]]:
-    """The latest revision, and the validators of which something changed since the one given."""
+    """The latest revision, and the validators of which something changed since the one given.
+
+    Those that lack nothing are listed without messages.
+    """
     latest = latest_revision(connection)
     if latest == revision:
         return latest, []
     changed = select(messages.c.public_key).where(messages.c.revision > revision)
+    of_node = and_(shares.c.message_id == messages.c.id, shares.c.share_index == uint64(share_index))
+    is_there = shares.c.state.in_([ShareState.STORED, ShareState.VERIFIED])
+    is_there = and_(is_there, messages.c.status != MessageStatus.UNDECIDED)
+    is_lacking = and_(messages.c.status != MessageStatus.READY, func.coalesce(not_(is_there), True))
+    is_listed = or_(messages.c.is_current, not_(messages.c.was_current))
+    lacking = (
+        select(messages.c.public_key)
+        .outerjoin(shares, of_node)
+        .where(messages.c.public_key.in_(changed), is_listed, is_lacking)
+    )
     rows = connection.execute(
         select(
             messages.c.public_key,
@@ -60,45 +74,45 @@ def lacking_since(
             messages.c.kind,
             messages.c.subject,
             messages.c.is_current,
-            messages.c.status,
             validators.c.vault,
-            shares.c.state,
+            is_lacking,
         )
         .join(validators, validators.c.public_key == messages.c.public_key)
-        .outerjoin(
-            shares, and_(shares.c.message_id == messages.c.id, shares.c.share_index == uint64(share_index))
-        )
-        .where(messages.c.public_key.in_(changed))
-        .where(or_(messages.c.is_current, not_(messages.c.was_current)))
+        .outerjoin(shares, of_node)
+        .where(messages.c.public_key.in_(lacking), is_listed)
         .order_by(messages.c.kind, messages.c.subject)
-    )
+    ).all()
     found: dict[bytes, tuple[list[int], bytes | None, list[MessageOfNode]]] = {}
-    for key, message_id, kind, subject, is_current, status, vault, state in rows:
+    for key, message_id, kind, subject, is_current, vault, message_lacks in rows:
         ids, _, of_validator = found.setdefault(key, ([], vault, []))
         ids.append(message_id)
-        is_there = state in (ShareState.STORED, ShareState.VERIFIED) and status != MessageStatus.UNDECIDED
-        is_lacking = status != MessageStatus.READY and not is_there
-        of_validator.append(MessageOfNode(from_bytes(kind, subject), is_current, is_lacking))
+        of_validator.append(MessageOfNode(from_bytes(kind, subject), is_current, message_lacks))
     gone = set(connection.scalars(select(forgotten.c.public_key).where(forgotten.c.revision > revision)))
-    gone |= set(connection.scalars(changed.distinct()))
+    gone |= set(connection.scalars(changed.distinct()).all())
     return latest, [
         *(ValidatorOfNode(0, key, None, []) for key in gone - found.keys()),
         *(ValidatorOfNode(min(ids), key, vault, listed) for key, (ids, vault, listed) in found.items()),
     ]
 
 
-def count_ready(
-    connection: Connection, public_keys: Iterable[bytes], config_digest: bytes
+def ready_in_front(
+    connection: Connection, public_keys: Sequence[bytes], config_digest: bytes
 ) -> tuple[int, int]:
-    """The latest revision, and of how many validators the current exit has shares to hand out."""
+    """The latest revision, and how many of these validators, from the first on, have a current exit with
+    shares to hand out."""
     of_config = oracle_shares.c.config_digest == config_digest
     query = (
-        select(func.count(messages.c.id.distinct()))
+        select(messages.c.public_key)
         .join(oracle_shares, oracle_shares.c.message_id == messages.c.id)
         .where(messages.c.kind == Kind.EXIT, messages.c.is_current)
         .where(or_(oracle_shares.c.handed_out_at.is_not(None), of_config))
     )
-    counts = [
-        connection.scalar(query.where(messages.c.public_key.in_(chunk))) or 0 for chunk in chunks(public_keys)
-    ]
-    return latest_revision(connection), sum(counts)
+    count = 0
+    # The first one tells whether it is worth to look at more.
+    for chunk in (public_keys[:1], *chunks(public_keys[1:])):
+        ready = set(connection.scalars(query.where(messages.c.public_key.in_(chunk))).all())
+        in_front = sum(1 for _ in takewhile(ready.__contains__, chunk))
+        count += in_front
+        if in_front < len(chunk):
+            break
+    return latest_revision(connection), count

@@ -158,7 +158,7 @@ def _read(connection: Connection, share_index: int, offered: Sequence[OfferedSha
     keys = {share.public_key for share in offered}
     for chunk in chunks(keys):
         is_current = messages.c.public_key.in_(chunk), messages.c.is_current
-        for message_id, key, kind, subject, status in connection.execute(columns.where(*is_current)):
+        for message_id, key, kind, subject, status in connection.execute(columns.where(*is_current)).all():
             message = _Message(message_id, status)
             book.current[key, kind] = book.by_subject[(key, kind), subject] = message
     named = {(s.owner, to_bytes(s.subject)) for s in offered if s.subject is not None}
@@ -184,7 +184,7 @@ def _read(connection: Connection, share_index: int, offered: Sequence[OfferedSha
     for chunk in chunks(keys):
         for key, kind, message_id, subject, kept, *held in connection.execute(
             of_index.where(messages.c.public_key.in_(chunk))
-        ):
+        ).all():
             signature = open_share(seal, Identity(key, kind, subject, index), kept, tell=False)
             book.held[key, kind][message_id] = _Held(signature, *held)
     _read_limits(connection, book, {s.public_key: s.share_limit for s in offered if s.share_limit})

@@ -164,7 +164,7 @@ def _with_shares(connection: Connection, rows: Sequence[Row[Any]]) -> list[DueMe
     seal, of_message = seal_to_read(connection), {row.id: row for row in rows}
     query = select(shares).where(shares.c.state == ShareState.STORED).order_by(shares.c.share_index)
     for chunk in chunks(row.id for row in rows):
-        for share in connection.execute(query.where(shares.c.message_id.in_(chunk))):
+        for share in connection.execute(query.where(shares.c.message_id.in_(chunk))).all():
             row = of_message[share.message_id]
             identity = Identity(row.public_key, row.kind, row.subject, share.share_index)
             signature = open_share(seal, identity, share.signature, tell=True)
@@ -287,7 +287,7 @@ def _identities(connection: Connection, message_ids: Iterable[int]) -> dict[int,
     return {
         message_id: Identity(*identity)
         for chunk in chunks(message_ids)
-        for message_id, *identity in connection.execute(query.where(messages.c.id.in_(chunk)))
+        for message_id, *identity in connection.execute(query.where(messages.c.id.in_(chunk))).all()
     }
 
 
@@ -299,7 +299,7 @@ def _there(
     return {
         message_id
         for chunk in chunks(message_ids)
-        for message_id in connection.scalars(query.where(table.c.message_id.in_(chunk)))
+        for message_id in connection.scalars(query.where(table.c.message_id.in_(chunk))).all()
     }
 
 
