@@ -65,7 +65,8 @@ def main() -> None:
         directory = arguments.workdir
         if directory is None:
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dvtfast-round-")))
-        directory.mkdir(parents=True, exist_ok=True)
+        else:
+            directory.mkdir(parents=True)  # what an earlier round left would be taken for this one's
         figures = measure(arguments.validators, directory.resolve(), arguments.timeout_seconds)
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=1) + "\n")

@@ -79,10 +79,10 @@ async def test_readers_do_not_wait_for_a_writer(each_database: str) -> None:
 
     def write(connection: Connection) -> None:
         make_current(connection, {bytes(48): Exit(1)}, 1)
-        go_on.wait(30)
+        go_on.wait(100)
 
     writing = asyncio.create_task(database.run(write))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert await database.read(latest_revision) == 0
     go_on.set()
     await writing
