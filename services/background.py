@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from . import logs
 
+FIRST_RETRY_SECONDS = 5.0  # after a failure, unless the next look is sooner; doubled by each further one
 LONGEST_PAUSE_SECONDS = 300.0  # after failures in a row
 
 log = logs.get("background")
@@ -27,14 +28,15 @@ async def in_background(*work: Coroutine[None, None, object]) -> AsyncIterator[N
 
 
 async def repeat(name: str, look: Callable[[], Awaitable[None]], seconds: float) -> NoReturn:
-    """Look every so many seconds for ever; after failures in a row the pause grows."""
-    pause = seconds
+    """Look every so many seconds for ever; after a failure sooner, with a pause that grows."""
+    first_retry = min(FIRST_RETRY_SECONDS, seconds)
+    pause, retry = seconds, first_retry
     while True:
         try:
             await look()
-            pause = seconds
+            pause, retry = seconds, first_retry
         except Exception as error:  # of files, nodes and databases, all of which may recover
-            pause = max(min(2 * pause, LONGEST_PAUSE_SECONDS), seconds)
+            pause, retry = retry, max(min(2 * retry, LONGEST_PAUSE_SECONDS), first_retry)
             log.warning(
                 f"{name} not read", error=str(error), kind=type(error).__name__, retry_in_seconds=pause
             )

@@ -29,7 +29,7 @@ from .manager.policy import policy_of
 from .manager.signer import Manager
 from .oracle_file import OracleFile
 from .pipeline import Pipeline
-from .registering import Registering
+from .registering import KeysWatch, Registering
 from .routes import Routes
 from .storage_key import StorageKeyError, read_storage_key
 from .store.database import Database, ForeignDatabaseError
@@ -129,11 +129,14 @@ async def relaying(configuration: Configuration) -> AsyncIterator[int]:
         stack.push_async_callback(workers.close)
         await stack.enter_async_context(pipeline.running())
         await stack.enter_async_context(Expiry(database, settings.validator_lifetime).running())
+        watches: list[KeysWatch] = []
         if chain is not None:
-            await stack.enter_async_context(chain.watching(clusters, database, oracles, pipeline))
+            deposits = chain.watching(clusters, database, oracles, pipeline)
+            watches.append(await stack.enter_async_context(deposits))
         if settings.consensus_endpoints:
             beacon = BeaconClient(settings.consensus_endpoints, timeout_seconds=settings.consensus_timeout)
-            await stack.enter_async_context(BeaconWatch(beacon, clusters, database).watching())
+            used = BeaconWatch(beacon, clusters, database).watching()
+            watches.append(await stack.enter_async_context(used))
         if settings.oracles is not None:
             file = OracleFile(settings.oracles, oracles, pipeline)
             await stack.enter_async_context(file.watching())
@@ -159,6 +162,7 @@ async def relaying(configuration: Configuration) -> AsyncIterator[int]:
             database=database,
             pipeline=pipeline,
             manager=manager,
+            watches=watches,
         )
         app = http.application()
         Routes(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Self
 
 from .. import logs
 from ..background import in_background, repeat
@@ -19,24 +20,30 @@ log = logs.get("beacon")
 
 
 class BeaconWatch:
-    """Keeps the store up to date: validators on the beacon chain are used, exited ones are forgotten."""
+    """Keeps the store up to date: validators on the beacon chain are used, exited ones are forgotten.
+
+    Attributes:
+        is_complete: whether it has looked at all of them.
+    """
 
     def __init__(self, beacon: BeaconClient, clusters: ServedClusters, database: Database) -> None:
+        self.is_complete = False
         self._beacon = beacon
         self._clusters = clusters
         self._database = database
 
     @asynccontextmanager
-    async def watching(self) -> AsyncIterator[None]:
+    async def watching(self) -> AsyncIterator[Self]:
         """Look again and again inside the block."""
         async with self._beacon, in_background(repeat("beacon chain", self.look, LOOK_SECONDS)):
-            yield
+            yield self
 
     async def look(self) -> None:
         """Ask for all validators of named clusters."""
         found = await self._beacon.validators(list(self._clusters.keys))
         used = await self._database.run(mark_registered, found, block_number=None)
         exited = [key for key, validator in found.items() if validator.has_exited]
+        self.is_complete = True
         forgotten = await self._database.run(forget, exited) if exited else 0
         if used or forgotten:
             log.info("validators on the beacon chain", n=len(found), new=used, forgotten_as_exited=forgotten)

@@ -97,7 +97,7 @@ class Chain:
     @asynccontextmanager
     async def watching(
         self, clusters: ServedClusters, database: Database, oracles: CurrentOracles, pipeline: Pipeline
-    ) -> AsyncIterator[None]:
+    ) -> AsyncIterator[DepositWatch]:
         """Look again and again inside the block: whose keys are used, and which oracles there are."""
         deposits = DepositWatch(
             self._node,
@@ -117,7 +117,7 @@ class Chain:
         if self._ipfs is not None:
             looks.append(repeat("oracle config", look_for_oracles, ORACLES_SECONDS))
         async with in_background(*looks):
-            yield
+            yield deposits
 
 
 class DepositWatch:
@@ -125,6 +125,9 @@ class DepositWatch:
 
     Args:
         first_block: of the deposits that are looked at; None is the contract's.
+
+    Attributes:
+        is_complete: whether all deposits were read, as far as the last look could.
     """
 
     def __init__(
@@ -137,6 +140,7 @@ class DepositWatch:
         clusters: ServedClusters,
         database: Database,
     ) -> None:
+        self.is_complete = False
         self._clusters = clusters
         self._database = database
         self._scanner = LogScanner(
@@ -152,6 +156,7 @@ class DepositWatch:
         places = await self._database.run(known_places)
         async for batch in self._scanner.batches([Checkpoint(number, hash_) for number, hash_ in places]):
             if isinstance(batch, Rewound):
+                self.is_complete = False
                 back_to = batch.back_to.number if batch.back_to else None
                 log.warning("chain reorganised", lost=batch.lost.number, back_to=back_to)
                 await self._database.run(rewind, back_to)
@@ -159,11 +164,12 @@ class DepositWatch:
             ours = await asyncio.to_thread(self._deposits_of_ours, batch.logs)
             if isinstance(batch, FinalLogs):
                 place = batch.checkpoint.number, batch.checkpoint.hash
-                new = await self._database.run(learn_final, ours, place)
+                new = await self._database.run(learn_final, ours, batch.first, place)
             else:
-                new = await self._database.run(learn_pending, ours, batch.first)
+                new = await self._database.run(learn_pending, ours, batch.first, batch.last)
             if new:
                 log.info("validators deposited", n=new, blocks=f"{batch.first}-{batch.last}")
+        self.is_complete = True
 
     def _deposits_of_ours(self, logs_: Sequence[Log]) -> dict[bytes, int]:
         """The first block of each of our validators' deposits."""

@@ -116,7 +116,7 @@ class ServedClusters:
             raise ClustersError(problems)
 
     @property
-    def keys(self) -> Iterable[bytes]:
+    def keys(self) -> Collection[bytes]:
         """All validators of named clusters, in the order of their files."""
         return self._clusters.keys()
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from time import time
+from typing import Protocol
 
-from .. import wire
+from .. import logs, wire
 from .clusters import ServedClusters
 from .current_oracles import CurrentOracles
 from .manager.encoding import items_to_leave_off
@@ -26,6 +27,18 @@ LARGEST_DEPOSIT_GWEI = 2_048_000_000_000
 NOT_OUR_VAULT = "this relayer does not serve the vault; name it with --vault"
 NOT_OUR_KEY = "no cluster named to this relayer has this validator"
 
+log = logs.get("registering")
+
+
+class KeysWatch(Protocol):
+    """What looks which validators are used.
+
+    Attributes:
+        is_complete: whether it knows of all; until then one that is used may look unused.
+    """
+
+    is_complete: bool
+
 
 class Registering:
     """Reserves keys for vaults and answers from what is ready; it never waits for signatures."""
@@ -41,6 +54,7 @@ class Registering:
         database: Database,
         pipeline: Pipeline,
         manager: Manager | None,
+        watches: Collection[KeysWatch],
     ) -> None:
         self._vaults = frozenset(vaults)
         self._index_window = index_window
@@ -50,6 +64,7 @@ class Registering:
         self._database = database
         self._pipeline = pipeline
         self._manager = manager
+        self._watches = watches
 
     async def register(self, request: wire.RegisterRequest) -> wire.RegisterAnswer:
         """Reserve validators for the vault, and answer with them as soon as all are signed.
@@ -62,6 +77,9 @@ class Registering:
         wanted = Registration(
             request.vault, request.validators_start_index, request.amounts, request.validator_type.byte
         )
+        if not all(watch.is_complete for watch in self._watches):
+            log.warning("registration put off: it is not known yet which validators are used")
+            return wire.RegisterAnswer([], None)
         try:
             keys = await self._database.run(
                 reserve, wanted, self._clusters.keys, window=self._index_window, now=int(time())

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies
 from py_ecc.bls import G2ProofOfPossession as py_ecc
+from sqlalchemy import Connection, event
 
 from dvtfast import (
     HOODI,
@@ -25,6 +26,7 @@ from dvtfast import (
 )
 from dvtfast.services import wire
 from dvtfast.services.relayer.store.asking import IndexRefusedError
+from dvtfast.services.relayer.store.chain_state import known_places, learn_final, learn_pending, rewind
 from dvtfast.services.relayer.store.database import Database, latest_revision
 from dvtfast.services.relayer.store.reserving import Registration, mark_registered, reserve
 from dvtfast.services.relayer.store.subjects import withdrawal_credentials
@@ -422,6 +424,77 @@ class TestReservations:
             assert len(await wanted_of(relayer, OTHER_VAULT)) == 2
 
 
+async def _reserved(database: Database, vault: bytes, keys: Sequence[bytes], count: int = 2) -> list[bytes]:
+    wanted = Registration(vault, 5, [32 * ETH] * count, 1)
+    return await database.run(reserve, wanted, keys, window=0, now=1)
+
+
+class TestUsedKeys:
+    """What the chain says of deposits, and takes back."""
+
+    KEYS = tuple(bytes([row]) * 48 for row in range(6))
+    PLACE = bytes(32)
+
+    async def test_an_undone_deposit_leaves_the_key_with_its_vault(self, database_url: str) -> None:
+        database = await Database.open(database_url)
+        assert await _reserved(database, VAULT, self.KEYS) == [*self.KEYS[:2]]
+        await database.run(learn_pending, {self.KEYS[0]: 9}, 8, 10)
+        assert await _reserved(database, VAULT, self.KEYS) == [*self.KEYS[1:3]]
+        await database.run(learn_pending, {}, 8, 10)
+        assert await _reserved(database, OTHER_VAULT, self.KEYS) == [*self.KEYS[3:5]]
+        assert await _reserved(database, VAULT, self.KEYS) == [*self.KEYS[:2]]
+        await database.close()
+
+    async def test_what_is_read_again_stays_used_until_it_is(self, database_url: str) -> None:
+        database = await Database.open(database_url)
+        await database.run(learn_final, {self.KEYS[0]: 3, self.KEYS[1]: 7}, 0, (10, self.PLACE))
+        await database.run(rewind, None)
+        assert await database.run(known_places) == []
+        assert await _reserved(database, VAULT, self.KEYS) == [*self.KEYS[2:4]]
+        await database.run(learn_final, {self.KEYS[0]: 4}, 0, (10, self.PLACE))  # the other chain
+        assert await _reserved(database, OTHER_VAULT, self.KEYS) == [self.KEYS[1], self.KEYS[4]]
+        await database.close()
+
+    async def test_a_deposit_that_moved_to_a_later_block(self, database_url: str) -> None:
+        database = await Database.open(database_url)
+        await database.run(learn_pending, {self.KEYS[0]: 5}, 4, 6)
+        await database.run(learn_pending, {self.KEYS[0]: 8}, 4, 9)
+        await database.run(learn_final, {}, 4, (6, self.PLACE))
+        assert (await _reserved(database, VAULT, self.KEYS))[0] == self.KEYS[1]
+        await database.run(learn_pending, {}, 7, 9)
+        assert (await _reserved(database, OTHER_VAULT, self.KEYS))[0] == self.KEYS[0]
+        await database.close()
+
+    async def test_a_relayer_whose_node_is_behind_takes_nothing_back(self, database_url: str) -> None:
+        database = await Database.open(database_url)
+        await database.run(learn_pending, {self.KEYS[0]: 9}, 4, 9)
+        await database.run(learn_pending, {}, 4, 8)
+        assert await _reserved(database, VAULT, self.KEYS) == [*self.KEYS[1:3]]
+        await database.close()
+
+    async def test_what_a_file_or_a_beacon_node_says_outlives_the_block(self, database_url: str) -> None:
+        database = await Database.open(database_url)
+        await database.run(learn_pending, {self.KEYS[0]: 9}, 4, 9)
+        assert await database.run(mark_registered, self.KEYS[:1], block_number=None) == 0
+        await database.run(learn_pending, {}, 4, 9)
+        assert await _reserved(database, VAULT, self.KEYS) == [*self.KEYS[1:3]]
+        await database.close()
+
+    async def test_keys_of_a_cluster_that_is_served_no_more_block_nothing(self, start: Start) -> None:
+        old, new = make_cluster(2, name="old"), make_cluster(2, name="new")
+        async with start(old, vaults=VAULTS) as relayer:
+            await register(relayer, amounts=[32 * ETH] * 2)
+            await sign_all(relayer, old, 1, 2, 3)
+            before = await until_registered(relayer, amounts=[32 * ETH] * 2)
+        async with start(new, vaults=VAULTS) as relayer:
+            await register(relayer, index=7, amounts=[32 * ETH] * 2)
+            await sign_all(relayer, new, 1, 2, 3)
+            answer = await until_registered(relayer, index=7, amounts=[32 * ETH] * 2)
+            assert keys_of(answer) == [key.to_wire() for key in new.keys]
+        async with start(old, vaults=VAULTS) as relayer:
+            assert await register(relayer, amounts=[32 * ETH] * 2) == before
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     strategies.lists(
@@ -508,14 +581,31 @@ class TestRefusals:
             assert "--vault" in answer["error"]
 
 
-async def test_five_thousand_amounts(tmp_path: Path) -> None:
+async def test_five_thousand_amounts_take_no_statement_each(database_url: str) -> None:
+    """The operator asks every block and waits ten seconds."""
     keys = [number.to_bytes(48, "big") for number in range(8000)]
     amounts = [32 * ETH] * 5000
-    database = await Database.open(f"sqlite:///{tmp_path}/relayer.db")
-    for start_index, window in ((10, 0), (10, 0), (11, 0), (10, 0), (12, 8), (13, 8)):
-        wanted = Registration(VAULT, start_index, amounts, 1)
-        assert await database.run(reserve, wanted, keys, window=window, now=1000) == keys[:5000]
+    database = await Database.open(database_url)
+
+    def counted(connection: Connection, index: int, window: int) -> tuple[list[bytes], int]:
+        statements = []
+        listener = partial(_note_statement, statements)
+        event.listen(connection, "before_cursor_execute", listener)
+        try:
+            found = reserve(connection, Registration(VAULT, index, amounts, 1), keys, window=window, now=1000)
+        finally:
+            event.remove(connection, "before_cursor_execute", listener)
+        return found, len(statements)
+
+    for index, window in [(10, 0), (11, 0), (10, 0), (10, 0), (12, 8), (13, 8)]:
+        found, count = await database.run(counted, index, window)
+        assert found == keys[:5000]
+        assert count < 200
     await database.close()
+
+
+def _note_statement(statements: list[str], _: Any, __: Any, statement: str, *___: Any) -> None:
+    statements.append(statement)
 
 
 async def test_an_unchanged_request_writes_nothing(database_url: str) -> None:

@@ -23,10 +23,11 @@ def known_places(connection: Connection) -> list[Place]:
     return [(number, block_hash) for number, block_hash in connection.execute(query)]
 
 
-def learn_final(connection: Connection, blocks: Mapping[bytes, int], place: Place) -> int:
-    """Keep deposits of final blocks, by public key, and how far they are known now; how many are new."""
-    new = learn(connection, blocks)
+def learn_final(connection: Connection, blocks: Mapping[bytes, int], first: int, place: Place) -> int:
+    """Keep deposits of final blocks, by public key, in place of what was known of the blocks from `first`
+    to `place`, up to which deposits are known now; how many are new."""
     number, block_hash = place
+    new = learn_pending(connection, blocks, first, number)
     connection.execute(delete(checkpoints).where(checkpoints.c.number == number))
     connection.execute(insert(checkpoints).values(number=number, hash=block_hash))
     numbers = connection.scalars(select(checkpoints.c.number).order_by(checkpoints.c.number.desc())).all()
@@ -35,18 +36,23 @@ def learn_final(connection: Connection, blocks: Mapping[bytes, int], place: Plac
     return new
 
 
-def learn_pending(connection: Connection, blocks: Mapping[bytes, int], first: int) -> int:
-    """Keep the deposits of the blocks from `first` on, in place of what was known of these."""
-    query = select(registered_keys.c.public_key).where(registered_keys.c.block_number >= first)
+def learn_pending(connection: Connection, blocks: Mapping[bytes, int], first: int, last: int) -> int:
+    """Keep the deposits of the blocks from `first` to `last`, in place of what was known of these.
+
+    Another relayer may know more: its node may be ahead.
+    """
+    query = select(registered_keys.c.public_key).where(registered_keys.c.block_number.between(first, last))
     unlearn(connection, [key for key in connection.scalars(query) if key not in blocks])
     return learn(connection, blocks)
 
 
 def rewind(connection: Connection, back_to: int | None) -> None:
-    """Forget all that is known of the blocks above one, or of all; what else is known of keys stays."""
+    """The blocks above one, or all, are to be read again.
+
+    What is known of them stays until then: a validator that is taken for unused might be registered twice.
+    """
     above = -1 if back_to is None else back_to
     connection.execute(delete(checkpoints).where(checkpoints.c.number > above))
-    connection.execute(delete(registered_keys).where(registered_keys.c.block_number > above))
 
 
 def learn(connection: Connection, blocks: Mapping[bytes, int]) -> int:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, exists, func, insert, select, update
 
 from .asking import (
     INDEX_LIMIT,
@@ -56,15 +56,17 @@ class ReservedValidator:
 
 
 def reserve(
-    connection: Connection, wanted: Registration, candidates: Iterable[bytes], *, window: int, now: int
+    connection: Connection, wanted: Registration, candidates: Collection[bytes], *, window: int, now: int
 ) -> list[bytes]:
     """The keys that the vault is to register, as far as there are enough, with their messages current.
 
     The same vault gets the same keys in the same order: more are added at the end, and those that it
-    wants no more are released from the end, unless something of them was handed out.
+    wants no more are released from the end, unless something of them was handed out. Used validators are
+    passed over, but keep their vault: a reorganisation may undo their deposits.
 
     Args:
-        candidates: all keys that may be reserved, in their order.
+        candidates: all keys that may be reserved, in their order; others of the vault are passed over, since
+            this relayer takes no shares of theirs.
         window: how many further validator indices sidecars may sign for ahead of time.
 
     Raises:
@@ -73,7 +75,7 @@ def reserve(
     count = len(wanted.amounts_gwei)
     if wanted.start_index + count > INDEX_LIMIT:
         raise IndexRefusedError(f"{wanted.start_index} + {count} validators exceeds 2^64")
-    reserved = _reserved(connection, wanted.vault)
+    reserved = [row for row in _reserved(connection, wanted.vault) if row.public_key in candidates]
     _release(connection, [row.public_key for row in reserved[count:] if row.handed_out_at is None])
     keys = [row.public_key for row in reserved[:count]]
     old = [row.public_key for row in reserved[:count] if row.asked_at < old_before(now)]
@@ -137,20 +139,33 @@ def hand_out_registration(
 
 def mark_registered(connection: Connection, public_keys: Iterable[bytes], *, block_number: int | None) -> int:
     """Note that these validators have a deposit, or are on the beacon chain: they are used; how many
-    were not known to be."""
+    were not known to be.
+
+    Args:
+        block_number: of their deposits; None when it does not depend on a block, which is never unlearned.
+    """
     keys = set(public_keys)
-    query = select(registered_keys.c.public_key)
+    query = select(registered_keys.c.public_key, registered_keys.c.block_number)
     known = {
-        key
+        key: number
         for chunk in chunks(keys)
-        for key in connection.scalars(query.where(registered_keys.c.public_key.in_(chunk)))
+        for key, number in connection.execute(query.where(registered_keys.c.public_key.in_(chunk)))
     }
-    new = sorted(keys - known)
+    moved = [key for key, number in known.items() if number not in (None, block_number)]
+    for chunk in chunks(moved):
+        of_chunk = registered_keys.c.public_key.in_(chunk)
+        connection.execute(update(registered_keys).where(of_chunk).values(block_number=block_number))
+    new = sorted(keys - known.keys())
     if new:
         rows = [{"public_key": key, "block_number": block_number} for key in new]
         connection.execute(insert(registered_keys), rows)
-        _release(connection, _reserved_of(connection, new))
+        _retire(connection, list(_reserved_of(connection, new)))
     return len(new)
+
+
+def reserved_unused(connection: Connection, public_keys: Iterable[bytes]) -> dict[bytes, bytes]:
+    """The vaults for which some of these validators are reserved, those that are not used yet."""
+    return _reserved_of(connection, public_keys, _is_unused())
 
 
 def _deposits(wanted: Registration) -> list[Deposit]:
@@ -158,33 +173,38 @@ def _deposits(wanted: Registration) -> list[Deposit]:
 
 
 def _reserved(connection: Connection, vault: bytes) -> Sequence[Row[Any]]:
-    query = select(validators).where(validators.c.vault == vault)
+    query = select(validators).where(validators.c.vault == vault, _is_unused())
     return connection.execute(query.order_by(validators.c.position)).all()
 
 
-def _reserved_of(connection: Connection, public_keys: Iterable[bytes]) -> list[bytes]:
-    """Those of these validators that are reserved."""
-    query = select(validators.c.public_key).where(validators.c.vault.is_not(None))
-    return [
-        key
+def _reserved_of(
+    connection: Connection, public_keys: Iterable[bytes], *which: ColumnElement[bool]
+) -> dict[bytes, bytes]:
+    """The vaults of those of these validators that are reserved."""
+    query = select(validators.c.public_key, validators.c.vault).where(validators.c.vault.is_not(None), *which)
+    return {
+        key: vault
         for chunk in chunks(public_keys)
-        for key in connection.scalars(query.where(validators.c.public_key.in_(chunk)))
-    ]
+        for key, vault in connection.execute(query.where(validators.c.public_key.in_(chunk)))
+    }
+
+
+def _is_unused() -> ColumnElement[bool]:
+    return ~exists().where(registered_keys.c.public_key == validators.c.public_key)
 
 
 def _release(connection: Connection, public_keys: Sequence[bytes]) -> None:
-    """Reserve these validators no more; nobody asks for their exits and deposits then."""
+    """Reserve these validators no more."""
     for chunk in chunks(public_keys):
         is_of_chunk = validators.c.public_key.in_(chunk)
         connection.execute(update(validators).where(is_of_chunk).values(vault=None, position=None))
-    _retire(connection, public_keys, Kind.DEPOSIT)
-    _retire(connection, public_keys, Kind.EXIT)
+    _retire(connection, public_keys)
 
 
-def _retire(connection: Connection, public_keys: Sequence[bytes], kind: Kind) -> None:
-    """Nobody asks for these validators' current messages of this kind any more."""
+def _retire(connection: Connection, public_keys: Sequence[bytes]) -> None:
+    """Nobody asks for these validators' current exits and deposits any more."""
     for chunk in chunks(public_keys):
-        which = messages.c.public_key.in_(chunk), messages.c.kind == kind, messages.c.is_current
+        which = messages.c.public_key.in_(chunk), messages.c.is_current
         ids = list(connection.scalars(select(messages.c.id).where(*which)))
         connection.execute(update(messages).where(messages.c.id.in_(ids)).values(is_current=False))
         touch(connection, ids)

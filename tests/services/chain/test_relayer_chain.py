@@ -22,6 +22,7 @@ from dvtfast.services.relayer import chain_watch
 from dvtfast.services.relayer.manager.key import ManagerKey
 from tests.services.chain.anvil import CHAIN_ID, Chain, Contract
 from tests.services.chain.gateways import Blocks, gateway
+from tests.services.chain.servers import RpcError, node_between
 from tests.services.chain.test_oracles import document
 from tests.services.conftest import Cluster, Oracles, Relayer, Start, make_cluster
 
@@ -93,9 +94,15 @@ async def register(relayer: Relayer, world: World, index: int, count: int = 2) -
     return answer
 
 
-async def sign_all(relayer: Relayer, cluster: Cluster) -> None:
-    """What three nodes do that see GET /validators."""
-    _, answer = await relayer.raw("GET", "/validators")
+async def sign_all(relayer: Relayer, cluster: Cluster, world: World, index: int) -> None:
+    """What three nodes do that see GET /validators, as soon as an operator got validators reserved."""
+
+    async def reserved() -> Any:
+        assert (await register(relayer, world, index))["validators"] == []
+        _, answer = await relayer.raw("GET", "/validators")
+        return answer["validators"] and answer
+
+    answer = await until(reserved)
     for item in answer["validators"]:
         row = [key.to_wire() for key in cluster.keys].index(item["public_key"])
         vault = bytes.fromhex(item["vault"][2:])
@@ -154,7 +161,7 @@ async def test_a_registration_is_signed_over_the_root_of_the_moment(start: Start
     async with start(cluster, **settings) as relayer:
         assert (await relayer.client.info()).validators_manager_address == bytes.fromhex(MANAGER.address[2:])
         assert await register(relayer, world, 5) == {"validators": [], "validators_manager_signature": None}
-        await sign_all(relayer, cluster)
+        await sign_all(relayer, cluster, world, 5)
         first = await ready(relayer, world, 5)
         assert [item["public_key"] for item in first["validators"]] == [k.to_wire() for k in cluster.keys[:2]]
         before = await world.root()
@@ -175,8 +182,7 @@ async def test_nothing_is_signed_without_a_fresh_node(
     cluster = make_cluster()
     settings = world.settings | {"manager_key": ManagerKey(MANAGER), "allow": ("withdraw",)}
     async with start(cluster, **settings) as relayer:
-        await register(relayer, world, 5)
-        await sign_all(relayer, cluster)
+        await sign_all(relayer, cluster, world, 5)
         await world.chain.mine()
         await ready(relayer, world, 5)
 
@@ -229,8 +235,7 @@ async def test_without_a_manager_nothing_is_signed(start: Start, world: World) -
         request = {"vault": write_address(world.vault.address), "public_keys": [cluster.keys[0].to_wire()]}
         status, answer = await relayer.raw("POST", "/withdraw", json.dumps(request | {"amounts": [0]}))
         assert (status, "--manager-keystore" in answer["error"]) == (422, True)
-        await register(relayer, world, 5)
-        await sign_all(relayer, cluster)
+        await sign_all(relayer, cluster, world, 5)
         answer = await ready(relayer, world, 5)
         assert answer["validators_manager_signature"] is None
 
@@ -239,8 +244,7 @@ async def test_validators_with_deposits_are_used(start: Start, world: World) -> 
     cluster = make_cluster(4)
     wanted = [key.to_wire() for key in cluster.keys]
     async with start(cluster, **world.settings) as relayer:
-        await register(relayer, world, 5)
-        await sign_all(relayer, cluster)
+        await sign_all(relayer, cluster, world, 5)
         first = await ready(relayer, world, 5)
         assert [v["public_key"] for v in first["validators"]] == wanted[:2]
         await world.deposit_of(cluster.keys[0])
@@ -255,8 +259,40 @@ async def test_validators_with_deposits_are_used(start: Start, world: World) -> 
             return await listed() == wanted[2:]
 
         await until(moved_on)
-    async with start(cluster, **world.settings) as relayer:  # it knows without reading the chain again
+    async with start(cluster, **world.settings) as relayer:
         assert await listed() == wanted[2:]
+
+
+async def test_nothing_is_reserved_before_the_deposits_are_read(start: Start, world: World) -> None:
+    cluster = make_cluster(3)
+    await world.deposit_of(cluster.keys[0])
+    answers = False
+
+    def change(method: str, _: Any, result: Any) -> Any:
+        if method == "eth_getLogs" and not answers:
+            raise RpcError({"code": -32005, "message": "try again later"})
+        return result
+
+    async with (
+        node_between(world.chain.url, change) as (url, calls),
+        start(cluster, **world.settings | {"execution_endpoints": (url,)}) as relayer,
+    ):
+
+        async def tried() -> bool:
+            return any(method == "eth_getLogs" for method, _ in calls)
+
+        await until(tried)
+        nothing = {"validators": [], "validators_manager_signature": None}
+        assert await register(relayer, world, 1) == nothing
+        assert await relayer.raw("GET", "/validators") == (200, {"validators": []})
+        answers = True
+
+        async def listed() -> list[str]:
+            await register(relayer, world, 1)
+            _, answer = await relayer.raw("GET", "/validators")
+            return [v["public_key"] for v in answer["validators"]]
+
+        assert await until(listed) == [key.to_wire() for key in cluster.keys[1:]]
 
 
 async def test_a_deposit_that_a_reorganisation_undoes(start: Start, world: World) -> None:
