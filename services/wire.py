@@ -110,13 +110,22 @@ class EncryptedSignature(Hex):
 
 
 class Address(Hex):
-    """An account or a contract; on the way out its case is its checksum.
+    """An account or a contract; in mixed case only with its checksum, and so on the way out.
 
     Source: EIP-55.
     """
 
     __slots__ = ()
     width = 20
+
+    @classmethod
+    def from_wire(cls, value: object) -> Self:
+        """Read a JSON string, with or without 0x."""
+        address = super().from_wire(value)
+        digits = str(value)[-2 * cls.width :]
+        if digits not in (digits.lower(), digits.upper(), address.to_wire()[2:]):
+            raise ValueError(f"expected the checksum of an address in its case, got {digits}: mistyped?")
+        return address
 
     def to_wire(self) -> str:
         """The form in which it is sent: 0x and mixed case."""

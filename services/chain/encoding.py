@@ -54,11 +54,7 @@ def read_address(text: str) -> bytes:
     """
     if not _ADDRESS.fullmatch(text):
         raise ValueError(f"expected an address, 0x and 40 hex digits, got {shown(text)}")
-    address = unhexlify(text[2:])
-    one_case = text[2:] in (text[2:].lower(), text[2:].upper())
-    if not one_case and write_address(address) != text:
-        raise ValueError(f"expected the checksum of an address in its case, got {text}: mistyped?")
-    return address
+    return bytes(Address.from_wire(text))
 
 
 def write_quantity(number: int) -> str:

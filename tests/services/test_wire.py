@@ -41,6 +41,16 @@ def test_what_the_first_makers_relayers_answer() -> None:
     assert validator.oracles_exit_signature_shares is None
 
 
+@pytest.mark.parametrize("prefix", ["0x", ""])
+def test_an_address_in_mixed_case_has_its_checksum(prefix: str) -> None:
+    text = "5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"  # of EIP-55
+    for right in (text, text.lower(), text.upper()):
+        assert wire.Address.from_wire(prefix + right).to_wire() == "0x" + text
+    for wrong in (text.replace("5aA", "5aa"), text.swapcase()):
+        with pytest.raises(ValueError, match="mistyped"):
+            wire.Address.from_wire(prefix + wrong)
+
+
 def test_the_field_that_is_wrong_is_named() -> None:
     with pytest.raises(wire.WireError) as caught:
         wire.decode(b'{"public_keys": ["0x00"]}', wire.ValidatorsRequest)
