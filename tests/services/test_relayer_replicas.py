@@ -144,6 +144,13 @@ async def test_a_start_leaves_others_their_claims(pair: tuple[Database, Database
     assert await pair[0].read(claimed, A, ids) == set(ids)
 
 
+async def test_a_start_leaves_others_what_only_they_serve(pair: tuple[Database, Database]) -> None:
+    await make_due(pair[0], 2)
+    await pair[1].run(take_stock, lambda key: 3 if key[0] == 1 else None, is_shared=True)
+    due = await pair[0].run(claim_due, A, MessageStatus.DUE, 2, lambda _: True)
+    assert {message.public_key[0] for message in due} >= {0}
+
+
 async def test_what_only_the_other_relayer_serves_is_left_to_it(pair: tuple[Database, Database]) -> None:
     await make_due(pair[0], 3)
     due = await pair[0].run(claim_due, A, MessageStatus.DUE, 1, lambda key: key[0] == 2)

@@ -18,14 +18,21 @@ def take_stock(connection: Connection, threshold_of: Thresholds, *, is_shared: b
     """Decide anew which messages are due: thresholds, and what is known of clusters, may have changed.
 
     Args:
-        is_shared: other relayers may be at work on the database; they keep what they claimed.
+        is_shared: other relayers may be at work on the database; they keep what they claimed, and what
+            they serve and we do not.
     """
     if not is_shared:
         forget_claims(connection)
     which = messages.c.status != MessageStatus.READY, is_free(connection)
-    undecided = select(messages.c.id).where(*which, messages.c.status == MessageStatus.UNDECIDED)
-    touch(connection, list(connection.scalars(undecided)))  # sidecars see their shares again
-    connection.execute(update(messages).where(*which).values(status=MessageStatus.COLLECTING))
+    rows = connection.execute(select(messages.c.id, messages.c.public_key, messages.c.status).where(*which))
+    ours = [row for row in rows if not is_shared or threshold_of(row.public_key) is not None]
+    # Sidecars see the shares of these again.
+    touch(connection, [row.id for row in ours if row.status == MessageStatus.UNDECIDED])
+    set_status(
+        connection,
+        [row.id for row in ours if row.status != MessageStatus.COLLECTING],
+        MessageStatus.COLLECTING,
+    )
     _mark_due(connection, true(), threshold_of)
 
 
