@@ -203,8 +203,9 @@ class Pipeline:
         oracles, digest = self._oracles.config, self._oracles.digest
         exits = await self._database.run(exits_to_rotate, indices, digest, int(time()))
         split = await self._split(exits, oracles)
+        of_key = {exit_.public_key: split[exit_.id] for exit_ in exits}
         self.wake()
-        return await self._database.run(hand_out_rotation, indices, split, digest, int(time()))
+        return await self._database.run(hand_out_rotation, indices, of_key, digest, int(time()))
 
     async def _split_some_anew(self) -> bool:
         """Split exits for the oracles of now that were split for others; whether there were any."""

@@ -115,13 +115,19 @@ def exits_to_rotate(
 def hand_out_rotation(
     connection: Connection,
     indices: Mapping[bytes, int],
-    split: Mapping[int, OracleShares],
+    split: Mapping[bytes, OracleShares],
     config_digest: bytes,
     now: int,
 ) -> list[AskedValidator]:
-    """Keep what was split anew, beside what was handed out before, and hand out all for this config."""
-    insert_oracle_shares(connection, split, config_digest, now)
-    ids = {key: exit_.id for key, exit_ in _exits_at(connection, indices).items()}
+    """Keep what was split anew, beside what was handed out before, and hand out all for this config.
+
+    Args:
+        split: by public key; what was forgotten meanwhile is dropped.
+    """
+    exits = _exits_at(connection, indices)
+    ids = {key: exit_.id for key, exit_ in exits.items() if exit_.status == MessageStatus.READY}
+    kept = {ids[key]: shares for key, shares in split.items() if key in ids}
+    insert_oracle_shares(connection, kept, config_digest, now)
     of_config = oracle_shares.c.config_digest == config_digest
     rows = {
         row.message_id: row
