@@ -56,6 +56,20 @@ class Rewound:
 Batch: TypeAlias = FinalLogs | PendingLogs | Rewound
 
 
+async def final_block(node: NodeClient, head: Block, *, confirmations: int = CONFIRMATIONS) -> Block:
+    """The `finalized` block, or the one with so many on top of it where a node knows of none.
+
+    Raises:
+        NodeError: no node answers.
+    """
+    try:
+        return await node.block("finalized")
+    except NodeError as error:
+        if not error.refused:
+            raise
+    return await node.block(max(head.number - confirmations, 0))
+
+
 class LogScanner:
     """Reads the logs of one contract; it remembers no place in the chain, its owner does.
 
@@ -101,7 +115,7 @@ class LogScanner:
             TooManyLogsError: one block, or what is pending, has more logs than memory is meant for.
         """
         head = await self._head()
-        final = await self._final_block(head)
+        final = await final_block(self._node, head, confirmations=self._confirmations)
         begin = self._first
         newest_first = sorted(checkpoints, key=lambda checkpoint: checkpoint.number, reverse=True)
         if newest_first:
@@ -121,15 +135,6 @@ class LogScanner:
         if self._max_age_seconds is None:
             return await self._node.block("latest")
         return await self._node.require_fresh(self._max_age_seconds)
-
-    async def _final_block(self, head: Block) -> Block:
-        try:
-            final = await self._node.block("finalized")
-        except NodeError as error:
-            if not error.refused:
-                raise
-            return await self._node.block(max(head.number - self._confirmations, 0))
-        return final
 
     async def _newest_held(self, newest_first: Sequence[Checkpoint], head: Block) -> Checkpoint | None:
         """The newest checkpoint that the chain still has."""

@@ -17,7 +17,7 @@ from ..chain.encoding import read_address, write_address
 from ..chain.ipfs import IpfsClient, IpfsContentError
 from ..chain.node import CallRevertedError, Log, NodeClient
 from ..chain.oracles import AnnouncedOracles, OracleConfigError, announced_oracles
-from ..chain.scanner import Checkpoint, FinalLogs, LogScanner, Rewound
+from ..chain.scanner import Checkpoint, FinalLogs, LogScanner, Rewound, final_block
 from ..chain.vaults import VaultsAtHead
 from ..offload import UnavailableError
 from ..settings import RelayerSettings
@@ -72,7 +72,7 @@ class Chain:
         assert self._ipfs is not None
         network, known = self._settings.network, self._announced
         try:
-            at = await self._node.block("finalized")
+            at = await final_block(self._node, await self._node.block("latest"))
             self._announced = await announced_oracles(self._node, self._ipfs, network, at=at, known=known)
         except (OracleConfigError, ContractError, IpfsContentError) as error:
             raise UnavailableError(f"oracle config: {error}") from error

@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 from dvtfast import HOODI, deposit_data_roots, deposit_signing_roots, sign
 from dvtfast.services import wire
 from dvtfast.services.chain.encoding import write_address
+from dvtfast.services.chain.scanner import CONFIRMATIONS
 from dvtfast.services.relayer import chain_watch
 from dvtfast.services.relayer.manager.key import ManagerKey
 from tests.services.chain.anvil import CHAIN_ID, Chain, Contract
@@ -356,6 +357,22 @@ async def test_the_oracles_of_the_chain(start: Start, world: World, oracles: Ora
             shares = [v["oracles_exit_signature_shares"] for v in rotated["validators"]]
             assert {len(share["public_keys"]) for share in shares} == {3}
             assert await relayer.ask(cluster) == answer
+
+
+async def test_the_oracles_of_a_node_without_finality(start: Start, world: World) -> None:
+    def change(_: str, params: list[Any], result: Any) -> Any:
+        if params[:1] == ["finalized"]:
+            raise RpcError({"code": -32602, "message": "unknown block tag"})
+        return result
+
+    cluster, blocks = make_cluster(1), Blocks()
+    await world.keeper.send("set_min_oracles(uint256)", 3)
+    await world.announce(blocks.add(document(5, 3)[0]))
+    await world.chain.mine(CONFIRMATIONS)
+    async with gateway(blocks) as (ipfs, _), node_between(world.chain.url, change) as (url, _):
+        settings = {"oracles": None, "ipfs_gateways": (ipfs,), "execution_endpoints": (url,)}
+        async with start(cluster, **world.settings | settings) as relayer:
+            assert not (await relayer.ask(cluster)).ready
 
 
 async def _seen(lines: list[Any], event: str) -> bool:
