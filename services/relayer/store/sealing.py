@@ -208,11 +208,18 @@ def described(key_id: bytes | None) -> str:
     return "without a storage key" if key_id is None else f"under storage key {key_name(key_id)}"
 
 
-def open_share(seal: Seal, identity: Identity, kept: bytes, *, tell: bool) -> bytes:
-    """The share, or `DAMAGED` in its place, which leads to its node being asked again."""
+def open_share(connection: Connection, identity: Identity, kept: bytes, *, tell: bool) -> bytes:
+    """The share, or `DAMAGED` in its place, which leads to its node being asked again.
+
+    Raises:
+        OtherKeyError: the database is sealed under another key than this process has.
+    """
+    seal = seal_to_read(connection)
     try:
         return seal.open(identity, kept)
-    except DamagedError as error:
+    except (DamagedError, OtherKeyError) as error:
+        if isinstance(error, OtherKeyError) and sealed_under(connection) != seal.key_id:
+            raise
         if tell:
             log.error("share damaged", error=str(error))
         return DAMAGED

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, tupl
 
 from .database import chunks, touch
 from .due import Thresholds, mark_due
-from .sealing import Identity, open_share, seal_to_read, seal_to_write
+from .sealing import Identity, open_share, seal_to_write
 from .subjects import Exit, Subject, to_bytes
 from .tables import AT_PLACE, Kind, MessageStatus, ShareState, messages, shares, uint64
 
@@ -180,12 +180,12 @@ def _read(connection: Connection, share_index: int, offered: Sequence[OfferedSha
         .join(shares, shares.c.message_id == messages.c.id)
         .where(shares.c.share_index == uint64(share_index))
     )
-    seal, index = seal_to_read(connection), uint64(share_index)
+    index = uint64(share_index)
     for chunk in chunks(keys):
         for key, kind, message_id, subject, kept, *held in connection.execute(
             of_index.where(messages.c.public_key.in_(chunk))
         ).all():
-            signature = open_share(seal, Identity(key, kind, subject, index), kept, tell=False)
+            signature = open_share(connection, Identity(key, kind, subject, index), kept, tell=False)
             book.held[key, kind][message_id] = _Held(signature, *held)
     _read_limits(connection, book, {s.public_key: s.share_limit for s in offered if s.share_limit})
     return book

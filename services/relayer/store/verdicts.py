@@ -24,7 +24,7 @@ from sqlalchemy import (
 from .claiming import IsServed, claim, claimed, give_back
 from .database import chunks, touch
 from .due import Thresholds, mark_due, set_status
-from .sealing import Identity, open_share, seal_to_read, seal_to_write
+from .sealing import Identity, open_share, seal_to_write
 from .subjects import Subject, from_bytes
 from .tables import (
     AT_PLACE,
@@ -161,13 +161,13 @@ def claim_unverified(
 
 def _with_shares(connection: Connection, rows: Sequence[Row[Any]]) -> list[DueMessage]:
     held: defaultdict[int, list[DueShare]] = defaultdict(list)
-    seal, of_message = seal_to_read(connection), {row.id: row for row in rows}
+    of_message = {row.id: row for row in rows}
     query = select(shares).where(shares.c.state == ShareState.STORED).order_by(shares.c.share_index)
     for chunk in chunks(row.id for row in rows):
         for share in connection.execute(query.where(shares.c.message_id.in_(chunk))).all():
             row = of_message[share.message_id]
             identity = Identity(row.public_key, row.kind, row.subject, share.share_index)
-            signature = open_share(seal, identity, share.signature, tell=True)
+            signature = open_share(connection, identity, share.signature, tell=True)
             index = from_uint64(share.share_index)
             held[share.message_id].append(DueShare(index, signature, share.for_this_message))
     return [
