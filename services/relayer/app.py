@@ -109,6 +109,7 @@ async def relaying(configuration: Configuration) -> AsyncIterator[int]:
     async with AsyncExitStack() as stack:
         database = await Database.open(settings.database)
         stack.push_async_callback(database.close)
+        await database.take()
         await database.run(keep_for, settings.network.name)
         await _unlock(database, configuration.storage_key)
         await database.run(take_stock, clusters.threshold_of, is_shared=database.is_shared)

@@ -26,6 +26,17 @@ INDICES = range(START_INDEX, START_INDEX + 3)
 RECOVERY_SECONDS = 20.0
 
 
+async def test_two_relayers_do_not_share_a_file(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.2)
+    cluster = make_cluster(1)
+    async with start(cluster):
+        with pytest.raises(UnavailableError, match="another relayer has"):
+            async with start(cluster):
+                pass
+    async with start(cluster) as relayer:
+        assert await relayer.exits() == {}
+
+
 async def require_put_off(relayer: Relayer, path: str = "/exits") -> None:
     status, answer = await relayer.raw("GET", path)
     assert status == 503

@@ -41,6 +41,9 @@ class Engine(Protocol):
 
     is_shared: bool
 
+    async def take(self) -> None:
+        """Keep other relayers away where they cannot share the database."""
+
     async def write(self, transaction: Callable[[Connection], T], then: Callable[[T], None]) -> T:
         """Run a transaction and commit, then call `then` with its result on the same thread."""
 
@@ -88,6 +91,14 @@ class Database:
             await database.close()
             raise
         return database
+
+    async def take(self) -> None:
+        """Have the database for one relayer, until it is closed, unless several may share it.
+
+        Raises:
+            UnavailableError: another relayer has it.
+        """
+        await self._engine.take()
 
     def use_seal(self, seal: Seal) -> None:
         """From now on transactions read and write signatures with this seal."""

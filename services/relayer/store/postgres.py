@@ -73,6 +73,9 @@ class PostgreSQL:
         self._thread = Thread(target=self._loop.run_forever, name="database", daemon=True)
         self._thread.start()
 
+    async def take(self) -> None:
+        """Other relayers may have it, too."""
+
     async def write(self, transaction: Callable[[Connection], T], then: Callable[[T], None]) -> T:
         """Run a transaction and commit, then call `then` with its result on the same thread."""
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -14,6 +16,7 @@ from ...offload import UnavailableError, Workers
 
 QUEUE_LIMIT = 1024
 BUSY_SECONDS = 5  # how long another process may hold the file
+LOOK_SECONDS = 0.05  # between two looks whether another relayer has ended
 
 T = TypeVar("T")
 
@@ -26,10 +29,15 @@ class SQLite:
     def __init__(self, url: str) -> None:
         self._path = sqlalchemy.make_url(url).database or ""
         self._file: tuple[int, int] | None = None  # device and inode
+        self._lock: int | None = None  # descriptor
         self._writer = _engine(url, "BEGIN IMMEDIATE", "journal_mode=WAL", "synchronous=FULL")
         self._reader = _engine(url, "BEGIN", "query_only=ON")
         self._writing = Workers("database", threads=1, queue_limit=QUEUE_LIMIT)
         self._reading = Workers("database-read", threads=1, queue_limit=QUEUE_LIMIT)
+
+    async def take(self) -> None:
+        """Lock a file beside the database; the lock ends with the process."""
+        await self._writing.run(self._take)
 
     async def write(self, transaction: Callable[[Connection], T], then: Callable[[T], None]) -> T:
         """Run a transaction and commit, then call `then` with its result on the same thread."""
@@ -57,6 +65,28 @@ class SQLite:
         await self._writing.close()
         self._reader.dispose()
         self._writer.dispose()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _take(self) -> None:
+        path = f"{self._path}.lock"  # not the file itself: closing it would end SQLite's own locks
+        try:
+            self._lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise UnavailableError(f"database: {path}: {error.strerror}") from None
+        deadline = time.monotonic() + BUSY_SECONDS  # perhaps the one before is about to end
+        while True:
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise UnavailableError(
+                        f"database: another relayer has {self._path}; several can share PostgreSQL only"
+                    ) from None
+                time.sleep(LOOK_SECONDS)
+            else:
+                return
 
     def _run(self, engine: Engine, transaction: Callable[[Connection], T]) -> T:
         try:
