@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from time import time
 from typing import Protocol
 
@@ -40,6 +41,14 @@ class KeysWatch(Protocol):
     is_complete: bool
 
 
+@dataclass(frozen=True)
+class Registered:
+    """What an operator gets: nothing while it has to ask again."""
+
+    validators: Sequence[ReservedValidator] = ()
+    manager_signature: bytes | None = None
+
+
 class Registering:
     """Reserves keys for vaults and answers from what is ready; it never waits for signatures."""
 
@@ -66,8 +75,8 @@ class Registering:
         self._manager = manager
         self._watches = watches
 
-    async def register(self, request: wire.RegisterRequest) -> wire.RegisterAnswer:
-        """Reserve validators for the vault, and answer with them as soon as all are signed.
+    async def register(self, request: wire.RegisterRequest) -> Registered:
+        """Reserve validators for the vault, and give them as soon as all are signed; none before.
 
         Raises:
             wire.WireError: another vault, or amounts that cannot be deposited.
@@ -79,7 +88,7 @@ class Registering:
         )
         if not all(watch.is_complete for watch in self._watches):
             log.warning("registration put off: it is not known yet which validators are used")
-            return wire.RegisterAnswer([], None)
+            return Registered()
         try:
             keys = await self._database.run(
                 reserve, wanted, self._clusters.keys, window=self._index_window, now=int(time())
@@ -88,30 +97,35 @@ class Registering:
             raise wire.WireError("validators_start_index", str(error)) from None
         self._pipeline.wake()
         left_off = items_to_leave_off(len(keys), wanted.validator_type)
-        return await self._answer(wanted, keys[: len(keys) - left_off]) or wire.RegisterAnswer([], None)
+        return await self._given(wanted, keys[: len(keys) - left_off])
 
-    async def _answer(self, wanted: Registration, keys: Sequence[bytes]) -> wire.RegisterAnswer | None:
-        """The validators, signed by the manager if there is one; None while something is missing.
+    async def _given(self, wanted: Registration, keys: Sequence[bytes]) -> Registered:
+        """The validators, signed by the manager if there is one; none while something is missing.
 
         It is signed first: what is answered counts as handed out.
         """
         deposits = await self._database.run(signed_deposits, wanted, keys)
         if not deposits:
-            return None
+            return Registered()
         signature = None
         if self._manager is not None:
             items = [RegisterItem(d.public_key, d.signature, d.amount_gwei) for d in deposits]
             signature = await self._manager.register(wanted.vault, wanted.validator_type, items)
             if signature is None:
-                return None
+                return Registered()
         ready = await self._database.run(
             hand_out_registration, wanted, keys, self._oracles.digest, int(time())
         )
-        if ready is None:
-            return None
-        return wire.RegisterAnswer(
-            [self._item(validator) for validator in ready],
-            None if signature is None else wire.ManagerSignature(signature),
+        return Registered() if ready is None else Registered(ready, signature)
+
+    def encoded(self, registered: Registered) -> bytes:
+        """The answer to `POST /register`; with thousands of validators it takes long to make."""
+        signature = registered.manager_signature
+        return wire.encode(
+            wire.RegisterAnswer(
+                [self._item(validator) for validator in registered.validators],
+                None if signature is None else wire.ManagerSignature(signature),
+            )
         )
 
     async def rotate(self, request: wire.RotateRequest) -> list[AskedValidator]:

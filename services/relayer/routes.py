@@ -26,6 +26,7 @@ from .registering import Registering
 from .store.asking import AskedValidator, IndexRefusedError, ask_for, known_keys
 from .store.database import Database
 from .store.lacking import ready_in_front
+from .store.reserved import ReservedError
 from .store.sharing import STORED, OfferedShare, add_shares
 from .store.subjects import Exit
 from .store.tables import Kind
@@ -34,6 +35,7 @@ PIECE_VALIDATORS = 250  # in one piece of an answer; with eleven oracles 1.4 MB
 READY_LOOK_SECONDS = 0.2  # between two looks at the exits that an operator waits for
 
 NOT_SERVED = "no cluster of this relayer has this validator"
+RESERVED = "reserved for a vault, whose operator registers it with POST /register"
 NO_MANAGER = "this relayer signs for no vault; it has no --manager-keystore"
 NO_POINT = "not a point of the curve that could be one"
 
@@ -137,6 +139,8 @@ class Routes:
             )
         except IndexRefusedError as error:
             raise wire.WireError("validators_start_index", str(error)) from None
+        except ReservedError as error:
+            raise _refusal(wanted.public_keys, error.public_keys, RESERVED) from None
         self._pipeline.wake()  # an exit that is asked for again may have its shares already
         return asked
 
@@ -173,8 +177,8 @@ class Routes:
 
     async def _post_register(self, request: web.Request) -> web.Response:
         wanted = await self._decoded(request, wire.RegisterRequest)
-        answer = await self._registering.register(wanted)
-        return json_answer(await self._workers.run(wire.encode, answer))
+        registered = await self._registering.register(wanted)
+        return json_answer(await self._workers.run(self._registering.encoded, registered))
 
     async def _post_rotate(self, request: web.Request) -> web.StreamResponse:
         wanted = await self._decoded(request, wire.RotateRequest)
@@ -264,9 +268,15 @@ class Routes:
 
 def _refuse(public_keys: Sequence[wire.PublicKey], refused: Collection[bytes], reason: str) -> None:
     if refused:
-        positions = [position for position, key in enumerate(public_keys) if key in refused]
-        rejected = [wire.Rejected(public_keys[position].to_wire(), reason) for position in positions]
-        raise wire.WireError(f"public_keys[{positions[0]}]", reason, rejected)
+        raise _refusal(public_keys, refused, reason)
+
+
+def _refusal(
+    public_keys: Sequence[wire.PublicKey], refused: Collection[bytes], reason: str
+) -> wire.WireError:
+    positions = [position for position, key in enumerate(public_keys) if key in refused]
+    rejected = [wire.Rejected(public_keys[position].to_wire(), reason) for position in positions]
+    return wire.WireError(f"public_keys[{positions[0]}]", reason, rejected)
 
 
 def _signed(signature: bytes) -> web.Response:

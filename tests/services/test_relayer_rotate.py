@@ -10,11 +10,25 @@ from typing import Any
 import numpy as np
 import pytest
 from coincurve import PrivateKey
+from sqlalchemy import Connection, select
 
 from dvtfast import HOODI, PublicKeys, ecies, exit_signing_roots, recover_signatures, sign, verify_signatures
 from dvtfast.services import wire
 from dvtfast.services.relayer.current_oracles import CurrentOracles
 from dvtfast.services.relayer.pipeline import Pipeline
+from dvtfast.services.relayer.store.asking import make_current, remember_validators
+from dvtfast.services.relayer.store.database import Database
+from dvtfast.services.relayer.store.forgetting import forget
+from dvtfast.services.relayer.store.splitting import exits_to_rotate, hand_out_rotation
+from dvtfast.services.relayer.store.subjects import Exit
+from dvtfast.services.relayer.store.tables import MessageStatus, messages, oracle_shares
+from dvtfast.services.relayer.store.verdicts import (
+    OracleShares,
+    ReadyMessage,
+    Verdicts,
+    claim_due,
+    record,
+)
 
 from .conftest import (
     ORACLE_THRESHOLD,
@@ -93,15 +107,17 @@ async def test_what_was_not_handed_out_is_split_anew(start: Start, others: Oracl
 
 
 async def test_what_was_handed_out_stays(start: Start, oracles: Oracles, others: Oracles) -> None:
-    cluster = make_cluster(3)
-    async with start(cluster, vaults=VAULTS) as relayer:
+    cluster, of_era_a = make_cluster(3), make_cluster(2, name="era A")
+    async with start(cluster, of_era_a, vaults=VAULTS) as relayer:
         await register(relayer)
         await sign_all(relayer, cluster, 1, 2, 3)
         before = await until_registered(relayer)
-        of_era_a = (await relayer.ask(cluster)).validators
-    async with start(cluster, vaults=VAULTS, oracle_config=others.config) as relayer:
+        await relayer.ask(of_era_a, 2000)
+        await relayer.fill(of_era_a, range(2000, 2002), 1, 2, 3)
+        answer = await relayer.until_ready(of_era_a)
+    async with start(cluster, of_era_a, vaults=VAULTS, oracle_config=others.config) as relayer:
         assert await register(relayer) == before
-        assert (await relayer.ask(cluster)).validators == of_era_a
+        assert await relayer.ask(of_era_a) == answer
         verify(before, cluster, oracles, INDICES)
 
 
@@ -221,3 +237,27 @@ async def test_a_change_and_a_move_back(
         pipeline.wake()
         await asyncio.sleep(0.2)
         verify(await until_registered(relayer), cluster, others, INDICES)
+
+
+async def test_a_validator_that_is_forgotten_while_its_exit_is_split(database_url: str) -> None:
+    """SQLite gives the ids of removed rows to new ones; nobody may get another validator's exit."""
+    database = await Database.open(database_url)
+    old, new = bytes([1]) * 48, bytes([2]) * 48
+    await database.run(_make_ready, old)
+    (exit_,) = await database.run(exits_to_rotate, {old: 5}, bytes(32), 1)
+    await database.run(forget, [old])
+    await database.run(_make_ready, new)
+    split = {exit_.public_key: OracleShares(b"old" * 16, b"old")}
+    handed_out = await database.run(hand_out_rotation, {old: 5, new: 5}, split, bytes(32), 1)
+    assert [validator.public_key_shares for validator in handed_out] == [None, None]
+    assert await database.read(lambda c: c.execute(select(oracle_shares)).all()) == []
+    await database.close()
+
+
+def _make_ready(connection: Connection, key: bytes) -> None:
+    remember_validators(connection, [key], 1)
+    make_current(connection, {key: Exit(5)}, 1)
+    claim_due(connection, bytes(16), MessageStatus.COLLECTING, 1, lambda _: True)
+    (message_id,) = connection.scalars(select(messages.c.id).where(messages.c.public_key == key))
+    verdicts = Verdicts(ready=[ReadyMessage(message_id, bytes(96), None)])
+    record(connection, bytes(16), verdicts, config_digest=bytes(32), threshold_of=lambda _: 1, now=1)

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Table, bindparam, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from .database import begin_revision, chunks
+from .reserved import require_unreserved
 from .subjects import Exit, Subject, kind_of, to_bytes
 from .tables import (
     UINT64_BYTES,
@@ -70,7 +71,9 @@ def ask_for(
 
     Raises:
         IndexRefusedError: an index would not fit into 64 bits, or new keys come without any rule.
+        ReservedError: some are reserved for vaults: they would be registered twice.
     """
+    require_unreserved(connection, public_keys)
     if start_index is None:
         known = current_subjects(connection, public_keys, Kind.EXIT)
         new = [key for key in public_keys if key not in known]

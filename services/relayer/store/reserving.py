@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, exists, func, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from .asking import (
     INDEX_LIMIT,
@@ -19,6 +19,7 @@ from .asking import (
     prepare,
 )
 from .database import chunks, touch
+from .reserved import is_unused, vaults_of
 from .sealing import Identity, seal_to_read
 from .subjects import Deposit, Exit, to_bytes
 from .tables import Kind, messages, registered_keys, signatures, uint64, validators
@@ -159,13 +160,8 @@ def mark_registered(connection: Connection, public_keys: Iterable[bytes], *, blo
     if new:
         rows = [{"public_key": key, "block_number": block_number} for key in new]
         connection.execute(insert(registered_keys), rows)
-        _retire(connection, list(_reserved_of(connection, new)))
+        _retire(connection, list(vaults_of(connection, new)))
     return len(new)
-
-
-def reserved_unused(connection: Connection, public_keys: Iterable[bytes]) -> dict[bytes, bytes]:
-    """The vaults for which some of these validators are reserved, those that are not used yet."""
-    return _reserved_of(connection, public_keys, _is_unused())
 
 
 def _deposits(wanted: Registration) -> list[Deposit]:
@@ -173,24 +169,8 @@ def _deposits(wanted: Registration) -> list[Deposit]:
 
 
 def _reserved(connection: Connection, vault: bytes) -> Sequence[Row[Any]]:
-    query = select(validators).where(validators.c.vault == vault, _is_unused())
+    query = select(validators).where(validators.c.vault == vault, is_unused())
     return connection.execute(query.order_by(validators.c.position)).all()
-
-
-def _reserved_of(
-    connection: Connection, public_keys: Iterable[bytes], *which: ColumnElement[bool]
-) -> dict[bytes, bytes]:
-    """The vaults of those of these validators that are reserved."""
-    query = select(validators.c.public_key, validators.c.vault).where(validators.c.vault.is_not(None), *which)
-    return {
-        key: vault
-        for chunk in chunks(public_keys)
-        for key, vault in connection.execute(query.where(validators.c.public_key.in_(chunk)))
-    }
-
-
-def _is_unused() -> ColumnElement[bool]:
-    return ~exists().where(registered_keys.c.public_key == validators.c.public_key)
 
 
 def _release(connection: Connection, public_keys: Sequence[bytes]) -> None:
