@@ -77,6 +77,8 @@ async def test_the_window_moves_along(start: Start) -> None:
             assert [at for _, at in await listed(relayer)] == [*range(index, index + WINDOW + 1)]
         await relayer.ask(cluster, 2**64 - 2)
         assert [at for _, at in await listed(relayer)] == [2**64 - 2, 2**64 - 1]
+        await relayer.ask(cluster, 2**64 - 1)
+        assert [at for _, at in await listed(relayer)] == [2**64 - 1]
 
 
 async def test_a_bad_share_ahead_is_named_when_its_time_comes(start: Start) -> None:

@@ -167,7 +167,7 @@ def prepare(connection: Connection, indices: Mapping[bytes, int], window: int, n
     places = sorted(indices.items(), key=itemgetter(1))
     for start in range(0, len(places), PREPARED_TOGETHER):
         some = places[start : start + PREPARED_TOGETHER]
-        lowest, highest = some[0][1] + 1, min(some[-1][1] + window, INDEX_LIMIT - 1)
+        lowest, highest = (min(index, INDEX_LIMIT - 1) for index in (some[0][1] + 1, some[-1][1] + window))
         query = (
             select(messages.c.public_key, messages.c.subject)
             .where(messages.c.kind == Kind.EXIT)
