@@ -63,6 +63,15 @@ class Server:
             host="127.0.0.1", port=self.port, user=USER, password=PASSWORD, database=database
         )
 
+    async def table_bytes(self, database: str) -> bytes:
+        """What the files of all tables of a database hold, without the WAL."""
+        await self.execute("CHECKPOINT", database)
+        (row,) = await self.execute(
+            "SELECT oid FROM pg_database WHERE datname = current_database()", database
+        )
+        files = (self._data / "base" / str(row["oid"])).iterdir()
+        return b"".join(file.read_bytes() for file in sorted(files) if file.is_file())
+
     async def execute(self, statement: str, database: str) -> list[asyncpg.Record]:
         connection = await self.connect(database)
         try:

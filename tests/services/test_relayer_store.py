@@ -10,16 +10,35 @@ import pytest
 import sqlalchemy
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from dvtfast.services.offload import UnavailableError
 from dvtfast.services.relayer.store.asking import make_current, remember_validators
 from dvtfast.services.relayer.store.database import Database, latest_revision, touch
 from dvtfast.services.relayer.store.due import set_status, take_stock
 from dvtfast.services.relayer.store.forgetting import forget
+from dvtfast.services.relayer.store.sharing import OfferedShare, add_shares
 from dvtfast.services.relayer.store.subjects import Exit
-from dvtfast.services.relayer.store.tables import MessageStatus, from_uint64, metadata, uint64
-from dvtfast.services.relayer.store.verdicts import claim_due
+from dvtfast.services.relayer.store.tables import (
+    Kind,
+    MessageStatus,
+    ShareState,
+    from_uint64,
+    messages,
+    metadata,
+    oracle_shares,
+    shares,
+    signatures,
+    uint64,
+)
+from dvtfast.services.relayer.store.verdicts import (
+    HeldShare,
+    OracleShares,
+    ReadyMessage,
+    Verdicts,
+    claim_due,
+    record,
+)
 
 
 async def test_migrations_make_the_tables(each_database: str) -> None:
@@ -102,4 +121,37 @@ async def test_a_relayer_that_is_alone_takes_everything_at_its_start(tmp_path: P
     await database.run(take_stock, lambda _: 1)
     await database.run(set_status, [1], MessageStatus.DUE)
     assert len(await database.run(claim_due, b"B" * 16, MessageStatus.DUE, 1, lambda _: True)) == 1
+    await database.close()
+
+
+async def test_what_is_forgotten_while_it_is_judged_leaves_nothing(each_database: str) -> None:
+    """Nor does it reach the validator that gets its row id."""
+    database = await Database.open(each_database)
+    old, new, claimer = bytes([1]) * 48, bytes([2]) * 48, bytes(16)
+
+    def make_due(connection: Connection, key: bytes) -> int:
+        remember_validators(connection, [key], 1)
+        make_current(connection, {key: Exit(5)}, 1)
+        offered = [OfferedShare(key, Kind.EXIT, bytes(96), Exit(5), None)]
+        add_shares(connection, 1, offered, threshold_of=lambda _: 1, now=1)
+        return int(connection.scalars(select(messages.c.id).where(messages.c.public_key == key)).one())
+
+    message_id = await database.run(make_due, old)
+    due = await database.run(claim_due, claimer, MessageStatus.DUE, 1, lambda _: True)
+    assert [message.id for message in due] == [message_id]
+    await database.run(forget, [old])
+    other_id = await database.run(make_due, new)
+    for verdicts in (
+        Verdicts(ready=[ReadyMessage(message_id, b"x" * 96, OracleShares(b"x" * 48, b"x" * 193))]),
+        Verdicts(not_ready={MessageStatus.UNDECIDED: due}, rejected=[HeldShare(message_id, 1)]),
+    ):
+        await database.run(
+            record, claimer, verdicts, config_digest=bytes(32), threshold_of=lambda _: 1, now=1
+        )
+    assert await database.read(lambda c: c.execute(select(signatures)).all()) == []
+    assert await database.read(lambda c: c.execute(select(oracle_shares)).all()) == []
+    states = await database.read(lambda c: c.execute(select(shares.c.message_id, shares.c.state)).all())
+    assert states == [(other_id, ShareState.STORED)]
+    statuses = await database.read(lambda c: c.execute(select(messages.c.id, messages.c.status)).all())
+    assert statuses == [(other_id, MessageStatus.DUE)]
     await database.close()

@@ -37,6 +37,7 @@ from dvtfast.services.relayer.store.sharing import OfferedShare, add_shares
 from dvtfast.services.relayer.store.tables import Kind, from_uint64, messages, shares, storage, uint64
 from dvtfast.services.relayer.store.unlocking import LockedDatabaseError, unlock
 
+from . import postgres as postgres_
 from .conftest import START_INDEX, Start, make_cluster
 from .test_relayer_shares import wrong
 
@@ -485,3 +486,62 @@ async def test_encrypt_and_rotate_on_each_database(each_database: str) -> None:
     database = await Database.open(each_database)
     assert await database.run(lambda connection: connection.scalar(sqlalchemy.select(storage.c.is_rewritten)))
     await database.close()
+
+
+async def test_kill_9_of_a_rewrite_on_postgres(
+    postgres: postgres_.Server, key_file: Path, new_key_file: Path
+) -> None:
+    url = await postgres.database()
+    name = sqlalchemy.make_url(url).database or ""
+    held = await filled(url, 200)
+    old, new = read_storage_key(key_file), read_storage_key(new_key_file)
+    random = Random(5)
+    for action, keys, before, after in (
+        ("encrypt-storage", [key_file], None, old.id),
+        ("rotate-storage-key", [key_file, new_key_file], old.id, new.id),
+    ):
+        for _ in range(2):
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "dvtfast.services", *command(action, url, *keys)),
+                stdout=asyncio.subprocess.DEVNULL,
+            )
+            await until_rewriting(postgres, name, process)
+            await asyncio.sleep(random.uniform(0, 0.3))
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+            holder, found = await content(url, old, new)
+            assert holder in (before, after)
+            assert found == held
+        while (done := await run(*command(action, url, *keys)))[0]:
+            assert "are connected to the database" in done[1]  # what was killed has not ended everywhere
+            await asyncio.sleep(0.1)
+        assert await content(url, old, new) == (after, held)
+        files = await postgres.table_bytes(name)
+        assert old.id in files
+        assert not any(signature in files for signature in held.values())
+
+
+async def until_rewriting(
+    server: postgres_.Server, database: str, process: asyncio.subprocess.Process
+) -> None:
+    """Wait until the process has its locks, or has ended."""
+    query = (
+        "SELECT 1 FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted AND locktype = 'relation'"
+        " AND database = (SELECT oid FROM pg_database WHERE datname = $1)"
+    )
+    watcher = await server.connect("postgres")  # a connection to the database itself would be in the way
+    try:
+        async with asyncio.timeout(30):
+            while process.returncode is None and not await watcher.fetch(query, database):  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+    finally:
+        await watcher.close()
+
+
+async def test_plaintext_is_in_the_files_of_postgres_until_it_is_sealed(postgres: postgres_.Server) -> None:
+    """So the test above looks where there is something to find."""
+    url = await postgres.database()
+    held = await filled(url, 3)
+    files = await postgres.table_bytes(sqlalchemy.make_url(url).database or "")
+    assert all(signature in files for signature in held.values())
