@@ -117,7 +117,10 @@ def compressed(body: bytes) -> bytes:
 async def send_pieces(
     request: web.Request, pieces: Iterable[Callable[[], bytes]], workers: Workers, *, gzips: bool
 ) -> web.StreamResponse:
-    """Answer with JSON in pieces, each of which is made when the one before is on its way."""
+    """Answer with JSON in pieces, each of which is made when the one before is on its way.
+
+    When one cannot be made the connection is cut, so that nobody waits for it or takes the others for all.
+    """
     response = web.StreamResponse()
     response.content_type = "application/json"
     make = _as_it_is
@@ -126,8 +129,13 @@ async def send_pieces(
         make = _zipped
     response.headers["Vary"] = "Accept-Encoding"
     await response.prepare(request)
-    for piece in pieces:
-        await response.write(await workers.run(make, piece))
+    try:
+        for piece in pieces:
+            await response.write(await workers.run(make, piece))
+    except BaseException:
+        if request.transport is not None:
+            request.transport.abort()
+        raise
     await response.write_eof()
     return response
 

@@ -16,6 +16,7 @@ import structlog
 from aiohttp import http_parser, web, web_protocol
 
 from dvtfast.services import http, wire
+from dvtfast.services.offload import Workers
 
 from .conftest import Start, make_cluster
 
@@ -125,3 +126,24 @@ async def test_what_is_refused_is_named_up_to_a_limit(start: Start, count: int) 
                 key.to_wire() for key in keys[: http.REJECTED_SHOWN]
             ]
             assert ("7 more rejected items" in answer["error"]) == (count > http.REJECTED_SHOWN)
+
+
+async def test_an_answer_that_cannot_be_finished_is_cut_off() -> None:
+    workers = Workers("test", threads=1)
+
+    def late() -> bytes:
+        raise TimeoutError("late")
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return await http.send_pieces(request, [lambda: b"[1", late], workers, gzips=False)
+
+    app = http.application()
+    app.router.add_get("/", handle)
+    async with (
+        http.listening(app, "127.0.0.1", 0) as port,
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{port}/") as answer,
+    ):
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await answer.read()
+    await workers.close()
