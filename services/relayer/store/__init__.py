@@ -31,6 +31,7 @@ forgotten by itself, and stays reserved for its vault.
 
 asking.py      an operator asks for exits        sharing.py     a sidecar hands in shares
 reserving.py   one registers for a vault         changes.py     what sidecars see
+reserved.py    which validators have a vault     chain_state.py which of them are used
 splitting.py   exits split for other oracles     verdicts.py    what is due, what came of it
 forgetting.py  what nobody asks for any more     due.py         when a message is due
 journal.py     what the manager signed           network.py     what network all of it is for
