@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Table, bindparam, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from .database import begin_revision, chunks
+from .many import execute_many
 from .reserved import require_unreserved
 from .subjects import Exit, Subject, kind_of, to_bytes
 from .tables import (
@@ -108,7 +109,7 @@ def remember_validators(connection: Connection, public_keys: Iterable[bytes], no
         for key, asked_at in connection.execute(query.where(validators.c.public_key.in_(chunk))).all()
     }
     if new := [{"public_key": key, "asked_at": now} for key in public_keys if key not in asked_at]:
-        connection.execute(insert(validators), new)
+        execute_many(connection, insert(validators), new)
     note_asked(connection, [key for key, before in asked_at.items() if before < old_before(now)], now)
 
 
@@ -143,7 +144,7 @@ def make_current(connection: Connection, subjects: Mapping[bytes, Subject], now:
     place = {"is_current": True, "was_current": True, "revision": begin_revision(connection)}
     unique = messages.c.public_key, messages.c.kind, messages.c.subject
     put = insert_into(connection, messages).on_conflict_do_update(index_elements=unique, set_=place)
-    connection.execute(put, [_new(key, kind, wanted[key], now) | place for key in moved])
+    execute_many(connection, put, [_new(key, kind, wanted[key], now) | place for key in moved])
     return moved
 
 
@@ -183,7 +184,7 @@ def prepare(connection: Connection, indices: Mapping[bytes, int], window: int, n
         ]
     if rows:
         revision = begin_revision(connection)
-        connection.execute(insert(messages), [row | {"revision": revision} for row in rows])
+        execute_many(connection, insert(messages), [row | {"revision": revision} for row in rows])
 
 
 def insert_into(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
@@ -248,7 +249,8 @@ def hand_out(
             oracle_shares.c.message_id == bindparam("at_message"),
             oracle_shares.c.config_digest == bindparam("of_config"),
         )
-        connection.execute(
+        execute_many(
+            connection,
             update(oracle_shares).where(*place).values(handed_out_at=now),
             [{"at_message": row.id, "of_config": row.config_digest} for row in first],
         )

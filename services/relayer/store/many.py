@@ -1,0 +1,25 @@
+"""A statement for many rows, whose values go to the driver as they are: SQLAlchemy would look at each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
+from typing import Any
+
+from sqlalchemy import Connection, Delete, Insert, Update
+
+
+def execute_many(
+    connection: Connection, statement: Insert | Update | Delete, rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """Run the statement once per row of parameters, all of which have the same names; at least one of at
+    least two names."""
+    keys = list(rows[0])
+    if isinstance(statement, Insert):
+        statement = statement.inline()  # nobody asks for the ids
+    compiled = statement.compile(dialect=connection.dialect, column_keys=keys)
+    constants = {name: value for name, value in compiled.params.items() if name not in rows[0]}
+    if constants:
+        rows = [constants | row for row in rows]
+    assert compiled.positiontup is not None, "both drivers count parameters"
+    connection.exec_driver_sql(str(compiled), list(map(itemgetter(*compiled.positiontup), rows)))
