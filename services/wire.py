@@ -1,9 +1,9 @@
 """What the relayer and its clients say to each other in JSON, and the only place with hex.
 
 Field names and shapes are those of the first makers' relayers ("era A": `POST /validators`,
-`GET /exits`, `POST /exit-signature`, `GET /info`). Three fields are ours and optional, so old and
-new programs understand each other: `validators_start_index`, `validator_index` in a share, and
-`share_indexes_rejected`.
+`GET /exits`, `POST /exit-signature`, `GET /info`). Four fields are ours and optional, so old and
+new programs understand each other: `validators_start_index`, `validator_index` and `public_key_shares`
+in a share, and `share_indexes_rejected`.
 
 Bytes are `0x` and lower case on the way out; on the way in case and prefix do not matter.
 """
@@ -175,7 +175,6 @@ class PositiveUInt64(UInt64):
 
 
 AtMostItems = msgspec.Meta(max_length=ITEMS_LIMIT)
-AtMostNodes = msgspec.Meta(max_length=KEY_SHARES_LIMIT)
 SomeItems = msgspec.Meta(min_length=1, max_length=ITEMS_LIMIT)
 
 
@@ -242,11 +241,15 @@ class ExitsAnswer(msgspec.Struct):
 
 
 class ExitShare(msgspec.Struct, omit_defaults=True):
-    """One partial exit signature; `validator_index` says which exit it signs."""
+    """One partial exit signature; `validator_index` says which exit it signs.
+
+    `public_key_shares` are of all nodes, as in `SignatureShares`.
+    """
 
     public_key: PublicKey
     exit_signature: Signature
     validator_index: UInt64 | None = None
+    public_key_shares: KeyShares | None = None
 
 
 class ExitSignatureRequest(msgspec.Struct):
@@ -337,6 +340,9 @@ class PublicKeyShare(msgspec.Struct):
     public_key_share: PublicKey
 
 
+KeyShares = Annotated[list[PublicKeyShare], msgspec.Meta(max_length=KEY_SHARES_LIMIT)]
+
+
 class SignatureShares(msgspec.Struct, omit_defaults=True):
     """One validator's partial signatures: of its exit and of its deposit."""
 
@@ -344,9 +350,7 @@ class SignatureShares(msgspec.Struct, omit_defaults=True):
     exit_signature: Signature
     deposit_signature: Signature
     validator_index: UInt64 | None = None
-    public_key_shares: Annotated[list[PublicKeyShare], msgspec.Meta(max_length=KEY_SHARES_LIMIT)] | None = (
-        None
-    )
+    public_key_shares: KeyShares | None = None
 
 
 class SignaturesRequest(msgspec.Struct):

@@ -46,9 +46,18 @@ class Group:
         self.threshold = threshold
         self.share_limit = share_limit
 
+    @property
+    def base(self) -> Group:
+        """The group that these validators are always in."""
+        return self
+
     def has(self, share_index: int) -> bool:
         """Whether there may be a share of this index."""
         return True
+
+    def has_share(self, public_key: bytes, share_index: int) -> bool:
+        """Whether a node of this validator may have this share index."""
+        return self.has(share_index)
 
     def public_keys(self, keys: Sequence[bytes]) -> PublicKeys:
         """These validators' keys, decoded."""

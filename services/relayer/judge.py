@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import compress
 from math import comb
 from time import perf_counter
@@ -30,6 +30,7 @@ from dvtfast.constants import ROOT_BYTES, SIGNATURE_BYTES
 from dvtfast.protocol_config import OracleConfig
 from dvtfast.recovery import MAX_SUBSETS
 
+from .claimed import Claimed, KeyShares, proven
 from .clusters import Group
 from .store.subjects import Deposit, Exit, Subject, withdrawal_credentials
 from .store.tables import MessageStatus
@@ -42,9 +43,10 @@ class Judged:
 
     Attributes:
         not_ready: the messages that are not, under their new status.
-        good: shares that are proven right for their message, which is ready.
+        good: shares that are proven right for their message, each by itself.
         bad: shares that are proven wrong for their message.
-        good_indices: share indices at which some share is proven right.
+        good_counts: how many shares are proven right, by share index.
+        closer_looks: at how many messages, since the first attempt to recover them failed.
         seconds: spent by stage.
     """
 
@@ -52,7 +54,8 @@ class Judged:
     not_ready: defaultdict[MessageStatus, list[DueMessage]] = field(default_factory=lambda: defaultdict(list))
     good: list[tuple[DueMessage, DueShare]] = field(default_factory=list)
     bad: list[tuple[DueMessage, DueShare]] = field(default_factory=list)
-    good_indices: set[int] = field(default_factory=set)
+    good_counts: Counter[int] = field(default_factory=Counter)
+    closer_looks: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
@@ -61,6 +64,21 @@ class Judged:
         begin = perf_counter()
         yield
         self.seconds[stage] = self.seconds.get(stage, 0.0) + perf_counter() - begin
+
+    def without(self, message_ids: Collection[int]) -> Judged:
+        """What was found out about the other messages, those that are not ready among them."""
+        return replace(
+            self,
+            not_ready=defaultdict(
+                list,
+                {
+                    status: [message for message in due if message.id not in message_ids]
+                    for status, due in self.not_ready.items()
+                },
+            ),
+            good=[place for place in self.good if place[0].id not in message_ids],
+            bad=[place for place in self.bad if place[0].id not in message_ids],
+        )
 
 
 @dataclass(frozen=True)
@@ -87,12 +105,18 @@ class Judge:
         suspects: Collection[int],
         max_subsets: int,
     ) -> Judged:
-        """Judge messages of one group; the shares of suspects are used last.
+        """Judge messages of one group.
 
-        Where public key shares are unknown, finding bad shares may take `max_subsets` attempts per message,
-        milliseconds each; those that need more come back as `TO_SEARCH`.
+        Where public key shares are known, those of suspects are left out, and where there are too few others
+        they are checked by themselves before anything is recovered. Where not, they are used last, and
+        finding bad shares may take `max_subsets` attempts per message, milliseconds each; those that need
+        more come back as `TO_SEARCH`.
         """
         judged = Judged()
+        if group.knows_key_shares:
+            due, suspects = self._without_suspects(judged, group, due, suspects), ()
+            if not due:
+                return judged
         places = max(len(message.shares) for message in due)
         share_indices = np.zeros((len(due), places), dtype=np.uint64)  # 0 where there is no share
         partial_signatures = np.zeros((len(due), places, SIGNATURE_BYTES), dtype=np.uint8)
@@ -133,12 +157,40 @@ class Judge:
             else:
                 status = MessageStatus.UNDECIDED
             judged.not_ready[status].append(due[row])
-        judged.bad = [
+        judged.bad += [
             (due[row], due[row].shares[place])
             for row, place in np.argwhere(recovered.share_statuses == ShareStatus.BAD).tolist()
         ]
-        judged.good_indices = set(share_indices[recovered.share_statuses == ShareStatus.GOOD].tolist())
+        judged.good_counts.update(share_indices[recovered.share_statuses == ShareStatus.GOOD].tolist())
+        looked_at = recovered.share_statuses.any(axis=1)
+        judged.closer_looks = int(
+            np.count_nonzero(looked_at | (recovered.statuses == RecoveryStatus.INCONSISTENT))
+        )
         return judged
+
+    def _without_suspects(
+        self, judged: Judged, group: Group, due: Sequence[DueMessage], suspects: Collection[int]
+    ) -> list[DueMessage]:
+        """The messages that have enough shares without those of suspects, or with their good ones; and
+        without the others, which are judged once the message is ready."""
+        enough, short = [], []
+        for message in due:
+            trusted = tuple(s for s in message.shares if not _is_suspect(group, message, s, suspects))
+            if len(trusted) >= group.threshold:
+                enough.append(replace(message, shares=trusted))
+            else:
+                short.append(message)
+        checked = self.check(group, short, suspects)
+        judged.good, judged.bad = checked.good, checked.bad
+        judged.good_counts, judged.seconds = checked.good_counts, checked.seconds
+        bad = {(message.id, share.share_index) for message, share in judged.bad}
+        for message in short:
+            shares = tuple(s for s in message.shares if (message.id, s.share_index) not in bad)
+            if len(shares) >= group.threshold:
+                enough.append(replace(message, shares=shares))
+            else:
+                judged.not_ready[MessageStatus.COLLECTING].append(message)
+        return enough
 
     def split(self, exits: Sequence[tuple[bytes, int, bytes]], oracles: OracleConfig) -> list[OracleShares]:
         """Split verified exit signatures: (public key, validator index, signature) each."""
@@ -173,16 +225,31 @@ class Judge:
             for keys, ciphertexts in zip(split.public_key_shares, encrypted, strict=True)
         ]
 
-    def verify(self, group: Group, ready: Sequence[DueMessage]) -> Judged:
-        """Judge every share of ready messages by itself, in a group that knows key shares."""
+    def check(
+        self, group: Group, messages: Sequence[DueMessage], share_indices: Collection[int] | None = None
+    ) -> Judged:
+        """Judge shares by themselves, in a group that knows key shares: all that were not proven right
+        before, or those of suspects among them."""
         judged = Judged()
-        shares = [(message, share) for message in ready for share in message.shares]
-        with judged.timed("verify"):
+        shares = [
+            (message, share)
+            for message in messages
+            for share in message.shares
+            if not share.is_verified
+            and (share_indices is None or _is_suspect(group, message, share, share_indices))
+        ]
+        if not shares:
+            return judged
+        with judged.timed("check"):
             ok = self._check(group, [(m.public_key, m.subject, share) for m, share in shares])
         judged.good = list(compress(shares, ok))
         judged.bad = [place for place, good in zip(shares, ok, strict=True) if not good]
-        judged.good_indices = {share.share_index for _, share in judged.good}
+        judged.good_counts.update(share.share_index for _, share in judged.good)
         return judged
+
+    def proven(self, base: Group, claims: Mapping[bytes, KeyShares]) -> Claimed | None:
+        """The validators whose claimed public key shares are theirs; None when there are none."""
+        return proven(base, claims, threads=self._threads)
 
     def fitting(self, group: Group, candidates: Sequence[Candidate]) -> list[Candidate]:
         """The candidates whose share is right for the earlier message; [] when key shares are unknown."""
@@ -204,7 +271,10 @@ class Judge:
             [share.signature for share in shares],
             threads=self._threads,
         )
-        return [bool(fits) for fits in ok]
+        return [
+            bool(fits) and group.has_share(key, share.share_index)
+            for fits, key, share in zip(ok, keys, shares, strict=True)
+        ]
 
     def _signing_roots(self, messages: Sequence[tuple[bytes, Subject]]) -> NDArray[np.uint8]:
         """Signing roots uint8[n, 32] of messages: public keys, and what is said."""
@@ -223,3 +293,10 @@ class Judge:
                 self._network,
             )
         return roots
+
+
+def _is_suspect(group: Group, message: DueMessage, share: DueShare, share_indices: Collection[int]) -> bool:
+    """Whether a share is of one of these indices, or of one that no node has, and was not proven right."""
+    if share.is_verified:
+        return False
+    return share.share_index in share_indices or not group.has_share(message.public_key, share.share_index)

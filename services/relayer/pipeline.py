@@ -12,13 +12,16 @@ from uuid import uuid4
 from dvtfast.protocol_config import OracleConfig
 from dvtfast.recovery import MAX_SUBSETS
 
-from .. import logs, wire
+from .. import logs
 from ..offload import UnavailableError, Workers
+from .claimed import Claimed
 from .clusters import Group, ServedClusters
+from .culprits import Culprits
 from .current_oracles import CurrentOracles
 from .judge import Candidate, Judge, Judged
 from .store.asking import AskedValidator
 from .store.claiming import LEASE_SECONDS, give_back, renew, seconds_until_free
+from .store.claims import agreed_claims
 from .store.database import Database
 from .store.splitting import (
     RecoveredExit,
@@ -27,7 +30,6 @@ from .store.splitting import (
     hand_out_rotation,
     replace_oracle_shares,
 )
-from .store.subjects import kind_of
 from .store.tables import MessageStatus
 from .store.verdicts import (
     DueMessage,
@@ -35,11 +37,13 @@ from .store.verdicts import (
     OracleShares,
     Place,
     Verdicts,
+    claim_arrived,
     claim_due,
     claim_unverified,
     earlier_messages,
     record,
 )
+from .suspects import Suspects
 
 BATCH_MESSAGES = 512
 SEARCHED_MESSAGES = 64  # in a batch where bad shares are searched for, which is not cut short
@@ -47,9 +51,8 @@ FIRST_PAUSE_SECONDS = 1.0  # after a failure; doubled by each further one
 LONGEST_PAUSE_SECONDS = 30.0
 IDLE_SECONDS = 1.0  # during which nothing was due, before shares of ready messages are verified; each time
 VERIFIED_MESSAGES = 128  # at a time
+SEARCHED_STATUSES = (MessageStatus.TO_SEARCH, MessageStatus.UNDECIDED)
 RENEW_SECONDS = LEASE_SECONDS / 4  # between two renewals of what is worked on
-NAMED_LIMIT = 200_000  # bad shares that are not logged again
-SHOWN_VALIDATORS = 32  # in a line about bad shares; GET /exits has all of them
 
 log = logs.get("pipeline")
 
@@ -65,10 +68,11 @@ class Pipeline:
         self._judge = judge
         self._oracles = oracles
         self._workers = Workers("crypto", threads=1, deadline_seconds=None)
-        self._suspects: defaultdict[Group, set[int]] = defaultdict(set)  # share indices
+        self._suspects = Suspects()
+        self._culprits = Culprits()
+        self._arrived: Place = (0, 0)  # so far shares of suspects are checked
         self._searched = SEARCHED_MESSAGES
         self._verified: Place = (0, 0)  # so far the shares of ready messages are verified
-        self._named: set[HeldShare] = set()  # bad ones, in the log already
         self._claimer = uuid4().bytes
         self._woken = asyncio.Event()
         self._may_be_split_for_others = True  # exits that are wanted, for other oracles than those of now
@@ -95,6 +99,7 @@ class Pipeline:
             self._stopping.set()
             self._woken.set()
             await task
+            self._culprits.report()
             await self._workers.close()
             try:
                 await self._database.run(give_back, self._claimer)
@@ -114,6 +119,7 @@ class Pipeline:
                 if await self._work_through() or idle_at is None:
                     idle_at = now() + IDLE_SECONDS
                 elif now() >= idle_at:
+                    self._culprits.report()
                     verified = await self._verify_some()
                     self._may_be_split_for_others = True  # by somebody who gave up
                     quiet = IDLE_SECONDS if verified else await self._seconds_until_others_give_up()
@@ -160,6 +166,10 @@ class Pipeline:
     def _is_served(self, public_key: bytes) -> bool:
         return self._clusters.group_of(public_key) is not None
 
+    def _knows_key_shares(self, public_key: bytes) -> bool:
+        group = self._clusters.group_of(public_key)
+        return group is not None and group.knows_key_shares
+
     async def _work_through(self) -> bool:
         """Judge what is due, and search for bad shares while nothing is due; whether there was anything.
 
@@ -168,7 +178,12 @@ class Pipeline:
         """
         worked = False
         while not self._stopping.is_set():
+            if self._culprits.waited_long:
+                self._culprits.report()
             due, max_subsets = await self._claim(MessageStatus.DUE, BATCH_MESSAGES), 0
+            if not due and await self._check_arrived():
+                worked = True
+                continue
             if not due:
                 due = await self._claim(MessageStatus.TO_SEARCH, self._searched)
                 max_subsets = MAX_SUBSETS // self._searched
@@ -237,22 +252,70 @@ class Pipeline:
         ids = [message.id for message in ready]
         async with self._holding(ids):
             for group, of_group in self._by_group(ready).items():
-                if group.knows_key_shares:
-                    judged = await self._workers.run(self._judge.verify, group, of_group)
-                    await self._conclude(group, of_group, judged, self._oracles.digest)
+                await self._check_all(group, of_group)
         if ready:
             await self._database.run(give_back, self._claimer, ids)
             self._verified = ready[-1].revision, ready[-1].id
         return bool(ready)
 
+    async def _check_all(self, group: Group, messages: Sequence[DueMessage]) -> None:
+        if group.knows_key_shares:
+            judged = await self._workers.run(self._judge.check, group, messages)
+            await self._conclude(group, messages, judged, self._oracles.digest)
+        elif (claimed := await self._claimed(group, messages)) is not None:
+            await self._check_all(claimed, [m for m in messages if m.public_key in claimed.keys])
+
+    async def _check_arrived(self) -> bool:
+        """Check shares of suspects whose messages wait for others; whether there were any."""
+        suspects = self._suspects.of_known()
+        if not suspects:
+            return False
+        arrived = await self._database.run(
+            claim_arrived, self._claimer, self._arrived, suspects, BATCH_MESSAGES, self._knows_key_shares
+        )
+        ids = [message.id for message in arrived]
+        async with self._holding(ids):
+            for group, of_group in self._by_group(arrived).items():
+                judged = await self._workers.run(self._judge.check, group, of_group, self._suspects.of(group))
+                if judged.good or judged.bad:
+                    await self._conclude(group, of_group, judged, self._oracles.digest)
+        if arrived:
+            self._arrived = max(self._arrived, (arrived[-1].revision, arrived[-1].id))
+            await self._database.run(give_back, self._claimer, ids)
+        return bool(arrived)
+
+    async def _claimed(self, group: Group, messages: Sequence[DueMessage]) -> Claimed | None:
+        """Those of these validators whose nodes agree on their public key shares."""
+        keys = {message.public_key for message in messages}
+        claims = await self._database.read(agreed_claims, keys, group.threshold)
+        return await self._workers.run(self._judge.proven, group, claims) if claims else None
+
+    async def _process_claimed(self, group: Group, messages: Sequence[DueMessage]) -> set[int]:
+        """Judge those whose validators' public key shares are known by claims; their ids."""
+        claimed = await self._claimed(group, messages) if messages else None
+        if claimed is None:
+            return set()
+        of_claimed = [message for message in messages if message.public_key in claimed.keys]
+        await self._process(claimed, of_claimed, 0)
+        return {message.id for message in of_claimed}
+
     async def _process(self, group: Group, due: Sequence[DueMessage], max_subsets: int) -> None:
-        suspects = frozenset(self._suspects[group])
+        suspects = self._suspects.of(group)
+        if not group.knows_key_shares:
+            suspected = [m for m in due if any(share.share_index in suspects for share in m.shares)]
+            done = await self._process_claimed(group, suspected)
+            due = [message for message in due if message.id not in done]
+            if not due:
+                return
         oracles, digest = self._oracles.config, self._oracles.digest
         judged = await self._workers.run(self._judge.judge, group, due, oracles, suspects, max_subsets)
         if max_subsets and judged.not_ready[MessageStatus.TO_SEARCH]:
             self._searched = 1
         elif max_subsets and judged.ready:
             self._searched = min(2 * self._searched, SEARCHED_MESSAGES)
+        if not group.knows_key_shares:
+            failed = [m for status in SEARCHED_STATUSES for m in judged.not_ready[status]]
+            judged = judged.without(await self._process_claimed(group, failed))
         await self._conclude(group, due, judged, digest)
 
     async def _conclude(
@@ -269,31 +332,10 @@ class Pipeline:
             now=int(time()),
         )
         judged.seconds["database"] = perf_counter() - begin
-        self._suspects[group] -= judged.good_indices
-        self._suspects[group] |= {share.share_index for share in verdicts.rejected}
+        if self._suspects.note(group, judged.good_counts, {s.share_index for s in verdicts.rejected}):
+            self._arrived = 0, 0
         _log_batch(group, messages, judged, verdicts)
-        self._name_culprits(group, messages, verdicts)
-
-    def _name_culprits(self, group: Group, messages: Sequence[DueMessage], verdicts: Verdicts) -> None:
-        """Log who handed in bad shares, once for each; a node may send other ones as often as it likes."""
-        new = [share for share in verdicts.rejected if share not in self._named]
-        if len(self._named) > NAMED_LIMIT:
-            self._named.clear()
-        self._named.update(new)
-        of = {message.id: message for message in messages}
-        culprits: defaultdict[tuple[str, int], list[bytes]] = defaultdict(list)
-        for share in new:
-            message = of[share.message_id]
-            culprits[kind_of(message.subject).name.lower(), share.share_index].append(message.public_key)
-        for (kind, share_index), keys in sorted(culprits.items()):
-            log.warning(
-                "bad shares",
-                cluster=group.name,
-                share_index=share_index,
-                kind=kind,
-                count=len(keys),
-                validators=[wire.PublicKey(key).to_wire() for key in keys[:SHOWN_VALIDATORS]],
-            )
+        self._culprits.note(group, messages, verdicts.rejected)
 
     async def _verdicts(self, group: Group, judged: Judged) -> Verdicts:
         """What to do about the shares that do not fit.
@@ -333,6 +375,7 @@ def _log_batch(group: Group, messages: Sequence[DueMessage], judged: Judged, ver
         to_search=len(judged.not_ready[MessageStatus.TO_SEARCH]),
         undecided=len(judged.not_ready[MessageStatus.UNDECIDED]),
         verified_shares=len(verdicts.verified),
+        closer_looks=judged.closer_looks,
         bad_shares=len(verdicts.rejected),
         late_shares=len(verdicts.late),
         shares_set_aside=len(verdicts.set_aside),

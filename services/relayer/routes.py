@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from time import time
 from typing import Any, TypeVar
@@ -24,6 +25,7 @@ from .manager.signer import Manager
 from .pipeline import Pipeline
 from .registering import Registering
 from .store.asking import AskedValidator, IndexRefusedError, ask_for, known_keys
+from .store.claims import claim_to_bytes
 from .store.database import Database
 from .store.lacking import ready_in_front
 from .store.reserved import ReservedError
@@ -249,7 +251,10 @@ class Routes:
             elif not group.has(received.share_index):
                 reason = f"share index {received.share_index} is not one of the cluster {group.name!r}"
             else:
-                offered.append(offer(share, group.share_limit))
+                taken = offer(share, group.share_limit)
+                if not group.knows_key_shares:
+                    taken = replace(taken, key_shares=_claim_of(received.share_index, share))
+                offered.append(taken)
                 continue
             del received.shares[position]
             received.rejected.append(wire.Rejected(share.public_key.to_wire(), reason))
@@ -286,6 +291,14 @@ def _signed(signature: bytes) -> web.Response:
 def _exit_share(share: wire.ExitShare | wire.SignatureShares, share_limit: int | None) -> OfferedShare:
     subject = None if share.validator_index is None else Exit(share.validator_index)
     return OfferedShare(share.public_key, Kind.EXIT, share.exit_signature, subject, share_limit)
+
+
+def _claim_of(share_index: int, share: wire.ExitShare | wire.SignatureShares) -> bytes | None:
+    """What the sender of a share says that the public key shares are; None for nothing of use."""
+    items = share.public_key_shares or []
+    key_shares = {int(item.share_index): bytes(item.public_key_share) for item in items}
+    is_whole = share_index in key_shares and len(key_shares) == len(items)
+    return claim_to_bytes(key_shares) if is_whole else None
 
 
 def _deposit_share(share: wire.SignatureShares, share_limit: int | None) -> OfferedShare:

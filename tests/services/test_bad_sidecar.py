@@ -49,6 +49,11 @@ async def test_the_round_completes_and_names_the_culprit(kind: str, tmp_path: Pa
                         start_sidecar(services, cluster, HOODI.name, node, url)
                 while operator.exit_code() is None:
                     services.pause(may_end=[operator])
+
+                async def all_are_named() -> bool:  # as soon as the relayer has nothing else to do
+                    return sum(line["count"] for line in relayer.events("bad shares")) >= VALIDATORS
+
+                await rounds.until(all_are_named)
                 exits = (await client.exits()).exits
         finally:
             bad.kill()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import MutableMapping, Sequence
 from typing import Any
 
 import pytest
@@ -25,6 +26,8 @@ from .test_relayer_register import (
 
 pytestmark = pytest.mark.timeout(60)
 
+QUIET_SECONDS = 2.5  # longer than the relayer waits for more before it names anybody
+
 
 def mixed(good: list[dict[str, Any]], other: list[dict[str, Any]], field: str) -> list[dict[str, Any]]:
     """The good shares with one field of the others."""
@@ -40,6 +43,21 @@ async def until_listed(relayer: Relayer, ready: list[int], rejected: list[int]) 
             if all(item == (ready, rejected) for item in shown):
                 return
             await asyncio.sleep(0.02)
+
+
+def culprits_in(lines: Sequence[MutableMapping[str, Any]]) -> list[MutableMapping[str, Any]]:
+    """The lines of a log that name who handed in bad shares."""
+    return [line for line in lines if line["event"] == "bad shares"]
+
+
+async def until_named(
+    lines: Sequence[MutableMapping[str, Any]], count: int = 1
+) -> list[MutableMapping[str, Any]]:
+    """Those lines, as soon as there are so many."""
+    async with asyncio.timeout(READY_SECONDS):
+        while len(culprits_in(lines)) < count:  # noqa: ASYNC110 - log lines
+            await asyncio.sleep(0.02)
+    return culprits_in(lines)
 
 
 async def test_a_node_is_listed_when_both_shares_are_in(start: Start) -> None:
@@ -77,7 +95,7 @@ async def test_one_bad_of_the_two_is_named(start: Start, field: str, kind: str) 
                 rejected = await post(relayer, 2, bad)
                 assert [item["public_key"] for item in rejected] == [item["public_key"] for item in items]
                 assert await register(relayer) == []
-        (line,) = (line for line in lines if line["event"] == "bad shares")
+            (line,) = await until_named(lines)
         assert (line["share_index"], line["kind"], line["count"]) == (2, kind, 3)
         assert sorted(line["validators"]) == sorted(item["public_key"] for item in items)
         assert await post(relayer, 2, good) == []
@@ -100,7 +118,7 @@ async def test_a_bad_exit_and_a_bad_deposit_are_both_named(start: Start) -> None
             await until_registered(relayer)
             # With four nodes of three both get ready; who was bad is named when nothing else is due.
             await until_listed(relayer, [1, 2, 3, 4], [1, 2])
-        named = {(line["kind"], line["share_index"]) for line in lines if line["event"] == "bad shares"}
+            named = {(line["kind"], line["share_index"]) for line in await until_named(lines, 2)}
         assert named == {("exit", 1), ("deposit", 2)}
 
 
@@ -118,7 +136,9 @@ async def test_a_node_with_ever_other_bad_shares_is_logged_once(start: Start) ->
                 bad = signature_shares(other, 1, lie)
                 assert await post(relayer, 1, mixed(good, bad, "exit_signature")) == []
                 await until_listed(relayer, [2], [1])
-        assert sum(line["event"] == "bad shares" for line in lines) == 1
+            await until_named(lines)
+            await asyncio.sleep(QUIET_SECONDS)
+        assert len(culprits_in(lines)) == 1
 
 
 async def test_an_amount_that_comes_back_finds_its_shares(start: Start) -> None:

@@ -10,7 +10,16 @@ from sqlalchemy import Connection, not_, or_, select
 
 from .database import chunks, latest_revision
 from .subjects import Subject, from_bytes
-from .tables import MessageStatus, ShareState, forgotten, from_uint64, messages, shares, validators
+from .tables import (
+    GOOD_STATES,
+    MessageStatus,
+    ShareState,
+    forgotten,
+    from_uint64,
+    messages,
+    shares,
+    validators,
+)
 
 
 @dataclass(frozen=True)
@@ -87,8 +96,8 @@ def _listed(connection: Connection, public_keys: Iterable[bytes]) -> list[tuple[
         is_of_chunk = messages.c.public_key.in_(chunk)
         indices: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
         for message_id, state, index in connection.execute(of_messages.where(is_of_chunk)).all():
-            is_good = state in (ShareState.STORED, ShareState.VERIFIED)
-            indices[message_id, ShareState.STORED if is_good else state].append(from_uint64(index))
+            kept_as = ShareState.STORED if state in GOOD_STATES else state
+            indices[message_id, kept_as].append(from_uint64(index))
         for row in connection.execute(of_validators.where(is_of_chunk)).all():
             first, validator = found.get(
                 row.public_key, (row.id, ListedValidator(row.public_key, row.vault, []))

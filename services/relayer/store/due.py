@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, func, select, true, update
 
 from .claiming import forget_claims, is_free
 from .database import chunks, touch
-from .tables import MessageStatus, ShareState, messages, shares
+from .tables import GOOD_STATES, MessageStatus, messages, shares
 
 Thresholds = Callable[[bytes], int | None]
 """How many shares a message of this public key needs; None for a key that is not served."""
@@ -56,7 +56,7 @@ def _mark_due(connection: Connection, which: ColumnElement[bool], threshold_of: 
     counted = connection.execute(
         select(messages.c.id, messages.c.public_key, func.count())
         .join(shares, shares.c.message_id == messages.c.id)
-        .where(which, is_waiting, shares.c.state == ShareState.STORED)
+        .where(which, is_waiting, shares.c.state.in_(GOOD_STATES))
         .group_by(messages.c.id, messages.c.public_key)
     ).all()
     due = []

@@ -7,7 +7,15 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import Connection, delete, insert, select
 
 from .database import begin_revision, chunks
-from .tables import forgotten, messages, oracle_shares, shares, signatures, validators
+from .tables import (
+    forgotten,
+    key_share_claims,
+    messages,
+    oracle_shares,
+    shares,
+    signatures,
+    validators,
+)
 
 
 def expired_validators(
@@ -61,7 +69,6 @@ def _forget(connection: Connection, public_keys: Sequence[bytes], revision: int)
     ids = select(messages.c.id).where(messages.c.public_key.in_(public_keys))
     for table in (oracle_shares, signatures, shares):
         connection.execute(delete(table).where(table.c.message_id.in_(ids)))
-    connection.execute(delete(messages).where(messages.c.public_key.in_(public_keys)))
-    connection.execute(delete(validators).where(validators.c.public_key.in_(public_keys)))
-    connection.execute(delete(forgotten).where(forgotten.c.public_key.in_(public_keys)))
+    for table in (messages, key_share_claims, validators, forgotten):
+        connection.execute(delete(table).where(table.c.public_key.in_(public_keys)))
     connection.execute(insert(forgotten), [{"public_key": key, "revision": revision} for key in public_keys])

@@ -11,9 +11,9 @@ from sqlalchemy import Connection, and_, func, not_, or_, select
 from .database import chunks, latest_revision
 from .subjects import Subject, from_bytes
 from .tables import (
+    GOOD_STATES,
     Kind,
     MessageStatus,
-    ShareState,
     forgotten,
     messages,
     oracle_shares,
@@ -58,8 +58,7 @@ def lacking_since(
         return latest, []
     changed = select(messages.c.public_key).where(messages.c.revision > revision)
     of_node = and_(shares.c.message_id == messages.c.id, shares.c.share_index == uint64(share_index))
-    is_good = shares.c.state.in_([ShareState.STORED, ShareState.VERIFIED])
-    is_there = and_(is_good, messages.c.status != MessageStatus.UNDECIDED)
+    is_there = and_(shares.c.state.in_(GOOD_STATES), messages.c.status != MessageStatus.UNDECIDED)
     is_lacking = and_(messages.c.status != MessageStatus.READY, func.coalesce(not_(is_there), True))
     is_listed = or_(messages.c.is_current, not_(messages.c.was_current))
     lacking = (

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, tuple_, update
 
+from .claims import keep_claims
 from .database import chunks, touch
 from .due import Thresholds, mark_due
 from .sealing import Identity, open_share, seal_to_write
@@ -18,6 +19,7 @@ Owner = tuple[bytes, int]
 """A public key and a kind."""
 STORED = ""  # instead of a reason why not
 PROVEN_WRONG = "this very share was found not to fit this validator index"
+PROVEN_OTHER = "another share is held for this share index, and found to fit"
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class OfferedShare:
     Attributes:
         subject: what the message says that it signs; None when its sender does not tell.
         share_limit: how many share indices a message of this validator may have; None for no limit.
+        key_shares: what its sender claims the validator's public key shares to be, see claims.py.
     """
 
     public_key: bytes
@@ -34,6 +37,7 @@ class OfferedShare:
     signature: bytes
     subject: Subject | None
     share_limit: int | None
+    key_shares: bytes | None = None
 
     @property
     def owner(self) -> Owner:
@@ -89,12 +93,15 @@ def add_shares(
     threshold_of: Thresholds,
     now: int,
 ) -> list[str]:
-    """Store what can be stored.
+    """Store what can be stored, and what is claimed of validators whose public key shares are unknown.
 
     Returns:
         Why each share was refused, or `STORED`: it is held now, was held before, or its exit is ready
         and needs it no more.
     """
+    claims = {share.public_key: share.key_shares for share in offered if share.key_shares is not None}
+    limit = max((share.share_limit or 0 for share in offered), default=0)
+    keep_claims(connection, share_index, claims, limit=limit, threshold_of=threshold_of)
     book = _read(connection, share_index, offered)
     reasons = [_place(book, share) for share in offered]
     _write(connection, share_index, book, threshold_of, now)
@@ -131,6 +138,8 @@ def _place(book: _Book, share: OfferedShare) -> str:
     if wanted.status == MessageStatus.READY:
         return STORED
     is_same = mine.signature == share.signature
+    if mine.state == ShareState.VERIFIED:
+        return STORED if is_same else PROVEN_OTHER
     if mine.state == ShareState.REJECTED and is_same:
         return PROVEN_WRONG
     if mine.state == ShareState.STORED and not is_same and wanted.status != MessageStatus.UNDECIDED:

@@ -45,10 +45,13 @@ class ShareState(IntEnum):
     """What is thought of a share."""
 
     STORED = 0
-    VERIFIED = 1  # proven right after its message was ready
+    VERIFIED = 1  # proven right by itself
     REJECTED = 2  # proven wrong
     SET_ASIDE = 3  # does not fit, but may have been made for an earlier message
 
+
+GOOD_STATES = (ShareState.STORED, ShareState.VERIFIED)
+"""Of shares that count, and need not be handed in again."""
 
 metadata = MetaData()
 row_id = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only what it calls INTEGER
@@ -106,6 +109,14 @@ shares = Table(
 
 AT_PLACE = (shares.c.message_id == bindparam("at_message"), shares.c.share_index == bindparam("at_index"))
 """Finds one share; for statements that run once per row of parameters."""
+
+key_share_claims = Table(  # what a node says that the public key shares of a validator are
+    "key_share_claims",
+    metadata,
+    Column("public_key", LargeBinary(48), primary_key=True),
+    Column("share_index", LargeBinary(UINT64_BYTES), primary_key=True),  # of the node
+    Column("key_shares", LargeBinary, nullable=False),  # share index and key share of each: see claims.py
+)
 
 signatures = Table(  # recovered and verified
     "signatures",

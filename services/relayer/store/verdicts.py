@@ -28,6 +28,7 @@ from .sealing import Identity, open_share, seal_to_write
 from .subjects import Subject, from_bytes
 from .tables import (
     AT_PLACE,
+    GOOD_STATES,
     MessageStatus,
     ShareState,
     from_uint64,
@@ -46,11 +47,17 @@ Place = tuple[int, int]
 
 @dataclass(frozen=True)
 class DueShare:
-    """A share to judge; `for_this_message` when its sender says that it is for no other."""
+    """A share to judge.
+
+    Attributes:
+        for_this_message: whether its sender says that it is for no other.
+        is_verified: whether it was proven right before.
+    """
 
     share_index: int
     signature: bytes
     for_this_message: bool
+    is_verified: bool = False
 
 
 @dataclass(frozen=True)
@@ -143,7 +150,31 @@ def claim_due(
         .where(messages.c.status == status, messages.c.is_current)
         .order_by(messages.c.revision, messages.c.id)
     )
-    return _with_shares(connection, claim(connection, claimer, query, limit, is_served))
+    return _with_shares(connection, claim(connection, claimer, query, limit, is_served), GOOD_STATES)
+
+
+def claim_arrived(
+    connection: Connection,
+    claimer: bytes,
+    after: Place,
+    share_indices: Collection[int],
+    limit: int,
+    is_served: IsServed,
+) -> list[DueMessage]:
+    """Claim messages with too few shares, one of them of these indices and not judged yet; with the shares
+    that were not."""
+    of_indices = shares.c.share_index.in_(list(map(uint64, share_indices)))
+    query = (
+        select(messages)
+        .where(_is_after(after), messages.c.status == MessageStatus.COLLECTING)
+        .where(
+            exists().where(
+                shares.c.message_id == messages.c.id, shares.c.state == ShareState.STORED, of_indices
+            )
+        )
+        .order_by(messages.c.revision, messages.c.id)
+    )
+    return _with_shares(connection, claim(connection, claimer, query, limit, is_served), [ShareState.STORED])
 
 
 def claim_unverified(
@@ -152,24 +183,31 @@ def claim_unverified(
     """Claim messages that were ready before all their shares were judged; with the shares that were not."""
     query = (
         select(messages)
-        .where(tuple_(messages.c.revision, messages.c.id) > after, messages.c.status == MessageStatus.READY)
+        .where(_is_after(after), messages.c.status == MessageStatus.READY)
         .where(exists().where(shares.c.message_id == messages.c.id, shares.c.state == ShareState.STORED))
         .order_by(messages.c.revision, messages.c.id)
     )
-    return _with_shares(connection, claim(connection, claimer, query, limit, is_served))
+    return _with_shares(connection, claim(connection, claimer, query, limit, is_served), [ShareState.STORED])
 
 
-def _with_shares(connection: Connection, rows: Sequence[Row[Any]]) -> list[DueMessage]:
+def _is_after(place: Place) -> ColumnElement[bool]:
+    return tuple_(messages.c.revision, messages.c.id) > place
+
+
+def _with_shares(
+    connection: Connection, rows: Sequence[Row[Any]], states: Collection[ShareState]
+) -> list[DueMessage]:
     held: defaultdict[int, list[DueShare]] = defaultdict(list)
     of_message = {row.id: row for row in rows}
-    query = select(shares).where(shares.c.state == ShareState.STORED).order_by(shares.c.share_index)
+    query = select(shares).where(shares.c.state.in_(states)).order_by(shares.c.share_index)
     for chunk in chunks(row.id for row in rows):
         for share in connection.execute(query.where(shares.c.message_id.in_(chunk))).all():
             row = of_message[share.message_id]
             identity = Identity(row.public_key, row.kind, row.subject, share.share_index)
             signature = open_share(connection, identity, share.signature, tell=True)
             index = from_uint64(share.share_index)
-            held[share.message_id].append(DueShare(index, signature, share.for_this_message))
+            is_verified = share.state == ShareState.VERIFIED
+            held[share.message_id].append(DueShare(index, signature, share.for_this_message, is_verified))
     return [
         DueMessage(
             row.id, row.revision, row.public_key, from_bytes(row.kind, row.subject), tuple(held[row.id])
@@ -233,7 +271,8 @@ def record(
     earlier = {message.id for message in verdicts.late.values()}
     undecided = not_ready.get(MessageStatus.UNDECIDED, [])
     touch(connection, {*ready, *undecided, *earlier, *(share.message_id for share in not_stored)})
-    mark_due(connection, earlier, threshold_of)
+    short = {message.id for message in verdicts.not_ready.get(MessageStatus.COLLECTING, [])}
+    mark_due(connection, earlier | short, threshold_of)  # other shares than those judged may be enough
     give_back(connection, claimer, held)
 
 

@@ -57,6 +57,12 @@ def upgrade() -> None:
         sa.Column("received_at", sa.BigInteger, nullable=False),
     )
     op.create_table(
+        "key_share_claims",
+        sa.Column("public_key", sa.LargeBinary(48), primary_key=True),
+        sa.Column("share_index", sa.LargeBinary(8), primary_key=True),
+        sa.Column("key_shares", sa.LargeBinary, nullable=False),
+    )
+    op.create_table(
         "signatures",
         sa.Column("message_id", row_id, sa.ForeignKey("messages.id"), primary_key=True),
         sa.Column("signature", sa.LargeBinary, nullable=False),
