@@ -18,6 +18,7 @@ from dvtfast.services.relayer.store.forgetting import forget
 from dvtfast.services.relayer.store.tables import key_share_claims
 
 from .conftest import READY_SECONDS, START_INDEX, Cluster, Relayer, Start, make_cluster
+from .postgres import Server
 from .test_relayer_shares import wrong
 from .test_relayer_signatures import culprits_in
 from .test_relayer_suspects import closer_looks
@@ -364,12 +365,14 @@ async def test_as_the_first_makers_sidecars_send_them(start: Start) -> None:
         await until_rejected(relayer, 2)
 
 
-async def test_sidecars_of_two_relayers(start: Start, each_database: str) -> None:
-    if each_database.startswith("sqlite"):
-        pytest.skip("one relayer has one SQLite")
+async def test_sidecars_of_two_relayers(start: Start, postgres: Server) -> None:
     cluster = make_cluster()
     claims = true_claims(cluster)
-    async with start(signature_threshold=3) as first, start(signature_threshold=3) as second:
+    database = await postgres.database()
+    async with (
+        start(signature_threshold=3, database=database) as first,
+        start(signature_threshold=3, database=database) as second,
+    ):
         await first.ask(cluster)
         await post(first, cluster, claims, 1)
         await post(second, cluster, claims, 2)

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from dvtfast.services.offload import UnavailableError
 from dvtfast.services.relayer.store.asking import make_current, remember_validators
@@ -94,14 +94,18 @@ async def test_who_waits_for_a_change_learns_of_it(each_database: str) -> None:
 
 async def test_readers_do_not_wait_for_a_writer(each_database: str) -> None:
     database = await Database.open(each_database)
-    go_on = threading.Event()
+    begun, go_on = threading.Event(), threading.Event()
 
     def write(connection: Connection) -> None:
         make_current(connection, {bytes(48): Exit(1)}, 1)
-        go_on.wait(100)
+        begun.set()
+        while not go_on.is_set():  # as long as this statement takes, the thread is free for others
+            connection.execute(select(1) if is_sqlite else select(func.pg_sleep(0.01)))
 
+    is_sqlite = each_database.startswith("sqlite")
     writing = asyncio.create_task(database.run(write))
-    async with asyncio.timeout(60):
+    await asyncio.to_thread(begun.wait, 60)
+    async with asyncio.timeout(20):
         assert await database.read(latest_revision) == 0
     go_on.set()
     await writing
