@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -211,20 +211,18 @@ class Routes:
         return self._manager
 
     async def _post_exit_signature(self, request: web.Request) -> web.Response:
-        body = await read_body(request)
-        received = await self._workers.run(_read_shares, body, wire.ExitShare, ("exit_signature",))
-        return await self._store(received, self._offered(received, _exit_share))
+        return await self._store(request, wire.ExitShare, {"exit_signature": _exit_share})
 
     async def _post_signatures(self, request: web.Request) -> web.Response:
-        body = await read_body(request)
-        fields = "exit_signature", "deposit_signature"
-        received = await self._workers.run(_read_shares, body, wire.SignatureShares, fields)
-        exits_ = self._offered(received, _exit_share)
-        return await self._store(received, exits_ + self._offered(received, _deposit_share))
+        offers = {"exit_signature": _exit_share, "deposit_signature": _deposit_share}
+        return await self._store(request, wire.SignatureShares, offers)
 
     async def _store(
-        self, received: wire.ReceivedShares[Any], offered: Sequence[OfferedShare]
+        self, request: web.Request, kind: type[S], offers: Mapping[str, Offer[S]]
     ) -> web.Response:
+        """Read the shares of a body and store what its fields offer."""
+        body = await read_body(request)
+        received, offered = await self._workers.run(self._received, body, kind, offers)
         reasons = await self._database.run(
             add_shares,
             received.share_index,
@@ -233,13 +231,13 @@ class Routes:
             now=int(time()),
         )
         self._pipeline.wake_for_shares()
-        rejected = [
-            wire.Rejected(wire.PublicKey(share.public_key).to_wire(), reason)
-            for share, reason in zip(offered, reasons, strict=True)
-            if reason != STORED
-        ]
-        answer = wire.ExitSignatureAnswer(received.rejected + rejected)
-        return json_answer(await self._workers.run(wire.encode, answer))
+        return json_answer(await self._workers.run(_shares_answer, received, offered, reasons))
+
+    def _received(
+        self, body: bytes, kind: type[S], offers: Mapping[str, Offer[S]]
+    ) -> tuple[wire.ReceivedShares[S], list[OfferedShare]]:
+        received = _read_shares(body, kind, list(offers))
+        return received, [share for offer in offers.values() for share in self._offered(received, offer)]
 
     def _offered(self, received: wire.ReceivedShares[S], offer: Offer[S]) -> list[OfferedShare]:
         """The shares that their validators' clusters may have; the others are rejected."""
@@ -262,13 +260,18 @@ class Routes:
 
     async def _require_served(self, public_keys: Sequence[wire.PublicKey]) -> None:
         """Refuse a request for validators that are not served, or for keys that are none."""
-        unnamed = {key for key in public_keys if not self._clusters.is_named(key)}
-        _refuse(public_keys, {key for key in unnamed if self._clusters.group_of(key) is None}, NOT_SERVED)
+        unnamed = await self._workers.run(self._unnamed, public_keys)
         if not unnamed:
             return
         new = list(unnamed - await self._database.read(known_keys, unnamed))
         ok = await self._workers.run(check_public_keys, new)
         _refuse(public_keys, {key for key, good in zip(new, ok, strict=True) if not good}, NO_POINT)
+
+    def _unnamed(self, public_keys: Sequence[wire.PublicKey]) -> set[wire.PublicKey]:
+        """The validators of no named cluster; all of them are served."""
+        unnamed = {key for key in public_keys if not self._clusters.is_named(key)}
+        _refuse(public_keys, {key for key in unnamed if self._clusters.group_of(key) is None}, NOT_SERVED)
+        return unnamed
 
 
 def _refuse(public_keys: Sequence[wire.PublicKey], refused: Collection[bytes], reason: str) -> None:
@@ -286,6 +289,17 @@ def _refusal(
 
 def _signed(signature: bytes) -> web.Response:
     return json_answer(wire.ManagerSignatureAnswer(wire.ManagerSignature(signature)))
+
+
+def _shares_answer(
+    received: wire.ReceivedShares[Any], offered: Sequence[OfferedShare], reasons: Sequence[str]
+) -> bytes:
+    rejected = [
+        wire.Rejected(wire.PublicKey(share.public_key).to_wire(), reason)
+        for share, reason in zip(offered, reasons, strict=True)
+        if reason != STORED
+    ]
+    return wire.encode(wire.ExitSignatureAnswer(received.rejected + rejected))
 
 
 def _exit_share(share: wire.ExitShare | wire.SignatureShares, share_limit: int | None) -> OfferedShare:

@@ -20,6 +20,6 @@ def execute_many(
     compiled = statement.compile(dialect=connection.dialect, column_keys=keys)
     constants = {name: value for name, value in compiled.params.items() if name not in rows[0]}
     if constants:
-        rows = [constants | row for row in rows]
+        rows = [{**constants, **row} for row in rows]
     assert compiled.positiontup is not None, "both drivers count parameters"
     connection.exec_driver_sql(str(compiled), list(map(itemgetter(*compiled.positiontup), rows)))

@@ -6,11 +6,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, tuple_, update
+from sqlalchemy import Connection, and_, bindparam, delete, func, insert, or_, select, tuple_, update
 
 from .claims import keep_claims
 from .database import chunks, touch
 from .due import Thresholds, mark_due
+from .many import execute_many
 from .sealing import Identity, open_share, seal_to_write
 from .subjects import Exit, Subject, to_bytes
 from .tables import AT_PLACE, Kind, MessageStatus, ShareState, messages, shares, uint64
@@ -160,42 +161,34 @@ def _described(subject: Subject) -> str:
 
 
 def _read(connection: Connection, share_index: int, offered: Sequence[OfferedShare]) -> _Book:
-    book = _Book()
+    book, index = _Book(), uint64(share_index)
     columns = select(
         messages.c.id, messages.c.public_key, messages.c.kind, messages.c.subject, messages.c.status
     )
-    keys = {share.public_key for share in offered}
-    for chunk in chunks(keys):
-        is_current = messages.c.public_key.in_(chunk), messages.c.is_current
-        for message_id, key, kind, subject, status in connection.execute(columns.where(*is_current)).all():
-            message = _Message(message_id, status)
-            book.current[key, kind] = book.by_subject[(key, kind), subject] = message
+    with_share = (
+        columns.add_columns(
+            messages.c.is_current, shares.c.signature, shares.c.state, shares.c.for_this_message
+        )
+        .outerjoin(shares, and_(shares.c.message_id == messages.c.id, shares.c.share_index == index))
+        .where(or_(messages.c.is_current, shares.c.message_id.is_not(None)))
+    )
+    for chunk in chunks({share.public_key for share in offered}):
+        of_keys = with_share.where(messages.c.public_key.in_(chunk))
+        for message_id, key, kind, subject, status, is_current, kept, *held in connection.execute(
+            of_keys
+        ).all():
+            if is_current:
+                message = _Message(message_id, status)
+                book.current[key, kind] = book.by_subject[(key, kind), subject] = message
+            if kept is not None:
+                signature = open_share(connection, Identity(key, kind, subject, index), kept, tell=False)
+                book.held[key, kind][message_id] = _Held(signature, *held)
     named = {(s.owner, to_bytes(s.subject)) for s in offered if s.subject is not None}
     earlier = ((*owner, subject) for owner, subject in named - book.by_subject.keys())
     for places in chunks(earlier):
         place = tuple_(messages.c.public_key, messages.c.kind, messages.c.subject)
         for message_id, key, kind, subject, status in connection.execute(columns.where(place.in_(places))):
             book.by_subject[(key, kind), subject] = _Message(message_id, status)
-    of_index = (
-        select(
-            messages.c.public_key,
-            messages.c.kind,
-            messages.c.id,
-            messages.c.subject,
-            shares.c.signature,
-            shares.c.state,
-            shares.c.for_this_message,
-        )
-        .join(shares, shares.c.message_id == messages.c.id)
-        .where(shares.c.share_index == uint64(share_index))
-    )
-    index = uint64(share_index)
-    for chunk in chunks(keys):
-        for key, kind, message_id, subject, kept, *held in connection.execute(
-            of_index.where(messages.c.public_key.in_(chunk))
-        ).all():
-            signature = open_share(connection, Identity(key, kind, subject, index), kept, tell=False)
-            book.held[key, kind][message_id] = _Held(signature, *held)
     _read_limits(connection, book, {s.public_key: s.share_limit for s in offered if s.share_limit})
     return book
 
@@ -242,11 +235,11 @@ def _write(connection: Connection, share_index: int, book: _Book, threshold_of: 
 
     if book.dropped:
         places = [{"at_message": message_id, "at_index": index} for message_id, index in book.dropped]
-        connection.execute(delete(shares).where(*AT_PLACE), places)
+        execute_many(connection, delete(shares).where(*AT_PLACE), places)
     if new:
         place = insert(shares).values(message_id=bindparam("at_message"), share_index=bindparam("at_index"))
-        connection.execute(place, list(map(row, new)))
+        execute_many(connection, place, list(map(row, new)))
     if replaced:
-        connection.execute(update(shares).where(*AT_PLACE), list(map(row, replaced)))
+        execute_many(connection, update(shares).where(*AT_PLACE), list(map(row, replaced)))
     touch(connection, [*new, *replaced])
     mark_due(connection, [*new, *replaced], threshold_of)

@@ -24,6 +24,7 @@ from sqlalchemy import (
 from .claiming import IsServed, claim, claimed, give_back
 from .database import chunks, touch
 from .due import Thresholds, mark_due, set_status
+from .many import execute_many
 from .sealing import Identity, open_share, seal_to_write
 from .subjects import Subject, from_bytes
 from .tables import (
@@ -305,7 +306,7 @@ def insert_oracle_shares(
         if message_id not in there
     ]
     if rows:
-        connection.execute(insert(oracle_shares), rows)
+        execute_many(connection, insert(oracle_shares), rows)
 
 
 def _insert_signatures(connection: Connection, ready: Collection[ReadyMessage]) -> None:
@@ -317,7 +318,7 @@ def _insert_signatures(connection: Connection, ready: Collection[ReadyMessage]) 
             {"message_id": message_id, "signature": seal.seal(identity, new[message_id])}
             for message_id, identity in _identities(connection, new).items()
         ]
-        connection.execute(insert(signatures), rows)
+        execute_many(connection, insert(signatures), rows)
 
 
 def _identities(connection: Connection, message_ids: Iterable[int]) -> dict[int, Identity]:
@@ -344,7 +345,9 @@ def _there(
 
 def _set_state(connection: Connection, places: Collection[HeldShare], state: ShareState) -> None:
     if places:
-        connection.execute(update(shares).where(*AT_PLACE).values(state=state), list(map(_place, places)))
+        execute_many(
+            connection, update(shares).where(*AT_PLACE).values(state=state), list(map(_place, places))
+        )
 
 
 def _move_late(connection: Connection, late: dict[HeldShare, EarlierMessage]) -> None:
@@ -352,7 +355,7 @@ def _move_late(connection: Connection, late: dict[HeldShare, EarlierMessage]) ->
     if not late:
         return
     there = [_place(HeldShare(message.id, share.share_index)) for share, message in late.items()]
-    connection.execute(delete(shares).where(*AT_PLACE), there)
+    execute_many(connection, delete(shares).where(*AT_PLACE), there)
     kept = _resealed(connection, late)
     move = (
         update(shares)
