@@ -47,6 +47,14 @@ def integer(value: str) -> int:
     return int(value)
 
 
+def integers(value: str) -> tuple[int, ...]:
+    """Integers with commas between them, each once; none of them is none."""
+    numbers = tuple(integer(part.strip()) for part in value.split(",")) if value else ()
+    if len(set(numbers)) != len(numbers):
+        raise ValueError(f"expected each integer once, got {value!r}")
+    return numbers
+
+
 def count(value: str) -> int:
     """A positive integer."""
     number = integer(value)

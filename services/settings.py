@@ -80,9 +80,9 @@ class Source:
     def option(self, field: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """The click option; it takes plain text, so that `load` can report every problem."""
         notes = [f"env {', '.join(self.variables)}"]
-        if self.default is not None:
+        if self.default:
             notes.append(f"default {self.default}")
-        elif not self.optional and not self.many:
+        elif self.default is None and not self.optional and not self.many:
             notes.append("required")
         text = f"{self.help} [{'; '.join(notes)}]"
         if self.parse is parsing.switch:
@@ -492,7 +492,6 @@ class RelayerClientSettings(Settings):
         also=["NETWORK"],
         metavar="|".join(NETWORKS),
     )
-    relayer: str = setting("--relayer", parsing.url, "The address of the relayer.", also=["RELAYER_ENDPOINT"])
     relayer_timeout: float = setting(
         "--relayer-timeout",
         parsing.seconds,
@@ -518,6 +517,14 @@ class RelayerClientSettings(Settings):
 class SidecarSettings(RelayerClientSettings):
     """What a sidecar can be told."""
 
+    relayers: tuple[str, ...] = setting(
+        "--relayer",
+        parsing.url,
+        "The address of a relayer; repeatable, each is served by itself.",
+        also=["RELAYER_ENDPOINT"],
+        metavar="URL",
+        many=True,
+    )
     cluster_lock: Path = setting(
         "--cluster-lock",
         parsing.file,
@@ -547,14 +554,14 @@ class SidecarSettings(RelayerClientSettings):
         also=["OBOL_KEYSTORES_DIR_TEMPLATE"],
         metavar="DIRECTORY",
     )
-    node_index: int | None = setting(
+    node_indices: tuple[int, ...] = setting(
         "--node-index",
-        parsing.integer,
+        parsing.integers,
         "The 0-based place of the node in the lock; found from the keystores when not"
-        " set, checked against them when set.",
-        optional=True,
+        " set, checked against them when set. Several, such as 0,1,2,3, need --keystores-template.",
+        default="",
         also=["OBOL_NODE_INDEX", "OBOL_NODE_INDEXES"],
-        metavar="INDEX",
+        metavar="INDEX,...",
     )
     threads: int | None = setting(
         "--threads",
@@ -569,30 +576,40 @@ class SidecarSettings(RelayerClientSettings):
     }
 
     @property
-    def keystores_directory(self) -> Path:
-        """Where the keystores are."""
+    def keystores_directories(self) -> list[tuple[int | None, Path]]:
+        """Where the keystores of each node are; None is a node to be found from them."""
         if self.keystores is not None:
-            return self.keystores
-        return Path((self.keystores_template or "").replace("{node_index}", str(self.node_index)))
+            return [(self.node_indices[0] if self.node_indices else None, self.keystores)]
+        template = self.keystores_template or ""
+        return [(index, Path(template.replace("{node_index}", str(index)))) for index in self.node_indices]
 
     def problems(self) -> list[str]:
-        """Keystores there must be, in one place."""
+        """Keystores there must be, of one node in one place."""
         names = {field: source.name for field, source in self.sources().items()}
+        problems = [] if self.relayers else [f"{names['relayers']}: not set"]
+        return problems + self._keystores_problems(names)
+
+    def _keystores_problems(self, names: Mapping[str, str]) -> list[str]:
         if self.keystores is not None:
+            if len(self.node_indices) > 1:
+                return [f"{names['node_indices']}: several need {names['keystores_template']}"]
             return []
         if self.keystores_template is None:
             return [f"no keystores; set {names['keystores']} or {names['keystores_template']}"]
-        if self.node_index is None:
-            return [f"{names['node_index']}: not set, but {names['keystores_template']} needs it"]
-        if not self.keystores_directory.is_dir():
-            return [f"{names['keystores_template']}: no such directory: {self.keystores_directory}"]
-        return []
+        if not self.node_indices:
+            return [f"{names['node_indices']}: not set, but {names['keystores_template']} needs it"]
+        return [
+            f"{names['keystores_template']}: no such directory: {directory}"
+            for _, directory in self.keystores_directories
+            if not directory.is_dir()
+        ]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OperatorSettings(RelayerClientSettings):
     """What `dvtfast operator register` can be told."""
 
+    relayer: str = setting("--relayer", parsing.url, "The address of the relayer.", also=["RELAYER_ENDPOINT"])
     deposit_data: Path = setting(
         "--deposit-data", parsing.file, "The launchpad deposit data of the validators."
     )

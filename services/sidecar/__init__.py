@@ -1,4 +1,6 @@
-"""The sidecar: beside one node of a cluster, it signs exits with the node's key shares.
+"""The sidecar: beside the nodes of clusters, it signs exits and deposits with their key shares.
 
-app.py   wires      keys.py   which key share is for which validator      loop.py   poll, sign, post
+app.py       wires                                  nodes.py   a node, what it signs, who signs for it
+loop.py      poll, sign, post; of one relayer       keys.py    key shares in this process
+sources.py   which nodes there are
 """

@@ -3,107 +3,79 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Coroutine, Iterable, Sequence
+from contextlib import AsyncExitStack
 from functools import partial
-from time import perf_counter
 
 import click
 
 from dvtfast import DvtfastError
-from dvtfast.clusters import ClusterShares, read_cluster_lock
-from dvtfast.keystores import load_keystores
 
 from .. import logs, running
 from ..client import RelayerClient
 from ..offload import Workers
-from ..settings import EXIT_CODE, SettingsError, SidecarSettings
-from .keys import NodeKeys, NoKeysError, match_keys
+from ..settings import EXIT_CODE, SidecarSettings
 from .loop import Sidecar, WrongNetworkError
+from .nodes import Node, NoKeysError
+from .sources import sources_of
 
 log = logs.get("sidecar")
 
 
 def run(settings: SidecarSettings) -> int:
     """Run until told to stop; the exit code."""
-    try:
-        keys = read_keys(settings)
-    except SettingsError as error:
-        for problem in error.problems:
-            click.echo(f"error: {problem}", err=True)
-        return EXIT_CODE
-    try:
-        return running.run(partial(_serve, settings, keys))
-    finally:
-        keys.wipe()
+    return running.run(partial(_serve, settings))
 
 
-def read_keys(settings: SidecarSettings) -> NodeKeys:
-    """Read the lock and the keystores; what is wrong with single keystores is logged.
-
-    Raises:
-        SettingsError: no share can be signed with these files.
-    """
-    try:
-        cluster = _read_cluster(settings)
-        begin = perf_counter()
-        loaded = load_keystores(settings.keystores_directory, threads=settings.threads)
-        keys, problems = match_keys(cluster, loaded, node_index=settings.node_index)
-    except (DvtfastError, NoKeysError) as error:
-        raise SettingsError([str(error)]) from None
-    for problem in problems:
-        log.warning("keystore problem", problem=problem)
-    log.info(
-        "keys loaded",
-        cluster=cluster.name,
-        share_index=keys.share_index,
-        count=len(keys.places),
-        validators=len(cluster.public_keys),
-        seconds=round(perf_counter() - begin, 3),
-    )
-    return keys
-
-
-def _read_cluster(settings: SidecarSettings) -> ClusterShares:
-    begin = perf_counter()
-    cluster = read_cluster_lock(settings.cluster_lock, threads=settings.threads)
-    if cluster.network != settings.network:
-        name = cluster.network.name if cluster.network else "unknown"
-        raise SettingsError([f"{settings.cluster_lock}: its network is {name}, not {settings.network.name}"])
-    log.info(
-        "cluster lock verified",
-        cluster=cluster.name,
-        validators=len(cluster.public_keys),
-        nodes=len(cluster.share_indices),
-        threshold=cluster.threshold,
-        seconds=round(perf_counter() - begin, 3),
-    )
-    return cluster
-
-
-async def _serve(settings: SidecarSettings, keys: NodeKeys, stop: asyncio.Event) -> int:
+async def _serve(settings: SidecarSettings, stop: asyncio.Event) -> int:
     async with AsyncExitStack() as stack:
         workers = Workers("signing", threads=1, deadline_seconds=None)
         stack.push_async_callback(workers.close)
-        client = RelayerClient(settings.relayer, timeout_seconds=settings.relayer_timeout)
-        sidecar = Sidecar(
-            await stack.enter_async_context(client),
-            keys,
-            workers,
-            network=settings.network,
-            poll_seconds=settings.poll_interval,
-            wait_seconds=settings.wait_seconds,
-            threads=settings.threads,
-        )
-        task = asyncio.create_task(sidecar.run())
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        for each in (task, stopping):
-            each.cancel()
         try:
-            with suppress(asyncio.CancelledError):
-                await task
-        except WrongNetworkError as error:
-            log.error("cannot run", error=str(error))
-            return 1
+            nodes = [node for source in sources_of(settings, workers) for node in await source.load()]
+        except (DvtfastError, NoKeysError) as error:
+            click.echo(f"error: {error}", err=True)
+            return EXIT_CODE
+        for node in nodes:
+            stack.push_async_callback(node.signer.close)
+        code = await _until_stopped(settings, nodes, stop)
     log.info("stopped")
-    return 0
+    return code
+
+
+async def _until_stopped(settings: SidecarSettings, nodes: Sequence[Node], stop: asyncio.Event) -> int:
+    """Serve all relayers with all nodes; 1 when there is none to serve."""
+    async with AsyncExitStack() as stack:
+        loops: list[Coroutine[None, None, None]] = []
+        for relayer in settings.relayers:
+            client = RelayerClient(relayer, timeout_seconds=settings.relayer_timeout)
+            await stack.enter_async_context(client)
+            loops += [_serve_relayer(settings, client, node) for node in nodes]
+        serving = asyncio.create_task(_all(loops))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        served = serving.done()
+        for each in (serving, stopping):
+            each.cancel()
+        await asyncio.gather(serving, stopping, return_exceptions=True)
+    return 1 if served else 0
+
+
+async def _all(loops: Iterable[Coroutine[None, None, None]]) -> None:
+    async with asyncio.TaskGroup() as group:
+        for loop in loops:
+            group.create_task(loop)
+
+
+async def _serve_relayer(settings: SidecarSettings, client: RelayerClient, node: Node) -> None:
+    sidecar = Sidecar(
+        client,
+        node,
+        network=settings.network,
+        poll_seconds=settings.poll_interval,
+        wait_seconds=settings.wait_seconds,
+    )
+    try:
+        await sidecar.run()
+    except WrongNetworkError as error:
+        log.error("cannot run", error=str(error))

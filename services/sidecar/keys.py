@@ -9,17 +9,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from dvtfast import Network, sign_exits
+from dvtfast import sign
 from dvtfast.clusters import ClusterShares
 from dvtfast.keystores import LoadedKeystores
 
 from .. import wire
-
-SHOWN_VALIDATORS = 10  # of those without a keystore
-
-
-class NoKeysError(Exception):
-    """Not one keystore is a key share of the node."""
+from ..offload import Workers
+from .nodes import SHOWN_ITEMS, Messages, Node, NoKeysError, Signed
 
 
 def share_index_of(node_index: int) -> int:
@@ -29,34 +25,74 @@ def share_index_of(node_index: int) -> int:
 
 @dataclass(frozen=True, eq=False)
 class NodeKeys:
-    """What a node can sign with.
+    """Key shares of one share index, a row for each validator.
 
     Attributes:
-        places: of each validator's public key, its row in `secret_keys`.
+        cluster: its name, for people.
+        public_keys: uint8[n, 48], of the validators.
+        secret_keys: uint8[n, 32], the key shares.
     """
 
+    cluster: str
     share_index: int
-    places: dict[bytes, int]
+    public_keys: NDArray[np.uint8]
     secret_keys: NDArray[np.uint8] = field(repr=False)
-
-    def sign_exits(
-        self, exits: Sequence[wire.ExitWanted], network: Network, *, threads: int | None
-    ) -> list[wire.ExitShare]:
-        """Partial signatures of exits of these validators."""
-        keys = self.secret_keys[[self.places[exit_.public_key] for exit_ in exits]]
-        try:
-            indices = [int(exit_.validator_index) for exit_ in exits]
-            signatures = sign_exits(keys, indices, network, threads=threads)
-        finally:
-            keys.fill(0)
-        return [
-            wire.ExitShare(exit_.public_key, wire.Signature(row.tobytes()), exit_.validator_index)
-            for exit_, row in zip(exits, signatures, strict=True)
-        ]
 
     def wipe(self) -> None:
         """Overwrite the secret keys; nothing can be signed any more."""
         self.secret_keys.fill(0)
+
+    def node(self, workers: Workers, *, threads: int | None) -> Node:
+        """A node that signs with these keys in this process; its signer wipes them in the end."""
+        signer = LocalSigner(self, workers, threads=threads)
+        return Node(self.cluster, self.share_index, self.public_keys, signer)
+
+
+class LocalSigner:
+    """Key shares in the memory of this process.
+
+    Args:
+        workers: one thread, so that keys are wiped when nobody signs.
+        threads: for one batch.
+    """
+
+    def __init__(self, keys: NodeKeys, workers: Workers, *, threads: int | None) -> None:
+        self._keys = keys
+        self._workers = workers
+        self._threads = threads
+
+    async def sign(self, messages: Messages) -> Signed:
+        """Sign all of them."""
+        signatures = await self._workers.run(self._sign, messages)
+        return Signed(signatures, np.ones(len(messages), np.bool_))
+
+    async def close(self) -> None:
+        """Wipe the keys."""
+        await self._workers.run(self._keys.wipe)
+
+    def _sign(self, messages: Messages) -> NDArray[np.uint8]:
+        secret_keys = self._keys.secret_keys[messages.places]
+        try:
+            return sign(secret_keys, messages.signing_roots, threads=self._threads)
+        finally:
+            secret_keys.fill(0)
+
+
+@dataclass(frozen=True, eq=False)
+class Matched:
+    """Which validators of a cluster some keys are for.
+
+    Attributes:
+        node_index: the node whose key shares they are.
+        validators: intp[m], places in the cluster.
+        keys: intp[m], places among what was offered.
+        problems: a line for each key that is of no use, and for validators without a key.
+    """
+
+    node_index: int
+    validators: NDArray[np.intp]
+    keys: NDArray[np.intp]
+    problems: list[str]
 
 
 def match_keys(
@@ -64,11 +100,40 @@ def match_keys(
 ) -> tuple[NodeKeys, list[str]]:
     """Find the validator of each keystore, and the node that they belong to.
 
-    Files are in no order that means anything: a keystore is the share whose public key it has. The node is
-    the one given, or else the one that most keystores are of.
-
     Returns:
         The keys, and a line for each file that is of no use and for validators without a file.
+
+    Raises:
+        NoKeysError: nothing is left.
+    """
+    sources = [str(source) for source in loaded.sources]
+    matched = match(cluster, loaded.public_keys, sources, node_index=node_index, noun="keystore")
+    keys = NodeKeys(
+        cluster.name,
+        share_index_of(matched.node_index),
+        cluster.public_keys.encoded[matched.validators],
+        loaded.secret_keys[matched.keys],
+    )
+    loaded.secret_keys.fill(0)
+    return keys, [*map(str, loaded.problems), *matched.problems]
+
+
+def match(
+    cluster: ClusterShares,
+    public_keys: NDArray[np.uint8],
+    sources: Sequence[str],
+    *,
+    node_index: int | None,
+    noun: str,
+) -> Matched:
+    """Find the validator of each public key share uint8[n, 48], and the node that they belong to.
+
+    They are in no order that means anything: a key is the share that has this public key. The node is the
+    one given, or else the one that most keys are of.
+
+    Args:
+        sources: where each key is from, for the problems.
+        noun: what one such source is called.
 
     Raises:
         NoKeysError: nothing is left.
@@ -79,30 +144,33 @@ def match_keys(
         for validator, row in enumerate(shares)
         for node, share in enumerate(row)
     }
-    found = [owners.get(public_key.tobytes()) for public_key in loaded.public_keys]
-    problems = [str(problem) for problem in loaded.problems]
+    found = [owners.get(public_key.tobytes()) for public_key in public_keys]
     node = node_index if node_index is not None else _most_common(owner[1] for owner in found if owner)
     if node is None or node >= shares.shape[1]:
         where = f"node {node_index}" if node_index is not None else "any node"
         raise NoKeysError(
-            f"none of {len(found)} keystores is a key share of {where} of {cluster.name!r}, which has"
+            f"none of {len(found)} {noun}s is a key share of {where} of {cluster.name!r}, which has"
             f" nodes 0..{shares.shape[1] - 1}"
         )
-    places: dict[bytes, int] = {}
-    for row, (owner, source) in enumerate(zip(found, loaded.sources, strict=True)):
+    problems: list[str] = []
+    places: dict[int, int] = {}  # of validators: the key
+    for row, (owner, source) in enumerate(zip(found, sources, strict=True)):
         if owner is None:
             problems.append(f"{source}: its key is no share of the cluster {cluster.name!r}")
         elif owner[1] != node:
             problems.append(f"{source}: it is a key share of node {owner[1]}, not of node {node}")
         else:
-            places[cluster.public_keys.encoded[owner[0]].tobytes()] = row
+            places[owner[0]] = row
     if not places:
-        raise NoKeysError(f"none of {len(found)} keystores is a key share of node {node} of {cluster.name!r}")
-    missing = [key for row in cluster.public_keys.encoded if (key := row.tobytes()) not in places]
+        raise NoKeysError(f"none of {len(found)} {noun}s is a key share of node {node} of {cluster.name!r}")
+    missing = [i for i in range(len(shares)) if i not in places]
     if missing:
-        shown = ", ".join(wire.PublicKey(key).to_wire() for key in missing[:SHOWN_VALIDATORS])
-        problems.append(f"no keystore for {len(missing)} of {len(shares)} validators, such as {shown}")
-    return NodeKeys(share_index_of(node), places, loaded.secret_keys), problems
+        few = [cluster.public_keys.encoded[i].tobytes() for i in missing[:SHOWN_ITEMS]]
+        shown = ", ".join(wire.PublicKey(key).to_wire() for key in few)
+        problems.append(f"no {noun} for {len(missing)} of {len(shares)} validators, such as {shown}")
+    validators = sorted(places)
+    keys = [places[validator] for validator in validators]
+    return Matched(node, np.array(validators, np.intp), np.array(keys, np.intp), problems)
 
 
 def _most_common(nodes: Iterable[int]) -> int | None:

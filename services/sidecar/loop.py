@@ -17,8 +17,7 @@ from dvtfast import Network
 
 from .. import logs, wire
 from ..client import RelayerClient, RelayerRefusedError, RelayerUnavailableError
-from ..offload import Workers
-from .keys import NodeKeys
+from .nodes import Exits, Node
 
 POST_SHARES = 500  # in one request
 AHEAD_SHARES = 2_000  # of exits that are not wanted yet, in one poll interval
@@ -46,22 +45,25 @@ class Attempt:
 
 
 class Sidecar:
-    """One node's part in the round; signs for validators in `keys`, in the domain of `network`, only."""
+    """One node's part in the rounds of one relayer.
+
+    It signs for validators of the node, in the domain of `network`, only.
+
+    Attributes:
+        node: may be exchanged for another one of the same share index at any time.
+    """
 
     def __init__(
         self,
         client: RelayerClient,
-        keys: NodeKeys,
-        workers: Workers,
+        node: Node,
         *,
         network: Network,
         poll_seconds: float,
         wait_seconds: float = 0,
-        threads: int | None,
     ) -> None:
+        self.node = node
         self._client = client
-        self._keys = keys
-        self._workers = workers
         self._network = network
         self._poll_seconds = poll_seconds
         self._wait_seconds = wait_seconds
@@ -70,7 +72,6 @@ class Sidecar:
         self._sign_seconds = 0.0
         self._left = 0  # exits not wanted yet that are for a later look
         self._ahead_at = 0.0  # when the next of these are signed, so that what is wanted never waits long
-        self._threads = threads
         self._attempts: dict[tuple[bytes, int], Attempt] = {}  # by validator and its index
 
     async def run(self) -> None:
@@ -103,12 +104,12 @@ class Sidecar:
 
     async def _look(self) -> None:
         """Sign and post what is wanted."""
-        index, wait = self._keys.share_index, self._seconds_until_due()
+        index, wait = self.node.share_index, self._seconds_until_due()
         polled = await self._client.poll_exits(index, etag=self._etag, wait_seconds=wait)
         if polled.answer is not None:
             self._exits = polled.answer.exits
         self._etag = polled.etag
-        now, ahead = await self._workers.run(self._wanted, self._exits)
+        now, ahead = await asyncio.to_thread(self._wanted, self._exits)
         ahead_now = ahead[:AHEAD_SHARES] if monotonic() >= self._ahead_at else []
         if ahead_now:
             self._ahead_at = monotonic() + self._poll_seconds
@@ -167,11 +168,11 @@ class Sidecar:
         self, exits: Sequence[wire.ExitWanted]
     ) -> tuple[list[wire.ExitWanted], list[wire.ExitWanted]]:
         """The exits that this node can sign, that lack its share, and whose time has come: now and ahead."""
-        ours = [exit_ for exit_ in exits if exit_.public_key in self._keys.places]
+        ours = [exit_ for exit_ in exits if exit_.public_key in self.node.places]
         open_ = [
             exit_
             for exit_ in ours
-            if not exit_.is_exit_signature_ready and self._keys.share_index not in exit_.share_indexes_ready
+            if not exit_.is_exit_signature_ready and self.node.share_index not in exit_.share_indexes_ready
         ]
         known = {_identity(exit_) for exit_ in open_}
         self._attempts = {key: attempt for key, attempt in self._attempts.items() if key in known}
@@ -196,13 +197,18 @@ class Sidecar:
 
     async def _signed(self, exits: Sequence[wire.ExitWanted]) -> list[wire.ExitShare]:
         begin = perf_counter()
-        shares = await self._workers.run(self._sign, exits)
+        indices = [int(exit_.validator_index) for exit_ in exits]
+        places = [self.node.places[exit_.public_key] for exit_ in exits]
+        signed = await self.node.signer.sign(Exits.of(places, indices, self._network))
         self._sign_seconds += perf_counter() - begin
-        return shares
+        return [
+            wire.ExitShare(exit_.public_key, wire.Signature(row.tobytes()), exit_.validator_index)
+            for exit_, row in zip(exits, signed.signatures, strict=True)
+        ]
 
     async def _post(self, shares: Sequence[wire.ExitShare]) -> None:
         begin = perf_counter()
-        request = wire.ExitSignatureRequest(wire.ShareIndex(self._keys.share_index), list(shares))
+        request = wire.ExitSignatureRequest(wire.ShareIndex(self.node.share_index), list(shares))
         rejected = (await self._client.post_exit_shares(request, attempts=POST_ATTEMPTS)).rejected
         log.info(
             "shares posted",
@@ -214,9 +220,6 @@ class Sidecar:
         self._sign_seconds = 0.0
         for reason, count in Counter(item.reason for item in rejected).items():
             log.warning("shares rejected", count=count, reason=reason)
-
-    def _sign(self, exits: Sequence[wire.ExitWanted]) -> list[wire.ExitShare]:
-        return self._keys.sign_exits(exits, self._network, threads=self._threads)
 
     def _remember(self, identity: tuple[bytes, int]) -> None:
         before = self._attempts.get(identity)

@@ -77,8 +77,8 @@ def test_the_names_of_the_first_makers(tmp_path: Path) -> None:
             "OBOL_NODE_INDEX": "0",
         },
     )
-    assert sidecar.relayer == "https://u:token@relayer:8000/path"
-    assert (sidecar.relayer_timeout, sidecar.poll_interval, sidecar.node_index) == (5.0, 2.5, 0)
+    assert sidecar.relayers == ("https://u:token@relayer:8000/path",)
+    assert (sidecar.relayer_timeout, sidecar.poll_interval, sidecar.node_indices) == (5.0, 2.5, (0,))
 
 
 def test_all_problems_are_told_each_with_flag_and_variable() -> None:

@@ -15,7 +15,14 @@ import numpy as np
 import pytest
 from aiohttp import web
 
-from dvtfast import HOODI, MAINNET, check_signatures, exit_signing_roots, generate_secret_keys
+from dvtfast import (
+    HOODI,
+    MAINNET,
+    KeystoreError,
+    check_signatures,
+    exit_signing_roots,
+    generate_secret_keys,
+)
 from dvtfast.clusters import ClusterShares, read_cluster_lock
 from dvtfast.keystores import PBKDF2_INSECURE, load_keystores, write_keystores
 from dvtfast.services import http, wire
@@ -23,9 +30,11 @@ from dvtfast.services.client import RelayerClient
 from dvtfast.services.demo.cluster import DemoCluster
 from dvtfast.services.offload import Workers
 from dvtfast.services.settings import SettingsError, SidecarSettings
-from dvtfast.services.sidecar import app, loop
-from dvtfast.services.sidecar.keys import NodeKeys, NoKeysError, match_keys, share_index_of
+from dvtfast.services.sidecar import loop
+from dvtfast.services.sidecar.keys import NodeKeys, match_keys, share_index_of
 from dvtfast.services.sidecar.loop import Sidecar, WrongNetworkError
+from dvtfast.services.sidecar.nodes import Exits, NoKeysError
+from dvtfast.services.sidecar.sources import read_obol
 
 from . import rounds
 from .conftest import Cluster, Start
@@ -70,22 +79,21 @@ def copied(files: DemoCluster, directory: Path, order: list[int]) -> Path:
     return directory
 
 
-def test_keystores_are_matched_by_their_keys_in_any_order(
+async def test_keystores_are_matched_by_their_keys_in_any_order(
     files: DemoCluster, shares: ClusterShares, tmp_path: Path
 ) -> None:
     directory = copied(files, tmp_path, [4, 2, 0, 5, 1, 3])
     keys, problems = match_keys(shares, load_keystores(directory), node_index=None)
     assert problems == []
     assert keys.share_index == share_index_of(NODE) == NODE + 1
-    exits = [
-        wire.ExitWanted(wire.PublicKey(key.tobytes()), wire.UInt64(index), False, 0, "", [])
-        for index, key in enumerate(shares.public_keys.encoded)
-    ]
-    signed = keys.sign_exits(exits, HOODI, threads=1)
-    rows = [share.exit_signature for share in signed]
+    workers = Workers("signing", threads=1)
+    node = keys.node(workers, threads=1)
+    places = [node.places[key.tobytes()] for key in shares.public_keys.encoded]
+    signed = await node.signer.sign(Exits.of(places, range(VALIDATORS), HOODI))
+    await workers.close()
     roots = exit_signing_roots(np.arange(VALIDATORS), HOODI)
-    assert check_signatures(shares.public_key_shares[:, NODE], roots, rows).all()
-    assert [share.validator_index for share in signed] == list(range(VALIDATORS))
+    assert signed.ok.all()
+    assert check_signatures(shares.public_key_shares[:, NODE], roots, signed.signatures).all()
 
 
 def test_every_bad_keystore_is_named_and_the_others_serve(
@@ -108,7 +116,7 @@ def test_every_bad_keystore_is_named_and_the_others_serve(
     (directory / "keystore-10.json").write_bytes(good[:100])
     (directory / "keystore-10.txt").write_text("any")
     keys, problems = match_keys(shares, load_keystores(directory), node_index=None)
-    assert len(keys.places) == 3
+    assert len(keys.public_keys) == 3
     for number in (7, 8, 9, 10):
         assert sum(f"keystore-{number}.json" in problem for problem in problems) == 1
     assert "no share of the cluster" in next(p for p in problems if "keystore-7.json" in p)
@@ -137,16 +145,16 @@ def settings_of(files: DemoCluster, url: str = "http://127.0.0.1:1", **others: A
 
 
 def test_a_lock_of_another_network(files: DemoCluster) -> None:
-    with pytest.raises(SettingsError, match=r"hoodi, not mainnet"):
-        app.read_keys(settings_of(files, network="mainnet"))
+    with pytest.raises(NoKeysError, match=r"hoodi, not mainnet"):
+        read_obol(settings_of(files, network="mainnet"))
 
 
 def test_nothing_to_sign_with(files: DemoCluster, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"keystore"):
-        app.read_keys(settings_of(files, keystores=str(tmp_path)))
+    with pytest.raises(KeystoreError, match=r"keystore"):
+        read_obol(settings_of(files, keystores=str(tmp_path)))
     write_keystores(tmp_path, generate_secret_keys(2), kdf=PBKDF2_INSECURE)
-    with pytest.raises(SettingsError, match=r"none of 2 keystores"):
-        app.read_keys(settings_of(files, keystores=str(tmp_path)))
+    with pytest.raises(NoKeysError, match=r"none of 2 keystores"):
+        read_obol(settings_of(files, keystores=str(tmp_path)))
 
 
 def test_the_variables_of_the_first_makers(files: DemoCluster) -> None:
@@ -161,13 +169,17 @@ def test_the_variables_of_the_first_makers(files: DemoCluster) -> None:
         "CLUSTER_TYPE": "OBOL",
     }
     settings = SidecarSettings.load({}, environment)
-    assert settings.keystores_directory == files.node_keystores[3]
-    assert app.read_keys(settings).share_index == 4
+    assert settings.keystores_directories == [(3, files.node_keystores[3])]
+    assert [keys.share_index for keys in read_obol(settings)] == [4]
+    several = SidecarSettings.load({}, {**environment, "OBOL_NODE_INDEX": "", "OBOL_NODE_INDEXES": "2,0"})
+    assert [keys.share_index for keys in read_obol(several)] == [3, 1]
     for more, problem in (
         ({"CLUSTER_TYPE": "SSV"}, "only Obol"),
         ({"REMOTE_SIGNER_URL": "http://127.0.0.1:2"}, "REMOTE_SIGNER_URL"),
         ({"OBOL_NODE_INDEX": ""}, "OBOL_NODE_INDEX"),
         ({"OBOL_NODE_INDEX": "9"}, "no such directory"),
+        ({"OBOL_NODE_INDEX": "1,1"}, "each integer once"),
+        ({"OBOL_NODE_INDEX": "0,1", "OBOL_KEYSTORES_DIR": str(files.node_keystores[0])}, "several need"),
         ({"OBOL_KEYSTORES_DIR_TEMPLATE": ""}, "OBOL_KEYSTORES_DIR"),
     ):
         with pytest.raises(SettingsError, match=problem):
@@ -190,7 +202,8 @@ async def sidecar(url: str, keys: NodeKeys, network: Any = HOODI) -> AsyncIterat
     """Run a sidecar in the background."""
     workers = Workers("signing", threads=1)
     async with RelayerClient(url, timeout_seconds=5) as client:
-        running = Sidecar(client, keys, workers, network=network, poll_seconds=0.02, threads=1)
+        node = keys.node(workers, threads=1)
+        running = Sidecar(client, node, network=network, poll_seconds=0.02)
         task = asyncio.create_task(running.run())
         try:
             yield task
