@@ -15,6 +15,7 @@ from .settings import (
     EncryptSettings,
     ForgetSettings,
     OperatorSettings,
+    PlanSettings,
     RelayerSettings,
     RotateSettings,
     SidecarSettings,
@@ -118,16 +119,31 @@ def forget(settings: ForgetSettings, public_keys: Sequence[str]) -> None:
     raise SystemExit(forget_validators(settings, public_keys))
 
 
-@main.command()
+@main.group(invoke_without_command=True)
 @options(SidecarSettings)
 def sidecar(settings: SidecarSettings) -> None:
-    """Run beside one node: sign the exits that the relayer asks for with the node's key shares.
+    """Run beside the nodes of a cluster: sign what relayers ask for with the nodes' key shares.
+
+    Exits are signed for the validators of the cluster, deposits only for vaults of --allow-vault. All of it
+    goes on record first, in --journal. Keys are read anew on SIGHUP, and when their files change.
 
     \b
     dvtfast sidecar --network hoodi --relayer http://relayer:8000 \\
         --cluster-lock cluster-lock.json --keystores validator_keys
+    dvtfast sidecar --network hoodi --relayer http://relayer:8000 \\
+        --cluster-lock cluster-lock.json --remote-signer http://web3signer:9000
     """
     from .sidecar.app import run
+
+    logs.configure(settings.log_format, settings.log_level)
+    raise SystemExit(run(settings))
+
+
+@sidecar.command()
+@options(PlanSettings)
+def plan(settings: PlanSettings) -> None:
+    """Print what the sidecar would sign for its relayers now, and what it would refuse; sign nothing."""
+    from .sidecar.plan import run
 
     logs.configure(settings.log_format, settings.log_level)
     raise SystemExit(run(settings))

@@ -16,16 +16,23 @@ import tenacity
 import yarl
 
 from . import logs, wire
+from .bounded import AnswerError, read_answer
 
 RETRY_FIRST_SECONDS = 0.5
 RETRY_LONGEST_SECONDS = 15.0
+BYTES_PER_MARK = 16  # of JSON, at least; less is a body made to fill the memory
+ERROR_LIMIT_BYTES = 1024 * 1024
+ERROR_CHARACTERS = 2_000  # of what a relayer says is wrong
 SHOWN_CHARACTERS = 300  # of an answer that nobody expected
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
 TRY_AGAIN_STATUSES = frozenset({408, 425, 429})  # and all of 5xx
 
+ANSWER_LIMIT_BYTES = 1024 * 1024 * 1024  # with shares for oracles, a validator has 6 kB
 NOT_MODIFIED = 304  # the HTTP status
 
 T = TypeVar("T", bound=msgspec.Struct)
 R = TypeVar("R")
+A = TypeVar("A")
 P = ParamSpec("P")
 
 log = logs.get("client")
@@ -62,7 +69,7 @@ class RelayerRefusedError(Exception):
 
 
 @dataclass(frozen=True)
-class Polled(Generic[T]):
+class Polled(Generic[A]):
     """What came of a poll.
 
     Attributes:
@@ -70,7 +77,7 @@ class Polled(Generic[T]):
         etag: None when the relayer knows neither ETags nor waiting.
     """
 
-    answer: T | None
+    answer: A | None
     etag: str | None
 
 
@@ -79,17 +86,29 @@ class RelayerClient:
 
     A path in the address is kept, `user:password@` becomes HTTP Basic, so an address with a token in
     it works. Whatever cannot be reached is tried again with a growing, jittered pause, `attempts`
-    times or for ever; then `RelayerUnavailableError` is raised.
+    times or for ever; then `RelayerUnavailableError` is raised. No redirect is followed: what is posted
+    is for this address only.
+
+    Args:
+        answer_limit_bytes: of one answer, in memory.
     """
 
-    def __init__(self, address: str, *, timeout_seconds: float, attempts: int | None = None) -> None:
+    def __init__(
+        self,
+        address: str,
+        *,
+        timeout_seconds: float,
+        attempts: int | None = None,
+        answer_limit_bytes: int = ANSWER_LIMIT_BYTES,
+    ) -> None:
         self._address = address.rstrip("/")
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
         self._attempts = attempts
-        self._headers = {"Accept-Encoding": "identity"} if _is_loopback(address) else {}
+        self._answer_limit_bytes = answer_limit_bytes
+        self._headers = {"Accept-Encoding": "identity" if _is_loopback(address) else "gzip"}
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(timeout=self._timeout)
+        self._session = aiohttp.ClientSession(timeout=self._timeout, auto_decompress=False)
         return self
 
     async def __aexit__(
@@ -122,6 +141,15 @@ class RelayerClient:
         path = f"/exits?{query}"
         return await self._retrying(None, self._poll_once, path, wire.ExitsAnswer, headers)
 
+    async def poll_validators(
+        self, share_index: int, *, etag: str | None, wait_seconds: float
+    ) -> Polled[wire.ValidatorsWantedAnswer]:
+        """Of which validators it wants exits and deposits signed by one node; as `poll_exits`."""
+        query = f"share_index={share_index}" + _waiting("&", wait_seconds)
+        headers = {"If-None-Match": etag} if etag else {}
+        path = f"/validators?{query}"
+        return await self._retrying(None, self._poll_once, path, wire.ValidatorsWantedAnswer, headers)
+
     async def post_validators(
         self, request: wire.ValidatorsRequest, *, wait_seconds: float = 0
     ) -> wire.ValidatorsAnswer:
@@ -142,6 +170,13 @@ class RelayerClient:
             attempts: of this call, instead of the client's.
         """
         path = "/exit-signature"
+        return await self._call("POST", path, wire.ExitSignatureAnswer, request, attempts=attempts)
+
+    async def post_signatures(
+        self, request: wire.SignaturesRequest, *, attempts: int | None = None
+    ) -> wire.ExitSignatureAnswer:
+        """Hand in partial signatures of exits and deposits; as `post_exit_shares`."""
+        path = "/signatures"
         return await self._call("POST", path, wire.ExitSignatureAnswer, request, attempts=attempts)
 
     async def _call(
@@ -187,22 +222,39 @@ class RelayerClient:
         data = None if body is None else io.BytesIO(body)  # aiohttp sends a stream in pieces
         try:
             async with self._session.request(
-                method, self._address + path, data=data, headers=headers
+                method, self._address + path, data=data, headers=headers, allow_redirects=False
             ) as answer:
-                content = await answer.read()
+                content = await read_answer(answer, limit_bytes=self._answer_limit_bytes)
+        except AnswerError as error:
+            raise RelayerRefusedError(
+                answer.status, f"{method} {path}: not a relayer's answer: {error}"
+            ) from None
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise RelayerUnavailableError(f"{method} {path}: {error or type(error).__name__}") from error
+            # What aiohttp says can have the whole address, which can have a token.
+            why = _reason(error)
+            raise RelayerUnavailableError(f"{method} {path}: {why}") from None
         if answer.status >= 500 or answer.status in TRY_AGAIN_STATUSES:
             raise RelayerUnavailableError(f"{method} {path}: HTTP {answer.status}", answer.status)
+        if answer.status in REDIRECTS:
+            raise RelayerRefusedError(
+                answer.status, f"{method} {path}: it sends elsewhere; name that address"
+            )
         if answer.status >= 300 and not (answer.status == NOT_MODIFIED and "If-None-Match" in headers):
             raise _refusal(answer.status, content)
         return answer.status, content, answer.headers.get("ETag")
 
     async def _decoded(self, method: str, path: str, status: int, content: bytes, kind: type[T]) -> T:
         try:
-            return await asyncio.to_thread(wire.decode, content, kind)
+            most = self._answer_limit_bytes // BYTES_PER_MARK
+            return await asyncio.to_thread(wire.decode_bounded, content, kind, most)
         except wire.WireError as error:
             raise RelayerRefusedError(status, f"{method} {path}: not a relayer's answer: {error}") from None
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, aiohttp.InvalidURL | aiohttp.ClientResponseError):
+        return type(error).__name__
+    return str(error) or type(error).__name__
 
 
 def _waiting(mark: str, seconds: float) -> str:
@@ -220,13 +272,16 @@ def _is_loopback(address: str) -> bool:
 
 def _refusal(status: int, content: bytes) -> RelayerRefusedError:
     try:
-        answer = wire.decode(content, wire.ErrorAnswer)
+        answer = wire.decode(content[:ERROR_LIMIT_BYTES], wire.ErrorAnswer)
     except wire.WireError:
         return RelayerRefusedError(status, content[:SHOWN_CHARACTERS].decode(errors="replace"))
-    return RelayerRefusedError(status, answer.error, answer.field, answer.rejected)
+    return RelayerRefusedError(status, answer.error[:ERROR_CHARACTERS], answer.field, answer.rejected)
 
 
 def _log_retry(state: tenacity.RetryCallState) -> None:
+    """Tell of the first failures, then ever more rarely."""
+    if state.attempt_number.bit_count() > 1:
+        return
     outcome, action = state.outcome, state.next_action
     log.warning(
         "relayer unavailable",

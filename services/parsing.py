@@ -161,6 +161,16 @@ def url(value: str) -> str:
     return value
 
 
+def host_of(url: str) -> str:
+    """The host of an address, with its port if it names one."""
+    return urlsplit(url).netloc.rpartition("@")[2]
+
+
+def credentials_type(value: str) -> int:
+    """The first byte of withdrawal credentials."""
+    return int(_one_of(value.lower(), ("0x01", "0x02")), 16)
+
+
 def database(value: str) -> str:
     """A database URL; a plain path is a SQLite file. It is not shown, since it can have a password."""
     scheme, separator, rest = value.partition("://")

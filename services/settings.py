@@ -563,6 +563,69 @@ class SidecarSettings(RelayerClientSettings):
         also=["OBOL_NODE_INDEX", "OBOL_NODE_INDEXES"],
         metavar="INDEX,...",
     )
+    remote_signer: str | None = setting(
+        "--remote-signer",
+        parsing.url,
+        "A web3signer that has the node's key shares, instead of keystores.",
+        optional=True,
+        also=["REMOTE_SIGNER_URL"],
+        metavar="URL",
+    )
+    remote_signer_timeout: float = setting(
+        "--remote-signer-timeout",
+        parsing.seconds,
+        "How long one request to the remote signer may take.",
+        default="10",
+        also=["REMOTE_SIGNER_TIMEOUT"],
+    )
+    allow_vaults: tuple[bytes, ...] = setting(
+        "--allow-vault",
+        parsing.address,
+        "Sign deposits for this vault, too; repeatable. Without it only exits are signed.",
+        many=True,
+        metavar="ADDRESS",
+    )
+    allow_types: tuple[int, ...] = setting(
+        "--allow-type",
+        parsing.credentials_type,
+        "The types of withdrawal credentials that are deposited with; repeatable, both when not set.",
+        many=True,
+        metavar="0x01|0x02",
+    )
+    deposits_per_day: int = setting(
+        "--deposits-per-day",
+        parsing.integer,
+        "How many different deposits are signed in one day (UTC), for all vaults together.",
+        default="1000",
+        metavar="N",
+    )
+    exits_per_day: int = setting(
+        "--exits-per-day",
+        parsing.integer,
+        "How many exits each relayer gets in one day (UTC); they are repeated whenever indices move.",
+        default="1000000",
+        metavar="N",
+    )
+    journal: Path = setting(
+        "--journal",
+        parsing.path,
+        "Where it goes on record what is signed, and for whom (SQLite); made when it is missing.",
+        default="sidecar-journal.db",
+        metavar="FILE",
+    )
+    metrics_port: int | None = setting(
+        "--metrics-port",
+        parsing.port,
+        "Serve /metrics (Prometheus) and /healthz on this port; 0 takes any free one and logs it.",
+        optional=True,
+    )
+    metrics_host: str = setting(
+        "--metrics-host",
+        parsing.text,
+        "The address to serve them on.",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+    )
     threads: int | None = setting(
         "--threads",
         parsing.count,
@@ -571,9 +634,14 @@ class SidecarSettings(RelayerClientSettings):
         metavar="N",
     )
 
-    unsupported: ClassVar[Mapping[str, str]] = {
-        "REMOTE_SIGNER_URL": "keys in a remote signer cannot be used yet; unset it and give keystores",
-    }
+    @property
+    def relayer_names(self) -> list[str]:
+        """What logs and records call each relayer: without its path and password, which can be secret."""
+        hosts = [parsing.host_of(relayer) for relayer in self.relayers]
+        return [
+            host if hosts.count(host) == 1 else f"{host}#{hosts[:place].count(host) + 1}"
+            for place, host in enumerate(hosts)
+        ]
 
     @property
     def keystores_directories(self) -> list[tuple[int | None, Path]]:
@@ -590,12 +658,16 @@ class SidecarSettings(RelayerClientSettings):
         return problems + self._keystores_problems(names)
 
     def _keystores_problems(self, names: Mapping[str, str]) -> list[str]:
+        if self.remote_signer is not None:
+            others = [field for field in ("keystores", "keystores_template") if getattr(self, field)]
+            return [f"{names['remote_signer']}: not together with {names[field]}" for field in others]
         if self.keystores is not None:
             if len(self.node_indices) > 1:
                 return [f"{names['node_indices']}: several need {names['keystores_template']}"]
             return []
         if self.keystores_template is None:
-            return [f"no keystores; set {names['keystores']} or {names['keystores_template']}"]
+            places = ", ".join(names[field] for field in ("keystores", "keystores_template", "remote_signer"))
+            return [f"no keystores; set one of {places}"]
         if not self.node_indices:
             return [f"{names['node_indices']}: not set, but {names['keystores_template']} needs it"]
         return [
@@ -603,6 +675,13 @@ class SidecarSettings(RelayerClientSettings):
             for _, directory in self.keystores_directories
             if not directory.is_dir()
         ]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PlanSettings(SidecarSettings):
+    """What `dvtfast sidecar plan` can be told."""
+
+    json: bool = setting("--json", parsing.switch, "Print the plan as JSON.", default="false")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -427,6 +427,13 @@ class WithdrawalCredentials(Hex):
     width = WITHDRAWAL_CREDENTIALS_BYTES
 
 
+class ForkVersion(Hex):
+    """What tells forks apart in domains."""
+
+    __slots__ = ()
+    width = 4
+
+
 class RegisteredValidator(msgspec.Struct):
     """One validator of a registration bundle: its deposit, and its exit shared out to the oracles."""
 
@@ -488,7 +495,12 @@ def decode_request(body: bytes, kind: type[T]) -> T:
     Two bytes of JSON can be a list, which is dozens in memory. Every value follows a comma or is the first
     of its list or object, so counting these marks bounds the values before one is made.
     """
-    if sum(body.count(mark) for mark in (b",", b"[", b"{")) > MARKS_LIMIT:
+    return decode_bounded(body, kind, MARKS_LIMIT)
+
+
+def decode_bounded(body: bytes, kind: type[T], most_marks: int) -> T:
+    """Read a body that has at most so many marks that a value can follow."""
+    if sum(body.count(mark) for mark in (b",", b"[", b"{")) > most_marks:
         raise WireError("", f"expected at most {ITEMS_LIMIT} items")
     return decode(body, kind)
 

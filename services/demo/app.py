@@ -171,6 +171,7 @@ def start_sidecar(services: Services, cluster: DemoCluster, network: str, node: 
         "--network", network, "--relayer", url, "--poll-interval", POLL_SECONDS,
         "--relayer-timeout", RELAYER_TIMEOUT_SECONDS,
         "--cluster-lock", str(cluster.lock), "--keystores", str(cluster.node_keystores[node]),
+        "--journal", str(cluster.node_keystores[node].parent / "sidecar-journal.db"),
     )  # fmt: skip
 
 

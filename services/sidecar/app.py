@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Sequence
+import signal
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 
 import click
+import tenacity
 
 from dvtfast import DvtfastError
 
 from .. import logs, running
+from ..background import in_background
 from ..client import RelayerClient
-from ..offload import Workers
+from ..http import listening
+from ..offload import UnavailableError, Workers
 from ..settings import EXIT_CODE, SidecarSettings
-from .loop import Sidecar, WrongNetworkError
-from .nodes import Node, NoKeysError
+from ..wire import ValidatorType
+from .hardening import forbid_dumps
+from .journal import Journal, JournalError
+from .metrics import Metrics, application
+from .nodes import Node, NoKeysError, Source
+from .policy import DepositPolicy
+from .reloading import Reloading
+from .sidecars import Sidecars
+from .signing import Signing
 from .sources import sources_of
+
+ANSWER_LIMIT_BYTES = 32 * 1024 * 1024  # 50,000 validators as the first makers' relayers list them
+LONGEST_RETRY_SECONDS = 15.0  # between two looks for keys that cannot be had yet
 
 log = logs.get("sidecar")
 
 
 def run(settings: SidecarSettings) -> int:
     """Run until told to stop; the exit code."""
+    forbid_dumps()
     return running.run(partial(_serve, settings))
 
 
@@ -31,51 +46,72 @@ async def _serve(settings: SidecarSettings, stop: asyncio.Event) -> int:
     async with AsyncExitStack() as stack:
         workers = Workers("signing", threads=1, deadline_seconds=None)
         stack.push_async_callback(workers.close)
+        sources = sources_of(settings, workers)
         try:
-            nodes = [node for source in sources_of(settings, workers) for node in await source.load()]
-        except (DvtfastError, NoKeysError) as error:
+            journal = Journal(settings.journal)
+            stack.push_async_callback(journal.close)
+            states = [source.fingerprint() for source in sources]
+            nodes = [await load(source) for source in sources]
+        except (DvtfastError, NoKeysError, JournalError) as error:
             click.echo(f"error: {error}", err=True)
             return EXIT_CODE
-        for node in nodes:
-            stack.push_async_callback(node.signer.close)
-        code = await _until_stopped(settings, nodes, stop)
+        metrics = Metrics(tuple(settings.relayer_names))
+        signing = signing_of(settings, journal, metrics)
+        clients = {}
+        for name, relayer in zip(settings.relayer_names, settings.relayers, strict=True):
+            client = RelayerClient(
+                relayer,
+                timeout_seconds=settings.relayer_timeout,
+                answer_limit_bytes=ANSWER_LIMIT_BYTES,
+            )
+            clients[name] = await stack.enter_async_context(client)
+        sidecars = Sidecars(
+            clients, signing, poll_seconds=settings.poll_interval, wait_seconds=settings.wait_seconds
+        )
+        stack.push_async_callback(sidecars.close)
+        for place, of_source in enumerate(nodes):
+            await sidecars.update(place, of_source)
+        if settings.metrics_port is not None:
+            pages = listening(application(metrics), settings.metrics_host, settings.metrics_port)
+            log.info("listening", port=await stack.enter_async_context(pages))
+        reloading = Reloading(sources, states, sidecars, metrics)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloading.reload_now)
+        await stack.enter_async_context(in_background(reloading.run()))
+        code = await _until_stopped(sidecars, stop)
     log.info("stopped")
     return code
 
 
-async def _until_stopped(settings: SidecarSettings, nodes: Sequence[Node], stop: asyncio.Event) -> int:
-    """Serve all relayers with all nodes; 1 when there is none to serve."""
-    async with AsyncExitStack() as stack:
-        loops: list[Coroutine[None, None, None]] = []
-        for relayer in settings.relayers:
-            client = RelayerClient(relayer, timeout_seconds=settings.relayer_timeout)
-            await stack.enter_async_context(client)
-            loops += [_serve_relayer(settings, client, node) for node in nodes]
-        serving = asyncio.create_task(_all(loops))
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        served = serving.done()
-        for each in (serving, stopping):
-            each.cancel()
-        await asyncio.gather(serving, stopping, return_exceptions=True)
-    return 1 if served else 0
+async def load(source: Source) -> Sequence[Node]:
+    """The nodes of a source, which may have to be waited for.
 
-
-async def _all(loops: Iterable[Coroutine[None, None, None]]) -> None:
-    async with asyncio.TaskGroup() as group:
-        for loop in loops:
-            group.create_task(loop)
-
-
-async def _serve_relayer(settings: SidecarSettings, client: RelayerClient, node: Node) -> None:
-    sidecar = Sidecar(
-        client,
-        node,
-        network=settings.network,
-        poll_seconds=settings.poll_interval,
-        wait_seconds=settings.wait_seconds,
+    Raises:
+        NoKeysError, DvtfastError: nothing can be signed.
+    """
+    retrying = tenacity.AsyncRetrying(
+        retry=tenacity.retry_if_exception_type(UnavailableError),
+        wait=tenacity.wait_random_exponential(1, LONGEST_RETRY_SECONDS),
+        before_sleep=lambda state: log.warning(
+            "no keys yet", error=str(state.outcome.exception()) if state.outcome else ""
+        ),
     )
+    return await retrying(source.load)
+
+
+def signing_of(settings: SidecarSettings, journal: Journal, metrics: Metrics) -> Signing:
+    """What the settings allow to be signed."""
+    types = frozenset(map(ValidatorType.of, settings.allow_types)) or frozenset(ValidatorType)
+    vaults = frozenset(settings.allow_vaults)
+    policy = DepositPolicy(vaults, types, most_a_day=settings.deposits_per_day)
+    return Signing(settings.network, journal, metrics, policy=policy, exits_per_day=settings.exits_per_day)
+
+
+async def _until_stopped(sidecars: Sidecars, stop: asyncio.Event) -> int:
+    """1 when there is no relayer left to serve."""
+    waits = [asyncio.create_task(event.wait()) for event in (stop, sidecars.nothing_left)]
     try:
-        await sidecar.run()
-    except WrongNetworkError as error:
-        log.error("cannot run", error=str(error))
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+    return 0 if stop.is_set() else 1

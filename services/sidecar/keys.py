@@ -14,7 +14,7 @@ from dvtfast.clusters import ClusterShares
 from dvtfast.keystores import LoadedKeystores
 
 from .. import wire
-from ..offload import Workers
+from ..offload import UnavailableError, Workers
 from .nodes import SHOWN_ITEMS, Messages, Node, NoKeysError, Signed
 
 
@@ -60,17 +60,28 @@ class LocalSigner:
         self._keys = keys
         self._workers = workers
         self._threads = threads
+        self._is_closed = False
 
     async def sign(self, messages: Messages) -> Signed:
-        """Sign all of them."""
+        """Sign all of them.
+
+        Raises:
+            UnavailableError: the keys were wiped.
+        """
         signatures = await self._workers.run(self._sign, messages)
         return Signed(signatures, np.ones(len(messages), np.bool_))
 
     async def close(self) -> None:
         """Wipe the keys."""
-        await self._workers.run(self._keys.wipe)
+        await self._workers.run(self._wipe)
+
+    def _wipe(self) -> None:
+        self._is_closed = True
+        self._keys.wipe()
 
     def _sign(self, messages: Messages) -> NDArray[np.uint8]:
+        if self._is_closed:
+            raise UnavailableError("the keys were exchanged for others")
         secret_keys = self._keys.secret_keys[messages.places]
         try:
             return sign(secret_keys, messages.signing_roots, threads=self._threads)

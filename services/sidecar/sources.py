@@ -7,14 +7,17 @@ from collections.abc import Hashable, Sequence
 from pathlib import Path
 from time import perf_counter
 
+import numpy as np
+
 from dvtfast.clusters import ClusterShares, read_cluster_lock
 from dvtfast.keystores import load_keystores
 
-from .. import logs
+from .. import logs, wire
 from ..offload import Workers
 from ..settings import SidecarSettings
-from .keys import NodeKeys, match_keys
+from .keys import NodeKeys, match, match_keys, share_index_of
 from .nodes import Node, NoKeysError, Source
+from .remote import RemoteSigner, remote_keys
 
 log = logs.get("sidecar")
 
@@ -25,6 +28,8 @@ def sources_of(settings: SidecarSettings, workers: Workers) -> list[Source]:
     Args:
         workers: one thread, on which key shares are used and wiped.
     """
+    if settings.remote_signer is not None:
+        return [RemoteKeys(settings, settings.remote_signer, workers)]
     return [ObolFiles(settings, workers)]
 
 
@@ -44,6 +49,53 @@ class ObolFiles:
         """Of the names and times of all files."""
         directories = [directory for _, directory in self._settings.keystores_directories]
         return state_of(self._settings.cluster_lock, *directories)
+
+
+class RemoteKeys:
+    """An Obol cluster lock, and a remote signer that has key shares of some of its nodes.
+
+    Args:
+        address: of the remote signer.
+    """
+
+    def __init__(self, settings: SidecarSettings, address: str, workers: Workers) -> None:
+        self._settings = settings
+        self._address = address
+        self._workers = workers
+
+    async def load(self) -> Sequence[Node]:
+        """Read the lock, and ask which keys there are."""
+        settings = self._settings
+        cluster = await asyncio.to_thread(read_lock, settings)
+        offered = await remote_keys(self._address, timeout_seconds=settings.remote_signer_timeout)
+        return [self._node(cluster, offered, index) for index in settings.node_indices or (None,)]
+
+    def fingerprint(self) -> Hashable:
+        """Of the lock; nothing tells when a remote signer has other keys."""
+        return state_of(self._settings.cluster_lock)
+
+    def _node(self, cluster: ClusterShares, offered: Sequence[wire.PublicKey], index: int | None) -> Node:
+        shares = cluster.public_key_shares.encoded
+        column = shares if index is None else shares[:, index : index + 1]
+        known = {row.tobytes() for row in column.reshape(-1, shares.shape[2])}
+        ours = [key for key in offered if key in known]  # it may serve others, too
+        keys = np.frombuffer(b"".join(ours), np.uint8).reshape(-1, shares.shape[2])
+        names = [key.to_wire() for key in ours]
+        matched = match(cluster, keys, names, node_index=index, noun="key of the remote signer")
+        for problem in matched.problems:
+            log.warning("key problem", problem=problem)
+        share_index = share_index_of(matched.node_index)
+        signer = RemoteSigner(
+            self._address,
+            cluster.public_key_shares[matched.validators, matched.node_index],
+            self._settings.network,
+            self._workers,
+            timeout_seconds=self._settings.remote_signer_timeout,
+            threads=self._settings.threads,
+        )
+        count = len(matched.validators)
+        log.info("keys found", cluster=cluster.name, share_index=share_index, count=count)
+        return Node(cluster.name, share_index, cluster.public_keys.encoded[matched.validators], signer)
 
 
 def read_obol(settings: SidecarSettings) -> list[NodeKeys]:

@@ -37,7 +37,8 @@ def wrong_keys(exits: Exits, keys: NodeKeys) -> np.ndarray:
 
 
 def wrong_index(exits: Exits, keys: NodeKeys) -> np.ndarray:
-    secret_keys = keys.secret_keys[[keys.places[exit_.public_key] for exit_ in exits]]
+    places = {key.tobytes(): row for row, key in enumerate(keys.public_keys)}
+    secret_keys = keys.secret_keys[[places[exit_.public_key] for exit_ in exits]]
     return sign(secret_keys, _roots(exits, offset=1))
 
 

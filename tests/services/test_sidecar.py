@@ -31,9 +31,13 @@ from dvtfast.services.demo.cluster import DemoCluster
 from dvtfast.services.offload import Workers
 from dvtfast.services.settings import SettingsError, SidecarSettings
 from dvtfast.services.sidecar import loop
+from dvtfast.services.sidecar.journal import Journal
 from dvtfast.services.sidecar.keys import NodeKeys, match_keys, share_index_of
 from dvtfast.services.sidecar.loop import Sidecar, WrongNetworkError
+from dvtfast.services.sidecar.metrics import Metrics
 from dvtfast.services.sidecar.nodes import Exits, NoKeysError
+from dvtfast.services.sidecar.policy import DepositPolicy
+from dvtfast.services.sidecar.signing import Signing
 from dvtfast.services.sidecar.sources import read_obol
 
 from . import rounds
@@ -135,7 +139,7 @@ def test_a_wrong_node_index_is_said(files: DemoCluster, shares: ClusterShares) -
 def settings_of(files: DemoCluster, url: str = "http://127.0.0.1:1", **others: Any) -> SidecarSettings:
     flags = {
         "network": "hoodi",
-        "relayer": url,
+        "relayers": (url,),
         "poll_interval": "0.05",
         "cluster_lock": str(files.lock),
         "keystores": str(files.node_keystores[NODE]),
@@ -175,7 +179,8 @@ def test_the_variables_of_the_first_makers(files: DemoCluster) -> None:
     assert [keys.share_index for keys in read_obol(several)] == [3, 1]
     for more, problem in (
         ({"CLUSTER_TYPE": "SSV"}, "only Obol"),
-        ({"REMOTE_SIGNER_URL": "http://127.0.0.1:2"}, "REMOTE_SIGNER_URL"),
+        ({"REMOTE_SIGNER_URL": "http://127.0.0.1:2"}, "not together with --keystores-template"),
+        ({"RELAYER_ENDPOINT": ""}, "RELAYER_ENDPOINT"),
         ({"OBOL_NODE_INDEX": ""}, "OBOL_NODE_INDEX"),
         ({"OBOL_NODE_INDEX": "9"}, "no such directory"),
         ({"OBOL_NODE_INDEX": "1,1"}, "each integer once"),
@@ -198,12 +203,15 @@ def test_keys_are_wiped_and_never_shown(files: DemoCluster, shares: ClusterShare
 
 
 @asynccontextmanager
-async def sidecar(url: str, keys: NodeKeys, network: Any = HOODI) -> AsyncIterator[asyncio.Task[None]]:
+async def sidecar(
+    url: str, keys: NodeKeys, network: Any = HOODI, *, journal: Path | None = None, **policy: Any
+) -> AsyncIterator[asyncio.Task[None]]:
     """Run a sidecar in the background."""
-    workers = Workers("signing", threads=1)
+    workers, book = Workers("signing", threads=1), Journal(journal)
+    signing = Signing(network, book, Metrics(), policy=DepositPolicy(**policy), exits_per_day=10**6)
     async with RelayerClient(url, timeout_seconds=5) as client:
         node = keys.node(workers, threads=1)
-        running = Sidecar(client, node, network=network, poll_seconds=0.02)
+        running = Sidecar(client, node, signing, relayer="test", poll_seconds=0.02)
         task = asyncio.create_task(running.run())
         try:
             yield task
@@ -212,6 +220,7 @@ async def sidecar(url: str, keys: NodeKeys, network: Any = HOODI) -> AsyncIterat
             with suppress(asyncio.CancelledError, WrongNetworkError):
                 await task
             await workers.close()
+            await book.close()
 
 
 async def test_three_sidecars_make_exits_ready_and_follow_a_move(
@@ -471,14 +480,14 @@ async def test_a_relayer_of_another_network_is_refused(files: DemoCluster, share
 # --- as a process ---
 
 
-async def test_as_a_process(files: DemoCluster, cluster: Cluster) -> None:
+async def test_as_a_process(files: DemoCluster, cluster: Cluster, tmp_path: Path) -> None:
     fake = Fake()
     fake.wanted = [(key, i) for i, key in enumerate(cluster.keys)]
     async with fake.running() as url:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "dvtfast.services", "sidecar", "--network", "hoodi", "--relayer", url,
             "--cluster-lock", str(files.lock), "--keystores", str(files.node_keystores[NODE]),
-            "--log-format", "json", stderr=asyncio.subprocess.PIPE,
+            "--log-format", "json", stderr=asyncio.subprocess.PIPE, cwd=tmp_path,
         )  # fmt: skip
         assert process.stderr is not None
         output = b""
@@ -501,7 +510,7 @@ async def test_a_process_with_wrong_files_says_so(files: DemoCluster, tmp_path: 
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "dvtfast.services", "sidecar", "--network", "hoodi",
         "--relayer", "http://127.0.0.1:1", "--cluster-lock", str(files.deposit_data),
-        "--keystores", str(tmp_path), stderr=asyncio.subprocess.PIPE,
+        "--keystores", str(tmp_path), stderr=asyncio.subprocess.PIPE, cwd=tmp_path,
     )  # fmt: skip
     _, message = await process.communicate()
     assert process.returncode == 2

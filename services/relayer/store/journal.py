@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Final, TypeVar
 
 from sqlalchemy import (
@@ -23,6 +22,7 @@ from sqlalchemy import (
     text,
 )
 
+from ...append_only import append_only
 from .tables import metadata, row_id
 
 DAY_SECONDS = 86_400
@@ -59,26 +59,7 @@ manager_journal = Table(
     Index("manager_journal_digest", "digest"),
 )
 
-APPEND_ONLY: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
-    {
-        "sqlite": (
-            "CREATE TRIGGER manager_journal_no_update BEFORE UPDATE ON manager_journal"
-            " BEGIN SELECT RAISE(ABORT, 'manager_journal is append-only'); END",
-            "CREATE TRIGGER manager_journal_no_delete BEFORE DELETE ON manager_journal"
-            " BEGIN SELECT RAISE(ABORT, 'manager_journal is append-only'); END",
-            # INSERT OR REPLACE removes a row without being a DELETE.
-            "CREATE TRIGGER manager_journal_no_replace BEFORE INSERT ON manager_journal"
-            " WHEN EXISTS (SELECT 1 FROM manager_journal WHERE id = NEW.id)"
-            " BEGIN SELECT RAISE(ABORT, 'manager_journal is append-only'); END",
-        ),
-        "postgresql": (
-            "CREATE FUNCTION manager_journal_append_only() RETURNS trigger LANGUAGE plpgsql AS"
-            " $$ BEGIN RAISE EXCEPTION 'manager_journal is append-only'; END $$",
-            "CREATE TRIGGER manager_journal_append_only BEFORE UPDATE OR DELETE OR TRUNCATE"
-            " ON manager_journal FOR EACH STATEMENT EXECUTE FUNCTION manager_journal_append_only()",
-        ),
-    }
-)
+APPEND_ONLY: Final = append_only("manager_journal")
 """What the database does about changes, by dialect; run once, after the table is made."""
 
 

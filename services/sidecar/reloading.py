@@ -1,0 +1,68 @@
+"""Keys are read anew when their files change, and on SIGHUP; meanwhile the old ones sign."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Hashable, Sequence
+from contextlib import suppress
+
+from dvtfast import DvtfastError
+
+from .. import logs
+from ..offload import UnavailableError
+from .metrics import Metrics
+from .nodes import NoKeysError, Source
+from .sidecars import Sidecars
+
+LOOK_SECONDS = 5.0  # between two looks at the files
+
+log = logs.get("sidecar")
+
+
+class Reloading:
+    """Looks after the sources of nodes.
+
+    Args:
+        states: their fingerprints when they were loaded.
+    """
+
+    def __init__(
+        self, sources: Sequence[Source], states: Sequence[Hashable], sidecars: Sidecars, metrics: Metrics
+    ) -> None:
+        self._sources = sources
+        self._loaded = list(states)
+        self._seen = list(states)
+        self._sidecars = sidecars
+        self._metrics = metrics
+        self._asked = asyncio.Event()
+
+    def reload_now(self) -> None:
+        """Do not wait for a change."""
+        self._asked.set()
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._asked.wait()
+            asked = self._asked.is_set()
+            self._asked.clear()
+            for place, source in enumerate(self._sources):
+                state = await asyncio.to_thread(source.fingerprint)
+                settled = state == self._seen[place]  # nobody is writing any more
+                self._seen[place] = state
+                if asked or (settled and state != self._loaded[place]):
+                    self._loaded[place] = state
+                    await self._reload(place, source)
+
+    async def _reload(self, place: int, source: Source) -> None:
+        log.info("reading the keys anew")
+        try:
+            nodes = await source.load()
+        except (DvtfastError, NoKeysError, UnavailableError, OSError) as error:
+            self._metrics.reloads.labels("failed").inc()
+            log.error("keys not read anew, going on with those before", error=str(error))
+            return
+        await self._sidecars.update(place, nodes)
+        self._metrics.reloads.labels("done").inc()

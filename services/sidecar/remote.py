@@ -1,0 +1,258 @@
+"""Key shares that stay in a remote signer: web3signer, or what speaks its Eth2 API.
+
+Source: web3signer, OpenAPI of its Eth2 signing; types VOLUNTARY_EXIT and DEPOSIT.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import aiohttp
+import msgspec
+import numpy as np
+import tenacity
+from numpy.typing import NDArray
+
+from dvtfast import Network, PublicKeys, check_signatures
+from dvtfast.constants import SIGNATURE_BYTES
+
+from .. import logs, wire
+from ..bounded import AnswerError, read_answer
+from ..offload import UnavailableError, Workers
+from .nodes import SHOWN_ITEMS, Deposits, Exits, Messages, Signed
+
+KEYS_PATH = "/api/v1/eth2/publicKeys"
+SIGN_PATH = "/api/v1/eth2/sign/"
+PARALLEL_REQUESTS = 32
+ATTEMPTS = 3
+RETRY_FIRST_SECONDS = 0.2
+RETRY_LONGEST_SECONDS = 2.0
+KEYS_LIMIT_BYTES = 32 * 1024 * 1024
+ANSWER_LIMIT_BYTES = 16 * 1024
+SHOWN_CHARACTERS = 200  # of an answer that nobody expected
+NO_SUCH_KEY = 404  # the HTTP status
+
+log = logs.get("remote-signer")
+
+
+class Fork(msgspec.Struct):
+    """Part of a request; of a domain, the signer chooses one of the versions by the epoch."""
+
+    previous_version: wire.ForkVersion
+    current_version: wire.ForkVersion
+    epoch: str
+
+
+class ForkInfo(msgspec.Struct):
+    """Part of a request."""
+
+    fork: Fork
+    genesis_validators_root: wire.Root
+
+
+class VoluntaryExit(msgspec.Struct):
+    """Part of a request; integers are decimal text."""
+
+    epoch: str
+    validator_index: str
+
+
+class ExitRequest(msgspec.Struct):
+    """Body of a request for an exit's signature."""
+
+    fork_info: ForkInfo
+    signing_root: wire.Root
+    voluntary_exit: VoluntaryExit
+    type: str = "VOLUNTARY_EXIT"
+
+
+class Deposit(msgspec.Struct):
+    """Part of a request."""
+
+    pubkey: wire.PublicKey
+    withdrawal_credentials: wire.WithdrawalCredentials
+    amount: str
+    genesis_fork_version: wire.ForkVersion
+
+
+class DepositRequest(msgspec.Struct):
+    """Body of a request for a deposit's signature; the validator's key is not the one that signs."""
+
+    deposit: Deposit
+    signing_root: wire.Root
+    type: str = "DEPOSIT"
+
+
+class SignAnswer(msgspec.Struct):
+    """Answer to a request."""
+
+    signature: wire.Signature
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why there is no signature."""
+
+    reason: str
+
+
+async def remote_keys(address: str, *, timeout_seconds: float) -> list[wire.PublicKey]:
+    """The public keys that a remote signer can sign for.
+
+    Raises:
+        UnavailableError: it does not say.
+    """
+    async with _session(timeout_seconds) as session:
+        try:
+            async with session.get(_join(address, KEYS_PATH), allow_redirects=False) as response:
+                body = await read_answer(response, limit_bytes=KEYS_LIMIT_BYTES)
+                status = response.status
+        except (aiohttp.ClientError, TimeoutError, AnswerError) as error:
+            raise UnavailableError(f"remote signer: {_reason(error)}") from None
+    if status != 200:
+        raise UnavailableError(f"remote signer: GET {KEYS_PATH}: HTTP {status}")
+    try:
+        keys = msgspec.json.decode(body, type=list[str])
+        return [wire.PublicKey.from_wire(key) for key in keys]
+    except (msgspec.DecodeError, ValueError) as error:
+        raise UnavailableError(f"remote signer: GET {KEYS_PATH}: expected public keys: {error}") from None
+
+
+class RemoteSigner:
+    """Signs with keys that are elsewhere; what comes back is verified.
+
+    Args:
+        address: of the signer.
+        public_key_shares: of the node, in its order.
+        workers: for the verification.
+        threads: for one batch.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        public_key_shares: PublicKeys,
+        network: Network,
+        workers: Workers,
+        *,
+        timeout_seconds: float,
+        threads: int | None,
+    ) -> None:
+        self._address = address
+        self._shares = public_key_shares
+        self._network = network
+        self._workers = workers
+        self._threads = threads
+        self._session = _session(timeout_seconds)
+        self._free = asyncio.Semaphore(PARALLEL_REQUESTS)
+        self._told: set[str] = set()
+
+    async def sign(self, messages: Messages) -> Signed:
+        """Sign all that the signer signs now."""
+        keys = [wire.PublicKey(self._shares.encoded[place].tobytes()) for place in messages.places]
+        requests = zip(keys, self._bodies(messages), strict=True)
+        answers = await asyncio.gather(*(self._signature(key, body) for key, body in requests))
+        self._tell([answer.reason for answer in answers if isinstance(answer, Failure)])
+        ok = np.array([not isinstance(answer, Failure) for answer in answers], np.bool_)
+        joined = b"".join(bytes(SIGNATURE_BYTES) if isinstance(a, Failure) else a for a in answers)
+        signatures = np.frombuffer(joined, np.uint8).reshape(-1, SIGNATURE_BYTES)
+        places, roots = messages.places[ok], messages.signing_roots[ok]
+        good = await self._workers.run(self._check, places, roots, signatures[ok])
+        if not good.all():
+            wrong = [keys[i].to_wire() for i in np.flatnonzero(ok)[~good][:SHOWN_ITEMS]]
+            log.error("wrong signatures", count=int((~good).sum()), such_as=", ".join(wrong))
+        ok[ok] = good
+        return Signed(signatures, ok)
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await self._session.close()
+
+    def _check(
+        self, places: NDArray[np.intp], roots: NDArray[np.uint8], signatures: NDArray[np.uint8]
+    ) -> NDArray[np.bool_]:
+        return check_signatures(self._shares[places], roots, signatures, threads=self._threads)
+
+    def _bodies(self, messages: Messages) -> Iterator[bytes]:
+        roots = [wire.Root(row.tobytes()) for row in messages.signing_roots]
+        if isinstance(messages, Exits):
+            version, epoch = (
+                wire.ForkVersion(self._network.capella_fork_version),
+                str(self._network.capella_epoch),
+            )
+            fork = ForkInfo(Fork(version, version, epoch), wire.Root(self._network.genesis_validators_root))
+            for root, index in zip(roots, messages.validator_indices.tolist(), strict=True):
+                yield wire.encode(ExitRequest(fork, root, VoluntaryExit(epoch, str(index))))
+        elif isinstance(messages, Deposits):
+            genesis = wire.ForkVersion(self._network.genesis_fork_version)
+            columns = zip(
+                messages.public_keys,
+                messages.withdrawal_credentials,
+                messages.amounts_gwei.tolist(),
+                strict=True,
+            )
+            for root, (key, credentials, amount) in zip(roots, columns, strict=True):
+                pubkey, to = wire.PublicKey(key.tobytes()), wire.WithdrawalCredentials(credentials.tobytes())
+                yield wire.encode(DepositRequest(Deposit(pubkey, to, str(amount), genesis), root))
+
+    async def _signature(self, key: wire.PublicKey, body: bytes) -> wire.Signature | Failure:
+        retrying = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception_type(UnavailableError),
+            wait=tenacity.wait_random_exponential(RETRY_FIRST_SECONDS, RETRY_LONGEST_SECONDS),
+            stop=tenacity.stop_after_attempt(ATTEMPTS),
+            reraise=True,
+        )
+        async with self._free:
+            try:
+                return await retrying(self._ask, key, body)
+            except UnavailableError as error:
+                return Failure(str(error))
+
+    async def _ask(self, key: wire.PublicKey, body: bytes) -> wire.Signature | Failure:
+        url = _join(self._address, SIGN_PATH + key.to_wire())
+        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        try:
+            async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as response:
+                content = await read_answer(response, limit_bytes=ANSWER_LIMIT_BYTES)
+        except AnswerError as error:
+            return Failure(f"no answer of a remote signer: {error}")
+        except (aiohttp.ClientError, TimeoutError, RuntimeError) as error:
+            raise UnavailableError(f"it is away: {_reason(error)}") from None
+        if response.status >= 500:
+            raise UnavailableError(f"HTTP {response.status}")
+        if response.status == NO_SUCH_KEY:
+            return Failure("it does not have the key (any more)")
+        shown = content[:SHOWN_CHARACTERS].decode(errors="replace")
+        if response.status != 200:
+            return Failure(f"HTTP {response.status}: {shown}")
+        try:
+            if content[:1] == b"{":
+                return wire.decode(content, SignAnswer).signature
+            return wire.Signature.from_wire(content.decode(errors="replace").strip())
+        except ValueError:
+            return Failure("its answer is no signature")
+
+    def _tell(self, reasons: Sequence[str]) -> None:
+        """Log each reason when it comes up, and again when it comes back."""
+        counts = Counter(reasons)
+        for reason, count in counts.most_common(SHOWN_ITEMS):
+            if reason not in self._told:
+                log.warning("the remote signer does not sign", count=count, reason=reason)
+        self._told = set(counts)
+
+
+def _session(timeout_seconds: float) -> aiohttp.ClientSession:
+    timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+    connector = aiohttp.TCPConnector(limit=PARALLEL_REQUESTS)
+    return aiohttp.ClientSession(timeout=timeout, connector=connector, auto_decompress=False)
+
+
+def _join(address: str, path: str) -> str:
+    return address.rstrip("/") + path
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__
