@@ -81,7 +81,7 @@ class RemoteKeys:
         ours = [key for key in offered if key in known]  # it may serve others, too
         keys = np.frombuffer(b"".join(ours), np.uint8).reshape(-1, shares.shape[2])
         names = [key.to_wire() for key in ours]
-        matched = match(cluster, keys, names, node_index=index, noun="key of the remote signer")
+        matched = match(cluster, keys, names, node_index=index, noun="remote key")
         for problem in matched.problems:
             log.warning("key problem", problem=problem)
         share_index = share_index_of(matched.node_index)
