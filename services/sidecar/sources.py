@@ -130,10 +130,10 @@ def read_lock(settings: SidecarSettings) -> ClusterShares:
 
 
 def state_of(*paths: Path) -> Hashable:
-    """Differs when one of these files, or a file in one of these directories, is another or was written."""
+    """Differs when one of these files, or a keystore in one of these directories, is another one."""
     state: list[tuple[str, int, int]] = []
     for path in paths:
-        for file in (path, *(sorted(path.iterdir()) if path.is_dir() else ())):
+        for file in sorted(path.glob("keystore-*")) if path.is_dir() else [path]:
             try:
                 status = file.stat()
             except OSError:  # it is being replaced

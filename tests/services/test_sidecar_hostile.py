@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -72,14 +73,16 @@ async def test_a_hostile_relayer_beside_a_good_one(tmp_path: Path) -> None:
             VAULTS,
         )
         async with hostile.running() as hostile_url:
+            log_file = os.open(tmp_path / "log", os.O_CREAT | os.O_WRONLY)
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "dvtfast.services", "sidecar", "--network", "hoodi",
                 "--relayer", hostile_url, "--relayer", good_url, "--relayer", "http://127.0.0.1:1",
                 "--poll-interval", "0.02", "--relayer-timeout", "1", "--allow-vault", VAULTS[0],
                 "--cluster-lock", str(files.lock), "--keystores", str(files.node_keystores[NODE]),
                 "--metrics-port", "0", "--log-format", "json", "--threads", "1",
-                cwd=tmp_path, stderr=(tmp_path / "log").open("wb"),
+                cwd=tmp_path, stderr=log_file,
             )  # fmt: skip
+            os.close(log_file)
             try:
                 async with asyncio.timeout(ROUND_SECONDS):
                     number = 0
@@ -98,6 +101,7 @@ async def test_a_hostile_relayer_beside_a_good_one(tmp_path: Path) -> None:
                 await process.wait()
     assert process.returncode == 0
     assert sent_elsewhere == []
+    print(f"peak {first:.0f} MiB, {len(hostile.posts)} posts, {number} rounds of the good relayer")
     assert first < MOST_MIB
     assert_right(shares, hostile.posts)
     assert {path for path, _ in hostile.posts} == {"/exit-signature", "/signatures"}
