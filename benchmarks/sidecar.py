@@ -11,7 +11,6 @@ import argparse
 import asyncio
 import json
 import multiprocessing
-import os
 import resource
 import tempfile
 import time
@@ -46,10 +45,11 @@ def main() -> None:
     """Run, measure, print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sidecar", description=__doc__)
     parser.add_argument("--validators", type=int, default=10_000)
+    parser.add_argument("--threads", type=int, default=1, help="as many as the primitives have by default")
     parser.add_argument("--json", type=Path, help="write the figures there, too")
     arguments = parser.parse_args()
     before = primitives_microseconds()
-    figures = measure(arguments.validators)
+    figures = measure(arguments.validators, arguments.threads)
     figures["primitives_us_per_exit"] = (before + primitives_microseconds()) / 2
     figures["cpu_ratio"] = figures["cpu_us_per_exit"] / figures["primitives_us_per_exit"]
     for name, value in figures.items():
@@ -67,7 +67,7 @@ def primitives_microseconds() -> float:
     return floor.of_sign(floor.costs(ways))
 
 
-def measure(validators: int) -> dict[str, float]:
+def measure(validators: int, threads: int) -> dict[str, float]:
     """The figures of one run."""
     keys = generate_secret_keys(validators)
     public_keys = derive_public_keys(keys)
@@ -78,18 +78,19 @@ def measure(validators: int) -> dict[str, float]:
     try:
         url = f"http://127.0.0.1:{ours.recv()}"
         with tempfile.TemporaryDirectory(prefix="dvtfast-sidecar-") as directory:
-            return asyncio.run(_measure(url, keys, public_keys, ours, Path(directory) / "journal.db"))
+            journal = Path(directory) / "journal.db"
+            return asyncio.run(_measure(url, keys, public_keys, ours, journal, threads))
     finally:
         relayer.terminate()
 
 
 async def _measure(
-    url: str, keys: np.ndarray, public_keys: np.ndarray, relayer: Connection, path: Path
+    url: str, keys: np.ndarray, public_keys: np.ndarray, relayer: Connection, path: Path, threads: int
 ) -> dict[str, float]:
     n = len(keys)
     workers, journal, metrics = Workers("signing", threads=1), Journal(path), Metrics()
     signing = Signing(HOODI, journal, metrics, policy=DepositPolicy(), exits_per_day=10**6)
-    node = NodeKeys("bench", SHARE_INDEX, public_keys, keys).node(workers, threads=os.cpu_count())
+    node = NodeKeys("bench", SHARE_INDEX, public_keys, keys).node(workers, threads=threads)
     assert len(node.places) == n
     async with RelayerClient(url, timeout_seconds=60) as client:
         sidecar = Sidecar(client, node, signing, relayer="bench", poll_seconds=0.05, wait_seconds=20)

@@ -28,6 +28,7 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 TRY_AGAIN_STATUSES = frozenset({408, 425, 429})  # and all of 5xx
 
 ANSWER_LIMIT_BYTES = 1024 * 1024 * 1024  # with shares for oracles, a validator has 6 kB
+LONGEST_ETAG = 256
 NOT_MODIFIED = 304  # the HTTP status
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -241,7 +242,7 @@ class RelayerClient:
             )
         if answer.status >= 300 and not (answer.status == NOT_MODIFIED and "If-None-Match" in headers):
             raise _refusal(answer.status, content)
-        return answer.status, content, answer.headers.get("ETag")
+        return answer.status, content, _usable(answer.headers.get("ETag"))
 
     async def _decoded(self, method: str, path: str, status: int, content: bytes, kind: type[T]) -> T:
         try:
@@ -255,6 +256,12 @@ def _reason(error: Exception) -> str:
     if isinstance(error, aiohttp.InvalidURL | aiohttp.ClientResponseError):
         return type(error).__name__
     return str(error) or type(error).__name__
+
+
+def _usable(etag: str | None) -> str | None:
+    """An ETag that can be sent back."""
+    fits = etag is not None and etag.isascii() and etag.isprintable() and len(etag) <= LONGEST_ETAG
+    return etag if fits else None
 
 
 def _waiting(mark: str, seconds: float) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
+from typing import TypeVar
 
 import click
 import tenacity
@@ -33,6 +34,8 @@ from .sources import sources_of
 ANSWER_LIMIT_BYTES = 32 * 1024 * 1024  # 50,000 validators as the first makers' relayers list them
 LONGEST_RETRY_SECONDS = 15.0  # between two looks for keys that cannot be had yet
 
+T = TypeVar("T")
+
 log = logs.get("sidecar")
 
 
@@ -51,10 +54,12 @@ async def _serve(settings: SidecarSettings, stop: asyncio.Event) -> int:
             journal = Journal(settings.journal)
             stack.push_async_callback(journal.close)
             states = [source.fingerprint() for source in sources]
-            nodes = [await load(source) for source in sources]
+            nodes = await _unless_stopped(_load_all(sources), stop)
         except (DvtfastError, NoKeysError, JournalError) as error:
             click.echo(f"error: {error}", err=True)
             return EXIT_CODE
+        if nodes is None:
+            return 0
         metrics = Metrics(tuple(settings.relayer_names))
         signing = signing_of(settings, journal, metrics)
         clients = {}
@@ -77,13 +82,13 @@ async def _serve(settings: SidecarSettings, stop: asyncio.Event) -> int:
         reloading = Reloading(sources, states, sidecars, metrics)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloading.reload_now)
         await stack.enter_async_context(in_background(reloading.run()))
-        code = await _until_stopped(sidecars, stop)
+        await _unless_stopped(sidecars.nothing_left.wait(), stop)
     log.info("stopped")
-    return code
+    return 0 if stop.is_set() else 1
 
 
-async def load(source: Source) -> Sequence[Node]:
-    """The nodes of a source, which may have to be waited for.
+async def _load_all(sources: Sequence[Source]) -> list[Sequence[Node]]:
+    """The nodes of each source, which may have to be waited for.
 
     Raises:
         NoKeysError, DvtfastError: nothing can be signed.
@@ -95,7 +100,18 @@ async def load(source: Source) -> Sequence[Node]:
             "no keys yet", error=str(state.outcome.exception()) if state.outcome else ""
         ),
     )
-    return await retrying(source.load)
+    return [await retrying(source.load) for source in sources]
+
+
+async def _unless_stopped(work: Coroutine[None, None, T], stop: asyncio.Event) -> T | None:
+    """What came of the work; None when it was to stop first."""
+    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        working.cancel()
+        stopping.cancel()
 
 
 def signing_of(settings: SidecarSettings, journal: Journal, metrics: Metrics) -> Signing:
@@ -104,14 +120,3 @@ def signing_of(settings: SidecarSettings, journal: Journal, metrics: Metrics) ->
     vaults = frozenset(settings.allow_vaults)
     policy = DepositPolicy(vaults, types, most_a_day=settings.deposits_per_day)
     return Signing(settings.network, journal, metrics, policy=policy, exits_per_day=settings.exits_per_day)
-
-
-async def _until_stopped(sidecars: Sidecars, stop: asyncio.Event) -> int:
-    """1 when there is no relayer left to serve."""
-    waits = [asyncio.create_task(event.wait()) for event in (stop, sidecars.nothing_left)]
-    try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()
-    return 0 if stop.is_set() else 1

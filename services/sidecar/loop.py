@@ -31,7 +31,7 @@ from ..client import (
 from ..offload import UnavailableError
 from .journal import DEPOSIT, EXIT
 from .nodes import SHOWN_ITEMS, Node
-from .signing import Signing
+from .signing import Admitted, Signing
 
 POST_SHARES = 500  # in one request
 AHEAD_SHARES = 2_000  # of exits that are not wanted yet, in one poll interval
@@ -190,9 +190,15 @@ class Poll(ABC, Generic[W, S]):
 
     async def _serve(self) -> None:
         wanted = await asyncio.to_thread(self._wanted)
-        await self._post_what_can_be(
-            [wanted[start : start + POST_SHARES] for start in range(0, len(wanted), POST_SHARES)]
-        )
+        if not wanted:
+            return
+        admitted = await self._admit(self._sidecar.node, wanted)
+        if len(admitted.items) < len(wanted):
+            known = {self._identity(item) for item in admitted.items}
+            for identity in map(self._identity, wanted):
+                if identity not in known:
+                    self._remember(identity)
+        await self._post_what_can_be(admitted)
 
     @abstractmethod
     async def _poll(self, *, etag: str | None, wait_seconds: float) -> Polled[Sequence[W]]:
@@ -207,7 +213,11 @@ class Poll(ABC, Generic[W, S]):
         """Whether the relayer still has to get this node's share."""
 
     @abstractmethod
-    async def _sign(self, node: Node, items: Sequence[W]) -> Sequence[S | None]:
+    async def _admit(self, node: Node, items: Sequence[W]) -> Admitted[W]:
+        """What of these may be signed, on record."""
+
+    @abstractmethod
+    async def _sign(self, admitted: Admitted[W]) -> Sequence[S | None]:
         """A share for each item; None where there is none now."""
 
     @abstractmethod
@@ -240,14 +250,14 @@ class Poll(ABC, Generic[W, S]):
         wait = self._sidecar.wait_seconds
         return wait if first is None else min(wait, max(0.0, first - monotonic()))
 
-    async def _post_what_can_be(self, parts: Sequence[Sequence[W]]) -> None:
+    async def _post_what_can_be(self, admitted: Admitted[W]) -> None:
         """Sign and post; the next part is signed while one is on its way.
 
         What fails waits for a later look and holds up nothing else.
         """
         posting: asyncio.Task[None] | None = None
         try:
-            for part in parts:
+            for part in admitted.parts(POST_SHARES):
                 items, shares = await self._signed(part)
                 if posting is not None:
                     await posting
@@ -258,16 +268,17 @@ class Poll(ABC, Generic[W, S]):
             if posting is not None:
                 posting.cancel()
 
-    async def _signed(self, wanted: Sequence[W]) -> tuple[list[W], list[S]]:
+    async def _signed(self, admitted: Admitted[W]) -> tuple[list[W], list[S]]:
         """What can be signed now, with its shares; the rest is for later."""
         begin = perf_counter()
-        shares = await self._sign(self._sidecar.node, wanted)
+        shares = await self._sign(admitted)
         self._sign_seconds += perf_counter() - begin
-        signed = [(item, share) for item, share in zip(wanted, shares, strict=True) if share is not None]
-        if len(signed) < len(wanted):
-            for item, share in zip(wanted, shares, strict=True):
-                if share is None:
-                    self._remember(self._identity(item))
+        signed: list[tuple[W, S]] = []
+        for item, share in zip(admitted.items, shares, strict=True):
+            if share is None:
+                self._remember(self._identity(item))
+            else:
+                signed.append((item, share))
         return [item for item, _ in signed], [share for _, share in signed]
 
     async def _post_halved(self, items: Sequence[W], shares: Sequence[S]) -> None:
@@ -340,8 +351,11 @@ class ExitPoll(Poll[wire.ExitWanted, wire.ExitShare]):
         index = self._sidecar.node.share_index
         return not item.is_exit_signature_ready and index not in item.share_indexes_ready
 
-    async def _sign(self, node: Node, items: Sequence[wire.ExitWanted]) -> Sequence[wire.ExitShare | None]:
-        return await self._sidecar.signing.exits(node, self._sidecar.relayer, items)
+    async def _admit(self, node: Node, items: Sequence[wire.ExitWanted]) -> Admitted[wire.ExitWanted]:
+        return await self._sidecar.signing.admit_exits(node, self._sidecar.relayer, items)
+
+    async def _sign(self, admitted: Admitted[wire.ExitWanted]) -> Sequence[wire.ExitShare | None]:
+        return await self._sidecar.signing.exits(admitted)
 
     async def _send(
         self, share_index: wire.ShareIndex, shares: list[wire.ExitShare]
@@ -390,10 +404,13 @@ class ValidatorPoll(Poll[wire.ValidatorWanted, wire.SignatureShares]):
         index = self._sidecar.node.share_index
         return not item.is_signatures_ready and index not in item.share_indexes_ready
 
-    async def _sign(
+    async def _admit(
         self, node: Node, items: Sequence[wire.ValidatorWanted]
-    ) -> Sequence[wire.SignatureShares | None]:
-        return await self._sidecar.signing.validators(node, self._sidecar.relayer, items)
+    ) -> Admitted[wire.ValidatorWanted]:
+        return await self._sidecar.signing.admit_validators(node, self._sidecar.relayer, items)
+
+    async def _sign(self, admitted: Admitted[wire.ValidatorWanted]) -> Sequence[wire.SignatureShares | None]:
+        return await self._sidecar.signing.validators(admitted)
 
     async def _send(
         self, share_index: wire.ShareIndex, shares: list[wire.SignatureShares]

@@ -7,9 +7,9 @@ charon, those of an SSV operator) is a `Source`. The rest of the sidecar knows n
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,10 @@ class Messages:
 
     def __len__(self) -> int:
         return len(self.places)
+
+    def __getitem__(self, rows: slice) -> Self:
+        """Some of them."""
+        return type(self)(**{each.name: getattr(self, each.name)[rows] for each in fields(self)})
 
 
 @dataclass(frozen=True, eq=False)

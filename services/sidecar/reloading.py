@@ -6,12 +6,9 @@ import asyncio
 from collections.abc import Hashable, Sequence
 from contextlib import suppress
 
-from dvtfast import DvtfastError
-
 from .. import logs
-from ..offload import UnavailableError
 from .metrics import Metrics
-from .nodes import NoKeysError, Source
+from .nodes import Source
 from .sidecars import Sidecars
 
 LOOK_SECONDS = 5.0  # between two looks at the files
@@ -60,9 +57,10 @@ class Reloading:
         log.info("reading the keys anew")
         try:
             nodes = await source.load()
-        except (DvtfastError, NoKeysError, UnavailableError, OSError) as error:
+        except Exception as error:  # of files and of remote signers, all of which may recover
             self._metrics.reloads.labels("failed").inc()
-            log.error("keys not read anew, going on with those before", error=str(error))
+            kind = type(error).__name__
+            log.error("keys not read anew, going on with those before", error=str(error), kind=kind)
             return
         await self._sidecars.update(place, nodes)
         self._metrics.reloads.labels("done").inc()

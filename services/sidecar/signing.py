@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from time import perf_counter, time
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +22,33 @@ from .policy import DepositPolicy, withdrawal_credentials
 
 REASONS_TOLD = 1_000  # then a relayer that invents reasons is not listened to any more
 
+W = TypeVar("W", wire.ExitWanted, wire.ValidatorWanted)
+
 log = logs.get("sidecar")
+
+
+@dataclass(frozen=True, eq=False)
+class Admitted(Generic[W]):
+    """What may be signed, since it is on record.
+
+    Attributes:
+        node: whose key shares sign it.
+        items: what the relayer wants.
+        exits: of the items.
+        deposits: of the items, where they have them.
+    """
+
+    node: Node
+    items: Sequence[W]
+    exits: Exits
+    deposits: Deposits | None = None
+
+    def parts(self, size: int) -> Iterator[Admitted[W]]:
+        """The same in parts."""
+        for start in range(0, len(self.items), size):
+            rows = slice(start, start + size)
+            deposits = None if self.deposits is None else self.deposits[rows]
+            yield Admitted(self.node, self.items[rows], self.exits[rows], deposits)
 
 
 class Signing:
@@ -46,53 +74,78 @@ class Signing:
         self._exits_today: Counter[tuple[str, int]] = Counter()  # by relayer and day
         self._told: set[tuple[str, str]] = set()  # relayers, and why they do not get something
 
-    async def exits(
+    async def admit_exits(
         self, node: Node, relayer: str, wanted: Sequence[wire.ExitWanted]
-    ) -> list[wire.ExitShare | None]:
-        """Partial signatures of exits of the node's validators; None is one that cannot be made now."""
-        if not self._count(relayer, len(wanted)):
+    ) -> Admitted[wire.ExitWanted]:
+        """Put exits of the node's validators on record, as many as a relayer may have."""
+        kept = wanted[: self._left_today(relayer, len(wanted))]
+        if refused := len(wanted) - len(kept):
             reason = f"the limit is {self._exits_per_day} exits a day (UTC)"
-            self._tell(node, relayer, [reason] * len(wanted))
-            return [None] * len(wanted)
-        indices = [exit_.validator_index for exit_ in wanted]
-        signatures = await self._exits(node, relayer, [exit_.public_key for exit_ in wanted], indices)
-        return [
-            wire.ExitShare(exit_.public_key, signature, exit_.validator_index) if signature else None
-            for exit_, signature in zip(wanted, signatures, strict=True)
-        ]
+            self._tell(node, relayer, [reason] * refused)
+        return Admitted(node, kept, await self._record(node, relayer, kept))
 
-    async def validators(
+    async def admit_validators(
         self, node: Node, relayer: str, wanted: Sequence[wire.ValidatorWanted]
-    ) -> list[wire.SignatureShares | None]:
-        """Partial signatures of exits and deposits; None is one that is refused, or cannot be made now."""
+    ) -> Admitted[wire.ValidatorWanted]:
+        """Put exits and deposits of the node's validators on record, as far as they are allowed."""
         reasons = await self._reasons(node, relayer, wanted, write=True)
         self._tell(node, relayer, reasons)
         kept = [validator for validator, reason in zip(wanted, reasons, strict=True) if not reason]
-        keys, indices = [v.public_key for v in kept], [v.validator_index for v in kept]
-        exits = iter(await self._exits(node, relayer, keys, indices))
-        deposits = iter(await self._sign(node, relayer, DEPOSIT, self._deposits(node, kept)))
-        return [
-            None if reason else _both(validator, next(exits), next(deposits))
-            for validator, reason in zip(wanted, reasons, strict=True)
-        ]
+        deposits = self._deposits(node, kept)
+        self.metrics.recorded.labels(relayer, DEPOSIT).inc(len(kept))
+        return Admitted(node, kept, await self._record(node, relayer, kept), deposits)
 
     async def refusals(self, node: Node, relayer: str, wanted: Sequence[wire.ValidatorWanted]) -> list[str]:
         """Why deposits would not be signed, "" where they would be; nothing is written."""
         return await self._reasons(node, relayer, wanted, write=False)
+
+    async def exits(self, admitted: Admitted[wire.ExitWanted]) -> list[wire.ExitShare | None]:
+        """Partial signatures; None is one that cannot be made now."""
+        signatures = await self._sign(admitted.node, EXIT, admitted.exits)
+        return [
+            wire.ExitShare(exit_.public_key, signature, exit_.validator_index) if signature else None
+            for exit_, signature in zip(admitted.items, signatures, strict=True)
+        ]
+
+    async def validators(self, admitted: Admitted[wire.ValidatorWanted]) -> list[wire.SignatureShares | None]:
+        """Partial signatures of exits and deposits; None is one that cannot be made now."""
+        assert admitted.deposits is not None
+        exits = await self._sign(admitted.node, EXIT, admitted.exits)
+        deposits = await self._sign(admitted.node, DEPOSIT, admitted.deposits)
+        return [
+            wire.SignatureShares(validator.public_key, exit_, deposit, validator.validator_index)
+            if exit_ and deposit
+            else None
+            for validator, exit_, deposit in zip(admitted.items, exits, deposits, strict=True)
+        ]
+
+    async def _record(self, node: Node, relayer: str, wanted: Sequence[W]) -> Exits:
+        """The exits of these validators, on record."""
+        indices = [item.validator_index for item in wanted]
+        exits = Exits.of([node.places[item.public_key] for item in wanted], indices, self.network)
+        roots = _rows(exits.signing_roots)
+        entries = [
+            ExitEntry(item.public_key, index, root)
+            for item, index, root in zip(wanted, indices, roots, strict=True)
+        ]
+        await self._journal.admit_exits(self._party(node, relayer), entries)
+        self.metrics.recorded.labels(relayer, EXIT).inc(len(entries))
+        return exits
 
     async def _reasons(
         self, node: Node, relayer: str, wanted: Sequence[wire.ValidatorWanted], *, write: bool
     ) -> list[str]:
         reasons = [self._policy.refusal(validator) for validator in wanted]
         allowed = [validator for validator, reason in zip(wanted, reasons, strict=True) if not reason]
-        roots = _rows(self._deposits(node, allowed).signing_roots)
+        if not allowed:
+            return reasons
         entries = [
             DepositEntry(v.public_key, v.vault, v.validator_type.byte, v.amount, root)
-            for v, root in zip(allowed, roots, strict=True)
+            for v, root in zip(allowed, _rows(self._deposits(node, allowed).signing_roots), strict=True)
         ]
         admit = self._journal.admit_deposits if write else self._journal.refusals_of_deposits
         party = self._party(node, relayer)
-        decided = iter(await admit(party, entries, most_a_day=self._policy.most_a_day) if entries else ())
+        decided = iter(await admit(party, entries, most_a_day=self._policy.most_a_day))
         return [reason or next(decided) for reason in reasons]
 
     def _deposits(self, node: Node, wanted: Sequence[wire.ValidatorWanted]) -> Deposits:
@@ -105,35 +158,21 @@ class Signing:
             self.network,
         )
 
-    async def _exits(
-        self, node: Node, relayer: str, public_keys: Sequence[bytes], validator_indices: Sequence[int]
-    ) -> list[wire.Signature | None]:
-        places = [node.places[key] for key in public_keys]
-        exits = Exits.of(places, validator_indices, self.network)
-        rows = zip(public_keys, validator_indices, _rows(exits.signing_roots), strict=True)
-        await self._journal.admit_exits(self._party(node, relayer), [ExitEntry(*row) for row in rows])
-        return await self._sign(node, relayer, EXIT, exits)
-
-    async def _sign(
-        self, node: Node, relayer: str, kind: str, messages: Messages
-    ) -> list[wire.Signature | None]:
-        self.metrics.recorded.labels(relayer, kind).inc(len(messages))
+    async def _sign(self, node: Node, kind: str, messages: Messages) -> list[wire.Signature | None]:
         begin = perf_counter()
         signed = await node.signer.sign(messages)
         self.metrics.sign_seconds.labels(kind).inc(perf_counter() - begin)
         rows = wire.Signature.rows(signed.signatures.tobytes())
         return [row if good else None for row, good in zip(rows, signed.ok.tolist(), strict=True)]
 
-    def _count(self, relayer: str, exits: int) -> bool:
-        """Whether a relayer may have so many more today."""
+    def _left_today(self, relayer: str, exits: int) -> int:
+        """How many of so many exits a relayer may have."""
         today = relayer, int(time()) // DAY_SECONDS
-        if self._exits_today[today] + exits > self._exits_per_day:
-            return False
-        self._exits_today = Counter(
-            {key: count for key, count in self._exits_today.items() if key[1] == today[1]}
-        )
-        self._exits_today[today] += exits
-        return True
+        for other in [key for key in self._exits_today if key[1] != today[1]]:
+            del self._exits_today[other]
+        left = min(exits, max(0, self._exits_per_day - self._exits_today[today]))
+        self._exits_today[today] += left
+        return left
 
     def _party(self, node: Node, relayer: str) -> Party:
         return Party(self.network.name, relayer, node.share_index)
@@ -145,20 +184,8 @@ class Signing:
             if (relayer, reason) not in self._told and len(self._told) < REASONS_TOLD:
                 self._told.add((relayer, reason))
                 log.warning(
-                    "not signed",
-                    relayer=relayer,
-                    share_index=node.share_index,
-                    count=count,
-                    reason=reason,
+                    "not signed", relayer=relayer, share_index=node.share_index, count=count, reason=reason
                 )
-
-
-def _both(
-    wanted: wire.ValidatorWanted, exit_: wire.Signature | None, deposit: wire.Signature | None
-) -> wire.SignatureShares | None:
-    if exit_ is None or deposit is None:
-        return None
-    return wire.SignatureShares(wanted.public_key, exit_, deposit, wanted.validator_index)
 
 
 def _rows(matrix: NDArray[np.uint8]) -> list[bytes]:

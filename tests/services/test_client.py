@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -108,3 +109,83 @@ async def test_a_path_and_a_token_in_the_address() -> None:
         await client.info()
         assert seen[0].path == "/below/info"
         assert seen[0].headers["Authorization"] == "Basic " + b64encode(b"u:token").decode()
+
+
+async def refused(address: str, reason: str, **options: int) -> None:
+    async with RelayerClient(address, timeout_seconds=5, **options) as client:
+        with pytest.raises(RelayerRefusedError, match=reason):
+            await client.exits()
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_nobody_is_followed_elsewhere(status: int) -> None:
+    async with answering() as (elsewhere, seen):
+        there = {"Location": f"http://{elsewhere}/exits"}
+        async with answering(lambda _: web.Response(status=status, headers=there)) as (address, _):
+            await refused(f"http://{address}", "sends elsewhere")
+        assert seen == []
+
+
+def encoded(body: bytes, coding: str) -> Answer:
+    return lambda _: web.Response(body=body, headers={"Content-Encoding": coding})
+
+
+async def test_compressed_answers() -> None:
+    """In one part or several; a bomb is left off where it exceeds the limit."""
+    first, second = gzip.compress(b'{"exits"'), gzip.compress(b": []}")
+    bomb = gzip.compress(bytes(50_000_000)) * 20
+    answers = [
+        encoded(first + second, "gzip"), encoded(bomb, "gzip"), encoded(first[:-9], "gzip"),
+        encoded(b"none", "gzip"), encoded(b"{}", "br"),
+    ]  # fmt: skip
+    async with answering(*answers) as (address, seen):
+        url = f"http://{address}"
+        async with RelayerClient(url, timeout_seconds=5) as client:
+            assert await client.exits() == wire.ExitsAnswer([])
+        await refused(url, "at most 1000000 bytes", answer_limit_bytes=1_000_000)
+        await refused(url, "broken off")
+        await refused(url, "no gzip")
+        await refused(url, "expected gzip or none")
+        assert all(request.headers["Accept-Encoding"] == "identity" for request in seen)  # on loopback
+
+
+async def test_answers_that_are_too_long() -> None:
+    item = b'{"public_key": "0x%s", "validator_index": 1, "share_indexes_ready": [%s]}'
+    many = b'{"exits": [' + item % (b"ab" * 48, b"1," * 1_000_000 + b"1") + b"]}"
+    plain = lambda _: web.Response(body=many)  # noqa: E731
+    async with answering(plain, plain) as (address, _):
+        await refused(f"http://{address}", "at most 1000 bytes", answer_limit_bytes=1_000)
+        await refused(f"http://{address}", "at most 50000 items", answer_limit_bytes=10_000_000)
+
+
+@pytest.mark.parametrize("etag", ["x" * 300, "\x80", "a\tb"])
+async def test_an_etag_that_cannot_be_sent_back(etag: str) -> None:
+    answer = lambda _: web.Response(text='{"exits": []}', headers={"ETag": etag})  # noqa: E731
+    async with (
+        answering(answer) as (address, _),
+        RelayerClient(f"http://{address}", timeout_seconds=5) as client,
+    ):
+        assert (await client.poll_exits(1, etag=None, wait_seconds=0)).etag is None
+
+
+async def test_what_a_relayer_says_at_length_is_cut() -> None:
+    for text in ('{"error": "' + "no" * 100_000 + '"}', "no" * 1_000_000):
+        async with answering(says(422, text)) as (address, _):
+            async with RelayerClient(f"http://{address}", timeout_seconds=5) as client:
+                with pytest.raises(RelayerRefusedError) as caught:
+                    await client.exits()
+            assert len(str(caught.value)) < 3_000
+
+
+async def test_failures_are_told_ever_more_rarely(capfd: pytest.CaptureFixture[str]) -> None:
+    fine = says(200, '{"network": "hoodi"}')
+    async with (
+        answering(*[says(503, "")] * 9, fine) as (address, seen),
+        RelayerClient(f"http://u:secret@{address}/token", timeout_seconds=5) as client,
+    ):
+        await client.info()
+        assert len(seen) == 10
+    output = "".join(capfd.readouterr())
+    assert output.count("relayer unavailable") == 4  # the 1st, 2nd, 4th and 8th
+    assert "secret" not in output
+    assert "token" not in output

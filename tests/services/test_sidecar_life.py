@@ -155,6 +155,17 @@ async def test_keys_are_read_anew(files: DemoCluster, tmp_path: Path, how: str) 
         assert len(running.events("relayer found")) == 1  # nothing was started again
 
 
+async def test_it_stops_while_it_waits_for_a_remote_signer(files: DemoCluster, tmp_path: Path) -> None:
+    async with process(
+        tmp_path, "--relayer", "http://127.0.0.1:1", "--cluster-lock", str(files.lock),
+        "--remote-signer", f"http://127.0.0.1:{rounds.free_port()}",
+    ) as running:  # fmt: skip
+        await running.has("no keys yet", 2)
+        running.process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(30):
+            assert await running.process.wait() == 0
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the call is Linux's")
 def test_nothing_of_it_is_dumped(files: DemoCluster, tmp_path: Path) -> None:
     """PR_GET_DUMPABLE is 0 in a process that ran a sidecar, here one without keys."""
