@@ -46,6 +46,8 @@ def run(settings: SidecarSettings) -> int:
 
 
 async def _serve(settings: SidecarSettings, stop: asyncio.Event) -> int:
+    asked = asyncio.Event()  # to read the keys anew
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, asked.set)
     async with AsyncExitStack() as stack:
         workers = Workers("signing", threads=1, deadline_seconds=None)
         stack.push_async_callback(workers.close)
@@ -79,8 +81,7 @@ async def _serve(settings: SidecarSettings, stop: asyncio.Event) -> int:
         if settings.metrics_port is not None:
             pages = listening(application(metrics), settings.metrics_host, settings.metrics_port)
             log.info("listening", port=await stack.enter_async_context(pages))
-        reloading = Reloading(sources, states, sidecars, metrics)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloading.reload_now)
+        reloading = Reloading(sources, states, sidecars, metrics, asked=asked)
         await stack.enter_async_context(in_background(reloading.run()))
         await _unless_stopped(sidecars.nothing_left.wait(), stop)
     log.info("stopped")

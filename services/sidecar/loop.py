@@ -110,7 +110,7 @@ class Sidecar:
     async def patiently(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do this until it succeeds, with growing, jittered pauses."""
         retrying = tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_not_exception_type((WrongNetworkError, asyncio.CancelledError)),
+            retry=tenacity.retry_if_exception(_may_pass),
             wait=tenacity.wait_random_exponential(self.poll_seconds, LONGEST_RETRY_SECONDS),
             before_sleep=self._log_failure,
         )
@@ -128,12 +128,18 @@ class Sidecar:
         error = state.outcome.exception() if state.outcome else None
         who = {"relayer": self.relayer, "share_index": self.node.share_index}
         self.signing.metrics.failures.labels(self.relayer).inc()
+        if state.attempt_number.bit_count() > 1:
+            return  # ever more rarely, while nothing else comes
         if isinstance(error, RelayerRefusedError):
             log.warning("relayer refuses", error=str(error), **who)
         elif isinstance(error, UnavailableError):
             log.warning("cannot sign now", error=str(error), **who)
         else:
             log.error("unexpected, going on", exc_info=error, **who)
+
+
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, Exception) and not isinstance(error, WrongNetworkError)
 
 
 class Poll(ABC, Generic[W, S]):

@@ -21,21 +21,24 @@ class Reloading:
 
     Args:
         states: their fingerprints when they were loaded.
+        asked: is set by who does not want to wait for a change.
     """
 
     def __init__(
-        self, sources: Sequence[Source], states: Sequence[Hashable], sidecars: Sidecars, metrics: Metrics
+        self,
+        sources: Sequence[Source],
+        states: Sequence[Hashable],
+        sidecars: Sidecars,
+        metrics: Metrics,
+        *,
+        asked: asyncio.Event,
     ) -> None:
         self._sources = sources
         self._loaded = list(states)
         self._seen = list(states)
         self._sidecars = sidecars
         self._metrics = metrics
-        self._asked = asyncio.Event()
-
-    def reload_now(self) -> None:
-        """Do not wait for a change."""
-        self._asked.set()
+        self._asked = asked
 
     async def run(self) -> None:
         """Look until cancelled."""

@@ -293,3 +293,21 @@ async def test_so_many_exits_a_day(capfd: pytest.CaptureFixture[str]) -> None:
         admitted = await signing.admit_exits(node, "b", exits)  # the limit is each relayer's own
         assert all(await signing.exits(admitted))
     assert "3 exits a day" in "".join(capfd.readouterr())
+
+
+async def test_nothing_is_signed_off_the_record(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    cluster, journal = make_cluster(2), tmp_path / "journal.db"
+    relayer = FirstMakers("v4", [item(cluster, 0)])
+    async with (
+        relayer.running() as url,
+        signing_node(cluster, policy=VAULTS, journal=journal) as (node, signing),
+        looping(url, node, signing) as task,
+    ):
+        await until(lambda: bool(relayer.posts))
+        journal.unlink()
+        relayer.items.append(item(cluster, 1))
+        looks = len(relayer.asked)
+        await until(lambda: len(relayer.asked) > looks + 2)
+        assert not task.done()
+    assert len(relayer.posts) == 1
+    assert "cannot sign now" in "".join(capfd.readouterr())

@@ -155,11 +155,31 @@ async def test_keys_are_read_anew(files: DemoCluster, tmp_path: Path, how: str) 
         assert len(running.events("relayer found")) == 1  # nothing was started again
 
 
+async def test_keystores_of_another_node(files: DemoCluster, tmp_path: Path) -> None:
+    """The loops of the node that is gone end, those of the new one begin."""
+    keystores, relayer = tmp_path / "keystores", wanting(files)
+    shutil.copytree(files.node_keystores[0], keystores)
+    async with relayer.running() as url, process(
+        tmp_path, "--relayer", url, "--cluster-lock", str(files.lock), "--keystores", str(keystores),
+    ) as running:  # fmt: skip
+        await running.has("shares posted")
+        shutil.rmtree(keystores)
+        shutil.copytree(files.node_keystores[3], keystores)
+        running.process.send_signal(signal.SIGHUP)
+        await until(lambda: len(keys_posted(relayer, 4)) == VALIDATORS)
+        posts, looks = len(relayer.posts), relayer.looks
+        relayer.wanted = [(key, 1_000) for key, _ in relayer.wanted]
+        await until(lambda: relayer.looks > looks + 5 and len(relayer.posts) > posts)
+        assert {post.share_index for post in relayer.posts[posts + 1 :]} <= {4}
+
+
 async def test_it_stops_while_it_waits_for_a_remote_signer(files: DemoCluster, tmp_path: Path) -> None:
     async with process(
         tmp_path, "--relayer", "http://127.0.0.1:1", "--cluster-lock", str(files.lock),
         "--remote-signer", f"http://127.0.0.1:{rounds.free_port()}",
     ) as running:  # fmt: skip
+        await running.has("no keys yet")
+        running.process.send_signal(signal.SIGHUP)  # which changes nothing yet
         await running.has("no keys yet", 2)
         running.process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(30):
