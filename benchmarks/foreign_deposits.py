@@ -67,6 +67,7 @@ async def run(directory: Path, cluster: DemoCluster, window: int) -> None:
             services.start(
                 f"sidecar{node}", "sidecar", "--network", "hoodi", "--relayer", late,
                 "--cluster-lock", str(cluster.lock), "--keystores", str(keystores),
+                "--journal", str(keystores.parent / "sidecar-journal.db"),
             )
             for node, keystores in enumerate(cluster.node_keystores)
         ]

@@ -22,9 +22,11 @@ from ..settings import EXIT_CODE, PlanSettings
 from .app import ANSWER_LIMIT_BYTES, signing_of
 from .hardening import forbid_dumps
 from .journal import DEPOSIT, EXIT, Journal, JournalError
-from .loop import NO_SUCH_ROUTE, ExitPoll, Sidecar, ValidatorPoll
+from .loop import Sidecar
 from .metrics import Metrics
 from .nodes import Node, NoKeysError
+from .polling import NO_SUCH_ROUTE
+from .polls import ExitPoll, ValidatorPoll
 from .sources import sources_of
 
 GWEI_PER_ETHER = 1_000_000_000

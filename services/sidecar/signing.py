@@ -78,10 +78,7 @@ class Signing:
         self, node: Node, relayer: str, wanted: Sequence[wire.ExitWanted]
     ) -> Admitted[wire.ExitWanted]:
         """Put exits of the node's validators on record, as many as a relayer may have."""
-        kept = wanted[: self._left_today(relayer, len(wanted))]
-        if refused := len(wanted) - len(kept):
-            reason = f"the limit is {self._exits_per_day} exits a day (UTC)"
-            self._tell(node, relayer, [reason] * refused)
+        kept = self._within_the_day(node, relayer, wanted)
         return Admitted(node, kept, await self._record(node, relayer, kept))
 
     async def admit_validators(
@@ -90,7 +87,8 @@ class Signing:
         """Put exits and deposits of the node's validators on record, as far as they are allowed."""
         reasons = await self._reasons(node, relayer, wanted, write=True)
         self._tell(node, relayer, reasons)
-        kept = [validator for validator, reason in zip(wanted, reasons, strict=True) if not reason]
+        allowed = [validator for validator, reason in zip(wanted, reasons, strict=True) if not reason]
+        kept = self._within_the_day(node, relayer, allowed)
         deposits = self._deposits(node, kept)
         self.metrics.recorded.labels(relayer, DEPOSIT).inc(len(kept))
         return Admitted(node, kept, await self._record(node, relayer, kept), deposits)
@@ -165,14 +163,16 @@ class Signing:
         rows = wire.Signature.rows(signed.signatures.tobytes())
         return [row if good else None for row, good in zip(rows, signed.ok.tolist(), strict=True)]
 
-    def _left_today(self, relayer: str, exits: int) -> int:
-        """How many of so many exits a relayer may have."""
+    def _within_the_day(self, node: Node, relayer: str, wanted: Sequence[W]) -> Sequence[W]:
+        """Those of which a relayer may have exits today."""
         today = relayer, int(time()) // DAY_SECONDS
         for other in [key for key in self._exits_today if key[1] != today[1]]:
             del self._exits_today[other]
-        left = min(exits, max(0, self._exits_per_day - self._exits_today[today]))
-        self._exits_today[today] += left
-        return left
+        kept = wanted[: max(0, self._exits_per_day - self._exits_today[today])]
+        self._exits_today[today] += len(kept)
+        reason = f"the limit is {self._exits_per_day} exits a day (UTC)"
+        self._tell(node, relayer, [reason] * (len(wanted) - len(kept)))
+        return kept
 
     def _party(self, node: Node, relayer: str) -> Party:
         return Party(self.network.name, relayer, node.share_index)

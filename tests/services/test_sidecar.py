@@ -30,7 +30,7 @@ from dvtfast.services.client import RelayerClient
 from dvtfast.services.demo.cluster import DemoCluster
 from dvtfast.services.offload import Workers
 from dvtfast.services.settings import SettingsError, SidecarSettings
-from dvtfast.services.sidecar import loop
+from dvtfast.services.sidecar import polling, polls
 from dvtfast.services.sidecar.journal import Journal
 from dvtfast.services.sidecar.keys import NodeKeys, match_keys, share_index_of
 from dvtfast.services.sidecar.loop import Sidecar, WrongNetworkError
@@ -348,7 +348,7 @@ async def test_what_is_rejected_is_tried_again_with_growing_pauses(
     files: DemoCluster, shares: ClusterShares, cluster: Cluster, monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(loop, "FIRST_PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr(polling, "FIRST_PAUSE_SECONDS", 0.1)
     fake = Fake()
     fake.wanted = [(key, i) for i, key in enumerate(cluster.keys)]
     fake.reject = "it does not fit"
@@ -415,9 +415,9 @@ class Stumbling(Fake):
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Short pauses, short requests."""
     monkeypatch.setattr("dvtfast.services.client.RETRY_FIRST_SECONDS", 0.01)
-    monkeypatch.setattr(loop, "FIRST_PAUSE_SECONDS", 0.05)
-    monkeypatch.setattr(loop, "LONGEST_PAUSE_SECONDS", 0.2)
-    monkeypatch.setattr(loop, "POST_SHARES", 4)
+    monkeypatch.setattr(polling, "FIRST_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(polling, "LONGEST_PAUSE_SECONDS", 0.2)
+    monkeypatch.setattr(polling, "POST_SHARES", 4)
 
 
 @pytest.mark.usefixtures("quick")
@@ -454,8 +454,8 @@ async def test_a_post_that_fails_does_not_hold_up_the_next(
 async def test_a_relayer_that_stumbles_over_everything_is_not_flooded(
     files: DemoCluster, shares: ClusterShares, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "FAILURES_LIMIT", 3)
-    monkeypatch.setattr(loop, "POST_ATTEMPTS", 1)
+    monkeypatch.setattr(polling, "FAILURES_LIMIT", 3)
+    monkeypatch.setattr(polls, "POST_ATTEMPTS", 1)
     fake = Stumbling(cluster.keys[:4], dict.fromkeys(cluster.keys, 500))
     async with fake.running() as url, sidecar(url, keys_of(files, shares, NODE)):
         await fake.until(lambda: len(fake.posts) > 3)

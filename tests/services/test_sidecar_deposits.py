@@ -21,7 +21,7 @@ from dvtfast import (
     exit_signing_roots,
 )
 from dvtfast.services import http, wire
-from dvtfast.services.sidecar import loop
+from dvtfast.services.sidecar import polling
 from dvtfast.services.sidecar.policy import DepositPolicy
 
 from .conftest import Cluster, Start, make_cluster
@@ -97,8 +97,8 @@ class FirstMakers:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "FIRST_PAUSE_SECONDS", 0.05)
-    monkeypatch.setattr(loop, "LONGEST_PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr(polling, "FIRST_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(polling, "LONGEST_PAUSE_SECONDS", 0.1)
 
 
 def assert_signed(
@@ -166,7 +166,7 @@ async def test_a_first_makers_relayer_of_era_a() -> None:
 
 
 async def test_a_relayer_that_learns_v4_while_the_sidecar_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "NOT_SPOKEN_SECONDS", 0.05)
+    monkeypatch.setattr(polling, "NOT_SPOKEN_SECONDS", 0.05)
     cluster = make_cluster(1)
     async with start_both(cluster) as (relayer, posts):
         await until(lambda: relayer["denied"] > 3)
@@ -284,12 +284,15 @@ async def test_never_for_two_vaults(tmp_path: Path) -> None:
 
 
 async def test_so_many_exits_a_day(capfd: pytest.CaptureFixture[str]) -> None:
+    """Alone or with deposits."""
     cluster = make_cluster(1)
-    async with signing_node(cluster, exits_per_day=3) as (node, signing):
+    async with signing_node(cluster, policy=VAULTS, exits_per_day=3) as (node, signing):
         exits = [wire.ExitWanted(cluster.keys[0], wire.UInt64(index)) for index in range(2)]
+        with_deposit = wire.decode(json.dumps(item(cluster)).encode(), wire.ValidatorWanted)
         assert len((await signing.admit_exits(node, "a", exits)).items) == 2
         assert len((await signing.admit_exits(node, "a", exits)).items) == 1
         assert len((await signing.admit_exits(node, "a", exits)).items) == 0
+        assert len((await signing.admit_validators(node, "a", [with_deposit])).items) == 0
         admitted = await signing.admit_exits(node, "b", exits)  # the limit is each relayer's own
         assert all(await signing.exits(admitted))
     assert "3 exits a day" in "".join(capfd.readouterr())

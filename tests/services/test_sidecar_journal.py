@@ -147,3 +147,27 @@ def test_what_was_admitted_survives_a_kill(tmp_path: Path) -> None:
     assert done.returncode == -9
     assert len(rows(path)) == 100
     assert os.access(path, os.R_OK)
+
+
+def test_several_processes_share_a_journal(tmp_path: Path) -> None:
+    """Three make it at once; one of them gets to deposit for a vault, the others for no other."""
+    program = (
+        "import asyncio, sys; from pathlib import Path;"
+        "from tests.services.test_sidecar_journal import PARTY, deposit, Journal;"
+        "journal = Journal(Path(sys.argv[1])); vault = bytes([int(sys.argv[2])] * 20);"
+        "entries = [deposit(i + 100 * vault[0], key=bytes([i] * 48), vault=vault) for i in range(50)];"
+        "admitted = [asyncio.run(journal.admit_deposits(PARTY, [e], most_a_day=1000)) for e in entries];"
+        "print(admitted.count(['']))"
+    )
+    path = tmp_path / "journal.db"
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, str(path), str(vault)],
+            cwd=Path(__file__).parents[2],
+            stdout=subprocess.PIPE,
+        )
+        for vault in (1, 2, 3)
+    ]
+    admitted = [int(process.communicate()[0]) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert sum(admitted) == len(rows(path)) == 50
