@@ -100,7 +100,7 @@ async def _planned(sidecar: Sidecar, node: Node) -> list[Planned]:
     denied = [error for poll in (exits, validators) if (error := await _asked(poll))]
     if len(denied) == 2:
         raise denied[0]
-    wanted = list(validators.open_items().values())
+    wanted = list(validators.open_items(node).values())
     reasons = await sidecar.signing.refusals(node, sidecar.relayer, wanted)
 
     def planned(kind: str, key: wire.PublicKey, subject: str, refused: str) -> Planned:
@@ -108,7 +108,7 @@ async def _planned(sidecar: Sidecar, node: Node) -> list[Planned]:
 
     of_exits = [
         planned(EXIT, exit_.public_key, f"validator index {exit_.validator_index}", "")
-        for exit_ in exits.open_items().values()
+        for exit_ in exits.open_items(node).values()
     ]
     of_validators = [
         planned(kind, v.public_key, subject, reason)

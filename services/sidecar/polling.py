@@ -95,10 +95,11 @@ class Poll(ABC, Generic[W, S]):
         self._etag = polled.etag
 
     async def _serve(self) -> None:
-        wanted = await asyncio.to_thread(self._wanted)
+        node = self._sidecar.node  # which may be exchanged meanwhile
+        wanted = await asyncio.to_thread(self._wanted, node)
         if not wanted:
             return
-        admitted = await self._admit(self._sidecar.node, wanted)
+        admitted = await self._admit(node, wanted)
         if len(admitted.items) < len(wanted):
             known = {self._identity(item) for item in admitted.items}
             for identity in map(self._identity, wanted):
@@ -130,18 +131,18 @@ class Poll(ABC, Generic[W, S]):
     async def _send(self, share_index: wire.ShareIndex, shares: list[S]) -> Sequence[wire.Rejected]:
         """Post shares; those that were rejected."""
 
-    def open_items(self) -> dict[Hashable, W]:
-        """What this node can sign, and what lacks its share, by what is signed."""
-        places = self._sidecar.node.places
+    def open_items(self, node: Node) -> dict[Hashable, W]:
+        """What a node can sign, and what lacks its share, by what is signed."""
+        places = node.places
         return {
             self._identity(item): item
             for item in self._items
             if item.public_key in places and self._is_open(item)
         }
 
-    def _wanted(self) -> Sequence[W]:
+    def _wanted(self, node: Node) -> Sequence[W]:
         """What is open and whose time has come."""
-        open_ = self.open_items()
+        open_ = self.open_items(node)
         self._attempts = {key: attempt for key, attempt in self._attempts.items() if key in open_}
         now = monotonic()
         return [

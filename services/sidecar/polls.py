@@ -60,9 +60,9 @@ class ExitPoll(Poll[wire.ExitWanted, wire.ExitShare]):
         request = wire.ExitSignatureRequest(share_index, shares)
         return (await self._sidecar.client.post_exit_shares(request, attempts=POST_ATTEMPTS)).rejected
 
-    def _wanted(self) -> Sequence[wire.ExitWanted]:
+    def _wanted(self, node: Node) -> Sequence[wire.ExitWanted]:
         """What is wanted now, then a bounded number of what may be wanted next."""
-        wanted, items = super()._wanted(), self._items
+        wanted, items = super()._wanted(node), self._items
         current = {exit_.public_key: exit_.validator_index for exit_ in reversed(items) if not exit_.is_ahead}
         now = [exit_ for exit_ in wanted if current.get(exit_.public_key) == exit_.validator_index]
         ahead: list[tuple[int, wire.ExitWanted]] = []
