@@ -15,6 +15,7 @@ import resource
 import tempfile
 import time
 from contextlib import suppress
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from dvtfast.services.sidecar.keys import NodeKeys
 from dvtfast.services.sidecar.loop import Sidecar
 from dvtfast.services.sidecar.metrics import Metrics
 from dvtfast.services.sidecar.policy import DepositPolicy
+from dvtfast.services.sidecar.remembering import Remembering
 from dvtfast.services.sidecar.signing import Signing
 
 from . import floor
@@ -91,6 +93,7 @@ async def _measure(
     workers, journal, metrics = Workers("signing", threads=1), Journal(path), Metrics()
     signing = Signing(HOODI, journal, metrics, policy=DepositPolicy(), exits_per_day=10**6)
     node = NodeKeys("bench", SHARE_INDEX, public_keys, keys).node(workers, threads=threads)
+    node = replace(node, signer=Remembering(node.signer))
     assert len(node.places) == n
     async with RelayerClient(url, timeout_seconds=60) as client:
         sidecar = Sidecar(client, node, signing, relayer="bench", poll_seconds=0.05, wait_seconds=20)

@@ -38,7 +38,7 @@ class Messages:
     def __len__(self) -> int:
         return len(self.places)
 
-    def __getitem__(self, rows: slice) -> Self:
+    def __getitem__(self, rows: slice | NDArray[np.intp]) -> Self:
         """Some of them."""
         return type(self)(**{each.name: getattr(self, each.name)[rows] for each in fields(self)})
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from .. import logs
 from ..client import RelayerClient
 from .loop import Sidecar, WrongNetworkError
 from .nodes import Node
+from .remembering import Remembering
 from .signing import Signing
 
 log = logs.get("sidecar")
@@ -40,7 +42,7 @@ class Sidecars:
 
     async def update(self, source: int, nodes: Sequence[Node]) -> None:
         """Serve with these nodes of a source instead of the ones before, without stopping a loop."""
-        new = {(source, node.share_index): node for node in nodes}
+        new = {(source, node.share_index): replace(node, signer=Remembering(node.signer)) for node in nodes}
         before = {place: node for place, node in self._nodes.items() if place[0] == source}
         for gone in before.keys() - new.keys():
             del self._nodes[gone]
