@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -31,12 +31,14 @@ class NodeKeys:
         cluster: its name, for people.
         public_keys: uint8[n, 48], of the validators.
         secret_keys: uint8[n, 32], the key shares.
+        public_key_shares: of all nodes, by share index uint8[n, 48].
     """
 
     cluster: str
     share_index: int
     public_keys: NDArray[np.uint8]
     secret_keys: NDArray[np.uint8] = field(repr=False)
+    public_key_shares: Mapping[int, NDArray[np.uint8]] | None = None
 
     def wipe(self) -> None:
         """Overwrite the secret keys; nothing can be signed any more."""
@@ -45,7 +47,7 @@ class NodeKeys:
     def node(self, workers: Workers, *, threads: int | None) -> Node:
         """A node that signs with these keys in this process; its signer wipes them in the end."""
         signer = LocalSigner(self, workers, threads=threads)
-        return Node(self.cluster, self.share_index, self.public_keys, signer)
+        return Node(self.cluster, self.share_index, self.public_keys, signer, self.public_key_shares)
 
 
 class LocalSigner:
@@ -89,6 +91,14 @@ class LocalSigner:
             secret_keys.fill(0)
 
 
+def public_key_shares_of(
+    cluster: ClusterShares, validators: NDArray[np.intp]
+) -> dict[int, NDArray[np.uint8]]:
+    """Of some validators of a cluster, by share index uint8[n, 48]."""
+    shares = cluster.public_key_shares.encoded[validators]
+    return {index: shares[:, node] for node, index in enumerate(cluster.share_indices.tolist())}
+
+
 @dataclass(frozen=True, eq=False)
 class Matched:
     """Which validators of a cluster some keys are for.
@@ -124,6 +134,7 @@ def match_keys(
         share_index_of(matched.node_index),
         cluster.public_keys.encoded[matched.validators],
         loaded.secret_keys[matched.keys],
+        public_key_shares_of(cluster, matched.validators),
     )
     loaded.secret_keys.fill(0)
     return keys, [*map(str, loaded.problems), *matched.problems]

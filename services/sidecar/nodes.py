@@ -6,7 +6,7 @@ charon, those of an SSV operator) is a `Source`. The rest of the sidecar knows n
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Protocol, Self
@@ -122,12 +122,14 @@ class Node:
     Attributes:
         cluster: its name, for people.
         public_keys: uint8[n, 48], of the validators that it can sign for.
+        public_key_shares: of all nodes, where they are known: by share index uint8[n, 48].
     """
 
     cluster: str
     share_index: int
     public_keys: NDArray[np.uint8]
     signer: Signer = field(repr=False)
+    public_key_shares: Mapping[int, NDArray[np.uint8]] | None = None
 
     @cached_property
     def places(self) -> dict[bytes, int]:

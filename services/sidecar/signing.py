@@ -111,7 +111,13 @@ class Signing:
         exits = await self._sign(admitted.node, EXIT, admitted.exits)
         deposits = await self._sign(admitted.node, DEPOSIT, admitted.deposits)
         return [
-            wire.SignatureShares(validator.public_key, exit_, deposit, validator.validator_index)
+            wire.SignatureShares(
+                validator.public_key,
+                exit_,
+                deposit,
+                validator.validator_index,
+                _public_key_shares(admitted.node, validator.public_key),
+            )
             if exit_ and deposit
             else None
             for validator, exit_, deposit in zip(admitted.items, exits, deposits, strict=True)
@@ -186,6 +192,17 @@ class Signing:
                 log.warning(
                     "not signed", relayer=relayer, share_index=node.share_index, count=count, reason=reason
                 )
+
+
+def _public_key_shares(node: Node, public_key: bytes) -> list[wire.PublicKeyShare] | None:
+    """What StakeWise's sidecars send since v2.1.0, for relayers that do not know the cluster."""
+    if node.public_key_shares is None:
+        return None
+    place = node.places[public_key]
+    return [
+        wire.PublicKeyShare(wire.ShareIndex(index), wire.PublicKey(shares[place].tobytes()))
+        for index, shares in node.public_key_shares.items()
+    ]
 
 
 def _rows(matrix: NDArray[np.uint8]) -> list[bytes]:

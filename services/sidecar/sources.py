@@ -15,7 +15,7 @@ from dvtfast.keystores import load_keystores
 from .. import logs, wire
 from ..offload import Workers
 from ..settings import SidecarSettings
-from .keys import NodeKeys, match, match_keys, share_index_of
+from .keys import NodeKeys, match, match_keys, public_key_shares_of, share_index_of
 from .nodes import Node, NoKeysError, Source
 from .remote import RemoteSigner, remote_keys
 
@@ -95,7 +95,9 @@ class RemoteKeys:
         )
         count = len(matched.validators)
         log.info("keys found", cluster=cluster.name, share_index=share_index, count=count)
-        return Node(cluster.name, share_index, cluster.public_keys.encoded[matched.validators], signer)
+        public_keys = cluster.public_keys.encoded[matched.validators]
+        public_key_shares = public_key_shares_of(cluster, matched.validators)
+        return Node(cluster.name, share_index, public_keys, signer, public_key_shares)
 
 
 def read_obol(settings: SidecarSettings) -> list[NodeKeys]:

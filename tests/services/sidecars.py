@@ -14,7 +14,7 @@ from dvtfast.services.client import RelayerClient
 from dvtfast.services.offload import Workers
 from dvtfast.services.sidecar.app import ANSWER_LIMIT_BYTES
 from dvtfast.services.sidecar.journal import Journal
-from dvtfast.services.sidecar.keys import NodeKeys
+from dvtfast.services.sidecar.keys import NodeKeys, public_key_shares_of
 from dvtfast.services.sidecar.loop import Sidecar, WrongNetworkError
 from dvtfast.services.sidecar.metrics import Metrics
 from dvtfast.services.sidecar.nodes import Node
@@ -30,7 +30,8 @@ def keys_of(cluster: Cluster, share_index: int) -> NodeKeys:
     """One node's key shares of all validators."""
     place = cluster.shares.share_indices.tolist().index(share_index)
     keys = np.ascontiguousarray(cluster.key_shares[:, place])
-    return NodeKeys("test", share_index, cluster.shares.public_keys.encoded, keys)
+    shares = public_key_shares_of(cluster.shares, np.arange(len(keys)))
+    return NodeKeys("test", share_index, cluster.shares.public_keys.encoded, keys, shares)
 
 
 @asynccontextmanager

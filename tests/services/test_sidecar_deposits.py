@@ -143,6 +143,11 @@ async def test_a_first_makers_relayer_of_v4(network: Network) -> None:
     assert len(relayer.posts) == 1
     assert relayer.posts[0]["share_index"] == 2
     assert_signed(cluster, relayer.posts[0], items, network)
+    for row, share in enumerate(relayer.posts[0]["shares"]):  # as their sidecars do since v2.1.0
+        assert share["public_key_shares"] == [
+            {"share_index": index, "public_key_share": wire.PublicKey(key.tobytes()).to_wire()}
+            for index, key in zip((1, 2, 3, 4), cluster.shares.public_key_shares.encoded[row], strict=True)
+        ]
 
 
 async def test_a_first_makers_relayer_of_era_a() -> None:
