@@ -14,7 +14,7 @@ from random import Random
 import pytest
 from sqlalchemy import Connection, func, select, text
 
-from dvtfast import HOODI
+from dvtfast import HOODI, sign_exits
 from dvtfast.clusters import read_cluster_lock
 from dvtfast.keystores import load_keystores
 from dvtfast.services import wire
@@ -50,7 +50,13 @@ class Node:
         exits = (await client.exits()).exits
         wanted = [exit_ for exit_ in exits if exit_.public_key not in self.acknowledged][:most]
         if wanted:
-            shares = self.keys.sign_exits(wanted, HOODI, threads=1)
+            places = {key.tobytes(): row for row, key in enumerate(self.keys.public_keys)}
+            secret_keys = self.keys.secret_keys[[places[exit_.public_key] for exit_ in wanted]]
+            indices = [exit_.validator_index for exit_ in wanted]
+            shares = [
+                wire.ExitShare(exit_.public_key, wire.Signature(row.tobytes()), exit_.validator_index)
+                for exit_, row in zip(wanted, sign_exits(secret_keys, indices, HOODI, threads=1), strict=True)
+            ]
             share_index = wire.ShareIndex(self.keys.share_index)
             answer = await client.post_exit_shares(wire.ExitSignatureRequest(share_index, shares))
             assert answer.rejected == []
