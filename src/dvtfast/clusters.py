@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,10 +55,14 @@ def read_cluster_lock(path: Path | str, *, check: bool = True, threads: int | No
         network = network_with_fork_version(lock.definition.fork_version)
     except InputError as error:
         raise FileError(f"cluster_definition.{error}", lock.source) from None
+    shares = lock.public_key_shares
+    _refuse_repeated(
+        Path(path), np.concatenate([lock.public_keys, shares.reshape(-1, lock.public_keys.shape[1])])
+    )
     cluster = _decoded(
         Path(path),
         lock.public_keys,
-        lock.public_key_shares,
+        shares,
         name=lock.definition.name,
         network=network,
         threshold=lock.definition.threshold,
@@ -69,32 +74,80 @@ def read_cluster_lock(path: Path | str, *, check: bool = True, threads: int | No
     return cluster
 
 
-def read_ssv_keyshares(path: Path | str, *, threads: int | None = None) -> list[ClusterShares]:
+def read_ssv_keyshares(
+    path: Path | str, *, check: bool = True, threads: int | None = None
+) -> list[ClusterShares]:
     """Read SSV keyshares as one cluster per set of operators.
+
+    Counts, encodings, duplicates and the polynomials of the shares are always checked.
+
+    Args:
+        path: ssv-keys' keyshares.json, up to v1.2.
+        check: also each key's signature for its owner.
 
     Raises:
         FileError: the file is wrong.
     """
-    by_operators: dict[tuple[int, ...], list[ssv.KeyShares]] = {}
-    for shares in ssv.read_keyshares(path):
-        by_operators.setdefault(shares.operator_ids, []).append(shares)
+    validators = ssv.read_keyshares(path)
+    _refuse_repeated(
+        Path(path),
+        np.concatenate(
+            [np.vstack([np.frombuffer(v.public_key, np.uint8), v.public_key_shares]) for v in validators]
+        ),
+    )
     return [
-        _decoded(
-            Path(path),
-            np.stack([np.frombuffer(item.public_key, dtype=np.uint8) for item in items]),
-            np.stack([item.public_key_shares for item in items]),
-            name="ssv-" + "-".join(map(str, operator_ids)),
-            network=None,
-            threshold=ssv.threshold_of(len(operator_ids)),
-            share_indices=np.array(operator_ids, dtype=np.uint64),
-            threads=threads,
-        )
-        for operator_ids, items in by_operators.items()
+        _cluster_of(operator_ids, items, Path(path), check=check, threads=threads)
+        for operator_ids, items in _by_operators(validators).items()
     ]
 
 
+def ssv_clusters(validators: Sequence[ssv.KeyShares], *, threads: int | None = None) -> list[ClusterShares]:
+    """The same of validators that `ssv.check_key_shares` found right, such as registered ones.
+
+    Raises:
+        FileError: one of them is not right.
+    """
+    return [
+        _cluster_of(operator_ids, items, None, check=False, threads=threads)
+        for operator_ids, items in _by_operators(validators).items()
+    ]
+
+
+def _by_operators(validators: Sequence[ssv.KeyShares]) -> dict[tuple[int, ...], list[ssv.KeyShares]]:
+    by_operators: dict[tuple[int, ...], list[ssv.KeyShares]] = {}
+    for shares in validators:
+        by_operators.setdefault(shares.operator_ids, []).append(shares)
+    return by_operators
+
+
+def _cluster_of(
+    operator_ids: tuple[int, ...],
+    items: Sequence[ssv.KeyShares],
+    path: Path | None,
+    *,
+    check: bool,
+    threads: int | None,
+) -> ClusterShares:
+    cluster = _decoded(
+        path,
+        np.stack([np.frombuffer(item.public_key, dtype=np.uint8) for item in items]),
+        np.stack([item.public_key_shares for item in items]),
+        name="ssv-" + "-".join(map(str, operator_ids)),
+        network=None,
+        threshold=ssv.threshold_of(len(operator_ids)),
+        share_indices=np.array(operator_ids, dtype=np.uint64),
+        threads=threads,
+    )
+    if check:
+        signed = ssv.check_owner_signatures(items, cluster.public_keys, threads=threads)
+        for row in np.flatnonzero(~signed).tolist():
+            key, nonce = to_hex(items[row].public_key), items[row].owner_nonce
+            raise FileError(f"validator {key}: its key did not sign for its owner at nonce {nonce}", path)
+    return cluster
+
+
 def _decoded(
-    path: Path,
+    path: Path | None,
     public_keys: Bytes,
     public_key_shares: Bytes,
     *,
@@ -104,9 +157,8 @@ def _decoded(
     share_indices: Uint64s,
     threads: int | None,
 ) -> ClusterShares:
-    """The cluster, its keys decoded; refuses repeated ones and shares off their validator's polynomial."""
-    n, k, width = public_key_shares.shape
-    _refuse_repeated(path, np.concatenate([public_keys, public_key_shares.reshape(n * k, width)]))
+    """The cluster, its keys decoded; refuses shares off their validator's polynomial."""
+    k = public_key_shares.shape[1]
     try:
         keys = PublicKeys(public_keys, threads=threads)
     except EncodingError as error:

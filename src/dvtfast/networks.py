@@ -23,7 +23,8 @@ ZERO_ROOT: Final = bytes(ROOT_BYTES)
 class Network:
     """Constants of one network.
 
-    `capella_epoch` is the epoch that StakeWise signs into every voluntary exit.
+    `capella_epoch` is the epoch that StakeWise signs into every voluntary exit. `ssv_contract` is None where
+    there is no SSV.
     """
 
     name: str
@@ -39,6 +40,8 @@ class Network:
     deposit_contract_block: int
     keeper: str
     keeper_genesis_block: int
+    ssv_contract: str | None
+    ssv_contract_block: int
 
     @cached_property
     def exit_domain(self) -> bytes:
@@ -65,6 +68,8 @@ MAINNET: Final = Network(
     deposit_contract_block=11_052_983,
     keeper="0x6B5815467da09DaA7DC83Db21c9239d98Bb487b5",
     keeper_genesis_block=18_470_089,
+    ssv_contract="0xDD9BC35aE942eF0cFa76930954a156B3fF30a4E1",
+    ssv_contract_block=17_507_487,
 )
 
 HOODI: Final = Network(
@@ -81,6 +86,8 @@ HOODI: Final = Network(
     deposit_contract_block=0,
     keeper="0xA7D1Ac9D6F32B404C75626874BA56f7654c1dC0f",
     keeper_genesis_block=94_074,
+    ssv_contract="0x58410Bef803ECd7E63B23664C586A6DB72DAf59c",
+    ssv_contract_block=1_065,
 )
 
 GNOSIS: Final = Network(
@@ -97,6 +104,8 @@ GNOSIS: Final = Network(
     deposit_contract_block=19_469_076,
     keeper="0xcAC0e3E35d3BA271cd2aaBE688ac9DB1898C26aa",
     keeper_genesis_block=34_778_552,
+    ssv_contract=None,
+    ssv_contract_block=0,
 )
 
 NETWORKS: Final[Mapping[str, Network]] = MappingProxyType({n.name: n for n in (MAINNET, HOODI, GNOSIS)})

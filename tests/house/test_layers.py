@@ -12,7 +12,7 @@ from tests.house.sources import LIBRARY, NATIVE, ROOT, SERVICES, imports, module
 # From the bottom to the top; a module imports from its own layer or from below.
 LAYERS = [
     {"constants", "errors"},
-    {"_arrays", "_extras", "_parallel", "_statuses"},
+    {"_arrays", "_extras", "_keccak", "_parallel", "_statuses"},
     {"points", "keys", "signatures", "_lagrange", "threshold", "recovery", "signing_roots", "networks"},
     {"ecies", "oracles"},
     {"_files", "_ssz", "protocol_config", "deposits", "keystores", "obol", "ssv", "clusters"},

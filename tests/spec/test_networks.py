@@ -23,6 +23,11 @@ def test_network(name):
     assert network.deposit_contract_block == expected["deposit_contract_block"]
     for field in ["deposit_contract", "keeper"]:
         assert address(getattr(network, field)) == address(expected[field]), field
+    ssv = expected.get("ssv_network")
+    assert (network.ssv_contract is None) == (ssv is None)
+    if ssv is not None:
+        assert address(network.ssv_contract) == address(ssv)
+        assert network.ssv_contract_block == expected["ssv_genesis_block"]
     assert dvtfast.network_with_fork_version(unhex(expected["genesis_fork_version"])) is network
 
 

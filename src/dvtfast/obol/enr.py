@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 
 from dvtfast._extras import needs_files_extra
+from dvtfast._keccak import keccak256
 
 # RLP prefixes of texts and lists; a size below LONG is added to them.
 TEXT = 0x80
@@ -28,15 +29,9 @@ def make_enr(secret_key: bytes, *, sequence: int = 0) -> str:
         _rlp_text(sequence.to_bytes((sequence.bit_length() + 7) // 8, "big")),
         *map(_rlp_text, (b"id", b"v4", b"secp256k1", key.public_key.format(compressed=True))),
     ]
-    signature = key.sign_recoverable(_keccak256(_rlp_list(content)), hasher=None)[:64]  # without V
+    signature = key.sign_recoverable(keccak256(_rlp_list(content)), hasher=None)[:64]  # without V
     record = _rlp_list([_rlp_text(signature), *content])
     return "enr:" + base64.urlsafe_b64encode(record).decode().rstrip("=")
-
-
-def _keccak256(data: bytes) -> bytes:
-    with needs_files_extra():
-        from Crypto.Hash import keccak
-    return keccak.new(digest_bits=256, data=data).digest()
 
 
 def _rlp_text(data: bytes) -> bytes:

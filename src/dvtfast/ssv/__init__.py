@@ -1,0 +1,45 @@
+"""SSV clusters: validators whose key shares are encrypted to the RSA keys of their operators.
+
+shares.py         one validator of a cluster, and the bytes that the contract is given
+keyshares.py      from and to ssv-keys' keyshares.json
+owners.py         the owner's signature, by the validator's key
+checking.py       whether all that is public fits together
+operator_keys.py  an operator's RSA key, in all forms that the node reads
+opening.py        the key shares of one operator, decrypted and checked
+building.py       new ones, encrypted to operators
+"""
+
+from dvtfast.ssv.building import build_key_shares
+from dvtfast.ssv.checking import check_key_shares
+from dvtfast.ssv.keyshares import read_keyshares, write_keyshares
+from dvtfast.ssv.opening import OpenedKeyShares, open_key_shares
+from dvtfast.ssv.operator_keys import (
+    OperatorKey,
+    OperatorPublicKey,
+    generate_operator_key,
+    read_operator_key,
+    write_operator_key,
+)
+from dvtfast.ssv.owners import check_owner_signatures, checksum_address, owner_signing_root
+from dvtfast.ssv.shares import CLUSTER_SIZES, KeyShares, parse_key_shares, threshold_of
+
+__all__ = [
+    "CLUSTER_SIZES",
+    "KeyShares",
+    "OpenedKeyShares",
+    "OperatorKey",
+    "OperatorPublicKey",
+    "build_key_shares",
+    "check_key_shares",
+    "check_owner_signatures",
+    "checksum_address",
+    "generate_operator_key",
+    "open_key_shares",
+    "owner_signing_root",
+    "parse_key_shares",
+    "read_keyshares",
+    "read_operator_key",
+    "threshold_of",
+    "write_keyshares",
+    "write_operator_key",
+]
