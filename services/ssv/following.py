@@ -7,7 +7,7 @@ from time import monotonic
 
 from .. import logs
 from ..chain.node import NodeClient
-from ..chain.scanner import FinalLogs, LogScanner, Rewound
+from ..chain.scanner import SPAN_BLOCKS, FinalLogs, LogScanner, Rewound
 from .events import TOPICS
 from .registry import ChainSource, Registry
 
@@ -20,13 +20,24 @@ log = logs.get("ssv")
 
 
 class Follower:
-    """Brings a registry up to date, look by look; only final blocks count."""
+    """Brings a registry up to date, look by look; only final blocks count.
 
-    def __init__(self, node: NodeClient, source: ChainSource, registry: Registry) -> None:
+    Args:
+        span_blocks: in one batch, which is kept as a whole.
+    """
+
+    def __init__(
+        self, node: NodeClient, source: ChainSource, registry: Registry, *, span_blocks: int = SPAN_BLOCKS
+    ) -> None:
         self._registry = registry
         self._told_at = monotonic()
         self._scanner = LogScanner(
-            node, source.contract, TOPICS, first=source.first_block, max_age_seconds=STALE_SECONDS
+            node,
+            source.contract,
+            TOPICS,
+            first=source.first_block,
+            span_blocks=span_blocks,
+            max_age_seconds=STALE_SECONDS,
         )
 
     async def look(self) -> None:
