@@ -191,10 +191,8 @@ def database(value: str) -> str:
 
 
 def cluster_type(value: str) -> str:
-    """Obol; SSV is not there yet."""
-    if value.lower() == "ssv":
-        raise ValueError("SSV operator keys cannot be used yet; only Obol clusters are")
-    return _one_of(value.lower(), ("obol",))
+    """Obol or SSV."""
+    return _one_of(value.lower(), ("obol", "ssv"))
 
 
 def log_format(value: str) -> str:

@@ -26,6 +26,7 @@ from . import parsing
 EXIT_CODE = 2  # as click's usage errors
 LONGEST_WAIT_SECONDS = 20.0  # for a change at the relayer; proxies end what is silent for longer
 LARGEST_INDEX_WINDOW = 256  # each index is a signature of every node
+OPERATOR_ID = "{operator_id}"  # in the name of a file
 UNKNOWN_SHARES_LIMIT = 32  # share indices of a validator whose cluster is not named to the relayer
 
 S = TypeVar("S", bound="Settings")
@@ -525,19 +526,21 @@ class SidecarSettings(RelayerClientSettings):
         metavar="URL",
         many=True,
     )
-    cluster_lock: Path = setting(
+    cluster_type: str | None = setting(
+        "--cluster-type",
+        parsing.cluster_type,
+        "The kind of cluster that is served; the options of the other one do not count. When not set, SSV is"
+        " served with --ssv-operator-id, Obol with --cluster-lock, or both.",
+        optional=True,
+        also=["CLUSTER_TYPE"],
+        metavar="obol|ssv",
+    )
+    cluster_lock: Path | None = setting(
         "--cluster-lock",
         parsing.file,
         "The cluster-lock.json of the node's Obol cluster.",
+        optional=True,
         also=["OBOL_CLUSTER_LOCK_FILE"],
-    )
-    cluster_type: str = setting(
-        "--cluster-type",
-        parsing.cluster_type,
-        "The kind of cluster that the node is of.",
-        default="obol",
-        also=["CLUSTER_TYPE"],
-        metavar="obol",
     )
     keystores: Path | None = setting(
         "--keystores",
@@ -626,6 +629,84 @@ class SidecarSettings(RelayerClientSettings):
         default="127.0.0.1",
         metavar="ADDRESS",
     )
+    ssv_operator_ids: tuple[int, ...] = setting(
+        "--ssv-operator-id",
+        parsing.integers,
+        "The operator's id in SSV's contract, which is its share index. Several need {operator_id} in the"
+        " names of their files.",
+        default="",
+        also=["SSV_OPERATOR_ID", "SSV_OPERATOR_IDS"],
+        metavar="ID,...",
+    )
+    ssv_operator_key: str | None = setting(
+        "--ssv-operator-key",
+        parsing.text,
+        "The operator's RSA key: PEM, base64 of it, or the node's encrypted_private_key.json; {operator_id}"
+        " in its name is replaced by the id.",
+        optional=True,
+        also=["SSV_OPERATOR_KEY_FILE", "SSV_OPERATOR_KEY_FILE_TEMPLATE"],
+        metavar="FILE",
+    )
+    ssv_operator_password: str | None = setting(
+        "--ssv-operator-password-file",
+        parsing.text,
+        "The file with the password of an encrypted key; {operator_id} as above.",
+        optional=True,
+        also=["SSV_OPERATOR_PASSWORD_FILE", "SSV_OPERATOR_PASSWORD_FILE_TEMPLATE"],
+        metavar="FILE",
+    )
+    ssv_keyshares: tuple[Path, ...] = setting(
+        "--ssv-keyshares",
+        parsing.file,
+        "A keyshares.json with the operator's key shares; repeatable. The chain is not read then.",
+        many=True,
+    )
+    execution_endpoints: tuple[str, ...] = setting(
+        "--execution-endpoint",
+        parsing.url,
+        "An execution node (JSON-RPC); repeatable, the next one is asked when one fails. It tells which"
+        " validators are registered with the SSV operator.",
+        many=True,
+        also=["EXECUTION_ENDPOINT"],
+        metavar="URL",
+    )
+    execution_timeout: float = setting(
+        "--execution-timeout",
+        parsing.seconds,
+        "How long one request to an execution node may take.",
+        default="10",
+        also=["EXECUTION_TIMEOUT"],
+    )
+    ssv_owners: tuple[bytes, ...] = setting(
+        "--ssv-owner",
+        parsing.address,
+        "Sign only for validators that this account registered; repeatable. Anybody may register validators"
+        " with a public operator.",
+        many=True,
+        metavar="ADDRESS",
+    )
+    ssv_database: Path = setting(
+        "--ssv-database",
+        parsing.path,
+        "Where it is kept what the chain says of SSV validators (SQLite); made when it is missing.",
+        default="ssv.db",
+        metavar="FILE",
+    )
+    ssv_contract: bytes | None = setting(
+        "--ssv-contract",
+        parsing.address,
+        "SSV's network contract; the network's when not set.",
+        optional=True,
+        metavar="ADDRESS",
+    )
+    ssv_from_block: int | None = setting(
+        "--ssv-from-block",
+        parsing.integer,
+        "The first block with its events; the network's when not set. It must be the contract's own, since"
+        " all events count for the owners' nonces.",
+        optional=True,
+        metavar="BLOCK",
+    )
     threads: int | None = setting(
         "--threads",
         parsing.count,
@@ -651,13 +732,65 @@ class SidecarSettings(RelayerClientSettings):
         template = self.keystores_template or ""
         return [(index, Path(template.replace("{node_index}", str(index)))) for index in self.node_indices]
 
+    @property
+    def serves_ssv(self) -> bool:
+        """Whether there are SSV operators to serve."""
+        return self.cluster_type == "ssv" or (self.cluster_type is None and bool(self.ssv_operator_ids))
+
+    @property
+    def serves_obol(self) -> bool:
+        """Whether there are Obol nodes to serve."""
+        if self.cluster_type is not None:
+            return self.cluster_type == "obol"
+        return self.cluster_lock is not None or not self.ssv_operator_ids
+
+    def ssv_key_files(self, operator_id: int) -> tuple[Path, Path | None]:
+        """Where an operator's key is, and its password, if it has one."""
+        key, password = self.ssv_operator_key or "", self.ssv_operator_password
+        return _file_of(key, operator_id), _file_of(password, operator_id) if password else None
+
     def problems(self) -> list[str]:
-        """Keystores there must be, of one node in one place."""
+        """Keys there must be, and where to use them."""
         names = {field: source.name for field, source in self.sources().items()}
         problems = [] if self.relayers else [f"{names['relayers']}: not set"]
-        return problems + self._keystores_problems(names)
+        if self.serves_obol:
+            problems += self._keystores_problems(names)
+        if self.serves_ssv:
+            problems += self._ssv_problems(names)
+        return problems
+
+    def _ssv_problems(self, names: Mapping[str, str]) -> list[str]:
+        problems = [
+            f"{names[field]}: not set, but an SSV operator needs it"
+            for field in ("ssv_operator_ids", "ssv_operator_key")
+            if not getattr(self, field)
+        ]
+        if not self.ssv_keyshares:
+            if not self.execution_endpoints:
+                sources = f"{names['ssv_keyshares']} or {names['execution_endpoints']}"
+                problems.append(f"no SSV validators; set {sources}")
+            if self.network.ssv_contract is None and self.ssv_contract is None:
+                name = self.network.name
+                problems.append(f"{names['ssv_contract']}: not set, and there is no SSV on {name}")
+        if problems:
+            return problems
+        if len(self.ssv_operator_ids) > 1 and OPERATOR_ID not in (self.ssv_operator_key or ""):
+            return [f"{names['ssv_operator_key']}: several operators need {OPERATOR_ID} in its name"]
+        files = {
+            field: [pair[place] for pair in map(self.ssv_key_files, self.ssv_operator_ids)]
+            for place, field in enumerate(("ssv_operator_key", "ssv_operator_password"))
+        }
+        return [
+            f"{names[field]}: no such file: {path}"
+            for field, paths in files.items()
+            for path in paths
+            if path is not None and not path.is_file()
+        ]
 
     def _keystores_problems(self, names: Mapping[str, str]) -> list[str]:
+        if self.cluster_lock is None:
+            source = self.sources()["cluster_lock"]
+            return [f"{source.name}: not set. {source.help}"]
         if self.remote_signer is not None:
             others = [field for field in ("keystores", "keystores_template") if getattr(self, field)]
             return [f"{names['remote_signer']}: not together with {names[field]}" for field in others]
@@ -837,3 +970,7 @@ def read_env_file(path: Path) -> dict[str, str]:
     if problems:
         raise SettingsError(problems)
     return variables
+
+
+def _file_of(template: str, operator_id: int) -> Path:
+    return Path(template.replace(OPERATOR_ID, str(operator_id)))

@@ -51,8 +51,8 @@ async def _serve(settings: SidecarSettings, stop: asyncio.Event) -> int:
     async with AsyncExitStack() as stack:
         workers = Workers("signing", threads=1, deadline_seconds=None)
         stack.push_async_callback(workers.close)
-        sources = sources_of(settings, workers)
         try:
+            sources = sources_of(settings, workers, stack)
             journal = Journal(settings.journal)
             stack.push_async_callback(journal.close)
             states = [source.fingerprint() for source in sources]

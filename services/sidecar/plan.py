@@ -71,7 +71,7 @@ async def plan(settings: PlanSettings) -> tuple[list[Planned], list[str]]:
         stack.push_async_callback(workers.close)
         journal = Journal(settings.journal if settings.journal.exists() else None)
         stack.push_async_callback(journal.close)
-        nodes = [node for source in sources_of(settings, workers) for node in await source.load()]
+        nodes = [node for source in sources_of(settings, workers, stack) for node in await source.load()]
         for node in nodes:
             await node.signer.close()
         signing = signing_of(settings, journal, Metrics())

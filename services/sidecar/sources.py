@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Hashable, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from time import perf_counter
 
@@ -22,15 +23,33 @@ from .remote import RemoteSigner, remote_keys
 log = logs.get("sidecar")
 
 
-def sources_of(settings: SidecarSettings, workers: Workers) -> list[Source]:
+def sources_of(settings: SidecarSettings, workers: Workers, stack: AsyncExitStack) -> list[Source]:
     """What the settings name.
 
     Args:
         workers: one thread, on which key shares are used and wiped.
+        stack: what a source has open is closed with it.
     """
-    if settings.remote_signer is not None:
-        return [RemoteKeys(settings, settings.remote_signer, workers)]
-    return [ObolFiles(settings, workers)]
+    sources: list[Source] = []
+    if settings.serves_obol:
+        remote = settings.remote_signer
+        obol = ObolFiles(settings, workers) if remote is None else RemoteKeys(settings, remote, workers)
+        sources.append(obol)
+    if settings.serves_ssv:
+        sources.append(_ssv(settings, workers, stack))
+    return sources
+
+
+def _ssv(settings: SidecarSettings, workers: Workers, stack: AsyncExitStack) -> Source:
+    if settings.ssv_keyshares:
+        from .ssv import SsvFiles
+
+        return SsvFiles(settings, workers)
+    from .ssv_chain import SsvChain  # needs the extra `chain`
+
+    source = SsvChain(settings, workers)
+    stack.push_async_callback(source.close)
+    return source
 
 
 class ObolFiles:
@@ -115,6 +134,7 @@ def read_obol(settings: SidecarSettings) -> list[NodeKeys]:
 
 def read_lock(settings: SidecarSettings) -> ClusterShares:
     """The cluster, verified, of the network of the settings."""
+    assert settings.cluster_lock is not None, "settings see to it"
     begin = perf_counter()
     cluster = read_cluster_lock(settings.cluster_lock, threads=settings.threads)
     if cluster.network != settings.network:
@@ -131,10 +151,10 @@ def read_lock(settings: SidecarSettings) -> ClusterShares:
     return cluster
 
 
-def state_of(*paths: Path) -> Hashable:
+def state_of(*paths: Path | None) -> Hashable:
     """Differs when one of these files, or a keystore in one of these directories, is another one."""
     state: list[tuple[str, int, int]] = []
-    for path in paths:
+    for path in filter(None, paths):
         for file in sorted(path.glob("keystore-*")) if path.is_dir() else [path]:
             try:
                 status = file.stat()
