@@ -20,6 +20,7 @@ from typing import Any, ClassVar, Self, TypeVar
 import click
 
 from dvtfast.networks import NETWORKS, Network
+from dvtfast.ssv import CLUSTER_SIZES, threshold_of
 
 from . import parsing
 
@@ -876,6 +877,12 @@ class DemoSettings(Settings):
     threshold: int = setting(
         "--threshold", parsing.count, "Nodes that a signature needs.", default="3", metavar="T"
     )
+    ssv: bool = setting(
+        "--ssv",
+        parsing.switch,
+        "A cluster of SSV operators instead of Obol nodes; 4, 7, 10 or 13, of whom 2f+1 of 3f+1 must sign.",
+        default="false",
+    )
     oracles: int = setting("--oracles", parsing.count, "Oracles in the config.", default="11", metavar="K")
     oracle_threshold: int = setting(
         "--oracle-threshold", parsing.count, "Oracles that an exit needs.", default="8", metavar="M"
@@ -903,6 +910,11 @@ class DemoSettings(Settings):
         """A threshold must not exceed its total."""
         pairs = [("nodes", "threshold"), ("oracles", "oracle_threshold")]
         flags = {field: source.flag for field, source in self.sources().items()}
+        if self.ssv and self.nodes not in CLUSTER_SIZES:
+            sizes = ", ".join(map(str, CLUSTER_SIZES))
+            return [f"{flags['nodes']}: expected {sizes} with {flags['ssv']}, got {self.nodes}"]
+        if self.ssv and self.threshold != (wanted := threshold_of(self.nodes)):
+            return [f"{flags['threshold']}: expected {wanted} with {flags['ssv']}, got {self.threshold}"]
         return [
             f"{flags[threshold]}: expected at most {flags[total]} {getattr(self, total)},"
             f" got {getattr(self, threshold)}"

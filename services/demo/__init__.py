@@ -1,7 +1,8 @@
 """A whole cluster on this machine: `dvtfast demo`.
 
-cluster.py    makes the files     processes.py  starts and stops the services
-proof.py      checks the result   summary.py    tells what came of it      app.py  the order of things
+cluster.py  ssv_cluster.py  make the files        processes.py  starts and stops the services
+proof.py    checks the result                     summary.py    tells what came of it
+app.py      the order of things
 """
 
 from .app import run

@@ -22,6 +22,7 @@ from ..settings import DemoSettings
 from .cluster import DemoCluster, make_cluster
 from .processes import ProcessDiedError, Service, Services
 from .proof import ProofError, prove
+from .ssv_cluster import make_ssv_cluster
 from .summary import RELAYER_STAGES, SIDECAR_STAGES, Summary, stage_seconds
 
 # Where the validators of the demo stand on the beacon chain; any number does.
@@ -70,8 +71,10 @@ class Demo:
             ProcessDiedError, ProofError, TimeoutError: it did not work.
         """
         settings = self._settings
-        with self._timed(f"make a {settings.nodes}-node cluster of {settings.validators} validators"):
-            cluster = make_cluster(settings, self._directory)
+        kind = "SSV" if settings.ssv else "Obol"
+        with self._timed(f"make a {settings.nodes}-node {kind} cluster of {settings.validators} validators"):
+            make = make_ssv_cluster if settings.ssv else make_cluster
+            cluster: DemoCluster = make(settings, self._directory)
         self._console.print("its keystores have a key derivation of no cost: never deposit for these keys")
         with Services(self._directory, timeout_seconds=settings.timeout_seconds) as services:
             with self._timed("start the relayer, load keys in the sidecars"):
@@ -160,7 +163,7 @@ def start_relayer(services: Services, cluster: DemoCluster, network: str, *, por
     return services.start(
         "relayer", "relayer",
         "--network", network, "--port", str(port),
-        "--oracles", str(cluster.oracle_config), "--cluster-lock", str(cluster.lock),
+        "--oracles", str(cluster.oracle_config), *cluster.relayer_options,
     )  # fmt: skip
 
 
@@ -170,8 +173,7 @@ def start_sidecar(services: Services, cluster: DemoCluster, network: str, node: 
         f"sidecar{node}", "sidecar",
         "--network", network, "--relayer", url, "--poll-interval", POLL_SECONDS,
         "--relayer-timeout", RELAYER_TIMEOUT_SECONDS,
-        "--cluster-lock", str(cluster.lock), "--keystores", str(cluster.node_keystores[node]),
-        "--journal", str(cluster.node_keystores[node].parent / "sidecar-journal.db"),
+        "--journal", str(cluster.directories[node] / "sidecar-journal.db"), *cluster.sidecar_options[node],
     )  # fmt: skip
 
 

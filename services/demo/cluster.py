@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from coincurve import PrivateKey
@@ -26,25 +27,37 @@ EXECUTION_CREDENTIALS = b"\x01" + bytes(11)
 ORACLE_ENDPOINT = "http://127.0.0.1:1"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class DemoCluster:
     """Where the files are, and the secrets that only a demo knows.
 
     Attributes:
+        directories: of the nodes.
+        relayer_options: what a relayer is told of the cluster.
+        sidecar_options: what the sidecar of each node is told.
         secret_keys: uint8[n, 32], of the validators.
         oracle_secrets: of the oracles, in the order of the config.
     """
 
-    lock: Path
     deposit_data: Path
     oracle_config: Path
-    node_keystores: tuple[Path, ...]
+    directories: tuple[Path, ...]
+    relayer_options: tuple[str, ...]
+    sidecar_options: tuple[tuple[str, ...], ...]
     public_keys: PublicKeys
     secret_keys: NDArray[np.uint8] = field(repr=False)
     oracle_secrets: tuple[bytes, ...] = field(repr=False)
 
 
-def make_cluster(settings: DemoSettings, directory: Path) -> DemoCluster:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ObolCluster(DemoCluster):
+    """The same of an Obol cluster."""
+
+    lock: Path
+    node_keystores: tuple[Path, ...]
+
+
+def make_cluster(settings: DemoSettings, directory: Path) -> ObolCluster:
     """Make all files below `directory`: one `node{i}` for each node as charon writes it, and the operator's.
 
     The keystores have a key derivation of almost no cost, as charon's insecure ones for tests.
@@ -63,7 +76,7 @@ def make_cluster(settings: DemoSettings, directory: Path) -> DemoCluster:
         fee_recipient=withdrawal_address,
         name="dvtfast demo",
     )
-    nodes = [directory / f"node{i}" for i in range(settings.nodes)]
+    nodes = tuple(directory / f"node{i}" for i in range(settings.nodes))
     for i, node in enumerate(nodes):
         write_keystores(
             node / "validator_keys",
@@ -72,6 +85,25 @@ def make_cluster(settings: DemoSettings, directory: Path) -> DemoCluster:
             kdf=PBKDF2_INSECURE,
         )
         write_cluster_lock(node / "cluster-lock.json", lock)
+    lock_file = nodes[0] / "cluster-lock.json"
+    keystores = tuple(node / "validator_keys" for node in nodes)
+    return ObolCluster(
+        lock=lock_file,
+        node_keystores=keystores,
+        directories=nodes,
+        relayer_options=("--cluster-lock", str(lock_file)),
+        sidecar_options=tuple(
+            ("--cluster-lock", str(lock_file), "--keystores", str(each)) for each in keystores
+        ),
+        secret_keys=secret_keys,
+        **files_of_operator(settings, directory, secret_keys, withdrawal_address),
+    )
+
+
+def files_of_operator(
+    settings: DemoSettings, directory: Path, secret_keys: NDArray[np.uint8], withdrawal_address: bytes
+) -> dict[str, Any]:
+    """Deposit data and oracle config, written, as attributes of a `DemoCluster`."""
     deposits = sign_deposits(
         secret_keys,
         np.tile(np.frombuffer(EXECUTION_CREDENTIALS + withdrawal_address, np.uint8), (len(secret_keys), 1)),
@@ -81,15 +113,12 @@ def make_cluster(settings: DemoSettings, directory: Path) -> DemoCluster:
     write_deposit_data(directory / "deposit-data.json", deposits)
     oracle_secrets = [PrivateKey() for _ in range(settings.oracles)]
     write_oracle_config(directory / "protocol-config.json", _oracle_config(settings, oracle_secrets))
-    return DemoCluster(
-        lock=nodes[0] / "cluster-lock.json",
-        deposit_data=directory / "deposit-data.json",
-        oracle_config=directory / "protocol-config.json",
-        node_keystores=tuple(node / "validator_keys" for node in nodes),
-        public_keys=PublicKeys(derive_public_keys(secret_keys)),
-        secret_keys=secret_keys,
-        oracle_secrets=tuple(secret.secret for secret in oracle_secrets),
-    )
+    return {
+        "deposit_data": directory / "deposit-data.json",
+        "oracle_config": directory / "protocol-config.json",
+        "public_keys": PublicKeys(derive_public_keys(secret_keys)),
+        "oracle_secrets": tuple(secret.secret for secret in oracle_secrets),
+    }
 
 
 def _oracle_config(settings: DemoSettings, secrets: list[PrivateKey]) -> OracleConfig:

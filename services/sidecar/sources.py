@@ -33,7 +33,9 @@ def sources_of(settings: SidecarSettings, workers: Workers, stack: AsyncExitStac
     sources: list[Source] = []
     if settings.serves_obol:
         remote = settings.remote_signer
-        obol = ObolFiles(settings, workers) if remote is None else RemoteKeys(settings, remote, workers)
+        obol: Source = (
+            ObolFiles(settings, workers) if remote is None else RemoteKeys(settings, remote, workers)
+        )
         sources.append(obol)
     if settings.serves_ssv:
         sources.append(_ssv(settings, workers, stack))

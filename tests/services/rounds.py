@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from dvtfast.services.client import RelayerClient
-from dvtfast.services.demo.cluster import DemoCluster, make_cluster
+from dvtfast.services.demo.cluster import ObolCluster, make_cluster
 from dvtfast.services.settings import DemoSettings
 
 ROUND_SECONDS = 120.0
@@ -18,7 +18,7 @@ def settings_of(validators: int, **others: str) -> DemoSettings:
     return DemoSettings.load({"validators": str(validators), **others}, {})
 
 
-def cluster_of(validators: int, directory: Path) -> DemoCluster:
+def cluster_of(validators: int, directory: Path) -> ObolCluster:
     return make_cluster(settings_of(validators), directory)
 
 

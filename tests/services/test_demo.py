@@ -57,6 +57,10 @@ def test_bad_arguments_are_all_named() -> None:
     for text in ("--threshold", "--oracle-threshold"):
         assert text in result.stderr
     assert "Traceback" not in result.stderr
+    result = run("--ssv", "--nodes", "5", "--threshold", "4")
+    assert "--nodes: expected 4, 7, 10, 13 with --ssv, got 5" in result.stderr
+    result = run("--ssv", "--nodes", "7")
+    assert "--threshold: expected 5 with --ssv, got 3" in result.stderr
 
 
 def test_a_used_directory_is_refused(tmp_path: Path) -> None:

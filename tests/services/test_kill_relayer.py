@@ -20,7 +20,7 @@ from dvtfast.keystores import load_keystores
 from dvtfast.services import wire
 from dvtfast.services.client import RelayerClient, RelayerUnavailableError
 from dvtfast.services.demo.app import START_INDEX, start_operator, start_relayer, start_sidecar
-from dvtfast.services.demo.cluster import DemoCluster
+from dvtfast.services.demo.cluster import ObolCluster
 from dvtfast.services.demo.processes import Services
 from dvtfast.services.demo.proof import prove
 from dvtfast.services.relayer.store.database import Database
@@ -41,7 +41,7 @@ pytestmark = pytest.mark.timeout(SECONDS + 120)
 class Node:
     """The third node, played by the test: it decides when exits complete, and keeps what was acknowledged."""
 
-    def __init__(self, cluster: DemoCluster) -> None:
+    def __init__(self, cluster: ObolCluster) -> None:
         lock, loaded = read_cluster_lock(cluster.lock), load_keystores(cluster.node_keystores[2])
         self.keys: NodeKeys = match_keys(lock, loaded, node_index=2)[0]
         self.acknowledged: set[bytes] = set()
