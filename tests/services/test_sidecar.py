@@ -178,7 +178,7 @@ def test_the_variables_of_the_first_makers(files: DemoCluster) -> None:
     several = SidecarSettings.load({}, {**environment, "OBOL_NODE_INDEX": "", "OBOL_NODE_INDEXES": "2,0"})
     assert [keys.share_index for keys in read_obol(several)] == [3, 1]
     for more, problem in (
-        ({"CLUSTER_TYPE": "SSV"}, "only Obol"),
+        ({"CLUSTER_TYPE": "SSV"}, "an SSV operator needs it"),
         ({"REMOTE_SIGNER_URL": "http://127.0.0.1:2"}, "not together with --keystores-template"),
         ({"RELAYER_ENDPOINT": ""}, "RELAYER_ENDPOINT"),
         ({"OBOL_NODE_INDEX": ""}, "OBOL_NODE_INDEX"),
