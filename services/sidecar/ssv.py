@@ -42,50 +42,54 @@ class SsvFiles:
             if not any(operator_id in validator.operator_ids for validator in validators):
                 there = sorted({each for validator in validators for each in validator.operator_ids})
                 raise NoKeysError(f"{files}: no validator has operator {operator_id}; there are {there}")
-        return nodes_of(validators, self._settings, self._workers)
+        nodes, problems = nodes_of(validators, self._settings, self._workers)
+        if problems:
+            raise NoKeysError(problems[0])
+        return nodes
 
 
-def nodes_of(validators: Sequence[ssv.KeyShares], settings: SidecarSettings, workers: Workers) -> list[Node]:
+def nodes_of(
+    validators: Sequence[ssv.KeyShares], settings: SidecarSettings, workers: Workers
+) -> tuple[list[Node], list[str]]:
     """One node for each operator of the settings; what is wrong with single shares is logged.
+
+    Returns:
+        The nodes, and a line for each operator whose key opens none of its shares.
 
     Raises:
         KeystoreError: an operator's key cannot be read.
-        NoKeysError: there are shares of an operator, and its key opens none of them.
     """
     # All keys first: whoever has one wrong shall not wait for the others' shares.
     keys = {
         operator_id: ssv.read_operator_key(*settings.ssv_key_files(operator_id))
         for operator_id in settings.ssv_operator_ids
     }
-    return [_node(validators, operator_id, key, settings, workers) for operator_id, key in keys.items()]
+    nodes, problems = [], []
+    for operator_id, key in keys.items():
+        begin = perf_counter()
+        opened = ssv.open_key_shares(validators, operator_id, key, threads=settings.threads)
+        _tell(opened.problems)
+        if opened.problems and not len(opened.key_shares):
+            file, _ = settings.ssv_key_files(operator_id)
+            count = len(opened.problems)
+            problems.append(f"{file}: opens none of {count} key shares; is it operator {operator_id}'s?")
+        log.info(
+            "keys loaded",
+            cluster=_name(validators, operator_id),
+            share_index=operator_id,
+            count=len(opened.key_shares),
+            validators=len(opened.key_shares) + len(opened.problems),
+            seconds=round(perf_counter() - begin, 3),
+        )
+        held = NodeKeys(_name(validators, operator_id), operator_id, opened.public_keys, opened.key_shares)
+        nodes.append(held.node(workers, threads=settings.threads))
+    return nodes, problems
 
 
-def _node(
-    validators: Sequence[ssv.KeyShares],
-    operator_id: int,
-    key: ssv.OperatorKey,
-    settings: SidecarSettings,
-    workers: Workers,
-) -> Node:
-    begin = perf_counter()
-    opened = ssv.open_key_shares(validators, operator_id, key, threads=settings.threads)
-    _tell(opened.problems)
-    if opened.problems and not len(opened.key_shares):
-        file, _ = settings.ssv_key_files(operator_id)
-        count = len(opened.problems)
-        raise NoKeysError(f"{file}: opens none of {count} key shares; is it operator {operator_id}'s?")
+def _name(validators: Sequence[ssv.KeyShares], operator_id: int) -> str:
+    """Of the operator's cluster, if it is in one only."""
     sets = {v.operator_ids for v in validators if operator_id in v.operator_ids}
-    cluster = "ssv-" + "-".join(map(str, *sets)) if len(sets) == 1 else "ssv"
-    log.info(
-        "keys loaded",
-        cluster=cluster,
-        share_index=operator_id,
-        count=len(opened.key_shares),
-        validators=len(opened.key_shares) + len(opened.problems),
-        seconds=round(perf_counter() - begin, 3),
-    )
-    keys = NodeKeys(cluster, operator_id, opened.public_keys, opened.key_shares)
-    return keys.node(workers, threads=settings.threads)
+    return "ssv-" + "-".join(map(str, *sets)) if len(sets) == 1 else "ssv"
 
 
 def _read_files(files: Sequence[Path]) -> list[ssv.KeyShares]:

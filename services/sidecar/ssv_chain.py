@@ -101,7 +101,10 @@ class SsvChain:
             validators = [each for each in validators if each.owner_address in owners]
         if not validators:
             log.warning("no SSV validators yet", read_to_block=_last_block(registry))
-        return nodes_of(validators, self._settings, self._workers)
+        nodes, problems = nodes_of(validators, self._settings, self._workers)
+        for problem in problems:  # anybody can register what does not open, so it is no reason to end
+            log.error("key problem", problem=problem)
+        return nodes
 
 
 def _last_block(registry: Registry) -> int | None:

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -189,18 +190,20 @@ async def test_only_validators_of_its_owner(chain: Chain, tmp_path: Path) -> Non
     assert relayer.signed == {mine.public_key}
 
 
-async def test_the_key_of_another_operator(chain: Chain, tmp_path: Path) -> None:
-    contract = await SsvContract.deployed(chain)
-    await contract.owner().add()
+async def test_what_anybody_can_register_stops_nobody(chain: Chain, tmp_path: Path) -> None:
+    """A validator that is right, but whose share for our operator is encrypted to another key."""
+    contract, relayer = await SsvContract.deployed(chain), Relayer()
+    owner = contract.owner()
+    good = owner.validator()
+    shares = good.encrypted_shares[[1, 0, 2, 3]]
+    await owner.add(replace(good, encrypted_shares=shares))
     await contract.finalize()
-    other = str(OPERATOR_KEY).replace(str(OURS), "5")
-    async with (
-        sidecar(contract, DEAD, tmp_path, "wrong", [chain.url], "--ssv-operator-key", other) as process,
-        asyncio.timeout(PATIENCE_SECONDS),
-    ):
-        await process.process.wait()
-    assert process.process.returncode == 2
-    assert "opens none of 1 key shares; is it operator 17's?" in (tmp_path / "wrong.log").read_text()
+    async with relayer.running() as url, sidecar(contract, url, tmp_path, "none", [chain.url]) as process:
+        (told,) = await process.until("key problem")
+        assert "opens none of 1 key shares; is it operator 17's?" in told["problem"]
+        relayer.wanted = [await owner.add()]
+        await contract.finalize()
+        await relayer.until_signed(*relayer.wanted)
 
 
 async def test_a_file_that_is_not_its_own(chain: Chain, tmp_path: Path) -> None:
