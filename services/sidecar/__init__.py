@@ -8,5 +8,6 @@ polls.py        what is asked: exits, deposits      remote.py     key shares in 
 signing.py      allowed, on record, signed          hardening.py  no core files
 policy.py       which deposits are allowed          metrics.py    /metrics and /healthz
 journal.py      the record                          plan.py       what would be signed
-remembering.py  the same is signed once             ssv.py        SSV operators: files; ssv_chain.py: the chain
+remembering.py  the same is signed once             ssv.py        SSV operators, of keyshares files
+                                                    ssv_chain.py  SSV operators, of the chain
 """

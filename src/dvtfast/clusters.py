@@ -55,14 +55,10 @@ def read_cluster_lock(path: Path | str, *, check: bool = True, threads: int | No
         network = network_with_fork_version(lock.definition.fork_version)
     except InputError as error:
         raise FileError(f"cluster_definition.{error}", lock.source) from None
-    shares = lock.public_key_shares
-    _refuse_repeated(
-        Path(path), np.concatenate([lock.public_keys, shares.reshape(-1, lock.public_keys.shape[1])])
-    )
     cluster = _decoded(
         Path(path),
         lock.public_keys,
-        shares,
+        lock.public_key_shares,
         name=lock.definition.name,
         network=network,
         threshold=lock.definition.threshold,
@@ -87,28 +83,31 @@ def read_ssv_keyshares(
 
     Raises:
         FileError: the file is wrong.
+        MissingExtraError: the extra `files` is not installed, and `check` is wanted.
     """
     validators = ssv.read_keyshares(path)
-    _refuse_repeated(
-        Path(path),
-        np.concatenate(
-            [np.vstack([np.frombuffer(v.public_key, np.uint8), v.public_key_shares]) for v in validators]
-        ),
-    )
-    return [
-        _cluster_of(operator_ids, items, Path(path), check=check, threads=threads)
-        for operator_ids, items in _by_operators(validators).items()
-    ]
+    clusters = _clusters_of(Path(path), validators, threads)
+    if check:
+        by_operators = _by_operators(validators)
+        for items, cluster in zip(by_operators.values(), clusters, strict=True):
+            _check_owners(Path(path), items, cluster, threads)
+    return clusters
 
 
 def ssv_clusters(validators: Sequence[ssv.KeyShares], *, threads: int | None = None) -> list[ClusterShares]:
     """The same of validators that `ssv.check_key_shares` found right, such as registered ones.
 
     Raises:
-        FileError: one of them is not right.
+        FileError: one of them is not right, or has a key of another.
     """
+    return _clusters_of(None, validators, threads)
+
+
+def _clusters_of(
+    path: Path | None, validators: Sequence[ssv.KeyShares], threads: int | None
+) -> list[ClusterShares]:
     return [
-        _cluster_of(operator_ids, items, None, check=False, threads=threads)
+        _cluster_of(path, operator_ids, items, threads)
         for operator_ids, items in _by_operators(validators).items()
     ]
 
@@ -120,15 +119,19 @@ def _by_operators(validators: Sequence[ssv.KeyShares]) -> dict[tuple[int, ...], 
     return by_operators
 
 
+def _check_owners(
+    path: Path, items: Sequence[ssv.KeyShares], cluster: ClusterShares, threads: int | None
+) -> None:
+    signed = ssv.check_owner_signatures(items, cluster.public_keys, threads=threads)
+    for row in np.flatnonzero(~signed).tolist():
+        key, nonce = to_hex(items[row].public_key), items[row].owner_nonce
+        raise FileError(f"validator {key}: its key did not sign for its owner at nonce {nonce}", path)
+
+
 def _cluster_of(
-    operator_ids: tuple[int, ...],
-    items: Sequence[ssv.KeyShares],
-    path: Path | None,
-    *,
-    check: bool,
-    threads: int | None,
+    path: Path | None, operator_ids: tuple[int, ...], items: Sequence[ssv.KeyShares], threads: int | None
 ) -> ClusterShares:
-    cluster = _decoded(
+    return _decoded(
         path,
         np.stack([np.frombuffer(item.public_key, dtype=np.uint8) for item in items]),
         np.stack([item.public_key_shares for item in items]),
@@ -138,12 +141,6 @@ def _cluster_of(
         share_indices=np.array(operator_ids, dtype=np.uint64),
         threads=threads,
     )
-    if check:
-        signed = ssv.check_owner_signatures(items, cluster.public_keys, threads=threads)
-        for row in np.flatnonzero(~signed).tolist():
-            key, nonce = to_hex(items[row].public_key), items[row].owner_nonce
-            raise FileError(f"validator {key}: its key did not sign for its owner at nonce {nonce}", path)
-    return cluster
 
 
 def _decoded(
@@ -157,8 +154,9 @@ def _decoded(
     share_indices: Uint64s,
     threads: int | None,
 ) -> ClusterShares:
-    """The cluster, its keys decoded; refuses shares off their validator's polynomial."""
-    k = public_key_shares.shape[1]
+    """The cluster, its keys decoded; refuses repeated ones and shares off their validator's polynomial."""
+    n, k, width = public_key_shares.shape
+    _refuse_repeated(path, np.concatenate([public_keys, public_key_shares.reshape(n * k, width)]))
     try:
         keys = PublicKeys(public_keys, threads=threads)
     except EncodingError as error:
@@ -182,7 +180,7 @@ def _decoded(
     return ClusterShares(name, network, threshold, share_indices, keys, shares)
 
 
-def _refuse_repeated(path: Path, keys: Bytes) -> None:
+def _refuse_repeated(path: Path | None, keys: Bytes) -> None:
     values, counts = np.unique(keys, axis=0, return_counts=True)
     for key in values[counts > 1]:
         raise FileError(f"public key {to_hex(key)} is repeated", path)
