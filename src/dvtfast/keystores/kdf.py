@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from contextlib import nullcontext
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from dvtfast._files import Field
+from dvtfast.keystores.memory import MemoryBudget
 
 KEY_BYTES: Final = 32
 # What a file may ask for at most: some seconds, and 512 MiB.
 MAX_PBKDF2_COUNT = 2**24
 MAX_SCRYPT_WORK = 2**22
-# At the usual cost a scrypt takes 256 MiB.
-SCRYPTS_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,11 @@ class Pbkdf2:
         """As a keystore states them."""
         return {"dklen": KEY_BYTES, "c": self.count, "prf": "hmac-sha256"}
 
+    @property
+    def memory_bytes(self) -> int:
+        """What one derivation takes, as good as nothing."""
+        return 0
+
 
 @dataclass(frozen=True)
 class Scrypt:
@@ -47,7 +51,11 @@ class Scrypt:
     function = "scrypt"
 
     def derive(self, password: bytes, salt: bytes) -> bytes:
-        """The 32-byte key; takes 128 * n * r bytes of memory."""
+        """The 32-byte key.
+
+        Raises:
+            ValueError: OpenSSL refuses these costs, or has not got the memory.
+        """
         maxmem = 128 * self.r * (self.n + self.p + 2)  # how OpenSSL counts
         return hashlib.scrypt(
             password, salt=salt, n=self.n, r=self.r, p=self.p, maxmem=maxmem, dklen=KEY_BYTES
@@ -56,6 +64,11 @@ class Scrypt:
     def params(self) -> dict[str, Any]:
         """As a keystore states them."""
         return {"dklen": KEY_BYTES, "n": self.n, "r": self.r, "p": self.p}
+
+    @property
+    def memory_bytes(self) -> int:
+        """What one derivation takes: at the usual cost 256 MiB."""
+        return 128 * self.n * self.r
 
 
 Kdf: TypeAlias = Pbkdf2 | Scrypt
@@ -67,19 +80,30 @@ PBKDF2_INSECURE: Final = Pbkdf2(count=16)
 
 
 class Derivations:
-    """Keys derived from any thread, each once, with few scrypts at a time."""
+    """Keys derived from any thread, each once, within the memory that there is."""
 
     def __init__(self) -> None:
-        self._keys: dict[tuple[Kdf, bytes, bytes], bytes] = {}
-        self._scrypts = threading.Semaphore(SCRYPTS_AT_ONCE)
+        self._keys: dict[tuple[Kdf, bytes, bytes], Future[bytes]] = {}
+        self._lock = threading.Lock()
+        self._memory = MemoryBudget()
 
     def key(self, kdf: Kdf, password: bytes, salt: bytes) -> bytes:
-        """The key, derived now or before."""
+        """The key, derived now or before; who wants one that is being derived waits for it.
+
+        Raises:
+            ValueError: OpenSSL refuses these costs, or has not got the memory.
+        """
         wanted = (kdf, password, salt)
-        if wanted not in self._keys:
-            with self._scrypts if isinstance(kdf, Scrypt) else nullcontext():
-                self._keys[wanted] = kdf.derive(password, salt)
-        return self._keys[wanted]
+        with self._lock:
+            is_first = wanted not in self._keys
+            future = self._keys.setdefault(wanted, Future())
+        if is_first:
+            try:
+                with self._memory.taking(kdf.memory_bytes):
+                    future.set_result(kdf.derive(password, salt))
+            except BaseException as error:
+                future.set_exception(error)
+        return future.result()
 
 
 def parse_kdf(kdf: Field) -> Kdf:
