@@ -173,17 +173,25 @@ def parse_json(content: bytes, path: Path, *, error: type[FileError] = FileError
     return Field(value, path, error)
 
 
-def read_bytes(path: Path, *, limit_bytes: int, error: type[FileError] = FileError) -> bytes:
-    """The content of a regular file of at most `limit_bytes`."""
+def read_bytes(
+    path: Path, *, limit_bytes: int, error: type[FileError] = FileError, directory: int | None = None
+) -> bytes:
+    """The content of a regular file of at most `limit_bytes`.
+
+    Args:
+        directory: a descriptor of its directory, which opens faster where there are many.
+    """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # without it, opening a pipe would wait
+        name = path if directory is None else path.name
+        # Without O_NONBLOCK, opening a pipe would wait.
+        descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK, dir_fd=directory)
         try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise error("not a file", path)
             # Python makes room for as much as is asked for, and one read may give less.
-            size = min(status.st_size, limit_bytes) + 1
-            data = os.read(descriptor, size)
+            size = min(status.st_size, limit_bytes + 1)
+            data = os.read(descriptor, size + 1)
             while 0 < len(data) < size and (more := os.read(descriptor, size - len(data))):
                 data += more
         finally:

@@ -17,7 +17,7 @@ from dvtfast._parallel import for_slices
 from dvtfast.constants import PUBLIC_KEY_BYTES, SECRET_KEY_BYTES
 from dvtfast.errors import KeystoreError
 from dvtfast.keys import check_secret_keys, derive_public_keys
-from dvtfast.keystores.files import PASSWORD_SUFFIX, KeystoreFile, KeystoreFiles, read_keystore_files
+from dvtfast.keystores.files import KeystoreFile, KeystoreFiles, password_file, read_keystore_files
 from dvtfast.keystores.kdf import PBKDF2_DEFAULT, PBKDF2_INSECURE, Derivations, Kdf
 from dvtfast.keystores.keystore import (
     Keystore,
@@ -171,7 +171,7 @@ class _Opening:
         keystore = self._keystores[i] = parse_keystore_file(file.content, file.path)
         if len(keystore.crypto.ciphertext) != SECRET_KEY_BYTES:
             raise KeystoreError("does not contain a BLS secret key", file.path)
-        password = decoded(file.password, file.path.with_suffix(PASSWORD_SUFFIX), error=KeystoreError)
+        password = decoded(file.password, password_file(file.path), error=KeystoreError)
         key = unlock(keystore, password, self._derivations)
         keystore.crypto.decrypt_into(key, self.secret_keys[i])
 

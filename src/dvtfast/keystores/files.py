@@ -17,7 +17,6 @@ from dvtfast.keystores.keystore import MAX_FILE_BYTES
 
 MAX_PASSWORD_FILE_BYTES = 4096
 IS_KEYSTORE: Final = re.compile(r"keystore-.*\.json", re.DOTALL)
-SUFFIX: Final = ".json"
 PASSWORD_SUFFIX: Final = ".txt"  # noqa: S105 - of a file name
 LENGTH_BYTES = 8
 
@@ -56,25 +55,35 @@ def read_keystore_files(directory: Path | str) -> KeystoreFiles:
     """
     directory = Path(directory)
     try:
-        names = [path.name for path in directory.iterdir() if IS_KEYSTORE.fullmatch(path.name)]
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     except FileNotFoundError:
         raise KeystoreError("no such directory", directory) from None
     except OSError as error:
         raise KeystoreError(f"cannot be read: {error.strerror}", directory) from None
-    if not names:
-        raise KeystoreError("no keystore-*.json here", directory)
-    paths = [directory / name for name in sorted(names, key=_natural_order)]
-    return KeystoreFiles(directory, tuple(_read(path) for path in paths))
-
-
-def _read(path: Path) -> KeystoreFile:
-    password = path.with_name(path.name.removesuffix(SUFFIX) + PASSWORD_SUFFIX)
-    return KeystoreFile(path, _content(path, MAX_FILE_BYTES), _content(password, MAX_PASSWORD_FILE_BYTES))
-
-
-def _content(path: Path, limit_bytes: int) -> bytes | KeystoreError:
     try:
-        return read_bytes(path, limit_bytes=limit_bytes, error=KeystoreError)
+        with os.scandir(descriptor) as entries:
+            names = [entry.name for entry in entries if IS_KEYSTORE.fullmatch(entry.name)]
+        if not names:
+            raise KeystoreError("no keystore-*.json here", directory)
+        paths = [directory / name for name in sorted(names, key=_natural_order)]
+        return KeystoreFiles(directory, tuple(_read(path, descriptor) for path in paths))
+    finally:
+        os.close(descriptor)
+
+
+def password_file(keystore: Path) -> Path:
+    """The password file next to a keystore."""
+    return keystore.with_suffix(PASSWORD_SUFFIX)
+
+
+def _read(path: Path, directory: int) -> KeystoreFile:
+    keystore = _content(path, MAX_FILE_BYTES, directory)
+    return KeystoreFile(path, keystore, _content(password_file(path), MAX_PASSWORD_FILE_BYTES, directory))
+
+
+def _content(path: Path, limit_bytes: int, directory: int) -> bytes | KeystoreError:
+    try:
+        return read_bytes(path, limit_bytes=limit_bytes, error=KeystoreError, directory=directory)
     except KeystoreError as error:
         return error
 
