@@ -10,11 +10,11 @@ from time import perf_counter
 import click
 
 from dvtfast import DvtfastError
-from dvtfast.clusters import ClusterShares, read_cluster_lock
-from dvtfast.keystores import load_keystores
 
 from .. import logs, running
 from ..client import RelayerClient
+from ..keys.loading import LockFile, default_cache, load_key_shares
+from ..keys.progress import showing_progress
 from ..offload import Workers
 from ..settings import EXIT_CODE, SettingsError, SidecarSettings
 from .keys import NodeKeys, NoKeysError, match_keys
@@ -44,10 +44,16 @@ def read_keys(settings: SidecarSettings) -> NodeKeys:
         SettingsError: no share can be signed with these files.
     """
     try:
-        cluster = _read_cluster(settings)
         begin = perf_counter()
-        loaded = load_keystores(settings.keystores_directory, threads=settings.threads)
-        keys, problems = match_keys(cluster, loaded, node_index=settings.node_index)
+        lock = LockFile(settings.cluster_lock, network=settings.network)
+        directory = settings.keystores_directory
+        cache = None if settings.no_key_cache else settings.key_cache or default_cache(directory)
+        with showing_progress("decrypting keystores") as progress:
+            loaded = load_key_shares(
+                directory, lock=lock, cache=cache, threads=settings.threads, progress=progress
+            )
+        cluster = lock.cluster()
+        keys, problems = match_keys(cluster, loaded.keystores, node_index=settings.node_index)
     except (DvtfastError, NoKeysError) as error:
         raise SettingsError([str(error)]) from None
     for problem in problems:
@@ -61,23 +67,6 @@ def read_keys(settings: SidecarSettings) -> NodeKeys:
         seconds=round(perf_counter() - begin, 3),
     )
     return keys
-
-
-def _read_cluster(settings: SidecarSettings) -> ClusterShares:
-    begin = perf_counter()
-    cluster = read_cluster_lock(settings.cluster_lock, threads=settings.threads)
-    if cluster.network != settings.network:
-        name = cluster.network.name if cluster.network else "unknown"
-        raise SettingsError([f"{settings.cluster_lock}: its network is {name}, not {settings.network.name}"])
-    log.info(
-        "cluster lock verified",
-        cluster=cluster.name,
-        validators=len(cluster.public_keys),
-        nodes=len(cluster.share_indices),
-        threshold=cluster.threshold,
-        seconds=round(perf_counter() - begin, 3),
-    )
-    return cluster
 
 
 async def _serve(settings: SidecarSettings, keys: NodeKeys, stop: asyncio.Event) -> int:

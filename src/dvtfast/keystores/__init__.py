@@ -10,19 +10,32 @@ directory.py  all keystores of a node
 
 from dvtfast.keystores.directory import LoadedKeystores, load_keystores, open_keystores, write_keystores
 from dvtfast.keystores.files import KeystoreFile, KeystoreFiles, read_keystore_files
-from dvtfast.keystores.kdf import PBKDF2_DEFAULT, PBKDF2_INSECURE, SCRYPT_DEFAULT, Kdf, Pbkdf2, Scrypt
+from dvtfast.keystores.kdf import (
+    MAX_PBKDF2_COUNT,
+    MAX_SCRYPT_WORK,
+    PBKDF2_DEFAULT,
+    PBKDF2_INSECURE,
+    SCRYPT_DEFAULT,
+    Kdf,
+    Pbkdf2,
+    Scrypt,
+)
 from dvtfast.keystores.keystore import (
     Encrypted,
     Keystore,
+    OutOfMemoryError,
     decrypt,
     encrypt,
     parse_keystore,
+    parse_keystore_file,
     read_keystore,
     write_keystore,
 )
 from dvtfast.keystores.passwords import password_forms
 
 __all__ = [
+    "MAX_PBKDF2_COUNT",
+    "MAX_SCRYPT_WORK",
     "PBKDF2_DEFAULT",
     "PBKDF2_INSECURE",
     "SCRYPT_DEFAULT",
@@ -32,6 +45,7 @@ __all__ = [
     "KeystoreFile",
     "KeystoreFiles",
     "LoadedKeystores",
+    "OutOfMemoryError",
     "Pbkdf2",
     "Scrypt",
     "decrypt",
@@ -39,6 +53,7 @@ __all__ = [
     "load_keystores",
     "open_keystores",
     "parse_keystore",
+    "parse_keystore_file",
     "password_forms",
     "read_keystore",
     "read_keystore_files",

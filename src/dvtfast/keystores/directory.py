@@ -111,7 +111,9 @@ def write_keystores(
     *,
     public_keys: Rows | None = None,
     kdf: Kdf = PBKDF2_DEFAULT,
+    password: str | None = None,
     threads: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Write keys as charon does: keystore-0.json with its own random password in keystore-0.txt, and so on.
 
@@ -121,6 +123,9 @@ def write_keystores(
         directory: is made if it is missing; files in it are replaced.
         secret_keys: uint8[n, 32].
         public_keys: uint8[n, 48], by a caller who has them already.
+        password: one for all, which is not written to any file.
+        threads: at most.
+        progress: called with the number done and the number of keys, from any thread.
 
     Cost: one key derivation per key.
     """
@@ -132,13 +137,19 @@ def write_keystores(
     directory.mkdir(parents=True, exist_ok=True)
     prefix = "keystore-insecure-" if kdf == PBKDF2_INSECURE else "keystore-"
 
+    counter = itertools.count(1)
+
     def write(rows: slice) -> None:
         for i in range(rows.start, rows.stop):
-            password = secrets.token_hex(PASSWORD_BYTES)
+            own = secrets.token_hex(PASSWORD_BYTES) if password is None else password
             secret, public_key = secret_rows[i].tobytes(), public_rows[i].tobytes()
-            keystore = encrypt(secret, password, kdf=kdf, public_key=public_key, path=CHARON_PATH)
+            keystore = encrypt(secret, own, kdf=kdf, public_key=public_key, path=CHARON_PATH)
             write_keystore(directory / f"{prefix}{i}.json", keystore, durable=False)
-            write_text(directory / f"{prefix}{i}.txt", password, mode=PASSWORD_FILE_MODE, durable=False)
+            if password is None:
+                write_text(directory / f"{prefix}{i}.txt", own, mode=PASSWORD_FILE_MODE, durable=False)
+            done = next(counter)
+            if progress:
+                progress(done, len(secret_rows))
 
     for_slices(len(secret_rows), write, threads=threads, chunk_rows=1, rows_per_thread=1)
     os.sync()

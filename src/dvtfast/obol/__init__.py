@@ -22,7 +22,7 @@ from dvtfast.obol.lock import (
     Registrations,
     Version,
 )
-from dvtfast.obol.reading import parse_cluster_lock, read_cluster_lock
+from dvtfast.obol.reading import parse_cluster_lock, read_cluster_lock, read_lock_file
 from dvtfast.obol.verifying import Check, Verdict, check_cluster_lock, verify_cluster_lock
 from dvtfast.obol.writing import cluster_lock_to_json, write_cluster_lock
 
@@ -45,6 +45,7 @@ __all__ = [
     "make_enr",
     "parse_cluster_lock",
     "read_cluster_lock",
+    "read_lock_file",
     "verify_cluster_lock",
     "write_cluster_lock",
 ]

@@ -33,6 +33,15 @@ MAX_FILE_BYTES = 2 * 1024**3
 FORK_VERSION_BYTES = 4
 
 
+def read_lock_file(path: Path | str) -> bytes:
+    """The content of a lock file, for a caller who also wants to know whether it is another one.
+
+    Raises:
+        FileError: it cannot be read.
+    """
+    return read_bytes(Path(path), limit_bytes=MAX_FILE_BYTES)
+
+
 def read_cluster_lock(path: Path | str, *, content: bytes | None = None) -> ClusterLock:
     """Read a lock of a known version whose counts agree; nothing is verified yet.
 
@@ -45,7 +54,7 @@ def read_cluster_lock(path: Path | str, *, content: bytes | None = None) -> Clus
     """
     path = Path(path)
     if content is None:
-        content = read_bytes(path, limit_bytes=MAX_FILE_BYTES)
+        content = read_lock_file(path)
     return parse_cluster_lock(parse_json(content, path), source=path)
 
 
