@@ -484,11 +484,11 @@ async def test_as_a_process(files: DemoCluster, cluster: Cluster) -> None:
     assert not any(row.tobytes().hex().encode() in output for row in loaded.secret_keys)
 
 
-async def test_a_process_with_wrong_files_says_so(files: DemoCluster, tmp_path: Path) -> None:
+async def test_a_process_with_wrong_files_says_so(files: DemoCluster) -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "dvtfast.services", "sidecar", "--network", "hoodi",
         "--relayer", "http://127.0.0.1:1", "--cluster-lock", str(files.deposit_data),
-        "--keystores", str(tmp_path), stderr=asyncio.subprocess.PIPE,
+        "--keystores", str(files.node_keystores[NODE]), stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     _, message = await process.communicate()
     assert process.returncode == 2
