@@ -21,7 +21,15 @@ from dvtfast.keystores import (
 from dvtfast.obol import read_cluster_lock
 
 from .. import wire
-from ..settings import EXIT_CODE, ExportSettings, KeyCacheSettings, KeysSettings, ListSettings, VerifySettings
+from ..settings import (
+    EXIT_CODE,
+    ExportSettings,
+    KeyCacheSettings,
+    KeysSettings,
+    ListSettings,
+    SettingsError,
+    VerifySettings,
+)
 from . import shown
 from .loading import KeyShares, LockFile, default_cache, load_key_shares
 from .progress import showing_progress
@@ -38,7 +46,7 @@ def run(command: Callable[[], int]) -> int:
     """The exit code of a command; what it cannot do is told."""
     try:
         return command()
-    except (DvtfastError, OSError) as error:
+    except (DvtfastError, OSError, SettingsError) as error:
         click.echo(f"error: {error}", err=True)
         return EXIT_CODE
 

@@ -111,6 +111,8 @@ def _decoded(record: str) -> list[bytes]:
 
 def _rlp_item(data: bytes, prefix: int) -> tuple[bytes, bytes]:
     """The content of the first item, which must be of the kind of `prefix`, and what follows it."""
+    if not data:
+        raise ValueError
     first = data[0]
     if prefix == TEXT and first < TEXT:
         return data[:1], data[1:]
