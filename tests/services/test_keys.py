@@ -468,13 +468,6 @@ def test_cluster_verify(version: str) -> None:
     lines = done.stdout.splitlines()
     expected = f"format ok {version} 'dvtfast synthetic': 3 validators, 3 of 4 nodes"
     assert lines[0].split() == expected.split()
-        "format",
-        "ok",
-        version,
-        "'dvtfast",
-        "synthetic':",
-        *["3", "validators,", "3", "of", "4", "nodes"],
-    ]
     assert lines[-1] == f"{lock}: no fault"
     assert len(lines) == 12
 
