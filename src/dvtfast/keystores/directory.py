@@ -191,7 +191,9 @@ class _Opening:
         self._refuse(~check_secret_keys(self.secret_keys), "does not contain a BLS secret key")
         opened = np.flatnonzero([problem is None for problem in self._problems])
         public_keys = np.zeros((len(self._files), PUBLIC_KEY_BYTES), dtype=np.uint8)
-        public_keys[opened] = derive_public_keys(self.secret_keys[opened], threads=threads)
+        secret_keys = self.secret_keys[opened]
+        public_keys[opened] = derive_public_keys(secret_keys, threads=threads)
+        secret_keys.fill(0)
         first: dict[bytes, Path] = {}
         for i in opened.tolist():
             public_key, path, keystore = public_keys[i].tobytes(), self._files[i].path, self._keystores[i]
