@@ -123,6 +123,14 @@ cdef extern from "blst_aux.h" nogil:
 
 cdef extern from *:
     """
+    #include <stddef.h>
+    /* In blst's assembly, where it chooses among the processor's instructions; of no header. */
+    void blst_sha256_block_data_order(unsigned int *h, const void *blocks, size_t n);
+    """
+    void blst_sha256_block_data_order(unsigned int *h, const void *blocks, size_t n) nogil
+
+cdef extern from *:
+    """
     #include <string.h>
     /* memset through a volatile pointer: the compiler may not leave it out. */
     static void *(*const volatile dvtfast_memset)(void *, int, size_t) = memset;

@@ -10,18 +10,24 @@ import click
 
 from . import logs
 from .settings import (
+    ClusterVerifySettings,
     DatabaseSettings,
     DemoSettings,
     EncryptSettings,
+    ExportSettings,
     ForgetSettings,
+    KeyCacheSettings,
+    ListSettings,
     OperatorSettings,
     PlanSettings,
     RelayerSettings,
     RotateSettings,
     SidecarSettings,
+    VerifySettings,
     options,
 )
 
+DIRECTORY = click.argument("directory", type=click.Path(path_type=Path))
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
@@ -167,6 +173,81 @@ def register(settings: OperatorSettings) -> None:
 
     logs.configure(settings.log_format, settings.log_level)
     raise SystemExit(run(settings))
+
+
+@main.group()
+def cluster() -> None:
+    """Look at the files of a cluster."""
+
+
+@cluster.command(name="verify")
+@click.argument("lock", type=click.Path(path_type=Path))
+@options(ClusterVerifySettings)
+def cluster_verify(settings: ClusterVerifySettings, lock: Path) -> None:
+    """Check everything in a cluster-lock.json: hashes, keys, shares, everybody's signatures, deposits.
+
+    The exit code is 1 on any fault.
+    """
+    from .keys.lock import verify
+
+    logs.configure(settings.log_format, settings.log_level)
+    raise SystemExit(verify(settings, lock))
+
+
+@main.group()
+def keys() -> None:
+    """Work on the keystores of a node, in a directory as charon's validator_keys."""
+
+
+@keys.command(name="import")
+@DIRECTORY
+@options(KeyCacheSettings)
+def import_(settings: KeyCacheSettings, directory: Path) -> None:
+    """Decrypt all keystores now, so that the sidecar's first start is immediate."""
+    from .keys import commands
+
+    logs.configure(settings.log_format, settings.log_level)
+    raise SystemExit(commands.run(lambda: commands.import_keys(settings, directory)))
+
+
+@keys.command(name="list")
+@DIRECTORY
+@options(ListSettings)
+def list_(settings: ListSettings, directory: Path) -> None:
+    """Print each keystore, and with --cluster-lock whose share it states to be; none is decrypted."""
+    from .keys import commands
+
+    logs.configure(settings.log_format, settings.log_level)
+    raise SystemExit(commands.run(lambda: commands.list_keys(settings, directory)))
+
+
+@keys.command(name="verify")
+@DIRECTORY
+@options(VerifySettings)
+def verify_keys(settings: VerifySettings, directory: Path) -> None:
+    """Decrypt all keystores and check each key against what it states, and against the cluster lock.
+
+    The exit code is 1 if a keystore is of no use, or a validator has none.
+    """
+    from .keys import commands
+
+    logs.configure(settings.log_format, settings.log_level)
+    raise SystemExit(commands.run(lambda: commands.verify_keys(settings, directory)))
+
+
+@keys.command()
+@DIRECTORY
+@click.argument("output", type=click.Path(path_type=Path))
+@options(ExportSettings)
+def export(settings: ExportSettings, directory: Path, output: Path) -> None:
+    """Write all keys as new keystores to a new directory OUTPUT, as a backup or to move them.
+
+    Never let two sidecars or validator clients sign with the same keys in two places.
+    """
+    from .keys import commands
+
+    logs.configure(settings.log_format, settings.log_level)
+    raise SystemExit(commands.run(lambda: commands.export_keys(settings, directory, output)))
 
 
 @main.command()

@@ -195,6 +195,11 @@ def cluster_type(value: str) -> str:
     return _one_of(value.lower(), ("obol", "ssv"))
 
 
+def kdf(value: str) -> str:
+    """A key derivation of keystores."""
+    return _one_of(value.lower(), ("pbkdf2", "scrypt"))
+
+
 def log_format(value: str) -> str:
     """How log lines look."""
     return _one_of(value.lower(), ("plain", "json"))

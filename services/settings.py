@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Self, TypeVar
 
 import click
 
+from dvtfast.keystores import MAX_PBKDF2_COUNT, MAX_SCRYPT_WORK, SCRYPT_DEFAULT, Kdf, Pbkdf2, Scrypt
 from dvtfast.networks import NETWORKS, Network
 from dvtfast.ssv import CLUSTER_SIZES, threshold_of
 
@@ -28,6 +29,9 @@ EXIT_CODE = 2  # as click's usage errors
 LONGEST_WAIT_SECONDS = 20.0  # for a change at the relayer; proxies end what is silent for longer
 LARGEST_INDEX_WINDOW = 256  # each index is a signature of every node
 OPERATOR_ID = "{operator_id}"  # in the name of a file
+SHORTEST_PASSWORD = 8  # staking-deposit-cli takes no shorter one
+LARGEST_SCRYPT = MAX_SCRYPT_WORK // SCRYPT_DEFAULT.r  # what keystores are read with
+LARGEST_PBKDF2 = MAX_PBKDF2_COUNT
 UNKNOWN_SHARES_LIMIT = 32  # share indices of a validator whose cluster is not named to the relayer
 
 S = TypeVar("S", bound="Settings")
@@ -183,6 +187,17 @@ def _database() -> Any:
         default="sqlite:///relayer.db",
         also=["DATABASE"],
         metavar="URL",
+    )
+
+
+def _key_cache() -> Any:
+    return setting(
+        "--key-cache",
+        parsing.path,
+        "The sealed file in which decrypted keystores are kept for the next start;"
+        " .dvtfast-key-cache beside them when not set.",
+        optional=True,
+        metavar="FILE",
     )
 
 
@@ -716,6 +731,11 @@ class SidecarSettings(RelayerClientSettings):
         metavar="N",
     )
 
+    key_cache: Path | None = _key_cache()
+    no_key_cache: bool = setting(
+        "--no-key-cache", parsing.switch, "Decrypt all keystores at every start.", default="false"
+    )
+
     @property
     def relayer_names(self) -> list[str]:
         """What logs and records call each relayer: without its path and password, which can be secret."""
@@ -792,6 +812,8 @@ class SidecarSettings(RelayerClientSettings):
         if self.cluster_lock is None:
             source = self.sources()["cluster_lock"]
             return [f"{source.name}: not set. {source.help}"]
+        if self.key_cache is not None and len(self.node_indices) > 1:
+            return [f"{names['key_cache']}: several nodes have a key cache each, beside their keystores"]
         if self.remote_signer is not None:
             others = [field for field in ("keystores", "keystores_template") if getattr(self, field)]
             return [f"{names['remote_signer']}: not together with {names[field]}" for field in others]
@@ -921,6 +943,122 @@ class DemoSettings(Settings):
             for total, threshold in pairs
             if getattr(self, threshold) > getattr(self, total)
         ]
+
+
+def _threads() -> Any:
+    return setting(
+        "--threads",
+        parsing.count,
+        "Threads for cryptography; all cores this process may use when not set.",
+        optional=True,
+        metavar="N",
+    )
+
+
+def _json() -> Any:
+    return setting("--json", parsing.switch, "Print JSON.", default="false")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClusterVerifySettings(Settings):
+    """What `dvtfast cluster verify` can be told."""
+
+    threads: int | None = _threads()
+    json: bool = _json()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class KeysSettings(Settings):
+    """What every `dvtfast keys` command can be told."""
+
+    cluster_lock: Path | None = setting(
+        "--cluster-lock",
+        parsing.file,
+        "The cluster-lock.json of the node: whose key shares the keystores are.",
+        optional=True,
+        also=["OBOL_CLUSTER_LOCK_FILE"],
+    )
+    threads: int | None = _threads()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class KeyCacheSettings(KeysSettings):
+    """What `dvtfast keys import` can be told."""
+
+    key_cache: Path | None = _key_cache()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ListSettings(KeyCacheSettings):
+    """What `dvtfast keys list` can be told."""
+
+    json: bool = _json()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VerifySettings(KeysSettings):
+    """What `dvtfast keys verify` can be told."""
+
+    json: bool = _json()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExportSettings(KeyCacheSettings):
+    """What `dvtfast keys export` can be told."""
+
+    function: str = setting(
+        "--kdf",
+        parsing.kdf,
+        "How keys are derived from passwords.",
+        default="pbkdf2",
+        metavar="pbkdf2|scrypt",
+    )
+    cost: int = setting(
+        "--cost",
+        parsing.integer,
+        "Rounds of pbkdf2 or n of scrypt; others refuse keystores with less than the default.",
+        default="262144",
+        metavar="N",
+    )
+    password_file: Path | None = setting(
+        "--password-file",
+        parsing.file,
+        "One password for all keystores, its line ends left out; it is not copied. Without it each keystore"
+        " gets a password of its own, in a file next to it.",
+        optional=True,
+    )
+
+    def kdf(self) -> Kdf:
+        """As the keystores will have it."""
+        return Scrypt(n=self.cost) if self.function == Scrypt.function else Pbkdf2(count=self.cost)
+
+    def password(self) -> str | None:
+        """The one given.
+
+        Raises:
+            SettingsError: the file is unreadable, or the password shorter than any should be.
+        """
+        if self.password_file is None:
+            return None
+        try:
+            password = self.password_file.read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError):
+            password = ""
+        if len(password) < SHORTEST_PASSWORD:
+            name = self.sources()["password_file"].name
+            raise SettingsError([f"{name}: expected at least {SHORTEST_PASSWORD} characters in UTF-8"])
+        return password
+
+    def problems(self) -> list[str]:
+        """A cost that is no less than what others take."""
+        name = self.sources()["cost"].name
+        if self.cost < SCRYPT_DEFAULT.n:
+            return [f"{name}: expected at least {SCRYPT_DEFAULT.n}, got {self.cost}"]
+        if self.function == Scrypt.function and (self.cost & (self.cost - 1) or self.cost > LARGEST_SCRYPT):
+            return [f"{name}: expected a power of two of at most {LARGEST_SCRYPT}, got {self.cost}"]
+        if self.cost > LARGEST_PBKDF2:
+            return [f"{name}: expected at most {LARGEST_PBKDF2}, got {self.cost}"]
+        return []
 
 
 def options(cls: type[S]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

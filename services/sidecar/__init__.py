@@ -5,7 +5,7 @@ sidecars.py     all loops of a process              sources.py    which nodes th
 loop.py         one relayer and one node            reloading.py  their keys read anew
 polling.py      ask, sign, post                     keys.py       key shares in this process
 polls.py        what is asked: exits, deposits      remote.py     key shares in a remote signer
-signing.py      allowed, on record, signed          hardening.py  no core files
+signing.py      allowed, on record, signed
 policy.py       which deposits are allowed          metrics.py    /metrics and /healthz
 journal.py      the record                          plan.py       what would be signed
 remembering.py  the same is signed once             ssv.py        SSV operators, of keyshares files

@@ -17,11 +17,11 @@ from dvtfast import DvtfastError
 from .. import logs, running
 from ..background import in_background
 from ..client import RelayerClient
+from ..hardening import forbid_dumps
 from ..http import listening
 from ..offload import UnavailableError, Workers
 from ..settings import EXIT_CODE, SidecarSettings
 from ..wire import ValidatorType
-from .hardening import forbid_dumps
 from .journal import Journal, JournalError
 from .metrics import Metrics, application
 from .nodes import Node, NoKeysError, Source

@@ -17,10 +17,10 @@ from dvtfast import DvtfastError
 
 from .. import wire
 from ..client import RelayerClient, RelayerRefusedError, RelayerUnavailableError
+from ..hardening import forbid_dumps
 from ..offload import UnavailableError, Workers
 from ..settings import EXIT_CODE, PlanSettings
 from .app import ANSWER_LIMIT_BYTES, signing_of
-from .hardening import forbid_dumps
 from .journal import DEPOSIT, EXIT, Journal, JournalError
 from .loop import Sidecar
 from .metrics import Metrics

@@ -10,14 +10,15 @@ from time import perf_counter
 
 import numpy as np
 
-from dvtfast.clusters import ClusterShares, read_cluster_lock
-from dvtfast.keystores import load_keystores
+from dvtfast.clusters import ClusterShares
 
 from .. import logs, wire
+from ..keys.loading import LockFile, default_cache, load_key_shares
+from ..keys.progress import showing_progress
 from ..offload import Workers
 from ..settings import SidecarSettings
 from .keys import NodeKeys, match, match_keys, public_key_shares_of, share_index_of
-from .nodes import Node, NoKeysError, Source
+from .nodes import Node, Source
 from .remote import RemoteSigner, remote_keys
 
 log = logs.get("sidecar")
@@ -127,30 +128,16 @@ def read_obol(settings: SidecarSettings) -> list[NodeKeys]:
     Raises:
         NoKeysError, DvtfastError: no share can be signed with these files.
     """
-    cluster = read_lock(settings)
+    lock = _lock_file(settings)
     return [
-        _read_node(settings, cluster, node_index, directory)
+        _read_node(settings, lock, node_index, directory)
         for node_index, directory in settings.keystores_directories
     ]
 
 
 def read_lock(settings: SidecarSettings) -> ClusterShares:
     """The cluster, verified, of the network of the settings."""
-    assert settings.cluster_lock is not None, "settings see to it"
-    begin = perf_counter()
-    cluster = read_cluster_lock(settings.cluster_lock, threads=settings.threads)
-    if cluster.network != settings.network:
-        name = cluster.network.name if cluster.network else "unknown"
-        raise NoKeysError(f"{settings.cluster_lock}: its network is {name}, not {settings.network.name}")
-    log.info(
-        "cluster lock verified",
-        cluster=cluster.name,
-        validators=len(cluster.public_keys),
-        nodes=len(cluster.share_indices),
-        threshold=cluster.threshold,
-        seconds=round(perf_counter() - begin, 3),
-    )
-    return cluster
+    return _lock_file(settings).cluster(threads=settings.threads)
 
 
 def state_of(*paths: Path | None) -> Hashable:
@@ -166,12 +153,22 @@ def state_of(*paths: Path | None) -> Hashable:
     return tuple(state)
 
 
+def _lock_file(settings: SidecarSettings) -> LockFile:
+    assert settings.cluster_lock is not None, "settings see to it"
+    return LockFile(settings.cluster_lock, network=settings.network)
+
+
 def _read_node(
-    settings: SidecarSettings, cluster: ClusterShares, node_index: int | None, directory: Path
+    settings: SidecarSettings, lock: LockFile, node_index: int | None, directory: Path
 ) -> NodeKeys:
     begin = perf_counter()
-    loaded = load_keystores(directory, threads=settings.threads)
-    keys, problems = match_keys(cluster, loaded, node_index=node_index)
+    cache = None if settings.no_key_cache else settings.key_cache or default_cache(directory)
+    with showing_progress("decrypting keystores") as progress:
+        loaded = load_key_shares(
+            directory, lock=lock, cache=cache, threads=settings.threads, progress=progress
+        )
+    cluster = lock.cluster(threads=settings.threads)
+    keys, problems = match_keys(cluster, loaded.keystores, node_index=node_index)
     for problem in problems:
         log.warning("keystore problem", problem=problem)
     log.info(

@@ -47,19 +47,24 @@ def _cgroup_quota() -> float | None:
 
 
 def for_slices(
-    n: int, kernel: Callable[[slice], None], *, threads: int | None = None, chunk_rows: int = CHUNK_ROWS
+    n: int,
+    kernel: Callable[[slice], None],
+    *,
+    threads: int | None = None,
+    chunk_rows: int = CHUNK_ROWS,
+    rows_per_thread: int = MIN_ROWS_PER_THREAD,
 ) -> None:
     """Call `kernel` with slices that cover rows 0..n-1, on up to `threads` threads.
 
     Kernels release the GIL. The default is every core this process may use; the first exception
-    of a slice is raised after the running slices have ended.
+    of a slice is raised after the running slices have ended. A thread gets at least `rows_per_thread` rows.
 
     Raises:
         InputError: `threads` is no count.
     """
     if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
         raise InputError(f"threads: expected None or an integer of at least 1, got {threads!r}")
-    workers = min(threads or available_cores(), max(1, n // MIN_ROWS_PER_THREAD))
+    workers = min(threads or available_cores(), max(1, n // rows_per_thread))
     # Equal pieces, a multiple of the workers, none longer than chunk_rows.
     pieces = workers * max(1, math.ceil(n / (workers * chunk_rows)))
     edges = [n * i // pieces for i in range(pieces + 1)]

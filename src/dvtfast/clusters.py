@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from dvtfast import obol, ssv
-from dvtfast._arrays import Bytes, Uint64s
+from dvtfast._arrays import Uint64s
+from dvtfast._cluster_keys import decode_cluster_keys
 from dvtfast._files import to_hex
-from dvtfast.errors import EncodingError, FileError, InputError
+from dvtfast.errors import FileError, InputError
 from dvtfast.keys import PublicKeys
 from dvtfast.networks import Network, network_with_fork_version
-from dvtfast.threshold import check_public_key_shares
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,36 +38,39 @@ class ClusterShares:
     public_key_shares: PublicKeys
 
 
-def read_cluster_lock(path: Path | str, *, check: bool = True, threads: int | None = None) -> ClusterShares:
+def read_cluster_lock(
+    path: Path | str, *, content: bytes | None = None, check: bool = True, threads: int | None = None
+) -> ClusterShares:
     """Read an Obol cluster lock.
 
     Counts, encodings, duplicates and the polynomials of the shares are always checked.
 
     Args:
         path: charon's cluster-lock.json, v1.7 to v1.11.
-        check: also the hashes and the signature of all key shares.
+        content: of that file, by a caller who has read it.
+        check: also the hashes, the signature of all key shares and those of the nodes.
 
     Raises:
         FileError: the lock is wrong, or of a network unknown here.
+        MissingExtraError: the extra `files` is not installed, and `check` is wanted.
     """
-    lock = obol.read_cluster_lock(path)
+    lock = obol.read_cluster_lock(path, content=content)
     try:
         network = network_with_fork_version(lock.definition.fork_version)
     except InputError as error:
         raise FileError(f"cluster_definition.{error}", lock.source) from None
-    cluster = _decoded(
-        Path(path),
+    threshold = lock.definition.threshold
+    keys, shares = decode_cluster_keys(
+        lock.source,
         lock.public_keys,
         lock.public_key_shares,
-        name=lock.definition.name,
-        network=network,
-        threshold=lock.definition.threshold,
-        share_indices=lock.share_indices,
+        lock.share_indices,
+        threshold=threshold,
         threads=threads,
     )
     if check:
-        obol.verify_cluster_lock(lock, public_key_shares=cluster.public_key_shares)
-    return cluster
+        obol.verify_cluster_lock(lock, public_key_shares=shares)
+    return ClusterShares(lock.definition.name, network, threshold, lock.share_indices, keys, shares)
 
 
 def read_ssv_keyshares(
@@ -131,56 +134,16 @@ def _check_owners(
 def _cluster_of(
     path: Path | None, operator_ids: tuple[int, ...], items: Sequence[ssv.KeyShares], threads: int | None
 ) -> ClusterShares:
-    return _decoded(
+    share_indices = np.array(operator_ids, dtype=np.uint64)
+    threshold = ssv.threshold_of(len(operator_ids))
+    keys, shares = decode_cluster_keys(
         path,
         np.stack([np.frombuffer(item.public_key, dtype=np.uint8) for item in items]),
         np.stack([item.public_key_shares for item in items]),
-        name="ssv-" + "-".join(map(str, operator_ids)),
-        network=None,
-        threshold=ssv.threshold_of(len(operator_ids)),
-        share_indices=np.array(operator_ids, dtype=np.uint64),
+        share_indices,
+        threshold=threshold,
         threads=threads,
     )
-
-
-def _decoded(
-    path: Path | None,
-    public_keys: Bytes,
-    public_key_shares: Bytes,
-    *,
-    name: str,
-    network: Network | None,
-    threshold: int,
-    share_indices: Uint64s,
-    threads: int | None,
-) -> ClusterShares:
-    """The cluster, its keys decoded; refuses repeated ones and shares off their validator's polynomial."""
-    n, k, width = public_key_shares.shape
-    _refuse_repeated(path, np.concatenate([public_keys, public_key_shares.reshape(n * k, width)]))
-    try:
-        keys = PublicKeys(public_keys, threads=threads)
-    except EncodingError as error:
-        raise FileError(f"{to_hex(public_keys[error.indices[0]])} is no valid public key", path) from None
-    try:
-        shares = PublicKeys(public_key_shares, threads=threads)
-    except EncodingError as error:
-        row, column = divmod(error.indices[0], k)
-        raise FileError(
-            f"validator {to_hex(public_keys[row])}: the public key share with index {share_indices[column]} "
-            "is no valid public key",
-            path,
-        ) from None
-    fits = check_public_key_shares(keys, shares, share_indices, threshold=threshold, threads=threads)
-    for row in np.flatnonzero(~fits):
-        raise FileError(
-            f"validator {to_hex(public_keys[row])}: the public key shares do not give its public key "
-            f"with threshold {threshold}",
-            path,
-        )
-    return ClusterShares(name, network, threshold, share_indices, keys, shares)
-
-
-def _refuse_repeated(path: Path | None, keys: Bytes) -> None:
-    values, counts = np.unique(keys, axis=0, return_counts=True)
-    for key in values[counts > 1]:
-        raise FileError(f"public key {to_hex(key)} is repeated", path)
+    return ClusterShares(
+        "ssv-" + "-".join(map(str, operator_ids)), None, threshold, share_indices, keys, shares
+    )

@@ -109,6 +109,11 @@ def points_of(keys: PublicKeys) -> Uint64s:
     return keys._points
 
 
+def keys_of_points(encoded: Bytes, points: Uint64s) -> PublicKeys:
+    """Keys that were decoded and checked before, from what `points_of` gave; for the library only."""
+    return PublicKeys._of(encoded, points)
+
+
 def random_scalars(*shape: int) -> Bytes:
     """Uniform scalars uint8[*shape, 32] modulo r, from the operating system."""
     count = int(np.prod(shape))

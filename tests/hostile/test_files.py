@@ -81,7 +81,7 @@ def test_no_file(tmp_path, read, good):
         (tmp_path / "missing.json", "no such file"),
         (tmp_path, "not a file"),
         (tmp_path / "pipe", "not a file"),
-        (tmp_path / "loop", "no such file"),
+        (tmp_path / "loop", "cannot be read: Too many levels of symbolic links"),
         (good / "below-a-file", "no such file"),
     ]:
         with pytest.raises(FileError, match=complaint) as caught:
@@ -117,13 +117,12 @@ def test_any_field_may_be_missing(tmp_path, read, good):
 
 
 def test_lock_with_one_byte_changed(tmp_path):
-    """It is refused, or means the same: white space, case of hex, or a node signature (not checked here)."""
+    """It is refused, or means the same: white space, case of hex, or the last byte of a node signature."""
     content = LOCK.read_bytes()
     good = obol.read_cluster_lock(LOCK)
     path = tmp_path / "lock.json"
     refused = 0
-    end = content.index(b'"node_signatures"')
-    for position in range(3, end, 29):
+    for position in range(3, len(content), 29):
         for flip in (0x01, 0x20):
             changed = bytearray(content)
             changed[position] ^= flip

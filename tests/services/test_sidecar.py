@@ -18,6 +18,7 @@ from aiohttp import web
 from dvtfast import (
     HOODI,
     MAINNET,
+    FileError,
     KeystoreError,
     check_signatures,
     exit_signing_roots,
@@ -149,7 +150,7 @@ def settings_of(files: DemoCluster, url: str = "http://127.0.0.1:1", **others: A
 
 
 def test_a_lock_of_another_network(files: DemoCluster) -> None:
-    with pytest.raises(NoKeysError, match=r"hoodi, not mainnet"):
+    with pytest.raises(FileError, match=r"hoodi, not mainnet"):
         read_obol(settings_of(files, network="mainnet"))
 
 
@@ -510,7 +511,7 @@ async def test_a_process_with_wrong_files_says_so(files: DemoCluster, tmp_path: 
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "dvtfast.services", "sidecar", "--network", "hoodi",
         "--relayer", "http://127.0.0.1:1", "--cluster-lock", str(files.deposit_data),
-        "--keystores", str(tmp_path), stderr=asyncio.subprocess.PIPE, cwd=tmp_path,
+        "--keystores", str(files.node_keystores[NODE]), stderr=asyncio.subprocess.PIPE, cwd=tmp_path,
     )  # fmt: skip
     _, message = await process.communicate()
     assert process.returncode == 2

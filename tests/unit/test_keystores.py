@@ -179,9 +179,13 @@ def test_bad_files_do_not_stop_the_others(directory):
 
 
 def test_empty_and_missing_directories(tmp_path):
-    for path in (tmp_path, tmp_path / "missing"):
-        with pytest.raises(KeystoreError, match=r"no keystore-\*\.json here"):
+    for path, complaint in [
+        (tmp_path, r"no keystore-\*\.json here"),
+        (tmp_path / "missing", "no such directory"),
+    ]:
+        with pytest.raises(KeystoreError, match=complaint) as caught:
             keystores.load_keystores(path)
+        assert caught.value.path == path
 
 
 def replace(path, text):

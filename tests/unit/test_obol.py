@@ -4,7 +4,6 @@ import base64
 import dataclasses
 import json
 
-import milagro_bls_binding as milagro
 import numpy as np
 import pytest
 from coincurve import PublicKey
@@ -25,6 +24,7 @@ from dvtfast import (
 from dvtfast.constants import DOMAIN_BUILDER
 from dvtfast.obol import Version
 from dvtfast.obol.hashing import registration_message_roots
+from tests.samples import milagro
 from tests.vector_files import VECTORS, cases, load, unhex
 
 SYNTHETIC = VECTORS / "obol/synthetic"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import re
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,19 +11,25 @@ from pathlib import Path
 
 import numpy as np
 
-from dvtfast._arrays import Bytes, Rows, as_rows, same_length
-from dvtfast._files import read_text, write_text
+from dvtfast._arrays import Bools, Bytes, Rows, as_rows, same_length
+from dvtfast._files import decoded, write_text
 from dvtfast._parallel import for_slices
 from dvtfast.constants import PUBLIC_KEY_BYTES, SECRET_KEY_BYTES
 from dvtfast.errors import KeystoreError
 from dvtfast.keys import check_secret_keys, derive_public_keys
+from dvtfast.keystores.files import KeystoreFile, KeystoreFiles, password_file, read_keystore_files
 from dvtfast.keystores.kdf import PBKDF2_DEFAULT, PBKDF2_INSECURE, Derivations, Kdf
-from dvtfast.keystores.keystore import decrypt, encrypt, read_keystore, write_keystore
+from dvtfast.keystores.keystore import (
+    Keystore,
+    encrypt,
+    parse_keystore_file,
+    unlock,
+    write_keystore,
+)
 
 # charon's passwords are 32 hex digits.
 PASSWORD_BYTES = 16
 PASSWORD_FILE_MODE = 0o400
-MAX_PASSWORD_FILE_BYTES = 4096
 # What all of charon's keystores state, whatever their share.
 CHARON_PATH = "m/12381/3600/0/0/0"
 
@@ -38,12 +43,18 @@ class LoadedKeystores:
         public_keys: uint8[n, 48].
         sources: the n files.
         problems: one per file that gave nothing.
+        kdfs: that these keystores have, each once.
     """
 
     secret_keys: Bytes = field(repr=False)
     public_keys: Bytes = field(repr=False)
     sources: tuple[Path, ...]
     problems: tuple[KeystoreError, ...]
+    kdfs: frozenset[Kdf] = frozenset()
+
+    def wipe(self) -> None:
+        """Overwrite the secret keys."""
+        self.secret_keys.fill(0)
 
 
 def load_keystores(
@@ -67,25 +78,31 @@ def load_keystores(
 
     Cost: one key derivation per different password, salt and cost.
     """
-    paths = sorted(Path(directory).glob("keystore-*.json"), key=_natural_order)
-    if not paths:
-        raise KeystoreError("no keystore-*.json here", Path(directory))
-    opened: list[_Opened | KeystoreError] = [KeystoreError("not read", path) for path in paths]
-    derivations = Derivations()
+    return open_keystores(read_keystore_files(directory), threads=threads, progress=progress)
+
+
+def open_keystores(
+    files: KeystoreFiles,
+    *,
+    threads: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> LoadedKeystores:
+    """Decrypt keystores that have been read; see `load_keystores`."""
+    opening = _Opening(files.files)
     counter = itertools.count(1)
 
     def load(rows: slice) -> None:
         for i in range(rows.start, rows.stop):
-            try:
-                opened[i] = _open(paths[i], derivations)
-            except KeystoreError as error:
-                opened[i] = error
+            opening.open(i)
             done = next(counter)
             if progress:
-                progress(done, len(paths))
+                progress(done, len(files.files))
 
-    for_slices(len(paths), load, threads=threads, chunk_rows=1)
-    return _collected(opened, threads)
+    try:
+        for_slices(len(files.files), load, threads=threads, chunk_rows=1, rows_per_thread=1)
+        return opening.collected(threads)
+    finally:
+        opening.secret_keys.fill(0)
 
 
 def write_keystores(
@@ -94,7 +111,9 @@ def write_keystores(
     *,
     public_keys: Rows | None = None,
     kdf: Kdf = PBKDF2_DEFAULT,
+    password: str | None = None,
     threads: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Write keys as charon does: keystore-0.json with its own random password in keystore-0.txt, and so on.
 
@@ -104,6 +123,9 @@ def write_keystores(
         directory: is made if it is missing; files in it are replaced.
         secret_keys: uint8[n, 32].
         public_keys: uint8[n, 48], by a caller who has them already.
+        password: one for all, which is not written to any file.
+        threads: at most.
+        progress: called with the number done and the number of keys, from any thread.
 
     Cost: one key derivation per key.
     """
@@ -115,55 +137,81 @@ def write_keystores(
     directory.mkdir(parents=True, exist_ok=True)
     prefix = "keystore-insecure-" if kdf == PBKDF2_INSECURE else "keystore-"
 
+    counter = itertools.count(1)
+
     def write(rows: slice) -> None:
         for i in range(rows.start, rows.stop):
-            password = secrets.token_hex(PASSWORD_BYTES)
+            own = secrets.token_hex(PASSWORD_BYTES) if password is None else password
             secret, public_key = secret_rows[i].tobytes(), public_rows[i].tobytes()
-            keystore = encrypt(secret, password, kdf=kdf, public_key=public_key, path=CHARON_PATH)
+            keystore = encrypt(secret, own, kdf=kdf, public_key=public_key, path=CHARON_PATH)
             write_keystore(directory / f"{prefix}{i}.json", keystore, durable=False)
-            write_text(directory / f"{prefix}{i}.txt", password, mode=PASSWORD_FILE_MODE, durable=False)
+            if password is None:
+                write_text(directory / f"{prefix}{i}.txt", own, mode=PASSWORD_FILE_MODE, durable=False)
+            done = next(counter)
+            if progress:
+                progress(done, len(secret_rows))
 
-    for_slices(len(secret_rows), write, threads=threads)
+    for_slices(len(secret_rows), write, threads=threads, chunk_rows=1, rows_per_thread=1)
     os.sync()
 
 
-@dataclass(frozen=True)
-class _Opened:
-    source: Path
-    secret_key: bytes = field(repr=False)
-    stated_public_key: bytes | None
+class _Opening:
+    """Keystores on their way; file i is row i."""
 
+    def __init__(self, files: Sequence[KeystoreFile]) -> None:
+        self.secret_keys = np.zeros((len(files), SECRET_KEY_BYTES), dtype=np.uint8)
+        self._files = files
+        self._keystores: list[Keystore | None] = [None] * len(files)
+        self._problems: list[KeystoreError | None] = [None] * len(files)
+        self._derivations = Derivations()
 
-def _open(path: Path, derivations: Derivations) -> _Opened:
-    keystore = read_keystore(path)
-    password = read_text(path.with_suffix(".txt"), limit_bytes=MAX_PASSWORD_FILE_BYTES, error=KeystoreError)
-    secret_key = decrypt(keystore, password, derivations=derivations)
-    if len(secret_key) != SECRET_KEY_BYTES or not check_secret_keys(secret_key):
-        raise KeystoreError("does not contain a BLS secret key", path)
-    return _Opened(path, secret_key, keystore.public_key)
+    def open(self, i: int) -> None:
+        """Decrypt one; different ones from any thread."""
+        try:
+            self._open(i)
+        except KeystoreError as error:
+            self._problems[i] = error
 
+    def _open(self, i: int) -> None:
+        file = self._files[i]
+        for content in (file.content, file.password):
+            if isinstance(content, KeystoreError):
+                raise content
+        assert isinstance(file.content, bytes)
+        assert isinstance(file.password, bytes)
+        keystore = self._keystores[i] = parse_keystore_file(file.content, file.path)
+        if len(keystore.crypto.ciphertext) != SECRET_KEY_BYTES:
+            raise KeystoreError("does not contain a BLS secret key", file.path)
+        password = decoded(file.password, password_file(file.path), error=KeystoreError)
+        key = unlock(keystore, password, self._derivations)
+        keystore.crypto.decrypt_into(key, self.secret_keys[i])
 
-def _collected(opened: Sequence[_Opened | KeystoreError], threads: int | None) -> LoadedKeystores:
-    """Good ones as columns, and the problems of the others."""
-    problems = [item for item in opened if isinstance(item, KeystoreError)]
-    candidates = [item for item in opened if isinstance(item, _Opened)]
-    secret_keys = np.frombuffer(b"".join(item.secret_key for item in candidates), dtype=np.uint8)
-    secret_keys = secret_keys.reshape(-1, SECRET_KEY_BYTES)
-    public_keys = derive_public_keys(secret_keys, threads=threads)
-    sources: dict[bytes, Path] = {}
-    good = []
-    for i, item in enumerate(candidates):
-        public_key = public_keys[i].tobytes()
-        if item.stated_public_key not in (None, public_key):
-            problems.append(KeystoreError("pubkey: not the public key of the secret in it", item.source))
-        elif public_key in sources:
-            problems.append(KeystoreError(f"the same key as in {sources[public_key].name}", item.source))
-        else:
-            sources[public_key] = item.source
-            good.append(i)
-    return LoadedKeystores(secret_keys[good], public_keys[good], tuple(sources.values()), tuple(problems))
+    def collected(self, threads: int | None) -> LoadedKeystores:
+        """The good ones as columns, and the problems of the others."""
+        self._refuse(~check_secret_keys(self.secret_keys), "does not contain a BLS secret key")
+        opened = np.flatnonzero([problem is None for problem in self._problems])
+        public_keys = np.zeros((len(self._files), PUBLIC_KEY_BYTES), dtype=np.uint8)
+        secret_keys = self.secret_keys[opened]
+        public_keys[opened] = derive_public_keys(secret_keys, threads=threads)
+        secret_keys.fill(0)
+        first: dict[bytes, Path] = {}
+        for i in opened.tolist():
+            public_key, path, keystore = public_keys[i].tobytes(), self._files[i].path, self._keystores[i]
+            if keystore and keystore.public_key not in (None, public_key):
+                self._problems[i] = KeystoreError("pubkey: not the public key of the secret in it", path)
+            elif public_key in first:
+                self._problems[i] = KeystoreError(f"the same key as in {first[public_key].name}", path)
+            else:
+                first[public_key] = path
+        good = np.flatnonzero([problem is None for problem in self._problems])
+        return LoadedKeystores(
+            self.secret_keys[good],
+            public_keys[good],
+            tuple(first.values()),
+            tuple(problem for problem in self._problems if problem is not None),
+            frozenset(keystore.crypto.kdf for keystore in self._keystores if keystore),
+        )
 
-
-def _natural_order(path: Path) -> list[int | str]:
-    """keystore-2 before keystore-10."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"([0-9]+)", path.name)]
+    def _refuse(self, rows: Bools, message: str) -> None:
+        for i in np.flatnonzero(rows).tolist():
+            self._problems[i] = self._problems[i] or KeystoreError(message, self._files[i].path)

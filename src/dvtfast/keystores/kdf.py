@@ -1,4 +1,4 @@
-"""From a password to the 32-byte key of a keystore: PBKDF2 and scrypt, both from hashlib.
+"""From a password to the 32-byte key of a keystore: PBKDF2 in a kernel, scrypt from hashlib.
 
 Source: ERC-2335.
 """
@@ -6,19 +6,24 @@ Source: ERC-2335.
 from __future__ import annotations
 
 import hashlib
+import hmac
 import threading
-from contextlib import nullcontext
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+import numpy as np
+
 from dvtfast._files import Field
+from dvtfast._native import pbkdf2 as _kernel
+from dvtfast.keystores.memory import MemoryBudget
 
 KEY_BYTES: Final = 32
+SHA256_BLOCK_BYTES: Final = 64
+FIRST_BLOCK: Final = (1).to_bytes(4)  # the only one, of 32 bytes (RFC 8018)
 # What a file may ask for at most: some seconds, and 512 MiB.
 MAX_PBKDF2_COUNT = 2**24
 MAX_SCRYPT_WORK = 2**22
-# At the usual cost a scrypt takes 256 MiB.
-SCRYPTS_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -30,11 +35,23 @@ class Pbkdf2:
 
     def derive(self, password: bytes, salt: bytes) -> bytes:
         """The 32-byte key."""
-        return hashlib.pbkdf2_hmac("sha256", password, salt, self.count, KEY_BYTES)
+        hmac_key = password if len(password) <= SHA256_BLOCK_BYTES else hashlib.sha256(password).digest()
+        padded = np.zeros((1, SHA256_BLOCK_BYTES), dtype=np.uint8)
+        padded[0, : len(hmac_key)] = np.frombuffer(hmac_key, dtype=np.uint8)
+        first = np.frombuffer(hmac.digest(hmac_key, salt + FIRST_BLOCK, "sha256"), dtype=np.uint8)
+        key = np.zeros((1, KEY_BYTES), dtype=np.uint8)
+        _kernel.rounds(padded, first.reshape(1, KEY_BYTES), self.count, key)
+        padded.fill(0)
+        return key.tobytes()
 
     def params(self) -> dict[str, Any]:
         """As a keystore states them."""
         return {"dklen": KEY_BYTES, "c": self.count, "prf": "hmac-sha256"}
+
+    @property
+    def memory_bytes(self) -> int:
+        """What one derivation takes, as good as nothing."""
+        return 0
 
 
 @dataclass(frozen=True)
@@ -47,7 +64,11 @@ class Scrypt:
     function = "scrypt"
 
     def derive(self, password: bytes, salt: bytes) -> bytes:
-        """The 32-byte key; takes 128 * n * r bytes of memory."""
+        """The 32-byte key.
+
+        Raises:
+            ValueError: OpenSSL refuses these costs, or has not got the memory.
+        """
         maxmem = 128 * self.r * (self.n + self.p + 2)  # how OpenSSL counts
         return hashlib.scrypt(
             password, salt=salt, n=self.n, r=self.r, p=self.p, maxmem=maxmem, dklen=KEY_BYTES
@@ -56,6 +77,11 @@ class Scrypt:
     def params(self) -> dict[str, Any]:
         """As a keystore states them."""
         return {"dklen": KEY_BYTES, "n": self.n, "r": self.r, "p": self.p}
+
+    @property
+    def memory_bytes(self) -> int:
+        """What one derivation takes: at the usual cost 256 MiB."""
+        return 128 * self.n * self.r
 
 
 Kdf: TypeAlias = Pbkdf2 | Scrypt
@@ -67,19 +93,30 @@ PBKDF2_INSECURE: Final = Pbkdf2(count=16)
 
 
 class Derivations:
-    """Keys derived from any thread, each once, with few scrypts at a time."""
+    """Keys derived from any thread, each once, within the memory that there is."""
 
     def __init__(self) -> None:
-        self._keys: dict[tuple[Kdf, bytes, bytes], bytes] = {}
-        self._scrypts = threading.Semaphore(SCRYPTS_AT_ONCE)
+        self._keys: dict[tuple[Kdf, bytes, bytes], Future[bytes]] = {}
+        self._lock = threading.Lock()
+        self._memory = MemoryBudget()
 
     def key(self, kdf: Kdf, password: bytes, salt: bytes) -> bytes:
-        """The key, derived now or before."""
+        """The key, derived now or before; who wants one that is being derived waits for it.
+
+        Raises:
+            ValueError: OpenSSL refuses these costs, or has not got the memory.
+        """
         wanted = (kdf, password, salt)
-        if wanted not in self._keys:
-            with self._scrypts if isinstance(kdf, Scrypt) else nullcontext():
-                self._keys[wanted] = kdf.derive(password, salt)
-        return self._keys[wanted]
+        with self._lock:
+            is_first = wanted not in self._keys
+            future = self._keys.setdefault(wanted, Future())
+        if is_first:
+            try:
+                with self._memory.taking(kdf.memory_bytes):
+                    future.set_result(kdf.derive(password, salt))
+            except BaseException as error:
+                future.set_exception(error)
+        return future.result()
 
 
 def parse_kdf(kdf: Field) -> Kdf:

@@ -11,22 +11,33 @@ import os
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
+from dvtfast._arrays import Bytes
 from dvtfast._extras import needs_files_extra
-from dvtfast._files import Field, read_json, write_json
+from dvtfast._files import Field, parse_json, read_json, write_json
 from dvtfast.constants import PUBLIC_KEY_BYTES
 from dvtfast.errors import KeystoreError
 from dvtfast.keystores.kdf import KEY_BYTES, PBKDF2_DEFAULT, Derivations, Kdf, parse_kdf
 from dvtfast.keystores.passwords import password_forms
 
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers import CipherContext
+
 VERSION: Final = 4
-MAX_FILE_BYTES = 1024**2
+MAX_FILE_BYTES = 64 * 1024  # most have less than one KiB
 AES_KEY_BYTES: Final = 16
+AES_BLOCK_BYTES: Final = 16
 IV_BYTES: Final = 16
 SALT_BYTES: Final = 32
 # Nobody may change it, as charon does it.
 FILE_MODE = 0o444
+
+
+class OutOfMemoryError(KeystoreError):
+    """A keystore that this machine has no memory for now."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +50,22 @@ class Encrypted:
     iv: bytes = field(repr=False)
     ciphertext: bytes = field(repr=False)
 
-    def open(self, key: bytes) -> bytes | None:
-        """The secret, or None when the derived key is a wrong one."""
-        if not hmac.compare_digest(_checksum(key, self.ciphertext), self.checksum):
-            return None
+    def is_key(self, key: bytes) -> bool:
+        """Whether a derived key is the right one."""
+        return hmac.compare_digest(_checksum(key, self.ciphertext), self.checksum)
+
+    def decrypt(self, key: bytes) -> bytes:
+        """The secret, with the right key."""
         return _aes_ctr(key, self.iv, self.ciphertext)
+
+    def decrypt_into(self, key: bytes, secret: Bytes) -> None:
+        """The same into uint8[n], and nowhere else."""
+        scratch = bytearray(len(self.ciphertext) + AES_BLOCK_BYTES)
+        try:
+            _encryptor(key, self.iv).update_into(self.ciphertext, scratch)
+            secret[:] = np.frombuffer(scratch, dtype=np.uint8)[: len(secret)]
+        finally:
+            scratch[:] = bytes(len(scratch))
 
 
 @dataclass(frozen=True)
@@ -98,6 +120,11 @@ def read_keystore(path: Path | str) -> Keystore:
     return _parse(read_json(path, limit_bytes=MAX_FILE_BYTES, error=KeystoreError), Path(path))
 
 
+def parse_keystore_file(content: bytes, path: Path) -> Keystore:
+    """The same from a file that has been read."""
+    return _parse(parse_json(content, path, error=KeystoreError), path)
+
+
 def parse_keystore(document: Any) -> Keystore:
     """The same from parsed JSON."""
     return _parse(Field(document, error=KeystoreError), None)
@@ -144,15 +171,24 @@ def decrypt(keystore: Keystore, password: str, *, derivations: Derivations | Non
         KeystoreError: the password is wrong.
         MissingExtraError: the extra `files` is not installed.
     """
-    derivations = derivations or Derivations()
+    return keystore.crypto.decrypt(unlock(keystore, password, derivations or Derivations()))
+
+
+def unlock(keystore: Keystore, password: str, derivations: Derivations) -> bytes:
+    """The derived key that decrypts a keystore; see `decrypt`."""
     crypto = keystore.crypto
     for form in password_forms(password):
         try:
             key = derivations.key(crypto.kdf, form, crypto.salt)
+        except MemoryError:
+            raise OutOfMemoryError(
+                f"its {crypto.kdf.function} takes {crypto.kdf.memory_bytes >> 20} MiB, which are not there",
+                keystore.source,
+            ) from None
         except ValueError:  # OpenSSL has limits of its own for scrypt
             raise KeystoreError("crypto.kdf.params: refused by OpenSSL", keystore.source) from None
-        if (secret := crypto.open(key)) is not None:
-            return secret
+        if crypto.is_key(key):
+            return key
     raise KeystoreError("wrong password", keystore.source)
 
 
@@ -194,7 +230,11 @@ def _checksum(key: bytes, ciphertext: bytes) -> bytes:
 
 def _aes_ctr(key: bytes, iv: bytes, data: bytes) -> bytes:
     """AES-128-CTR, which is its own inverse."""
+    encryptor = _encryptor(key, iv)
+    return encryptor.update(data) + encryptor.finalize()
+
+
+def _encryptor(key: bytes, iv: bytes) -> CipherContext:
     with needs_files_extra():
         from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-    cipher = Cipher(algorithms.AES(key[:AES_KEY_BYTES]), modes.CTR(iv)).encryptor()
-    return cipher.update(data) + cipher.finalize()
+    return Cipher(algorithms.AES(key[:AES_KEY_BYTES]), modes.CTR(iv)).encryptor()

@@ -20,6 +20,8 @@ def password_forms(password: str) -> list[bytes]:
     (charon) or all of them, normalise by NFKC, or strip white space (StakeWise). A plain password has
     one form only.
     """
+    if password.isascii() and password.isprintable() and password == password.strip():
+        return [password.encode()]
     forms = [
         _without(controls, unicodedata.normalize(form, text)).encode(errors="surrogatepass")
         for text in (password, password.strip())

@@ -4,7 +4,8 @@ lock.py       what a lock says, as columns
 reading.py    from charon's cluster-lock.json
 writing.py    to charon's cluster-lock.json
 hashing.py    config, definition and lock hash
-verifying.py  whether hashes and aggregate signature are right
+verifying.py  whether hashes, keys and signatures are right
+consent.py    what creator and operators signed
 building.py   a new lock, signed by everybody
 enr.py        node records
 """
@@ -21,19 +22,22 @@ from dvtfast.obol.lock import (
     Registrations,
     Version,
 )
-from dvtfast.obol.reading import parse_cluster_lock, read_cluster_lock
-from dvtfast.obol.verifying import verify_cluster_lock
+from dvtfast.obol.reading import parse_cluster_lock, read_cluster_lock, read_lock_file
+from dvtfast.obol.verifying import Check, Verdict, check_cluster_lock, verify_cluster_lock
 from dvtfast.obol.writing import cluster_lock_to_json, write_cluster_lock
 
 __all__ = [
+    "Check",
     "ClusterDefinition",
     "ClusterLock",
     "Creator",
     "Deposits",
     "Operator",
     "Registrations",
+    "Verdict",
     "Version",
     "build_cluster_lock",
+    "check_cluster_lock",
     "cluster_lock_to_json",
     "config_hash",
     "definition_hash",
@@ -41,6 +45,7 @@ __all__ = [
     "make_enr",
     "parse_cluster_lock",
     "read_cluster_lock",
+    "read_lock_file",
     "verify_cluster_lock",
     "write_cluster_lock",
 ]

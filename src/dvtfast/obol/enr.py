@@ -9,6 +9,12 @@ import base64
 
 from dvtfast._extras import needs_files_extra
 from dvtfast._keccak import keccak256
+from dvtfast.errors import InputError
+
+SIGNATURE_BYTES = 64  # R | S
+PREFIX = "enr:"
+# What `public_key_of` tells of any record that it cannot read.
+UNREADABLE = "not a node record"
 
 # RLP prefixes of texts and lists; a size below LONG is added to them.
 TEXT = 0x80
@@ -31,7 +37,95 @@ def make_enr(secret_key: bytes, *, sequence: int = 0) -> str:
     ]
     signature = key.sign_recoverable(keccak256(_rlp_list(content)), hasher=None)[:64]  # without V
     record = _rlp_list([_rlp_text(signature), *content])
-    return "enr:" + base64.urlsafe_b64encode(record).decode().rstrip("=")
+    return PREFIX + base64.urlsafe_b64encode(record).decode().rstrip("=")
+
+
+def public_key_of(record: str) -> bytes:
+    """The compressed secp256k1 key of a node, 33 bytes, from its record; the record's signature is verified.
+
+    Raises:
+        InputError: it is no such record, or not signed by its key.
+        MissingExtraError: the extra `files` is not installed.
+    """
+    with needs_files_extra():
+        from coincurve import PublicKey
+    signature, *content = _decoded(record)
+    pairs = dict(zip(content[1::2], content[2::2], strict=False))
+    if len(content) % 2 == 0 or pairs.get(b"id") != b"v4" or len(signature) != SIGNATURE_BYTES:
+        raise InputError(UNREADABLE)
+    digest = keccak256(_rlp_list([_rlp_text(item) for item in content]))
+    try:
+        public_key = PublicKey(pairs.get(b"secp256k1", b""))
+    except ValueError:
+        raise InputError("no secp256k1 key in the node record") from None
+    compressed: bytes = public_key.format(compressed=True)
+    if not is_signed_by(compressed, digest, signature):
+        raise InputError("the node record is not signed by its key")
+    return compressed
+
+
+def is_signed_by(public_key: bytes, digest: bytes, signature: bytes) -> bool:
+    """Whether R | S, with or without a V, is a secp256k1 signature of 32 bytes by a compressed key."""
+    return any(
+        signer == public_key
+        for v in (0, 1)
+        if (signer := recovered_signer(digest, signature[:SIGNATURE_BYTES] + bytes([v]))) is not None
+    )
+
+
+def recovered_signer(digest: bytes, signature: bytes) -> bytes | None:
+    """The compressed key that a signature R | S | V of 32 bytes is by, V 0, 1, 27 or 28; None for none."""
+    with needs_files_extra():
+        from coincurve import PublicKey
+    if len(signature) != SIGNATURE_BYTES + 1:
+        return None
+    v = signature[SIGNATURE_BYTES]
+    recovery_id = v - 27 if v in (27, 28) else v
+    try:
+        key = PublicKey.from_signature_and_message(
+            signature[:SIGNATURE_BYTES] + bytes([recovery_id]), digest, hasher=None
+        )
+    except ValueError:
+        return None
+    compressed: bytes = key.format(compressed=True)
+    return compressed
+
+
+def _decoded(record: str) -> list[bytes]:
+    """The items of a record: signature, sequence, then names and values in turn."""
+    text = record.removeprefix(PREFIX)
+    try:
+        if text == record:
+            raise ValueError
+        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars="-_", validate=True)
+        content, rest = _rlp_item(data, LIST)
+        items = []
+        while content:
+            item, content = _rlp_item(content, TEXT)
+            items.append(item)
+        if rest or len(items) < 2 or _rlp_list([_rlp_text(item) for item in items]) != data:
+            raise ValueError
+    except ValueError:
+        raise InputError(UNREADABLE) from None
+    return items
+
+
+def _rlp_item(data: bytes, prefix: int) -> tuple[bytes, bytes]:
+    """The content of the first item, which must be of the kind of `prefix`, and what follows it."""
+    if not data:
+        raise ValueError
+    first = data[0]
+    if prefix == TEXT and first < TEXT:
+        return data[:1], data[1:]
+    if not prefix <= first < prefix + 0x40:
+        raise ValueError
+    start, size = 1, first - prefix
+    if size >= LONG:
+        start += size - LONG + 1
+        size = int.from_bytes(data[1:start])
+    if start + size > len(data):
+        raise ValueError
+    return data[start : start + size], data[start + size :]
 
 
 def _rlp_text(data: bytes) -> bytes:

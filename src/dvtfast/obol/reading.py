@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dvtfast._arrays import Bytes, Uint64s
-from dvtfast._files import Field, read_json, rows
+from dvtfast._files import Field, parse_json, read_bytes, rows
 from dvtfast.constants import PUBLIC_KEY_BYTES, ROOT_BYTES, SIGNATURE_BYTES, WITHDRAWAL_CREDENTIALS_BYTES
 from dvtfast.obol import hashing
 from dvtfast.obol.lock import (
@@ -33,13 +33,29 @@ MAX_FILE_BYTES = 2 * 1024**3
 FORK_VERSION_BYTES = 4
 
 
-def read_cluster_lock(path: Path | str) -> ClusterLock:
+def read_lock_file(path: Path | str) -> bytes:
+    """The content of a lock file, for a caller who also wants to know whether it is another one.
+
+    Raises:
+        FileError: it cannot be read.
+    """
+    return read_bytes(Path(path), limit_bytes=MAX_FILE_BYTES)
+
+
+def read_cluster_lock(path: Path | str, *, content: bytes | None = None) -> ClusterLock:
     """Read a lock of a known version whose counts agree; nothing is verified yet.
+
+    Args:
+        path: the file.
+        content: of that file, by a caller who has read it.
 
     Raises:
         FileError: the file is no such lock.
     """
-    return parse_cluster_lock(read_json(path, limit_bytes=MAX_FILE_BYTES), source=Path(path))
+    path = Path(path)
+    if content is None:
+        content = read_lock_file(path)
+    return parse_cluster_lock(parse_json(content, path), source=path)
 
 
 def parse_cluster_lock(document: Field, *, source: Path | None = None) -> ClusterLock:

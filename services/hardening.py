@@ -6,11 +6,11 @@ import ctypes
 import os
 import sys
 
-from .. import logs
+from . import logs
 
 PR_SET_DUMPABLE = 4  # linux/prctl.h
 
-log = logs.get("sidecar")
+log = logs.get("process")
 
 
 def forbid_dumps() -> None:

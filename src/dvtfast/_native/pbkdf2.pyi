@@ -1,0 +1,3 @@
+from dvtfast._arrays import Bytes
+
+def rounds(keys: Bytes, firsts: Bytes, count: int, derived: Bytes) -> None: ...

@@ -1,0 +1,74 @@
+"""What creator and operators have signed in the definition: EIP-712 messages, each by an Ethereum account.
+
+Source: charon, cluster definition v1.4 and later; EIP-712.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dvtfast._files import to_hex
+from dvtfast._keccak import keccak256
+from dvtfast.networks import Network
+from dvtfast.obol.enr import recovered_signer
+from dvtfast.obol.lock import ADDRESS_BYTES, NODE_SIGNATURE_BYTES, ClusterDefinition
+
+DOMAIN_TYPE = b"EIP712Domain(string name,string version,uint256 chainId)"
+DOMAIN_NAME = b"Obol"
+DOMAIN_VERSION = b"1"
+CREATOR_TYPE = b"CreatorConfigHash(string creator_config_hash)"
+OPERATOR_TYPE = b"OperatorConfigHash(string operator_config_hash)"
+RECORD_TYPE = b"ENR(string enr)"
+WORD_BYTES = 32
+
+
+def is_unsigned(definition: ClusterDefinition) -> bool:
+    """Whether nobody signed it, as when one operator made the whole cluster."""
+    return not any(signature or address for _, address, signature, _ in _signatures(definition))
+
+
+def unproven_signatures(definition: ClusterDefinition, network: Network) -> list[str]:
+    """Whose signature is missing, or not by the key of the address.
+
+    An address can be a contract, and whether it has signed only an execution node can tell.
+    """
+    return [
+        name
+        for name, address, signature, message in _signatures(definition)
+        if not _is_signed(address, signature, _digest(message, network))
+    ]
+
+
+def _signatures(definition: ClusterDefinition) -> Iterator[tuple[str, str, bytes, bytes]]:
+    """Name, address, signature and struct hash of each."""
+    config_hash = to_hex(definition.config_hash).encode()
+    creator = definition.creator
+    yield "creator", creator.address, creator.config_signature, _struct(CREATOR_TYPE, config_hash)
+    for i, operator in enumerate(definition.operators):
+        config, record = _struct(OPERATOR_TYPE, config_hash), _struct(RECORD_TYPE, operator.enr.encode())
+        yield f"operators[{i}].config_signature", operator.address, operator.config_signature, config
+        yield f"operators[{i}].enr_signature", operator.address, operator.enr_signature, record
+
+
+def _is_signed(address: str, signature: bytes, digest: bytes) -> bool:
+    if len(signature) != NODE_SIGNATURE_BYTES or not address:
+        return False
+    signer = recovered_signer(digest, signature)
+    return signer is not None and _address_of(signer) == bytes.fromhex(address.removeprefix("0x"))
+
+
+def _address_of(compressed: bytes) -> bytes:
+    from coincurve import PublicKey
+
+    return keccak256(PublicKey(compressed).format(compressed=False)[1:])[-ADDRESS_BYTES:]
+
+
+def _digest(message: bytes, network: Network) -> bytes:
+    chain_id = network.chain_id.to_bytes(WORD_BYTES)
+    domain = keccak256(keccak256(DOMAIN_TYPE) + keccak256(DOMAIN_NAME) + keccak256(DOMAIN_VERSION) + chain_id)
+    return keccak256(b"\x19\x01" + domain + message)
+
+
+def _struct(type_: bytes, text: bytes) -> bytes:
+    """The hash of a message with one text."""
+    return keccak256(keccak256(type_) + keccak256(text))
