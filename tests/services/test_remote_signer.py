@@ -23,7 +23,7 @@ from dvtfast.services.offload import UnavailableError, Workers
 from dvtfast.services.settings import SidecarSettings
 from dvtfast.services.sidecar import remote
 from dvtfast.services.sidecar.nodes import Deposits, Exits, Node, NoKeysError
-from dvtfast.services.sidecar.sources import RemoteKeys, sources_of
+from dvtfast.services.sidecar.sources import RemoteKeys
 
 from . import rounds
 from .test_sidecar import settings_of
@@ -144,8 +144,7 @@ def settings(files: DemoCluster, url: str, **others: Any) -> SidecarSettings:
 @asynccontextmanager
 async def node_of(files: DemoCluster, url: str, **others: Any) -> AsyncIterator[Node]:
     workers = Workers("signing", threads=1)
-    (source,) = sources_of(settings(files, url, **others), workers)
-    assert isinstance(source, RemoteKeys)
+    source = RemoteKeys(settings(files, url, **others), url, workers)
     (node,) = await source.load()
     try:
         yield node
@@ -229,7 +228,7 @@ async def test_a_signer_that_is_away_and_comes_back(files: DemoCluster, secrets:
     async with signer.running() as url:
         port = int(url.rstrip("/").rpartition(":")[2])
         workers = Workers("signing", threads=1)
-        (source,) = sources_of(settings(files, url), workers)
+        source = RemoteKeys(settings(files, url), url, workers)
         (node,) = await source.load()
     assert not (await node.signer.sign(exits_of(node))).ok.any()
     with pytest.raises(UnavailableError, match="remote signer"):

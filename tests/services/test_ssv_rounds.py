@@ -111,7 +111,8 @@ def test_a_new_cluster_with_a_threshold_of_its_operators(operators: int, tmp_pat
 
 
 def test_the_synthetic_obol_cluster(tmp_path: Path) -> None:
-    nodes = [(*OBOL_RELAYER, "--keystores", str(OBOL / f"node{i}/validator_keys")) for i in range(4)]
+    keystores = (str(OBOL / f"node{node}/validator_keys") for node in range(4))
+    nodes = [(*OBOL_RELAYER, "--no-key-cache", "--keystores", directory) for directory in keystores]
     run_round(cluster_of(obol_secrets(), tmp_path, OBOL_RELAYER, nodes), tmp_path, sidecars=4)
 
 
@@ -121,7 +122,7 @@ def test_both_on_one_relayer_and_in_one_sidecar(tmp_path: Path) -> None:
         [*ssv_secrets(), *obol_secrets()],
         tmp_path,
         (*SSV_RELAYER, *OBOL_RELAYER),
-        [(*ALL_OPERATORS, *ALL_NODES, keystores)],
+        [(*ALL_OPERATORS, "--no-key-cache", *ALL_NODES, keystores)],
     )
     (sidecar,) = run_round(cluster, tmp_path, sidecars=1)
     loaded = sidecar.events("keys loaded")
