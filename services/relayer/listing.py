@@ -8,6 +8,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, suppress
 from hashlib import blake2b
+from time import monotonic
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -23,6 +24,7 @@ from .store.subjects import Deposit, Exit
 LONGEST_WAIT_SECONDS = 30.0
 # Between two looks for those who wait: what is committed meanwhile is read at once.
 SETTLING_SECONDS = 0.1
+LOOKS_PAUSE = 4  # times as long as the look took
 RETRY_SECONDS = 1.0
 ETAG_BYTES = 18
 NODES_KEPT = 32  # listings of single nodes; each has up to some hundred bytes for each validator
@@ -111,12 +113,13 @@ class Listing(ABC, Generic[V]):
     async def _watch(self) -> None:
         while True:
             await self._database.wait_for_change(self._revision, LONGEST_WAIT_SECONDS)
+            begin = monotonic()
             try:
                 await self.answer()
             except Exception as error:  # the next look may succeed; who waits gets what is known
                 log.warning("not looked for changes", error=str(error))
                 await asyncio.sleep(RETRY_SECONDS)
-            await asyncio.sleep(SETTLING_SECONDS)
+            await asyncio.sleep(max(SETTLING_SECONDS, LOOKS_PAUSE * (monotonic() - begin)))
 
     async def _look(self) -> Answer:
         async with self._lock:
@@ -167,12 +170,20 @@ class ListingOfNode(Listing[ValidatorOfNode]):
         name: str,
         items: NodeItems,
         share_index: int,
+        only_reserved: bool,
     ) -> None:
         super().__init__(database, workers, name=name, items=items)
         self._share_index = share_index
+        self._only_reserved = only_reserved
 
     async def _changes(self) -> tuple[int, list[ValidatorOfNode]]:
-        return await self._database.read(lacking_since, self._revision, self._share_index)
+        return await self._database.read(
+            lacking_since,
+            self._revision,
+            self._share_index,
+            self._encoded,
+            only_reserved=self._only_reserved,
+        )
 
 
 class Listings:
@@ -210,7 +221,12 @@ class Listings:
         listing = self._of_nodes.pop((share_index, items), None)
         if listing is None:
             listing = ListingOfNode(
-                self._database, self._workers, name=name, items=items, share_index=share_index
+                self._database,
+                self._workers,
+                name=name,
+                items=items,
+                share_index=share_index,
+                only_reserved=items is open_deposits,
             )
             if self._stopping:
                 listing.stop_waiting()

@@ -122,17 +122,19 @@ class Routes:
             raise wire.WireError("public_keys", "expected at least one")
         seconds = _wait_seconds(request)
         await self._require_served(wanted.public_keys)
-        asked = await self._ask_for(wanted)
-        if seconds and not all(map(_is_ready, asked)):
-            await self._until_ready([validator.public_key for validator in asked], seconds)
-            asked = await self._ask_for(wanted)
-        return await self._validators(request, asked)
+        if seconds:
+            await self._ask_for(wanted, may_hand_out=False)
+            await self._until_ready(wanted.public_keys, seconds)
+        return await self._validators(request, await self._ask_for(wanted))
 
-    async def _ask_for(self, wanted: wire.ValidatorsRequest) -> list[AskedValidator]:
+    async def _ask_for(
+        self, wanted: wire.ValidatorsRequest, *, may_hand_out: bool = True
+    ) -> list[AskedValidator]:
         try:
             asked = await self._database.run(
                 ask_for,
                 list(dict.fromkeys(wanted.public_keys)),
+                may_hand_out=may_hand_out,
                 start_index=wanted.validators_start_index,
                 free_from=self._start_index,
                 window=self._index_window,

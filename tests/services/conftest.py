@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import numpy as np
 import pytest
+import structlog
 from coincurve import PrivateKey
 
 from dvtfast import (
@@ -172,6 +173,13 @@ def postgres() -> Iterator[postgres_.Server]:
     """A PostgreSQL that stays as it is: who stops it makes one for itself."""
     with postgres_.server() as server:
         yield server
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before() -> Iterator[None]:
+    """A command sets up logging for its process, which goes on here."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

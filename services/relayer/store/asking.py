@@ -56,6 +56,7 @@ def ask_for(
     window: int,
     config_digest: bytes,
     now: int,
+    may_hand_out: bool = True,
 ) -> list[AskedValidator]:
     """Make the exits of these validators wanted, and say how far they are.
 
@@ -69,6 +70,7 @@ def ask_for(
         free_from: the lowest index for new keys; None when there is no such rule.
         window: how many further indices of each validator sidecars may sign for ahead of time.
         config_digest: of the oracle config whose shares are wanted, where none were handed out.
+        may_hand_out: False answers nothing.
 
     Raises:
         IndexRefusedError: an index would not fit into 64 bits, or new keys come without any rule.
@@ -86,7 +88,7 @@ def ask_for(
     remember_validators(connection, public_keys, now)
     moved = make_current(connection, {key: Exit(index) for key, index in wanted.items()}, now)
     prepare(connection, {key: wanted[key] for key in moved}, window, now)
-    return hand_out(connection, public_keys, config_digest, now)
+    return hand_out(connection, public_keys, config_digest, now) if may_hand_out else []
 
 
 def known_keys(connection: Connection, public_keys: Iterable[bytes]) -> set[bytes]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -47,11 +47,18 @@ class ValidatorOfNode:
 
 
 def lacking_since(
-    connection: Connection, revision: int, share_index: int
+    connection: Connection,
+    revision: int,
+    share_index: int,
+    known: Collection[bytes],
+    *,
+    only_reserved: bool,
 ) -> tuple[int, list[ValidatorOfNode]]:
     """The latest revision, and the validators of which something changed since the one given.
 
-    Those that lack nothing are listed without messages.
+    Args:
+        known: validators that lacked something before; those that lack nothing now come without messages.
+        only_reserved: of validators that are reserved for vaults.
     """
     latest = latest_revision(connection)
     if latest == revision:
@@ -66,6 +73,9 @@ def lacking_since(
         .outerjoin(shares, of_node)
         .where(messages.c.public_key.in_(changed), is_listed, is_lacking)
     )
+    if only_reserved:
+        of_validator = validators.c.public_key == messages.c.public_key
+        lacking = lacking.join(validators, of_validator).where(validators.c.vault.is_not(None))
     rows = connection.execute(
         select(
             messages.c.public_key,
@@ -83,13 +93,16 @@ def lacking_since(
     ).all()
     found: dict[bytes, tuple[list[int], bytes | None, list[MessageOfNode]]] = {}
     for key, message_id, kind, subject, is_current, vault, message_lacks in rows:
-        ids, _, of_validator = found.setdefault(key, ([], vault, []))
+        ids, _, listed = found.setdefault(key, ([], vault, []))
         ids.append(message_id)
-        of_validator.append(MessageOfNode(from_bytes(kind, subject), is_current, message_lacks))
-    gone = set(connection.scalars(select(forgotten.c.public_key).where(forgotten.c.revision > revision)))
-    gone |= set(connection.scalars(changed.distinct()).all())
+        listed.append(MessageOfNode(from_bytes(kind, subject), is_current, message_lacks))
+    gone: set[bytes] = set()
+    if known:
+        of_forgotten = select(forgotten.c.public_key).where(forgotten.c.revision > revision)
+        gone = {*connection.scalars(of_forgotten).all(), *connection.scalars(changed.distinct()).all()}
+        gone = gone.intersection(known) - found.keys()
     return latest, [
-        *(ValidatorOfNode(0, key, None, []) for key in gone - found.keys()),
+        *(ValidatorOfNode(0, key, None, []) for key in gone),
         *(ValidatorOfNode(min(ids), key, vault, listed) for key, (ids, vault, listed) in found.items()),
     ]
 
