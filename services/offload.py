@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -10,6 +13,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 DEADLINE_SECONDS = 30.0
+NICE = 10  # of threads that give way
 
 
 class UnavailableError(Exception):
@@ -20,11 +24,20 @@ class OverloadedError(UnavailableError):
     """More work is waiting than the deadline leaves hope for."""
 
 
+def _give_way() -> None:
+    """Let the other threads of this process go first, on this thread and those that it starts."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+
+
 class Workers:
     """A few threads with a bounded queue in front of them.
 
     One instance per kind of work, so that long work of one kind never delays short work of another.
     With `threads=1` it also is a lock: what it runs, it runs one after the other.
+
+    Args:
+        gives_way: whether the event loop and other workers go first where there are too few cores.
     """
 
     def __init__(
@@ -34,8 +47,11 @@ class Workers:
         threads: int,
         queue_limit: int = 256,
         deadline_seconds: float | None = DEADLINE_SECONDS,
+        gives_way: bool = False,
     ) -> None:
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._executor = ThreadPoolExecutor(
+            threads, thread_name_prefix=name, initializer=_give_way if gives_way else None
+        )
         self._limit = threads + queue_limit
         self._deadline_seconds = deadline_seconds
         self._under_way = 0

@@ -67,7 +67,7 @@ class Pipeline:
         self._clusters = clusters
         self._judge = judge
         self._oracles = oracles
-        self._workers = Workers("crypto", threads=1, deadline_seconds=None)
+        self._workers = Workers("crypto", threads=1, deadline_seconds=None, gives_way=True)
         self._suspects = Suspects()
         self._culprits = Culprits()
         self._arrived: Place = (0, 0)  # so far shares of suspects are checked
