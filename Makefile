@@ -13,7 +13,7 @@ FUZZ_CASES ?= 20000
 FUZZ_SEED ?= $(shell date +%s)
 
 # What the kernels are built from; Python sources are used in place.
-BUILD_INPUTS := pyproject.toml CMakeLists.txt $(filter-out %.md,$(wildcard native/*.*))
+BUILD_INPUTS := pyproject.toml CMakeLists.txt $(filter-out %.md,$(wildcard native/*.* native/c/*.*))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import dvtfast
 from dvtfast._parallel import available_cores
 
 from . import floor, report
@@ -83,6 +84,7 @@ def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:
     machine_info.update(
         cpu=cpu.get("brand_raw", "unknown"),
         cores=available_cores(),
+        backend=dvtfast.backend_info().name,
         features=sorted(features),
         **report.versions(),
     )

@@ -23,7 +23,9 @@ def verify_from_bytes(batch: Exits, threads: int = 1) -> Callable[[], None]:
     return lambda: dvtfast.verify_signatures(keys, batch.signing_roots, batch.signatures, threads=threads)
 
 
-def recover(batch: Exits, threads: int = 1) -> Callable[[], Bytes]:
+def recover(
+    batch: Exits, threads: int = 1, public_key_shares: dvtfast.PublicKeys | None = None
+) -> Callable[[], Bytes]:
     """All partial signatures are given; the library takes the cheapest of them."""
 
     def run() -> Bytes:
@@ -33,6 +35,7 @@ def recover(batch: Exits, threads: int = 1) -> Callable[[], Bytes]:
             batch.partial_signatures,
             batch.cluster.share_indices,
             threshold=batch.cluster.threshold,
+            public_key_shares=public_key_shares,
             threads=threads,
         ).signatures
 

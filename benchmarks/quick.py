@@ -1,7 +1,8 @@
 """`make bench-quick`: the ratios that the kernels are held to, in under a minute.
 
 One line each: RATIO <name> <value> <bound> ok|MISS. CPU time of one thread, 512 validators unless said;
-ways without a batch to gain from run on fewer. Results are compared with each other first.
+ways without a batch to gain from run on fewer. Results are compared with each other first. What is held to
+blst's primitives runs on the blst backend; rows that end in ifma/blst compare the backends.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import dvtfast
 from dvtfast._parallel import available_cores
 from dvtfast.oracles import _split_with_masks
 
-from . import floor, others, ours
+from . import floor, lanes, others, ours
+from .backends import has_ifma, on, using
 from .cases import DISTINCT, OBOL_4, ORACLES, SSV_4, exits
 from .measure import LONG_ENOUGH, Way, alternate
 
@@ -24,6 +26,21 @@ LONG = 8192
 
 def main() -> None:
     """Measure and print."""
+    info = dvtfast.backend_info()
+    print(f"# backend {info.name} (DVTFAST_BACKEND={info.requested}), from so many rows: {info.crossovers}")
+    with using("blst"):
+        of_blst()
+    if has_ifma():
+        for name, (value, bound) in lanes.ratios().items():
+            ratio(f"{name}_ifma/blst", value, bound)
+        for name, value in lanes.with_bad_shares().items():
+            print(f"# {name}_ifma/blst {value:.3f}")
+    else:
+        print("# ifma/blst: needs a processor with AVX-512 IFMA")
+
+
+def of_blst() -> None:
+    """The kernels over blst beside its primitives, naive loops and other bindings."""
     few, batch, ssv = exits(OBOL_4).first(FEW), exits(OBOL_4), exits(SSV_4)
     coefficients, masks = others.random_polynomials(FEW, ours.ORACLE_THRESHOLD)
     split = _split_with_masks(few.signatures, few.public_keys, few.signing_roots, masks, ORACLES)
@@ -61,6 +78,7 @@ def main() -> None:
         "encrypt eciespy": Way(others.eciespy_encrypt(shares[:8]), 8, rounds=3),
         "encrypt coincurve": Way(others.coincurve_encrypt(shares[:8]), 8, rounds=3),
         "relayer": Way(ours.relayer(batch), DISTINCT),
+        "relayer, auto": Way(on("auto", ours.relayer(batch)), DISTINCT),
         "sign": Way(ours.sign(batch), DISTINCT),
         "verify from bytes": Way(ours.verify_from_bytes(from_bytes), len(from_bytes)),
         "one": Way(ours.recover(one), 1),
@@ -97,6 +115,8 @@ def main() -> None:
     ratio("encrypt_11/eciespy", of("encrypt") / of("encrypt eciespy"), 0.05)
     pyblst = of("recover pyblst") + of("split pyblst") + of("encrypt coincurve")
     ratio("relayer/pyblst", of("relayer") / pyblst, 0.25)
+    if has_ifma():
+        ratio("relayer_ifma/pyblst", of("relayer, auto") / pyblst, 0.07)
     if chainsafe:
         ratio("verify_1000_from_bytes/chainsafe", of("verify from bytes") / of("verify chainsafe"), 1.00)
     else:

@@ -42,7 +42,8 @@ def table(rows: list[dict[str, Any]], machine: dict[str, Any]) -> str:
     lines = [
         "# Microseconds of CPU time for each validator",
         "",
-        f"{machine['cpu']}, {', '.join(machine['features'])}; one thread. "
+        f"{machine['cpu']}, {', '.join(machine['features'])}; one thread, "
+        f"backend {machine.get('backend', 'blst')}. "
         + ", ".join(f"{name} {machine[name]}" for name in ("python", *PACKAGES) if name in machine)
         + ".",
         "",

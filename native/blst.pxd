@@ -120,6 +120,8 @@ cdef extern from "blst.h" nogil:
 
 cdef extern from "blst_aux.h" nogil:
     void blst_sha256(byte *out, const byte *msg, size_t n)
+    void blst_expand_message_xmd(byte *out, size_t out_len, const byte *msg, size_t msg_len, const byte *dst,
+                                 size_t dst_len)
 
 cdef extern from *:
     """

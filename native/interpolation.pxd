@@ -1,19 +1,9 @@
 # Interpolation on the curve of G2 by precomputed rules.
-from libc.stdint cimport int8_t
 from dvtfast._native.blst cimport *
+from dvtfast._native.lanes cimport Engine, Plan, Term
 
 cdef enum:
-    INTERPOLATED_TOGETHER = 32  # rows whose additions share an inversion
-
-cdef struct Term:
-    size_t share
-    size_t power          # of |x|, by -psi
-    const int8_t *digits  # [length], lowest first
-
-cdef struct Plan:
-    size_t shares, multiples, powers, length, n_terms
-    const Term *terms
-    const Plan *scale
+    INTERPOLATED_TOGETHER = 32  # rows whose additions share an inversion, without lanes
 
 cdef class Rule:
     cdef Plan plan
@@ -21,6 +11,7 @@ cdef class Rule:
     cdef list digits
     cdef Rule scale
 
+cdef size_t rows_together(const Engine *engine) noexcept nogil
 cdef size_t interpolation_bytes(const Plan *plan) noexcept nogil
-cdef void interpolate(blst_p2_affine *out, const blst_p2_affine *shares, size_t rows, const Plan *plan,
-                      void *memory) noexcept nogil
+cdef void interpolate_rows(const Engine *engine, blst_p2_affine *out, blst_p2_affine *shares, const uint8_t *wanted,
+                           size_t rows, const Plan *plan, void *memory) noexcept nogil

@@ -10,13 +10,16 @@ few rows alone would not pay for it, and are added up one by one.
 
 Senders choose the points, so every addition here handles equal, opposite and infinite operands. Shares
 outside G2 may give any point: callers check the result.
+
+With lanes eight rows go through a rule side by side, and those that meet such an operand go here again.
 """
 cimport cython
-from libc.stdint cimport int8_t
+from libc.stdint cimport int8_t, uint8_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 from dvtfast._native.affine cimport Round, negate, queue, round_bytes, round_open, run
 from dvtfast._native.blst cimport *
+from dvtfast._native.lanes cimport ROWS_TOGETHER, Engine, Plan, Term
 from dvtfast._native.psi cimport PSI, minus_psi, psi_squared
 
 cdef enum:
@@ -66,6 +69,34 @@ cdef size_t interpolation_bytes(const Plan *plan) noexcept nogil:
     cdef size_t points = rows * (plan.shares * (plan.powers * plan.multiples + 1) + 1)
     cdef size_t own = points * sizeof(blst_p2_affine) + round_bytes(rows * plan.shares, sizeof(blst_fp2))
     return own if plan.scale == NULL else max(own, interpolation_bytes(plan.scale))
+
+
+cdef size_t rows_together(const Engine *engine) noexcept nogil:
+    """At most so many rows of `interpolate_rows`."""
+    return INTERPOLATED_TOGETHER if engine.lanes == NULL else ROWS_TOGETHER
+
+
+cdef void interpolate_rows(const Engine *engine, blst_p2_affine *out, blst_p2_affine *shares, const uint8_t *wanted,
+                           size_t rows, const Plan *plan, void *memory) noexcept nogil:
+    """out[rows] from shares[rows][plan.shares], which are overwritten; where not wanted[i] out[i] is undefined."""
+    cdef uint8_t well[ROWS_TOGETHER]
+    cdef size_t left[INTERPOLATED_TOGETHER]
+    cdef blst_p2_affine results[INTERPOLATED_TOGETHER]
+    cdef size_t i, j, n_left = 0, share_bytes = plan.shares * sizeof(blst_p2_affine)
+    if engine.lanes == NULL:
+        interpolate(out, shares, rows, plan, memory)
+        return
+    engine.lanes.interpolate(out, well, shares, rows, plan, engine.scratch)
+    for i in range(rows):
+        if wanted[i] and not well[i]:
+            memcpy(shares + n_left * plan.shares, shares + i * plan.shares, share_bytes)
+            left[n_left] = i
+            n_left += 1
+        if n_left == INTERPOLATED_TOGETHER or (i == rows - 1 and n_left):
+            interpolate(results, shares, n_left, plan, memory)
+            for j in range(n_left):
+                out[left[j]] = results[j]
+            n_left = 0
 
 
 cdef void interpolate(blst_p2_affine *out, const blst_p2_affine *shares, size_t rows, const Plan *plan,

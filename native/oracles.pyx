@@ -9,7 +9,9 @@ chunk of validators at a time, so that one inversion serves a whole round of add
   the points of all 256 bits. Up to SHARED masks use them together: a point is added once, to the
   bucket of the masks that have its bit; then the buckets are added up to the multiples.
 
-f(t) .. f(k) follow by differences: the t-th differences of a polynomial of degree below t vanish.
+f(t) .. f(k) follow by differences: the t-th differences of a polynomial of degree below t vanish. With
+lanes eight validators go side by side, each with a table of its hash in place of the buckets, and those that
+meet an exception of the additions go here again.
 Variable time: masks are used once. They, and what is made of them, are wiped.
 """
 cimport cython
@@ -20,7 +22,8 @@ from dvtfast._native.affine cimport (
     Round, field_t, negate, queue, queue_rows, round_bytes, round_open, run,
 )
 from dvtfast._native.blst cimport *
-from dvtfast._native.points cimport decode_p2, p1s_to_affine
+from dvtfast._native.lanes cimport Engine, Lanes, decode_p2s, engine_close, engine_open
+from dvtfast._native.points cimport p1s_to_affine
 from dvtfast._native.psi cimport PSI, minus_psi, psi_squared
 from dvtfast._native.status cimport Status
 
@@ -106,16 +109,33 @@ cdef inline void pick(field_t *term, const field_t *multiples, size_t stride, in
         negate(&term[1], window < 0)
 
 
-# Room for a chunk of validators. A row of values is one point for each of them.
+# Room for a chunk of validators, the `rows` of them that are to be split. In values, a row is one point of each.
 
 cdef struct Room:
+    Engine engine
     Round round
-    uint64_t *digits      # [rows][drawn][DIGITS]
-    blst_fp2 *bits        # [rows][BITS]: 2^b * |x|^d * H
-    blst_fp2 *buckets     # [rows][BUCKETS]
-    uint8_t *bucket_of    # [rows][BITS]
-    uint8_t *occurrence   # [rows][BITS]: how many bits before went to the same bucket
-    int8_t *windows       # [drawn][rows][BASE_WINDOWS]
+    size_t rows, drawn, k
+    size_t *members         # [rows]: where in the batch they are
+    blst_p2_affine *signatures
+    blst_p2_affine *hashes
+    blst_p1_affine *keys
+    uint64_t *digits        # [rows][drawn][DIGITS]
+    int8_t *windows         # [rows][drawn][BASE_WINDOWS]
+    # of the split by blst
+    blst_fp2 *bits          # [rows][BITS]: 2^b * |x|^d * H
+    blst_fp2 *buckets       # [rows][BUCKETS]
+    uint8_t *bucket_of      # [rows][BITS]
+    uint8_t *occurrence     # [rows][BITS]: how many bits before went to the same bucket
+    blst_fp2 *values2       # [k + 1][rows], f(0) first
+    blst_fp2 *differences2
+    blst_fp2 *terms2
+    blst_fp *values1
+    blst_fp *differences1
+    blst_fp *terms1
+    # of the split by lanes
+    blst_p2_affine *shares2 # [rows][k]
+    blst_p1_affine *shares1
+    uint8_t *well           # [2][rows]
 
 
 cdef void extend(field_t *values, field_t *differences, field_t *terms, Round *round, size_t rows, size_t drawn,
@@ -149,28 +169,28 @@ cdef void add_to_all(field_t *values, const field_t *points, Round *round, size_
     run(round, one)
 
 
-cdef void multiply_generator(blst_fp *values, blst_fp *terms, Room *room, size_t rows, size_t drawn,
-                             const blst_fp *one, BaseTable table) noexcept nogil:
-    """Rows f(1) .. f(drawn) of values = f(j) * G1."""
-    cdef size_t n = rows * drawn, i, w
-    cdef blst_fp *totals = values + 2 * rows
-    memset(totals, 0, 2 * n * sizeof(blst_fp))
+cdef void multiply_generator(Room *room, BaseTable table) noexcept nogil:
+    """Rows f(1) .. f(drawn) of values1 = f(j) * G1."""
+    cdef size_t rows = room.rows, drawn = room.drawn, i, j, w
+    cdef blst_fp *totals = room.values1 + 2 * rows
+    memset(totals, 0, 2 * rows * drawn * sizeof(blst_fp))
     for w in range(BASE_WINDOWS):
-        for i in range(n):
-            pick(&terms[2 * i], <const blst_fp *> (table.points + w * BASE_MULTIPLES), 1,
-                 room.windows[i * BASE_WINDOWS + w])
-        queue_rows(&room.round, totals, terms, n)
-        run(&room.round, one)
+        for j in range(drawn):
+            for i in range(rows):
+                pick(&room.terms1[2 * (j * rows + i)], <const blst_fp *> (table.points + w * BASE_MULTIPLES), 1,
+                     room.windows[(i * drawn + j) * BASE_WINDOWS + w])
+        queue_rows(&room.round, totals, room.terms1, rows * drawn)
+        run(&room.round, &PSI.one.fp[0])
 
 
-cdef void make_bits(Room *room, const blst_p2_affine *hashes, size_t rows) noexcept nogil:
+cdef void make_bits(Room *room) noexcept nogil:
     """The points of all bits, of each hash."""
     cdef blst_fp2 *point
-    cdef size_t i, b
+    cdef size_t rows = room.rows, i, b
     for b in range(DIGIT_BITS):
         for i in range(rows):
             point = room.bits + 2 * (BITS * i + b)
-            memcpy(point, <const blst_fp2 *> &hashes[i] if b == 0 else point - 2, 2 * sizeof(blst_fp2))
+            memcpy(point, <const blst_fp2 *> &room.hashes[i] if b == 0 else point - 2, 2 * sizeof(blst_fp2))
             if b:
                 queue(&room.round, point, point)
         run(&room.round, &PSI.one)
@@ -183,13 +203,12 @@ cdef void make_bits(Room *room, const blst_p2_affine *hashes, size_t rows) noexc
                 psi_squared(point, point - 4 * DIGIT_BITS)
 
 
-cdef void multiply_hashes(blst_fp2 *values, Room *room, size_t rows, size_t drawn, size_t first,
-                          size_t shared) noexcept nogil:
-    """Rows f(first + 1) .. f(first + shared) of values = f(j) * H."""
+cdef void multiply_hashes(Room *room, size_t first, size_t shared) noexcept nogil:
+    """Rows f(first + 1) .. f(first + shared) of values2 = f(j) * H."""
     cdef uint8_t counts[BUCKETS]
     cdef const uint64_t *digits
     cdef blst_fp2 *buckets
-    cdef size_t i, b, m, bucket, width, half, most = 1, nth
+    cdef size_t rows = room.rows, drawn = room.drawn, i, b, m, bucket, width, half, most = 1, nth
     memset(room.buckets, 0, 2 * rows * BUCKETS * sizeof(blst_fp2))
     for i in range(rows):
         memset(counts, 0, sizeof(counts))
@@ -234,14 +253,62 @@ cdef void multiply_hashes(blst_fp2 *values, Room *room, size_t rows, size_t draw
         run(&room.round, &PSI.one)
     for m in range(shared):
         for i in range(rows):
-            memcpy(values + 2 * ((first + m + 1) * rows + i), room.buckets + 2 * (BUCKETS * i + (<size_t> 1 << m)),
+            memcpy(room.values2 + 2 * ((first + m + 1) * rows + i), room.buckets + 2 * (BUCKETS * i + (<size_t> 1 << m)),
                    2 * sizeof(blst_fp2))
+
+
+cdef void split_by_blst(Room *room, uint8_t[:, :, ::1] public_key_shares, uint8_t[:, :, ::1] signature_shares,
+                        BaseTable table) noexcept nogil:
+    """All rows in step."""
+    cdef size_t rows = room.rows, drawn = room.drawn, k = room.k, groups = (drawn + SHARED - 1) // SHARED, i, j
+    multiply_generator(room, table)
+    add_to_all(room.values1, <const blst_fp *> room.keys, &room.round, rows, drawn, &PSI.one.fp[0])
+    extend(room.values1, room.differences1, room.terms1, &room.round, rows, drawn, k, &PSI.one.fp[0])
+
+    make_bits(room)
+    for j in range(groups):  # of nearly equal size
+        multiply_hashes(room, drawn * j // groups, drawn * (j + 1) // groups - drawn * j // groups)
+    add_to_all(room.values2, <const blst_fp2 *> room.signatures, &room.round, rows, drawn, &PSI.one)
+    extend(room.values2, room.differences2, room.terms2, &room.round, rows, drawn, k, &PSI.one)
+
+    for i in range(rows):
+        for j in range(k):
+            blst_p1_affine_compress(&public_key_shares[room.members[i], j, 0],
+                                    <blst_p1_affine *> &room.values1[2 * ((j + 1) * rows + i)])
+            blst_p2_affine_compress(&signature_shares[room.members[i], j, 0],
+                                    <blst_p2_affine *> &room.values2[2 * ((j + 1) * rows + i)])
+
+
+cdef void split_by_lanes(Room *room, uint8_t[:, :, ::1] public_key_shares, uint8_t[:, :, ::1] signature_shares,
+                         BaseTable table) noexcept nogil:
+    """All rows but those that lanes leave over, which become the rows of the room."""
+    cdef size_t rows = room.rows, drawn = room.drawn, k = room.k, left = 0, i, j
+    room.engine.lanes.split_g1(room.shares1, room.well, room.keys, room.windows, table.points, rows, drawn, k,
+                               room.engine.scratch)
+    room.engine.lanes.split_g2(room.shares2, room.well + rows, room.signatures, room.hashes, room.digits, rows,
+                               drawn, k, room.engine.scratch)
+    for i in range(rows):
+        if room.well[i] and room.well[rows + i]:
+            for j in range(k):
+                blst_p1_affine_compress(&public_key_shares[room.members[i], j, 0], &room.shares1[i * k + j])
+                blst_p2_affine_compress(&signature_shares[room.members[i], j, 0], &room.shares2[i * k + j])
+        else:
+            room.members[left] = room.members[i]
+            room.signatures[left] = room.signatures[i]
+            room.hashes[left] = room.hashes[i]
+            room.keys[left] = room.keys[i]
+            memcpy(room.digits + left * drawn * DIGITS, room.digits + i * drawn * DIGITS,
+                   drawn * DIGITS * sizeof(uint64_t))
+            memcpy(room.windows + left * drawn * BASE_WINDOWS, room.windows + i * drawn * BASE_WINDOWS,
+                   drawn * BASE_WINDOWS)
+            left += 1
+    room.rows = left
 
 
 def split_for_oracles(const uint8_t[:, ::1] signatures not None, const uint64_t[:, ::1] public_keys not None,
                       const uint64_t[:, ::1] hashes not None, const uint8_t[:, :, ::1] masks not None,
                       BaseTable table not None, uint8_t[:, :, ::1] public_key_shares not None,
-                      uint8_t[:, :, ::1] signature_shares not None, uint8_t[::1] status not None):
+                      uint8_t[:, :, ::1] signature_shares not None, uint8_t[::1] status not None, Lanes lanes):
     """Shares uint8[n, k, 96] and uint8[n, k, 48] by masks uint8[n, t - 1, 32]: f(1) .. f(t-1), below r.
 
     hashes uint64[n, 24] are the hashed signing roots.
@@ -258,59 +325,56 @@ def split_for_oracles(const uint8_t[:, ::1] signatures not None, const uint64_t[
     cdef size_t elements = 2 * rows * (k + 1) + 4 * rows * (drawn + 1) + 2 * rows * (drawn + 1)
     cdef size_t bytes_ = elements * (sizeof(blst_fp2) + sizeof(blst_fp)) + round_bytes(most, sizeof(blst_fp2))
     bytes_ += 2 * rows * (BITS + BUCKETS) * sizeof(blst_fp2)
-    bytes_ += rows * (sizeof(blst_p2_affine) + sizeof(blst_p1_affine))
-    bytes_ += rows * (drawn * (DIGITS * sizeof(uint64_t) + BASE_WINDOWS) + 2 * BITS)
+    bytes_ += rows * (k + 2) * (sizeof(blst_p2_affine) + sizeof(blst_p1_affine))
+    bytes_ += rows * (drawn * (DIGITS * sizeof(uint64_t) + BASE_WINDOWS) + 2 * BITS + sizeof(size_t) + 2)
     cdef char *memory = <char *> malloc(bytes_ + 1)
-    if memory == NULL:
-        raise MemoryError("split_for_oracles: no memory for the batch")
     cdef Room room
+    if memory == NULL or engine_open(&room.engine, lanes, NULL, k):
+        free(memory)
+        raise MemoryError("split_for_oracles: no memory for the batch")
+    room.drawn, room.k = drawn, k
     round_open(&room.round, memory, most, sizeof(blst_fp2))
     room.bits = <blst_fp2 *> (memory + round_bytes(most, sizeof(blst_fp2)))
     room.buckets = room.bits + 2 * rows * BITS
-    cdef blst_fp2 *values2 = room.buckets + 2 * rows * BUCKETS
-    cdef blst_fp2 *differences2 = values2 + 2 * rows * (k + 1)
-    cdef blst_fp2 *terms2 = differences2 + 4 * rows * (drawn + 1)
-    cdef blst_fp *values1 = <blst_fp *> (terms2 + 2 * rows * (drawn + 1))
-    cdef blst_fp *differences1 = values1 + 2 * rows * (k + 1)
-    cdef blst_fp *terms1 = differences1 + 4 * rows * (drawn + 1)
-    cdef blst_p2_affine *decoded = <blst_p2_affine *> (terms1 + 2 * rows * (drawn + 1))
-    cdef blst_p1_affine *keys = <blst_p1_affine *> (decoded + rows)
-    room.digits = <uint64_t *> (keys + rows)
-    room.windows = <int8_t *> (room.digits + rows * drawn * DIGITS)
+    room.values2 = room.buckets + 2 * rows * BUCKETS
+    room.differences2 = room.values2 + 2 * rows * (k + 1)
+    room.terms2 = room.differences2 + 4 * rows * (drawn + 1)
+    room.values1 = <blst_fp *> (room.terms2 + 2 * rows * (drawn + 1))
+    room.differences1 = room.values1 + 2 * rows * (k + 1)
+    room.terms1 = room.differences1 + 4 * rows * (drawn + 1)
+    room.signatures = <blst_p2_affine *> (room.terms1 + 2 * rows * (drawn + 1))
+    room.hashes = room.signatures + rows
+    room.shares2 = room.hashes + rows
+    room.keys = <blst_p1_affine *> (room.shares2 + rows * k)
+    room.shares1 = room.keys + rows
+    room.digits = <uint64_t *> (room.shares1 + rows * k)
+    room.members = <size_t *> (room.digits + rows * drawn * DIGITS)
+    room.windows = <int8_t *> (room.members + rows)
     room.bucket_of = <uint8_t *> (room.windows + rows * drawn * BASE_WINDOWS)
     room.occurrence = room.bucket_of + rows * BITS
-    cdef size_t groups = (drawn + SHARED - 1) // SHARED
+    room.well = room.occurrence + rows * BITS
     cdef size_t chunk, first, size, i, j
     with nogil:
         for chunk in range((n + CHUNK - 1) // CHUNK):
             first = chunk * CHUNK
             size = min(<size_t> CHUNK, n - first)
-            for i in range(size):
-                status[first + i] = decode_p2(&decoded[i], &signatures[first + i, 0], True)
-                if status[first + i] != Status.OK:  # infinity takes part in the chunk's additions harmlessly
-                    memset(&decoded[i], 0, sizeof(blst_p2_affine))
-                memcpy(&keys[i], &public_keys[first + i, 0], sizeof(blst_p1_affine))
-                for j in range(drawn):
-                    base_windows(room.windows + (j * size + i) * BASE_WINDOWS, &masks[first + i, j, 0])
-                    digits_of(room.digits + (i * drawn + j) * DIGITS, &masks[first + i, j, 0])
-
-            multiply_generator(values1, terms1, &room, size, drawn, &PSI.one.fp[0], table)
-            add_to_all(values1, <const blst_fp *> keys, &room.round, size, drawn, &PSI.one.fp[0])
-            extend(values1, differences1, terms1, &room.round, size, drawn, k, &PSI.one.fp[0])
-
-            make_bits(&room, <const blst_p2_affine *> &hashes[first, 0], size)
-            for j in range(groups):  # of nearly equal size
-                multiply_hashes(values2, &room, size, drawn, drawn * j // groups,
-                                drawn * (j + 1) // groups - drawn * j // groups)
-            add_to_all(values2, <const blst_fp2 *> decoded, &room.round, size, drawn, &PSI.one)
-            extend(values2, differences2, terms2, &room.round, size, drawn, k, &PSI.one)
-
+            decode_p2s(&room.engine, room.signatures, &status[first], &signatures[first, 0], size, True)
+            room.rows = 0
             for i in range(size):
                 if status[first + i] == Status.OK:
-                    for j in range(k):
-                        blst_p1_affine_compress(&public_key_shares[first + i, j, 0],
-                                                <blst_p1_affine *> &values1[2 * ((j + 1) * size + i)])
-                        blst_p2_affine_compress(&signature_shares[first + i, j, 0],
-                                                <blst_p2_affine *> &values2[2 * ((j + 1) * size + i)])
+                    room.members[room.rows] = first + i
+                    room.signatures[room.rows] = room.signatures[i]
+                    memcpy(&room.keys[room.rows], &public_keys[first + i, 0], sizeof(blst_p1_affine))
+                    memcpy(&room.hashes[room.rows], &hashes[first + i, 0], sizeof(blst_p2_affine))
+                    for j in range(drawn):
+                        base_windows(room.windows + (room.rows * drawn + j) * BASE_WINDOWS, &masks[first + i, j, 0])
+                        digits_of(room.digits + (room.rows * drawn + j) * DIGITS, &masks[first + i, j, 0])
+                    room.rows += 1
+            if room.engine.lanes != NULL and drawn:
+                split_by_lanes(&room, public_key_shares, signature_shares, table)
+            if room.rows:
+                split_by_blst(&room, public_key_shares, signature_shares, table)
         wipe(memory, bytes_)
+        wipe(room.engine.memory, room.engine.n_bytes)
         free(memory)
+        engine_close(&room.engine)

@@ -1,6 +1,7 @@
 # A batch of claims e(public_key, hash of root) == e(G1, signature).
 from libc.stdint cimport uint8_t, uint64_t
 from dvtfast._native.blst cimport *
+from dvtfast._native.lanes cimport Engine
 
 cdef struct Claims:
     size_t n
@@ -13,8 +14,8 @@ cdef struct Claims:
 cdef int claims_open(Claims *claims, size_t capacity) noexcept nogil
 cdef void claims_add(Claims *claims, size_t row, const blst_p1_affine *public_key,
                      const blst_p2_affine *root_hash, const blst_p2_affine *signature, uint64_t weight) noexcept nogil
-cdef int claims_judge(Claims *claims, uint8_t *status) noexcept nogil
-cdef bint claim_holds(const blst_p1_affine *public_key, const blst_p2_affine *root_hash,
-                      const blst_p2_affine *signature) noexcept nogil
+cdef int claims_judge(Claims *claims, uint8_t *status, const Engine *engine) noexcept nogil
+cdef void claims_hold(const Engine *engine, uint8_t *status, const blst_p1_affine *public_keys,
+                      const blst_p2_affine *hashes, const blst_p2_affine *signatures, size_t n) noexcept nogil
 cdef void claims_close(Claims *claims) noexcept nogil
 cdef bint pairing_holds(const blst_fp12 *miller, const blst_p2 *signature) noexcept nogil

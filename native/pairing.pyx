@@ -1,6 +1,6 @@
 """The batch pairing check: one equation for all claims, bisection when it fails.
 
-With random non-zero 64-bit weights w_i
+With random weights w_i of 1..2^63
 
     prod e(w_i * P_i, H_i) == e(G1, sum w_i * S_i)
 
@@ -12,13 +12,16 @@ from libc.stdint cimport uint8_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 from dvtfast._native.blst cimport *
-from dvtfast._native.points cimport p1s_to_affine
+from dvtfast._native.lanes cimport (
+    Engine, miller_product, miller_products, pippenger_sum, weigh_p1s, weighted_sum,
+)
 from dvtfast._native.status cimport Status
 
 cdef enum:
     GROUP = 8
+    LANES = 8
+    ALONE = 16        # claims that are tried alone, side by side
     DENSE = 6         # where one claim in so many is bad, each is tried alone
-    WEIGHT_BITS = 64
 
 # One side of the equation, not yet exponentiated, and the other, for one claim or several.
 cdef struct Side:
@@ -57,9 +60,10 @@ cdef void claims_add(Claims *claims, size_t row, const blst_p1_affine *public_ke
     claims.n = i + 1
 
 
-cdef int claims_judge(Claims *claims, uint8_t *status) noexcept nogil:
+cdef int claims_judge(Claims *claims, uint8_t *status, const Engine *engine) noexcept nogil:
     """Set status[row] of every claim to OK or MISMATCH; 0, or -1 without memory."""
-    cdef size_t i, n = claims.n, sides = (n + GROUP - 1) // GROUP
+    # A small batch has smaller groups when there are lanes, one of which would do a whole group alone.
+    cdef size_t n = claims.n, group = GROUP if engine.lanes == NULL else min(<size_t> GROUP, (n + LANES - 1) // LANES)
     if n == 0:
         return 0
     if n == 1:
@@ -67,53 +71,51 @@ cdef int claims_judge(Claims *claims, uint8_t *status) noexcept nogil:
         if claim_holds(claims.public_keys, claims.hashes, claims.signatures):
             status[claims.rows[0]] = Status.OK
         return 0
+    cdef size_t i, sides = (n + group - 1) // group
     cdef size_t scratch_bytes = blst_p2s_mult_pippenger_scratch_sizeof(n)
-    cdef size_t one = sizeof(blst_p1) + sizeof(blst_p1_affine) + 1
-    cdef char *memory = <char *> malloc(scratch_bytes + sides * sizeof(Side) + n * one)
+    cdef size_t one = sizeof(blst_p1_affine) + 1
+    cdef char *memory = <char *> malloc(scratch_bytes + sides * (sizeof(Side) + sizeof(blst_fp12)) + n * one)
     if memory == NULL:
         return -1
     cdef limb_t *scratch = <limb_t *> memory
     cdef Side *groups = <Side *> (memory + scratch_bytes)
-    cdef blst_p1 *weighted = <blst_p1 *> (groups + sides)
-    cdef blst_p1_affine *keys = <blst_p1_affine *> (weighted + n)
+    cdef blst_fp12 *millers = <blst_fp12 *> (groups + sides)
+    cdef blst_p1_affine *keys = <blst_p1_affine *> (millers + sides)
     cdef uint8_t *bad = <uint8_t *> (keys + n)
     cdef Side whole
 
-    for i in range(n):
-        blst_p1_from_affine(&weighted[i], &claims.public_keys[i])
-        blst_p1_mult(&weighted[i], &weighted[i], <const byte *> &claims.weights[i], WEIGHT_BITS)
-    p1s_to_affine(keys, weighted, n)
-    for i in range(sides):
-        miller_product(&groups[i].miller, claims.hashes + i * GROUP, keys + i * GROUP, min(<size_t> GROUP, n - i * GROUP))
-
-    whole.miller = groups[0].miller
+    weigh_p1s(engine, keys, claims.public_keys, claims.weights, n)
+    miller_products(engine, millers, keys, claims.hashes, n, group)
+    whole.miller = millers[0]
     for i in range(1, sides):
-        blst_fp12_mul(&whole.miller, &whole.miller, &groups[i].miller)
-    weighted_sum(&whole.signature, claims.signatures, claims.weights, n, scratch)
+        blst_fp12_mul(&whole.miller, &whole.miller, &millers[i])
+    weighted_sum(engine, &whole.signature, claims.signatures, claims.weights, n, scratch)
     memset(bad, 0, n)
     if not pairing_holds(&whole.miller, &whole.signature):
-        find_bad(claims, groups, sides, keys, bad, scratch)
+        for i in range(sides):
+            groups[i].miller = millers[i]
+        find_bad(claims, groups, sides, group, keys, bad, scratch)
     for i in range(n):
         status[claims.rows[i]] = Status.MISMATCH if bad[i] else Status.OK
     free(memory)
     return 0
 
 
-cdef void find_bad(const Claims *claims, Side *groups, size_t sides, const blst_p1_affine *keys,
+cdef void find_bad(const Claims *claims, Side *groups, size_t sides, size_t group, const blst_p1_affine *keys,
                    uint8_t *bad, limb_t *scratch) noexcept nogil:
-    """Set bad[i] for each claim that fails, in a batch that is known to fail."""
+    """Set bad[i] for each claim that fails, in a batch that is known to fail; `groups` have their Miller values."""
     cdef Side single[GROUP]
     cdef uint8_t bad_group
     cdef size_t i, j, first, size, seen = 0, found = 0
     for i in range(sides):
-        first = i * GROUP
-        size = min(<size_t> GROUP, claims.n - first)
-        weighted_sum(&groups[i].signature, claims.signatures + first, claims.weights + first, size, scratch)
-    # bad[i * GROUP] marks group i for now: its place is overwritten when the group is opened.
-    bisect(groups, sides, True, bad, GROUP)
+        first = i * group
+        size = min(group, claims.n - first)
+        pippenger_sum(&groups[i].signature, claims.signatures + first, claims.weights + first, size, scratch)
+    # bad[i * group] marks group i for now: its place is overwritten when the group is opened.
+    bisect(groups, sides, True, bad, group)
     for i in range(sides):
-        first = i * GROUP
-        size = min(<size_t> GROUP, claims.n - first)
+        first = i * group
+        size = min(group, claims.n - first)
         bad_group = bad[first]
         bad[first] = 0
         if bad_group and DENSE * found > seen:  # halves would nearly all fail
@@ -123,12 +125,42 @@ cdef void find_bad(const Claims *claims, Side *groups, size_t sides, const blst_
         elif bad_group:
             for j in range(size):
                 blst_miller_loop(&single[j].miller, &claims.hashes[first + j], &keys[first + j])
-                weighted_sum(&single[j].signature, claims.signatures + first + j, claims.weights + first + j,
-                             1, scratch)
+                pippenger_sum(&single[j].signature, claims.signatures + first + j, claims.weights + first + j,
+                              1, scratch)
             bisect(single, size, True, bad + first, 1)
         seen += size
         for j in range(size):
             found += bad[first + j]
+
+
+cdef void claims_hold(const Engine *engine, uint8_t *status, const blst_p1_affine *public_keys,
+                      const blst_p2_affine *hashes, const blst_p2_affine *signatures, size_t n) noexcept nogil:
+    """MISMATCH for each claim with status OK that does not hold, by itself; lanes compute Miller values only."""
+    cdef blst_p1_affine ps[2 * ALONE]
+    cdef blst_p2_affine qs[2 * ALONE]
+    cdef blst_fp12 millers[ALONE]
+    cdef size_t members[ALONE]
+    cdef size_t i, j, size = 0
+    cdef bint holds
+    for i in range(n):
+        if status[i] == Status.OK:
+            pair_up(&ps[2 * size], &qs[2 * size], &public_keys[i], &hashes[i], &signatures[i])
+            members[size] = i
+            size += 1
+        if size == ALONE or (i == n - 1 and size):
+            miller_products(engine, millers, ps, qs, 2 * size, 2)
+            for j in range(size):
+                holds = blst_fp12_finalverify(&millers[j], blst_fp12_one())
+                status[members[j]] = Status.OK if holds else Status.MISMATCH
+            size = 0
+
+
+cdef void pair_up(blst_p1_affine *ps, blst_p2_affine *qs, const blst_p1_affine *public_key,
+                  const blst_p2_affine *root_hash, const blst_p2_affine *signature) noexcept nogil:
+    """The two pairs whose product of pairings is 1 when a claim holds."""
+    qs[0], qs[1] = root_hash[0], signature[0]
+    ps[0], ps[1] = public_key[0], blst_p1_affine_generator()[0]
+    blst_fp_cneg(&ps[1].y, &ps[1].y, True)
 
 
 cdef bint claim_holds(const blst_p1_affine *public_key, const blst_p2_affine *root_hash,
@@ -137,9 +169,7 @@ cdef bint claim_holds(const blst_p1_affine *public_key, const blst_p2_affine *ro
     cdef blst_p2_affine qs[2]
     cdef blst_p1_affine ps[2]
     cdef blst_fp12 product
-    qs[0], qs[1] = root_hash[0], signature[0]
-    ps[0], ps[1] = public_key[0], blst_p1_affine_generator()[0]
-    blst_fp_cneg(&ps[1].y, &ps[1].y, True)
+    pair_up(ps, qs, public_key, root_hash, signature)
     miller_product(&product, qs, ps, 2)
     return blst_fp12_finalverify(&product, blst_fp12_one())
 
@@ -175,21 +205,3 @@ cdef bint pairing_holds(const blst_fp12 *miller, const blst_p2 *signature) noexc
     blst_p2_to_affine(&affine, signature)
     blst_miller_loop(&right, &affine, blst_p1_affine_generator())
     return blst_fp12_finalverify(miller, &right)
-
-
-cdef void miller_product(blst_fp12 *out, const blst_p2_affine *hashes, const blst_p1_affine *keys,
-                         size_t n) noexcept nogil:
-    cdef const blst_p2_affine *qs[2]
-    cdef const blst_p1_affine *ps[2]
-    qs[0], qs[1] = hashes, NULL
-    ps[0], ps[1] = keys, NULL
-    blst_miller_loop_n(out, qs, ps, n)
-
-
-cdef void weighted_sum(blst_p2 *out, const blst_p2_affine *signatures, const uint64_t *weights, size_t n,
-                       limb_t *scratch) noexcept nogil:
-    cdef const blst_p2_affine *points[2]
-    cdef const byte *scalars[2]
-    points[0], points[1] = signatures, NULL
-    scalars[0], scalars[1] = <const byte *> weights, NULL
-    blst_p2s_mult_pippenger(out, points, n, scalars, WEIGHT_BITS, scratch)

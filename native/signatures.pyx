@@ -3,9 +3,12 @@ from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memset
 from dvtfast._native.blst cimport *
 from dvtfast._native.pairing cimport (
-    Claims, claim_holds, claims_add, claims_close, claims_judge, claims_open, pairing_holds,
+    Claims, claims_add, claims_close, claims_hold, claims_judge, claims_open, pairing_holds,
 )
-from dvtfast._native.points cimport decode_p2, hash_root
+from dvtfast._native.lanes cimport (
+    ROWS_TOGETHER, Engine, Lanes, decode_p2s, engine_close, engine_open, hash_roots_to, sign_hashes,
+)
+from dvtfast._native.points cimport decode_p2
 from dvtfast._native.roots cimport exit_root, parent
 from dvtfast._native.status cimport Status
 
@@ -47,88 +50,123 @@ def check_secret_keys(const uint8_t[:, ::1] secret_keys not None, uint8_t[::1] s
         wipe(&secret, sizeof(secret))
 
 
-cdef Status sign_root(uint8_t *signature, const uint8_t *secret_key, const uint8_t *signing_root) noexcept nogil:
-    """One signature; constant-time in the secret key, of which nothing is left."""
-    cdef blst_scalar secret
-    cdef blst_p2 point
-    cdef Status status = read_secret_key(&secret, secret_key)
-    if status == Status.OK:
-        hash_root(&point, signing_root)
-        blst_sign_pk_in_g1(&point, &point, &secret)
-        blst_p2_compress(signature, &point)
-    wipe(&secret, sizeof(secret))
-    return status
+cdef void sign_roots(const Engine *engine, uint8_t *signatures, uint8_t *status, const uint8_t *secret_keys,
+                     const uint8_t *roots, size_t n) noexcept nogil:
+    """Signatures [n][96], at most ROWS_TOGETHER; constant-time in the secret keys, of which nothing is left."""
+    cdef blst_scalar secrets[ROWS_TOGETHER]
+    cdef blst_p2_affine points[ROWS_TOGETHER]
+    cdef size_t i
+    for i in range(n):
+        status[i] = read_secret_key(&secrets[i], secret_keys + 32 * i)
+        if status[i] != Status.OK:  # signed by 1, for nobody
+            memset(&secrets[i], 0, sizeof(blst_scalar))
+            secrets[i].b[0] = 1
+    hash_roots_to(engine, points, roots, n)
+    sign_hashes(engine, points, secrets, n)
+    for i in range(n):
+        if status[i] == Status.OK:
+            blst_p2_affine_compress(signatures + 96 * i, &points[i])
+    wipe(secrets, sizeof(secrets))
 
 
 def sign(const uint8_t[:, ::1] secret_keys not None, const uint8_t[:, ::1] signing_roots not None,
-         uint8_t[:, ::1] signatures not None, uint8_t[::1] status not None):
+         uint8_t[:, ::1] signatures not None, uint8_t[::1] status not None, Lanes lanes):
     """Signatures uint8[n, 96]; constant-time in the secret keys."""
-    cdef size_t i, n = secret_keys.shape[0]
+    cdef Engine engine
+    cdef size_t chunk, first, n = secret_keys.shape[0]
     if (secret_keys.shape[1] != 32 or signing_roots.shape[0] != n or signing_roots.shape[1] != 32
             or signatures.shape[0] != n or signatures.shape[1] != 96 or status.shape[0] != n):
         raise ValueError("sign: shapes disagree")
+    if engine_open(&engine, lanes, NULL, 0):
+        raise MemoryError("sign: no memory for the batch")
     with nogil:
-        for i in range(n):
-            status[i] = sign_root(&signatures[i, 0], &secret_keys[i, 0], &signing_roots[i, 0])
+        for chunk in range((n + ROWS_TOGETHER - 1) // ROWS_TOGETHER):
+            first = chunk * ROWS_TOGETHER
+            sign_roots(&engine, &signatures[first, 0], &status[first], &secret_keys[first, 0],
+                       &signing_roots[first, 0], min(<size_t> ROWS_TOGETHER, n - first))
+        wipe(engine.memory, engine.n_bytes)
+        engine_close(&engine)
 
 
 def sign_exits(const uint8_t[:, ::1] secret_keys not None, uint64_t epoch,
                const uint64_t[::1] validator_indices not None, const uint8_t[::1] domain not None,
-               uint8_t[:, ::1] signatures not None, uint8_t[::1] status not None):
+               uint8_t[:, ::1] signatures not None, uint8_t[::1] status not None, Lanes lanes):
     """Signatures uint8[n, 96] of voluntary exits; constant-time in the secret keys."""
-    cdef uint8_t root[32]
-    cdef size_t i, n = secret_keys.shape[0]
+    cdef uint8_t roots[ROWS_TOGETHER * 32]
+    cdef Engine engine
+    cdef size_t chunk, first, size, i, n = secret_keys.shape[0]
     if (secret_keys.shape[1] != 32 or validator_indices.shape[0] != n or domain.shape[0] != 32
             or signatures.shape[0] != n or signatures.shape[1] != 96 or status.shape[0] != n):
         raise ValueError("sign_exits: shapes disagree")
+    if engine_open(&engine, lanes, NULL, 0):
+        raise MemoryError("sign_exits: no memory for the batch")
     with nogil:
-        for i in range(n):
-            exit_root(root, epoch, validator_indices[i])
-            parent(root, root, &domain[0])
-            status[i] = sign_root(&signatures[i, 0], &secret_keys[i, 0], root)
+        for chunk in range((n + ROWS_TOGETHER - 1) // ROWS_TOGETHER):
+            first = chunk * ROWS_TOGETHER
+            size = min(<size_t> ROWS_TOGETHER, n - first)
+            for i in range(size):
+                exit_root(&roots[32 * i], epoch, validator_indices[first + i])
+                parent(&roots[32 * i], &roots[32 * i], &domain[0])
+            sign_roots(&engine, &signatures[first, 0], &status[first], &secret_keys[first, 0], roots, size)
+        wipe(engine.memory, engine.n_bytes)
+        engine_close(&engine)
 
 
 def check(const uint64_t[:, ::1] public_keys not None, const uint64_t[:, ::1] hashes not None,
           const uint8_t[:, ::1] signatures not None, const uint64_t[::1] weights not None,
-          uint8_t[::1] status not None):
+          uint8_t[::1] status not None, Lanes lanes):
     """Judge every signature under its decoded public key uint64[n, 12] and hashed root uint64[n, 24]."""
     cdef Claims claims
-    cdef blst_p2_affine signature
+    cdef Engine engine
+    cdef blst_p2_affine *decoded
     cdef int failed
-    cdef size_t i, n = public_keys.shape[0]
+    cdef size_t chunk, first, size, i, n = public_keys.shape[0]
     if (public_keys.shape[1] != 12 or hashes.shape[0] != n or hashes.shape[1] != 24
             or signatures.shape[0] != n or signatures.shape[1] != 96 or weights.shape[0] != n
             or status.shape[0] != n):
         raise ValueError("check: shapes disagree")
+    if engine_open(&engine, lanes, NULL, 0):
+        raise MemoryError("check: no memory for the batch")
     with nogil:
+        decoded = <blst_p2_affine *> engine.points
         failed = claims_open(&claims, n)
         if failed == 0:
-            for i in range(n):
-                status[i] = decode_p2(&signature, &signatures[i, 0], True)
-                if status[i] == Status.OK:
-                    status[i] = Status.NOT_CHECKED
-                    claims_add(&claims, i, <const blst_p1_affine *> &public_keys[i, 0],
-                               <const blst_p2_affine *> &hashes[i, 0], &signature, weights[i])
-            failed = claims_judge(&claims, &status[0]) if n else 0
+            for chunk in range((n + ROWS_TOGETHER - 1) // ROWS_TOGETHER):
+                first = chunk * ROWS_TOGETHER
+                size = min(<size_t> ROWS_TOGETHER, n - first)
+                decode_p2s(&engine, decoded, &status[first], &signatures[first, 0], size, True)
+                for i in range(first, first + size):
+                    if status[i] == Status.OK:
+                        status[i] = Status.NOT_CHECKED
+                        claims_add(&claims, i, <const blst_p1_affine *> &public_keys[i, 0],
+                                   <const blst_p2_affine *> &hashes[i, 0], &decoded[i - first], weights[i])
+            failed = claims_judge(&claims, &status[0], &engine) if n else 0
             claims_close(&claims)
+        engine_close(&engine)
     if failed:
         raise MemoryError("check: no memory for the batch")
 
 
 def check_alone(const uint64_t[:, ::1] public_keys not None, const uint64_t[:, ::1] hashes not None,
-                const uint8_t[:, ::1] signatures not None, uint8_t[::1] status not None):
+                const uint8_t[:, ::1] signatures not None, uint8_t[::1] status not None, Lanes lanes):
     """`check`, one by one: cheaper where many are bad."""
-    cdef blst_p2_affine signature
-    cdef size_t i, n = public_keys.shape[0]
+    cdef Engine engine
+    cdef blst_p2_affine *decoded
+    cdef size_t chunk, first, size, n = public_keys.shape[0]
     if (public_keys.shape[1] != 12 or hashes.shape[0] != n or hashes.shape[1] != 24
             or signatures.shape[0] != n or signatures.shape[1] != 96 or status.shape[0] != n):
         raise ValueError("check_alone: shapes disagree")
+    if engine_open(&engine, lanes, NULL, 0):
+        raise MemoryError("check_alone: no memory for the batch")
     with nogil:
-        for i in range(n):
-            status[i] = decode_p2(&signature, &signatures[i, 0], True)
-            if status[i] == Status.OK and not claim_holds(<const blst_p1_affine *> &public_keys[i, 0],
-                                                          <const blst_p2_affine *> &hashes[i, 0], &signature):
-                status[i] = Status.MISMATCH
+        decoded = <blst_p2_affine *> engine.points
+        for chunk in range((n + ROWS_TOGETHER - 1) // ROWS_TOGETHER):
+            first = chunk * ROWS_TOGETHER
+            size = min(<size_t> ROWS_TOGETHER, n - first)
+            decode_p2s(&engine, decoded, &status[first], &signatures[first, 0], size, True)
+            claims_hold(&engine, &status[first], <const blst_p1_affine *> &public_keys[first, 0],
+                        <const blst_p2_affine *> &hashes[first, 0], decoded, size)
+        engine_close(&engine)
 
 
 def aggregate(const uint8_t[:, ::1] signatures not None, uint8_t[::1] total not None,

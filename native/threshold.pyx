@@ -1,10 +1,11 @@
 """Shamir out, Lagrange back: scalars, points, and recovered signatures checked in one batch."""
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 from dvtfast._native.blst cimport *
-from dvtfast._native.interpolation cimport (
-    INTERPOLATED_TOGETHER, Plan, Rule, interpolate, interpolation_bytes,
+from dvtfast._native.interpolation cimport Rule, interpolate_rows, interpolation_bytes, rows_together
+from dvtfast._native.lanes cimport (
+    ROWS_TOGETHER, Engine, Lanes, Plan, decode_p2s, engine_close, engine_open, p2s_in_group,
 )
 from dvtfast._native.pairing cimport Claims, claims_add, claims_close, claims_judge, claims_open
 from dvtfast._native.points cimport decode_p2, p1s_to_affine
@@ -184,32 +185,54 @@ def on_polynomial(const uint64_t[:, :, ::1] points not None, const uint64_t[::1]
 # --- signatures ---
 
 cdef struct Recovery:
-    size_t n_plans, shares
+    Engine engine
+    size_t n_plans, shares, together
     const Plan **plans
-    blst_p2_affine *decoded  # [INTERPOLATED_TOGETHER][shares]
+    blst_p2_affine *decoded  # [together][shares]
+    blst_p2_affine *results  # [together]
+    uint8_t *encoded         # [together][shares][96]
+    uint8_t *verdicts        # [together][shares]
     void *room
     char *memory
 
 
-cdef void recovery_open(Recovery *recovery, list rules, size_t shares) except *:
+cdef void recovery_open(Recovery *recovery, list rules, size_t shares, Lanes lanes) except *:
     """Room for interpolations of `shares` shares by any of these rules."""
     cdef Rule rule
-    cdef size_t i, room = 0
+    cdef const Plan *largest = NULL  # for lanes
+    cdef size_t i, points, of_lanes, most = 0, room = 0
     for rule in rules:
         if rule.plan.shares != shares:
             raise ValueError("recover: a rule of another threshold")
         room = max(room, interpolation_bytes(&rule.plan))
+        if lanes is not None:
+            of_lanes = lanes.operations.scratch_bytes(&rule.plan, 0)
+            if of_lanes > most:
+                most, largest = of_lanes, &rule.plan
+    if engine_open(&recovery.engine, lanes, largest, 0):
+        raise MemoryError("recover: no memory for the batch")
     recovery.n_plans, recovery.shares = len(rules), shares
-    room += INTERPOLATED_TOGETHER * shares * sizeof(blst_p2_affine)
-    recovery.memory = <char *> malloc(room + len(rules) * sizeof(void *) + 1)
+    recovery.together = rows_together(&recovery.engine)
+    points = recovery.together * shares
+    recovery.memory = <char *> malloc((points + recovery.together) * sizeof(blst_p2_affine) + room
+                                      + len(rules) * sizeof(void *) + 97 * points + 1)
     if recovery.memory == NULL:
+        engine_close(&recovery.engine)
         raise MemoryError("recover: no memory for the batch")
     recovery.decoded = <blst_p2_affine *> recovery.memory
-    recovery.room = recovery.decoded + INTERPOLATED_TOGETHER * shares
-    recovery.plans = <const Plan **> (recovery.memory + room)
+    recovery.results = recovery.decoded + points
+    recovery.room = recovery.results + recovery.together
+    recovery.plans = <const Plan **> (<char *> recovery.room + room)
+    recovery.encoded = <uint8_t *> (recovery.plans + recovery.n_plans)
+    recovery.verdicts = recovery.encoded + 96 * points
     for i in range(recovery.n_plans):
         rule = rules[i]
         recovery.plans[i] = &rule.plan
+
+
+cdef void recovery_close(Recovery *recovery) noexcept nogil:
+    free(recovery.memory)
+    engine_close(&recovery.engine)
 
 
 cdef void recover(blst_p2_affine *out, uint8_t *status, const uint8_t *rows, const uint32_t *rule_of, size_t n,
@@ -218,38 +241,44 @@ cdef void recover(blst_p2_affine *out, uint8_t *status, const uint8_t *rows, con
 
     `subgroup`: each share must be, too. Where the status is not OK the result is infinity.
     """
-    cdef size_t members[INTERPOLATED_TOGETHER]
+    cdef size_t members[ROWS_TOGETHER]
     cdef size_t rule, i, size = 0
     for rule in range(recovery.n_plans):
         for i in range(n):
             if rule_of == NULL or rule_of[i] == rule:
                 members[size] = i
                 size += 1
-            if size == INTERPOLATED_TOGETHER or (i == n - 1 and size):
+            if size == recovery.together or (i == n - 1 and size):
                 recover_members(out, status, rows, members, size, subgroup, recovery, recovery.plans[rule])
                 size = 0
 
 
 cdef void recover_members(blst_p2_affine *out, uint8_t *status, const uint8_t *rows, const size_t *members,
                           size_t size, bint subgroup, const Recovery *recovery, const Plan *plan) noexcept nogil:
-    cdef blst_p2_affine results[INTERPOLATED_TOGETHER]
-    cdef blst_p2_affine *shares
-    cdef size_t i, j, row
+    cdef uint8_t wanted[ROWS_TOGETHER]
+    cdef uint8_t in_group[ROWS_TOGETHER]
+    cdef blst_p2_affine *results = recovery.results
+    cdef size_t i, j, row, k = recovery.shares
+    for i in range(size):
+        memcpy(recovery.encoded + 96 * k * i, rows + 96 * k * members[i], 96 * k)
+    decode_p2s(&recovery.engine, recovery.decoded, recovery.verdicts, recovery.encoded, size * k, subgroup)
     for i in range(size):
         row = members[i]
-        shares = recovery.decoded + i * recovery.shares
-        for j in range(recovery.shares):
-            status[row] = decode_p2(&shares[j], rows + 96 * (row * recovery.shares + j), subgroup)
-            if status[row] != Status.OK:  # infinity takes part in the additions of the others harmlessly
-                memset(shares, 0, recovery.shares * sizeof(blst_p2_affine))
-                break
-    interpolate(results, recovery.decoded, size, plan, recovery.room)
+        status[row] = Status.OK
+        for j in range(k):
+            if status[row] == Status.OK:
+                status[row] = recovery.verdicts[i * k + j]
+        wanted[i] = status[row] == Status.OK
+        if not wanted[i]:  # infinity takes part in the additions of the others harmlessly
+            memset(recovery.decoded + i * k, 0, k * sizeof(blst_p2_affine))
+    interpolate_rows(&recovery.engine, results, recovery.decoded, wanted, size, plan, recovery.room)
+    p2s_in_group(&recovery.engine, in_group, results, size)
     for i in range(size):
         row = members[i]
-        if status[row] == Status.OK:
+        if wanted[i]:
             if blst_p2_affine_is_inf(&results[i]):
                 status[row] = Status.IS_INFINITY
-            elif not blst_p2_affine_in_g2(&results[i]):
+            elif not in_group[i]:
                 status[row] = Status.NOT_IN_GROUP
         if status[row] == Status.OK:
             out[row] = results[i]
@@ -265,7 +294,7 @@ cdef blst_p2_affine *points_for(size_t n) except NULL:
 
 
 def recover_signatures(const uint8_t[:, :, ::1] partial_signatures not None, Rule rule not None,
-                       uint8_t[:, ::1] signatures not None, uint8_t[::1] status not None):
+                       uint8_t[:, ::1] signatures not None, uint8_t[::1] status not None, Lanes lanes):
     """Signatures uint8[n, 96] from partial signatures uint8[n, t, 96], each of them checked to be in G2."""
     cdef Recovery recovery
     cdef size_t i, n = partial_signatures.shape[0], t = partial_signatures.shape[1]
@@ -276,13 +305,13 @@ def recover_signatures(const uint8_t[:, :, ::1] partial_signatures not None, Rul
         return
     cdef blst_p2_affine *points = points_for(n)
     try:
-        recovery_open(&recovery, [rule], t)
+        recovery_open(&recovery, [rule], t, lanes)
         with nogil:
             recover(points, &status[0], &partial_signatures[0, 0, 0], NULL, n, True, &recovery)
             for i in range(n):
                 if status[i] == Status.OK:
                     blst_p2_affine_compress(&signatures[i, 0], &points[i])
-            free(recovery.memory)
+            recovery_close(&recovery)
     finally:
         free(points)
 
@@ -290,7 +319,7 @@ def recover_signatures(const uint8_t[:, :, ::1] partial_signatures not None, Rul
 def recover_and_check(const uint8_t[:, :, ::1] partial_signatures not None, list rules not None,
                       const uint32_t[::1] rule_of not None, const uint64_t[:, ::1] public_keys not None,
                       const uint64_t[:, ::1] hashes not None, const uint64_t[::1] weights not None,
-                      uint8_t[:, ::1] signatures not None, uint8_t[::1] status not None):
+                      uint8_t[:, ::1] signatures not None, uint8_t[::1] status not None, Lanes lanes):
     """Recover uint8[n, 96] and judge every result under its key and hashed root, in one weighted batch.
 
     Row i is interpolated by rules[rule_of[i]].
@@ -313,7 +342,7 @@ def recover_and_check(const uint8_t[:, :, ::1] partial_signatures not None, list
             raise ValueError("recover_and_check: rule_of points outside rules")
     cdef blst_p2_affine *points = points_for(n)
     try:
-        recovery_open(&recovery, rules, t)
+        recovery_open(&recovery, rules, t, lanes)
         with nogil:
             failed = claims_open(&claims, n)
             if failed == 0:
@@ -324,9 +353,9 @@ def recover_and_check(const uint8_t[:, :, ::1] partial_signatures not None, list
                         blst_p2_affine_compress(&signatures[i, 0], &points[i])
                         claims_add(&claims, i, <const blst_p1_affine *> &public_keys[i, 0],
                                    <const blst_p2_affine *> &hashes[i, 0], &points[i], weights[i])
-                failed = claims_judge(&claims, &status[0])
+                failed = claims_judge(&claims, &status[0], &recovery.engine)
                 claims_close(&claims)
-            free(recovery.memory)
+            recovery_close(&recovery)
     finally:
         free(points)
     if failed:

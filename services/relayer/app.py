@@ -10,7 +10,7 @@ from functools import partial
 
 import click
 
-from dvtfast import DvtfastError, MissingExtraError
+from dvtfast import DvtfastError, MissingExtraError, backend_info
 from dvtfast.protocol_config import OracleConfig, read_oracle_config
 
 from .. import http, logs, running, wire
@@ -213,7 +213,13 @@ async def _serve(configuration: Configuration, stop: asyncio.Event) -> int:
     settings = configuration.settings
     try:
         async with relaying(configuration) as port:
-            log.info("listening", host=settings.host, port=port, network=settings.network.name)
+            log.info(
+                "listening",
+                host=settings.host,
+                port=port,
+                network=settings.network.name,
+                backend=backend_info().name,
+            )
             await stop.wait()
             log.info("stopping")
     except (ForeignDatabaseError, UnavailableError, MissingExtraError, KeyUnusableError, OSError) as error:

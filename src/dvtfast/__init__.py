@@ -12,6 +12,7 @@ except ImportError as error:
         "'pip install .' or 'pip install -e .', which needs a C compiler"
     ) from error
 
+from dvtfast._backend import BackendInfo, backend_info
 from dvtfast.errors import (
     DvtfastError,
     EncodingError,
@@ -77,6 +78,7 @@ __all__ = [
     "HOODI",
     "MAINNET",
     "NETWORKS",
+    "BackendInfo",
     "DvtfastError",
     "EncodingError",
     "FileError",
@@ -95,6 +97,7 @@ __all__ = [
     "ThresholdError",
     "aggregate",
     "aggregate_verify",
+    "backend_info",
     "check_public_key_encodings",
     "check_public_key_shares",
     "check_public_keys",

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from dvtfast._arrays import Bools, Bytes, Rows, Uint64s, as_rows, flat
+from dvtfast._backend import lanes_for
 from dvtfast._native import points as _points
 from dvtfast._native import signatures as _kernel
 from dvtfast._native import threshold as _scalars
@@ -48,9 +49,12 @@ class PublicKeys:
         keys = flat(rows)
         points = np.zeros((len(keys), POINT_WORDS), dtype=np.uint64)
         status = np.zeros(len(keys), dtype=np.uint8)
-        for_slices(
-            len(keys), lambda s: _points.decode_public_keys(keys[s], points[s], status[s]), threads=threads
-        )
+
+        def decode(s: slice) -> None:
+            lanes = lanes_for("decode", s.stop - s.start)
+            _points.decode_public_keys(keys[s], points[s], status[s], lanes)
+
+        for_slices(len(keys), decode, threads=threads)
         require_ok("public_keys", status)
         self._set(rows.copy(), points.reshape(*rows.shape[:-1], POINT_WORDS))
 
@@ -125,10 +129,9 @@ def random_scalars(*shape: int) -> Bytes:
 
 
 def random_weights(n: int) -> Uint64s:
-    """Non-zero 64-bit weights for a batch check, fresh from the operating system."""
-    weights = np.frombuffer(bytearray(os.urandom(8 * n)), dtype=np.uint64)
-    weights[weights == 0] = 1
-    return weights
+    """Weights of 1..2^63 for a batch check, uniform, fresh from the operating system."""
+    words = np.frombuffer(os.urandom(8 * n), dtype=np.uint64)
+    return (words >> np.uint64(1)) + np.uint64(1)
 
 
 def generate_secret_keys(n: int) -> Bytes:

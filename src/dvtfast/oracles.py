@@ -9,6 +9,7 @@ import numpy as np
 
 from dvtfast import ecies
 from dvtfast._arrays import Bytes, Rows, as_rows, same_length
+from dvtfast._backend import lanes_for
 from dvtfast._native import oracles as _kernel
 from dvtfast._parallel import for_slices
 from dvtfast._statuses import require_ok
@@ -124,6 +125,7 @@ def _split_with_masks(
             public_key_shares[s],
             signature_shares[s],
             status[s],
+            lanes_for("split", s.stop - s.start),
         )
 
     for_slices(n, split, threads=threads)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from dvtfast._arrays import Bools, Bytes, Rows, as_rows
+from dvtfast._backend import lanes_for
 from dvtfast._native import points as _kernel
 from dvtfast._native.status import Status
 from dvtfast._parallel import for_slices
@@ -70,7 +71,11 @@ def _check(
 ) -> Bools:
     array, lone = as_rows(name, rows, width)
     status = np.zeros(len(array), dtype=np.uint8)
-    for_slices(len(array), lambda s: kernel(array[s], subgroup, status[s]), threads=threads)
+    for_slices(
+        len(array),
+        lambda s: kernel(array[s], subgroup, status[s], lanes_for("decode", s.stop - s.start)),
+        threads=threads,
+    )
     ok: Bools = status == OK
     if infinity:
         ok |= status == Status.IS_INFINITY

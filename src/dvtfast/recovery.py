@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from dvtfast import _lagrange
 from dvtfast._arrays import UINT64_MAX, Bools, Bytes, Uint64s, as_rows, same_length
+from dvtfast._backend import lanes_for
 from dvtfast._native import threshold as _kernel
 from dvtfast._parallel import for_slices
 from dvtfast._statuses import OK
@@ -279,9 +280,10 @@ class _Chunk:
         verdicts = np.zeros(len(validators), dtype=np.uint8)
 
         def check(s: slice) -> None:
+            size = s.stop - s.start
             _kernel.recover_and_check(
                 shares[s], rules, which[s], points[s], hashes[s],
-                random_weights(s.stop - s.start), signatures[s], verdicts[s],
+                random_weights(size), signatures[s], verdicts[s], lanes_for("recover", size),
             )  # fmt: skip
 
         for_slices(len(validators), check, threads=self.threads)
@@ -381,7 +383,7 @@ class _Chunk:
             index = int(self.found.share_indices[validator, place])
             expected = np.zeros((1, SIGNATURE_BYTES), dtype=np.uint8)
             status = np.zeros(1, dtype=np.uint8)
-            _kernel.recover_signatures(base, _lagrange.rule(xs, index), expected, status)
+            _kernel.recover_signatures(base, _lagrange.rule(xs, index), expected, status, None)
             if status[0] != OK or not np.array_equal(expected[0], self.shares[validator, place]):
                 self.found.share_statuses[validator, place] = _BAD
                 self.suspects.add(index)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dvtfast._arrays import Bools, Bytes, Rows, as_row, as_rows, same_length
+from dvtfast._backend import lanes_for
 from dvtfast._native import signatures as _kernel
 from dvtfast._parallel import for_slices
 from dvtfast._statuses import OK, require_ok
@@ -41,7 +42,13 @@ def sign(secret_keys: Rows, signing_roots: Rows, *, threads: int | None = None) 
     n = same_length(secret_keys=keys, signing_roots=roots)
     signatures = np.zeros((n, SIGNATURE_BYTES), dtype=np.uint8)
     status = np.zeros(n, dtype=np.uint8)
-    for_slices(n, lambda s: _kernel.sign(keys[s], roots[s], signatures[s], status[s]), threads=threads)
+    for_slices(
+        n,
+        lambda s: _kernel.sign(
+            keys[s], roots[s], signatures[s], status[s], lanes_for("sign", s.stop - s.start)
+        ),
+        threads=threads,
+    )
     require_ok("secret_keys", status)
     return signatures[0] if lone else signatures
 
@@ -67,7 +74,15 @@ def sign_exits(
     status = np.zeros(n, dtype=np.uint8)
     for_slices(
         n,
-        lambda s: _kernel.sign_exits(keys[s], signed_epoch, indices[s], domain, signatures[s], status[s]),
+        lambda s: _kernel.sign_exits(
+            keys[s],
+            signed_epoch,
+            indices[s],
+            domain,
+            signatures[s],
+            status[s],
+            lanes_for("sign", s.stop - s.start),
+        ),
         threads=threads,
     )
     require_ok("secret_keys", status)
@@ -79,7 +94,7 @@ def check_signatures(
 ) -> Bools:
     """Which of uint8[n, 96] verify, each under its own key and root.
 
-    One pairing equation with fresh random 64-bit weights judges all; only when it fails are the bad ones
+    One pairing equation with fresh random weights of 63 bits judges all; only when it fails are the bad ones
     sought by bisection. A signature that does not decode, or is infinity or outside G2, is False.
 
     Raises:
@@ -105,11 +120,12 @@ def check_decoded(
     status = np.zeros(n, dtype=np.uint8)
 
     def check(s: slice) -> None:
+        size = s.stop - s.start
+        lanes = lanes_for("check", size)
         if alone:
-            _kernel.check_alone(points[s], hashes_of(roots, s), rows[s], status[s])
+            _kernel.check_alone(points[s], hashes_of(roots, s), rows[s], status[s], lanes)
         else:
-            weights = random_weights(s.stop - s.start)
-            _kernel.check(points[s], hashes_of(roots, s), rows[s], weights, status[s])
+            _kernel.check(points[s], hashes_of(roots, s), rows[s], random_weights(size), status[s], lanes)
 
     for_slices(n, check, threads=threads)
     ok: Bools = status == OK

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from dvtfast._arrays import Bytes, Rows, Uint64s, as_row, as_rows, as_uint64s, same_length
+from dvtfast._backend import lanes_for
 from dvtfast._native import points as _points
 from dvtfast._native import roots as _kernel
 from dvtfast._parallel import for_slices
@@ -51,7 +52,7 @@ class HashedRoots:
     def __init__(self, roots: Rows, *, threads: int | None = None) -> None:
         rows = as_rows("signing_roots", roots, ROOT_BYTES)[0].copy()
         hashes = np.zeros((len(rows), HASH_WORDS), dtype=np.uint64)
-        for_slices(len(rows), lambda s: _points.hash_roots(rows[s], hashes[s]), threads=threads)
+        for_slices(len(rows), lambda s: _hash(rows[s], hashes[s]), threads=threads)
         self._set(rows, hashes)
 
     def _set(self, roots: Bytes, hashes: Uint64s) -> None:
@@ -88,8 +89,12 @@ def hashes_of(roots: HashedRoots | Bytes, rows: slice) -> Uint64s:
     if isinstance(roots, HashedRoots):
         return roots._hashes[rows]
     hashes = np.zeros((rows.stop - rows.start, HASH_WORDS), dtype=np.uint64)
-    _points.hash_roots(roots[rows], hashes)
+    _hash(roots[rows], hashes)
     return hashes
+
+
+def _hash(roots: Bytes, hashes: Uint64s) -> None:
+    _points.hash_roots(roots, hashes, lanes_for("hash", len(roots)))
 
 
 def compute_domain(domain_type: bytes, fork_version: bytes, genesis_validators_root: bytes) -> bytes:

@@ -16,6 +16,7 @@ import numpy as np
 
 from dvtfast import _lagrange
 from dvtfast._arrays import Bools, Bytes, Rows, Uint64s, as_rows, as_uint64s
+from dvtfast._backend import lanes_for
 from dvtfast._native import threshold as _kernel
 from dvtfast._parallel import for_slices
 from dvtfast._statuses import require_ok
@@ -173,7 +174,7 @@ def recover_signatures(
     """
 
     def kernel(xs: tuple[int, ...], shares: Bytes, out: Bytes, status: Bytes) -> None:
-        _kernel.recover_signatures(shares, _lagrange.rule(xs), out, status)
+        _kernel.recover_signatures(shares, _lagrange.rule(xs), out, status, lanes_for("recover", len(out)))
 
     rows, lone = as_rows("partial_signatures", partial_signatures, SIGNATURE_BYTES, leading=2)
     signatures, status = _recover(rows, share_indices, threshold, SIGNATURE_BYTES, kernel, threads)

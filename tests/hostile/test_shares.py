@@ -9,8 +9,11 @@ from py_ecc.optimized_bls12_381 import add, multiply, neg
 import dvtfast
 from dvtfast import InputError, RecoveryStatus, ShareStatus, ThresholdError
 from tests import reference, samples
+from tests.backends import ON_EACH_BACKEND, ON_FAST_BACKENDS
 from tests.recovery_model import assert_sound, recover
 from tests.vector_files import load, unhex
+
+pytestmark = ON_EACH_BACKEND
 
 CLUSTER = samples.make_cluster(20, threshold=3, share_indices=(1, 2, 3, 4))
 EVERY = np.ones((20, 4), np.bool_)
@@ -282,6 +285,7 @@ def test_one_bad_sender_in_the_whole_batch():
 # Points that meet: additions with equal, opposite and infinite operands, and parts that cancel.
 
 
+@ON_FAST_BACKENDS
 def test_every_mix_of_meeting_points():
     """All triples out of a pool of points that are equal, opposite, infinite or of small order."""
     one = samples.make_cluster(1, threshold=3, share_indices=(1, 2, 3, 4))
@@ -383,6 +387,7 @@ def test_one_bad_share_is_left_out_soon(place):
     assert recovered.ok.all()
 
 
+@ON_FAST_BACKENDS
 def test_the_search_for_a_good_subset_is_bounded():
     """Every other of twenty is bad, at threshold ten: C(20, 10) subsets are not tried, the rest goes on."""
     cluster = samples.make_cluster(3, threshold=10, share_indices=tuple(range(1, 21)))

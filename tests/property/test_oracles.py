@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 import dvtfast
 from dvtfast.oracles import _split_with_masks
 from tests import reference, samples
+from tests.backends import ON_EACH_BACKEND
+
+pytestmark = ON_EACH_BACKEND
 
 
 @st.composite

@@ -10,8 +10,11 @@ from hypothesis import strategies as st
 import dvtfast
 from dvtfast import RecoveryStatus, ShareStatus
 from tests import reference, samples
+from tests.backends import ON_EACH_BACKEND, ON_FAST_BACKENDS
 from tests.recovery_model import assert_sound, expected_statuses, recover
 from tests.vector_files import load, unhex
+
+pytestmark = ON_EACH_BACKEND
 
 OFF_SUBGROUP = samples.row(unhex(load("bls_extra.json")["off_subgroup_g2"][0]))
 INFINITY = samples.row(reference.G2_INFINITY)
@@ -138,6 +141,7 @@ def test_batch_equals_row_by_row(sent, keys_known):
         assert np.array_equal(single.statuses, batch.statuses[row])
 
 
+@ON_FAST_BACKENDS
 @given(st.integers(0, 100), st.integers(0, 2**32))
 def test_a_large_batch_with_bad_shares_anywhere(rate, seed):
     """Many validators: slices over threads, groups and bisection in the kernels."""

@@ -7,6 +7,9 @@ from hypothesis import strategies as st
 
 import dvtfast
 from tests import reference, samples
+from tests.backends import ON_EACH_BACKEND, ON_FAST_BACKENDS
+
+pytestmark = ON_EACH_BACKEND
 
 secrets = st.integers(1, reference.CURVE_ORDER - 1)
 roots = st.binary(min_size=32, max_size=32)
@@ -68,6 +71,7 @@ def test_the_bad_ones_are_found_and_only_these(batch, data):
         dvtfast.verify_signatures(public_keys, signing_roots, signatures)
 
 
+@ON_FAST_BACKENDS
 @given(st.integers(16, 60), st.sets(st.integers(0, 59)), st.integers(2, 4))
 def test_threads_do_not_matter(n, bad, threads):
     cluster = samples.make_cluster(60, share_indices=(1,), threshold=1)

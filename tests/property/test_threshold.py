@@ -6,6 +6,9 @@ from hypothesis import strategies as st
 
 import dvtfast
 from tests import reference, samples
+from tests.backends import ON_EACH_BACKEND
+
+pytestmark = ON_EACH_BACKEND
 
 secrets = st.integers(1, reference.CURVE_ORDER - 1)
 # Obol's small ones, SSV's operator ids, and the whole range of the type.

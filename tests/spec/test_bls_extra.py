@@ -4,7 +4,10 @@ import pytest
 
 import dvtfast
 from dvtfast import EncodingError
+from tests.backends import ON_EACH_BACKEND
 from tests.vector_files import cases, load, unhex
+
+pytestmark = ON_EACH_BACKEND
 
 EXTRA = load("bls_extra.json")
 

@@ -8,7 +8,10 @@ import pytest
 import dvtfast
 from dvtfast import EncodingError, InputError, SignatureError
 from tests import reference
+from tests.backends import ON_EACH_BACKEND
 from tests.vector_files import suite, unhex
+
+pytestmark = ON_EACH_BACKEND
 
 
 def holds(verify, *widths):

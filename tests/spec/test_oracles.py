@@ -6,8 +6,11 @@ import pytest
 import dvtfast
 from dvtfast.oracles import _split_with_masks
 from tests import reference
+from tests.backends import ON_EACH_BACKEND
 from tests.samples import key_bytes, rows
 from tests.vector_files import cases, load, unhex
+
+pytestmark = ON_EACH_BACKEND
 
 CASES = cases(
     load("oracle_shards.json")["cases"], lambda case: f"{case['network']}-{case['threshold']}-of-{case['n']}"

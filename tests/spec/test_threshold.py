@@ -5,7 +5,10 @@ import pytest
 
 import dvtfast
 from dvtfast import RecoveryStatus, ShareStatus, ThresholdError
+from tests.backends import ON_EACH_BACKEND
 from tests.vector_files import cases, load, unhex
+
+pytestmark = ON_EACH_BACKEND
 
 CLUSTERS = cases(load("threshold.json")["cases"], lambda case: case["name"])
 SUBSETS = cases(

@@ -1,6 +1,7 @@
 from typing import Self, final
 
 from dvtfast._arrays import Bytes, Uint64s
+from dvtfast._native.lanes import Lanes
 
 @final
 class BaseTable:
@@ -15,4 +16,5 @@ def split_for_oracles(
     public_key_shares: Bytes,
     signature_shares: Bytes,
     status: Bytes,
+    lanes: Lanes | None,
 ) -> None: ...

@@ -1,0 +1,76 @@
+/* What a build of the lanes offers, eight rows at a time. No type of lanes is known here.
+ *
+ * Points are in blst's form: affine ones 12 or 24 words of 64 bits, projective ones of G2 36, values of Fp12 72.
+ * Every operation writes well[i] = 1 for a row that it did, and 0 for one that it leaves to blst: an
+ * encoding that is not a finite point, one outside the group where that was asked, or an exception of the
+ * additions. Whatever is wrong with a row, the others are right. Where a row is not well its output is
+ * undefined. Any n is allowed, also 0. `scratch` is the caller's: scratch_bytes(..), 64-byte aligned.
+ */
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+/* A rule of interpolation: see interpolation.pyx. */
+typedef struct {
+    size_t share;
+    size_t power;
+    const int8_t *digits;
+} lanes_term;
+
+typedef struct lanes_plan {
+    size_t shares, multiples, powers, length, n_terms;
+    const lanes_term *terms;
+    const struct lanes_plan *scale;
+} lanes_plan;
+
+/* Rows of one call of weighted_sum. */
+#define LANES_SUMMED 128
+
+typedef struct {
+    const char *name;
+    /* Memory for any operation; plan is NULL where none is interpolated, k is 0 without split. */
+    size_t (*scratch_bytes)(const lanes_plan *plan, size_t k);
+    /* Operands that were checked in this thread: only the checked build counts them. */
+    uint64_t (*checks)(void);
+
+    /* Points of rows[n][48] or rows[n][96]; with `group` only those in G1 or G2. */
+    void (*decode_g1)(uint64_t (*points)[12], uint8_t *well, const uint8_t (*rows)[48], size_t n, int group);
+    void (*decode_g2)(uint64_t (*points)[24], uint8_t *well, const uint8_t (*rows)[96], size_t n, int group);
+    /* Which finite points of the curve are in G2. */
+    void (*in_g2)(uint8_t *well, const uint64_t (*points)[24], size_t n);
+    /* Points of G2 from the 256 bytes that expand_message makes of a message. */
+    void (*hash_to_g2)(uint64_t (*points)[24], uint8_t *well, const uint8_t (*uniform)[256], size_t n, void *scratch);
+    /* out[i] from shares[i][plan->shares] */
+    void (*interpolate)(uint64_t (*out)[24], uint8_t *well, const uint64_t (*shares)[24], size_t n,
+                        const lanes_plan *plan, void *scratch);
+    /* out[i] = weights[i] points[i]; weights are not 0 */
+    void (*weight_g1)(uint64_t (*out)[12], uint8_t *well, const uint64_t (*points)[12], const uint64_t *weights,
+                      size_t n, void *scratch);
+    /* out[i] = scalars[i] points[i], of scalars below r and not 0, lowest word first; constant time */
+    void (*multiply_g2)(uint64_t (*out)[24], uint8_t *well, const uint64_t (*points)[24],
+                        const uint64_t (*scalars)[4], size_t n, void *scratch);
+    /* out[j] = product of the Miller values of pairs j * group .. j * group + group - 1, group of 1 .. 8 */
+    void (*miller)(uint64_t (*out)[72], uint8_t *well, const uint64_t (*p)[12], const uint64_t (*q)[24], size_t n,
+                   size_t group, void *scratch);
+    /* Eight sums, which add up to the sum of weights[i] points[i], n not 0. Returned: whether all is well. By
+     * buckets weights are at most 2^63, and few points cost much; otherwise n is at most LANES_SUMMED. */
+    int (*weighted_sum)(uint64_t (*sums)[36], const uint64_t (*points)[24], const uint64_t *weights, size_t n,
+                        void *scratch);
+    int (*sum_by_buckets)(uint64_t (*sums)[36], const uint64_t (*points)[24], const uint64_t *weights, size_t n,
+                          void *scratch);
+    /* out[i][j - 1] = points[i] + f_i(j) B for j = 1 .. k: polynomials f_i of degree `drawn` with f_i(0) = 0, by
+     * f_i(1) .. f_i(drawn). In G1 B is the generator, table[w][j] = (j + 1) 2^(8 w) B of 32 times 128 multiples,
+     * and windows[i * drawn + j - 1] are the signed bytes of f_i(j), lowest first; in G2 B is bases[i] and
+     * digits[i * drawn + j - 1] are the digits of f_i(j) in base |x|. drawn is at least 1. */
+    void (*split_g1)(uint64_t (*out)[12], uint8_t *well, const uint64_t (*points)[12], const int8_t (*windows)[32],
+                     const uint64_t (*table)[12], size_t n, size_t drawn, size_t k, void *scratch);
+    void (*split_g2)(uint64_t (*out)[24], uint8_t *well, const uint64_t (*points)[24], const uint64_t (*bases)[24],
+                     const uint64_t (*digits)[4], size_t n, size_t drawn, size_t k, void *scratch);
+} lanes_operations;
+
+/* The operations on AVX-512 IFMA. */
+extern const lanes_operations lanes_ifma;
+/* The same in portable C that checks every operand. */
+extern const lanes_operations lanes_checked;
+/* Whether this processor and its system have what lanes_ifma needs. */
+int lanes_ifma_runs_here(void);

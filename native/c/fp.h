@@ -1,0 +1,468 @@
+/* The field Fp, eight elements at a time: 8 limbs of 52 bits, Montgomery form with R = 2^416.
+ *
+ * p has 381 bits, so 35 bits are spare: elements are not reduced to [0, p). Each function says how large its
+ * result can be as a multiple of p, its bound; the checked build keeps the bound with each element, derives
+ * it from operation to operation, and ends the process where a documented one does not hold.
+ *
+ *   limbs      0 <= limb < 2^52, after every function of this file
+ *   product    a b R^-1 mod p,  below (a b p / R + 1.2501) p  for operands below a p and b p
+ *   a - b      is a - b + 2^k p, and b must be below 2^k p: P_4, P_8, ...
+ *
+ * Reduction of the 16 columns t[0 .. 15] of a product T: with FOLD = 2^-52 mod p < 0.2501 p,
+ * seven times  t[0] 2^0 + ...  becomes  t[0] FOLD 2^52 + ..., which leaves column 0 out;
+ * the eighth time m = -t[0] / p mod 2^52 is added m p, as Montgomery did. Columns are signed: only T must
+ * not be negative.
+ */
+#pragma once
+#include "constants.h"
+#include "lanes.h"
+
+#ifdef LANES_CHECKED
+#define BOUND double bound;
+#else
+#define BOUND
+#endif
+
+typedef struct { lanes limb[LIMBS]; BOUND } fp, fp_element;
+
+/* 2^k p, to keep a difference from being negative. */
+typedef const uint64_t *multiple;
+#define P_4 P_TIMES[2]
+#define P_8 P_TIMES[3]
+#define P_16 P_TIMES[4]
+#define P_32 P_TIMES[5]
+#define P_64 P_TIMES[6]
+#define P_128 P_TIMES[7]
+#define P_256 P_TIMES[8]
+#define P_512 P_TIMES[9]
+
+#define REDUCED(product) ((product) * P_PER_R + 1.2501)
+
+#ifdef LANES_CHECKED
+/* The top limbs of p, and of any element, as a number of 2^312. */
+#define TOP_OF(limb7, limb6) ((double) (limb7) * (double) (1ull << LIMB_BITS) + (double) (limb6))
+
+/* Every lane of a is below bound p, and normalised. */
+static void fp_claim(fp *a, double bound)
+{
+    EACH_LANE {
+        for (int j = 0; j < LIMBS; j++)
+            CHECK(a->limb[j].word[lane] <= LIMB_MASK);
+        CHECK(TOP_OF(a->limb[7].word[lane], a->limb[6].word[lane])
+              <= bound * 1.000001 * TOP_OF(P_LIMBS[7], P_LIMBS[6]) + 1);
+    }
+    a->bound = bound;
+}
+
+static double multiple_of(multiple k) { return (double) (1u << ((k - P_TIMES[0]) / LIMBS)); }
+
+#define fp_expect(a, most) CHECK((a)->bound <= (most))
+#else
+#define fp_claim(a, bound) ((void) 0)
+#define fp_expect(a, most) ((void) 0)
+#endif
+
+/* --- columns --- */
+
+/* Signed columns, whose sum is not negative and below 2^416, to limbs. */
+INLINE void carry(fp *out, const lanes t[LIMBS])
+{
+    lanes sum = t[0];
+    UNROLL for (int j = 0; j < LIMBS - 1; j++) {
+        out->limb[j] = lane_low(sum);
+        sum = lane_add(t[j + 1], lane_sar(sum, LIMB_BITS));
+    }
+    out->limb[LIMBS - 1] = sum;
+}
+
+/* t[0 .. 8] += a b, of one limb a */
+INLINE void add_row(lanes *t, lanes a, const fp *b)
+{
+    EACH_LIMB t[j] = lane_madd_lo(t[j], a, b->limb[j]);
+    EACH_LIMB t[j + 1] = lane_madd_hi(t[j + 1], a, b->limb[j]);
+}
+
+/* t[2 i + 1 .. i + 8] += limb i of a times those above it */
+INLINE void add_half_row(lanes *t, const fp *a, int i)
+{
+    UNROLL for (int j = i + 1; j < LIMBS; j++)
+        t[i + j] = lane_madd_lo(t[i + j], a->limb[i], a->limb[j]);
+    UNROLL for (int j = i + 1; j < LIMBS; j++)
+        t[i + j + 1] = lane_madd_hi(t[i + j + 1], a->limb[i], a->limb[j]);
+}
+
+/* The limbs times themselves, which `add_half_row` leaves out. */
+INLINE void add_diagonal(lanes *t, const fp *a)
+{
+    EACH_LIMB {
+        t[2 * j] = lane_madd_lo(t[2 * j], a->limb[j], a->limb[j]);
+        t[2 * j + 1] = lane_madd_hi(t[2 * j + 1], a->limb[j], a->limb[j]);
+    }
+}
+
+INLINE void clear(lanes t[2 * LIMBS])
+{
+    UNROLL for (int i = 0; i < 2 * LIMBS; i++)
+        t[i] = lane_set(0);
+}
+
+INLINE void add_product(lanes t[2 * LIMBS], const fp *a, const fp *b)
+{
+    EACH_LIMB add_row(t + j, a->limb[j], b);
+}
+
+INLINE void set_square(lanes t[2 * LIMBS], const fp *a)
+{
+    clear(t);
+    UNROLL for (int i = 0; i < LIMBS - 1; i++)
+        add_half_row(t, a, i);
+    UNROLL for (int i = 1; i < 2 * LIMBS; i++)
+        t[i] = lane_add(t[i], t[i]);
+    add_diagonal(t, a);
+}
+
+/* Takes column t[0] away: its lowest 52 bits are folded into t[1 .. 9], the rest is carried. */
+INLINE void fold(lanes *t)
+{
+    t[1] = lane_add(t[1], lane_sar(t[0], LIMB_BITS));
+    EACH_LIMB t[j + 1] = lane_fold_lo(t[j + 1], t[0], lane_set(FOLD[j]));
+    EACH_LIMB t[j + 2] = lane_fold_hi(t[j + 2], t[0], lane_set(FOLD[j]));
+}
+
+/* The same by Montgomery's step, which does not reach above t[8]. */
+INLINE void fold_last(lanes *t)
+{
+    lanes m = lane_low(lane_fold_lo(lane_set(0), t[0], lane_set(P_INVERSE)));
+    EACH_LIMB t[j] = lane_madd_lo(t[j], m, lane_set(P_LIMBS[j]));
+    EACH_LIMB t[j + 1] = lane_madd_hi(t[j + 1], m, lane_set(P_LIMBS[j]));
+    t[1] = lane_add(t[1], lane_sar(t[0], LIMB_BITS));
+}
+
+INLINE void fold_step(lanes t[2 * LIMBS], int i)
+{
+    if (i < LIMBS - 1)
+        fold(t + i);
+    else
+        fold_last(t + i);
+}
+
+INLINE void reduce(fp *out, lanes t[2 * LIMBS])
+{
+    UNROLL for (int i = 0; i < LIMBS; i++)
+        fold_step(t, i);
+    carry(out, t + LIMBS);
+}
+
+/* --- products --- */
+
+/* out = a b; a row of the product, then a step of the reduction of the row before, and so on */
+INLINE void fp_mul_inline(fp *out, const fp *a, const fp *b)
+{
+    lanes t[2 * LIMBS];
+    clear(t);
+    UNROLL for (int i = 0; i <= LIMBS; i++) {
+        if (i < LIMBS)
+            add_row(t + i, a->limb[i], b);
+        if (i > 0)
+            fold_step(t, i - 1);
+    }
+    carry(out, t + LIMBS);
+    fp_claim(out, REDUCED(a->bound * b->bound));
+}
+
+/* out = a b, below 1.26 p for operands below 2^14 p */
+SHARED void fp_mul(fp *out, const fp *a, const fp *b) { fp_mul_inline(out, a, b); }
+
+/* out = a^2; as fp_mul */
+SHARED void fp_sqr(fp *out, const fp *a)
+{
+    lanes t[2 * LIMBS];
+    set_square(t, a);
+    reduce(out, t);
+    fp_claim(out, REDUCED(a->bound * a->bound));
+}
+
+/* --- sums; bounds add up --- */
+
+/* out = (a - 2^sb b - 2^sc c) 2^s + k; what is subtracted must be below k. c may be NULL. */
+INLINE void fp_linear(fp *out, const fp *a, const fp *b, unsigned sb, const fp *c, unsigned sc, unsigned s,
+                      multiple k)
+{
+    lanes t[LIMBS];
+#ifdef LANES_CHECKED
+    double minus = b->bound * (1u << sb) + (c ? c->bound * (1u << sc) : 0);
+    double bound = a->bound * (1u << s) + multiple_of(k);
+    CHECK(minus * (1u << s) <= multiple_of(k));
+#endif
+    EACH_LIMB {
+        lanes x = lane_sub(a->limb[j], lane_scale(b->limb[j], sb));
+        if (c)
+            x = lane_sub(x, lane_scale(c->limb[j], sc));
+        t[j] = lane_add(lane_scale(x, s), lane_set(k[j]));
+    }
+    carry(out, t);
+    fp_claim(out, bound);
+}
+
+/* out = a + b */
+INLINE void fp_add(fp *out, const fp *a, const fp *b)
+{
+    lanes t[LIMBS];
+#ifdef LANES_CHECKED
+    double bound = a->bound + b->bound;
+#endif
+    EACH_LIMB t[j] = lane_add(a->limb[j], b->limb[j]);
+    carry(out, t);
+    fp_claim(out, bound);
+}
+
+/* out = 2^s a */
+INLINE void fp_scale(fp *out, const fp *a, unsigned s)
+{
+    lanes t[LIMBS];
+#ifdef LANES_CHECKED
+    double bound = a->bound * (1u << s);
+#endif
+    EACH_LIMB t[j] = lane_scale(a->limb[j], s);
+    carry(out, t);
+    fp_claim(out, bound);
+}
+
+/* out = 3 a */
+INLINE void fp_triple(fp *out, const fp *a)
+{
+    lanes t[LIMBS];
+#ifdef LANES_CHECKED
+    double bound = a->bound * 3;
+#endif
+    EACH_LIMB t[j] = lane_add(lane_scale(a->limb[j], 1), a->limb[j]);
+    carry(out, t);
+    fp_claim(out, bound);
+}
+
+/* out = -a + k */
+INLINE void fp_negate(fp *out, const fp *a, multiple k)
+{
+    lanes t[LIMBS];
+#ifdef LANES_CHECKED
+    double bound = multiple_of(k);
+    CHECK(a->bound <= bound);
+#endif
+    EACH_LIMB t[j] = lane_sub(lane_set(k[j]), a->limb[j]);
+    carry(out, t);
+    fp_claim(out, bound);
+}
+
+/* a - b, a - b - c, 2 (a - b), 2 (a - b - c), a - 2^s b, a - b - 2 c; each + k */
+INLINE void fp_sub(fp *out, const fp *a, const fp *b, multiple k)
+{
+    fp_linear(out, a, b, 0, NULL, 0, 0, k);
+}
+INLINE void fp_sub2(fp *out, const fp *a, const fp *b, const fp *c, multiple k)
+{
+    fp_linear(out, a, b, 0, c, 0, 0, k);
+}
+INLINE void fp_twice_sub(fp *out, const fp *a, const fp *b, multiple k)
+{
+    fp_linear(out, a, b, 0, NULL, 0, 1, k);
+}
+INLINE void fp_twice_sub2(fp *out, const fp *a, const fp *b, const fp *c, multiple k)
+{
+    fp_linear(out, a, b, 0, c, 0, 1, k);
+}
+INLINE void fp_sub_scaled(fp *out, const fp *a, const fp *b, unsigned s, multiple k)
+{
+    fp_linear(out, a, b, s, NULL, 0, 0, k);
+}
+INLINE void fp_sub_b_2c(fp *out, const fp *a, const fp *b, const fp *c, multiple k)
+{
+    fp_linear(out, a, b, 0, c, 1, 0, k);
+}
+
+/* --- constants, choices, comparisons --- */
+
+INLINE void fp_set(fp *out, const uint64_t limbs[LIMBS])
+{
+    EACH_LIMB out->limb[j] = lane_set(limbs[j]);
+    fp_claim(out, 1);
+}
+
+INLINE void fp_clear(fp *out)
+{
+    EACH_LIMB out->limb[j] = lane_set(0);
+    fp_claim(out, 0);
+}
+
+/* out = b where m, else a */
+INLINE void fp_select(fp *out, lane_mask m, const fp *a, const fp *b)
+{
+#ifdef LANES_CHECKED
+    double bound = a->bound > b->bound ? a->bound : b->bound;
+#endif
+    EACH_LIMB out->limb[j] = lane_select(m, a->limb[j], b->limb[j]);
+    fp_claim(out, bound);
+}
+
+/* Subtracts p where the value, which is below 2 p, is not below p. */
+INLINE void subtract_p_once(fp *a)
+{
+    lanes t[LIMBS];
+    fp less;
+    fp_expect(a, 2);
+    EACH_LIMB t[j] = lane_sub(a->limb[j], lane_set(P_LIMBS[j]));
+    carry(&less, t);
+    lane_mask below = lane_negative(less.limb[LIMBS - 1]);
+    EACH_LIMB a->limb[j] = lane_select(below, less.limb[j], a->limb[j]);
+    fp_claim(a, 1);
+}
+
+/* out = the value itself, out of Montgomery form, in [0, p) */
+SHARED void fp_canonical(fp *out, const fp *a)
+{
+    lanes t[2 * LIMBS];
+    EACH_LIMB {
+        t[j] = a->limb[j];
+        t[LIMBS + j] = lane_set(0);
+    }
+    reduce(out, t);
+    fp_claim(out, REDUCED(a->bound));
+    subtract_p_once(out);
+}
+
+/* Whether a canonical value is 0. */
+INLINE lane_mask all_zero(const fp *a)
+{
+    lanes any = a->limb[0];
+    UNROLL for (int j = 1; j < LIMBS; j++)
+        any = lane_or(any, a->limb[j]);
+    return lane_is_zero(any);
+}
+
+SHARED lane_mask fp_is_zero(const fp *a)
+{
+    fp value;
+    fp_canonical(&value, a);
+    return all_zero(&value);
+}
+
+/* Whether a = b; b below 512 p. */
+SHARED lane_mask fp_equal(const fp *a, const fp *b)
+{
+    fp difference;
+    fp_sub(&difference, a, b, P_512);
+    return fp_is_zero(&difference);
+}
+
+/* Whether a canonical value is above a number of p's size. */
+INLINE lane_mask is_above(const fp *a, const uint64_t limbs[LIMBS])
+{
+    lanes t[LIMBS];
+    fp difference;
+    EACH_LIMB t[j] = lane_sub(lane_set(limbs[j]), a->limb[j]);
+    carry(&difference, t);
+    return lane_negative(difference.limb[LIMBS - 1]);
+}
+
+/* out = a / 2; below a / 2 + p / 2 */
+INLINE void fp_halve(fp *out, const fp *a)
+{
+    lanes t[LIMBS];
+    lanes odd = lane_sub(lane_set(0), lane_and(a->limb[0], lane_set(1)));
+#ifdef LANES_CHECKED
+    double bound = (a->bound + 1) / 2;
+#endif
+    EACH_LIMB t[j] = lane_add(a->limb[j], lane_and(odd, lane_set(P_LIMBS[j])));
+    carry(out, t);
+    UNROLL for (int j = 0; j < LIMBS - 1; j++)
+        out->limb[j] = lane_or(lane_shr(out->limb[j], 1), lane_low(lane_shl(out->limb[j + 1], LIMB_BITS - 1)));
+    out->limb[LIMBS - 1] = lane_shr(out->limb[LIMBS - 1], 1);
+    fp_claim(out, bound);
+}
+
+/* --- memory: 6 words of 64 bits, blst's form --- */
+
+INLINE void limbs_of_words(fp *out, const lanes w[6])
+{
+    out->limb[0] = lane_low(w[0]);
+    UNROLL for (int j = 1; j < LIMBS - 1; j++) {
+        int word = LIMB_BITS * j / 64, bit = LIMB_BITS * j % 64;
+        lanes low = lane_shr(w[word], bit);
+        out->limb[j] = lane_low(bit > 64 - LIMB_BITS ? lane_or(low, lane_shl(w[word + 1], 64 - bit)) : low);
+    }
+    out->limb[LIMBS - 1] = lane_shr(w[5], 44);
+}
+
+INLINE void words_of_limbs(lanes w[6], const fp *a)
+{
+    UNROLL for (int k = 0; k < 6; k++) {
+        int limb = 64 * k / LIMB_BITS, bit = 64 * k % LIMB_BITS;
+        w[k] = lane_or(lane_shr(a->limb[limb], bit), lane_shl(a->limb[limb + 1], LIMB_BITS - bit));
+        if (2 * LIMB_BITS - bit < 64)
+            w[k] = lane_or(w[k], lane_shl(a->limb[limb + 2], 2 * LIMB_BITS - bit));
+    }
+}
+
+/* out = what blst has as 48 bytes at each offset */
+SHARED void fp_load(fp *out, const void *base, lanes offsets)
+{
+    lanes w[6];
+    fp form;
+    UNROLL for (int k = 0; k < 6; k++)
+        w[k] = lane_gather((const char *) base + 8 * k, offsets);
+    limbs_of_words(out, w);
+    fp_claim(out, 10);  /* any 384 bits */
+    fp_set(&form, FROM_BLST);
+    fp_mul(out, out, &form);
+}
+
+SHARED void fp_store(void *base, lanes offsets, const fp *a)
+{
+    lanes w[6];
+    fp form;
+    fp_set(&form, TO_BLST);
+    fp_mul(&form, a, &form);
+    subtract_p_once(&form);
+    words_of_limbs(w, &form);
+    UNROLL for (int k = 0; k < 6; k++)
+        lane_scatter((char *) base + 8 * k, offsets, w[k]);
+}
+
+/* --- powers --- */
+
+/* At most so many elements of one lane are raised together: one waits while another is computed. */
+#define STREAMS 3
+
+/* out[s] = in[s]^((p - 3) / 4) of n elements below 2^14 p. Of a square it is 1 / root; its square times
+ * the element is 1 for squares, -1 for others, 0 for 0. `out` is not `in`. */
+SHARED void fp_reciprocal_roots(fp *out, const fp *in, int n)
+{
+    fp odd[STREAMS][CHAIN_POWERS];
+    for (int s = 0; s < n; s++) {
+        fp square;
+        odd[s][0] = in[s];
+        fp_sqr(&square, &in[s]);
+        for (int k = 1; k < CHAIN_POWERS; k++)
+            fp_mul(&odd[s][k], &odd[s][k - 1], &square);
+        out[s] = odd[s][CHAIN[0].power];
+    }
+    for (int step = 1; step < CHAIN_STEPS; step++) {
+        for (int i = 0; i < CHAIN[step].squarings; i++)
+            for (int s = 0; s < n; s++)
+                fp_sqr(&out[s], &out[s]);
+        for (int s = 0; s < n; s++)
+            fp_mul(&out[s], &out[s], &odd[s][CHAIN[step].power]);
+    }
+    for (int i = 0; i < CHAIN_LAST_SQUARINGS; i++)
+        for (int s = 0; s < n; s++)
+            fp_sqr(&out[s], &out[s]);
+}
+
+/* out = 1 / a = (a^((p - 3) / 4))^4 a; 0 of 0 */
+SHARED void fp_invert(fp *out, const fp *a)
+{
+    fp t;
+    fp_reciprocal_roots(&t, a, 1);
+    fp_sqr(&t, &t);
+    fp_sqr(&t, &t);
+    fp_mul(out, &t, a);
+}

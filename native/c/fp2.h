@@ -1,0 +1,226 @@
+/* The field Fp2 = Fp[i] / (i^2 + 1): c0 + c1 i. Bounds are those of fp.h, for both parts.
+ *
+ * Products are Karatsuba's: three of columns and two reductions, which take turns with the rows of the third
+ * product. The columns of c0 = a0 b0 - a1 b1 are negative at times; p R is added, so that the result is
+ * below (a0 b0 p / R + 2.2501) p.
+ */
+#pragma once
+#include "fp.h"
+
+typedef struct { fp c0, c1; } fp2, fp2_element;
+
+#define fp2_expect(a, most) \
+    do { \
+        fp_expect(&(a)->c0, most); \
+        fp_expect(&(a)->c1, most); \
+    } while (0)
+
+/* t += p R, which is 0 for the reduction */
+INLINE void add_p_r(lanes t[2 * LIMBS])
+{
+    EACH_LIMB t[LIMBS + j] = lane_add(t[LIMBS + j], lane_set(P_LIMBS[j]));
+}
+
+/* The reduction of t, a step of it after each row of x y, which is added to u. */
+INLINE void reduce_beside_product(fp *out, lanes t[2 * LIMBS], lanes u[2 * LIMBS], const fp *x, const fp *y)
+{
+    EACH_LIMB {
+        fold_step(t, j);
+        add_row(u + j, x->limb[j], y);
+    }
+    carry(out, t + LIMBS);
+}
+
+/* out = a b, below 2.26 p for operands below 2^14 p */
+SHARED void fp2_mul(fp2 *out, const fp2 *a, const fp2 *b)
+{
+    lanes t[2 * LIMBS], u[2 * LIMBS];
+    fp a_sum, b_sum, c0;
+    fp_add(&a_sum, &a->c0, &a->c1);
+    fp_add(&b_sum, &b->c0, &b->c1);
+#ifdef LANES_CHECKED
+    double bound0 = REDUCED(a->c0.bound * b->c0.bound) + 1;
+    double bound1 = REDUCED(a->c0.bound * b->c1.bound + a->c1.bound * b->c0.bound);
+    CHECK(a->c1.bound * b->c1.bound * P_PER_R <= 1);
+#endif
+    clear(t);
+    add_product(t, &a->c0, &b->c0);
+    UNROLL for (int i = 0; i < 2 * LIMBS; i++)
+        u[i] = t[i];
+    clear(t);
+    add_product(t, &a->c1, &b->c1);
+    UNROLL for (int i = 0; i < 2 * LIMBS; i++) {
+        lanes first = u[i];
+        u[i] = lane_sub(lane_sub(lane_set(0), first), t[i]);
+        t[i] = lane_sub(first, t[i]);
+    }
+    add_p_r(t);
+    reduce_beside_product(&c0, t, u, &a_sum, &b_sum);
+    reduce(&out->c1, u);
+    out->c0 = c0;
+    fp_claim(&out->c0, bound0);
+    fp_claim(&out->c1, bound1);
+}
+
+/* out = a^2, as fp2_mul: c1 = (a0 + a1)^2 - a0^2 - a1^2 */
+SHARED void fp2_sqr(fp2 *out, const fp2 *a)
+{
+    lanes t[2 * LIMBS], u[2 * LIMBS], both[2 * LIMBS];
+    fp sum, c0;
+    fp_add(&sum, &a->c0, &a->c1);
+#ifdef LANES_CHECKED
+    double bound0 = REDUCED(a->c0.bound * a->c0.bound) + 1, bound1 = REDUCED(2 * a->c0.bound * a->c1.bound);
+    CHECK(a->c1.bound * a->c1.bound * P_PER_R <= 1);
+#endif
+    set_square(u, &a->c0);
+    set_square(t, &a->c1);
+    UNROLL for (int i = 0; i < 2 * LIMBS; i++) {
+        both[i] = lane_add(u[i], t[i]);
+        t[i] = lane_sub(u[i], t[i]);
+    }
+    add_p_r(t);
+    clear(u);
+    EACH_LIMB {
+        fold_step(t, j);
+        add_half_row(u, &sum, j);
+    }
+    carry(&c0, t + LIMBS);
+    UNROLL for (int i = 0; i < 2 * LIMBS; i++)
+        u[i] = lane_sub(lane_add(u[i], u[i]), both[i]);
+    add_diagonal(u, &sum);
+    reduce(&out->c1, u);
+    out->c0 = c0;
+    fp_claim(&out->c0, bound0);
+    fp_claim(&out->c1, bound1);
+}
+
+/* out = a s of s in Fp */
+SHARED void fp2_mul_fp(fp2 *out, const fp2 *a, const fp *s)
+{
+    fp_mul_inline(&out->c0, &a->c0, s);
+    fp_mul_inline(&out->c1, &a->c1, s);
+}
+
+/* --- sums, of each part as in fp.h --- */
+
+SHARED void fp2_add(fp2 *out, const fp2 *a, const fp2 *b)
+{
+    fp_add(&out->c0, &a->c0, &b->c0);
+    fp_add(&out->c1, &a->c1, &b->c1);
+}
+
+SHARED void fp2_sub(fp2 *out, const fp2 *a, const fp2 *b, multiple k)
+{
+    fp_sub(&out->c0, &a->c0, &b->c0, k);
+    fp_sub(&out->c1, &a->c1, &b->c1, k);
+}
+
+SHARED void fp2_sub2(fp2 *out, const fp2 *a, const fp2 *b, const fp2 *c, multiple k)
+{
+    fp_sub2(&out->c0, &a->c0, &b->c0, &c->c0, k);
+    fp_sub2(&out->c1, &a->c1, &b->c1, &c->c1, k);
+}
+
+SHARED void fp2_twice_sub(fp2 *out, const fp2 *a, const fp2 *b, multiple k)
+{
+    fp_twice_sub(&out->c0, &a->c0, &b->c0, k);
+    fp_twice_sub(&out->c1, &a->c1, &b->c1, k);
+}
+
+SHARED void fp2_twice_sub2(fp2 *out, const fp2 *a, const fp2 *b, const fp2 *c, multiple k)
+{
+    fp_twice_sub2(&out->c0, &a->c0, &b->c0, &c->c0, k);
+    fp_twice_sub2(&out->c1, &a->c1, &b->c1, &c->c1, k);
+}
+
+SHARED void fp2_sub_b_2c(fp2 *out, const fp2 *a, const fp2 *b, const fp2 *c, multiple k)
+{
+    fp_sub_b_2c(&out->c0, &a->c0, &b->c0, &c->c0, k);
+    fp_sub_b_2c(&out->c1, &a->c1, &b->c1, &c->c1, k);
+}
+
+SHARED void fp2_sub_scaled(fp2 *out, const fp2 *a, const fp2 *b, unsigned s, multiple k)
+{
+    fp_sub_scaled(&out->c0, &a->c0, &b->c0, s, k);
+    fp_sub_scaled(&out->c1, &a->c1, &b->c1, s, k);
+}
+
+SHARED void fp2_scale(fp2 *out, const fp2 *a, unsigned s)
+{
+    fp_scale(&out->c0, &a->c0, s);
+    fp_scale(&out->c1, &a->c1, s);
+}
+
+SHARED void fp2_triple(fp2 *out, const fp2 *a)
+{
+    fp_triple(&out->c0, &a->c0);
+    fp_triple(&out->c1, &a->c1);
+}
+
+SHARED void fp2_negate(fp2 *out, const fp2 *a, multiple k)
+{
+    fp_negate(&out->c0, &a->c0, k);
+    fp_negate(&out->c1, &a->c1, k);
+}
+
+/* out = a0 - a1 i */
+INLINE void fp2_conjugate(fp2 *out, const fp2 *a, multiple k)
+{
+    out->c0 = a->c0;
+    fp_negate(&out->c1, &a->c1, k);
+}
+
+/* --- constants, choices, comparisons, memory --- */
+
+INLINE void fp2_set(fp2 *out, const uint64_t limbs[2 * LIMBS])
+{
+    fp_set(&out->c0, limbs);
+    fp_set(&out->c1, limbs + LIMBS);
+}
+
+INLINE void fp2_set_one(fp2 *out)
+{
+    fp_set(&out->c0, ONE);
+    fp_clear(&out->c1);
+}
+
+INLINE void fp_set_one(fp *out) { fp_set(out, ONE); }
+
+INLINE void fp2_select(fp2 *out, lane_mask m, const fp2 *a, const fp2 *b)
+{
+    fp_select(&out->c0, m, &a->c0, &b->c0);
+    fp_select(&out->c1, m, &a->c1, &b->c1);
+}
+
+INLINE lane_mask fp2_is_zero(const fp2 *a) { return fp_is_zero(&a->c0) & fp_is_zero(&a->c1); }
+
+/* Whether a = b; b below 512 p. */
+INLINE lane_mask fp2_equal(const fp2 *a, const fp2 *b)
+{
+    return fp_equal(&a->c0, &b->c0) & fp_equal(&a->c1, &b->c1);
+}
+
+INLINE void fp2_load(fp2 *out, const void *base, lanes offsets)
+{
+    fp_load(&out->c0, base, offsets);
+    fp_load(&out->c1, (const char *) base + 48, offsets);
+}
+
+INLINE void fp2_store(void *base, lanes offsets, const fp2 *a)
+{
+    fp_store(base, offsets, &a->c0);
+    fp_store((char *) base + 48, offsets, &a->c1);
+}
+
+/* out = 1 / a = (a0 - a1 i) / (a0^2 + a1^2); 0 of 0 */
+SHARED void fp2_invert(fp2 *out, const fp2 *a)
+{
+    fp norm, other;
+    fp_sqr(&norm, &a->c0);
+    fp_sqr(&other, &a->c1);
+    fp_add(&norm, &norm, &other);
+    fp_invert(&norm, &norm);
+    fp_mul(&out->c0, &a->c0, &norm);
+    fp_mul(&other, &a->c1, &norm);
+    fp_negate(&out->c1, &other, P_4);
+}

@@ -1,0 +1,337 @@
+/* The operations of api.h. Rows go in groups of eight; the last group is filled up with its last row. */
+#include "api.h"
+#include "buckets.h"
+#include "decode.h"
+#include "interpolate.h"
+#include "map.h"
+#include "multiply.h"
+#include "pairing.h"
+#include "split.h"
+
+#ifdef LANES_CHECKED
+#define BUILD lanes_checked
+#define NAME "checked"
+static uint64_t checks(void) { return lane_checks; }
+#else
+#define BUILD lanes_ifma
+#define NAME "ifma"
+static uint64_t checks(void) { return 0; }
+#endif
+
+#define GROUP_ROWS (GROUPS * LANES)
+#define LEAST(a, b) ((a) < (b) ? (a) : (b))
+#define LARGEST(a, b) ((a) > (b) ? (a) : (b))
+#define GROUPS_OF(n) ((int) (((n) + LANES - 1) / LANES))
+
+typedef union {
+    struct { g1_jacobian p[GROUPS]; g1_affine q[GROUPS]; } g1;
+    struct { g2_jacobian p[GROUPS]; g2_affine q[GROUPS]; } g2;
+    struct { g2_affine q[GROUPS]; uint64_t k[GROUPS][LANES]; g2_jacobian tables[GROUPS][TABLE]; } sum;
+    miller_room miller;
+    bucket_room buckets;
+} room;
+
+/* What interpolation needs beside g2: the group's shares, then the table. */
+typedef struct { room first; g2_affine shares[]; } interpolation_room;
+
+static size_t most_shares(const lanes_plan *plan)
+{
+    return plan->scale && plan->scale->shares > plan->shares ? plan->scale->shares : plan->shares;
+}
+
+/* What a split needs: values, then the room of `extend`, k + 1 and at most 2 k points of either group. */
+typedef struct { comb table; g2_jacobian first[GROUPS]; g2_affine affine[GROUPS]; g2_jacobian values[]; } split_room;
+
+static size_t scratch_bytes(const lanes_plan *plan, size_t k)
+{
+    size_t most = sizeof(room);
+    if (plan)
+        most += most_shares(plan) * sizeof(g2_affine) + table_points(plan) * sizeof(g2_jacobian);
+    if (k)
+        most = LARGEST(most, sizeof(split_room) + (3 * k + 1) * sizeof(g2_jacobian));
+    return most;
+}
+
+/* Byte offsets of rows first .. first + 7, none behind row n - 1. */
+static lanes offsets_of(size_t first, size_t n, size_t row_bytes)
+{
+    uint64_t offsets[LANES];
+    for (size_t lane = 0; lane < LANES; lane++)
+        offsets[lane] = LEAST(first + lane, n - 1) * row_bytes;
+    return lane_load(offsets);
+}
+
+static void write_mask(uint8_t *well, size_t first, size_t n, lane_mask mask)
+{
+    for (size_t lane = 0; lane < LANES && first + lane < n; lane++)
+        well[first + lane] = mask >> lane & 1;
+}
+
+static void decode_g1(uint64_t (*points)[12], uint8_t *well, const uint8_t (*rows)[48], size_t n, int group)
+{
+    g1_affine p[STREAMS];
+    lanes from[STREAMS];
+    lane_mask decoded[STREAMS];
+    for (size_t first = 0; first < n; first += STREAMS * LANES) {
+        int groups = GROUPS_OF(LEAST(n - first, STREAMS * LANES));
+        for (int k = 0; k < groups; k++)
+            from[k] = offsets_of(first + k * LANES, n, sizeof *rows);
+        g1_decode(p, rows[0], from, decoded, groups);
+        for (int k = 0; k < groups; k++) {
+            if (group)
+                decoded[k] &= g1_in_group(&p[k]);
+            g1_store(points, offsets_of(first + k * LANES, n, sizeof *points), &p[k]);
+            write_mask(well, first + k * LANES, n, decoded[k]);
+        }
+    }
+}
+
+static void decode_g2(uint64_t (*points)[24], uint8_t *well, const uint8_t (*rows)[96], size_t n, int group)
+{
+    g2_affine p[STREAMS];
+    lanes from[STREAMS];
+    lane_mask decoded[STREAMS];
+    for (size_t first = 0; first < n; first += STREAMS * LANES) {
+        int groups = GROUPS_OF(LEAST(n - first, STREAMS * LANES));
+        for (int k = 0; k < groups; k++)
+            from[k] = offsets_of(first + k * LANES, n, sizeof *rows);
+        g2_decode(p, rows[0], from, decoded, groups);
+        for (int k = 0; k < groups; k++) {
+            if (group)
+                decoded[k] &= g2_in_group(&p[k]);
+            g2_store(points, offsets_of(first + k * LANES, n, sizeof *points), &p[k]);
+            write_mask(well, first + k * LANES, n, decoded[k]);
+        }
+    }
+}
+
+static void in_g2(uint8_t *well, const uint64_t (*points)[24], size_t n)
+{
+    for (size_t first = 0; first < n; first += LANES) {
+        g2_affine q;
+        g2_load(&q, points, offsets_of(first, n, sizeof *points));
+        write_mask(well, first, n, g2_in_group(&q));
+    }
+}
+
+/* Normalises and writes the groups of rows first .. first + size - 1. */
+static void store_g2(uint64_t (*out)[24], uint8_t *well, room *r, size_t first, size_t size, size_t n)
+{
+    lane_mask zero[GROUPS];
+    int groups = GROUPS_OF(size);
+    g2_to_affine(r->g2.q, r->g2.p, zero, groups);
+    for (int k = 0; k < groups; k++) {
+        g2_store(out, offsets_of(first + k * LANES, n, sizeof *out), &r->g2.q[k]);
+        write_mask(well, first + k * LANES, n, (lane_mask) ~zero[k]);
+    }
+}
+
+static void hash_groups(uint64_t (*points)[24], uint8_t *well, const uint8_t (*uniform)[256], size_t n, void *scratch)
+{
+    room *r = scratch;
+    for (size_t first = 0; first < n; first += GROUP_ROWS) {
+        size_t size = LEAST(n - first, GROUP_ROWS);
+        for (int k = 0; k < GROUPS_OF(size); k++)
+            hash_to_g2(&r->g2.p[k], uniform[0], offsets_of(first + k * LANES, n, sizeof *uniform));
+        store_g2(points, well, r, first, size, n);
+    }
+}
+
+static void interpolate_groups(uint64_t (*out)[24], uint8_t *well, const uint64_t (*shares)[24], size_t n,
+                               const lanes_plan *plan, void *scratch)
+{
+    interpolation_room *r = scratch;
+    g2_jacobian *table = (g2_jacobian *) (r->shares + most_shares(plan));
+    size_t row_bytes = plan->shares * sizeof *shares;
+    for (size_t first = 0; first < n; first += GROUP_ROWS) {
+        size_t size = LEAST(n - first, GROUP_ROWS);
+        for (int k = 0; k < GROUPS_OF(size); k++) {
+            for (size_t j = 0; j < plan->shares; j++)
+                g2_load(&r->shares[j], shares + j, offsets_of(first + k * LANES, n, row_bytes));
+            interpolate(&r->first.g2.p[k], r->shares, plan, table);
+            if (plan->scale) {
+                lane_mask zero;
+                g2_to_affine(r->shares, &r->first.g2.p[k], &zero, 1);
+                interpolate(&r->first.g2.p[k], r->shares, plan->scale, table);
+                fp2 none = r->first.g2.p[k].Z;
+                fp_clear(&none.c0);
+                fp_clear(&none.c1);
+                fp2_select(&r->first.g2.p[k].Z, zero, &r->first.g2.p[k].Z, &none);
+            }
+        }
+        store_g2(out, well, &r->first, first, size, n);
+    }
+}
+
+/* The values of eight rows, one word each. */
+static void lane_words(uint64_t out[LANES], const uint64_t *words, size_t first, size_t n)
+{
+    for (size_t lane = 0; lane < LANES; lane++)
+        out[lane] = words[LEAST(first + lane, n - 1)];
+}
+
+static void weight_g1(uint64_t (*out)[12], uint8_t *well, const uint64_t (*points)[12], const uint64_t *weights,
+                      size_t n, void *scratch)
+{
+    room *r = scratch;
+    lane_mask zero[GROUPS];
+    uint64_t k[LANES];
+    for (size_t first = 0; first < n; first += GROUP_ROWS) {
+        int groups = GROUPS_OF(LEAST(n - first, GROUP_ROWS));
+        for (int j = 0; j < groups; j++) {
+            g1_load(&r->g1.q[j], points, offsets_of(first + j * LANES, n, sizeof *points));
+            lane_words(k, weights, first + j * LANES, n);
+            g1_multiply_64(&r->g1.p[j], &r->g1.q[j], k);
+        }
+        g1_to_affine(r->g1.q, r->g1.p, zero, groups);
+        for (int j = 0; j < groups; j++) {
+            g1_store(out, offsets_of(first + j * LANES, n, sizeof *out), &r->g1.q[j]);
+            write_mask(well, first + j * LANES, n, (lane_mask) ~zero[j]);
+        }
+    }
+}
+
+static void multiply_g2(uint64_t (*out)[24], uint8_t *well, const uint64_t (*points)[24],
+                        const uint64_t (*scalars)[4], size_t n, void *scratch)
+{
+    room *r = scratch;
+    uint64_t k[LANES][4];
+    for (size_t first = 0; first < n; first += GROUP_ROWS) {
+        size_t size = LEAST(n - first, GROUP_ROWS);
+        for (int j = 0; j < GROUPS_OF(size); j++) {
+            g2_load(&r->g2.q[j], points, offsets_of(first + j * LANES, n, sizeof *points));
+            for (size_t lane = 0; lane < LANES; lane++)
+                memcpy(k[lane], scalars[LEAST(first + j * LANES + lane, n - 1)], sizeof k[lane]);
+            g2_multiply_secret(&r->g2.p[j], &r->g2.q[j], k);
+        }
+        store_g2(out, well, r, first, size, n);
+    }
+    wipe(k, sizeof k);
+}
+
+static void miller(uint64_t (*out)[72], uint8_t *well, const uint64_t (*p)[12], const uint64_t (*q)[24], size_t n,
+                   size_t group, void *scratch)
+{
+    miller_room *r = &((room *) scratch)->miller;
+    size_t sides = (n + group - 1) / group;
+    for (size_t first = 0; first < sides; first += LANES) {
+        lane_mask active[PAIRS];
+        for (size_t k = 0; k < group; k++) {
+            uint64_t p_offsets[LANES], q_offsets[LANES];
+            active[k] = 0;
+            for (size_t lane = 0; lane < LANES; lane++) {
+                size_t row = LEAST(first + lane, sides - 1) * group + k;
+                active[k] |= (lane_mask) ((row < n) << lane);
+                row = LEAST(row, n - 1);
+                p_offsets[lane] = row * sizeof *p;
+                q_offsets[lane] = row * sizeof *q;
+            }
+            g1_load(&r->p[k], p, lane_load(p_offsets));
+            g2_load(&r->q[k], q, lane_load(q_offsets));
+        }
+        lane_mask fine = miller_loops(r, active, (int) group);
+        lanes offsets = offsets_of(first, sides, sizeof *out);
+        for (int k = 0; k < 6; k++)
+            fp2_store((char *) out + 96 * k, offsets, &r->f.c[k]);
+        write_mask(well, first, sides, fine);
+    }
+}
+
+/* Writes eight sums, 0 for an empty one; whether all is well. */
+static int store_sums(uint64_t (*sums)[36], g2_jacobian *sum, lane_mask empty)
+{
+    fp2 zero;
+    int well = (fp2_is_zero(&sum->Z) & (lane_mask) ~empty) == 0;
+    fp_clear(&zero.c0);
+    fp_clear(&zero.c1);
+    fp2_select(&sum->Z, empty, &sum->Z, &zero);
+    lanes offsets = offsets_of(0, LANES, sizeof *sums);
+    fp2_store(sums, offsets, &sum->X);
+    fp2_store((char *) sums + 96, offsets, &sum->Y);
+    fp2_store((char *) sums + 192, offsets, &sum->Z);
+    return well;
+}
+
+static int weighted_sum(uint64_t (*sums)[36], const uint64_t (*points)[24], const uint64_t *weights, size_t n,
+                        void *scratch)
+{
+    room *r = scratch;
+    int groups = GROUPS_OF(n);
+    g2_jacobian sum;
+    for (int j = 0; j < groups; j++) {
+        g2_load(&r->sum.q[j], points, offsets_of((size_t) j * LANES, n, sizeof *points));
+        for (size_t lane = 0; lane < LANES; lane++)
+            r->sum.k[j][lane] = j * LANES + lane < n ? weights[j * LANES + lane] : 0;
+    }
+    return store_sums(sums, &sum, g2_weighted_sum(&sum, r->sum.q, r->sum.k, groups, r->sum.tables));
+}
+
+static int sum_by_buckets(uint64_t (*sums)[36], const uint64_t (*points)[24], const uint64_t *weights, size_t n,
+                          void *scratch)
+{
+    bucket_room *r = &((room *) scratch)->buckets;
+    g2_jacobian sum;
+    memset(r, 0, sizeof *r);
+    for (size_t first = 0; first < n; first += LANES) {
+        g2_affine q;
+        g2_load(&q, points, offsets_of(first, n, sizeof *points));
+        for (size_t lane = 0; lane < LANES && first + lane < n; lane++)
+            add_to_buckets(r, &q, (int) lane, weights[first + lane]);
+    }
+    lane_mask empty = sum_of_buckets(&sum, r);
+    shift_windows(&sum);
+    return store_sums(sums, &sum, empty);
+}
+
+static void split_g1(uint64_t (*out)[12], uint8_t *well, const uint64_t (*points)[12], const int8_t (*windows)[32],
+                     const uint64_t (*table)[12], size_t n, size_t drawn, size_t k, void *scratch)
+{
+    split_room *r = scratch;
+    g1_jacobian *values = (g1_jacobian *) r->values;
+    for (size_t first = 0; first < n; first += LANES) {
+        g1_affine point;
+        g1_load(&point, points, offsets_of(first, n, sizeof *points));
+        g1_from_affine(&values[0], &point);
+        for (size_t j = 1; j <= drawn; j++) {
+            const int8_t *of_lane[LANES];
+            for (size_t lane = 0; lane < LANES; lane++)
+                of_lane[lane] = windows[LEAST(first + lane, n - 1) * drawn + j - 1];
+            values[j] = values[0];
+            g1_add_multiple_of_generator(&values[j], of_lane, table);
+        }
+        g1_extend(values, values + k + 1, drawn, k);
+        lanes offsets = offsets_of(first, n, k * sizeof *out);
+        write_mask(well, first, n, g1_store_values((char *) out, offsets, values, (g1_affine *) r->affine, k));
+    }
+}
+
+static void split_g2(uint64_t (*out)[24], uint8_t *well, const uint64_t (*points)[24], const uint64_t (*bases)[24],
+                     const uint64_t (*digits)[4], size_t n, size_t drawn, size_t k, void *scratch)
+{
+    split_room *r = scratch;
+    uint64_t of_power[POWERS][LANES];
+    for (size_t first = 0; first < n; first += LANES) {
+        g2_affine point, base;
+        g2_load(&point, points, offsets_of(first, n, sizeof *points));
+        g2_load(&base, bases, offsets_of(first, n, sizeof *bases));
+        lane_mask fine = make_comb(&r->table, &base, r->first);
+        g2_from_affine(&r->values[0], &point);
+        for (size_t j = 1; j <= drawn; j++) {
+            for (size_t lane = 0; lane < LANES; lane++)
+                for (int power = 0; power < POWERS; power++)
+                    of_power[power][lane] = digits[LEAST(first + lane, n - 1) * drawn + j - 1][power];
+            fine &= (lane_mask) ~g2_multiply_comb(&r->values[j], &r->table, of_power);
+            g2_add_affine(&r->values[j], &r->values[j], &point);
+        }
+        g2_extend(r->values, r->values + k + 1, drawn, k);
+        lanes offsets = offsets_of(first, n, k * sizeof *out);
+        fine &= g2_store_values((char *) out, offsets, r->values, r->affine, k);
+        write_mask(well, first, n, fine);
+    }
+    wipe(of_power, sizeof of_power);
+}
+
+const lanes_operations BUILD = {
+    NAME, scratch_bytes, checks, decode_g1, decode_g2, in_g2, hash_groups, interpolate_groups, weight_g1,
+    multiply_g2, miller, weighted_sum, sum_by_buckets, split_g1, split_g2,
+};

@@ -1,0 +1,87 @@
+/* The field functions for tests: rows of 8 limbs as they are, so that operands need not be reduced.
+ *
+ * Every function does n rows, a multiple of 8; `bound` is that of all operands in units of p.
+ */
+#include "map.h"
+#include "pairing.h"
+
+#define EXPORT __attribute__((visibility("default"), used))
+/* Groups of eight rows of `row` limbs each. */
+#define EACH_GROUP(row) \
+    for (size_t first = 0; first < n; first += LANES, out += LANES * (row), a += LANES * (row), b += LANES * (row))
+
+static void read_rows(fp *out, const uint64_t *rows, size_t row_limbs, double bound)
+{
+    (void) bound;
+    EACH_LIMB {
+        uint64_t words[LANES];
+        for (size_t lane = 0; lane < LANES; lane++)
+            words[lane] = rows[lane * row_limbs + (size_t) j];
+        out->limb[j] = lane_load(words);
+    }
+    fp_claim(out, bound);
+}
+
+static void write_rows(uint64_t *rows, size_t row_limbs, const fp *a)
+{
+    EACH_LIMB {
+        uint64_t words[LANES];
+        lane_store(words, a->limb[j]);
+        for (size_t lane = 0; lane < LANES; lane++)
+            rows[lane * row_limbs + (size_t) j] = words[lane];
+    }
+}
+
+#define FP_FUNCTION(name, statement) \
+    EXPORT void test_fp_##name(uint64_t *out, const uint64_t *a, const uint64_t *b, size_t n, double bound) \
+    { \
+        EACH_GROUP(LIMBS) { \
+            fp x, y, z; \
+            read_rows(&x, a, LIMBS, bound); \
+            read_rows(&y, b, LIMBS, bound); \
+            statement; \
+            write_rows(out, LIMBS, &z); \
+        } \
+    }
+
+FP_FUNCTION(mul, fp_mul(&z, &x, &y))
+FP_FUNCTION(sqr, fp_sqr(&z, &x))
+FP_FUNCTION(add, fp_add(&z, &x, &y))
+FP_FUNCTION(sub, fp_sub(&z, &x, &y, P_512))
+FP_FUNCTION(sub2, fp_sub2(&z, &x, &y, &y, P_512))
+FP_FUNCTION(twice_sub2, fp_twice_sub2(&z, &x, &y, &x, P_512))
+FP_FUNCTION(sub_b_2c, fp_sub_b_2c(&z, &x, &y, &x, P_512))
+FP_FUNCTION(triple, fp_triple(&z, &x))
+FP_FUNCTION(negate, fp_negate(&z, &x, P_512))
+FP_FUNCTION(halve, fp_halve(&z, &x))
+FP_FUNCTION(canonical, fp_canonical(&z, &x))
+FP_FUNCTION(invert, fp_invert(&z, &x))
+FP_FUNCTION(reciprocal_root, fp_reciprocal_roots(&z, &x, 1))
+
+#define FP2_FUNCTION(name, statement) \
+    EXPORT void test_fp2_##name(uint64_t *out, const uint64_t *a, const uint64_t *b, size_t n, double bound) \
+    { \
+        EACH_GROUP(2 * LIMBS) { \
+            fp2 x, y, z; \
+            read_rows(&x.c0, a, 2 * LIMBS, bound); \
+            read_rows(&x.c1, a + LIMBS, 2 * LIMBS, bound); \
+            read_rows(&y.c0, b, 2 * LIMBS, bound); \
+            read_rows(&y.c1, b + LIMBS, 2 * LIMBS, bound); \
+            statement; \
+            write_rows(out, 2 * LIMBS, &z.c0); \
+            write_rows(out + LIMBS, 2 * LIMBS, &z.c1); \
+        } \
+    }
+
+static void wide_product(fp2 *out, const fp2 *a, const fp2 *b)
+{
+    wide2 product;
+    wide_mul(&product, a, b);
+    wide_reduce(out, &product);
+}
+
+FP2_FUNCTION(mul, fp2_mul(&z, &x, &y))
+FP2_FUNCTION(sqr, fp2_sqr(&z, &x))
+FP2_FUNCTION(mul_fp, fp2_mul_fp(&z, &x, &y.c0))
+FP2_FUNCTION(wide_mul, wide_product(&z, &x, &y))
+FP2_FUNCTION(invert, fp2_invert(&z, &x))

@@ -1,0 +1,55 @@
+# The lanes of native/c: one unit of C, compiled for AVX-512 IFMA and, beside it, in portable C that checks
+# every operand. Nothing else is compiled for more than the oldest processor, and nothing inline is shared.
+#
+# A compiler or processor that has no AVX-512 leaves the first out; the second is for tests alone.
+
+option(DVTFAST_CHECKED_LANES "the checked build of the lanes, for tests" OFF)
+
+include(CheckCCompilerFlag)
+set(lanes_flags -mavx512f -mavx512dq -mavx512bw -mavx512ifma -mbmi2)
+set(CMAKE_REQUIRED_FLAGS "-Werror")
+check_c_compiler_flag("-mavx512f -mavx512dq -mavx512bw -mavx512ifma -mbmi2" DVTFAST_COMPILES_IFMA)
+unset(CMAKE_REQUIRED_FLAGS)
+
+set(lanes_options -std=gnu11 -O2 -Wall -Wextra)
+file(GLOB lanes_headers CONFIGURE_DEPENDS "${CMAKE_CURRENT_LIST_DIR}/c/*.h")
+set(lanes_source "${CMAKE_CURRENT_LIST_DIR}/c/operations.c")
+
+# add_lanes(lanes_ifma flag...): the object library of one build.
+function(add_lanes name)
+  add_library(${name} OBJECT "${lanes_source}")
+  target_compile_options(${name} PRIVATE ${lanes_options} ${ARGN})
+  set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON C_VISIBILITY_PRESET hidden)
+endfunction()
+
+# add_primitives(lanes_ifma flag...): their field functions as a library for tests.
+function(add_primitives name)
+  add_library(${name}_primitives MODULE "${CMAKE_CURRENT_FUNCTION_LIST_DIR}/c/primitives.c")
+  target_compile_options(${name}_primitives PRIVATE ${lanes_options} -Wno-unused-function ${ARGN})
+  set_target_properties(${name}_primitives PROPERTIES PREFIX "" C_VISIBILITY_PRESET hidden)
+  install(TARGETS ${name}_primitives DESTINATION dvtfast/_native)
+endfunction()
+
+if(DVTFAST_COMPILES_IFMA)
+  add_lanes(lanes_ifma ${lanes_flags})
+endif()
+if(DVTFAST_CHECKED_LANES)
+  add_lanes(lanes_checked -O3 -DLANES_CHECKED)
+  add_primitives(lanes_checked -O3 -DLANES_CHECKED)
+  if(DVTFAST_COMPILES_IFMA)
+    add_primitives(lanes_ifma ${lanes_flags})
+  endif()
+endif()
+
+# link_lanes(kernel): the builds there are, and who says whether they run here.
+function(link_lanes kernel)
+  target_sources(${kernel} PRIVATE native/c/cpu.c)
+  if(TARGET lanes_ifma)
+    target_sources(${kernel} PRIVATE $<TARGET_OBJECTS:lanes_ifma>)
+    target_compile_definitions(${kernel} PRIVATE WITH_LANES_IFMA)
+  endif()
+  if(TARGET lanes_checked)
+    target_sources(${kernel} PRIVATE $<TARGET_OBJECTS:lanes_checked>)
+    target_compile_definitions(${kernel} PRIVATE WITH_LANES_CHECKED)
+  endif()
+endfunction()
