@@ -116,7 +116,7 @@ async def test_kills_lose_nothing_and_change_nothing(
                     await task
                 relayer = start_relayer(services, cluster, HOODI.name, port=port)
                 while len(relayer.events("listening")) < life + 2:  # the log goes on from life to life
-                    services.pause()
+                    services.pause(may_end=[operator])
             while operator.exit_code() is None:
                 await look(client)
                 await node.post(client, VALIDATORS)
