@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
+
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+LINES = "\n\t"  # of a message; in a value they are shown as they are written in Python
 
 
 def configure(log_format: str, log_level: str) -> None:
@@ -21,7 +25,8 @@ def configure(log_format: str, log_level: str) -> None:
         renderers = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     else:
         plain = structlog.dev.plain_traceback  # the default one prints local variables, so payloads
-        renderers = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
+        console = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)
+        renderers = [_make_printable, console]
     shared: list[Any] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -44,3 +49,16 @@ def configure(log_format: str, log_level: str) -> None:
 def get(name: str) -> Any:
     """The logger of one part of a service; `name` appears in each line."""
     return structlog.get_logger(part=name)
+
+
+def printable(text: str, *, also: str = "") -> str:
+    """Without what a terminal may obey, or what is no letter; what others send goes into logs and tables."""
+    shown = (letter if letter.isprintable() or letter in also else REPLACEMENT for letter in text)
+    return text if text.isprintable() else "".join(shown)
+
+
+def _make_printable(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for name, value in event.items():
+        if isinstance(value, str):
+            event[name] = printable(value, also=LINES)
+    return event

@@ -11,11 +11,14 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from .. import logs
+
 STYLES = {"ok": "green", "fault": "bold red", "not checked": "yellow"}
 
 
 def show(columns: Sequence[str], rows: Sequence[Mapping[str, str]], *, as_json: bool) -> None:
-    """Print rows; what is of no column is in the JSON only."""
+    """Print rows; what is of no column is in the JSON only. Names of files can have any letters."""
+    rows = [{name: logs.printable(text) for name, text in row.items()} for row in rows]
     if as_json:
         click.echo(msgspec.json.encode(rows))
     elif sys.stdout.isatty():

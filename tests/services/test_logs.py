@@ -53,3 +53,18 @@ def test_tracebacks_show_no_local_variables(
     output = capsys.readouterr().err
     assert "ValueError: 20 bytes are wrong" in output
     assert payload.decode() not in output
+
+
+@pytest.mark.parametrize("logger", ["ours", "a library's"])
+def test_what_others_send_does_nothing_to_a_terminal(logger: str, capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("plain", "info")
+    hostile = "\x1b[2J\x9b1A\ud800\x07gone"
+    if logger == "ours":
+        logs.get("sidecar").warning("shares rejected", reason=hostile, lines="a\nb")
+    else:
+        logging.getLogger("library").warning(hostile + "\nsecond")
+    shown = capsys.readouterr().err
+    assert all(letter.isprintable() or letter == "\n" for letter in shown)
+    assert "gone" in shown
+    assert ("'a\\nb'" in shown) == (logger == "ours")
+    assert ("\nsecond" in shown) != (logger == "ours")
