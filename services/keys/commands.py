@@ -32,7 +32,7 @@ from ..settings import (
     VerifySettings,
 )
 from . import shown
-from .loading import KeyShares, LockFile, default_cache, load_key_shares
+from .loading import KeyShares, LockFile, default_cache, is_there, load_key_shares
 from .progress import showing_progress
 
 COLUMNS = ("file", "public key share", "validator", "node", "status")
@@ -209,8 +209,8 @@ def _tell_missing(owners: _Owners | None) -> None:
 
 
 def _tell_cache(cache: Path, files: KeystoreFiles) -> None:
-    is_there = "fits these keystores" if fits_key_cache(cache, files) else "is of other keystores"
-    click.echo(f"key cache: {cache} {is_there}" if cache.exists() else "key cache: none")
+    whose = "fits these keystores" if fits_key_cache(cache, files) else "is of other keystores"
+    click.echo(f"key cache: {cache} {whose}" if is_there(cache) else "key cache: none")
 
 
 def _hex(public_key: bytes) -> str:

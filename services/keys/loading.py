@@ -61,6 +61,11 @@ class LockFile:
         self._content = read_lock_file(path)
         self._known: ClusterShares | None = None
 
+    @property
+    def size_bytes(self) -> int:
+        """Of the file."""
+        return len(self._content)
+
     @cached_property
     def digest(self) -> bytes:
         """SHA-256 of the file."""
@@ -98,6 +103,14 @@ def default_cache(directory: Path) -> Path:
     return directory / CACHE_NAME
 
 
+def is_there(cache: Path) -> bool:
+    """Whether there is a cache, as far as that can be seen."""
+    try:
+        return cache.exists()
+    except OSError:  # a directory on the way that is for others
+        return False
+
+
 def load_key_shares(
     directory: Path,
     *,
@@ -124,8 +137,13 @@ def load_key_shares(
     """
     log.info("loading keys", directory=str(directory))
     files = read_keystore_files(directory)
-    cached = None if cache is None else _read_cache(cache, files)
-    cluster = None if lock is None else lock.cluster(cached, threads=threads)
+    cached = None if cache is None else _read_cache(cache, files, lock)
+    try:
+        cluster = None if lock is None else lock.cluster(cached, threads=threads)
+    except FileError:
+        if cached is not None:
+            cached.keystores.wipe()
+        raise
     if cached is None:
         keystores = open_keystores(files, threads=threads, progress=progress)
     else:
@@ -136,11 +154,11 @@ def load_key_shares(
     return KeyShares(keystores, cluster, cached is not None)
 
 
-def _read_cache(cache: Path, files: KeystoreFiles) -> CachedKeys | None:
-    if not cache.exists():
+def _read_cache(cache: Path, files: KeystoreFiles, lock: LockFile | None) -> CachedKeys | None:
+    if not is_there(cache):
         return None
     try:
-        return read_key_cache(cache, files)
+        return read_key_cache(cache, files, lock_bytes=lock.size_bytes if lock else 0)
     except KeyCacheError as error:
         log.info("key cache is made anew", reason=str(error))
         return None
@@ -153,7 +171,8 @@ def _write_cache(cache: Path, files: KeystoreFiles, cached: CachedKeys) -> None:
     begin = perf_counter()
     try:
         write_key_cache(cache, files, cached)
-    except OSError as error:
-        log.warning("key cache not written", file=str(cache), error=error.strerror)
+    except (OSError, KeyCacheError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        log.warning("key cache not written", file=str(cache), error=why)
         return
     log.info("key cache written", file=str(cache), seconds=round(perf_counter() - begin, 3))

@@ -12,7 +12,9 @@ import os
 import re
 import secrets
 import stat
+import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,9 @@ from dvtfast.errors import FileError
 
 # Our documents have up to 7 levels.
 MAX_DEPTH = 32
+# A temporary file that is older was left by a process that was killed.
+LEFT_SECONDS = 600.0
+SUFFIX_BYTES = 8
 NO_BRACKET = re.compile(r"[^][{}]+")
 JSON_NAMES = {dict: "an object", list: "a list", str: "a text", bool: "true or false", int: "an integer"}
 
@@ -181,6 +186,16 @@ def read_bytes(
     Args:
         directory: a descriptor of its directory, which opens faster where there are many.
     """
+    data = read_start(path, most_bytes=limit_bytes + 1, error=error, directory=directory)
+    if len(data) > limit_bytes:
+        raise error(f"expected at most {limit_bytes} bytes", path)
+    return data
+
+
+def read_start(
+    path: Path, *, most_bytes: int, error: type[FileError] = FileError, directory: int | None = None
+) -> bytes:
+    """The first `most_bytes` of a regular file, or all there are; see `read_bytes`."""
     try:
         name = path if directory is None else path.name
         # Without O_NONBLOCK, opening a pipe would wait.
@@ -190,8 +205,8 @@ def read_bytes(
             if not stat.S_ISREG(status.st_mode):
                 raise error("not a file", path)
             # Python makes room for as much as is asked for, and one read may give less.
-            size = min(status.st_size, limit_bytes + 1)
-            data = os.read(descriptor, size + 1)
+            size = min(status.st_size, most_bytes)
+            data = os.read(descriptor, min(size + 1, most_bytes))
             while 0 < len(data) < size and (more := os.read(descriptor, size - len(data))):
                 data += more
         finally:
@@ -200,8 +215,6 @@ def read_bytes(
         raise error("no such file", path) from None
     except (OSError, ValueError) as problem:
         raise error(f"cannot be read: {getattr(problem, 'strerror', problem)}", path) from None
-    if len(data) > limit_bytes:
-        raise error(f"expected at most {limit_bytes} bytes", path)
     return data
 
 
@@ -240,7 +253,7 @@ def write_bytes(
 ) -> None:
     """The same for bytes."""
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(SUFFIX_BYTES)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -254,6 +267,22 @@ def write_bytes(
         raise
     if durable:
         _sync_directory(path.parent)
+
+
+def remove_left(path: Path) -> None:
+    """Remove what a process that was killed while it wrote this file has left beside it.
+
+    Raises:
+        OSError: the directory cannot be read or written.
+    """
+    is_ours = re.compile(re.escape(f".{path.name}.") + f"[0-9a-f]{{{2 * SUFFIX_BYTES}}}")
+    with os.scandir(path.parent) as entries:
+        left = [entry.name for entry in entries if is_ours.fullmatch(entry.name)]
+    for name in left:
+        temporary = path.with_name(name)
+        with suppress(FileNotFoundError):
+            if time.time() - temporary.lstat().st_mtime > LEFT_SECONDS:
+                temporary.unlink()
 
 
 def _sync_directory(directory: Path) -> None:

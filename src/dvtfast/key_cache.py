@@ -5,7 +5,8 @@ The file is one line of JSON, then AES-256-GCM over the rest. The key is derived
 together, at no lower cost than any of the keystores asks for: it opens with exactly what the keystores
 need, and who lacks one of the passwords does not get a single key out of it. The salt, hence the key, is
 new for each file, so that no nonce is ever used twice. Bound to it is its first line, and with that a
-digest of names and contents of the keystores: it opens for just these files.
+digest of names and contents of the keystores: it opens for just these files. Who can write the file
+without knowing the passwords can make a start derive one key in vain, at some seconds and 512 MiB at most.
 
 What is in it is not checked again: only who has all passwords can have written it, and that is who could
 write the keystores too.
@@ -25,7 +26,7 @@ import numpy as np
 
 from dvtfast._arrays import Bytes, Uint64s
 from dvtfast._extras import needs_files_extra
-from dvtfast._files import parse_json, read_bytes, write_bytes
+from dvtfast._files import Field, parse_json, read_bytes, read_start, remove_left, write_bytes
 from dvtfast.clusters import ClusterShares
 from dvtfast.constants import PUBLIC_KEY_BYTES, SECRET_KEY_BYTES
 from dvtfast.errors import FileError, KeystoreError
@@ -42,7 +43,11 @@ FORMAT: Final = "dvtfast key cache"
 VERSION: Final = f"1 {sys.byteorder}"
 FILE_MODE = 0o600
 MAX_HEADER_BYTES = 4096
-MAX_FILE_BYTES = 8 * 1024**3
+# A keystore has a name, maybe a problem, and a validator of up to 256 nodes.
+KEYSTORE_MAX_BYTES = 48 * 1024
+OVERHEAD_MAX_BYTES = 1024 * 1024
+# A key of a lock has two digits a byte there; here its point is kept, too.
+LOCK_FACTOR = 2
 SALT_BYTES = 32
 TAG_BYTES = 16
 AES_BLOCK_BYTES = 16
@@ -75,8 +80,10 @@ def write_key_cache(path: Path | str, files: KeystoreFiles, cached: CachedKeys) 
 
     Raises:
         OSError: it cannot be written there.
+        KeyCacheError: there is no memory for its key derivation.
         MissingExtraError: the extra `files` is not installed.
     """
+    path = Path(path)
     kdf, salt = _kdf_of(cached.keystores), os.urandom(SALT_BYTES)
     head = {
         "format": FORMAT,
@@ -87,18 +94,22 @@ def write_key_cache(path: Path | str, files: KeystoreFiles, cached: CachedKeys) 
     header = json.dumps(head).encode() + b"\n"
     plaintext = _packed(files, cached)
     try:
-        encryptor = _cipher(kdf.derive(files.passwords_digest(), salt)).encryptor()
+        encryptor = _cipher(_derived(path, kdf, salt, files)).encryptor()
         encryptor.authenticate_additional_data(header)
         sealed = bytearray(len(plaintext) + AES_BLOCK_BYTES)
         size = encryptor.update_into(plaintext, sealed)
         encryptor.finalize()
     finally:
         plaintext[:] = bytes(len(plaintext))
+    remove_left(path)
     write_bytes(path, b"".join((header, encryptor.tag, memoryview(sealed)[:size])), mode=FILE_MODE)
 
 
-def read_key_cache(path: Path | str, files: KeystoreFiles) -> CachedKeys:
+def read_key_cache(path: Path | str, files: KeystoreFiles, *, lock_bytes: int = 0) -> CachedKeys:
     """What was loaded from just these files before.
+
+    Args:
+        lock_bytes: how long the lock is, since a cache with its cluster is in proportion to it.
 
     Raises:
         KeyCacheError: there is no such file, it is of other keystores, other passwords or another version,
@@ -108,22 +119,20 @@ def read_key_cache(path: Path | str, files: KeystoreFiles) -> CachedKeys:
     Cost: one key derivation.
     """
     path = Path(path)
-    content = read_bytes(path, limit_bytes=MAX_FILE_BYTES, error=KeyCacheError)
-    end = content.find(b"\n", 0, MAX_HEADER_BYTES) + 1
-    header, tag, sealed = (
-        content[:end],
-        content[end : end + TAG_BYTES],
-        memoryview(content)[end + TAG_BYTES :],
-    )
-    head = parse_json(header, path, error=KeyCacheError)
-    head["format"].expect(FORMAT)
+    header, head = _read_header(path)
     head["version"].expect(VERSION)
     if head["keystores"].data() != files.digest:
         raise KeyCacheError("made of other keystores", path)
     kdf, salt = parse_kdf(head["kdf"]), head["kdf"]["params"]["salt"].data(SALT_BYTES)
+    limit = OVERHEAD_MAX_BYTES + len(files.files) * KEYSTORE_MAX_BYTES + LOCK_FACTOR * lock_bytes
+    content = read_bytes(path, limit_bytes=limit, error=KeyCacheError)
+    end = len(header)
+    if content[:end] != header:
+        raise KeyCacheError("replaced meanwhile", path)
+    tag, sealed = content[end : end + TAG_BYTES], memoryview(content)[end + TAG_BYTES :]
     plaintext = _opened(path, kdf, salt, files, header, tag, sealed)
     try:
-        return _unpacked(files, plaintext)
+        return _unpacked(files, plaintext, kdf)
     finally:
         plaintext.fill(0)
 
@@ -131,25 +140,41 @@ def read_key_cache(path: Path | str, files: KeystoreFiles) -> CachedKeys:
 def fits_key_cache(path: Path | str, files: KeystoreFiles) -> bool:
     """Whether a cache says that it was made of these keystores; without opening it, so without proof."""
     try:
-        content = read_bytes(Path(path), limit_bytes=MAX_FILE_BYTES, error=KeyCacheError)
-        head = parse_json(content[: content.find(b"\n", 0, MAX_HEADER_BYTES) + 1], Path(path))
+        _, head = _read_header(Path(path))
         return head["keystores"].data() == files.digest and head["version"].text() == VERSION
     except FileError:
         return False
 
 
+def _read_header(path: Path) -> tuple[bytes, Field]:
+    """The first line of a cache, and what it says."""
+    start = read_start(path, most_bytes=MAX_HEADER_BYTES, error=KeyCacheError)
+    header = start[: start.find(b"\n") + 1]
+    head = parse_json(header, path, error=KeyCacheError)
+    head["format"].expect(FORMAT)
+    return header, head
+
+
 def _kdf_of(keystores: LoadedKeystores) -> Kdf:
-    """The costliest of the keystores' and of charon's PBKDF2; a scrypt of full cost is above any of these."""
-    full = [
-        kdf
-        for kdf in {*keystores.kdfs, PBKDF2_DEFAULT}
-        if not isinstance(kdf, Scrypt) or _work(kdf) >= _work(SCRYPT_DEFAULT)
-    ]
-    return max(full, key=lambda kdf: (isinstance(kdf, Scrypt), _work(kdf)))
+    """The costliest of the keystores' and of charon's PBKDF2; a scrypt is made one of full cost."""
+    kdfs = {
+        SCRYPT_DEFAULT if isinstance(kdf, Scrypt) and _work(kdf) < _work(SCRYPT_DEFAULT) else kdf
+        for kdf in (*keystores.kdfs, PBKDF2_DEFAULT)
+    }
+    return max(kdfs, key=lambda kdf: (isinstance(kdf, Scrypt), _work(kdf)))
 
 
 def _work(kdf: Kdf) -> int:
     return kdf.n * kdf.r * kdf.p if isinstance(kdf, Scrypt) else kdf.count
+
+
+def _derived(path: Path, kdf: Kdf, salt: bytes, files: KeystoreFiles) -> bytes:
+    try:
+        return kdf.derive(files.passwords_digest(), salt)
+    except (MemoryError, ValueError):  # scrypt, OpenSSL has limits of its own
+        raise KeyCacheError(
+            f"its {kdf.function} takes {kdf.memory_bytes >> 20} MiB, which are not there", path
+        ) from None
 
 
 def _cipher(key: bytes, tag: bytes | None = None) -> Cipher[Any]:
@@ -166,7 +191,7 @@ def _opened(
         from cryptography.exceptions import InvalidTag
     plaintext = np.zeros(len(sealed) + AES_BLOCK_BYTES, dtype=np.uint8)
     try:
-        decryptor = _cipher(kdf.derive(files.passwords_digest(), salt), tag).decryptor()
+        decryptor = _cipher(_derived(path, kdf, salt, files), tag).decryptor()
         decryptor.authenticate_additional_data(header)
         size = decryptor.update_into(sealed, plaintext.data)
         decryptor.finalize()
@@ -206,7 +231,7 @@ def _packed(files: KeystoreFiles, cached: CachedKeys) -> bytearray:
     return packed
 
 
-def _unpacked(files: KeystoreFiles, plaintext: Bytes) -> CachedKeys:
+def _unpacked(files: KeystoreFiles, plaintext: Bytes, kdf: Kdf) -> CachedKeys:
     reader = _Reader(plaintext)
     description = json.loads(reader.take(int.from_bytes(reader.take(LENGTH_BYTES).tobytes())).tobytes())
     sources = tuple(files.directory / name for name in description["sources"])
@@ -218,6 +243,7 @@ def _unpacked(files: KeystoreFiles, plaintext: Bytes) -> CachedKeys:
         reader.rows(len(sources), width=PUBLIC_KEY_BYTES),
         sources,
         problems,
+        frozenset([kdf]),  # so that a cache made of this one costs no less
     )
     cluster = _cluster_of(description["cluster"], reader) if description["cluster"] else None
     return CachedKeys(keystores, cluster, bytes.fromhex(description["lock"]))

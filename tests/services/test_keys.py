@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -101,6 +102,26 @@ def test_another_lock_is_verified_and_kept(node: Path, monkeypatch: pytest.Monke
     assert load_node(node).from_cache
     nothing_is_verified(monkeypatch)
     load_node(node)
+
+
+def test_a_cache_that_cannot_even_be_looked_for_stops_nothing(node: Path, capsys: Any) -> None:
+    logs.configure("json", "info")
+    cache = node / ("x" * 300)
+    assert len(load_node(node, cache=cache).keystores.secret_keys) == len(SHARES)
+    assert "key cache not written" in capsys.readouterr().err
+    assert run("keys", "list", node / "validator_keys", "--key-cache", cache).exit_code == 0
+
+
+def test_names_that_are_no_text(node: Path) -> None:
+    directory = node / "validator_keys"
+    for name in (b"keystore-\xff.json", b"keystore-\x1b[2J\n.json"):
+        (directory / os.fsdecode(name)).write_text("{}")
+    for flags in ([], ["--json"]):
+        for command in ("list", "verify"):
+            result = run("keys", command, directory, *flags)
+            assert result.exit_code == 1
+            assert "\x1b" not in result.stdout
+            assert "keystore-\ufffd[2J\ufffd." in result.stdout
 
 
 def test_a_wrong_lock_is_refused_whatever_is_cached(node: Path) -> None:

@@ -227,7 +227,7 @@ def test_wiping_one_leaves_the_other(directory):
     ("kdfs", "expected"),
     [
         ([Pbkdf2(10)], PBKDF2_DEFAULT),
-        ([Scrypt(n=16)], PBKDF2_DEFAULT),
+        ([Scrypt(n=16)], SCRYPT_DEFAULT),
         ([Pbkdf2(2**19), PBKDF2_DEFAULT], Pbkdf2(2**19)),
         ([PBKDF2_DEFAULT, SCRYPT_DEFAULT], SCRYPT_DEFAULT),
         ([Pbkdf2(2**24), SCRYPT_DEFAULT], SCRYPT_DEFAULT),
@@ -243,6 +243,50 @@ def test_it_costs_no_less_than_any_keystore(directory, monkeypatch, kdfs, expect
     assert header["kdf"]["function"] == expected.function
     assert {**header["kdf"]["params"], "salt": None} == {**expected.params(), "salt": None}
     assert len(cached.keystores.secret_keys) == 0
+
+
+def test_one_made_of_another_costs_no_less(directory):
+    files = keystores.read_keystore_files(directory)
+    loaded = dataclasses.replace(keystores.open_keystores(files), kdfs=frozenset([Pbkdf2(1000)]))
+    for cached in (CachedKeys(loaded), read):
+        write_key_cache(directory / "cache", files, cached(directory) if cached is read else cached)
+        header = json.loads((directory / "cache").read_bytes().split(b"\n")[0])
+        assert header["kdf"]["params"]["c"] == 1000
+
+
+def test_no_memory_for_the_derivation(directory, monkeypatch):
+    files = keystores.read_keystore_files(directory)
+    cached = read(directory)
+
+    def derive(kdf, password, salt):
+        raise MemoryError
+
+    monkeypatch.setattr(Pbkdf2, "derive", derive)
+    for use in (lambda: read(directory), lambda: write_key_cache(directory / "cache", files, cached)):
+        with pytest.raises(KeyCacheError, match="MiB, which are not there"):
+            use()
+
+
+def test_one_that_is_too_large_is_not_read(directory):
+    """A sparse file costs who puts it there nothing."""
+    os.truncate(directory / "cache", 2**40)
+    with pytest.raises(KeyCacheError, match="expected at most 1245184 bytes"):
+        read(directory)
+    with pytest.raises(KeyCacheError, match="expected at most 1245384 bytes"):
+        read_key_cache(directory / "cache", keystores.read_keystore_files(directory), lock_bytes=100)
+    assert fits_key_cache(directory / "cache", keystores.read_keystore_files(directory))
+
+
+def test_what_a_killed_process_left_is_removed(directory):
+    files, cached = keystores.read_keystore_files(directory), read(directory)
+    left, in_use = (directory / f".cache.{digit * 16}" for digit in "0f")
+    others = [directory / name for name in (f".cache.{'0' * 15}", f".cache.{'0' * 17}", f"cache.{'0' * 16}")]
+    for path in (left, in_use, *others):
+        path.write_text("")
+        os.utime(path, (0, 0))
+    os.utime(in_use)
+    write_key_cache(directory / "cache", files, cached)
+    assert [path.exists() for path in (left, in_use, *others)] == [False, True, True, True, True]
 
 
 def read_with_any_key(directory, kdfs):
