@@ -5,15 +5,39 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Hashable, Sequence
 from contextlib import suppress
+from math import inf
+from time import monotonic
 
 from .. import logs
+from ..offload import UnavailableError
 from .metrics import Metrics
 from .nodes import Source
 from .sidecars import Sidecars
 
 LOOK_SECONDS = 5.0  # between two looks at the files
+LONGEST_PAUSE_SECONDS = 300.0  # between two tries of what may succeed by itself
 
 log = logs.get("sidecar")
+
+
+class Again:
+    """When to try once more what could not be done, after pauses that double."""
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """It is done."""
+        self._pause, self._at = LOOK_SECONDS, inf
+
+    def postpone(self) -> None:
+        """It failed again."""
+        self._at = monotonic() + self._pause
+        self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
+
+    def is_due(self) -> bool:
+        """Whether to try."""
+        return monotonic() >= self._at
 
 
 class Reloading:
@@ -39,6 +63,7 @@ class Reloading:
         self._sidecars = sidecars
         self._metrics = metrics
         self._asked = asked
+        self._again = [Again() for _ in sources]
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -52,7 +77,7 @@ class Reloading:
                 state = await asyncio.to_thread(source.fingerprint)
                 settled = state == self._seen[place]  # nobody is writing any more
                 self._seen[place] = state
-                if asked or (settled and state != self._loaded[place]):
+                if asked or (settled and state != self._loaded[place]) or self._again[place].is_due():
                     self._loaded[place] = state
                     await self._reload(place, source)
 
@@ -60,10 +85,17 @@ class Reloading:
         log.info("reading the keys anew")
         try:
             nodes = await source.load()
-        except Exception as error:  # of files and of remote signers, all of which may recover
+        except UnavailableError as error:  # such as a remote signer that is away: no file will tell
+            self._again[place].postpone()
+            self._metrics.reloads.labels("failed").inc()
+            log.warning("keys not read anew yet, going on with those before", error=str(error))
+            return
+        except Exception as error:  # of files, which are looked at when they change
+            self._again[place].forget()
             self._metrics.reloads.labels("failed").inc()
             kind = type(error).__name__
             log.error("keys not read anew, going on with those before", error=str(error), kind=kind)
             return
+        self._again[place].forget()
         await self._sidecars.update(place, nodes)
         self._metrics.reloads.labels("done").inc()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable, Sequence
-from contextlib import AsyncExitStack
+import os
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from time import perf_counter
 
@@ -20,6 +21,8 @@ from ..settings import SidecarSettings
 from .keys import NodeKeys, match, match_keys, public_key_shares_of, share_index_of
 from .nodes import Node, Source
 from .remote import RemoteSigner, remote_keys
+
+KEYSTORE_PREFIX = "keystore-"  # of the password files, too
 
 log = logs.get("sidecar")
 
@@ -141,16 +144,28 @@ def read_lock(settings: SidecarSettings) -> ClusterShares:
 
 
 def state_of(*paths: Path | None) -> Hashable:
-    """Differs when one of these files, or a keystore in one of these directories, is another one."""
-    state: list[tuple[str, int, int]] = []
+    """Differs when one of these files, or a keystore in one of these directories, is another one.
+
+    That a file may be read by now is a change, too.
+    """
+    state: list[Hashable] = []
     for path in filter(None, paths):
-        for file in sorted(path.glob("keystore-*")) if path.is_dir() else [path]:
-            try:
-                status = file.stat()
-            except OSError:  # it is being replaced
-                continue
-            state.append((str(file), status.st_mtime_ns, status.st_size))
+        with suppress(OSError):  # it is being replaced, or is for others only
+            is_directory = path.is_dir()
+            state += sorted(_states_in(path)) if is_directory else [(str(path), *_times(path.stat()))]
     return tuple(state)
+
+
+def _states_in(directory: Path) -> Iterator[tuple[str, int, int, int]]:
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.name.startswith(KEYSTORE_PREFIX):
+                with suppress(OSError):
+                    yield (entry.path, *_times(entry.stat()))
+
+
+def _times(status: os.stat_result) -> tuple[int, int, int]:
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size
 
 
 def _lock_file(settings: SidecarSettings) -> LockFile:

@@ -10,7 +10,7 @@ from .. import logs
 from ..background import repeat
 from ..chain.encoding import read_address
 from ..chain.node import NodeClient
-from ..offload import Workers
+from ..offload import UnavailableError, Workers
 from ..settings import SidecarSettings
 from ..ssv.following import LOOK_SECONDS, Follower
 from ..ssv.registry import ChainSource, Registry, RegistryError
@@ -43,11 +43,14 @@ class SsvChain:
             self._registry = await asyncio.to_thread(self._open)
         if self._following is None:
             self._following = asyncio.create_task(self._follow(self._registry))
-        if not await asyncio.to_thread(self._registry.checkpoints):
-            with suppress(TimeoutError):
-                async with asyncio.timeout(FIRST_LOOK_SECONDS):
-                    await self._looked.wait()
-        return await asyncio.to_thread(self._load, self._registry)
+        try:
+            if not await asyncio.to_thread(self._registry.checkpoints):
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(FIRST_LOOK_SECONDS):
+                        await self._looked.wait()
+            return await asyncio.to_thread(self._load, self._registry)
+        except RegistryError as error:
+            raise UnavailableError(str(error)) from None
 
     def fingerprint(self) -> Hashable:
         """Of what is registered, and of the key files."""
@@ -60,7 +63,7 @@ class SsvChain:
             with suppress(asyncio.CancelledError):
                 await self._following
         if self._registry is not None:
-            self._registry.close()
+            await asyncio.to_thread(self._registry.close)
 
     @property
     def _source(self) -> ChainSource:

@@ -120,8 +120,9 @@ class Registry:
             self._prepare()
 
     def close(self) -> None:
-        """Close the file."""
-        self._connection.close()
+        """Close the file, once no other thread uses it."""
+        with self._lock:
+            self._connection.close()
 
     def checkpoints(self) -> list[Checkpoint]:
         """The last final blocks up to which events are known; none before the first."""
