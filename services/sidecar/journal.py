@@ -88,6 +88,7 @@ class Journal:
             JournalError: neither is possible.
         """
         self._path = path
+        self._exits: dict[str, tuple[int, int]] = {}  # of a relayer, since when, and how many
         self._workers = Workers("journal", threads=1, deadline_seconds=None)
         try:
             if path:
@@ -105,13 +106,16 @@ class Journal:
         await self._workers.close()
         self._connection.close()
 
-    async def admit_exits(self, party: Party, entries: Sequence[ExitEntry]) -> None:
-        """Put exits on record; one that is there already stays the only one.
+    async def admit_exits(self, party: Party, entries: Sequence[ExitEntry], *, most_a_day: int) -> list[str]:
+        """Put exits on record; for each, why not, or "".
+
+        The limit is of different exits for one relayer in one day (UTC), by all share indices together; one
+        that is on record already stays the only one, and is always admitted again.
 
         Raises:
             UnavailableError: the file cannot be written.
         """
-        await self._workers.run(self._admit_exits, party, entries)
+        return await self._workers.run(self._admit_exits, party, entries, most_a_day)
 
     async def admit_deposits(
         self, party: Party, entries: Sequence[DepositEntry], *, most_a_day: int
@@ -132,14 +136,20 @@ class Journal:
         """What `admit_deposits` would answer; nothing is written."""
         return await self._workers.run(self._admit_deposits, party, entries, most_a_day, False)
 
-    def _admit_exits(self, party: Party, entries: Sequence[ExitEntry]) -> None:
+    def _admit_exits(self, party: Party, entries: Sequence[ExitEntry], most_a_day: int) -> list[str]:
         at, who = int(time.time()), (party.network, party.relayer, str(party.share_index), EXIT)
-        rows = [
-            (at, *who, entry.public_key, str(entry.validator_index), None, None, None, entry.signing_root)
-            for entry in entries
-        ]
+        reasons = []
         with self._transaction():
-            self._connection.executemany(INSERT, rows)
+            today = at - at % DAY_SECONDS
+            count = self._exits_since(today, party.relayer)
+            for entry in entries:
+                row = entry.public_key, str(entry.validator_index), None, None, None, entry.signing_root
+                if count < most_a_day:
+                    count += self._connection.execute(INSERT, (at, *who, *row)).rowcount
+                is_on_record = count < most_a_day or self._has_exit(party, entry)
+                reasons.append("" if is_on_record else f"the limit is {most_a_day} exits a day (UTC)")
+        self._exits[party.relayer] = today, count
+        return reasons
 
     def _admit_deposits(
         self, party: Party, entries: Sequence[DepositEntry], most_a_day: int, write: bool
@@ -175,6 +185,22 @@ class Journal:
     def _has_deposit(self, entry: DepositEntry) -> bool:
         query = "SELECT 1 FROM signatures WHERE signing_root = ? AND public_key = ? LIMIT 1"
         return self._connection.execute(query, (entry.signing_root, entry.public_key)).fetchone() is not None
+
+    def _has_exit(self, party: Party, entry: ExitEntry) -> bool:
+        query = (
+            "SELECT 1 FROM signatures WHERE signing_root = ? AND public_key = ? AND share_index = ?"
+            " AND relayer = ?"
+        )
+        key = entry.signing_root, entry.public_key, str(party.share_index), party.relayer
+        return self._connection.execute(query, key).fetchone() is not None
+
+    def _exits_since(self, at: int, relayer: str) -> int:
+        """Counted in the file once a day, which takes a second where there are millions of rows."""
+        day, count = self._exits.get(relayer, (None, 0))
+        if day == at:
+            return count
+        query = "SELECT count(*) FROM signatures WHERE kind = 'exit' AND relayer = ? AND at >= ?"
+        return int(self._connection.execute(query, (relayer, at)).fetchone()[0])
 
     def _deposits_since(self, at: int) -> int:
         query = "SELECT count(DISTINCT signing_root) FROM signatures WHERE kind = 'deposit' AND at >= ?"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from time import perf_counter, time
+from time import perf_counter
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -15,7 +15,7 @@ from dvtfast import Network
 from dvtfast.constants import WITHDRAWAL_CREDENTIALS_BYTES
 
 from .. import logs, wire
-from .journal import DAY_SECONDS, DEPOSIT, EXIT, DepositEntry, ExitEntry, Journal, Party
+from .journal import DEPOSIT, EXIT, DepositEntry, ExitEntry, Journal, Party
 from .metrics import Metrics
 from .nodes import Deposits, Exits, Messages, Node
 from .policy import DepositPolicy, withdrawal_credentials
@@ -71,15 +71,14 @@ class Signing:
         self._journal = journal
         self._policy = policy
         self._exits_per_day = exits_per_day
-        self._exits_today: Counter[tuple[str, int]] = Counter()  # by relayer and day
         self._told: set[tuple[str, str]] = set()  # relayers, and why they do not get something
 
     async def admit_exits(
         self, node: Node, relayer: str, wanted: Sequence[wire.ExitWanted]
     ) -> Admitted[wire.ExitWanted]:
         """Put exits of the node's validators on record, as many as a relayer may have."""
-        kept = self._within_the_day(node, relayer, wanted)
-        return Admitted(node, kept, await self._record(node, relayer, kept))
+        kept, exits = await self._record(node, relayer, wanted)
+        return Admitted(node, kept, exits)
 
     async def admit_validators(
         self, node: Node, relayer: str, wanted: Sequence[wire.ValidatorWanted]
@@ -88,10 +87,10 @@ class Signing:
         reasons = await self._reasons(node, relayer, wanted, write=True)
         self._tell(node, relayer, reasons)
         allowed = [validator for validator, reason in zip(wanted, reasons, strict=True) if not reason]
-        kept = self._within_the_day(node, relayer, allowed)
+        kept, exits = await self._record(node, relayer, allowed)
         deposits = self._deposits(node, kept)
         self.metrics.recorded.labels(relayer, DEPOSIT).inc(len(kept))
-        return Admitted(node, kept, await self._record(node, relayer, kept), deposits)
+        return Admitted(node, kept, exits, deposits)
 
     async def refusals(self, node: Node, relayer: str, wanted: Sequence[wire.ValidatorWanted]) -> list[str]:
         """Why deposits would not be signed, "" where they would be; nothing is written."""
@@ -123,8 +122,8 @@ class Signing:
             for validator, exit_, deposit in zip(admitted.items, exits, deposits, strict=True)
         ]
 
-    async def _record(self, node: Node, relayer: str, wanted: Sequence[W]) -> Exits:
-        """The exits of these validators, on record."""
+    async def _record(self, node: Node, relayer: str, wanted: Sequence[W]) -> tuple[Sequence[W], Exits]:
+        """Those of which the relayer may have exits today, and these exits, on record."""
         indices = [item.validator_index for item in wanted]
         exits = Exits.of([node.places[item.public_key] for item in wanted], indices, self.network)
         roots = _rows(exits.signing_roots)
@@ -132,9 +131,14 @@ class Signing:
             ExitEntry(item.public_key, index, root)
             for item, index, root in zip(wanted, indices, roots, strict=True)
         ]
-        await self._journal.admit_exits(self._party(node, relayer), entries)
-        self.metrics.recorded.labels(relayer, EXIT).inc(len(entries))
-        return exits
+        party = self._party(node, relayer)
+        reasons = await self._journal.admit_exits(party, entries, most_a_day=self._exits_per_day)
+        self._tell(node, relayer, reasons)
+        rows_kept = [row for row, reason in enumerate(reasons) if not reason]
+        self.metrics.recorded.labels(relayer, EXIT).inc(len(rows_kept))
+        if len(rows_kept) == len(wanted):
+            return wanted, exits
+        return [wanted[row] for row in rows_kept], exits[np.array(rows_kept, np.intp)]
 
     async def _reasons(
         self, node: Node, relayer: str, wanted: Sequence[wire.ValidatorWanted], *, write: bool
@@ -168,17 +172,6 @@ class Signing:
         self.metrics.sign_seconds.labels(kind).inc(perf_counter() - begin)
         rows = wire.Signature.rows(signed.signatures.tobytes())
         return [row if good else None for row, good in zip(rows, signed.ok.tolist(), strict=True)]
-
-    def _within_the_day(self, node: Node, relayer: str, wanted: Sequence[W]) -> Sequence[W]:
-        """Those of which a relayer may have exits today."""
-        today = relayer, int(time()) // DAY_SECONDS
-        for other in [key for key in self._exits_today if key[1] != today[1]]:
-            del self._exits_today[other]
-        kept = wanted[: max(0, self._exits_per_day - self._exits_today[today])]
-        self._exits_today[today] += len(kept)
-        reason = f"the limit is {self._exits_per_day} exits a day (UTC)"
-        self._tell(node, relayer, [reason] * (len(wanted) - len(kept)))
-        return kept
 
     def _party(self, node: Node, relayer: str) -> Party:
         return Party(self.network.name, relayer, node.share_index)

@@ -37,7 +37,7 @@ async def test_ten_thousand_exits_at_once_and_each_once(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     journal = Journal(path)
     for party in (PARTY, PARTY, Party("hoodi", "another", 2**64 - 1)):
-        await journal.admit_exits(party, exits(10_000))
+        await journal.admit_exits(party, exits(10_000), most_a_day=10**6)
     await journal.close()
     found = rows(path, "network, relayer, share_index, kind, public_key, validator_index, signing_root")
     assert len(found) == 20_000
@@ -45,7 +45,7 @@ async def test_ten_thousand_exits_at_once_and_each_once(tmp_path: Path) -> None:
     assert found[0] == first
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     journal = Journal(path)
-    await journal.admit_exits(PARTY, exits(10_001))
+    await journal.admit_exits(PARTY, exits(10_001), most_a_day=10**6)
     await journal.close()
     assert len(rows(path)) == 20_001
 
@@ -62,7 +62,7 @@ async def test_ten_thousand_exits_at_once_and_each_once(tmp_path: Path) -> None:
 async def test_nothing_is_changed_or_removed(tmp_path: Path, statement: str) -> None:
     path = tmp_path / "journal.db"
     journal = Journal(path)
-    await journal.admit_exits(PARTY, exits(3))
+    await journal.admit_exits(PARTY, exits(3), most_a_day=10**6)
     await journal.close()
     before = rows(path)
     with sqlite3.connect(path) as connection, pytest.raises(sqlite3.IntegrityError, match="append-only"):
@@ -113,6 +113,31 @@ async def test_so_many_deposits_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
     await journal.close()
 
 
+async def test_so_many_exits_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of one relayer, by all share indices, also across a restart."""
+    now, path = 1_800_000_000, tmp_path / "journal.db"
+    monkeypatch.setattr(journal_module.time, "time", lambda: now)
+    other_index = Party(PARTY.network, PARTY.relayer, 7)
+
+    async def admitted(journal: Journal, party: Party, count: int) -> int:
+        return (await journal.admit_exits(party, exits(count), most_a_day=5)).count("")
+
+    journal = Journal(path)
+    assert [await admitted(journal, PARTY, count) for count in (3, 3, 4)] == [3, 3, 4]
+    assert await admitted(journal, other_index, 10) == 1
+    await journal.close()
+    journal = Journal(path)
+    assert [await admitted(journal, party, 10) for party in (PARTY, other_index)] == [4, 1]
+    assert await admitted(journal, Party("hoodi", "another", 7), 10) == 5
+    now += 86_400 - now % 86_400 - 1
+    assert await admitted(journal, PARTY, 10) == 4
+    now += 1
+    assert await admitted(journal, PARTY, 10) == 9
+    now -= 1  # a clock that is set back is the day before
+    assert await admitted(journal, PARTY, 10) == 9
+    await journal.close()
+
+
 async def test_files_that_are_no_journals(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("not a database, but long enough to be read as one" * 40)
     with sqlite3.connect(tmp_path / "other.db") as connection:
@@ -125,13 +150,13 @@ async def test_files_that_are_no_journals(tmp_path: Path) -> None:
 async def test_a_journal_that_is_taken_away(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     journal = Journal(path)
-    await journal.admit_exits(PARTY, exits(1))
+    await journal.admit_exits(PARTY, exits(1), most_a_day=10**6)
     path.unlink()
     with pytest.raises(UnavailableError, match=r"journal\.db"):
-        await journal.admit_exits(PARTY, exits(2))
+        await journal.admit_exits(PARTY, exits(2), most_a_day=10**6)
     path.touch()
     with pytest.raises(UnavailableError, match="replaced"):
-        await journal.admit_exits(PARTY, exits(2))
+        await journal.admit_exits(PARTY, exits(2), most_a_day=10**6)
     await journal.close()
 
 
@@ -140,7 +165,7 @@ def test_what_was_admitted_survives_a_kill(tmp_path: Path) -> None:
         "import asyncio, os, sys; from pathlib import Path;"
         "from tests.services.test_sidecar_journal import PARTY, exits, Journal;"
         "journal = Journal(Path(sys.argv[1]));"
-        "asyncio.run(journal.admit_exits(PARTY, exits(100))); os.kill(os.getpid(), 9)"
+        "asyncio.run(journal.admit_exits(PARTY, exits(100), most_a_day=100)); os.kill(os.getpid(), 9)"
     )
     path = tmp_path / "journal.db"
     done = subprocess.run([sys.executable, "-c", program, str(path)], cwd=Path(__file__).parents[2])
