@@ -92,6 +92,8 @@ class RelayerClient:
 
     Args:
         answer_limit_bytes: of one answer, in memory.
+        name: what log lines call the relayer, where there are several.
+        on_failure: called for each request that is tried again.
     """
 
     def __init__(
@@ -101,11 +103,15 @@ class RelayerClient:
         timeout_seconds: float,
         attempts: int | None = None,
         answer_limit_bytes: int = ANSWER_LIMIT_BYTES,
+        name: str | None = None,
+        on_failure: Callable[[], object] = lambda: None,
     ) -> None:
         self._address = address.rstrip("/")
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
         self._attempts = attempts
         self._answer_limit_bytes = answer_limit_bytes
+        self._who = {"relayer": name} if name else {}
+        self._on_failure = on_failure
         self._headers = {"Accept-Encoding": "identity" if _is_loopback(address) else "gzip"}
 
     async def __aenter__(self) -> Self:
@@ -200,10 +206,24 @@ class RelayerClient:
             retry=tenacity.retry_if_exception_type(RelayerUnavailableError),
             wait=tenacity.wait_random_exponential(RETRY_FIRST_SECONDS, RETRY_LONGEST_SECONDS),
             stop=tenacity.stop_after_attempt(attempts) if attempts else tenacity.stop_never,
-            before_sleep=_log_retry,
+            before_sleep=self._tell_of_retry,
             reraise=True,
         )
         return await retrying(call, *args, **kwargs)
+
+    def _tell_of_retry(self, state: tenacity.RetryCallState) -> None:
+        """Tell of the first failures, then ever more rarely."""
+        self._on_failure()
+        if state.attempt_number.bit_count() > 1:
+            return
+        outcome, action = state.outcome, state.next_action
+        log.warning(
+            "relayer unavailable",
+            error=str(outcome.exception()) if outcome else "",
+            attempt=state.attempt_number,
+            retry_in_seconds=round(action.sleep, 1) if action else 0,
+            **self._who,
+        )
 
     async def _poll_once(self, path: str, kind: type[T], headers: Mapping[str, str]) -> Polled[T]:
         status, content, etag = await self._exchange("GET", path, None, headers)
@@ -283,16 +303,3 @@ def _refusal(status: int, content: bytes) -> RelayerRefusedError:
     except wire.WireError:
         return RelayerRefusedError(status, content[:SHOWN_CHARACTERS].decode(errors="replace"))
     return RelayerRefusedError(status, answer.error[:ERROR_CHARACTERS], answer.field, answer.rejected)
-
-
-def _log_retry(state: tenacity.RetryCallState) -> None:
-    """Tell of the first failures, then ever more rarely."""
-    if state.attempt_number.bit_count() > 1:
-        return
-    outcome, action = state.outcome, state.next_action
-    log.warning(
-        "relayer unavailable",
-        error=str(outcome.exception()) if outcome else "",
-        attempt=state.attempt_number,
-        retry_in_seconds=round(action.sleep, 1) if action else 0,
-    )

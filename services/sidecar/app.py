@@ -70,6 +70,8 @@ async def _serve(settings: SidecarSettings, stop: asyncio.Event) -> int:
                 relayer,
                 timeout_seconds=settings.relayer_timeout,
                 answer_limit_bytes=ANSWER_LIMIT_BYTES,
+                name=name,
+                on_failure=metrics.failures.labels(name).inc,
             )
             clients[name] = await stack.enter_async_context(client)
         sidecars = Sidecars(

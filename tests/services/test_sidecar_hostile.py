@@ -126,6 +126,7 @@ async def assert_pages(port: int) -> None:
     assert f'dvtfast_sidecar_keys{{share_index="{NODE + 1}"}} {VALIDATORS}.0' in metrics
     for name in ("posted", "rejected", "refused", "failures", "recorded"):
         assert re.search(rf"dvtfast_sidecar_{name}_total{{.*}} [1-9]", metrics), name
+    assert re.search(r'failures_total{relayer="127.0.0.1:1"} [1-9]', metrics)  # which is away
     reached = [seconds for seconds in health["seconds_since_answer"].values() if seconds is not None]
     assert len(health["seconds_since_answer"]) == 3
     assert len(reached) == 2
