@@ -19,6 +19,7 @@ from ..background import in_background
 from ..client import RelayerClient
 from ..hardening import forbid_dumps
 from ..http import listening
+from ..memory import use_one_arena
 from ..offload import UnavailableError, Workers
 from ..settings import EXIT_CODE, SidecarSettings
 from ..wire import ValidatorType
@@ -42,6 +43,7 @@ log = logs.get("sidecar")
 def run(settings: SidecarSettings) -> int:
     """Run until told to stop; the exit code."""
     forbid_dumps()
+    use_one_arena()
     return running.run(partial(_serve, settings))
 
 

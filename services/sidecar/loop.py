@@ -7,6 +7,7 @@ them says 404 to the other, which is then asked again now and then.
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
@@ -78,7 +79,7 @@ class Sidecar:
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(_may_pass),
             wait=tenacity.wait_random_exponential(self.poll_seconds, LONGEST_RETRY_SECONDS),
-            before_sleep=self._log_failure,
+            before_sleep=self._after_failure,
         )
         return await retrying(work)
 
@@ -90,8 +91,13 @@ class Sidecar:
             )
         log.info("relayer found", network=network, relayer=self.relayer, share_index=self.node.share_index)
 
-    def _log_failure(self, state: tenacity.RetryCallState) -> None:
-        error = state.outcome.exception() if state.outcome else None
+    def _after_failure(self, state: tenacity.RetryCallState) -> None:
+        if state.outcome and (error := state.outcome.exception()):
+            self._log_failure(state, error)
+            # It is in a cycle with what is retrying, and its frames have the whole answer.
+            traceback.clear_frames(error.__traceback__)
+
+    def _log_failure(self, state: tenacity.RetryCallState, error: BaseException) -> None:
         who = {"relayer": self.relayer, "share_index": self.node.share_index}
         self.signing.metrics.failures.labels(self.relayer).inc()
         if state.attempt_number.bit_count() > 1:
