@@ -271,10 +271,24 @@ def test_signatures_that_an_account_did_not_make(unsigned):
     definition = signed(unsigned.definition)
     operators = list(definition.operators)
     operators[1] = dataclasses.replace(operators[1], enr_signature=operators[2].enr_signature)
-    operators[3] = dataclasses.replace(operators[3], config_signature=b"")
     lock = dataclasses.replace(
         unsigned, definition=dataclasses.replace(definition, operators=tuple(operators))
     )
     verdict, detail = consent(lock)
     assert verdict is Verdict.NOT_CHECKED
-    assert detail.startswith("operators[1].enr_signature, operators[3].config_signature: not by the key")
+    assert detail.startswith("operators[1].enr_signature: not by the key")
+
+
+@pytest.mark.parametrize("lacking", ["address", "enr_signature", "config_signature"])
+def test_a_signature_is_missing_where_others_have_signed(unsigned, lacking):
+    definition = signed(unsigned.definition)
+    empty = "" if lacking == "address" else b""
+    operators = list(definition.operators)
+    operators[3] = dataclasses.replace(operators[3], **{lacking: empty})
+    lock = dataclasses.replace(
+        unsigned, definition=dataclasses.replace(definition, operators=tuple(operators))
+    )
+    verdict, detail = consent(lock)
+    assert verdict is Verdict.FAULT
+    assert detail.startswith("operators[3].")
+    assert detail.endswith(": missing, but others have signed")

@@ -24,11 +24,16 @@ WORD_BYTES = 32
 
 def is_unsigned(definition: ClusterDefinition) -> bool:
     """Whether nobody signed it, as when one operator made the whole cluster."""
-    return not any(signature or address for _, address, signature, _ in _signatures(definition))
+    return not any(signature for _, _, signature, _ in _signatures(definition))
+
+
+def missing_signatures(definition: ClusterDefinition) -> list[str]:
+    """Whose address or signature is missing where others have signed, which no version of charon accepts."""
+    return [name for name, address, signature, _ in _signatures(definition) if not (address and signature)]
 
 
 def unproven_signatures(definition: ClusterDefinition, network: Network) -> list[str]:
-    """Whose signature is missing, or not by the key of the address.
+    """Whose signature is not by the key of the address.
 
     An address can be a contract, and whether it has signed only an execution node can tell.
     """

@@ -150,6 +150,8 @@ def _same(name: str, stated: bytes, computed: bytes) -> str:
 def _check_consent(lock: ClusterLock, network: Network | None) -> str:
     if consent.is_unsigned(lock.definition):
         raise _NotCheckedError("the definition is unsigned, as of a cluster that one operator made")
+    if missing := consent.missing_signatures(lock.definition):
+        raise _FaultError(f"{_shown(missing)}: missing, but others have signed")
     if network is None:
         raise _NotCheckedError("the network is unknown")
     if unproven := consent.unproven_signatures(lock.definition, network):
