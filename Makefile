@@ -17,7 +17,7 @@ BUILD_INPUTS := pyproject.toml CMakeLists.txt $(filter-out %.md,$(wildcard nativ
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test fuzz asan build lint format types bench bench-quick bench-round bench-sidecar annotate wheel check-wheel clean
+.PHONY: help demo test fuzz asan build lint format types bench bench-quick bench-lanes bench-round bench-sidecar annotate wheel check-wheel clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -57,6 +57,9 @@ bench: $(VENV)/baselines build/npm/made ## every step of the round, beside other
 
 bench-quick: $(VENV)/baselines build/npm/made ## the ratios that the kernels are held to, in a minute
 	$(BIN)/python -m benchmarks.quick
+
+bench-lanes: $(VENV)/baselines ## lanes of AVX-512 IFMA beside blst
+	$(BIN)/python -m benchmarks.lanes
 
 bench-round: $(VENV)/baselines ## a round of 10,000 validators: time, CPU and memory of the relayer, lag of its event loop
 	$(BIN)/python -m benchmarks.round

@@ -1,4 +1,4 @@
-"""The lanes beside blst: ratios of one run, in turn. Needs AVX-512 IFMA."""
+"""`make bench-lanes`: the lanes beside blst, in turn. Needs AVX-512 IFMA."""
 
 from __future__ import annotations
 
@@ -7,15 +7,26 @@ from collections.abc import Callable
 import numpy as np
 
 from . import ours
-from .backends import on
+from .backends import has_ifma, on
 from .cases import DISTINCT, OBOL_4, OBOL_10, Exits, exits
-from .measure import Way, alternate
+from .measure import Way, alternate, ratio
 
 # Bounds of the ratio ifma / blst: for a processor that does two 512-bit products at a time, as Zen 5.
 RECOVER = {1024: 0.17, 64: 0.22, 8: 0.45}
 RECOVER_7_OF_10, VERIFY, SPLIT, SIGN, FEW = 0.20, 0.20, 0.30, 0.35, 1.05
 FEW_ROWS = (1, 2, 3, 5, 7)
 BAD = (0.01, 0.1, 1.0)
+
+
+def main() -> None:
+    """Measure and print."""
+    if not has_ifma():
+        print("ifma/blst: needs a processor with AVX-512 IFMA")
+        return
+    for name, (value, bound) in ratios().items():
+        ratio(f"{name}_ifma/blst", value, bound)
+    for name, value in with_bad_shares().items():
+        print(f"# {name}_ifma/blst {value:.3f}")
 
 
 def ratios() -> dict[str, tuple[float, float]]:
@@ -72,3 +83,7 @@ def with_bad_shares() -> dict[str, float]:
 def recover_named(batch: Exits) -> Callable[[], np.ndarray]:
     """Bad shares are named by the public key shares."""
     return ours.recover(batch, public_key_shares=batch.public_key_shares)
+
+
+if __name__ == "__main__":
+    main()

@@ -66,3 +66,8 @@ def alternate(ways: Mapping[str, Way]) -> None:
     for _ in range(ROUNDS):
         for way in ways.values():
             way.time()
+
+
+def ratio(name: str, value: float, bound: float) -> None:
+    """Print a line of a table of ratios."""
+    print(f"RATIO {name} {value:.3f} {bound:.2f} {'ok' if value <= bound else 'MISS'}", flush=True)

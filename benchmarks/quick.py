@@ -2,7 +2,7 @@
 
 One line each: RATIO <name> <value> <bound> ok|MISS. CPU time of one thread, 512 validators unless said;
 ways without a batch to gain from run on fewer. Results are compared with each other first. What is held to
-blst's primitives runs on the blst backend; rows that end in ifma/blst compare the backends.
+blst's primitives runs on the blst backend; `make bench-lanes` compares the backends.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import dvtfast
 from dvtfast._parallel import available_cores
 from dvtfast.oracles import _split_with_masks
 
-from . import floor, lanes, others, ours
+from . import floor, others, ours
 from .backends import has_ifma, on, using
 from .cases import DISTINCT, OBOL_4, ORACLES, SSV_4, exits
-from .measure import LONG_ENOUGH, Way, alternate
+from .measure import LONG_ENOUGH, Way, alternate, ratio
 
 FEW = 64  # for loops over each validator
 LONG = 8192
@@ -30,13 +30,6 @@ def main() -> None:
     print(f"# backend {info.name} (DVTFAST_BACKEND={info.requested}), from so many rows: {info.crossovers}")
     with using("blst"):
         of_blst()
-    if has_ifma():
-        for name, (value, bound) in lanes.ratios().items():
-            ratio(f"{name}_ifma/blst", value, bound)
-        for name, value in lanes.with_bad_shares().items():
-            print(f"# {name}_ifma/blst {value:.3f}")
-    else:
-        print("# ifma/blst: needs a processor with AVX-512 IFMA")
 
 
 def of_blst() -> None:
@@ -132,11 +125,6 @@ def of_blst() -> None:
         "# microseconds per item: "
         + ", ".join(f"{name} {way.microseconds:.1f}" for name, way in ways.items())
     )
-
-
-def ratio(name: str, value: float, bound: float) -> None:
-    """A line of the table."""
-    print(f"RATIO {name} {value:.3f} {bound:.2f} {'ok' if value <= bound else 'MISS'}", flush=True)
 
 
 if __name__ == "__main__":
