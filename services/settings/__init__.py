@@ -1,0 +1,53 @@
+"""What each service can be told, and where it is told: flag, environment, --env-file, default.
+
+One frozen dataclass per service. A field says its flag, its variables, how its text is read and its
+default; `options` makes the command line from that, and `load` reads all sources and reports *all*
+problems at once. Every setting has a variable of ours, `DVTFAST_...`; the names that the first
+makers' `.env` files use are understood too.
+
+sources.py       one setting             relayer.py   database.py   client.py   sidecar.py
+shared.py        settings of several     operator.py  demo.py       keys.py
+command_line.py  flags, environment, --env-file
+"""
+
+from .client import RelayerClientSettings
+from .command_line import EXIT_CODE, options, read_env_file
+from .database import DatabaseSettings, EncryptSettings, ForgetSettings, RotateSettings
+from .demo import DemoSettings
+from .keys import (
+    ClusterVerifySettings,
+    ExportSettings,
+    KeyCacheSettings,
+    KeysSettings,
+    ListSettings,
+    VerifySettings,
+)
+from .operator import OperatorSettings
+from .relayer import UNKNOWN_SHARES_LIMIT, RelayerSettings
+from .sidecar import PlanSettings, SidecarSettings
+from .sources import Settings, SettingsError
+
+__all__ = [
+    "EXIT_CODE",
+    "UNKNOWN_SHARES_LIMIT",
+    "ClusterVerifySettings",
+    "DatabaseSettings",
+    "DemoSettings",
+    "EncryptSettings",
+    "ExportSettings",
+    "ForgetSettings",
+    "KeyCacheSettings",
+    "KeysSettings",
+    "ListSettings",
+    "OperatorSettings",
+    "PlanSettings",
+    "RelayerClientSettings",
+    "RelayerSettings",
+    "RotateSettings",
+    "Settings",
+    "SettingsError",
+    "SidecarSettings",
+    "VerifySettings",
+    "options",
+    "read_env_file",
+]

@@ -1,0 +1,78 @@
+"""The command line of settings, the environment and --env-file."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from .sources import Settings, SettingsError
+
+EXIT_CODE = 2  # as click's usage errors
+
+S = TypeVar("S", bound=Settings)
+
+
+def options(cls: type[S]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorate a click command that takes its settings: adds the options, --env-file, and loads them.
+
+    A group of commands that is one itself loads them only when none of its commands is called. What
+    else the command has, such as click arguments, it gets after its settings.
+    """
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(command)
+        def run(env_file: str | None, **flags: Any) -> Any:
+            if (name := click.get_current_context().invoked_subcommand) is not None:
+                if given := [source.flag for field, source in cls.sources().items() if flags.get(field)]:
+                    raise click.UsageError(f"{', '.join(given)}: expected after the command {name!r}")
+                return None
+            arguments = {field: flags.pop(field) for field in flags.keys() - cls.sources().keys()}
+            try:
+                from_file = read_env_file(Path(env_file)) if env_file else {}
+                settings = cls.load(flags, {**from_file, **os.environ})
+            except SettingsError as error:
+                for problem in error.problems:
+                    click.echo(f"error: {problem}", err=True)
+                raise SystemExit(EXIT_CODE) from None
+            return command(settings, **arguments)
+
+        help_text = "Read variables from FILE (NAME=value lines); the environment goes before it."
+        wrapped: Callable[..., Any] = click.option("--env-file", metavar="FILE", help=help_text)(run)
+        for field, source in reversed(cls.sources().items()):
+            wrapped = source.option(field)(wrapped)
+        return wrapped
+
+    return decorate
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """Read NAME=value lines; comments, quotes and a leading `export` are understood.
+
+    Raises:
+        SettingsError: the file is unreadable, or some of its lines are no such thing.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError([f"--env-file: cannot read {path}: {error}"]) from None
+    variables: dict[str, str] = {}
+    problems = []
+    for number, line in enumerate(lines, 1):
+        line = line.strip().removeprefix("export ").strip()
+        if not line or line.startswith("#"):
+            continue
+        name, equals, value = (part.strip() for part in line.partition("="))
+        if not equals or not name.isidentifier():
+            problems.append(f"--env-file: {path}:{number}: expected NAME=value")
+        elif value[:1] in ("'", '"'):
+            variables[name] = value[1:].partition(value[0])[0]
+        else:
+            variables[name] = value.partition(" #")[0].rstrip()
+    if problems:
+        raise SettingsError(problems)
+    return variables

@@ -1,0 +1,71 @@
+"""What the demo can be told."""
+
+# ruff: noqa: RUF009 - `setting` is `dataclasses.field` with metadata, it runs once on purpose
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from dvtfast.networks import NETWORKS, Network
+from dvtfast.ssv import CLUSTER_SIZES, threshold_of
+
+from .. import parsing
+from .sources import Settings, setting
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DemoSettings(Settings):
+    """What `dvtfast demo` can be told."""
+
+    validators: int = setting(
+        "--validators", parsing.count, "Validators in the cluster.", default="1000", metavar="N"
+    )
+    nodes: int = setting("--nodes", parsing.count, "Nodes in the cluster.", default="4", metavar="N")
+    threshold: int = setting(
+        "--threshold", parsing.count, "Nodes that a signature needs.", default="3", metavar="T"
+    )
+    ssv: bool = setting(
+        "--ssv",
+        parsing.switch,
+        "A cluster of SSV operators instead of Obol nodes; 4, 7, 10 or 13, of whom 2f+1 of 3f+1 must sign.",
+        default="false",
+    )
+    oracles: int = setting("--oracles", parsing.count, "Oracles in the config.", default="11", metavar="K")
+    oracle_threshold: int = setting(
+        "--oracle-threshold", parsing.count, "Oracles that an exit needs.", default="8", metavar="M"
+    )
+    network: Network = setting(
+        "--network",
+        parsing.network,
+        "The network whose constants are used; nothing is contacted.",
+        default="hoodi",
+        metavar="|".join(NETWORKS),
+    )
+    workdir: Path | None = setting(
+        "--workdir",
+        parsing.path,
+        "Where files, databases and logs go, and stay; a temporary directory when not set.",
+        optional=True,
+        metavar="DIR",
+    )
+    json: bool = setting("--json", parsing.switch, "Print the summary as JSON.", default="false")
+    timeout_seconds: float = setting(
+        "--timeout-seconds", parsing.seconds, "Give up when it takes longer than this.", default="600"
+    )
+
+    def problems(self) -> list[str]:
+        """A threshold must not exceed its total."""
+        pairs = [("nodes", "threshold"), ("oracles", "oracle_threshold")]
+        flags = {field: source.flag for field, source in self.sources().items()}
+        if self.ssv and self.nodes not in CLUSTER_SIZES:
+            sizes = ", ".join(map(str, CLUSTER_SIZES))
+            return [f"{flags['nodes']}: expected {sizes} with {flags['ssv']}, got {self.nodes}"]
+        if self.ssv and self.threshold != (wanted := threshold_of(self.nodes)):
+            return [f"{flags['threshold']}: expected {wanted} with {flags['ssv']}, got {self.threshold}"]
+        return [
+            f"{flags[threshold]}: expected at most {flags[total]} {getattr(self, total)},"
+            f" got {getattr(self, threshold)}"
+            for total, threshold in pairs
+            if getattr(self, threshold) > getattr(self, total)
+        ]

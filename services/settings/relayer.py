@@ -1,0 +1,224 @@
+"""What the relayer can be told."""
+
+# ruff: noqa: RUF009 - `setting` is `dataclasses.field` with metadata, it runs once on purpose
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+from dvtfast.networks import Network
+
+from .. import parsing
+from . import shared
+from .sources import Settings, setting
+
+LARGEST_INDEX_WINDOW = 256  # each index is a signature of every node
+UNKNOWN_SHARES_LIMIT = 32  # share indices of a validator whose cluster is not named to the relayer
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RelayerSettings(Settings):
+    """What the relayer can be told."""
+
+    network: Network = shared.network("The network whose validators register.")
+    oracles: Path | None = setting(
+        "--oracles",
+        parsing.file,
+        "The protocol config (JSON) that names the oracles and their threshold; read again when it changes."
+        " Without it, the config is the one that the Keeper announces on chain.",
+        optional=True,
+    )
+    cluster_locks: tuple[parsing.NamedFile, ...] = setting(
+        "--cluster-lock",
+        parsing.named_file,
+        "An Obol cluster-lock.json to serve; repeatable. The cluster is called by"
+        " the name in the lock unless NAME= says otherwise.",
+        many=True,
+        metavar="[NAME=]FILE",
+    )
+    ssv_keyshares: tuple[parsing.NamedFile, ...] = setting(
+        "--ssv-keyshares",
+        parsing.named_file,
+        "An SSV keyshares.json to serve; repeatable, also beside cluster locks."
+        " Its threshold is 2f+1 of its 3f+1 operators.",
+        many=True,
+        metavar="[NAME=]FILE",
+    )
+    signature_threshold: int | None = setting(
+        "--signature-threshold",
+        parsing.count,
+        "Also serve keys of no cluster named here, with this threshold. Their"
+        " public key shares are unknown, so a bad share is only found when more than T shares are there.",
+        optional=True,
+        also=["SIGNATURE_THRESHOLD"],
+        metavar="T",
+    )
+    start_index: int | None = setting(
+        "--start-index",
+        parsing.integer,
+        "The validator index of the first new validator, where the operator does not say one.",
+        optional=True,
+        metavar="INDEX",
+    )
+    index_window: int = setting(
+        "--index-window",
+        parsing.integer,
+        "Let our sidecars also sign the exits of each validator at the next W indices, so that deposits"
+        " of others, which shift the indices, need no new round.",
+        default="0",
+        metavar="W",
+    )
+    vaults: tuple[bytes, ...] = setting(
+        "--vault",
+        parsing.address,
+        "A vault that may register the validators of the clusters named here; repeatable.",
+        many=True,
+        metavar="ADDRESS",
+    )
+    registered_keys: Path | None = setting(
+        "--registered-keys",
+        parsing.file,
+        "Validators that are registered already, one public key a line; /register gives none of them.",
+        optional=True,
+    )
+    execution_endpoints: tuple[str, ...] = shared.execution_endpoints(
+        "which validators are registered, what the validators manager signs over, and the oracle config"
+    )
+    execution_timeout: float = shared.execution_timeout()
+    consensus_endpoints: tuple[str, ...] = setting(
+        "--consensus-endpoint",
+        parsing.url,
+        "A beacon node; repeatable. It tells which validators are registered, and which have exited: the"
+        " relayer forgets those.",
+        many=True,
+        also=["CONSENSUS_ENDPOINT"],
+        metavar="URL",
+    )
+    consensus_timeout: float = setting(
+        "--consensus-timeout",
+        parsing.seconds,
+        "How long one request to a beacon node may take.",
+        default="30",
+        also=["CONSENSUS_TIMEOUT"],
+    )
+    deposits_from_block: int | None = setting(
+        "--deposits-from-block",
+        parsing.integer,
+        "The first block with deposits of the clusters' validators; the deposit contract's when not set.",
+        optional=True,
+        metavar="BLOCK",
+    )
+    ipfs_gateways: tuple[str, ...] = setting(
+        "--ipfs-gateway",
+        parsing.url,
+        "A gateway to IPFS; repeatable. What it serves is verified.",
+        many=True,
+        also=["IPFS_FETCH_ENDPOINTS"],
+        metavar="URL",
+    )
+    manager_keystore: Path | None = setting(
+        "--manager-keystore",
+        parsing.file,
+        "The keystore (version 3) of the validators manager of the vaults; without it nothing is signed.",
+        optional=True,
+        also=["VALIDATORS_MANAGER_KEY_FILE"],
+    )
+    manager_password: Path | None = setting(
+        "--manager-password-file",
+        parsing.file,
+        "The file with the password of that keystore.",
+        optional=True,
+        also=["VALIDATORS_MANAGER_PASSWORD_FILE"],
+    )
+    allow: tuple[str, ...] = setting(
+        "--allow",
+        parsing.manager_action,
+        "What the validators manager signs beside registrations; repeatable. To withdraw can be to exit.",
+        many=True,
+        metavar="fund|withdraw|consolidate",
+    )
+    daily_limits: tuple[parsing.DailyLimit, ...] = setting(
+        "--daily-limit",
+        parsing.daily_limit,
+        "How much of an action is signed in one day (UTC), for all vaults together; repeatable."
+        " UNIT is items, gwei or exits; N a number or none.",
+        many=True,
+        metavar="ACTION.UNIT=N",
+    )
+    show_exit_signatures: bool = setting(
+        "--show-exit-signatures",
+        parsing.switch,
+        "Answer /register with whole exit signatures, too; whoever has one can exit the validator.",
+        default="false",
+    )
+    validator_lifetime: float = shared.validator_lifetime()
+    database: str = shared.database()
+    storage_key_file: Path | None = shared.storage_key_file(optional=True)
+    host: str = setting(
+        "--host",
+        parsing.text,
+        "The address to listen on.",
+        default="127.0.0.1",
+        also=["RELAYER_HOST"],
+        metavar="ADDRESS",
+    )
+    port: int = setting(
+        "--port",
+        parsing.port,
+        "The port to listen on; 0 takes any free one and logs it.",
+        default="8000",
+        also=["RELAYER_PORT"],
+    )
+    threads: int | None = shared.threads()
+    no_gzip: bool = setting(
+        "--no-gzip", parsing.switch, "Never compress an answer, also for those who take it.", default="false"
+    )
+    timings_file: Path | None = setting(
+        "--timings-file",
+        parsing.path,
+        "Write how late the event loop woke up, and the slowest request, to FILE at the end.",
+        optional=True,
+        metavar="FILE",
+    )
+
+    def problems(self) -> list[str]:
+        """Something to serve there must be."""
+        names = {field: source.name for field, source in self.sources().items()}
+        if self.index_window > LARGEST_INDEX_WINDOW:
+            return [
+                f"{names['index_window']}: expected at most {LARGEST_INDEX_WINDOW}, got {self.index_window}"
+            ]
+        if problems := self._chain_problems(names):
+            return problems
+        threshold = self.signature_threshold or 0
+        if threshold > UNKNOWN_SHARES_LIMIT:
+            return [
+                f"{names['signature_threshold']}: expected at most {UNKNOWN_SHARES_LIMIT}, got {threshold}"
+            ]
+        if threshold or self.cluster_locks or self.ssv_keyshares:
+            return []
+        wanted = [names[field] for field in ("cluster_locks", "ssv_keyshares", "signature_threshold")]
+        return [f"nothing to serve; set at least one of {', '.join(wanted)}"]
+
+    def _chain_problems(self, names: Mapping[str, str]) -> list[str]:
+        """What needs what else."""
+        needs: list[tuple[str, bool, str]] = [
+            ("manager_keystore", self.manager_keystore is not None, "manager_password"),
+            ("manager_keystore", self.manager_keystore is not None, "execution_endpoints"),
+            ("manager_keystore", self.manager_keystore is not None, "vaults"),
+            ("manager_password", self.manager_password is not None, "manager_keystore"),
+            ("allow", bool(self.allow), "manager_keystore"),
+            ("daily_limits", bool(self.daily_limits), "manager_keystore"),
+            ("ipfs_gateways", bool(self.ipfs_gateways), "execution_endpoints"),
+        ]
+        problems = [
+            f"{names[field]}: needs {names[other]}, which is not set"
+            for field, is_set, other in needs
+            if is_set and not getattr(self, other)
+        ]
+        if self.oracles is None and not (self.execution_endpoints and self.ipfs_gateways):
+            sources = f"{names['execution_endpoints']} and {names['ipfs_gateways']}"
+            problems.append(f"no oracle config; set {names['oracles']}, or {sources}")
+        return problems

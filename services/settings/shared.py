@@ -1,0 +1,100 @@
+"""Settings that several programs have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dvtfast.networks import NETWORKS
+
+from .. import parsing
+from .sources import setting
+
+
+def database() -> Any:
+    """Where a relayer keeps its state."""
+    return setting(
+        "--database",
+        parsing.database,
+        "Where the state is kept.",
+        default="sqlite:///relayer.db",
+        also=["DATABASE"],
+        metavar="URL",
+    )
+
+
+def key_cache() -> Any:
+    """Where decrypted keystores are kept."""
+    return setting(
+        "--key-cache",
+        parsing.path,
+        "The sealed file in which decrypted keystores are kept for the next start;"
+        " .dvtfast-key-cache beside them when not set.",
+        optional=True,
+        metavar="FILE",
+    )
+
+
+def storage_key_file(*, optional: bool) -> Any:
+    """What seals a database."""
+    return setting(
+        "--storage-key-file",
+        parsing.file,
+        "Seal the signatures in the database under the key in this file; make one with"
+        " `dvtfast relayer storage-key FILE`. Without it, whoever has the database can exit the validators.",
+        optional=optional,
+    )
+
+
+def validator_lifetime() -> Any:
+    """When validators are forgotten."""
+    return setting(
+        "--validator-lifetime",
+        parsing.seconds,
+        "Forget validators that nobody asked for during this time, unless their shares were handed out.",
+        default="604800",
+        also=["VALIDATOR_LIFETIME"],
+    )
+
+
+def threads() -> Any:
+    """How many cores."""
+    return setting(
+        "--threads",
+        parsing.count,
+        "Threads for cryptography; all cores this process may use when not set.",
+        optional=True,
+        metavar="N",
+    )
+
+
+def json() -> Any:
+    """For programs that read what is printed."""
+    return setting("--json", parsing.switch, "Print JSON.", default="false")
+
+
+def network(help: str) -> Any:
+    """The network; it is never guessed."""
+    return setting("--network", parsing.network, help, also=["NETWORK"], metavar="|".join(NETWORKS))
+
+
+def execution_endpoints(tells: str) -> Any:
+    """Execution nodes, and what they are asked."""
+    return setting(
+        "--execution-endpoint",
+        parsing.url,
+        f"An execution node (JSON-RPC); repeatable, the next one is asked when one fails. It tells {tells}.",
+        many=True,
+        also=["EXECUTION_ENDPOINT"],
+        metavar="URL",
+    )
+
+
+def execution_timeout() -> Any:
+    """How patient they are asked."""
+    return setting(
+        "--execution-timeout",
+        parsing.seconds,
+        "How long one request to an execution node may take.",
+        default="10",
+        also=["EXECUTION_TIMEOUT"],
+    )

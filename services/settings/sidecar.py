@@ -1,0 +1,312 @@
+"""What a sidecar can be told."""
+
+# ruff: noqa: RUF009 - `setting` is `dataclasses.field` with metadata, it runs once on purpose
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+from .. import parsing
+from . import shared
+from .client import RelayerClientSettings
+from .sources import setting
+
+OPERATOR_ID = "{operator_id}"  # in the name of a file
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SidecarSettings(RelayerClientSettings):
+    """What a sidecar can be told."""
+
+    relayers: tuple[str, ...] = setting(
+        "--relayer",
+        parsing.url,
+        "The address of a relayer; repeatable, each is served by itself.",
+        also=["RELAYER_ENDPOINT"],
+        metavar="URL",
+        many=True,
+    )
+    cluster_type: str | None = setting(
+        "--cluster-type",
+        parsing.cluster_type,
+        "The kind of cluster that is served; the options of the other one do not count. When not set, SSV is"
+        " served with --ssv-operator-id, Obol with --cluster-lock, or both.",
+        optional=True,
+        also=["CLUSTER_TYPE"],
+        metavar="obol|ssv",
+    )
+    cluster_lock: Path | None = setting(
+        "--cluster-lock",
+        parsing.file,
+        "The cluster-lock.json of the node's Obol cluster.",
+        optional=True,
+        also=["OBOL_CLUSTER_LOCK_FILE"],
+    )
+    keystores: Path | None = setting(
+        "--keystores",
+        parsing.directory,
+        "The node's validator_keys: keystore-*.json, each with its keystore-*.txt.",
+        optional=True,
+        also=["OBOL_KEYSTORES_DIR"],
+    )
+    keystores_template: str | None = setting(
+        "--keystores-template",
+        parsing.text,
+        "The same with {node_index} in place of the node's index, which must then be set.",
+        optional=True,
+        also=["OBOL_KEYSTORES_DIR_TEMPLATE"],
+        metavar="DIRECTORY",
+    )
+    node_indices: tuple[int, ...] = setting(
+        "--node-index",
+        parsing.integers,
+        "The 0-based place of the node in the lock; found from the keystores when not"
+        " set, checked against them when set. Several, such as 0,1,2,3, need --keystores-template.",
+        default="",
+        also=["OBOL_NODE_INDEX", "OBOL_NODE_INDEXES"],
+        metavar="INDEX,...",
+    )
+    remote_signer: str | None = setting(
+        "--remote-signer",
+        parsing.url,
+        "A web3signer that has the node's key shares, instead of keystores.",
+        optional=True,
+        also=["REMOTE_SIGNER_URL"],
+        metavar="URL",
+    )
+    remote_signer_timeout: float = setting(
+        "--remote-signer-timeout",
+        parsing.seconds,
+        "How long one request to the remote signer may take.",
+        default="10",
+        also=["REMOTE_SIGNER_TIMEOUT"],
+    )
+    allow_vaults: tuple[bytes, ...] = setting(
+        "--allow-vault",
+        parsing.address,
+        "Sign deposits for this vault, too; repeatable. Without it only exits are signed.",
+        many=True,
+        metavar="ADDRESS",
+    )
+    allow_types: tuple[int, ...] = setting(
+        "--allow-type",
+        parsing.credentials_type,
+        "The types of withdrawal credentials that are deposited with; repeatable, both when not set.",
+        many=True,
+        metavar="0x01|0x02",
+    )
+    deposits_per_day: int = setting(
+        "--deposits-per-day",
+        parsing.integer,
+        "How many different deposits are signed in one day (UTC), for all vaults together.",
+        default="1000",
+        metavar="N",
+    )
+    exits_per_day: int = setting(
+        "--exits-per-day",
+        parsing.integer,
+        "How many exits each relayer gets in one day (UTC); they are repeated whenever indices move.",
+        default="1000000",
+        metavar="N",
+    )
+    journal: Path = setting(
+        "--journal",
+        parsing.path,
+        "Where it goes on record what is signed, and for whom (SQLite); made when it is missing.",
+        default="sidecar-journal.db",
+        metavar="FILE",
+    )
+    metrics_port: int | None = setting(
+        "--metrics-port",
+        parsing.port,
+        "Serve /metrics (Prometheus) and /healthz on this port; 0 takes any free one and logs it.",
+        optional=True,
+    )
+    metrics_host: str = setting(
+        "--metrics-host",
+        parsing.text,
+        "The address to serve them on.",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+    )
+    ssv_operator_ids: tuple[int, ...] = setting(
+        "--ssv-operator-id",
+        parsing.integers,
+        "The operator's id in SSV's contract, which is its share index. Several need {operator_id} in the"
+        " names of their files.",
+        default="",
+        also=["SSV_OPERATOR_ID", "SSV_OPERATOR_IDS"],
+        metavar="ID,...",
+    )
+    ssv_operator_key: str | None = setting(
+        "--ssv-operator-key",
+        parsing.text,
+        "The operator's RSA key: PEM, base64 of it, or the node's encrypted_private_key.json; {operator_id}"
+        " in its name is replaced by the id.",
+        optional=True,
+        also=["SSV_OPERATOR_KEY_FILE", "SSV_OPERATOR_KEY_FILE_TEMPLATE"],
+        metavar="FILE",
+    )
+    ssv_operator_password: str | None = setting(
+        "--ssv-operator-password-file",
+        parsing.text,
+        "The file with the password of an encrypted key; {operator_id} as above.",
+        optional=True,
+        also=["SSV_OPERATOR_PASSWORD_FILE", "SSV_OPERATOR_PASSWORD_FILE_TEMPLATE"],
+        metavar="FILE",
+    )
+    ssv_keyshares: tuple[Path, ...] = setting(
+        "--ssv-keyshares",
+        parsing.file,
+        "A keyshares.json with the operator's key shares; repeatable. The chain is not read then.",
+        many=True,
+    )
+    execution_endpoints: tuple[str, ...] = shared.execution_endpoints(
+        "which validators are registered with the SSV operator"
+    )
+    execution_timeout: float = shared.execution_timeout()
+    ssv_owners: tuple[bytes, ...] = setting(
+        "--ssv-owner",
+        parsing.address,
+        "Sign only for validators that this account registered; repeatable. Anybody may register validators"
+        " with a public operator.",
+        many=True,
+        metavar="ADDRESS",
+    )
+    ssv_database: Path = setting(
+        "--ssv-database",
+        parsing.path,
+        "Where it is kept what the chain says of SSV validators (SQLite); made when it is missing.",
+        default="ssv.db",
+        metavar="FILE",
+    )
+    ssv_contract: bytes | None = setting(
+        "--ssv-contract",
+        parsing.address,
+        "SSV's network contract; the network's when not set.",
+        optional=True,
+        metavar="ADDRESS",
+    )
+    ssv_from_block: int | None = setting(
+        "--ssv-from-block",
+        parsing.integer,
+        "The first block with its events; the network's when not set. It must be the contract's own, since"
+        " all events count for the owners' nonces.",
+        optional=True,
+        metavar="BLOCK",
+    )
+    threads: int | None = shared.threads()
+
+    key_cache: Path | None = shared.key_cache()
+    no_key_cache: bool = setting(
+        "--no-key-cache", parsing.switch, "Decrypt all keystores at every start.", default="false"
+    )
+
+    @property
+    def relayer_names(self) -> list[str]:
+        """What logs and records call each relayer: without its path and password, which can be secret."""
+        hosts = [parsing.host_of(relayer) for relayer in self.relayers]
+        return [
+            host if hosts.count(host) == 1 else f"{host}#{hosts[:place].count(host) + 1}"
+            for place, host in enumerate(hosts)
+        ]
+
+    @property
+    def keystores_directories(self) -> list[tuple[int | None, Path]]:
+        """Where the keystores of each node are; None is a node to be found from them."""
+        if self.keystores is not None:
+            return [(self.node_indices[0] if self.node_indices else None, self.keystores)]
+        template = self.keystores_template or ""
+        return [(index, Path(template.replace("{node_index}", str(index)))) for index in self.node_indices]
+
+    @property
+    def serves_ssv(self) -> bool:
+        """Whether there are SSV operators to serve."""
+        return self.cluster_type == "ssv" or (self.cluster_type is None and bool(self.ssv_operator_ids))
+
+    @property
+    def serves_obol(self) -> bool:
+        """Whether there are Obol nodes to serve."""
+        if self.cluster_type is not None:
+            return self.cluster_type == "obol"
+        return self.cluster_lock is not None or not self.ssv_operator_ids
+
+    def ssv_key_files(self, operator_id: int) -> tuple[Path, Path | None]:
+        """Where an operator's key is, and its password, if it has one."""
+        key, password = self.ssv_operator_key or "", self.ssv_operator_password
+        return _file_of(key, operator_id), _file_of(password, operator_id) if password else None
+
+    def problems(self) -> list[str]:
+        """Keys there must be, and where to use them."""
+        names = {field: source.name for field, source in self.sources().items()}
+        problems = [] if self.relayers else [f"{names['relayers']}: not set"]
+        if self.serves_obol:
+            problems += self._keystores_problems(names)
+        if self.serves_ssv:
+            problems += self._ssv_problems(names)
+        return problems
+
+    def _ssv_problems(self, names: Mapping[str, str]) -> list[str]:
+        problems = [
+            f"{names[field]}: not set, but an SSV operator needs it"
+            for field in ("ssv_operator_ids", "ssv_operator_key")
+            if not getattr(self, field)
+        ]
+        if not self.ssv_keyshares:
+            if not self.execution_endpoints:
+                sources = f"{names['ssv_keyshares']} or {names['execution_endpoints']}"
+                problems.append(f"no SSV validators; set {sources}")
+            if self.network.ssv_contract is None and self.ssv_contract is None:
+                name = self.network.name
+                problems.append(f"{names['ssv_contract']}: not set, and there is no SSV on {name}")
+        if problems:
+            return problems
+        if len(self.ssv_operator_ids) > 1 and OPERATOR_ID not in (self.ssv_operator_key or ""):
+            return [f"{names['ssv_operator_key']}: several operators need {OPERATOR_ID} in its name"]
+        files = {
+            field: [pair[place] for pair in map(self.ssv_key_files, self.ssv_operator_ids)]
+            for place, field in enumerate(("ssv_operator_key", "ssv_operator_password"))
+        }
+        return [
+            f"{names[field]}: no such file: {path}"
+            for field, paths in files.items()
+            for path in paths
+            if path is not None and not path.is_file()
+        ]
+
+    def _keystores_problems(self, names: Mapping[str, str]) -> list[str]:
+        if self.cluster_lock is None:
+            source = self.sources()["cluster_lock"]
+            return [f"{source.name}: not set. {source.help}"]
+        if self.key_cache is not None and len(self.node_indices) > 1:
+            return [f"{names['key_cache']}: several nodes have a key cache each, beside their keystores"]
+        if self.remote_signer is not None:
+            others = [field for field in ("keystores", "keystores_template") if getattr(self, field)]
+            return [f"{names['remote_signer']}: not together with {names[field]}" for field in others]
+        if self.keystores is not None:
+            if len(self.node_indices) > 1:
+                return [f"{names['node_indices']}: several need {names['keystores_template']}"]
+            return []
+        if self.keystores_template is None:
+            places = ", ".join(names[field] for field in ("keystores", "keystores_template", "remote_signer"))
+            return [f"no keystores; set one of {places}"]
+        if not self.node_indices:
+            return [f"{names['node_indices']}: not set, but {names['keystores_template']} needs it"]
+        return [
+            f"{names['keystores_template']}: no such directory: {directory}"
+            for _, directory in self.keystores_directories
+            if not directory.is_dir()
+        ]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PlanSettings(SidecarSettings):
+    """What `dvtfast sidecar plan` can be told."""
+
+    json: bool = setting("--json", parsing.switch, "Print the plan as JSON.", default="false")
+
+
+def _file_of(template: str, operator_id: int) -> Path:
+    return Path(template.replace(OPERATOR_ID, str(operator_id)))
