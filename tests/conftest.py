@@ -5,6 +5,7 @@ The same examples are drawn each time, so that a failure has to do with the chan
 """
 
 import sys
+from importlib import import_module
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -14,8 +15,7 @@ from tests.backends import BACKENDS, NO_IFMA, use_backend
 # py_ecc raises this limit for the whole process, and JSON that is nested too deeply would then overflow
 # the stack of a thread where msgspec should refuse it, as it does in a service.
 recursion_limit = sys.getrecursionlimit()
-import py_ecc  # noqa: E402, F401
-
+import_module("py_ecc")
 sys.setrecursionlimit(recursion_limit)
 
 # py_ecc needs 50 ms for one multiplication, so time says nothing about a test here.

@@ -186,21 +186,20 @@ class RelayerSettings(Settings):
     def problems(self) -> list[str]:
         """Something to serve there must be."""
         names = {field: source.name for field, source in self.sources().items()}
-        if self.index_window > LARGEST_INDEX_WINDOW:
-            return [
-                f"{names['index_window']}: expected at most {LARGEST_INDEX_WINDOW}, got {self.index_window}"
-            ]
-        if problems := self._chain_problems(names):
-            return problems
         threshold = self.signature_threshold or 0
-        if threshold > UNKNOWN_SHARES_LIMIT:
-            return [
-                f"{names['signature_threshold']}: expected at most {UNKNOWN_SHARES_LIMIT}, got {threshold}"
-            ]
-        if threshold or self.cluster_locks or self.ssv_keyshares:
-            return []
-        wanted = [names[field] for field in ("cluster_locks", "ssv_keyshares", "signature_threshold")]
-        return [f"nothing to serve; set at least one of {', '.join(wanted)}"]
+        problems = [
+            f"{names[field]}: expected at most {most}, got {value}"
+            for field, value, most in (
+                ("index_window", self.index_window, LARGEST_INDEX_WINDOW),
+                ("signature_threshold", threshold, UNKNOWN_SHARES_LIMIT),
+            )
+            if value > most
+        ]
+        problems += self._chain_problems(names)
+        if not (threshold or self.cluster_locks or self.ssv_keyshares):
+            wanted = [names[field] for field in ("cluster_locks", "ssv_keyshares", "signature_threshold")]
+            problems.append(f"nothing to serve; set at least one of {', '.join(wanted)}")
+        return problems
 
     def _chain_problems(self, names: Mapping[str, str]) -> list[str]:
         """What needs what else."""

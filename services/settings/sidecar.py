@@ -258,7 +258,7 @@ class SidecarSettings(RelayerClientSettings):
             if not self.execution_endpoints:
                 sources = f"{names['ssv_keyshares']} or {names['execution_endpoints']}"
                 problems.append(f"no SSV validators; set {sources}")
-            if self.network.ssv_contract is None and self.ssv_contract is None:
+            if self.network and self.network.ssv_contract is None and self.ssv_contract is None:
                 name = self.network.name
                 problems.append(f"{names['ssv_contract']}: not set, and there is no SSV on {name}")
         if problems:

@@ -56,6 +56,12 @@ class Source:
             return None
         raise ValueError(f"not set. {self.help}")
 
+    def unset(self) -> Any:
+        """The value when nobody says anything."""
+        if self.default is None:
+            return () if self.many else None
+        return self.read(None, {})
+
     def option(self, field: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """The click option; it takes plain text, so that `load` can report every problem."""
         notes = [f"env {', '.join(self.variables)}"]
@@ -120,7 +126,10 @@ class Settings:
     """Variables of the first makers that must not be set, and what to do instead."""
 
     def problems(self) -> list[str]:
-        """What is wrong with the settings taken together."""
+        """What is wrong with the settings taken together, each line with the names of those that it is about.
+
+        One that could not be read is as if it were not set: None where it is required.
+        """
         return []
 
     @classmethod
@@ -138,15 +147,18 @@ class Settings:
             SettingsError: with every problem there is, not only the first.
         """
         values: dict[str, Any] = {}
+        unread: list[str] = []
         problems = [f"{name}: {why}" for name, why in cls.unsupported.items() if environment.get(name)]
         for field, source in cls.sources().items():
             try:
                 values[field] = source.read(flags.get(field), environment)
             except ValueError as error:
+                values[field] = source.unset()
+                unread.append(source.name)
                 problems.append(f"{source.name}: {error}")
-        if not problems:
-            settings = cls(**values)
-            problems = settings.problems()
+        settings = cls(**values)
+        together = settings.problems()
+        problems += [line for line in together if not any(name in line for name in unread)]
         if problems:
             raise SettingsError(problems)
         return settings

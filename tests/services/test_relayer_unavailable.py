@@ -46,7 +46,7 @@ async def require_put_off(relayer: Relayer, path: str = "/exits") -> None:
 async def until_taken(relayer: Relayer, cluster: Cluster, share_index: int) -> None:
     """Post until it is acknowledged; every other answer is 503."""
     async with asyncio.timeout(RECOVERY_SECONDS):
-        while await status_of_post(relayer, cluster, share_index) != 200:  # noqa: ASYNC110
+        while await status_of_post(relayer, cluster, share_index) != 200:  # noqa: ASYNC110 - the database comes back
             await asyncio.sleep(0.1)
 
 

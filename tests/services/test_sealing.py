@@ -533,6 +533,7 @@ async def until_rewriting(
     watcher = await server.connect("postgres")  # a connection to the database itself would be in the way
     try:
         async with asyncio.timeout(30):
+            # The process that is watched makes it true.
             while process.returncode is None and not await watcher.fetch(query, database):  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
     finally:

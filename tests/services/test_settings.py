@@ -85,7 +85,9 @@ def test_all_problems_are_told_each_with_flag_and_variable() -> None:
     flags = {"port": "65536", "start_index": "-1", "cluster_locks": ("nowhere.json",)}
     with pytest.raises(SettingsError) as caught:
         RelayerSettings.load(flags, {"NETWORK": "goerli", "LOG_LEVEL": "loud"})
-    problems = dict(problem.split(": ", 1) for problem in caught.value.problems)
+    *single, together = caught.value.problems
+    assert together.startswith("no oracle config; set --oracles (DVTFAST_ORACLES), or --execution-endpoint")
+    problems = dict(problem.split(": ", 1) for problem in single)
     log_level = problems.pop("--log-level (DVTFAST_LOG_LEVEL or LOG_LEVEL)")
     assert log_level.startswith("expected one of debug, info")
     assert problems == {
@@ -203,3 +205,24 @@ def test_help_tells_every_setting_and_its_variables(command: str) -> None:
 
 def test_every_service_has_the_common_settings() -> None:
     assert all(Settings.sources().items() <= cls.sources().items() for cls in ALL)
+
+
+def test_what_is_wrong_together_is_told_with_the_rest(flags: dict[str, object]) -> None:
+    wrong = {"oracles": flags["oracles"], "port": "x", "index_window": "1000", "allow": ["fund"]}
+    with pytest.raises(SettingsError) as raised:
+        RelayerSettings.load(wrong, {})
+    told = [problem.split(" (")[0] for problem in raised.value.problems]
+    assert told == [
+        "--network",
+        "--port",
+        "--index-window",
+        "--allow",
+        "nothing to serve; set at least one of --cluster-lock",
+    ]
+
+
+def test_what_could_not_be_read_is_told_once(flags: dict[str, object]) -> None:
+    with pytest.raises(SettingsError) as raised:
+        RelayerSettings.load({**flags, "oracles": "missing.json", "signature_threshold": "x"}, {})
+    told = [problem.split(" (")[0] for problem in raised.value.problems]
+    assert told == ["--oracles", "--signature-threshold"]
