@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from time import monotonic
 
+import asyncpg
 import pytest
 from coincurve import PrivateKey
 from sqlalchemy import Connection, func, select, text, update
+from structlog.testing import capture_logs
 
 from dvtfast import HOODI
 from dvtfast.services import wire
@@ -20,6 +24,7 @@ from dvtfast.services.demo.app import START_INDEX as ROUND_INDEX
 from dvtfast.services.demo.app import start_operator, start_sidecar
 from dvtfast.services.demo.processes import Service, Services
 from dvtfast.services.demo.proof import prove
+from dvtfast.services.relayer.store import postgres as postgresql
 from dvtfast.services.relayer.store.asking import make_current, remember_validators
 from dvtfast.services.relayer.store.claiming import (
     LEASE_SECONDS,
@@ -210,6 +215,49 @@ async def test_nothing_is_missed_when_nobody_listened(
             await pair[0].run(touch, [1])
             await waiting
             revision = await pair[1].read(latest_revision)
+
+
+@pytest.mark.parametrize("is_in_the_middle_of_a_statement", [False, True])
+async def test_who_hangs_while_it_writes_does_not_keep_the_others_from_writing(
+    postgres: postgres_.Server,
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    is_in_the_middle_of_a_statement: bool,
+) -> None:
+    monkeypatch.setattr(postgresql, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(postgresql, "HANG_SECONDS", 1.0)
+    has_lock, is_over = threading.Event(), threading.Event()
+
+    def rows() -> Iterator[tuple[bytes]]:
+        for _ in range(1000):  # more than is sent at once
+            yield (bytes(1000),)
+        has_lock.set()
+        is_over.wait()
+
+    async def hang() -> None:
+        connection = await postgres.connect(database_url.rpartition("/")[2])
+        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError):
+            async with connection.transaction():
+                await connection.execute(f"SELECT pg_advisory_xact_lock({postgresql.WRITERS_LOCK})")
+                await connection.execute("CREATE TABLE parts (part bytea)")
+                if is_in_the_middle_of_a_statement:
+                    await connection.executemany("INSERT INTO parts VALUES ($1)", rows())
+                has_lock.set()
+                is_over.wait()
+        connection.terminate()
+
+    database = await Database.open(database_url)
+    hanging = asyncio.create_task(asyncio.to_thread(asyncio.run, hang()))
+    await asyncio.to_thread(has_lock.wait)
+    try:
+        with capture_logs() as logs:
+            async with asyncio.timeout(5):
+                await database.run(lambda connection: connection.execute(text("SELECT 1")))
+    finally:
+        is_over.set()
+        await hanging
+    await database.close()
+    assert [entry["connections"] for entry in logs if "hung" in entry["event"]] == [1]
 
 
 async def test_two_relayers_answer_the_same(start: Start) -> None:

@@ -22,18 +22,30 @@ QUEUE_LIMIT = 1024
 CONNECTIONS = 4  # one writes, one listens, the others read
 CONNECT_SECONDS = 5
 RECONNECT_SECONDS = 1.0
-LOOK_SECONDS = 10.0  # between two looks whether the connection that listens is alive
+LOOK_SECONDS = 5.0  # between two looks whether the connection that listens is alive, and who hangs
 CLOSE_SECONDS = 5.0
+# A relayer that hangs, or whose machine is gone, must not keep the writers' lock.
+HANG_SECONDS = 10.0
 SESSION = {
     "statement_timeout": "30s",
-    # A relayer that hangs, or whose machine is gone, must not keep the writers' lock.
-    "idle_in_transaction_session_timeout": "15s",
+    "idle_in_transaction_session_timeout": f"{HANG_SECONDS:.0f}s",
     "tcp_keepalives_idle": "5",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": "20000",
 }
 READ_ONLY = "25006"  # the server was demoted
+# PostgreSQL's own timeout does not see who hangs between two parts of a long statement.
+END_WHO_HANGS = text(
+    """
+    SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_stat_activity USING (pid)
+    WHERE locktype = 'advisory' AND granted AND objsubid = 1
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        AND (classid::bigint << 32 | objid::bigint) = :key
+        AND usename = current_user AND wait_event_type = 'Client'
+        AND state_change < clock_timestamp() - make_interval(secs => :seconds)
+    """
+)
 
 T = TypeVar("T")
 
@@ -145,8 +157,13 @@ class PostgreSQL:
         """Run it to its end, though perhaps nobody waits for it any more."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
         return await asyncio.shield(task)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # perhaps nobody else asks for it
 
     async def _transact(
         self,
@@ -180,6 +197,7 @@ class PostgreSQL:
                             await raw.add_listener(CHANNEL, lambda *notice: changed(int(notice[3])))
                             while not lost.is_set():
                                 changed(await connection.run_sync(latest))
+                                await connection.run_sync(_end_who_hangs)
                                 await connection.rollback()
                                 if is_lost:
                                     log.info("listening to other relayers again")
@@ -193,6 +211,12 @@ class PostgreSQL:
                     log.warning("cannot listen to other relayers", error=str(error))
                 is_lost = True
             await asyncio.sleep(RECONNECT_SECONDS)
+
+
+def _end_who_hangs(connection: Connection) -> None:
+    ended = connection.execute(END_WHO_HANGS, {"key": WRITERS_LOCK, "seconds": HANG_SECONDS}).all()
+    if ended:
+        log.warning("a relayer hung while it was writing: its connection was ended", connections=len(ended))
 
 
 def driver_url(url: str) -> URL:
