@@ -51,7 +51,7 @@ async def _serve(settings: SidecarSettings, stop: asyncio.Event) -> int:
     asked = asyncio.Event()  # to read the keys anew
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, asked.set)
     async with AsyncExitStack() as stack:
-        workers = Workers("signing", threads=1, deadline_seconds=None)
+        workers = Workers("signing", threads=1, deadline_seconds=None, gives_way=True)
         stack.push_async_callback(workers.close)
         try:
             sources = sources_of(settings, workers, stack)
