@@ -8,9 +8,9 @@ from time import time
 from typing import Protocol
 
 from .. import logs, wire
+from ..chain.manager_messages import items_to_leave_off
 from .clusters import ServedClusters
 from .current_oracles import CurrentOracles
-from .manager.encoding import items_to_leave_off
 from .manager.signer import Manager, RegisterItem
 from .pipeline import Pipeline
 from .store.asking import AskedValidator, IndexRefusedError

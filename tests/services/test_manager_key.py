@@ -11,7 +11,7 @@ import pytest
 from eth_account import Account
 from structlog.testing import capture_logs
 
-from dvtfast.services.relayer.manager.encoding import ManagerMessage
+from dvtfast.services.chain.manager_messages import ManagerMessage
 from dvtfast.services.relayer.manager.key import ManagerKey, ManagerKeyError
 from tests.vector_files import load, unhex
 

@@ -14,8 +14,7 @@ from sqlalchemy import text
 
 from dvtfast.constants import GWEI_PER_VALIDATOR
 from dvtfast.services import wire
-from dvtfast.services.offload import UnavailableError, Workers
-from dvtfast.services.relayer.manager.encoding import (
+from dvtfast.services.chain.manager_messages import (
     COMPOUNDING,
     ETH1_ADDRESS,
     ManagerMessage,
@@ -25,6 +24,7 @@ from dvtfast.services.relayer.manager.encoding import (
     register_bytes,
     withdraw_bytes,
 )
+from dvtfast.services.offload import UnavailableError, Workers
 from dvtfast.services.relayer.manager.key import ManagerKey
 from dvtfast.services.relayer.manager.policy import (
     DEFAULT_LIMITS,
@@ -155,7 +155,7 @@ def recover(entry: Entry) -> str:
     assert entry.root_or_nonce is not None
     message = ManagerMessage(HOODI, entry.vault, entry.root_or_nonce, entry.validators)
     assert message.digest == entry.digest
-    address: str = Account.recover_message(message.signable, signature=entry.signature)
+    address: str = Account._recover_hash(message.digest, signature=entry.signature)
     return address
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from ... import logs, wire
-from .encoding import ManagerMessage
+from ...chain.manager_messages import ManagerMessage
 from .extra import needs_manager_extra
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ FILE_LIMIT_BYTES = 64 * 1024
 KEYSTORE_VERSION = 3
 BLS_KEYSTORE_VERSION = 4  # ERC-2335
 OTHERS_READ = stat.S_IRGRP | stat.S_IROTH
+TYPED_DATA = b"\x01"  # the version byte of EIP-712 among signed data
 WRONG_PASSWORD = "MAC mismatch"  # noqa: S105 - what eth-keyfile says
 WANTED = "expected an Ethereum keystore of version 3 (scrypt or pbkdf2), as geth or eth-account write it"
 
@@ -80,7 +81,11 @@ class ManagerKey:
 
     def sign(self, message: ManagerMessage) -> bytes:
         """The signature, 65 bytes: r, s, then v of 27 or 28. The same message always gives the same."""
-        return bytes(self._account.sign_message(message.signable).signature)
+        with needs_manager_extra():
+            from eth_account.messages import SignableMessage
+        typed = message.typed
+        signable = SignableMessage(TYPED_DATA, typed.domain_separator, typed.struct_hash)
+        return bytes(self._account.sign_message(signable).signature)
 
     def __repr__(self) -> str:
         return f"ManagerKey({self.address.to_wire()})"

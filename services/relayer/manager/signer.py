@@ -12,10 +12,7 @@ from typing import NamedTuple, Protocol
 from dvtfast.constants import GWEI_PER_VALIDATOR, ROOT_BYTES
 
 from ... import logs, wire
-from ...offload import UnavailableError, Workers
-from ..store.database import Database
-from ..store.journal import Action, Entry, Spent, append, reserve_and_append
-from .encoding import (
+from ...chain.manager_messages import (
     COMPOUNDING,
     ETH1_ADDRESS,
     NONCE_BYTES,
@@ -27,6 +24,9 @@ from .encoding import (
     register_bytes,
     withdraw_bytes,
 )
+from ...offload import UnavailableError, Workers
+from ..store.database import Database
+from ..store.journal import Action, Entry, Spent, append, reserve_and_append
 from .key import ManagerKey
 from .policy import ManagerPolicy, RefusedError
 

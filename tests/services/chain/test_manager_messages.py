@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from dvtfast import InputError
 from dvtfast.constants import GWEI_PER_VALIDATOR
-from dvtfast.services.relayer.manager.encoding import (
+from dvtfast.services.chain.manager_messages import (
     COMPOUNDING,
     DEPOSIT_BYTES,
     ETH1_ADDRESS,
@@ -60,8 +60,8 @@ def amounts_of(column: list[bytes]) -> list[int]:
 @pytest.mark.parametrize("case", CASES)
 def test_digest(case: Any) -> None:
     message = message_of(case)
-    assert message.signable.header == unhex(case["domain_separator"])
-    assert message.signable.body == unhex(case["struct_hash"])
+    assert message.typed.domain_separator == unhex(case["domain_separator"])
+    assert message.typed.struct_hash == unhex(case["struct_hash"])
     assert message.digest == unhex(case["digest"])
 
 

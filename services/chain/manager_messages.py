@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +16,9 @@ from numpy.typing import NDArray
 from dvtfast import InputError, deposit_data_roots
 from dvtfast.constants import PUBLIC_KEY_BYTES, ROOT_BYTES, SIGNATURE_BYTES
 
-from .extra import needs_manager_extra
+from .eip712 import TypedData, domain_separator, hash_struct
+from .encoding import ADDRESS_BYTES
 
-if TYPE_CHECKING:
-    from eth_account.messages import SignableMessage
-
-ADDRESS_BYTES: Final = 20
 AMOUNT_BYTES: Final = 8  # gwei, big-endian
 NONCE_BYTES: Final = 32
 
@@ -37,18 +34,7 @@ DEPOSIT_BYTES: Final = {
 
 DOMAIN_NAME: Final = "VaultValidators"
 DOMAIN_VERSION: Final = "1"
-TYPES: Final = {
-    "EIP712Domain": [
-        {"name": "name", "type": "string"},
-        {"name": "version", "type": "string"},
-        {"name": "chainId", "type": "uint256"},
-        {"name": "verifyingContract", "type": "address"},
-    ],
-    "VaultValidators": [
-        {"name": "validatorsRegistryRoot", "type": "bytes32"},
-        {"name": "validators", "type": "bytes"},
-    ],
-}
+TYPE: Final = "VaultValidators(bytes32 validatorsRegistryRoot,bytes validators)"
 
 Rows: TypeAlias = Sequence[bytes] | NDArray[np.uint8]
 
@@ -68,30 +54,15 @@ class ManagerMessage:
     validators: bytes
 
     @cached_property
-    def signable(self) -> SignableMessage:
-        """As eth-account signs it: `header` is the domain separator, `body` the struct hash."""
-        with needs_manager_extra():
-            from eth_account.messages import encode_typed_data
-        return encode_typed_data(
-            full_message={
-                "types": TYPES,
-                "primaryType": "VaultValidators",
-                "domain": {
-                    "name": DOMAIN_NAME,
-                    "version": DOMAIN_VERSION,
-                    "chainId": self.chain_id,
-                    "verifyingContract": bytes(self.vault),
-                },
-                "message": {"validatorsRegistryRoot": self.root_or_nonce, "validators": self.validators},
-            }
-        )
+    def typed(self) -> TypedData:
+        """As it is signed."""
+        domain = domain_separator(DOMAIN_NAME, DOMAIN_VERSION, self.chain_id, self.vault)
+        return TypedData(domain, hash_struct(TYPE, self.root_or_nonce, self.validators))
 
-    @cached_property
+    @property
     def digest(self) -> bytes:
         """The 32 bytes that the signature is over."""
-        with needs_manager_extra():
-            from eth_utils.crypto import keccak
-        return keccak(b"\x19" + b"".join(self.signable))
+        return self.typed.digest
 
 
 def register_bytes(
