@@ -55,9 +55,9 @@ def read_deposits(settings: OperatorSettings) -> tuple[DepositData, int]:
     deposits = read_deposit_data(settings.deposit_data, network=settings.network)
     found = check_deposit_data(deposits)
     problems = [
-        f"{settings.deposit_data}: record {i}: {problem}"
+        f"{settings.deposit_data}: record {i}: {'; '.join(record)}"
         for i, record in enumerate(found)
-        for problem in record
+        if record
     ]
     good = np.array([not record for record in found], dtype=np.bool_)
     if (settings.start_index or 0) + len(good) > wire.UINT64_LIMIT:

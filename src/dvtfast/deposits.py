@@ -5,7 +5,7 @@ Source: staking-deposit-cli 2.7, credentials and settings.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 from dvtfast._arrays import Bools, Bytes, Rows, Uint64s, as_rows, as_uint64s
 from dvtfast._files import Field, read_json, rows, write_json
 from dvtfast.constants import (
+    GWEI_PER_VALIDATOR,
     PUBLIC_KEY_BYTES,
     ROOT_BYTES,
     SECRET_KEY_BYTES,
@@ -37,6 +38,13 @@ MAX_FILE_BYTES = 256 * 1024**2
 FORK_VERSION_BYTES = 4
 # The version of the tool whose layout this is; the launchpad wants to see one.
 DEPOSIT_CLI_VERSION = "2.7.0"
+
+ADDRESS_BYTES = 20
+# How much a vault deposits for one validator, by the first byte of its withdrawal credentials.
+AMOUNTS_GWEI = {
+    1: (GWEI_PER_VALIDATOR, GWEI_PER_VALIDATOR),
+    2: (GWEI_PER_VALIDATOR, 64 * GWEI_PER_VALIDATOR),  # consensus-specs, MAX_EFFECTIVE_BALANCE_ELECTRA
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,10 +98,20 @@ def read_deposit_data(path: Path | str, *, network: Network | None = None) -> De
     )
 
 
-def check_deposit_data(deposits: DepositData, *, threads: int | None = None) -> list[list[str]]:
+def check_deposit_data(
+    deposits: DepositData,
+    *,
+    vault: bytes | None = None,
+    deposited: Collection[bytes] = frozenset(),
+    threads: int | None = None,
+) -> list[list[str]]:
     """What is wrong with each record: n lists, empty for a good one.
 
     Roots are recomputed, keys must not repeat, and all signatures are judged in one batch.
+
+    Args:
+        vault: an address, 20 bytes; stake must go back to it, and amounts must be those that it deposits.
+        deposited: keys that have a deposit on chain already.
     """
     message_roots = deposit_message_roots(
         deposits.public_keys, deposits.withdrawal_credentials, deposits.amounts_gwei
@@ -111,6 +129,11 @@ def check_deposit_data(deposits: DepositData, *, threads: int | None = None) -> 
         "deposit_message_root: does not fit": (message_roots == deposits.message_roots).all(axis=1),
         "deposit_data_root: does not fit": (data_roots == deposits.data_roots).all(axis=1),
     }
+    if deposited:
+        unused = [key.tobytes() not in deposited for key in deposits.public_keys]
+        verdicts["pubkey: deposited already"] = np.array(unused, dtype=np.bool_)
+    if vault is not None:
+        verdicts |= _check_for_vault(deposits, vault)
     return [[problem for problem, good in verdicts.items() if not good[i]] for i in range(len(deposits))]
 
 
@@ -201,6 +224,23 @@ def _check_signatures(
     signed = np.zeros(len(deposits), dtype=np.bool_)
     signed[valid] = check_signatures(keys, signing_roots, deposits.signatures[valid], threads=threads)
     return valid, signed
+
+
+def _check_for_vault(deposits: DepositData, vault: bytes) -> dict[str, Bools]:
+    """What a vault demands, by what is said of records that do not meet it."""
+    if len(vault) != ADDRESS_BYTES:
+        raise InputError(f"vault: expected {ADDRESS_BYTES} bytes, got {len(vault)}")
+    expected = np.frombuffer(bytes(WITHDRAWAL_CREDENTIALS_BYTES - 1 - ADDRESS_BYTES) + vault, np.uint8)
+    types, rest = deposits.withdrawal_credentials[:, 0], deposits.withdrawal_credentials[:, 1:]
+    is_vaults = np.isin(types, list(AMOUNTS_GWEI)) & (rest == expected).all(axis=1)
+    lows, highs = np.zeros((2, len(deposits)), dtype=np.uint64)
+    for type_, (low, high) in AMOUNTS_GWEI.items():
+        lows[types == type_], highs[types == type_] = low, high
+    fits = (lows <= deposits.amounts_gwei) & (deposits.amounts_gwei <= highs)
+    return {
+        "withdrawal_credentials: not those of the vault": is_vaults,
+        "amount: a vault deposits 32 ETH for 0x01, 32 to 2048 ETH for 0x02": fits | ~is_vaults,
+    }
 
 
 def _column(records: Sequence[Field], name: str, width: int) -> Bytes:

@@ -21,6 +21,7 @@ LAYERS = [
         "_ssz",
         "protocol_config",
         "deposits",
+        "deposit_tree",
         "keystores",
         "obol",
         "ssv",

@@ -12,6 +12,7 @@ from dvtfast import (
     MAINNET,
     NETWORKS,
     FileError,
+    InputError,
     deposit_signing_roots,
     generate_secret_keys,
 )
@@ -111,6 +112,40 @@ def test_every_problem_is_named(deposits):
             "deposit_data_root: does not fit",
         ],
     ]
+
+
+VAULT = bytes(range(20))
+
+
+def for_vault(prefixes, amounts, vault=VAULT):
+    credentials = [bytes([prefix]) + bytes(11) + vault for prefix in prefixes]
+    return sign_deposits(generate_secret_keys(len(amounts)), credentials, amounts, HOODI)
+
+
+def test_what_a_vault_deposits():
+    eth = 10**9
+    deposits = for_vault([1, 2, 2], [32 * eth, 32 * eth, 2048 * eth])
+    assert check_deposit_data(deposits, vault=VAULT) == [[], [], []]
+    amount = ["amount: a vault deposits 32 ETH for 0x01, 32 to 2048 ETH for 0x02"]
+    deposits = for_vault([1, 1, 2, 2], [31 * eth, 33 * eth, 32 * eth - 1, 2048 * eth + 1])
+    assert check_deposit_data(deposits, vault=VAULT) == [amount] * 4
+    assert check_deposit_data(deposits) == [[]] * 4
+    credentials = ["withdrawal_credentials: not those of the vault"]
+    assert check_deposit_data(for_vault([0, 3], [32 * eth] * 2), vault=VAULT) == [credentials] * 2
+    deposits = for_vault([1, 2], [32 * eth] * 2)
+    assert check_deposit_data(deposits, vault=bytes(20)) == [credentials] * 2
+    changed = deposits.withdrawal_credentials.copy()
+    changed[0, 5] = 1
+    changed = dataclasses.replace(deposits, withdrawal_credentials=changed)
+    assert credentials[0] in check_deposit_data(changed, vault=VAULT)[0]
+    with pytest.raises(InputError, match="vault: expected 20 bytes, got 19"):
+        check_deposit_data(deposits, vault=VAULT[1:])
+
+
+def test_keys_that_are_deposited_already():
+    deposits = for_vault([1] * 3, [32 * 10**9] * 3)
+    deposited = {deposits.public_keys[1].tobytes(), bytes(48)}
+    assert check_deposit_data(deposits, deposited=deposited) == [[], ["pubkey: deposited already"], []]
 
 
 def test_agrees_with_milagro(deposits):
