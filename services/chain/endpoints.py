@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -158,9 +159,10 @@ async def exchange(
     Raises:
         EndpointError: there is no whole answer in time, or it is too long.
     """
+    data = None if body is None else io.BytesIO(body)  # aiohttp sends a stream in pieces
     headers = {"Accept": accept} | ({"Content-Type": "application/json"} if body is not None else {})
     try:
-        async with session.request(method, url, data=body, headers=headers, allow_redirects=False) as answer:
+        async with session.request(method, url, data=data, headers=headers, allow_redirects=False) as answer:
             if answer.headers.get("Content-Encoding", "identity").lower() != "identity":
                 raise endpoint.error("expected a body that is not compressed")
             content = bytearray()

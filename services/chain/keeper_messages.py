@@ -1,6 +1,6 @@
-"""What the oracles sign for the Keeper: that validators may be registered, that their exits are in IPFS.
+"""What the oracles sign: that validators may be registered, that their exits are on IPFS, consolidations.
 
-Source: stakewise/v3-core `748bb38`, KeeperValidators.sol.
+Source: stakewise/v3-core `748bb38`, KeeperValidators.sol and ConsolidationsChecker.sol.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ APPROVAL_TYPE: Final = (
 ROTATION_TYPE: Final = (
     "KeeperValidators(address vault,string exitSignaturesIpfsHash,uint256 nonce,uint256 deadline)"
 )
+CHECKER_NAME: Final = "ConsolidationsChecker"
+CHECKER_VERSION: Final = "1"
+CONSOLIDATION_TYPE: Final = "ConsolidationsChecker(address vault,bytes validators)"
 
 
 def keeper_domain(chain_id: int, keeper: bytes) -> bytes:
@@ -50,3 +53,14 @@ def rotation_message(domain: bytes, vault: bytes, ipfs_hash: str, nonce: int, de
         nonce: the Keeper's `exitSignaturesNonces(vault)`.
     """
     return TypedData(domain, hash_struct(ROTATION_TYPE, vault, ipfs_hash, nonce, deadline))
+
+
+def consolidation_message(chain_id: int, checker: bytes, vault: bytes, validators: bytes) -> TypedData:
+    """That the vault's validators may be consolidated into others.
+
+    Args:
+        checker: the address of the ConsolidationsChecker, which vaults ask.
+        validators: as `manager_messages.consolidate_bytes` writes them.
+    """
+    domain = domain_separator(CHECKER_NAME, CHECKER_VERSION, chain_id, checker)
+    return TypedData(domain, hash_struct(CONSOLIDATION_TYPE, vault, validators))

@@ -58,6 +58,8 @@ def test_file_of_stakewise(tmp_path):
     deposits = read_deposit_data(written(tmp_path, document))
     assert deposits.network is HOODI
     assert check_deposit_data(deposits) == [[]] * len(document)
+    vault = unhex(load("v3_deposit_data.json")["vault"])
+    assert check_deposit_data(deposits, vault=vault) == [[]] * len(document)
 
 
 @pytest.fixture

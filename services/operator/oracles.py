@@ -1,0 +1,136 @@
+"""The oracles over HTTP: each has several replicas, of which any may answer for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from secrets import SystemRandom
+from types import TracebackType
+from typing import Self, TypeVar
+
+from dvtfast.protocol_config import OracleConfig
+
+from .. import logs
+from ..chain.encoding import write_address
+from ..chain.endpoints import Endpoint, EndpointError, exchange, session
+from ..chain.signers import address_of
+
+TIMEOUT_SECONDS = 10.0  # of one replica
+REPLICAS_ASKED = 5  # of one oracle, for one answer
+ANSWER_LIMIT_BYTES = 64 * 1024
+SAID_CHARACTERS = 1_000  # of what an oracle says is wrong with a request, in the log
+
+T = TypeVar("T")
+
+log = logs.get("oracles")
+
+
+class OracleError(Exception):
+    """No replica of an oracle gives an answer that can be used; the message has the reason of each."""
+
+
+@dataclass(frozen=True)
+class Oracle:
+    """One oracle.
+
+    Attributes:
+        address: of the account that it signs with.
+        endpoints: its replicas.
+    """
+
+    address: bytes
+    endpoints: tuple[Endpoint, ...]
+
+    @property
+    def name(self) -> str:
+        """How log lines call it."""
+        return write_address(self.address)
+
+
+@dataclass(frozen=True)
+class Call:
+    """What is asked of each oracle.
+
+    Attributes:
+        path: below the address of a replica.
+        body: of a POST; None is a GET.
+        limit_bytes: of the answer.
+    """
+
+    path: str = ""
+    body: bytes | None = None
+    limit_bytes: int = ANSWER_LIMIT_BYTES
+
+
+class OracleClient:
+    """Asks oracles; an async context manager. No redirect is followed.
+
+    Args:
+        timeout_seconds: of one replica, from the beginning of the request to the end of the answer.
+    """
+
+    def __init__(self, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+        self._timeout_seconds = timeout_seconds
+        self._random = SystemRandom()
+
+    async def __aenter__(self) -> Self:
+        self._session = session(self._timeout_seconds)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    async def ask(self, oracle: Oracle, call: Call, read: Callable[[bytes], T]) -> T:
+        """What `read` makes of the first good answer of a replica; they are asked in random order.
+
+        Args:
+            read: runs on a thread; raises ValueError of an answer that cannot be used.
+
+        Raises:
+            OracleError: no replica gives one.
+        """
+        problems = []
+        count = min(REPLICAS_ASKED, len(oracle.endpoints))
+        for replica in self._random.sample(oracle.endpoints, count):
+            try:
+                return await self._ask_replica(oracle, replica, call, read)
+            except EndpointError as error:
+                log.warning("no answer of an oracle", oracle=oracle.name, error=str(error))
+                problems.append(str(error))
+        raise OracleError("; ".join(problems) or "the oracle config names no address that can be asked")
+
+    async def _ask_replica(
+        self, oracle: Oracle, replica: Endpoint, call: Call, read: Callable[[bytes], T]
+    ) -> T:
+        method = "GET" if call.body is None else "POST"
+        url = replica.url.rstrip("/") + call.path if call.path else replica.url
+        status, content = await exchange(
+            self._session, replica, method, url, limit_bytes=call.limit_bytes, body=call.body
+        )
+        if status != 200:
+            said = logs.printable(content[: 4 * SAID_CHARACTERS].decode(errors="replace")[:SAID_CHARACTERS])
+            if said:
+                log.warning("an oracle objects", oracle=oracle.name, status=status, said=said)
+            raise replica.error(f"HTTP {status}: {said}", refused=status < 500)
+        try:
+            return await asyncio.to_thread(read, content)
+        except ValueError as error:
+            raise replica.error(f"an answer that cannot be used: {error}") from None
+
+
+def oracles_of(config: OracleConfig) -> list[Oracle]:
+    """The oracles of a config, in its order."""
+    oracles = []
+    for public_key, urls in zip(config.public_keys, config.endpoints, strict=True):
+        address = address_of(public_key.tobytes())
+        endpoints = []
+        for url in urls:
+            try:
+                endpoints.append(Endpoint(url))
+            except ValueError:
+                log.warning("an oracle's address is none", oracle=write_address(address))
+        oracles.append(Oracle(address, tuple(endpoints)))
+    return oracles
