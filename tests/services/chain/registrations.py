@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from coincurve import PrivateKey
 from eth_account import Account
 from numpy.typing import NDArray
 
@@ -89,8 +90,6 @@ def oracle_signatures(
 
 
 def by_address(secrets: Sequence[bytes]) -> list[bytes]:
-    from coincurve import PrivateKey
-
     def address(secret: bytes) -> bytes:
         return address_of_oracle(PrivateKey(secret).public_key.format(compressed=False)[1:])
 
