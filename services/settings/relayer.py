@@ -7,6 +7,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Self
 
 from dvtfast.networks import Network
 
@@ -110,6 +111,8 @@ class RelayerSettings(Settings):
         optional=True,
         metavar="BLOCK",
     )
+    deposit_contract: bytes | None = shared.deposit_contract()
+    keeper: bytes | None = shared.keeper()
     ipfs_gateways: tuple[str, ...] = setting(
         "--ipfs-gateway",
         parsing.url,
@@ -183,6 +186,15 @@ class RelayerSettings(Settings):
         metavar="FILE",
     )
 
+    @classmethod
+    def load(cls, flags: Mapping[str, Any], environment: Mapping[str, str]) -> Self:
+        """With the contracts of a chain for tests in the network."""
+        settings = super().load(flags, environment)
+        network = shared.on_test_chain(
+            settings.network, deposit_contract=settings.deposit_contract, keeper=settings.keeper
+        )
+        return dataclasses.replace(settings, network=network)
+
     def problems(self) -> list[str]:
         """Something to serve there must be."""
         names = {field: source.name for field, source in self.sources().items()}
@@ -211,6 +223,8 @@ class RelayerSettings(Settings):
             ("allow", bool(self.allow), "manager_keystore"),
             ("daily_limits", bool(self.daily_limits), "manager_keystore"),
             ("ipfs_gateways", bool(self.ipfs_gateways), "execution_endpoints"),
+            ("deposit_contract", self.deposit_contract is not None, "execution_endpoints"),
+            ("keeper", self.keeper is not None, "execution_endpoints"),
         ]
         problems = [
             f"{names[field]}: needs {names[other]}, which is not set"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from dvtfast.networks import NETWORKS
+from dvtfast.networks import NETWORKS, Network
 
 from .. import parsing
+from ..chain.encoding import write_address
 from .sources import setting
 
 
@@ -87,6 +89,38 @@ def execution_endpoints(tells: str) -> Any:
         also=["EXECUTION_ENDPOINT"],
         metavar="URL",
     )
+
+
+def deposit_contract() -> Any:
+    """Where validators are deposited for."""
+    return setting(
+        "--deposit-contract",
+        parsing.address,
+        "The deposit contract of a chain for tests; the network's when not set.",
+        optional=True,
+        metavar="ADDRESS",
+    )
+
+
+def keeper() -> Any:
+    """Where the oracles are."""
+    return setting(
+        "--keeper",
+        parsing.address,
+        "The Keeper of a chain for tests; the network's when not set.",
+        optional=True,
+        metavar="ADDRESS",
+    )
+
+
+def on_test_chain(network: Network, *, deposit_contract: bytes | None, keeper: bytes | None) -> Network:
+    """The network with other contracts where they are given; these may have been there from block 0 on."""
+    if deposit_contract is not None:
+        contract = write_address(deposit_contract)
+        network = replace(network, deposit_contract=contract, deposit_contract_block=0)
+    if keeper is not None:
+        network = replace(network, keeper=write_address(keeper), keeper_genesis_block=0)
+    return network
 
 
 def execution_timeout() -> Any:

@@ -226,3 +226,18 @@ def test_what_could_not_be_read_is_told_once(flags: dict[str, object]) -> None:
         RelayerSettings.load({**flags, "oracles": "missing.json", "signature_threshold": "x"}, {})
     told = [problem.split(" (")[0] for problem in raised.value.problems]
     assert told == ["--oracles", "--signature-threshold"]
+
+
+def test_contracts_of_a_chain_for_tests(flags: dict[str, object]) -> None:
+    deposit_contract, keeper = "0x" + "12" * 20, "0x" + "34" * 20
+    told = {"deposit_contract": deposit_contract, "keeper": keeper}
+    node = {"execution_endpoints": ["http://127.0.0.1:8545"]}
+    network = RelayerSettings.load({**flags, **node, **told}, {}).network
+    assert (network.deposit_contract, network.deposit_contract_block) == (deposit_contract, 0)
+    assert (network.keeper, network.keeper_genesis_block) == (keeper, 0)
+    assert network.exit_domain == HOODI.exit_domain
+    network = RelayerSettings.load({**flags, **node, "keeper": keeper}, {}).network
+    assert network.deposit_contract == HOODI.deposit_contract
+    with pytest.raises(SettingsError) as raised:
+        RelayerSettings.load({**flags, **told}, {})
+    assert [problem.split(" (")[0] for problem in raised.value.problems] == ["--deposit-contract", "--keeper"]

@@ -284,16 +284,16 @@ async def test_a_stale_root(ready: World, oracles: Oracles) -> None:
 
 
 async def test_proofs_that_lead_nowhere(ready: World, oracles: Oracles) -> None:
-    validators = new_validators(ready.vault.address, 4)
+    validators = new_validators(ready.vault.address, 6)
     tree = Tree(validators.items)
     await ready.use_registry(tree.root)
-    order, flags, proof = tree.multiproof([0, 1])
-    body = await request_v3(ready, take(validators, [0, 1]), oracles.set, 0, order, flags, proof)
+    order, flags, proof = tree.multiproof([0, 1, 2])
+    body = await request_v3(ready, take(validators, [0, 1, 2]), oracles.set, 0, order, flags, proof)
     lost = "proof: does not lead to the deposit data root of the vault"
     await oracles.refused("/", body | {"proof": body["proof"][::-1] + body["proof"]}, lost)
     await oracles.refused("/", body | {"proof_flags": []}, lost)
-    await oracles.refused("/", body | {"proof_indexes": order[::-1]}, lost)
-    await oracles.refused("/", body | {"proof_indexes": [0, 2]}, "proof_indexes: expected 0..1, each once")
+    await oracles.refused("/", body | {"proof_indexes": [*order[1:], order[0]]}, lost)
+    await oracles.refused("/", body | {"proof_indexes": [0, 1, 3]}, "proof_indexes: expected 0..2, each once")
     await oracles.refused("/", body | {"proof_flags": None}, "proof_indexes: expected with proof")
     await oracles.granted("/", body)
 

@@ -218,16 +218,18 @@ async def test_proofs(world: World, oracle_set: OracleSet) -> None:
         with refused(name):
             await world.registry.send(REGISTER_DATA, vault, params, *changed)
 
-    order, flags, proof = tree.multiproof([0, 1])
-    indexes = [order.index(0), order.index(1)]
-    await attempt("InvalidProof", [0, 1], indexes[::-1], flags, proof)
-    await attempt("InvalidProof", [1, 0], indexes, flags, proof)
-    await attempt("InvalidProof", [0, 1], indexes, [not flag for flag in flags], proof)
-    await attempt("InvalidProof", [0, 1], indexes, flags, proof[1:])
-    await attempt("InvalidProof", [0, 1], indexes, flags, [*proof, bytes(32)])
-    await attempt("InvalidProof", [0, 1], indexes, [], [])
-    await attempt("InvalidValidators", [0, 1], [], flags, proof)
-    await attempt("InvalidValidators", [0, 1], [0, 1, 2], flags, proof)
+    some = [0, 1, 2]
+    order, flags, proof = tree.multiproof(some)
+    indexes = [order.index(place) for place in some]
+    # Two may be siblings, whose order does not matter; of three it does.
+    await attempt("InvalidProof", some, [(at + 1) % 3 for at in indexes], flags, proof)
+    await attempt("InvalidProof", [1, 2, 0], indexes, flags, proof)
+    await attempt("InvalidProof", some, indexes, [not flag for flag in flags], proof)
+    await attempt("InvalidProof", some, indexes, flags, proof[1:])
+    await attempt("InvalidProof", some, indexes, flags, [*proof, bytes(32)])
+    await attempt("InvalidProof", some, indexes, [], [])
+    await attempt("InvalidValidators", some, [], flags, proof)
+    await attempt("InvalidValidators", some, [0, 1, 2, 3], flags, proof)
     order, flags, proof = tree.multiproof([1, 2])  # 0 comes first
     await attempt("InvalidProof", [1, 2], [order.index(1), order.index(2)], flags, proof)
     params = await approval(world, validators.items[0], oracle_set.secrets[:2])

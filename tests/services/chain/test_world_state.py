@@ -10,6 +10,7 @@ import pytest
 
 from dvtfast import HOODI, deposit_data_roots
 from dvtfast.constants import GWEI_PER_VALIDATOR
+from dvtfast.protocol_config import read_oracle_config
 from dvtfast.services.chain.contracts import deposit_count, latest_config
 from dvtfast.services.chain.encoding import read_data, write_address, write_data
 from dvtfast.services.chain.ipfs import IpfsClient, IpfsError
@@ -19,6 +20,8 @@ from dvtfast.services.demo.world.chain import RevertedError, encode_call
 from dvtfast.services.demo.world.deployed import CONSOLIDATIONS, ETH, WITHDRAWALS, World
 from dvtfast.services.demo.world.ipfs import gateway
 from dvtfast.services.demo.world.oracles import OracleSet
+from dvtfast.services.relayer.chain_watch import Chain
+from dvtfast.services.settings import RelayerSettings
 from tests.services.chain.registrations import (
     APPROVAL,
     CID,
@@ -33,6 +36,7 @@ from tests.services.chain.test_world_registration import refused, register
 
 pytestmark = pytest.mark.timeout(60)
 
+FINAL_BLOCKS = 70  # anvil's finalized block is 64 behind
 DEPOSIT = "deposit(bytes,bytes,bytes,bytes32)"
 HARVEST = "(bytes32,int160,uint160,bytes32[])"
 NAME = "KeeperOracles"
@@ -316,3 +320,22 @@ def test_a_machine_without_anvil(monkeypatch: pytest.MonkeyPatch, tmp_path: Any)
 
 def test_the_network_is_hoodis() -> None:
     assert HOODI.chain_id == anvil.CHAIN_ID
+
+
+async def test_a_relayer_that_is_told_of_the_contracts(world: World, oracle_set: OracleSet) -> None:
+    await world.chain.mine(FINAL_BLOCKS)
+    await world.set_manager(MANAGER_ADDRESS)
+    async with gateway(world.files) as url:
+        flags = {
+            "network": "hoodi",
+            "execution_endpoints": [world.chain.url],
+            "ipfs_gateways": [url],
+            "deposit_contract": write_address(world.deposit_contract.address),
+            "keeper": write_address(world.keeper.address),
+            "signature_threshold": "3",
+        }
+        async with Chain.connected(RelayerSettings.load(flags, {})) as chain:
+            oracles = await chain.announced_oracles()
+            assert (oracles.public_keys == read_oracle_config(oracle_set.config).public_keys).all()
+            assert await chain.vaults.registry_root() == await world.registry_root()
+            assert await chain.vaults.manager(world.vault.address) == MANAGER_ADDRESS
