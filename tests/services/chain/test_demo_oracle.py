@@ -14,12 +14,16 @@ from eth_account import Account
 from dvtfast import HOODI, exit_signing_roots, recover_signatures, verify_signatures
 from dvtfast.deposits import sign_deposits
 from dvtfast.ecies import decrypt_batch
+from dvtfast.protocol_config import read_oracle_config
+from dvtfast.services import wire
 from dvtfast.services.chain.encoding import read_data, write_address, write_data
 from dvtfast.services.chain.unixfs import Cid
 from dvtfast.services.demo.oracle import typed_data
 from dvtfast.services.demo.oracle.typed_data import Domain, signer_of
 from dvtfast.services.demo.world.deployed import ETH, World
 from dvtfast.services.demo.world.oracles import OracleSet, RunningOracle
+from dvtfast.services.operator.approvals import ApprovalRequest, approve
+from dvtfast.services.operator.oracles import OracleClient
 from tests.services.chain.anvil import CHAIN_ID
 from tests.services.chain.registrations import (
     APPROVAL,
@@ -429,3 +433,42 @@ async def test_the_shards_of_all_make_an_exit(ready: World, oracles: Oracles) ->
     ]
     recovered = recover_signatures(np.stack(decrypted, axis=1), [1, 3], threshold=2)
     verify_signatures(validators.deposits.public_keys, exit_signing_roots([7, 8], HOODI), recovered)
+
+
+async def test_the_operators_client(ready: World, oracles: Oracles) -> None:
+    """It finds in the oracles' signatures what it encodes itself."""
+    validators = new_validators(ready.vault.address, 2, 2, 64 * 10**9)
+    body = await request_v4(ready, validators, oracles.set, 0)
+    config = read_oracle_config(oracles.set.config)
+    split = zip(body["public_key_shards"], body["exit_signature_shards"], strict=True)
+    request = ApprovalRequest(
+        vault=ready.vault.address,
+        validator_type=2,
+        validator_index=0,
+        registry_root=read_data(body["validators_root"]),
+        public_keys=validators.public_keys,
+        deposit_signatures=[signature.tobytes() for signature in validators.deposits.signatures],
+        amounts_gwei=validators.amounts,
+        shares=[
+            wire.OraclesExitSignatureShares(
+                [wire.PublicKey.from_wire(key) for key in keys],
+                [wire.EncryptedSignature.from_wire(shard) for shard in encrypted],
+            )
+            for keys, encrypted in split
+        ],
+        deadline=body["deadline"],
+        manager_signature=read_data(body["validators_manager_signature"]),
+    )
+    keeper = ready.keeper.address
+    async with OracleClient() as client:
+        approval = await approve(
+            request, config, client, keeper_address=keeper, chain_id=CHAIN_ID, threshold=2
+        )
+    params = (
+        request.registry_root,
+        approval.deadline,
+        request.validators,
+        approval.signatures,
+        approval.ipfs_hash,
+    )
+    await ready.vault.send(f"registerValidators({APPROVAL},bytes)", params, request.manager_signature)
