@@ -16,6 +16,7 @@ from .. import wire
 from ..parsing import NamedFile
 from ..settings import UNKNOWN_SHARES_LIMIT
 
+OTHERS = "other"  # the name of all validators of no cluster that is named to the relayer
 SHOWN_KEYS = 3  # of those that two clusters both claim
 
 
@@ -78,6 +79,7 @@ class Cluster(Group):
     def __init__(self, shares: ClusterShares) -> None:
         super().__init__(shares.name, shares.threshold, share_limit=None)
         self._shares = shares
+        self.lock_hash = shares.lock_hash
         self._columns = {int(index): column for column, index in enumerate(shares.share_indices)}
         self.rows = {key.tobytes(): row for row, key in enumerate(shares.public_keys.encoded)}
 
@@ -103,6 +105,9 @@ class Cluster(Group):
 class ServedClusters:
     """Finds the group of a validator.
 
+    Attributes:
+        groups: all that are served.
+
     Args:
         clusters: with distinct names, and no key in two of them.
         signature_threshold: for validators of no such cluster; None does not serve them.
@@ -113,11 +118,16 @@ class ServedClusters:
 
     def __init__(self, clusters: Sequence[ClusterShares], *, signature_threshold: int | None) -> None:
         self._others = (
-            Group("other", signature_threshold, UNKNOWN_SHARES_LIMIT) if signature_threshold else None
+            Group(OTHERS, signature_threshold, UNKNOWN_SHARES_LIMIT) if signature_threshold else None
         )
         self._clusters: dict[bytes, Cluster] = {}
-        problems = _repeated_names(clusters)
-        for cluster in map(Cluster, clusters):
+        problems = _repeated_names([*clusters, *([self._others] if self._others else [])])
+        served = [Cluster(cluster) for cluster in clusters]
+        self.groups: frozenset[Group] = frozenset([*served, *([self._others] if self._others else [])])
+        self._by_name: dict[str, Group] = {group.name: group for group in self.groups}
+        for cluster in served:
+            if cluster.lock_hash is not None:
+                self._by_name[wire.Root(cluster.lock_hash).to_wire()] = cluster
             if shared := self._clusters.keys() & cluster.rows.keys():
                 problems.append(self._conflict(cluster, shared))
             self._clusters |= dict.fromkeys(cluster.rows, cluster)
@@ -128,6 +138,10 @@ class ServedClusters:
     def keys(self) -> Collection[bytes]:
         """All validators of named clusters, in the order of their files."""
         return self._clusters.keys()
+
+    def group_named(self, name: str) -> Group | None:
+        """The group with this name, or with this lock hash; None when it is not served."""
+        return self._by_name.get(name)
 
     def group_of(self, public_key: bytes) -> Group | None:
         """The group that a validator is judged in; None when it is not served."""
@@ -183,7 +197,7 @@ def _named(cluster: ClusterShares, name: str | None, *, alone: bool) -> ClusterS
     return replace(cluster, name=name if alone else f"{name} {cluster.name}")
 
 
-def _repeated_names(clusters: Iterable[ClusterShares]) -> list[str]:
+def _repeated_names(clusters: Iterable[ClusterShares | Group]) -> list[str]:
     names = [cluster.name for cluster in clusters]
     return [
         f"{names.count(name)} clusters are called {name!r}; name them with NAME=FILE"

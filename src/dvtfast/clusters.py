@@ -28,6 +28,7 @@ class ClusterShares:
         share_indices: uint64[k], one per node.
         public_keys: n keys.
         public_key_shares: [n, k], on one polynomial with the public key, validator by validator.
+        lock_hash: of an Obol cluster's lock, 32 bytes; None where the file is no lock.
     """
 
     name: str
@@ -36,6 +37,7 @@ class ClusterShares:
     share_indices: Uint64s
     public_keys: PublicKeys
     public_key_shares: PublicKeys
+    lock_hash: bytes | None = None
 
 
 def read_cluster_lock(
@@ -70,7 +72,9 @@ def read_cluster_lock(
     )
     if check:
         obol.verify_cluster_lock(lock, public_key_shares=shares)
-    return ClusterShares(lock.definition.name, network, threshold, lock.share_indices, keys, shares)
+    return ClusterShares(
+        lock.definition.name, network, threshold, lock.share_indices, keys, shares, lock.lock_hash
+    )
 
 
 def read_ssv_keyshares(

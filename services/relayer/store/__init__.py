@@ -35,4 +35,5 @@ reserved.py    which validators have a vault     chain_state.py which of them ar
 splitting.py   exits split for other oracles     verdicts.py    what is due, what came of it
 forgetting.py  what nobody asks for any more     due.py         when a message is due
 journal.py     what the manager signed           network.py     what network all of it is for
+tokens.py      who may call                      pending.py     how much somebody has asked for
 """

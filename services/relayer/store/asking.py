@@ -11,6 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from .database import begin_revision, chunks
 from .many import execute_many
+from .pending import ANYBODY, Asker, count_pending
 from .reserved import require_unreserved
 from .subjects import Exit, Subject, kind_of, to_bytes
 from .tables import (
@@ -57,6 +58,7 @@ def ask_for(
     config_digest: bytes,
     now: int,
     may_hand_out: bool = True,
+    asker: Asker = ANYBODY,
 ) -> list[AskedValidator]:
     """Make the exits of these validators wanted, and say how far they are.
 
@@ -71,10 +73,12 @@ def ask_for(
         window: how many further indices of each validator sidecars may sign for ahead of time.
         config_digest: of the oracle config whose shares are wanted, where none were handed out.
         may_hand_out: False answers nothing.
+        asker: who asks, which bounds how many validators may be new.
 
     Raises:
         IndexRefusedError: an index would not fit into 64 bits, or new keys come without any rule.
         ReservedError: some are reserved for vaults: they would be registered twice.
+        TooManyPendingError: the asker waits for too many others.
     """
     require_unreserved(connection, public_keys)
     if start_index is None:
@@ -85,7 +89,7 @@ def ask_for(
         if start_index + len(public_keys) > INDEX_LIMIT:
             raise IndexRefusedError(f"{start_index} + {len(public_keys)} validators exceeds 2^64")
         wanted = {key: start_index + offset for offset, key in enumerate(public_keys)}
-    remember_validators(connection, public_keys, now)
+    count_pending(connection, remember_validators(connection, public_keys, now), asker)
     moved = make_current(connection, {key: Exit(index) for key, index in wanted.items()}, now)
     prepare(connection, {key: wanted[key] for key in moved}, window, now)
     return hand_out(connection, public_keys, config_digest, now) if may_hand_out else []
@@ -101,8 +105,8 @@ def known_keys(connection: Connection, public_keys: Iterable[bytes]) -> set[byte
     }
 
 
-def remember_validators(connection: Connection, public_keys: Iterable[bytes], now: int) -> None:
-    """Note that these validators were asked for now."""
+def remember_validators(connection: Connection, public_keys: Iterable[bytes], now: int) -> list[bytes]:
+    """Note that these validators were asked for now; those that never were before."""
     public_keys = list(public_keys)
     query = select(validators.c.public_key, validators.c.asked_at)
     asked_at = {
@@ -110,9 +114,11 @@ def remember_validators(connection: Connection, public_keys: Iterable[bytes], no
         for chunk in chunks(public_keys)
         for key, asked_at in connection.execute(query.where(validators.c.public_key.in_(chunk))).all()
     }
-    if new := [{"public_key": key, "asked_at": now} for key in public_keys if key not in asked_at]:
-        execute_many(connection, insert(validators), new)
+    if new := [key for key in public_keys if key not in asked_at]:
+        rows = [{"public_key": key, "asked_at": now} for key in new]
+        execute_many(connection, insert(validators), rows)
     note_asked(connection, [key for key, before in asked_at.items() if before < old_before(now)], now)
+    return new
 
 
 def note_asked(connection: Connection, public_keys: Iterable[bytes], now: int) -> None:

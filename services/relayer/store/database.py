@@ -18,7 +18,7 @@ from dvtfast import MissingExtraError
 
 from .sealing import PLAIN, Seal, hand_seal
 from .sqlite import SQLite
-from .tables import forgotten, messages
+from .tables import forgotten, messages, tokens
 from .watching import Watch
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
@@ -183,7 +183,7 @@ _REVISION = "dvtfast_revision"  # in `Connection.info`: what this transaction's 
 def latest_revision(connection: Connection) -> int:
     """The revision of the last transaction that changed something; 0 for none."""
     latest = [
-        select(func.max(column)).scalar_subquery() for column in (messages.c.revision, forgotten.c.revision)
+        select(func.max(table.c.revision)).scalar_subquery() for table in (messages, forgotten, tokens)
     ]
     return max(revision or 0 for revision in connection.execute(select(*latest)).one())
 

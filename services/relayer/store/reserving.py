@@ -19,6 +19,7 @@ from .asking import (
     prepare,
 )
 from .database import chunks, touch
+from .pending import ANYBODY, NOBODY, Asker, count_pending
 from .reserved import is_unused, vaults_of
 from .sealing import Identity, seal_to_read
 from .subjects import Deposit, Exit, to_bytes
@@ -57,7 +58,13 @@ class ReservedValidator:
 
 
 def reserve(
-    connection: Connection, wanted: Registration, candidates: Collection[bytes], *, window: int, now: int
+    connection: Connection,
+    wanted: Registration,
+    candidates: Collection[bytes],
+    *,
+    window: int,
+    now: int,
+    asker: Asker = ANYBODY,
 ) -> list[bytes]:
     """The keys that the vault is to register, as far as there are enough, with their messages current.
 
@@ -69,9 +76,11 @@ def reserve(
         candidates: all keys that may be reserved, in their order; others of the vault are passed over, since
             this relayer takes no shares of theirs.
         window: how many further validator indices sidecars may sign for ahead of time.
+        asker: who asks, which bounds how many validators may be new.
 
     Raises:
         IndexRefusedError: an index would not fit into 64 bits.
+        TooManyPendingError: the asker waits for too many others.
     """
     count = len(wanted.amounts_gwei)
     if wanted.start_index + count > INDEX_LIMIT:
@@ -83,6 +92,7 @@ def reserve(
     note_asked(connection, old, now)
     if new := _unused(connection, candidates, count - len(keys)):
         _take(connection, wanted.vault, new, now)
+        count_pending(connection, new, asker)
         keys += new
     indices = {key: wanted.start_index + offset for offset, key in enumerate(keys)}
     moved = make_current(connection, {key: Exit(index) for key, index in indices.items()}, now)
@@ -177,7 +187,8 @@ def _release(connection: Connection, public_keys: Sequence[bytes]) -> None:
     """Reserve these validators no more."""
     for chunk in chunks(public_keys):
         is_of_chunk = validators.c.public_key.in_(chunk)
-        connection.execute(update(validators).where(is_of_chunk).values(vault=None, position=None))
+        free = {"vault": None, "position": None, "asked_by": NOBODY}
+        connection.execute(update(validators).where(is_of_chunk).values(free))
     _retire(connection, public_keys)
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import (
     SmallInteger,
     String,
     Table,
+    Text,
     UniqueConstraint,
     bindparam,
 )
@@ -93,7 +94,9 @@ validators = Table(
     Column("position", Integer),  # among the validators reserved for the vault
     Column("asked_at", BigInteger, nullable=False),  # for the last time
     Column("handed_out_at", BigInteger),  # for the first time
+    Column("asked_by", String(8)),  # the token that asked first; null for nobody in particular
     Index("validators_vault", "vault", "position"),
+    Index("validators_asked_by", "asked_by", "handed_out_at"),
 )
 
 shares = Table(
@@ -157,6 +160,21 @@ checkpoints = Table(  # final blocks up to which the deposits are known
     metadata,
     Column("number", BigInteger, primary_key=True, autoincrement=False),
     Column("hash", LargeBinary(32), nullable=False),
+)
+
+
+tokens = Table(  # who may call the relayer; a revoked one stays, as a record
+    "tokens",
+    metadata,
+    Column("id", String(8), primary_key=True),  # a part of the token that is no secret
+    Column("digest", LargeBinary(32), nullable=False),  # SHA-256 of the whole token
+    Column("role", String(16), nullable=False),
+    Column("scope", Text, nullable=False),  # JSON: see tokens.py
+    Column("note", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger),
+    Column("revision", BigInteger, nullable=False),
+    Index("tokens_revision", "revision"),
 )
 
 
