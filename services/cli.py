@@ -23,6 +23,8 @@ from .settings import (
     RelayerSettings,
     RotateSettings,
     SidecarSettings,
+    TokenCreateSettings,
+    TokenListSettings,
     VerifySettings,
     options,
 )
@@ -123,6 +125,53 @@ def forget(settings: ForgetSettings, public_keys: Sequence[str]) -> None:
 
     logs.configure(settings.log_format, settings.log_level)
     raise SystemExit(forget_validators(settings, public_keys))
+
+
+@relayer.group()
+def token() -> None:
+    """Say who may call the relayer. It need not be started again, whatever is made or revoked.
+
+    From the first token on everybody needs one, as Bearer, or as the password in an address:
+    https://u:TOKEN@relayer. Of a token only a digest is kept.
+    """
+
+
+@token.command()
+@options(TokenCreateSettings)
+def create(settings: TokenCreateSettings) -> None:
+    """Make a token and print it, once.
+
+    A sidecar hands in shares of its node; an operator registers for its vaults; read-only looks.
+
+    \b
+    dvtfast relayer token create --role sidecar --cluster 0x... --share-index 2 --output node-2.token
+    dvtfast relayer token create --role operator --vault 0x...
+    """
+    from .relayer.access import commands
+
+    logs.configure(settings.log_format, settings.log_level)
+    raise SystemExit(commands.create(settings))
+
+
+@token.command(name="list")
+@options(TokenListSettings)
+def list_tokens(settings: TokenListSettings) -> None:
+    """Print all tokens, without their secrets, revoked ones too."""
+    from .relayer.access import commands
+
+    logs.configure(settings.log_format, settings.log_level)
+    raise SystemExit(commands.show(settings))
+
+
+@token.command()
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@options(DatabaseSettings)
+def revoke(settings: DatabaseSettings, ids: tuple[str, ...]) -> None:
+    """Make tokens worthless, within a second, while the relayer runs or not."""
+    from .relayer.access import commands
+
+    logs.configure(settings.log_format, settings.log_level)
+    raise SystemExit(commands.revoke(settings, ids))
 
 
 @main.group(invoke_without_command=True)

@@ -17,6 +17,7 @@ import yarl
 
 from . import logs, wire
 from .bounded import AnswerError, read_answer
+from .client_access import Access, Credentials, TokenFileError
 
 RETRY_FIRST_SECONDS = 0.5
 RETRY_LONGEST_SECONDS = 15.0
@@ -29,6 +30,7 @@ TRY_AGAIN_STATUSES = frozenset({408, 425, 429})  # and all of 5xx
 
 ANSWER_LIMIT_BYTES = 1024 * 1024 * 1024  # with shares for oracles, a validator has 6 kB
 LONGEST_ETAG = 256
+ANONYMOUS = Access()
 NOT_MODIFIED = 304  # the HTTP status
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -92,8 +94,12 @@ class RelayerClient:
 
     Args:
         answer_limit_bytes: of one answer, in memory.
+        access: what the relayer is shown, and how it is known.
         name: what log lines call the relayer, where there are several.
         on_failure: called for each request that is tried again.
+
+    Raises:
+        CertificateError: a file of `access` cannot be used.
     """
 
     def __init__(
@@ -103,10 +109,12 @@ class RelayerClient:
         timeout_seconds: float,
         attempts: int | None = None,
         answer_limit_bytes: int = ANSWER_LIMIT_BYTES,
+        access: Access = ANONYMOUS,
         name: str | None = None,
         on_failure: Callable[[], object] = lambda: None,
     ) -> None:
         self._address = address.rstrip("/")
+        self._credentials = Credentials(access)
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
         self._attempts = attempts
         self._answer_limit_bytes = answer_limit_bytes
@@ -115,7 +123,10 @@ class RelayerClient:
         self._headers = {"Accept-Encoding": "identity" if _is_loopback(address) else "gzip"}
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(timeout=self._timeout, auto_decompress=False)
+        connector = aiohttp.TCPConnector(ssl=self._credentials.tls or True)
+        self._session = aiohttp.ClientSession(
+            connector=connector, timeout=self._timeout, auto_decompress=False
+        )
         return self
 
     async def __aexit__(
@@ -239,7 +250,13 @@ class RelayerClient:
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
     ) -> tuple[int, bytes, str | None]:
         """Status, body and ETag of an answer that is no failure."""
-        headers = {**self._headers, **headers} | ({"Content-Type": "application/json"} if body else {})
+        try:
+            shown = self._credentials.headers()
+        except TokenFileError as error:
+            raise RelayerUnavailableError(str(error)) from None
+        headers = {**self._headers, **shown, **headers}
+        if body:
+            headers["Content-Type"] = "application/json"
         data = None if body is None else io.BytesIO(body)  # aiohttp sends a stream in pieces
         try:
             async with self._session.request(

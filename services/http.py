@@ -6,6 +6,8 @@ import asyncio
 import gzip
 import io
 import logging
+import math
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from types import MappingProxyType
@@ -19,10 +21,13 @@ from .offload import UnavailableError, Workers
 
 BODY_LIMIT_BYTES = 16 * 1024 * 1024
 BODY_TIMEOUT_SECONDS = 30.0
+SILENCE_SECONDS = 75.0  # of a connection, until a request's headers are there; proxies keep theirs for 60
+LINGERING_SECONDS = 2.0  # for the rest of a body that nobody reads, so that its sender gets the answer
 REJECTED_SHOWN = 1_000  # items in the answer to a request that failed
 ONE_WRITE_BYTES = 256 * 1024  # longer answers go out in pieces, so that other requests come between
 GZIP_FROM_BYTES = 16 * 1024  # of answers; shorter ones go out as they are
 GZIP_LEVEL = 1  # most is hex, of which the quickest level finds as much as the others
+SCHEMES = ('Basic realm="dvtfast", charset="UTF-8"', 'Bearer realm="dvtfast"')  # in the order of preference
 SHUTDOWN_SECONDS = 3.0  # for requests under way when the service is told to stop
 
 # What reading a body raises when its sender is to blame: pieces that are none, or a connection that ends.
@@ -149,7 +154,9 @@ def _zipped(piece: Callable[[], bytes]) -> bytes:
 
 
 @asynccontextmanager
-async def listening(app: web.Application, host: str, port: int) -> AsyncIterator[int]:
+async def listening(
+    app: web.Application, host: str, port: int, *, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[int]:
     """Serve `app` inside the block; yields the port, then lets requests under way finish.
 
     Bodies stay as they were sent, since a small one can decompress to anything; `read_body` refuses
@@ -159,12 +166,14 @@ async def listening(app: web.Application, host: str, port: int) -> AsyncIterator
         app,
         access_log=None,
         auto_decompress=False,
+        keepalive_timeout=SILENCE_SECONDS,
+        lingering_time=LINGERING_SECONDS,
         logger=aiohttp_log,
         shutdown_timeout=SHUTDOWN_SECONDS,
     )
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port)
+        site = web.TCPSite(runner, host, port, ssl_context=tls)
         await site.start()
         yield runner.addresses[0][1]
     finally:
@@ -175,8 +184,6 @@ async def listening(app: web.Application, host: str, port: int) -> AsyncIterator
 async def _json_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
-    except wire.NotJsonError as error:
-        return _error(400, str(error))
     except wire.WireError as error:
         return _refusal(error)
     except web.HTTPRequestEntityTooLarge:
@@ -201,7 +208,13 @@ def _refusal(error: wire.WireError) -> web.Response:
     shown = error.rejected[:REJECTED_SHOWN]
     left_out = len(error.rejected) - len(shown)
     text = f"{error} ({left_out} more rejected items are not shown)" if left_out else str(error)
-    return json_answer(wire.ErrorAnswer(text, error.field, shown), status=422)
+    answer = json_answer(wire.ErrorAnswer(text, error.field, shown), status=error.status)
+    if isinstance(error, wire.UnauthorizedError):
+        for scheme in SCHEMES:
+            answer.headers.add("WWW-Authenticate", scheme)
+    if isinstance(error, wire.TooManyError):
+        answer.headers["Retry-After"] = str(math.ceil(error.retry_after_seconds))
+    return answer
 
 
 def _error(status: int, error: str, headers: Mapping[str, str] = MappingProxyType({})) -> web.Response:

@@ -12,9 +12,11 @@ from urllib.parse import urlsplit
 from dvtfast.errors import InputError
 from dvtfast.networks import NETWORKS, Network, network_named
 
+from . import wire
 from .chain.encoding import read_address
 
 Parse = Callable[[str], Any]
+TOKEN_ROLES = ("operator", "sidecar", "read-only")
 MANAGER_ACTIONS = ("fund", "withdraw", "consolidate")
 
 
@@ -79,6 +81,17 @@ def seconds(value: str) -> float:
         number = 0.0
     if not 0 < number < float("inf"):
         raise ValueError(f"expected a positive number of seconds, got {value!r}")
+    return number
+
+
+def rate(value: str) -> float:
+    """A positive number a second."""
+    try:
+        number = float(value)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise ValueError(f"expected a positive number, got {value!r}")
     return number
 
 
@@ -161,9 +174,27 @@ def url(value: str) -> str:
     return value
 
 
+def has_password(url: str) -> bool:
+    """Whether an address has user:password@, or a part of it."""
+    return "@" in urlsplit(url).netloc
+
+
 def host_of(url: str) -> str:
     """The host of an address, with its port if it names one."""
     return urlsplit(url).netloc.rpartition("@")[2]
+
+
+def role(value: str) -> str:
+    """What a token of a relayer is for."""
+    return _one_of(value.lower(), TOKEN_ROLES)
+
+
+def cluster(value: str) -> str:
+    """A cluster's name, or its lock hash, of which case and prefix do not matter."""
+    try:
+        return wire.Root.from_wire(value).to_wire()
+    except ValueError:
+        return value
 
 
 def credentials_type(value: str) -> int:

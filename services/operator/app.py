@@ -95,7 +95,9 @@ async def _register(settings: OperatorSettings, deposits: DepositData, oracles: 
     try:
         async with (
             asyncio.timeout(settings.timeout_seconds),
-            RelayerClient(settings.relayer, timeout_seconds=settings.relayer_timeout) as client,
+            RelayerClient(
+                settings.relayer, access=settings.accesses()[0], timeout_seconds=settings.relayer_timeout
+            ) as client,
         ):
             with _progress(len(keys)) as progress:
                 registration = await register(

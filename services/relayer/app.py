@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from ssl import SSLContext
 
 import click
 
@@ -14,11 +15,15 @@ from dvtfast import DvtfastError, MissingExtraError, backend_info
 from dvtfast.protocol_config import OracleConfig, read_oracle_config
 
 from .. import http, logs, running, wire
-from ..background import in_background
+from ..background import in_background, repeat
 from ..chain.beacon import BeaconClient
 from ..offload import UnavailableError, Workers
 from ..settings import EXIT_CODE, RelayerSettings, SettingsError
 from ..timings import Timings
+from ..tls import LOOK_SECONDS, Certificate, CertificateError, Renewal, server_context
+from .access.guard import Guard
+from .access.known import KnownTokens, NoTokensError
+from .access.limits import is_loopback
 from .beacon_watch import BeaconWatch
 from .clusters import ClustersError, ServedClusters, read_clusters
 from .current_oracles import CurrentOracles
@@ -40,6 +45,16 @@ from .store.sealing import KeySeal, KeyUnusableError, StorageKey
 from .store.unlocking import unlock
 
 REQUEST_THREADS = 2  # they parse, check encodings and write answers
+
+EXPECTED = (
+    CertificateError,
+    ForeignDatabaseError,
+    KeyUnusableError,
+    MissingExtraError,
+    NoTokensError,
+    OSError,
+    UnavailableError,
+)
 
 log = logs.get("relayer")
 
@@ -103,6 +118,8 @@ async def relaying(configuration: Configuration) -> AsyncIterator[int]:
     Raises:
         ForeignDatabaseError: the database belongs to another program, or network.
         UnavailableError: the database cannot be opened.
+        NoTokensError: everybody would be let in.
+        CertificateError: there can be no TLS.
         OSError: the address cannot be listened on.
     """
     settings, clusters = configuration.settings, configuration.clusters
@@ -112,6 +129,10 @@ async def relaying(configuration: Configuration) -> AsyncIterator[int]:
         await database.take()
         await database.run(keep_for, settings.network.name)
         await _unlock(database, configuration.storage_key)
+        tokens = KnownTokens(database, clusters, most_pending=settings.pending_validators)
+        await stack.enter_async_context(tokens.followed())
+        tls = await stack.enter_async_context(_tls(settings))
+        require_access(settings, tokens)
         await database.run(take_stock, clusters.threshold_of, is_shared=database.is_shared)
         await database.run(mark_registered, configuration.registered_keys, block_number=None)
         chain = None
@@ -166,6 +187,12 @@ async def relaying(configuration: Configuration) -> AsyncIterator[int]:
             watches=watches,
         )
         app = http.application()
+        Guard(
+            tokens,
+            allow_anonymous=settings.allow_anonymous,
+            requests_at_once=settings.requests_at_once,
+            requests_per_second=settings.requests_per_second,
+        ).add_to(app)
         Routes(
             network=settings.network,
             start_index=settings.start_index,
@@ -183,7 +210,38 @@ async def relaying(configuration: Configuration) -> AsyncIterator[int]:
             timings = Timings()
             timings.add_to(app)
             await stack.enter_async_context(timings.kept(settings.timings_file))
-        yield await stack.enter_async_context(http.listening(app, settings.host, settings.port))
+        yield await stack.enter_async_context(http.listening(app, settings.host, settings.port, tls=tls))
+
+
+def require_access(settings: RelayerSettings, tokens: KnownTokens) -> None:
+    """Do not let everybody in who is not on this machine, unless told to.
+
+    Raises:
+        NoTokensError: that would be so.
+    """
+    is_local = is_loopback(settings.host)
+    if not is_local and not tokens.exist and not settings.allow_anonymous:
+        raise NoTokensError(
+            f"nobody has a token, and {settings.host} is not only this machine: make tokens with `dvtfast"
+            " relayer token create`, or set --allow-anonymous to serve everybody"
+        )
+    if settings.allow_anonymous:
+        log.warning("everybody is served: --allow-anonymous is set", tokens=tokens.exist)
+    elif not is_local and settings.tls_certificate is None:
+        log.warning("tokens are sent in the clear: set --tls-certificate, or have a proxy with TLS in front")
+
+
+@asynccontextmanager
+async def _tls(settings: RelayerSettings) -> AsyncIterator[SSLContext | None]:
+    """The context to serve with, whose certificate is renewed inside the block."""
+    if settings.tls_certificate is None or settings.tls_key is None:
+        yield None
+        return
+    certificate = Certificate(settings.tls_certificate, settings.tls_key)
+    context = server_context(certificate, settings.tls_client_ca)
+    renewal = Renewal(certificate, context)
+    async with in_background(repeat("certificate", renewal.look, LOOK_SECONDS)):
+        yield context
 
 
 async def _unlock(database: Database, key: StorageKey | None) -> None:
@@ -222,7 +280,7 @@ async def _serve(configuration: Configuration, stop: asyncio.Event) -> int:
             )
             await stop.wait()
             log.info("stopping")
-    except (ForeignDatabaseError, UnavailableError, MissingExtraError, KeyUnusableError, OSError) as error:
+    except EXPECTED as error:
         log.error("cannot run", error=str(error))
         return 1
     log.info("stopped")

@@ -83,6 +83,11 @@ class Cluster(Group):
         self._columns = {int(index): column for column, index in enumerate(shares.share_indices)}
         self.rows = {key.tobytes(): row for row, key in enumerate(shares.public_keys.encoded)}
 
+    @property
+    def nodes(self) -> int:
+        """How many nodes it has."""
+        return len(self._columns)
+
     def has(self, share_index: int) -> bool:
         """Whether the cluster has this share index."""
         return share_index in self._columns
@@ -151,6 +156,15 @@ class ServedClusters:
         """How many shares an exit of this validator needs; None when it is not served."""
         group = self.group_of(public_key)
         return group.threshold if group else None
+
+    def has_node(self, share_index: int) -> bool:
+        """Whether any group may have a node with this share index."""
+        return any(group.has(share_index) for group in self.groups)
+
+    @property
+    def nodes(self) -> int:
+        """How many nodes the named clusters have between them."""
+        return sum(group.nodes for group in self.groups if isinstance(group, Cluster))
 
     def is_named(self, public_key: bytes) -> bool:
         """Whether a named cluster has this validator."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from base64 import urlsafe_b64encode
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator
 from contextlib import asynccontextmanager, suppress
 from hashlib import blake2b
 from time import monotonic
@@ -16,6 +16,7 @@ import msgspec
 from .. import logs, wire
 from ..http import Answer
 from ..offload import Workers
+from .clusters import Group, ServedClusters
 from .store.changes import ListedMessage, ListedValidator, changes_since
 from .store.database import Database
 from .store.lacking import MessageOfNode, ValidatorOfNode, lacking_since
@@ -27,11 +28,16 @@ SETTLING_SECONDS = 0.1
 LOOKS_PAUSE = 4  # times as long as the look took
 RETRY_SECONDS = 1.0
 ETAG_BYTES = 18
-NODES_KEPT = 32  # listings of single nodes; each has up to some hundred bytes for each validator
+FEWEST_KEPT = 32  # listings; each has up to some hundred bytes for each validator
+LISTINGS_OF_NODE = 5  # which it may poll: the kinds of exits and deposits, full or for itself
 
 V = TypeVar("V", ListedValidator, ValidatorOfNode)
 M = TypeVar("M", ListedMessage, MessageOfNode)
 
+IsVisible = Callable[[bytes], bool]
+"""Whether a listing may have the validator with this public key."""
+FullItems = Callable[[ListedValidator], Iterable[msgspec.Struct]]
+"""What a full listing has of a validator."""
 NodeItems = Callable[[ValidatorOfNode], Iterable[msgspec.Struct]]
 """What a listing of a node has of a validator."""
 
@@ -52,11 +58,13 @@ class Listing(ABC, Generic[V]):
         *,
         name: str,
         items: Callable[[V], Iterable[msgspec.Struct]],
+        is_visible: IsVisible | None = None,
     ) -> None:
         self._database = database
         self._workers = workers
         self._name = name
         self._items: Callable[[V], Iterable[msgspec.Struct]] = items
+        self._is_visible = is_visible
         self._revision = 0
         self._encoded: dict[bytes, tuple[int, bytes]] = {}  # by public key: its position, its items
         self._answer = self._join()
@@ -139,6 +147,8 @@ class Listing(ABC, Generic[V]):
 
     def _mend(self, changed: list[V]) -> Answer:
         for validator in changed:
+            if self._is_visible is not None and not self._is_visible(validator.public_key):
+                continue
             if encoded := b",".join(map(wire.encode, self._items(validator))):
                 self._encoded[validator.public_key] = validator.position, encoded
             else:
@@ -169,10 +179,11 @@ class ListingOfNode(Listing[ValidatorOfNode]):
         *,
         name: str,
         items: NodeItems,
+        is_visible: IsVisible | None,
         share_index: int,
         only_reserved: bool,
     ) -> None:
-        super().__init__(database, workers, name=name, items=items)
+        super().__init__(database, workers, name=name, items=items, is_visible=is_visible)
         self._share_index = share_index
         self._only_reserved = only_reserved
 
@@ -187,54 +198,82 @@ class ListingOfNode(Listing[ValidatorOfNode]):
 
 
 class Listings:
-    """All listings; those of nodes are made when they are asked for, and the oldest go."""
+    """All listings; those of some groups or of nodes are made when they are asked for, and the oldest go."""
 
-    def __init__(self, database: Database, workers: Workers) -> None:
+    def __init__(self, database: Database, workers: Workers, clusters: ServedClusters) -> None:
         self._database = database
         self._workers = workers
-        self._exits = FullListing(database, workers, name="exits", items=exits)
-        self._exits_ahead = FullListing(database, workers, name="exits", items=exits_ahead)
-        self._deposits = FullListing(database, workers, name="validators", items=deposits)
-        self._of_nodes: dict[tuple[int, NodeItems], ListingOfNode] = {}
+        self._clusters = clusters
+        self._most = max(FEWEST_KEPT, LISTINGS_OF_NODE * clusters.nodes)
+        self._made: dict[Hashable, Listing[Any]] = {}
         self._stopping = False
 
-    def exits(self, share_index: int | None, *, window: bool) -> Listing[Any]:
-        """Of `GET /exits`."""
+    def exits(
+        self, groups: frozenset[Group] | None, share_index: int | None, *, window: bool
+    ) -> Listing[Any]:
+        """Of `GET /exits`, with validators of these groups; None is all."""
         if share_index is None:
-            return self._exits_ahead if window else self._exits
-        return self._of_node("exits", open_exits_ahead if window else open_exits, share_index)
+            return self._full("exits", exits_ahead if window else exits, groups)
+        return self._of_node("exits", open_exits_ahead if window else open_exits, groups, share_index)
 
-    def deposits(self, share_index: int | None) -> Listing[Any]:
+    def deposits(self, groups: frozenset[Group] | None, share_index: int | None) -> Listing[Any]:
         """Of `GET /validators`."""
         if share_index is None:
-            return self._deposits
-        return self._of_node("validators", open_deposits, share_index)
+            return self._full("validators", deposits, groups)
+        return self._of_node("validators", open_deposits, groups, share_index)
 
     def stop_waiting(self) -> None:
         """Answer everybody who waits, now and from now on."""
         self._stopping = True
-        listings: list[Listing[Any]] = [self._exits, self._exits_ahead, self._deposits]
-        for listing in [*listings, *self._of_nodes.values()]:
+        for listing in self._made.values():
             listing.stop_waiting()
 
-    def _of_node(self, name: str, items: NodeItems, share_index: int) -> Listing[ValidatorOfNode]:
-        listing = self._of_nodes.pop((share_index, items), None)
-        if listing is None:
-            listing = ListingOfNode(
+    def _full(self, name: str, items: FullItems, groups: frozenset[Group] | None) -> Listing[Any]:
+        groups = self._unless_all(groups)
+
+        def make() -> Listing[Any]:
+            is_visible = self._visible(groups)
+            return FullListing(self._database, self._workers, name=name, items=items, is_visible=is_visible)
+
+        return self._kept((items, groups), make)
+
+    def _of_node(
+        self, name: str, items: NodeItems, groups: frozenset[Group] | None, share_index: int
+    ) -> Listing[Any]:
+        groups = self._unless_all(groups)
+
+        def make() -> Listing[Any]:
+            return ListingOfNode(
                 self._database,
                 self._workers,
                 name=name,
                 items=items,
+                is_visible=self._visible(groups),
                 share_index=share_index,
                 only_reserved=items is open_deposits,
             )
+
+        return self._kept((items, groups, share_index), make)
+
+    def _kept(self, place: Hashable, make: Callable[[], Listing[Any]]) -> Listing[Any]:
+        listing = self._made.pop(place, None)
+        if listing is None:
+            listing = make()
             if self._stopping:
                 listing.stop_waiting()
-            unused = [place for place, other in self._of_nodes.items() if not other.is_waited_for]
-            for place in unused[: max(0, len(self._of_nodes) + 1 - NODES_KEPT)]:
-                del self._of_nodes[place]
-        self._of_nodes[share_index, items] = listing
+            unused = [place for place, other in self._made.items() if not other.is_waited_for]
+            for oldest in unused[: max(0, len(self._made) + 1 - self._most)]:
+                del self._made[oldest]
+        self._made[place] = listing
         return listing
+
+    def _unless_all(self, groups: frozenset[Group] | None) -> frozenset[Group] | None:
+        return None if groups == self._clusters.groups else groups
+
+    def _visible(self, groups: frozenset[Group] | None) -> IsVisible | None:
+        if groups is None:
+            return None
+        return lambda public_key: self._clusters.group_of(public_key) in groups
 
 
 def exits(validator: ListedValidator) -> Iterator[wire.ExitWanted]:

@@ -15,6 +15,8 @@ from .manager.signer import Manager, RegisterItem
 from .pipeline import Pipeline
 from .store.asking import AskedValidator, IndexRefusedError
 from .store.database import Database
+from .store.pending import Asker, TooManyPendingError
+from .store.reserved import vaults_of
 from .store.reserving import (
     Registration,
     ReservedValidator,
@@ -25,7 +27,9 @@ from .store.reserving import (
 
 FULL_DEPOSIT_GWEI = 32_000_000_000  # of a validator of type 0x01, and the least of one of type 0x02
 LARGEST_DEPOSIT_GWEI = 2_048_000_000_000
+PENDING_SECONDS = 60.0  # after which it is worth to ask for more validators again
 NOT_OUR_VAULT = "this relayer does not serve the vault; name it with --vault"
+ANOTHER_VAULTS = "reserved for another vault"
 NOT_OUR_KEY = "no cluster named to this relayer has this validator"
 
 log = logs.get("registering")
@@ -75,11 +79,11 @@ class Registering:
         self._manager = manager
         self._watches = watches
 
-    async def register(self, request: wire.RegisterRequest) -> Registered:
+    async def register(self, request: wire.RegisterRequest, asker: Asker) -> Registered:
         """Reserve validators for the vault, and give them as soon as all are signed; none before.
 
         Raises:
-            wire.WireError: another vault, or amounts that cannot be deposited.
+            wire.WireError: another vault, amounts that cannot be deposited, or too many validators.
         """
         self._require_vault(request.vault)
         _require_amounts(request)
@@ -91,10 +95,17 @@ class Registering:
             return Registered()
         try:
             keys = await self._database.run(
-                reserve, wanted, self._clusters.keys, window=self._index_window, now=int(time())
+                reserve,
+                wanted,
+                self._clusters.keys,
+                window=self._index_window,
+                now=int(time()),
+                asker=asker,
             )
         except IndexRefusedError as error:
             raise wire.WireError("validators_start_index", str(error)) from None
+        except TooManyPendingError as error:
+            raise wire.TooManyError("amounts", str(error), retry_after_seconds=PENDING_SECONDS) from None
         self._pipeline.wake()
         left_off = items_to_leave_off(len(keys), wanted.validator_type)
         return await self._given(wanted, keys[: len(keys) - left_off])
@@ -138,6 +149,11 @@ class Registering:
         for position, item in enumerate(request.validators):
             if not self._clusters.is_named(item.public_key):
                 raise wire.WireError(f"validators[{position}].public_key", NOT_OUR_KEY)
+        keys = [item.public_key for item in request.validators]
+        vaults = await self._database.read(vaults_of, keys)
+        for position, key in enumerate(keys):
+            if vaults.get(key, request.vault) != request.vault:
+                raise wire.WireError(f"validators[{position}].public_key", ANOTHER_VAULTS)
         indices = {bytes(item.public_key): int(item.validator_index) for item in request.validators}
         return await self._pipeline.rotate(indices)
 

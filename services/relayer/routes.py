@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from time import time
@@ -17,28 +17,33 @@ from dvtfast import Network, check_public_keys, check_signature_encodings
 
 from .. import wire
 from ..http import json_answer, read_body, send_pieces
-from ..offload import Workers
-from .clusters import ServedClusters
+from ..offload import UnavailableError, Workers
+from .access.caller import Caller, caller_of
+from .access.limits import Rates
+from .clusters import Group, ServedClusters
 from .current_oracles import CurrentOracles
 from .listing import LONGEST_WAIT_SECONDS, Listing, Listings
 from .manager.signer import Manager
 from .pipeline import Pipeline
-from .registering import Registering
+from .registering import PENDING_SECONDS, Registering
 from .store.asking import AskedValidator, IndexRefusedError, ask_for, known_keys
 from .store.claims import claim_to_bytes
 from .store.database import Database
 from .store.lacking import ready_in_front
+from .store.pending import Asker, TooManyPendingError
 from .store.reserved import ReservedError
 from .store.sharing import STORED, OfferedShare, add_shares
 from .store.subjects import Exit
 from .store.tables import Kind
 
+REFUSED_A_SECOND, REFUSED_AT_ONCE = 1 / 30, 50  # manager signatures of one caller; each is on record
 PIECE_VALIDATORS = 250  # in one piece of an answer; with eleven oracles 1.4 MB
 READY_LOOK_SECONDS = 0.2  # between two looks at the exits that an operator waits for
 
 NOT_SERVED = "no cluster of this relayer has this validator"
 RESERVED = "reserved for a vault, whose operator registers it with POST /register"
 NO_MANAGER = "this relayer signs for no vault; it has no --manager-keystore"
+NOT_YOURS = "this token is not for the cluster of this validator"
 NO_POINT = "not a point of the curve that could be one"
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -76,7 +81,8 @@ class Routes:
         self._pipeline = pipeline
         self._workers = workers
         self._gzips = gzips
-        self._listings = Listings(database, workers)
+        self._listings = Listings(database, workers, clusters)
+        self._unsigned = Rates(REFUSED_A_SECOND, at_once=REFUSED_AT_ONCE)
         self._stopping = asyncio.Event()
 
     def add_to(self, app: web.Application) -> None:
@@ -100,10 +106,20 @@ class Routes:
 
     async def _get_exits(self, request: web.Request) -> web.Response:
         window = request.query.get("window") == "1"
-        return await self._poll(request, self._listings.exits(_share_index(request), window=window))
+        groups, share_index = self._visible(request)
+        return await self._poll(request, self._listings.exits(groups, share_index, window=window))
 
     async def _get_validators(self, request: web.Request) -> web.Response:
-        return await self._poll(request, self._listings.deposits(_share_index(request)))
+        return await self._poll(request, self._listings.deposits(*self._visible(request)))
+
+    def _visible(self, request: web.Request) -> tuple[frozenset[Group] | None, int | None]:
+        """The groups that the caller may see, and the share index that it asks for."""
+        caller, share_index = caller_of(request), _share_index(request)
+        if share_index is not None:
+            caller.require_share_index(share_index)
+            if not self._clusters.has_node(share_index):
+                raise wire.WireError("share_index", f"no cluster of this relayer has {share_index}")
+        return caller.groups_at(share_index), share_index
 
     async def _poll(self, request: web.Request, listing: Listing[Any]) -> web.Response:
         """The listing; with `wait`, as soon as it is not what the request knows."""
@@ -120,21 +136,22 @@ class Routes:
         wanted = await self._decoded(request, wire.ValidatorsRequest)
         if not wanted.public_keys:
             raise wire.WireError("public_keys", "expected at least one")
-        seconds = _wait_seconds(request)
-        await self._require_served(wanted.public_keys)
+        seconds, caller = _wait_seconds(request), caller_of(request)
+        await self._require_served(wanted.public_keys, caller)
         if seconds:
-            await self._ask_for(wanted, may_hand_out=False)
+            await self._ask_for(wanted, caller.asker, may_hand_out=False)
             await self._until_ready(wanted.public_keys, seconds)
-        return await self._validators(request, await self._ask_for(wanted))
+        return await self._validators(request, await self._ask_for(wanted, caller.asker))
 
     async def _ask_for(
-        self, wanted: wire.ValidatorsRequest, *, may_hand_out: bool = True
+        self, wanted: wire.ValidatorsRequest, asker: Asker, *, may_hand_out: bool = True
     ) -> list[AskedValidator]:
         try:
             asked = await self._database.run(
                 ask_for,
                 list(dict.fromkeys(wanted.public_keys)),
                 may_hand_out=may_hand_out,
+                asker=asker,
                 start_index=wanted.validators_start_index,
                 free_from=self._start_index,
                 window=self._index_window,
@@ -145,6 +162,8 @@ class Routes:
             raise wire.WireError("validators_start_index", str(error)) from None
         except ReservedError as error:
             raise _refusal(wanted.public_keys, error.public_keys, RESERVED) from None
+        except TooManyPendingError as error:
+            raise wire.TooManyError("public_keys", str(error), retry_after_seconds=PENDING_SECONDS) from None
         self._pipeline.wake()  # an exit that is asked for again may have its shares already
         return asked
 
@@ -181,36 +200,49 @@ class Routes:
 
     async def _post_register(self, request: web.Request) -> web.Response:
         wanted = await self._decoded(request, wire.RegisterRequest)
-        registered = await self._registering.register(wanted)
+        caller = caller_of(request)
+        caller.require_vault(wanted.vault)
+        registered = await self._registering.register(wanted, caller.asker)
         return json_answer(await self._workers.run(self._registering.encoded, registered))
 
     async def _post_rotate(self, request: web.Request) -> web.StreamResponse:
         wanted = await self._decoded(request, wire.RotateRequest)
+        caller_of(request).require_vault(wanted.vault)
         return await self._validators(request, await self._registering.rotate(wanted))
 
     async def _post_fund(self, request: web.Request) -> web.Response:
         wanted = await self._decoded(request, wire.FundRequest)
-        manager = self._require_manager()
-        return _signed(await manager.fund(wanted.vault, wanted.public_keys, wanted.amounts))
+        async with self._managing(request, wanted.vault) as manager:
+            return _signed(await manager.fund(wanted.vault, wanted.public_keys, wanted.amounts))
 
     async def _post_withdraw(self, request: web.Request) -> web.Response:
         wanted = await self._decoded(request, wire.WithdrawRequest)
-        manager = self._require_manager()
-        return _signed(await manager.withdraw(wanted.vault, wanted.public_keys, wanted.amounts))
+        async with self._managing(request, wanted.vault) as manager:
+            return _signed(await manager.withdraw(wanted.vault, wanted.public_keys, wanted.amounts))
 
     async def _post_consolidate(self, request: web.Request) -> web.Response:
         wanted = await self._decoded(request, wire.ConsolidateRequest)
-        manager = self._require_manager()
-        sources, targets = wanted.source_public_keys, wanted.target_public_keys
-        return _signed(await manager.consolidate(wanted.vault, sources, targets))
+        async with self._managing(request, wanted.vault) as manager:
+            sources, targets = wanted.source_public_keys, wanted.target_public_keys
+            return _signed(await manager.consolidate(wanted.vault, sources, targets))
+
+    @asynccontextmanager
+    async def _managing(self, request: web.Request, vault: bytes) -> AsyncIterator[Manager]:
+        """Have the manager sign for a caller, who has only so many tries: each stays on record for ever."""
+        caller = caller_of(request)
+        caller.require_vault(vault)
+        if self._manager is None:
+            raise wire.WireError("", NO_MANAGER)
+        if seconds := self._unsigned.seconds_until(caller.name):
+            raise wire.TooManyError("", "too many refused signatures", retry_after_seconds=seconds)
+        try:
+            yield self._manager
+        except (wire.WireError, UnavailableError):
+            self._unsigned.take(caller.name)
+            raise
 
     async def _decoded(self, request: web.Request, kind: type[T]) -> T:
         return await self._workers.run(wire.decode_request, await read_body(request), kind)
-
-    def _require_manager(self) -> Manager:
-        if self._manager is None:
-            raise wire.WireError("", NO_MANAGER)
-        return self._manager
 
     async def _post_exit_signature(self, request: web.Request) -> web.Response:
         return await self._store(request, wire.ExitShare, {"exit_signature": _exit_share})
@@ -224,7 +256,7 @@ class Routes:
     ) -> web.Response:
         """Read the shares of a body and store what its fields offer."""
         body = await read_body(request)
-        received, offered = await self._workers.run(self._received, body, kind, offers)
+        received, offered = await self._workers.run(self._received, body, kind, offers, caller_of(request))
         reasons = await self._database.run(
             add_shares,
             received.share_index,
@@ -236,18 +268,26 @@ class Routes:
         return json_answer(await self._workers.run(_shares_answer, received, offered, reasons))
 
     def _received(
-        self, body: bytes, kind: type[S], offers: Mapping[str, Offer[S]]
+        self, body: bytes, kind: type[S], offers: Mapping[str, Offer[S]], caller: Caller
     ) -> tuple[wire.ReceivedShares[S], list[OfferedShare]]:
-        received = _read_shares(body, kind, list(offers))
-        return received, [share for offer in offers.values() for share in self._offered(received, offer)]
+        received = _read_shares(body, kind, list(offers), caller)
+        groups = caller.groups_at(received.share_index)
+        offered = [s for offer in offers.values() for s in self._offered(received, offer, groups)]
+        if groups is not None and not offered and any(r.reason == NOT_YOURS for r in received.rejected):
+            raise wire.ForbiddenError("shares", NOT_YOURS, received.rejected)
+        return received, offered
 
-    def _offered(self, received: wire.ReceivedShares[S], offer: Offer[S]) -> list[OfferedShare]:
-        """The shares that their validators' clusters may have; the others are rejected."""
+    def _offered(
+        self, received: wire.ReceivedShares[S], offer: Offer[S], groups: frozenset[Group] | None
+    ) -> list[OfferedShare]:
+        """The shares that their validators' clusters may have, of these groups; the others are rejected."""
         offered = []
         for position, share in list(received.shares.items()):
             group = self._clusters.group_of(share.public_key)
             if group is None:
                 reason = NOT_SERVED
+            elif groups is not None and group not in groups:
+                reason = NOT_YOURS
             elif not group.has(received.share_index):
                 reason = f"share index {received.share_index} is not one of the cluster {group.name!r}"
             else:
@@ -260,17 +300,24 @@ class Routes:
             received.rejected.append(wire.Rejected(share.public_key.to_wire(), reason))
         return offered
 
-    async def _require_served(self, public_keys: Sequence[wire.PublicKey]) -> None:
-        """Refuse a request for validators that are not served, or for keys that are none."""
-        unnamed = await self._workers.run(self._unnamed, public_keys)
+    async def _require_served(self, public_keys: Sequence[wire.PublicKey], caller: Caller) -> None:
+        """Refuse a request for validators that are not served, or not for the caller, or for no keys."""
+        unnamed = await self._workers.run(self._unnamed, public_keys, caller.groups)
         if not unnamed:
             return
         new = list(unnamed - await self._database.read(known_keys, unnamed))
         ok = await self._workers.run(check_public_keys, new)
         _refuse(public_keys, {key for key, good in zip(new, ok, strict=True) if not good}, NO_POINT)
 
-    def _unnamed(self, public_keys: Sequence[wire.PublicKey]) -> set[wire.PublicKey]:
-        """The validators of no named cluster; all of them are served."""
+    def _unnamed(
+        self, public_keys: Sequence[wire.PublicKey], groups: frozenset[Group] | None
+    ) -> set[wire.PublicKey]:
+        """The validators of no named cluster; all of them are served, and of these groups."""
+        if groups is not None:
+            foreign = {key for key in public_keys if self._clusters.group_of(key) not in groups}
+            if foreign:
+                error = _refusal(public_keys, foreign, NOT_YOURS)
+                raise wire.ForbiddenError(error.field, error.reason, error.rejected)
         unnamed = {key for key in public_keys if not self._clusters.is_named(key)}
         _refuse(public_keys, {key for key in unnamed if self._clusters.group_of(key) is None}, NOT_SERVED)
         return unnamed
@@ -321,9 +368,10 @@ def _deposit_share(share: wire.SignatureShares, share_limit: int | None) -> Offe
     return OfferedShare(share.public_key, Kind.DEPOSIT, share.deposit_signature, None, share_limit)
 
 
-def _read_shares(body: bytes, kind: type[S], fields: Sequence[str]) -> wire.ReceivedShares[S]:
-    """Read a body; a signature that is no point of the curve is malformed too."""
+def _read_shares(body: bytes, kind: type[S], fields: Sequence[str], caller: Caller) -> wire.ReceivedShares[S]:
+    """Read a body of the caller; a signature that is no point of the curve is malformed too."""
     received = wire.decode_shares(body, kind)
+    caller.require_share_index(received.share_index)
     for name in fields:
         shares = dict(received.shares)
         signatures = [getattr(share, name) for share in shares.values()]

@@ -48,12 +48,12 @@ def make_key(file: Path) -> int:
         key = make_storage_key(file)
         click.echo(f"storage key {key_name(key.id)} is in {file}; keep a copy of it apart from the backups")
 
-    return _reported(work)
+    return reported(work)
 
 
 def encrypt(settings: EncryptSettings) -> int:
     """Seal what is plaintext."""
-    return _reported(lambda: _rewrite(settings.database, None, read_storage_key(settings.storage_key_file)))
+    return reported(lambda: _rewrite(settings.database, None, read_storage_key(settings.storage_key_file)))
 
 
 def rotate(settings: RotateSettings) -> int:
@@ -68,7 +68,7 @@ def rotate(settings: RotateSettings) -> int:
             raise StorageKeyError(settings.new_storage_key_file, "the same key as --storage-key-file")
         _rewrite(settings.database, old, new)
 
-    return _reported(work)
+    return reported(work)
 
 
 def back_up(settings: DatabaseSettings, file: Path) -> int:
@@ -82,7 +82,7 @@ def back_up(settings: DatabaseSettings, file: Path) -> int:
         copy_database(path, file)
         click.echo(f"{path} is copied to {file}")
 
-    return _reported(work)
+    return reported(work)
 
 
 def forget_validators(settings: ForgetSettings, public_keys: Sequence[str]) -> int:
@@ -96,7 +96,7 @@ def forget_validators(settings: ForgetSettings, public_keys: Sequence[str]) -> i
         click.echo(f"error: {problem}", err=True)
     if problems:
         return EXIT_CODE
-    return _reported(lambda: _run(_forget(settings, keys)))
+    return reported(lambda: run(_forget(settings, keys)))
 
 
 def _named(settings: ForgetSettings, public_keys: Sequence[str]) -> tuple[list[bytes], list[str]]:
@@ -153,7 +153,7 @@ async def _forget(settings: ForgetSettings, named: Sequence[bytes]) -> None:
 
 
 def _rewrite(url: str, old: StorageKey | None, new: StorageKey) -> None:
-    count = _run(rewrite(url, old, new))
+    count = run(rewrite(url, old, new))
     if count is None:
         click.echo(
             f"signatures were sealed under storage key {key_name(new.id)} before; the files are rewritten"
@@ -165,11 +165,13 @@ def _rewrite(url: str, old: StorageKey | None, new: StorageKey) -> None:
     click.echo("older backups, and WAL archived before, stay readable as they were: remove them")
 
 
-def _run(work: Coroutine[Any, Any, Any]) -> Any:
+def run(work: Coroutine[Any, Any, Any]) -> Any:
+    """What comes of it, on an event loop of its own."""
     return asyncio.run(work)
 
 
-def _reported(work: Callable[[], None]) -> int:
+def reported(work: Callable[[], None]) -> int:
+    """Do it; what goes wrong that may is told, and the exit code says so."""
     try:
         work()
     except EXPECTED as error:

@@ -6,7 +6,7 @@ problems at once. Every setting has a variable of ours, `DVTFAST_...`; the names
 makers' `.env` files use are understood too.
 
 sources.py       one setting             relayer.py   database.py   client.py   sidecar.py
-shared.py        settings of several     operator.py  demo.py       keys.py
+shared.py        settings of several     operator.py  demo.py       keys.py    tokens.py
 command_line.py  flags, environment, --env-file
 """
 
@@ -26,6 +26,7 @@ from .operator import OperatorSettings
 from .relayer import UNKNOWN_SHARES_LIMIT, RelayerSettings
 from .sidecar import PlanSettings, SidecarSettings
 from .sources import Settings, SettingsError
+from .tokens import TokenCreateSettings, TokenListSettings
 
 __all__ = [
     "EXIT_CODE",
@@ -47,6 +48,8 @@ __all__ = [
     "Settings",
     "SettingsError",
     "SidecarSettings",
+    "TokenCreateSettings",
+    "TokenListSettings",
     "VerifySettings",
     "options",
     "read_env_file",

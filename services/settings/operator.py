@@ -53,8 +53,14 @@ class OperatorSettings(RelayerClientSettings):
         "--timeout-seconds", parsing.seconds, "Give up when it takes longer than this.", default="3600"
     )
 
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The one relayer."""
+        return (self.relayer,) if self.relayer else ()
+
     def problems(self) -> list[str]:
         """The output must have a place, which is better known before the round than after it."""
-        if self.output.resolve().parent.is_dir():
-            return []
-        return [f"{self.sources()['output'].name}: no such directory: {self.output.parent}"]
+        problems = super().problems()
+        if not self.output.resolve().parent.is_dir():
+            problems.append(f"{self.sources()['output'].name}: no such directory: {self.output.parent}")
+        return problems

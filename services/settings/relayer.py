@@ -174,6 +174,49 @@ class RelayerSettings(Settings):
         default="8000",
         also=["RELAYER_PORT"],
     )
+    allow_anonymous: bool = setting(
+        "--allow-anonymous",
+        parsing.switch,
+        "Serve everybody who has no token. Without tokens the relayer listens on this machine only; with"
+        " tokens, who has none is refused.",
+        default="false",
+    )
+    tls_certificate: Path | None = setting(
+        "--tls-certificate",
+        parsing.file,
+        "Serve HTTPS with this certificate (PEM, with its chain); loaded again when it is renewed.",
+        optional=True,
+    )
+    tls_key: Path | None = setting(
+        "--tls-key", parsing.file, "The key (PEM) of that certificate, without a password.", optional=True
+    )
+    tls_client_ca: Path | None = setting(
+        "--tls-client-ca",
+        parsing.file,
+        "Serve only clients with a certificate of this CA (PEM), beside their tokens.",
+        optional=True,
+    )
+    requests_at_once: int = setting(
+        "--requests-at-once",
+        parsing.count,
+        "Requests that one token may have under way, those that wait among them.",
+        default="64",
+        metavar="N",
+    )
+    requests_per_second: float = setting(
+        "--requests-per-second",
+        parsing.rate,
+        "Requests of one token, over ten seconds; one more counts for each 64 KiB of their bodies.",
+        default="50",
+        metavar="N",
+    )
+    pending_validators: int = setting(
+        "--pending-validators",
+        parsing.count,
+        "Validators that one token may have asked for, and not have got yet.",
+        default="50000",
+        metavar="N",
+    )
     threads: int | None = shared.threads()
     no_gzip: bool = setting(
         "--no-gzip", parsing.switch, "Never compress an answer, also for those who take it.", default="false"
@@ -208,6 +251,15 @@ class RelayerSettings(Settings):
             if value > most
         ]
         problems += self._chain_problems(names)
+        problems += [
+            f"{names[field]}: needs {names[other]}, which is not set"
+            for field, other in (
+                ("tls_certificate", "tls_key"),
+                ("tls_key", "tls_certificate"),
+                ("tls_client_ca", "tls_certificate"),
+            )
+            if getattr(self, field) is not None and getattr(self, other) is None
+        ]
         if not (threshold or self.cluster_locks or self.ssv_keyshares):
             wanted = [names[field] for field in ("cluster_locks", "ssv_keyshares", "signature_threshold")]
             problems.append(f"nothing to serve; set at least one of {', '.join(wanted)}")

@@ -205,6 +205,11 @@ class SidecarSettings(RelayerClientSettings):
     )
 
     @property
+    def addresses(self) -> tuple[str, ...]:
+        """The relayers, in the order in which they were named."""
+        return self.relayers
+
+    @property
     def relayer_names(self) -> list[str]:
         """What logs and records call each relayer: without its path and password, which can be secret."""
         hosts = [parsing.host_of(relayer) for relayer in self.relayers]
@@ -241,7 +246,9 @@ class SidecarSettings(RelayerClientSettings):
     def problems(self) -> list[str]:
         """Keys there must be, and where to use them."""
         names = {field: source.name for field, source in self.sources().items()}
-        problems = [] if self.relayers else [f"{names['relayers']}: not set"]
+        problems = super().problems()
+        if not self.relayers:
+            problems.append(f"{names['relayers']}: not set")
         if self.serves_obol:
             problems += self._keystores_problems(names)
         if self.serves_ssv:

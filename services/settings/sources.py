@@ -93,9 +93,13 @@ def setting(
     also: Sequence[str] = (),
     optional: bool = False,
     many: bool = False,
+    prefix: str = "DVTFAST_",
 ) -> Any:
-    """A dataclass field that is a setting; `also` are the first makers' variables for it."""
-    variables = ("DVTFAST_" + flag.removeprefix("--").replace("-", "_").upper(), *also)
+    """A dataclass field that is a setting; `also` are the first makers' variables for it.
+
+    Another prefix tells its variable from that of the same flag of another program.
+    """
+    variables = (prefix + flag.removeprefix("--").replace("-", "_").upper(), *also)
     metavar = metavar or parse.__name__.upper()
     source = Source(flag, variables, parse, help, metavar, default, optional, many)
     return dataclasses.field(metadata={"source": source})

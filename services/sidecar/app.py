@@ -67,9 +67,11 @@ async def _serve(settings: SidecarSettings, stop: asyncio.Event) -> int:
         metrics = Metrics(tuple(settings.relayer_names))
         signing = signing_of(settings, journal, metrics)
         clients = {}
-        for name, relayer in zip(settings.relayer_names, settings.relayers, strict=True):
+        relayers = zip(settings.relayer_names, settings.relayers, settings.accesses(), strict=True)
+        for name, relayer, access in relayers:
             client = RelayerClient(
                 relayer,
+                access=access,
                 timeout_seconds=settings.relayer_timeout,
                 answer_limit_bytes=ANSWER_LIMIT_BYTES,
                 name=name,

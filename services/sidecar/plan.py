@@ -75,9 +75,11 @@ async def plan(settings: PlanSettings) -> tuple[list[Planned], list[str]]:
         for node in nodes:
             await node.signer.close()
         signing = signing_of(settings, journal, Metrics())
-        for name, address in zip(settings.relayer_names, settings.relayers, strict=True):
+        relayers = zip(settings.relayer_names, settings.relayers, settings.accesses(), strict=True)
+        for name, address, access in relayers:
             client = RelayerClient(
                 address,
+                access=access,
                 timeout_seconds=settings.relayer_timeout,
                 attempts=1,
                 answer_limit_bytes=ANSWER_LIMIT_BYTES,

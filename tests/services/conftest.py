@@ -155,8 +155,9 @@ class Relayer:
                 await asyncio.sleep(0.02)
 
     async def raw(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-        """Send anything; the status and the JSON of the answer."""
-        async with self.session.request(method, self.url + path, data=body) as answer:
+        """Send anything as JSON; the status and the JSON of the answer."""
+        headers = {"Content-Type": "application/json"} if body else {}
+        async with self.session.request(method, self.url + path, data=body, headers=headers) as answer:
             assert answer.content_type == "application/json"
             return answer.status, await answer.json()
 

@@ -182,9 +182,7 @@ _REVISION = "dvtfast_revision"  # in `Connection.info`: what this transaction's 
 
 def latest_revision(connection: Connection) -> int:
     """The revision of the last transaction that changed something; 0 for none."""
-    latest = [
-        select(func.max(table.c.revision)).scalar_subquery() for table in (messages, forgotten, tokens)
-    ]
+    latest = [select(func.max(table.c.revision)).scalar_subquery() for table in (messages, forgotten, tokens)]
     return max(revision or 0 for revision in connection.execute(select(*latest)).one())
 
 

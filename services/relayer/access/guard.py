@@ -1,0 +1,154 @@
+"""Stands in front of all routes: who calls, may it, and is it too much."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from ... import wire
+from ...http import BODY_LIMIT_BYTES
+from .caller import Caller, caller_if_known, put_caller
+from .known import KnownTokens
+from .limits import Rates, UnderWay, is_loopback, network_of, units_of
+from .refusals import Refusals
+from .rights import OPEN, RIGHTS, Roles
+from .secret import token_in
+
+UNAUTHORIZED_A_SECOND: Final = 5.0  # of one address, before it hears 429 instead of 401
+REFUSED_STATUSES = frozenset({401, 403, 429})
+JSON_TYPES = frozenset({"application/json", "application/octet-stream", ""})
+NEEDED = "expected Bearer, or Basic with the token as password; `dvtfast relayer token create` makes one"
+WORTHLESS = "this token is wrong, or was revoked"
+NO_RIGHT = "this route is for nobody"
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Guard:
+    """A middleware.
+
+    Limits of who has a token are counted for the token, wherever it comes from, and of who needs none for
+    the address; so whoever sends junk from an address, or through a proxy, takes nothing from a token.
+    """
+
+    def __init__(
+        self,
+        tokens: KnownTokens,
+        *,
+        allow_anonymous: bool,
+        requests_at_once: int,
+        requests_per_second: float,
+    ) -> None:
+        self._tokens = tokens
+        self._allow_anonymous = allow_anonymous
+        self._under_way = UnderWay(requests_at_once)
+        self._rates = Rates(requests_per_second)
+        self._unauthorized = Rates(UNAUTHORIZED_A_SECOND)
+        self._refusals = Refusals()
+
+    def add_to(self, app: web.Application) -> None:
+        """Guard all routes of an application, those to come, too."""
+        app.middlewares.append(self._guarded)
+        app.on_shutdown.append(self._end)
+
+    async def _end(self, _: web.Application) -> None:
+        self._refusals.tell_rest()
+
+    @web.middleware
+    async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            roles = _roles(request)
+            if roles is OPEN and request.match_info.http_exception is None:
+                return await handler(request)
+            caller = self._caller(request)
+            put_caller(request, caller)
+            return await self._handled(request, handler, caller, roles)
+        except wire.WireError as error:
+            if error.status in REFUSED_STATUSES:
+                self._tell(request, error)
+            raise
+
+    async def _handled(
+        self, request: web.Request, handler: Handler, caller: Caller, roles: Roles
+    ) -> web.StreamResponse:
+        if request.match_info.http_exception is not None:
+            raise request.match_info.http_exception
+        if caller.role is not None and (roles is None or caller.role not in roles):
+            whose = " or ".join(sorted(roles)) if roles else None
+            why = f"this token's role is {caller.role}, the route is for {whose}" if whose else NO_RIGHT
+            raise wire.ForbiddenError("Authorization", why)
+        _require_same_site(request)
+        _require_json(request)
+        # Who does not say how long a body is counts as if it were the longest.
+        body_bytes = request.content_length if request.content_length is not None else 0
+        if request.content_length is None and request.can_read_body:
+            body_bytes = BODY_LIMIT_BYTES
+        if body_bytes > BODY_LIMIT_BYTES:
+            raise web.HTTPRequestEntityTooLarge(BODY_LIMIT_BYTES, body_bytes)
+        if caller.token_id is None and is_loopback(caller.name):
+            with self._under_way.counted(caller.name, 0):
+                return await handler(request)
+        _require_patience(self._rates, caller.name)
+        self._rates.take(caller.name, units_of(body_bytes))
+        with self._under_way.counted(caller.name, body_bytes):
+            return await handler(request)
+
+    def _caller(self, request: web.Request) -> Caller:
+        """Who sent the request.
+
+        Raises:
+            wire.UnauthorizedError: nobody who is known.
+            wire.TooManyError: the same, too often.
+        """
+        authorization = request.headers.get("Authorization")
+        if authorization is None:
+            if not self._tokens.exist or self._allow_anonymous:
+                return Caller(network_of(request.remote))
+        elif caller := self._tokens.caller(token_in(authorization)):
+            return caller
+        address = network_of(request.remote)
+        _require_patience(self._unauthorized, address)
+        self._unauthorized.take(address)
+        raise wire.UnauthorizedError("Authorization", NEEDED if authorization is None else WORTHLESS)
+
+    def _tell(self, request: web.Request, error: wire.WireError) -> None:
+        caller = caller_if_known(request)
+        self._refusals.tell(
+            status=error.status,
+            method=request.method,
+            path=request.path,
+            who=caller.name if caller else "nobody",
+            address=request.remote or "",
+            why=str(error),
+        )
+
+
+def _roles(request: web.Request) -> Roles:
+    resource = request.match_info.route.resource
+    if resource is None:
+        return frozenset()
+    method = "GET" if request.method == "HEAD" else request.method
+    return RIGHTS.get((method, resource.canonical), frozenset())
+
+
+def _require_same_site(request: web.Request) -> None:
+    """Refuse what a page of another site has a browser send, perhaps with a password that it remembers."""
+    origin = request.headers.get("Origin")
+    if origin is not None and urlsplit(origin).netloc != request.host:
+        raise wire.ForbiddenError("Origin", "pages of other sites may not call this relayer")
+
+
+def _require_json(request: web.Request) -> None:
+    is_json = request.content_type in JSON_TYPES or request.content_type.endswith("+json")
+    if request.can_read_body and not is_json:
+        raise web.HTTPUnsupportedMediaType(
+            reason=f"Content-Type: expected application/json, got {request.content_type}"
+        )
+
+
+def _require_patience(rates: Rates, name: str) -> None:
+    if seconds := rates.seconds_until(name):
+        raise wire.TooManyError("", "too often; slow down", retry_after_seconds=seconds)
