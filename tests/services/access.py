@@ -70,13 +70,12 @@ def basic(token: str, user: str = "u") -> dict[str, str]:
 
 
 async def status_of(url: str, headers: dict[str, str], method: str = "GET", data: str | None = None) -> int:
-    """The status of an answer, whatever it is, which always is JSON."""
+    """The status of an answer, which is JSON if it is anything."""
     if data is not None:
         headers = headers | {"Content-Type": "application/json"}
     async with (
         aiohttp.ClientSession() as session,
         session.request(method, url, headers=headers, data=data) as answer,
     ):
-        assert answer.content_type == "application/json"
-        await answer.read()
+        assert answer.content_type == "application/json" or not await answer.read()
         return answer.status

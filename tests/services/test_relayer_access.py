@@ -281,7 +281,8 @@ async def test_unnamed_validators_are_the_cluster_other(start: Start, database_u
     named, unnamed = make_cluster(1, name=A), make_cluster(1)
     async with tokens_of(database_url) as tokens:
         everything = bearer(await tokens.make(EVERYTHING))
-        mine, others = (bearer(await tokens.make(sidecar((name, 1)))) for name in (A, "other"))
+        mine = bearer(await tokens.make(sidecar((A, 1))))
+        others = bearer(await tokens.make(sidecar(("other", 1))))
         async with start(named, signature_threshold=3) as relayer:
             keys = [named.keys[0].to_wire(), unnamed.keys[0].to_wire()]
             assert (await send(relayer, "POST", "/validators", {"public_keys": keys}, everything))[0] == 200
