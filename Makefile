@@ -17,7 +17,7 @@ BUILD_INPUTS := pyproject.toml CMakeLists.txt $(filter-out %.md,$(wildcard nativ
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test fuzz asan build lint format types bench bench-quick bench-lanes bench-round bench-sidecar annotate wheel check-wheel clean
+.PHONY: help demo test fuzz asan build lint format types bench bench-quick bench-lanes bench-round bench-sidecar bench-junk bench-crowd annotate wheel check-wheel clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -66,6 +66,12 @@ bench-round: $(VENV)/baselines ## a round of 10,000 validators: time, CPU and me
 
 bench-sidecar: $(VENV)/baselines ## what a sidecar costs for 10,000 exits, beside the signatures alone
 	$(BIN)/python -m benchmarks.sidecar
+
+bench-junk: $(VENV)/bench ## a round of 500 alone, and under 500 junk requests a second
+	$(BIN)/python -m benchmarks.junk
+
+bench-crowd: $(VENV)/bench ## four sidecars that post 5,000 shares in one request, while 200 clients poll
+	$(BIN)/python -m benchmarks.crowd
 
 annotate: $(VENV)/test ## HTML of the kernels in build/annotate; fails where a loop without the GIL calls Python
 	rm -rf build/annotate && mkdir -p build/annotate/dvtfast
