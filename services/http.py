@@ -17,11 +17,13 @@ from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
 from . import logs, wire
+from .connections import Connections
 from .offload import UnavailableError, Workers
 
 BODY_LIMIT_BYTES = 16 * 1024 * 1024
 BODY_TIMEOUT_SECONDS = 30.0
 SILENCE_SECONDS = 75.0  # of a connection, until a request's headers are there; proxies keep theirs for 60
+HANDSHAKE_SECONDS = 15.0  # of TLS
 LINGERING_SECONDS = 2.0  # for the rest of a body that nobody reads, so that its sender gets the answer
 REJECTED_SHOWN = 1_000  # items in the answer to a request that failed
 ONE_WRITE_BYTES = 256 * 1024  # longer answers go out in pieces, so that other requests come between
@@ -172,11 +174,20 @@ async def listening(
         shutdown_timeout=SHUTDOWN_SECONDS,
     )
     await runner.setup()
+    assert runner.server is not None
+    server = None
     try:
-        site = web.TCPSite(runner, host, port, ssl_context=tls)
-        await site.start()
-        yield runner.addresses[0][1]
+        server = await asyncio.get_running_loop().create_server(
+            Connections().wrapping(runner.server),
+            host,
+            port,
+            ssl=tls,
+            ssl_handshake_timeout=None if tls is None else HANDSHAKE_SECONDS,
+        )
+        yield server.sockets[0].getsockname()[1]
     finally:
+        if server is not None:
+            server.close()
         await runner.cleanup()
 
 

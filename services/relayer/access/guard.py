@@ -106,7 +106,9 @@ class Guard:
         authorization = request.headers.get("Authorization")
         if authorization is None:
             if not self._tokens.exist or self._allow_anonymous:
-                return Caller(network_of(request.remote))
+                address = network_of(request.remote)
+                most_pending = None if is_loopback(address) else self._tokens.most_pending
+                return Caller(address, most_pending=most_pending)
         elif caller := self._tokens.caller(token_in(authorization)):
             return caller
         address = network_of(request.remote)

@@ -32,13 +32,14 @@ class KnownTokens:
     """The tokens of a database, followed while it runs.
 
     Attributes:
+        most_pending: validators that one of them may have asked for and not got yet.
         exist: whether there ever was a token, revoked or not; from then on everybody needs one.
     """
 
     def __init__(self, database: Database, clusters: ServedClusters, *, most_pending: int) -> None:
         self._database = database
         self._clusters = clusters
-        self._most_pending = most_pending
+        self.most_pending = most_pending
         self._revision = -1
         self._callers: dict[str, tuple[bytes, Caller]] = {}  # by id, with the token's digest
         self.exist = False
@@ -84,7 +85,7 @@ class KnownTokens:
         if token.revoked_at is not None:
             self._callers.pop(token.id, None)
             return
-        caller = caller_of_token(token, self._clusters, self._most_pending)
+        caller = caller_of_token(token, self._clusters, self.most_pending)
         self._callers[token.id] = token.digest, caller
         if unserved := unserved_clusters(token, self._clusters):
             log.warning(

@@ -1,0 +1,75 @@
+"""Connections that are too many, and those whose other end does not read."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from dvtfast.services import connections, http
+from dvtfast.services.connections import Connections
+
+pytestmark = pytest.mark.timeout(30)
+
+LONG = b"a" * 50_000_000
+
+
+@asynccontextmanager
+async def serving() -> AsyncIterator[int]:
+    async def handle(_: web.Request) -> web.Response:
+        return http.json_answer(LONG)
+
+    app = http.application()
+    app.router.add_get("/", handle)
+    async with http.listening(app, "127.0.0.1", 0) as port:
+        yield port
+
+
+async def test_who_does_not_read_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "UNREAD_SECONDS", 0.3)
+    async with serving() as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await asyncio.sleep(1)
+        with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
+            await reader.readexactly(len(LONG))
+        writer.close()
+        async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/") as answer:
+            assert await answer.read() == LONG  # who reads is waited for
+
+
+def test_connections_of_one_address() -> None:
+    counted = Connections(of_one_address=2)
+    assert [counted.open("203.0.113.7") for _ in range(3)] == [True, True, False]
+    assert counted.open("203.0.113.8")
+    counted.close("203.0.113.7")
+    assert counted.open("203.0.113.7")
+    assert all(counted.open("127.0.0.1") for _ in range(10))
+
+
+def test_connections_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "SPARE_FILES", 2)
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (5, 5))
+    counted = Connections()
+    assert [counted.open(f"203.0.113.{i}") for i in range(5)] == [True] * 3 + [False] * 2
+
+
+async def test_a_connection_too_many_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "SPARE_FILES", 1)
+    monkeypatch.setattr(connections, "MOST", 1)
+    async with serving() as port:
+        first, mine = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.sleep(0.05)
+        second, others = await asyncio.open_connection("127.0.0.1", port)
+        others.write(b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n")
+        with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
+            await second.readexactly(1)
+        mine.write(b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await first.readline()).startswith(b"HTTP/1.1 404")
+        mine.close()
+        others.close()
