@@ -12,8 +12,8 @@ from typing import Any
 from dvtfast.networks import Network
 
 from .. import parsing
-from ..client_access import Access
-from ..tls import Certificate
+from ..client_access import Access, Credentials, TokenFileError
+from ..tls import Certificate, CertificateError
 from . import shared
 from .sources import Settings, setting
 
@@ -90,7 +90,17 @@ class RelayerClientSettings(Settings):
             problems.append(f"{names['client_certificates']}: needs as many {names['client_keys']}")
         if self.token_files and any(parsing.has_password(address) for address in self.addresses):
             problems.append(f"{names['token_files']}: not together with a token in a relayer's address")
-        return problems
+        return problems or self._files_problems()
+
+    def _files_problems(self) -> list[str]:
+        """What cannot be used, whichever relayer it is for."""
+        problems: dict[str, None] = {}
+        for access in self.accesses():
+            try:
+                Credentials(access).headers()
+            except (CertificateError, TokenFileError) as error:
+                problems[str(error)] = None
+        return list(problems)
 
     def _of_each(self, given: Sequence[Path]) -> Sequence[Path | None]:
         """What is given once is for all."""

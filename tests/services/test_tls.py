@@ -182,19 +182,36 @@ def sidecar_settings(tmp_path: Path, **flags: object) -> SidecarSettings:
 RELAYERS = ("https://one", "https://two", "https://three")
 
 
-def test_access_of_several_relayers(tmp_path: Path) -> None:
-    files = [tmp_path / str(i) for i in range(3)]
-    for file in files:
-        file.touch()
-    texts = [str(file) for file in files]
+def test_access_of_several_relayers(tmp_path: Path, authority: Authority) -> None:
+    tokens = [tmp_path / f"token{i}" for i in range(3)]
+    for file in tokens:
+        file.write_text("abc")
+    cas = [authority.file, Authority(tmp_path, "a").file, Authority(tmp_path, "b").file]
+    pairs = [authority.issue(f"node{i}") for i in range(3)]
     none = Access()
     settings = sidecar_settings(tmp_path, relayers=RELAYERS)
     assert settings.accesses() == [none] * 3
-    settings = sidecar_settings(tmp_path, relayers=RELAYERS, token_files=texts[:1], relayer_cas=texts)
-    assert settings.accesses() == [replace(none, token_file=files[0], ca=ca) for ca in files]
-    keys = {"client_certificates": texts, "client_keys": texts}
-    settings = sidecar_settings(tmp_path, relayers=RELAYERS, **keys)
-    assert [access.certificate for access in settings.accesses()] == [Certificate(f, f) for f in files]
+    texts = [str(ca) for ca in cas]
+    settings = sidecar_settings(tmp_path, relayers=RELAYERS, token_files=[str(tokens[0])], relayer_cas=texts)
+    assert settings.accesses() == [replace(none, token_file=tokens[0], ca=ca) for ca in cas]
+    chains, keys = ([str(pair[place]) for pair in pairs] for place in (0, 1))
+    settings = sidecar_settings(tmp_path, relayers=RELAYERS, client_certificates=chains, client_keys=keys)
+    assert [access.certificate for access in settings.accesses()] == [Certificate(*pair) for pair in pairs]
+
+
+def test_files_that_are_of_no_use_are_told_at_the_start(tmp_path: Path, authority: Authority) -> None:
+    junk = tmp_path / "junk"
+    junk.write_text("no token")
+    chain, _ = authority.issue("node")
+    for flags, wrong in (
+        ({"token_files": [str(junk)]}, f"token file {junk}: expected one token"),
+        ({"relayer_cas": [str(junk)]}, f"CA {junk}"),
+        ({"client_certificates": [str(chain)], "client_keys": [str(junk)]}, f"certificate {chain} with key"),
+    ):
+        with pytest.raises(SettingsError) as error:
+            sidecar_settings(tmp_path, relayers=RELAYERS, **flags)
+        (line,) = error.value.problems
+        assert line.startswith(wrong)
 
 
 @pytest.mark.parametrize(
