@@ -6,7 +6,6 @@ import asyncio
 import io
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
 from types import TracebackType
 from typing import Generic, ParamSpec, Self, TypeVar
 
@@ -16,6 +15,7 @@ import tenacity
 import yarl
 
 from . import logs, wire
+from .addresses import is_loopback
 from .bounded import AnswerError, read_answer
 from .client_access import Access, Credentials, TokenFileError
 
@@ -120,7 +120,8 @@ class RelayerClient:
         self._answer_limit_bytes = answer_limit_bytes
         self._who = {"relayer": name} if name else {}
         self._on_failure = on_failure
-        self._headers = {"Accept-Encoding": "identity" if _is_loopback(address) else "gzip"}
+        is_here = is_loopback(yarl.URL(address).host or "")  # where compressing costs more than sending
+        self._headers = {"Accept-Encoding": "identity" if is_here else "gzip"}
 
     async def __aenter__(self) -> Self:
         connector = aiohttp.TCPConnector(ssl=self._credentials.tls or True)
@@ -303,15 +304,6 @@ def _usable(etag: str | None) -> str | None:
 
 def _waiting(mark: str, seconds: float) -> str:
     return f"{mark}wait={seconds:.3f}" if seconds > 0 else ""
-
-
-def _is_loopback(address: str) -> bool:
-    """Whether the relayer is on this machine, where compressing costs more than sending."""
-    host = yarl.URL(address).host or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _refusal(status: int, content: bytes) -> RelayerRefusedError:

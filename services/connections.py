@@ -7,6 +7,8 @@ import resource
 from collections import Counter
 from collections.abc import Callable
 
+from .addresses import is_loopback
+
 UNREAD_SECONDS = 60.0  # until who does not read its answer is let go
 OF_ONE_ADDRESS = 512
 SPARE_FILES = 128  # for the database, clients and logs
@@ -25,6 +27,7 @@ class Connections:
         self._most = min(MOST, max(SPARE_FILES, files - SPARE_FILES))
         self._of_one_address = of_one_address
         self._of: Counter[str] = Counter()
+        self._all = 0
 
     def wrapping(self, factory: Callable[[], asyncio.Protocol]) -> Callable[[], asyncio.Protocol]:
         """The same factory, of connections that are counted."""
@@ -32,15 +35,17 @@ class Connections:
 
     def open(self, address: str) -> bool:
         """Count a connection; False when it is one too many."""
-        is_full = self._of.total() >= self._most
-        if is_full or (self._of[address] >= self._of_one_address and not address.startswith("127.")):
+        most = self._most if is_loopback(address) else self._of_one_address
+        if self._all >= self._most or self._of[address] >= most:
             return False
         self._of[address] += 1
+        self._all += 1
         return True
 
     def close(self, address: str) -> None:
-        """The connection is gone."""
+        """A connection that was counted is gone."""
         self._of[address] -= 1
+        self._all -= 1
         if not self._of[address]:
             del self._of[address]
 

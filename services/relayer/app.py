@@ -15,6 +15,7 @@ from dvtfast import DvtfastError, MissingExtraError, backend_info
 from dvtfast.protocol_config import OracleConfig, read_oracle_config
 
 from .. import http, logs, running, wire
+from ..addresses import is_loopback
 from ..background import in_background, repeat
 from ..chain.beacon import BeaconClient
 from ..offload import UnavailableError, Workers
@@ -23,7 +24,6 @@ from ..timings import Timings
 from ..tls import LOOK_SECONDS, Certificate, CertificateError, Renewal, server_context
 from .access.guard import Guard
 from .access.known import KnownTokens, NoTokensError
-from .access.limits import is_loopback
 from .beacon_watch import BeaconWatch
 from .clusters import ClustersError, ServedClusters, read_clusters
 from .current_oracles import CurrentOracles

@@ -17,7 +17,7 @@ from dvtfast import Network, check_public_keys, check_signature_encodings
 
 from .. import wire
 from ..http import json_answer, read_body, send_pieces
-from ..offload import UnavailableError, Workers
+from ..offload import Workers
 from .access.caller import Caller, caller_of
 from .access.limits import Rates
 from .clusters import Group, ServedClusters
@@ -235,11 +235,9 @@ class Routes:
             raise wire.WireError("", NO_MANAGER)
         if seconds := self._unsigned.seconds_until(caller.name):
             raise wire.TooManyError("", "too many refused signatures", retry_after_seconds=seconds)
-        try:
-            yield self._manager
-        except (wire.WireError, UnavailableError):
-            self._unsigned.take(caller.name)
-            raise
+        self._unsigned.take(caller.name)
+        yield self._manager
+        self._unsigned.take(caller.name, -1)  # signed, for which there are limits a day
 
     async def _decoded(self, request: web.Request, kind: type[T]) -> T:
         return await self._workers.run(wire.decode_request, await read_body(request), kind)

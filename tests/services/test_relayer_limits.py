@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from dvtfast.services import http
+from dvtfast.services.addresses import network_of
 from dvtfast.services.relayer.access import limits
-from dvtfast.services.relayer.access.limits import Rates, UnderWay, network_of, units_of
+from dvtfast.services.relayer.access.limits import Rates, UnderWay, units_of
 from dvtfast.services.relayer.routes import REFUSED_AT_ONCE
 from dvtfast.services.relayer.store.database import Database
 from dvtfast.services.relayer.store.journal import entries

@@ -9,10 +9,11 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from ... import wire
+from ...addresses import is_loopback, network_of
 from ...http import BODY_LIMIT_BYTES
 from .caller import Caller, caller_if_known, put_caller
 from .known import KnownTokens
-from .limits import Rates, UnderWay, is_loopback, network_of, units_of
+from .limits import Rates, UnderWay, units_of
 from .refusals import Refusals
 from .rights import OPEN, RIGHTS, Roles
 from .secret import token_in
@@ -22,7 +23,6 @@ REFUSED_STATUSES = frozenset({401, 403, 429})
 JSON_TYPES = frozenset({"application/json", "application/octet-stream", ""})
 NEEDED = "expected Bearer, or Basic with the token as password; `dvtfast relayer token create` makes one"
 WORTHLESS = "this token is wrong, or was revoked"
-NO_RIGHT = "this route is for nobody"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -76,21 +76,12 @@ class Guard:
     ) -> web.StreamResponse:
         if request.match_info.http_exception is not None:
             raise request.match_info.http_exception
-        if caller.role is not None and (roles is None or caller.role not in roles):
-            whose = " or ".join(sorted(roles)) if roles else None
-            why = f"this token's role is {caller.role}, the route is for {whose}" if whose else NO_RIGHT
-            raise wire.ForbiddenError("Authorization", why)
+        _require_role(caller, roles)
         _require_same_site(request)
         _require_json(request)
-        # Who does not say how long a body is counts as if it were the longest.
-        body_bytes = request.content_length if request.content_length is not None else 0
-        if request.content_length is None and request.can_read_body:
-            body_bytes = BODY_LIMIT_BYTES
-        if body_bytes > BODY_LIMIT_BYTES:
-            raise web.HTTPRequestEntityTooLarge(BODY_LIMIT_BYTES, body_bytes)
+        body_bytes = _body_bytes(request)
         if caller.token_id is None and is_loopback(caller.name):
-            with self._under_way.counted(caller.name, 0):
-                return await handler(request)
+            return await handler(request)
         _require_patience(self._rates, caller.name)
         self._rates.take(caller.name, units_of(body_bytes))
         with self._under_way.counted(caller.name, body_bytes):
@@ -134,6 +125,23 @@ def _roles(request: web.Request) -> Roles:
         return frozenset()
     method = "GET" if request.method == "HEAD" else request.method
     return RIGHTS.get((method, resource.canonical), frozenset())
+
+
+def _require_role(caller: Caller, roles: Roles) -> None:
+    if caller.role is None or roles is None or caller.role in roles:
+        return
+    whose = " or ".join(sorted(roles)) or "nobody"
+    raise wire.ForbiddenError("Authorization", f"this token is of a {caller.role}, the route is for {whose}")
+
+
+def _body_bytes(request: web.Request) -> int:
+    """How long the body is; who does not say it counts as if it were the longest."""
+    if not request.can_read_body:
+        return 0
+    length = BODY_LIMIT_BYTES if request.content_length is None else request.content_length
+    if length > BODY_LIMIT_BYTES:
+        raise web.HTTPRequestEntityTooLarge(BODY_LIMIT_BYTES, length)
+    return length
 
 
 def _require_same_site(request: web.Request) -> None:

@@ -6,7 +6,6 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from ipaddress import IPv6Address, ip_address, ip_network
 from time import monotonic
 
 from ... import wire
@@ -16,7 +15,6 @@ BYTES_UNDER_WAY = 2 * BODY_LIMIT_BYTES  # of bodies of one caller
 BYTES_PER_UNIT = 64 * 1024  # of a body; a request is one unit, and one for each of these
 FULL_SECONDS = 10  # of its rate, a caller may have at once
 CALLERS_KEPT = 10_000  # of each kind; who sends least is forgotten first, and begins anew
-IPV6_NETWORK_BITS = 64  # what one customer has
 
 
 @dataclass(slots=True)
@@ -108,24 +106,3 @@ class UnderWay:
 def units_of(body_bytes: int) -> int:
     """What a request with such a body counts for."""
     return 1 + body_bytes // BYTES_PER_UNIT
-
-
-def network_of(address: str | None) -> str:
-    """Whom an address stands for: one of IPv6 for its whole network, since who has one has all of it."""
-    try:
-        parsed = ip_address(address or "")
-    except ValueError:
-        return address or "unknown"
-    if isinstance(parsed, IPv6Address) and not parsed.is_loopback:
-        if parsed.ipv4_mapped is not None:
-            return str(parsed.ipv4_mapped)
-        return str(ip_network((parsed, IPV6_NETWORK_BITS), strict=False))
-    return str(parsed)
-
-
-def is_loopback(address: str) -> bool:
-    """Whether only this machine has it."""
-    try:
-        return ip_address(address).is_loopback
-    except ValueError:
-        return address == "localhost"
