@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from dvtfast._arrays import Bools, Bytes, Rows, Uint64s, as_rows, as_uint64s
+from dvtfast._arrays import Bools, Bytes, Rows, Uint64s, as_rows, as_uint64s, same_length
 from dvtfast._files import Field, read_json, rows, write_json
 from dvtfast.constants import (
     GWEI_PER_VALIDATOR,
@@ -22,8 +22,8 @@ from dvtfast.constants import (
     SIGNATURE_BYTES,
     WITHDRAWAL_CREDENTIALS_BYTES,
 )
-from dvtfast.errors import EncodingError, InputError
-from dvtfast.keys import PublicKeys, derive_public_keys
+from dvtfast.errors import InputError
+from dvtfast.keys import derive_public_keys, valid_public_keys
 from dvtfast.networks import Network, network_with_fork_version
 from dvtfast.signatures import check_signatures, sign
 from dvtfast.signing_roots import (
@@ -119,7 +119,9 @@ def check_deposit_data(
     data_roots = deposit_data_roots(
         deposits.public_keys, deposits.withdrawal_credentials, deposits.amounts_gwei, deposits.signatures
     )
-    valid_key, signed = _check_signatures(deposits, message_roots, threads)
+    valid_key, signed = _check_signatures(
+        deposits.public_keys, message_roots, deposits.signatures, deposits.network, threads
+    )
     first_use = np.zeros(len(deposits), dtype=np.bool_)
     first_use[np.unique(deposits.public_keys, axis=0, return_index=True)[1]] = True
     verdicts = {
@@ -135,6 +137,34 @@ def check_deposit_data(
     if vault is not None:
         verdicts |= _check_for_vault(deposits, vault)
     return [[problem for problem, good in verdicts.items() if not good[i]] for i in range(len(deposits))]
+
+
+def check_deposit_signatures(
+    public_keys: Rows,
+    withdrawal_credentials: Rows,
+    amounts_gwei: Any,
+    signatures: Rows,
+    network: Network,
+    *,
+    threads: int | None = None,
+) -> Bools:
+    """Which of n deposits prove possession of their key: what makes a validator of a new key.
+
+    Anybody can deposit: a key or a signature that does not decode is False, as every other wrong one.
+
+    Args:
+        public_keys: uint8[n, 48].
+        withdrawal_credentials: uint8[n, 32].
+        amounts_gwei: uint64[n].
+        signatures: uint8[n, 96].
+
+    Source: consensus-specs electra, `is_valid_deposit_signature`.
+    """
+    keys, _ = as_rows("public_keys", public_keys, PUBLIC_KEY_BYTES)
+    rows_of_signatures, _ = as_rows("signatures", signatures, SIGNATURE_BYTES)
+    same_length(public_keys=keys, signatures=rows_of_signatures)
+    message_roots = deposit_message_roots(keys, withdrawal_credentials, amounts_gwei)
+    return _check_signatures(keys, message_roots, rows_of_signatures, network, threads)[1]
 
 
 def sign_deposits(
@@ -211,18 +241,13 @@ def _parse_network(record: Field) -> Network:
 
 
 def _check_signatures(
-    deposits: DepositData, message_roots: Bytes, threads: int | None
+    public_keys: Bytes, message_roots: Bytes, signatures: Bytes, network: Network, threads: int | None
 ) -> tuple[Bools, Bools]:
     """Which keys are valid, and which signatures verify."""
-    valid = np.ones(len(deposits), dtype=np.bool_)
-    try:
-        keys = PublicKeys(deposits.public_keys, threads=threads)
-    except EncodingError as error:
-        valid[list(error.indices)] = False
-        keys = PublicKeys(deposits.public_keys[valid], threads=threads)
-    signing_roots = compute_signing_roots(message_roots[valid], deposits.network.deposit_domain)
-    signed = np.zeros(len(deposits), dtype=np.bool_)
-    signed[valid] = check_signatures(keys, signing_roots, deposits.signatures[valid], threads=threads)
+    keys, valid = valid_public_keys(public_keys, threads=threads)
+    signing_roots = compute_signing_roots(message_roots[valid], network.deposit_domain)
+    signed = np.zeros(len(valid), dtype=np.bool_)
+    signed[valid] = check_signatures(keys, signing_roots, signatures[valid], threads=threads)
     return valid, signed
 
 

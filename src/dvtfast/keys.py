@@ -46,15 +46,7 @@ class PublicKeys:
     def __init__(self, encoded: Rows, *, threads: int | None = None) -> None:
         leading = 2 if isinstance(encoded, np.ndarray) and encoded.ndim == 3 else 1
         rows, _ = as_rows("public_keys", encoded, PUBLIC_KEY_BYTES, leading=leading)
-        keys = flat(rows)
-        points = np.zeros((len(keys), POINT_WORDS), dtype=np.uint64)
-        status = np.zeros(len(keys), dtype=np.uint8)
-
-        def decode(s: slice) -> None:
-            lanes = lanes_for("decode", s.stop - s.start)
-            _points.decode_public_keys(keys[s], points[s], status[s], lanes)
-
-        for_slices(len(keys), decode, threads=threads)
+        points, status = _decode(flat(rows), threads)
         require_ok("public_keys", status)
         self._set(rows.copy(), points.reshape(*rows.shape[:-1], POINT_WORDS))
 
@@ -92,6 +84,26 @@ class PublicKeys:
         if not parts:
             return cls(np.zeros((0, PUBLIC_KEY_BYTES), dtype=np.uint8))
         return cls._of(np.concatenate([p.encoded for p in parts]), np.concatenate([p._points for p in parts]))
+
+
+def _decode(rows: Bytes, threads: int | None) -> tuple[Uint64s, Bytes]:
+    """Points uint64[n, 12] and statuses of uint8[n, 48]."""
+    points = np.zeros((len(rows), POINT_WORDS), dtype=np.uint64)
+    status = np.zeros(len(rows), dtype=np.uint8)
+
+    def decode(s: slice) -> None:
+        lanes = lanes_for("decode", s.stop - s.start)
+        _points.decode_public_keys(rows[s], points[s], status[s], lanes)
+
+    for_slices(len(rows), decode, threads=threads)
+    return points, status
+
+
+def valid_public_keys(rows: Bytes, *, threads: int | None = None) -> tuple[PublicKeys, Bools]:
+    """Those of uint8[n, 48] that are public keys, and which these are; for the library only."""
+    points, status = _decode(rows, threads)
+    valid: Bools = status == OK
+    return keys_of_points(rows[valid], points[valid]), valid
 
 
 # What a function accepts where it documents public keys.

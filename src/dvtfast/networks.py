@@ -24,7 +24,9 @@ class Network:
     """Constants of one network.
 
     `capella_epoch` is the epoch that StakeWise signs into every voluntary exit. `ssv_contract` is None where
-    there is no SSV.
+    there is no SSV. StakeWise has a dump of the first validators on IPFS (`genesis_validators_cid`), of those
+    that were deposited for up to the block `genesis_validators_last_block`. `has_validators_without_deposit`
+    says that the beacon chain began with validators that the deposit contract knows nothing of.
     """
 
     name: str
@@ -38,6 +40,9 @@ class Network:
     slots_per_epoch: int
     deposit_contract: str
     deposit_contract_block: int
+    genesis_validators_cid: str
+    genesis_validators_last_block: int
+    has_validators_without_deposit: bool
     keeper: str
     keeper_genesis_block: int
     ssv_contract: str | None
@@ -66,6 +71,9 @@ MAINNET: Final = Network(
     slots_per_epoch=32,
     deposit_contract="0x00000000219ab540356cBB839Cbe05303d7705Fa",
     deposit_contract_block=11_052_983,
+    genesis_validators_cid="bafybeih7iqn3ke2cydzctd6bmg5j3xyjdhpg352lvzhxd2fld7h2erzpuu",
+    genesis_validators_last_block=21_245_634,
+    has_validators_without_deposit=False,
     keeper="0x6B5815467da09DaA7DC83Db21c9239d98Bb487b5",
     keeper_genesis_block=18_470_089,
     ssv_contract="0xDD9BC35aE942eF0cFa76930954a156B3fF30a4E1",
@@ -84,6 +92,9 @@ HOODI: Final = Network(
     slots_per_epoch=32,
     deposit_contract="0x00000000219ab540356cBB839Cbe05303d7705Fa",
     deposit_contract_block=0,
+    genesis_validators_cid="bafybeihgdexvx4oca6proa5adhcumf66zo5ugy5oppunsh2wnlo4ejnxgm",
+    genesis_validators_last_block=1_118_796,
+    has_validators_without_deposit=True,
     keeper="0xA7D1Ac9D6F32B404C75626874BA56f7654c1dC0f",
     keeper_genesis_block=94_074,
     ssv_contract="0x58410Bef803ECd7E63B23664C586A6DB72DAf59c",
@@ -102,6 +113,9 @@ GNOSIS: Final = Network(
     slots_per_epoch=16,
     deposit_contract="0x0B98057eA310F4d31F2a452B414647007d1645d9",
     deposit_contract_block=19_469_076,
+    genesis_validators_cid="bafybeih5addmhcgkuwliowdu5in3y2o5jtcayazol4mgi2jmcgm3dkxqpu",
+    genesis_validators_last_block=37_195_642,
+    has_validators_without_deposit=False,
     keeper="0xcAC0e3E35d3BA271cd2aaBE688ac9DB1898C26aa",
     keeper_genesis_block=34_778_552,
     ssv_contract=None,

@@ -21,6 +21,9 @@ def test_network(name):
     assert network.exit_domain == unhex(expected["exit_domain"])
     assert network.deposit_domain == unhex(expected["deposit_domain"])
     assert network.deposit_contract_block == expected["deposit_contract_block"]
+    assert network.genesis_validators_cid == expected["genesis_validators_ipfs"]
+    assert network.genesis_validators_last_block == expected["genesis_validators_last_block"]
+    assert network.has_validators_without_deposit == (name == "hoodi")
     for field in ["deposit_contract", "keeper"]:
         assert address(getattr(network, field)) == address(expected[field]), field
     ssv = expected.get("ssv_network")
