@@ -22,6 +22,7 @@ from dvtfast.obol import read_cluster_lock
 
 from .. import wire
 from ..hardening import forbid_dumps
+from ..progress import showing_progress
 from ..settings import (
     EXIT_CODE,
     ExportSettings,
@@ -33,7 +34,6 @@ from ..settings import (
 )
 from . import shown
 from .loading import KeyShares, LockFile, default_cache, is_there, load_key_shares
-from .progress import showing_progress
 
 COLUMNS = ("file", "public key share", "validator", "node", "status")
 NOT_TOLD = "-"

@@ -15,8 +15,8 @@ from dvtfast.clusters import ClusterShares
 
 from .. import logs, wire
 from ..keys.loading import LockFile, default_cache, load_key_shares
-from ..keys.progress import showing_progress
 from ..offload import Workers
+from ..progress import showing_progress
 from ..settings import SidecarSettings
 from .keys import NodeKeys, match, match_keys, public_key_shares_of, share_index_of
 from .nodes import Node, Source

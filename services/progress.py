@@ -1,32 +1,39 @@
-"""How far a long load is: a bar with an estimate on a terminal, log lines elsewhere."""
+"""How far long work is: a bar with an estimate on a terminal, log lines elsewhere."""
 
 from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
 
+from rich import progress as bars
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from .. import logs
-from . import loading
+from . import logs
 
 LOG_SECONDS = 10.0  # between two lines
 
-log = logs.get("keys")
+log = logs.get("progress")
+
+Progress = Callable[[int, int], None]
+"""Called with the number done and of all, from any thread."""
 
 
 @contextmanager
-def showing_progress(what: str) -> Iterator[loading.Progress]:
-    """Gives a function to be called with the number done and of all, from any thread."""
+def showing_progress(what: str) -> Iterator[Progress]:
+    """Gives what is to be called as the work goes on."""
     if not sys.stderr.isatty():
         yield _Lines(what)
         return
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    columns = (
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        bars.TimeRemainingColumn(),
+    )
+    with bars.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=None, visible=False)
         yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
 
