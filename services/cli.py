@@ -13,6 +13,7 @@ from .settings import (
     ClusterVerifySettings,
     DatabaseSettings,
     DemoSettings,
+    DepositsSettings,
     EncryptSettings,
     ExportSettings,
     ForgetSettings,
@@ -22,6 +23,7 @@ from .settings import (
     PlanSettings,
     RelayerSettings,
     RotateSettings,
+    ScanSettings,
     SidecarSettings,
     TokenCreateSettings,
     TokenListSettings,
@@ -222,6 +224,40 @@ def register(settings: OperatorSettings) -> None:
 
     logs.configure(settings.log_format, settings.log_level)
     raise SystemExit(run(settings))
+
+
+@main.group()
+def deposits() -> None:
+    """Read the deposit contract: which validators there are, and which index the next one gets."""
+
+
+@deposits.command(name="scan")
+@options(ScanSettings)
+def deposits_scan(settings: ScanSettings) -> None:
+    """Read all deposits that are new into the database, and print the next validator index.
+
+    The first time takes long, and may be interrupted. With --consensus-endpoint, a beacon node must say
+    the same. The exit code is 1 when the index cannot be told.
+
+    \b
+    dvtfast deposits scan --network mainnet --execution-endpoint http://geth:8545
+    dvtfast deposits scan --network hoodi --execution-endpoint http://geth:8545 \\
+        --genesis-validators genesis_validators.bin
+    """
+    from .chain.deposits.commands import scan
+
+    logs.configure(settings.log_format, settings.log_level)
+    raise SystemExit(scan(settings))
+
+
+@deposits.command(name="status")
+@options(DepositsSettings)
+def deposits_status(settings: DepositsSettings) -> None:
+    """Print what the database knows of final blocks, without a node."""
+    from .chain.deposits.commands import status
+
+    logs.configure(settings.log_format, settings.log_level)
+    raise SystemExit(status(settings))
 
 
 @main.group()

@@ -1,28 +1,35 @@
-"""What beacon nodes know of validators, asked for by public key.
+"""What beacon nodes know of validators and of deposits that wait.
 
-Source: beacon API v2/v3, `POST /eth/v1/beacon/states/{state_id}/validators`.
+Source: beacon API v3: `POST /eth/v1/beacon/states/{state_id}/validators`,
+`GET /eth/v1/beacon/states/{state_id}/pending_deposits`, `GET /eth/v1/beacon/blinded_blocks/head`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 import msgspec
 from yarl import URL
 
-from dvtfast.constants import PUBLIC_KEY_BYTES
+from dvtfast.constants import PUBLIC_KEY_BYTES, SIGNATURE_BYTES, WITHDRAWAL_CREDENTIALS_BYTES
 
-from .encoding import read_data, write_data
+from .encoding import HASH_BYTES, read_data, write_data
 from .endpoints import Endpoint, EndpointError, Endpoints, exchange, session
 
 KEYS_AT_ONCE = 100  # some nodes take long, or refuse, above a few hundred
 VALIDATOR_LIMIT_BYTES = 2048  # of the answer, for each key; some 500 are usual
+BLOCK_LIMIT_BYTES = 8 * 1024**2
+PENDING_LIMIT_BYTES = 256 * 1024**2  # half a million pending deposits
+INDEX_BITS = 31  # of the highest index that is asked for; some nodes take no more
+INDICES_AT_ONCE = 64
 UINT64_LIMIT = 1 << 64
-INDEX_DIGITS = 20
+UINT64_DIGITS = 20
+
+T = TypeVar("T")
 
 # Source: beacon API, ValidatorStatus.
 EXITED_STATUSES = frozenset({"exited_unslashed", "exited_slashed", "withdrawal_possible", "withdrawal_done"})
@@ -40,6 +47,26 @@ class BeaconValidator:
     has_exited: bool
 
 
+@dataclass(frozen=True)
+class BeaconHead:
+    """The latest block of the beacon chain, and of the execution chain in it."""
+
+    slot: int
+    state_root: bytes
+    block_number: int
+    block_hash: bytes
+
+
+@dataclass(frozen=True)
+class PendingDeposit:
+    """A deposit that the beacon chain knows of and has not applied."""
+
+    public_key: bytes
+    withdrawal_credentials: bytes
+    amount_gwei: int
+    signature: bytes
+
+
 class _Details(msgspec.Struct):
     pubkey: str
 
@@ -50,8 +77,44 @@ class _Validator(msgspec.Struct):
     validator: _Details
 
 
-class _Answer(msgspec.Struct):
+class _Validators(msgspec.Struct):
     data: list[_Validator]
+
+
+class _Deposit(msgspec.Struct):
+    pubkey: str
+    withdrawal_credentials: str
+    amount: str
+    signature: str
+
+
+class _Deposits(msgspec.Struct):
+    data: list[_Deposit]
+    execution_optimistic: bool = False
+
+
+class _Payload(msgspec.Struct):
+    block_number: str
+    block_hash: str
+
+
+class _Body(msgspec.Struct):
+    execution_payload_header: _Payload
+
+
+class _Message(msgspec.Struct):
+    slot: str
+    state_root: str
+    body: _Body
+
+
+class _Signed(msgspec.Struct):
+    message: _Message
+
+
+class _Block(msgspec.Struct):
+    data: _Signed
+    execution_optimistic: bool = False
 
 
 class BeaconClient:
@@ -74,37 +137,111 @@ class BeaconClient:
     ) -> None:
         await self._session.close()
 
-    async def validators(self, public_keys: Sequence[bytes]) -> dict[bytes, BeaconValidator]:
+    async def validators(
+        self, public_keys: Sequence[bytes], *, state: str = "head"
+    ) -> dict[bytes, BeaconValidator]:
         """Those of these validators that are on the beacon chain, by public key.
+
+        Args:
+            state: "head", or the root of a recent state.
 
         Raises:
             BeaconError: no node answers, or not as it should.
         """
         found: dict[bytes, BeaconValidator] = {}
         for begin in range(0, len(public_keys), KEYS_AT_ONCE):
-            found |= await self._some(public_keys[begin : begin + KEYS_AT_ONCE])
+            some = public_keys[begin : begin + KEYS_AT_ONCE]
+            wanted = frozenset(some)
+
+            def read(content: bytes, wanted: frozenset[bytes] = wanted) -> dict[bytes, BeaconValidator]:
+                validators = _read_validators(content)
+                if not validators.keys() <= wanted:
+                    raise ValueError("tells of validators that it was not asked for")
+                return validators
+
+            found |= await self._validators(state, [write_data(key) for key in some], read)
         return found
 
-    async def _some(self, public_keys: Sequence[bytes]) -> dict[bytes, BeaconValidator]:
-        body = msgspec.json.encode({"ids": [write_data(key) for key in public_keys]})
-        wanted = frozenset(public_keys)
+    async def validator_count(self, state: str) -> int:
+        """How many validators there are in a state, whatever became of them; their indices have no gaps.
 
-        async def ask(endpoint: Endpoint) -> dict[bytes, BeaconValidator]:
+        Cost: six requests, none of which lists more than 64 validators.
+
+        Raises:
+            BeaconError: no node answers, or not as it should.
+        """
+        low, high = 0, 1 << INDEX_BITS  # there are at least `low`, and fewer than `high`
+        indices = [(1 << bits) - 1 for bits in range(INDEX_BITS + 1)]
+        while True:
+            there = await self._indices(state, indices)
+            missing = [index for index in indices if index not in there]
+            low = max([low, *(index + 1 for index in there)])
+            high = min([high, *missing])
+            if low >= high:
+                break
+            step = -(-(high - low) // INDICES_AT_ONCE)
+            indices = list(range(low, high, step))
+        if low > high:
+            raise BeaconError(f"beacon: expected validators without gaps, got {low - 1} but not {high}")
+        return low
+
+    async def pending_deposits(self, state: str) -> list[PendingDeposit]:
+        """The deposits that a state has not applied yet, in their order.
+
+        Raises:
+            BeaconError: no node answers, or not as it should; an old node knows none.
+        """
+        path = f"eth/v1/beacon/states/{state}/pending_deposits"
+        return await self._ask("GET", path, _read_deposits, limit_bytes=PENDING_LIMIT_BYTES)
+
+    async def head(self) -> BeaconHead:
+        """The latest block.
+
+        Raises:
+            BeaconError: no node answers, or not as it should, or its execution node is behind.
+        """
+        return await self._ask(
+            "GET", "eth/v1/beacon/blinded_blocks/head", _read_head, limit_bytes=BLOCK_LIMIT_BYTES
+        )
+
+    async def _indices(self, state: str, indices: Sequence[int]) -> set[int]:
+        """Which of these validator indices there are."""
+
+        def read(content: bytes) -> set[int]:
+            found = {validator.index for validator in _read_validators(content).values()}
+            if not found <= set(indices):
+                raise ValueError("tells of validators that it was not asked for")
+            return found
+
+        return await self._validators(state, [str(index) for index in indices], read)
+
+    async def _validators(self, state: str, ids: Sequence[str], read: Callable[[bytes], T]) -> T:
+        body = msgspec.json.encode({"ids": ids})
+        limit = VALIDATOR_LIMIT_BYTES * (len(ids) + 1)
+        path = f"eth/v1/beacon/states/{state}/validators"
+        return await self._ask("POST", path, read, body=body, limit_bytes=limit)
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        read: Callable[[bytes], T],
+        *,
+        limit_bytes: int,
+        body: bytes | None = None,
+    ) -> T:
+        async def ask(endpoint: Endpoint) -> T:
             base = URL(endpoint.url)
-            url = (base / "eth/v1/beacon/states/head/validators").with_query(base.query)
-            limit = VALIDATOR_LIMIT_BYTES * (len(public_keys) + 1)
+            url = (base / path).with_query(base.query)
             status, content = await exchange(
-                self._session, endpoint, "POST", url, body=body, limit_bytes=limit
+                self._session, endpoint, method, url, body=body, limit_bytes=limit_bytes
             )
             if status != 200:
-                raise endpoint.error(f"HTTP {status}")
+                raise endpoint.error(f"{path}: HTTP {status}")
             try:
-                found = await asyncio.to_thread(_read, content)
+                return await asyncio.to_thread(read, content)
             except ValueError as error:
-                raise endpoint.error(f"expected validators: {error}") from None
-            if not found.keys() <= wanted:
-                raise endpoint.error("tells of validators that it was not asked for")
-            return found
+                raise endpoint.error(f"{path}: {error}") from None
 
         try:
             return await self._endpoints.first_able(ask)
@@ -112,16 +249,54 @@ class BeaconClient:
             raise BeaconError(f"beacon: {error}", refused=error.refused) from None
 
 
-def _read(content: bytes) -> dict[bytes, BeaconValidator]:
-    found = {}
+def _decode(content: bytes, kind: Any) -> Any:
     try:
-        answer = msgspec.json.decode(content, type=_Answer)
+        return msgspec.json.decode(content, type=kind)
     except RecursionError:
         raise ValueError("nested too deeply") from None
-    for item in answer.data:
-        is_integer = item.index.isascii() and item.index.isdigit() and len(item.index) <= INDEX_DIGITS
-        if not is_integer or int(item.index) >= UINT64_LIMIT:
-            raise ValueError("index: expected an integer in 0..2^64-1")
+
+
+def _read_validators(content: bytes) -> dict[bytes, BeaconValidator]:
+    found = {}
+    for item in _decode(content, _Validators).data:
         key = read_data(item.validator.pubkey, width=PUBLIC_KEY_BYTES)
-        found[key] = BeaconValidator(int(item.index), item.status in EXITED_STATUSES)
+        found[key] = BeaconValidator(_uint64("index", item.index), item.status in EXITED_STATUSES)
     return found
+
+
+def _read_deposits(content: bytes) -> list[PendingDeposit]:
+    answer = _decode(content, _Deposits)
+    _require_judged(answer.execution_optimistic)
+    return [
+        PendingDeposit(
+            public_key=read_data(item.pubkey, width=PUBLIC_KEY_BYTES),
+            withdrawal_credentials=read_data(item.withdrawal_credentials, width=WITHDRAWAL_CREDENTIALS_BYTES),
+            amount_gwei=_uint64("amount", item.amount),
+            signature=read_data(item.signature, width=SIGNATURE_BYTES),
+        )
+        for item in answer.data
+    ]
+
+
+def _read_head(content: bytes) -> BeaconHead:
+    answer = _decode(content, _Block)
+    _require_judged(answer.execution_optimistic)
+    message, payload = answer.data.message, answer.data.message.body.execution_payload_header
+    return BeaconHead(
+        slot=_uint64("slot", message.slot),
+        state_root=read_data(message.state_root, width=HASH_BYTES),
+        block_number=_uint64("block_number", payload.block_number),
+        block_hash=read_data(payload.block_hash, width=HASH_BYTES),
+    )
+
+
+def _require_judged(is_optimistic: bool) -> None:
+    if is_optimistic:
+        raise ValueError("the node's execution node is behind")
+
+
+def _uint64(name: str, value: str) -> int:
+    is_integer = value.isascii() and value.isdigit() and len(value) <= UINT64_DIGITS
+    if not is_integer or int(value) >= UINT64_LIMIT:
+        raise ValueError(f"{name}: expected an integer in 0..2^64-1")
+    return int(value)

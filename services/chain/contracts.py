@@ -64,6 +64,10 @@ class Deposits:
     indices: Numbers
     block_numbers: Numbers
 
+    def at(self, places: npt.NDArray[Any]) -> Deposits:
+        """Some of them, by places or a mask."""
+        return Deposits(**{name: column[places] for name, column in vars(self).items()})
+
 
 @dataclass(frozen=True)
 class ConfigPointer:

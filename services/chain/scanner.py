@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -70,6 +72,24 @@ async def final_block(node: NodeClient, head: Block, *, confirmations: int = CON
     return await node.block(max(head.number - confirmations, 0))
 
 
+async def ahead(batches: AsyncGenerator[Batch]) -> AsyncGenerator[Batch]:
+    """The same batches; while one is worked on, the next one is read. To be closed, as by `aclosing`."""
+
+    async def following() -> Batch | None:
+        return await anext(batches, None)
+
+    task = asyncio.create_task(following())
+    try:
+        while (batch := await task) is not None:
+            task = asyncio.create_task(following())
+            yield batch
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError, Exception):  # of what nobody waits for any more
+            await task
+        await batches.aclose()
+
+
 class LogScanner:
     """Reads the logs of one contract; it remembers no place in the chain, its owner does.
 
@@ -101,7 +121,7 @@ class LogScanner:
         self._max_age_seconds = max_age_seconds
         self._span_limit = self._span = span_blocks
 
-    async def batches(self, checkpoints: Sequence[Checkpoint] = ()) -> AsyncIterator[Batch]:
+    async def batches(self, checkpoints: Sequence[Checkpoint] = ()) -> AsyncGenerator[Batch]:
         """One look at the chain: a `Rewound` if need be, final blocks in batches, then what is pending.
 
         A look that fails may simply be repeated, with the checkpoints that were kept until then.

@@ -7,13 +7,14 @@ makers' `.env` files use are understood too.
 
 sources.py       one setting             relayer.py   database.py   client.py   sidecar.py
 shared.py        settings of several     operator.py  demo.py       keys.py    tokens.py
-command_line.py  flags, environment, --env-file
+command_line.py  flags, environment, --env-file        deposits.py
 """
 
 from .client import RelayerClientSettings
 from .command_line import EXIT_CODE, options, read_env_file
 from .database import DatabaseSettings, EncryptSettings, ForgetSettings, RotateSettings
 from .demo import DemoSettings
+from .deposits import DepositsSettings, ScanSettings
 from .keys import (
     ClusterVerifySettings,
     ExportSettings,
@@ -34,6 +35,7 @@ __all__ = [
     "ClusterVerifySettings",
     "DatabaseSettings",
     "DemoSettings",
+    "DepositsSettings",
     "EncryptSettings",
     "ExportSettings",
     "ForgetSettings",
@@ -45,6 +47,7 @@ __all__ = [
     "RelayerClientSettings",
     "RelayerSettings",
     "RotateSettings",
+    "ScanSettings",
     "Settings",
     "SettingsError",
     "SidecarSettings",

@@ -114,10 +114,16 @@ def keeper() -> Any:
 
 
 def on_test_chain(network: Network, *, deposit_contract: bytes | None, keeper: bytes | None) -> Network:
-    """The network with other contracts where they are given; these may have been there from block 0 on."""
+    """The network with other contracts where they are given; these may have been there from block 0 on,
+    before any validator."""
     if deposit_contract is not None:
         contract = write_address(deposit_contract)
-        network = replace(network, deposit_contract=contract, deposit_contract_block=0)
+        network = replace(
+            network,
+            deposit_contract=contract,
+            deposit_contract_block=0,
+            has_validators_without_deposit=False,
+        )
     if keeper is not None:
         network = replace(network, keeper=write_address(keeper), keeper_genesis_block=0)
     return network
@@ -131,4 +137,49 @@ def execution_timeout() -> Any:
         "How long one request to an execution node may take.",
         default="10",
         also=["EXECUTION_TIMEOUT"],
+    )
+
+
+def consensus_endpoints(tells: str) -> Any:
+    """Beacon nodes, and what they are asked."""
+    return setting(
+        "--consensus-endpoint",
+        parsing.url,
+        f"A beacon node; repeatable. It tells {tells}.",
+        many=True,
+        also=["CONSENSUS_ENDPOINT"],
+        metavar="URL",
+    )
+
+
+def consensus_timeout() -> Any:
+    """How patient they are asked."""
+    return setting(
+        "--consensus-timeout",
+        parsing.seconds,
+        "How long one request to a beacon node may take.",
+        default="30",
+        also=["CONSENSUS_TIMEOUT"],
+    )
+
+
+def deposits_database(what: str) -> Any:
+    """Where the deposit contract's history is kept."""
+    return setting(
+        "--deposits-database",
+        parsing.path,
+        f"Read all deposits from the execution node into FILE (SQLite), {what}.",
+        optional=True,
+        metavar="FILE",
+    )
+
+
+def genesis_validators() -> Any:
+    """What that history begins with."""
+    return setting(
+        "--genesis-validators",
+        parsing.file,
+        "StakeWise's dump of the network's first validators, with which a new --deposits-database begins;"
+        " hoodi needs it.",
+        optional=True,
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +14,15 @@ import pytest
 from dvtfast.services.chain import node as node_module
 from dvtfast.services.chain.contracts import CONFIG_UPDATED, decode_config_updated
 from dvtfast.services.chain.node import NodeClient, NodeError, StaleNodeError, TooManyLogsError
-from dvtfast.services.chain.scanner import Checkpoint, FinalLogs, LogScanner, PendingLogs, Rewound
+from dvtfast.services.chain.scanner import (
+    Batch,
+    Checkpoint,
+    FinalLogs,
+    LogScanner,
+    PendingLogs,
+    Rewound,
+    ahead,
+)
 from tests.services.chain.anvil import Chain, Contract
 from tests.services.chain.servers import DEAD, RpcError, node_between
 
@@ -255,3 +265,34 @@ async def test_dense_blocks(chain: Chain, node: NodeClient, monkeypatch: pytest.
     monkeypatch.setattr(node_module, "LOGS_LIMIT", 39)
     with pytest.raises(TooManyLogsError):
         [batch async for batch in LogScanner(node, contract.address, first=0).batches()]
+
+
+async def test_batches_are_read_ahead() -> None:
+    read: list[int] = []
+
+    async def batches() -> AsyncGenerator[Batch]:
+        try:
+            for number in range(3):
+                await asyncio.sleep(0)
+                read.append(number)
+                yield PendingLogs(number, number, [])
+            raise NodeError("gone")
+        finally:
+            read.append(-1)
+
+    seen: list[tuple[int, list[int]]] = []
+
+    async def work() -> None:
+        async with aclosing(ahead(batches())) as found:
+            async for batch in found:
+                assert not isinstance(batch, Rewound)
+                await asyncio.sleep(0.01)
+                seen.append((batch.first, list(read)))
+
+    with pytest.raises(NodeError, match="gone"):
+        await work()
+    assert seen == [(0, [0, 1]), (1, [0, 1, 2]), (2, [0, 1, 2, -1])]
+    read.clear()
+    async with aclosing(ahead(batches())) as found:
+        await anext(found)
+    assert read[-1] == -1

@@ -1,0 +1,284 @@
+"""The validators that final deposits have made, in SQLite, and up to which block.
+
+Everything in it is public and comes from the chain: a file that is lost is read again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from dvtfast import Network
+
+from ...offload import UnavailableError
+from ..encoding import read_address
+from ..scanner import Checkpoint
+from .dump import Dump
+
+APPLICATION_ID = 0x44564450  # "DVDP"
+SCHEMA_VERSION = 1
+BUSY_SECONDS = 30.0  # more than another process takes to write a batch, or a dump
+KEPT_CHECKPOINTS = 32  # the last ones, to return to after a reorganisation that was thought impossible
+KEYS_AT_ONCE = 1000  # in one statement
+ROWS_AT_ONCE = 10_000  # of a dump, as Python objects
+
+SCHEMA = """
+CREATE TABLE source (chain_id INTEGER, contract BLOB, first_block INTEGER);
+CREATE TABLE seed (validators INTEGER, last_block INTEGER);
+-- With the totals up to there, so that a rewind has nothing to count.
+CREATE TABLE checkpoints (
+    number INTEGER PRIMARY KEY, hash BLOB NOT NULL,
+    validators INTEGER NOT NULL, deposits INTEGER NOT NULL, bad_signatures INTEGER NOT NULL,
+    next_deposit INTEGER
+);
+CREATE TABLE validators (
+    public_key BLOB PRIMARY KEY, validator_index INTEGER NOT NULL, block_number INTEGER NOT NULL
+) WITHOUT ROWID;
+"""
+
+
+class LedgerError(UnavailableError):
+    """A file that cannot be used, or not now; the message names it."""
+
+
+class LedgerMovedError(LedgerError):
+    """Another process has read on into the same file; a new look goes on from there."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Whose deposits are kept; `first_block` is the first one that can have any."""
+
+    chain_id: int
+    contract: bytes
+    first_block: int
+
+    @classmethod
+    def of(cls, network: Network) -> Self:
+        """Those of a network."""
+        contract = read_address(network.deposit_contract)
+        return cls(network.chain_id, contract, network.deposit_contract_block)
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What all deposits up to a block come to.
+
+    Attributes:
+        validators: those of a dump among them; the index of the next one.
+        deposits: how many were read, without those of a dump.
+        bad_signatures: how many of these prove nothing, for keys that had no validator.
+        next_deposit: the contract's number for the next one; None before the first that was read after
+            a dump.
+    """
+
+    validators: int
+    deposits: int = 0
+    bad_signatures: int = 0
+    next_deposit: int | None = None
+
+
+@dataclass(frozen=True)
+class Known:
+    """A validator, and the block of the deposit that made it."""
+
+    validator_index: int
+    block_number: int
+
+
+class Ledger:
+    """What is final of one deposit contract, from any thread.
+
+    Raises:
+        LedgerError: the file is about another contract, something else, or cannot be written.
+    """
+
+    def __init__(self, path: Path, source: Source) -> None:
+        self._path = path
+        self._source = source
+        self._lock = threading.RLock()
+        with self._alone():
+            self._connection = sqlite3.connect(
+                path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            self._prepare()
+
+    def close(self) -> None:
+        """Close the file, once no other thread uses it."""
+        with self._lock:
+            self._connection.close()
+
+    @property
+    def first_block(self) -> int:
+        """The first one that events are read from: after the dump, if there was one."""
+        seeded = self._seed()
+        return self._source.first_block if seeded is None else seeded[1] + 1
+
+    @property
+    def seeded(self) -> int | None:
+        """How many validators came from a dump; None without one."""
+        seeded = self._seed()
+        return None if seeded is None else seeded[0]
+
+    def is_empty(self) -> bool:
+        """Whether nothing was read yet, neither a dump nor events."""
+        return self._seed() is None and not self.checkpoints()
+
+    def seed(self, dump: Dump, last_block: int) -> None:
+        """Begin with a dump of all validators up to a block.
+
+        Raises:
+            LedgerError: there is something already.
+        """
+        with self._transaction():
+            if not self.is_empty():
+                raise LedgerError(f"{self._path}: expected an empty file for a dump")
+            for begin in range(0, len(dump), ROWS_AT_ONCE):
+                rows = slice(begin, begin + ROWS_AT_ONCE)
+                self._connection.executemany(
+                    "INSERT INTO validators VALUES (?, ?, ?)",
+                    zip(
+                        (row.tobytes() for row in dump.public_keys[rows]),
+                        dump.indices[rows].tolist(),
+                        dump.blocks[rows].tolist(),
+                        strict=True,
+                    ),
+                )
+            self._connection.execute("INSERT INTO seed VALUES (?, ?)", (len(dump), last_block))
+
+    def checkpoints(self) -> list[Checkpoint]:
+        """The last final blocks up to which deposits are known; none before the first."""
+        with self._alone():
+            rows = self._connection.execute("SELECT number, hash FROM checkpoints ORDER BY number").fetchall()
+        return [Checkpoint(number, hash_) for number, hash_ in rows]
+
+    def totals(self, *, before: int | None = None) -> Totals:
+        """Up to the last checkpoint.
+
+        Raises:
+            LedgerMovedError: the checkpoint is not that of the block right before `before`.
+        """
+        with self._alone():
+            row = self._connection.execute(
+                "SELECT number, validators, deposits, bad_signatures, next_deposit FROM checkpoints"
+                " ORDER BY number DESC LIMIT 1"
+            ).fetchone()
+        last, *totals = row or (self.first_block - 1,)
+        if before not in (None, last + 1):
+            raise LedgerMovedError(
+                f"{self._path}: expected deposits from block {last + 1}, got {before};"
+                " is another process reading into this file?"
+            )
+        if totals:
+            return Totals(*totals)
+        seeded = self.seeded
+        return Totals(0, next_deposit=0) if seeded is None else Totals(seeded)
+
+    def known(self, public_keys: Sequence[bytes]) -> dict[bytes, Known]:
+        """Those of these keys that are validators'."""
+        found: dict[bytes, Known] = {}
+        with self._alone():
+            for begin in range(0, len(public_keys), KEYS_AT_ONCE):
+                some = public_keys[begin : begin + KEYS_AT_ONCE]
+                marks = ",".join("?" * len(some))
+                rows = self._connection.execute(
+                    f"SELECT * FROM validators WHERE public_key IN ({marks})",  # noqa: S608 - marks only
+                    some,
+                )
+                found |= {key: Known(index, number) for key, index, number in rows}
+        return found
+
+    def learn(
+        self, first: int, checkpoint: Checkpoint, made: Sequence[tuple[bytes, int]], totals: Totals
+    ) -> None:
+        """Keep what the final blocks from `first` to a checkpoint brought; all of it or nothing.
+
+        Args:
+            made: public key and block of the deposit of each new validator, in their order.
+            totals: up to the checkpoint.
+
+        Raises:
+            LedgerMovedError: the blocks do not follow what is known.
+        """
+        with self._transaction():
+            self.totals(before=first)
+            begin = totals.validators - len(made)
+            rows = [(key, index, number) for index, (key, number) in enumerate(made, begin)]
+            rows.sort()  # beside each other in the file, too
+            self._connection.executemany("INSERT INTO validators VALUES (?, ?, ?)", rows)
+            self._connection.execute(
+                "INSERT INTO checkpoints VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    checkpoint.number,
+                    checkpoint.hash,
+                    totals.validators,
+                    totals.deposits,
+                    totals.bad_signatures,
+                    totals.next_deposit,
+                ),
+            )
+            self._connection.execute(
+                "DELETE FROM checkpoints WHERE number <="
+                " (SELECT number FROM checkpoints ORDER BY number DESC LIMIT 1 OFFSET ?)",
+                (KEPT_CHECKPOINTS,),
+            )
+
+    def rewind(self, back_to: int | None) -> None:
+        """Forget what events said of the blocks above one, or all that they said."""
+        above = self.first_block - 1 if back_to is None else back_to
+        with self._transaction():
+            self._connection.execute("DELETE FROM checkpoints WHERE number > ?", (above,))
+            self._connection.execute("DELETE FROM validators WHERE block_number > ?", (above,))
+
+    def _seed(self) -> tuple[int, int] | None:
+        with self._alone():
+            row: tuple[int, int] | None = self._connection.execute("SELECT * FROM seed").fetchone()
+        return row
+
+    def _prepare(self) -> None:
+        (application_id,) = self._connection.execute("PRAGMA application_id").fetchone()
+        (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if tables and application_id != APPLICATION_ID:
+            raise LedgerError(f"{self._path}: not a file of deposits; name another one")
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = NORMAL")  # the last batches may be read again
+        source = self._source.chain_id, self._source.contract, self._source.first_block
+        with self._transaction():
+            (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+            if version == 0:
+                for statement in SCHEMA.split(";"):
+                    self._connection.execute(statement)
+                self._connection.execute("INSERT INTO source VALUES (?, ?, ?)", source)
+                self._connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            elif version != SCHEMA_VERSION:
+                raise LedgerError(
+                    f"{self._path}: expected version {SCHEMA_VERSION}, got {version}; remove the file"
+                )
+            elif self._connection.execute("SELECT * FROM source").fetchone() != source:
+                raise LedgerError(f"{self._path}: has the deposits of another contract; name another file")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._alone():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            finally:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """No other thread uses the connection; errors name the file."""
+        with self._lock:
+            try:
+                yield
+            except sqlite3.Error as error:
+                raise LedgerError(f"{self._path}: {error}") from error

@@ -1,0 +1,324 @@
+"""Follows the deposit contract: final deposits go to a ledger, pending ones are judged anew at each look."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import monotonic
+from typing import Self
+
+from dvtfast import Network
+
+from ... import logs
+from ...offload import UnavailableError, Workers
+from ..contracts import DEPOSIT_EVENT, ContractError, Deposits, decode_deposits, deposit_count
+from ..encoding import read_address
+from ..next_index import IndexUnknownError
+from ..node import CallRevertedError, NodeClient
+from ..scanner import (
+    CONFIRMATIONS,
+    SPAN_BLOCKS,
+    Batch,
+    FinalLogs,
+    LogScanner,
+    PendingLogs,
+    Rewound,
+    ahead,
+)
+from .dump import count_dump, read_dump
+from .judging import Judge, Judged
+from .ledger import Ledger, LedgerError, LedgerMovedError, Source, Totals
+
+ATTEMPTS = 3  # of a look, where another process reads into the same database
+TELL_SECONDS = 10.0  # between two lines on a long way
+FRESH_SECONDS = 2.0  # how long what was seen counts as of now
+STALE_SLOTS = 8  # without a block, after which a node counts as behind
+DEPOSITS_LIMIT = 1 << 32  # of a contract, whose tree is that deep
+
+log = logs.get("deposits")
+
+Progress = Callable[[int, int], None]
+"""Called with the number of blocks that are read, and of all."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """What is known after a look.
+
+    Attributes:
+        final_block: the last one that is kept; None before the first.
+        head: the last block looked at.
+        validators, deposits, bad_signatures: with pending deposits.
+        pending: validators that pending deposits make.
+    """
+
+    final_block: int | None
+    head: int
+    validators: int
+    deposits: int
+    bad_signatures: int
+    pending: int
+
+
+@dataclass(frozen=True)
+class _Pending:
+    """What blocks that are not final say, on top of the ledger."""
+
+    totals: Totals
+    made: dict[bytes, int]  # blocks of the deposits, by public key, in the order of the chain
+    head: int
+    seen_at: float  # monotonic seconds
+    final_block: int | None
+
+
+class DepositScan:
+    """The deposits of one contract, as a source of the next validator index.
+
+    Args:
+        max_age_seconds: nodes whose latest block is older are passed over; None for none.
+
+    Attributes:
+        gives_index: whether its count is that of the network's validators.
+        is_complete: whether all deposits were read, as far as the last look could.
+    """
+
+    def __init__(
+        self,
+        node: NodeClient,
+        ledger: Ledger,
+        *,
+        network: Network,
+        threads: int | None = None,
+        max_age_seconds: float | None = None,
+        confirmations: int = CONFIRMATIONS,
+        span_blocks: int = SPAN_BLOCKS,
+    ) -> None:
+        self.gives_index = ledger.seeded is not None or not network.has_validators_without_deposit
+        self.is_complete = False
+        self._node = node
+        self._ledger = ledger
+        self._network = network
+        self._contract = read_address(network.deposit_contract)
+        self._judge = Judge(network, threads=threads)
+        self._pending: _Pending | None = None
+        self._looking = asyncio.Lock()
+        self._first = self._read_to = ledger.first_block
+        self._told_at = monotonic()
+        self._workers = Workers("deposits", threads=1, deadline_seconds=None, gives_way=True)
+        self._scanner = LogScanner(
+            node,
+            self._contract,
+            [DEPOSIT_EVENT],
+            first=self._first,
+            max_age_seconds=max_age_seconds,
+            confirmations=confirmations,
+            span_blocks=span_blocks,
+        )
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(
+        cls,
+        node: NodeClient,
+        database: Path,
+        *,
+        network: Network,
+        genesis_validators: Path | None = None,
+        threads: int | None = None,
+    ) -> AsyncIterator[Self]:
+        """With its database inside the block, which is begun with the dump where there is one.
+
+        Raises:
+            LedgerError: the database cannot be used.
+            DumpError: the dump is none, or of another network.
+        """
+        ledger = await asyncio.to_thread(Ledger, database, Source.of(network))
+        try:
+            if genesis_validators is not None:
+                await asyncio.to_thread(_seed, ledger, genesis_validators, network)
+            max_age_seconds = STALE_SLOTS * network.seconds_per_slot
+            scan = cls(node, ledger, network=network, threads=threads, max_age_seconds=max_age_seconds)
+            try:
+                yield scan
+            finally:
+                await scan._workers.close()
+        finally:
+            ledger.close()
+
+    async def next_index(self) -> int:
+        """The number of validators, with those that pending deposits make.
+
+        Raises:
+            IndexUnknownError: it is not known yet, or never from deposits alone.
+            UnavailableError: no node answers as it should.
+        """
+        if not self.gives_index:
+            raise IndexUnknownError(
+                f"{self._network.name} began with validators that have no deposit, so deposits alone do not"
+                " tell the next validator index: begin a new --deposits-database with --genesis-validators"
+                f" (on IPFS {self._network.genesis_validators_cid}), or name a beacon node with"
+                " --consensus-endpoint"
+            )
+        return (await self._now()).totals.validators
+
+    async def used(self, public_keys: Collection[bytes]) -> set[bytes]:
+        """Those of these keys that have a validator, or a pending deposit that makes one."""
+        return set(await self.deposited(public_keys))
+
+    async def deposited(self, public_keys: Collection[bytes]) -> dict[bytes, int]:
+        """The blocks of the deposits that made validators of these keys."""
+        pending = (await self._now()).made
+        known = await self._workers.run(self._ledger.known, list(public_keys))
+        blocks = {key: validator.block_number for key, validator in known.items()}
+        return blocks | {key: pending[key] for key in public_keys if key in pending}
+
+    async def status(self) -> Status:
+        """What is known now."""
+        now = await self._now()
+        totals = now.totals
+        return Status(
+            final_block=now.final_block,
+            head=now.head,
+            validators=totals.validators,
+            deposits=totals.deposits,
+            bad_signatures=totals.bad_signatures,
+            pending=len(now.made),
+        )
+
+    async def look(self, progress: Progress | None = None) -> None:
+        """Learn all that is new; several at once are one after the other.
+
+        Raises:
+            UnavailableError: no node answers as it should; what was learned until then is kept.
+        """
+        async with self._looking:
+            await self._look(progress)
+
+    async def _now(self) -> _Pending:
+        """What was seen a moment ago, or else now; whoever comes while all deposits are being read does not
+        wait."""
+        if self._looking.locked() and not self.is_complete:
+            raise IndexUnknownError(f"deposits are being read, up to block {self._read_to} so far")
+        async with self._looking:
+            if self._pending is None or monotonic() - self._pending.seen_at > FRESH_SECONDS:
+                await self._look(None)
+            assert self._pending is not None, "a look ends with pending blocks"
+            return self._pending
+
+    async def _look(self, progress: Progress | None) -> None:
+        for attempt in range(ATTEMPTS):
+            try:
+                return await self._look_once(progress)
+            except LedgerMovedError:
+                if attempt == ATTEMPTS - 1:
+                    raise
+
+    async def _look_once(self, progress: Progress | None) -> None:
+        self._pending = None
+        head = (await self._node.block("latest")).number
+        checkpoints = await self._workers.run(self._ledger.checkpoints)
+        try:
+            async with aclosing(ahead(self._scanner.batches(checkpoints))) as batches:
+                async for batch in batches:
+                    await self._take(batch)
+                    if not isinstance(batch, Rewound):
+                        self._tell(batch.last, max(head, batch.last), progress)
+        except (ContractError, CallRevertedError) as error:
+            raise UnavailableError(f"deposits: {error}") from error
+        self.is_complete = True
+
+    async def _take(self, batch: Batch) -> None:
+        run = self._workers.run
+        if isinstance(batch, Rewound):
+            self.is_complete = False
+            back_to = batch.back_to.number if batch.back_to else None
+            log.warning("chain reorganised", lost=batch.lost.number, back_to=back_to)
+            await run(self._ledger.rewind, back_to)
+        elif isinstance(batch, FinalLogs):
+            await run(self._learn, batch)
+        else:
+            pending = await run(self._judge_pending, batch)
+            await self._require_all(pending)
+            self._pending = pending
+
+    def _tell(self, last: int, head: int, progress: Progress | None) -> None:
+        self._read_to = last
+        if progress is not None:
+            progress(last - self._first + 1, head - self._first + 1)
+        elif monotonic() - self._told_at > TELL_SECONDS and not self.is_complete:
+            log.info("deposits read", up_to_block=last, of=head)
+            self._told_at = monotonic()
+
+    def _learn(self, batch: FinalLogs) -> None:
+        deposits, judged, totals = self._judged(batch)
+        made = list(_made(deposits, judged).items())
+        self._ledger.learn(batch.first, batch.checkpoint, made, totals)
+
+    def _judge_pending(self, batch: PendingLogs) -> _Pending:
+        deposits, judged, totals = self._judged(batch)
+        final = self._ledger.checkpoints()
+        return _Pending(
+            totals,
+            _made(deposits, judged),
+            batch.last,
+            monotonic(),
+            final[-1].number if final else None,
+        )
+
+    def _judged(self, batch: FinalLogs | PendingLogs) -> tuple[Deposits, Judged, Totals]:
+        """Deposits after those of the ledger, and the totals with them."""
+        deposits = decode_deposits(batch.logs)
+        before = self._ledger.totals(before=batch.first)
+        n = len(batch.logs)
+        if n:
+            first, last = (int(deposits.indices[place]) for place in (0, -1))
+            if before.next_deposit not in (None, first):
+                raise ContractError(f"expected deposit {before.next_deposit}, got {first}: a log is missing")
+            if last >= DEPOSITS_LIMIT:
+                raise ContractError(f"expected deposits below 2^32, got {last}")
+        keys = list({row.tobytes() for row in deposits.public_keys})
+        are_pending = isinstance(batch, PendingLogs)
+        judged = self._judge.judge(deposits, self._ledger.known(keys), are_pending=are_pending)
+        totals = replace(
+            before,
+            validators=before.validators + len(judged.places),
+            deposits=before.deposits + n,
+            bad_signatures=before.bad_signatures + judged.bad_signatures,
+            next_deposit=last + 1 if n else before.next_deposit,
+        )
+        return deposits, judged, totals
+
+    async def _require_all(self, pending: _Pending) -> None:
+        """The contract itself counts deposits: what logs were left out would go unnoticed otherwise."""
+        told = pending.totals.next_deposit
+        if told is None:
+            return
+        count = await deposit_count(self._node, self._contract, block=pending.head)
+        if count != told:
+            raise ContractError(
+                f"expected {count} deposits up to block {pending.head}, got {told}: the node lacks logs, or"
+                " the chain has just changed"
+            )
+
+
+def _made(deposits: Deposits, judged: Judged) -> dict[bytes, int]:
+    """Blocks of the deposits that make validators, by public key, in the order of the chain."""
+    blocks = deposits.block_numbers.tolist()
+    return {deposits.public_keys[place].tobytes(): blocks[place] for place in judged.places}
+
+
+def _seed(ledger: Ledger, path: Path, network: Network) -> None:
+    """Begin with the dump, unless that was done before."""
+    count = count_dump(path)
+    if ledger.is_empty():
+        log.info("reading the dump of the first validators", file=str(path), validators=count)
+        ledger.seed(read_dump(path, network), network.genesis_validators_last_block)
+    elif ledger.seeded not in (None, count):
+        raise LedgerError(f"{path}: has {count} validators, the database began with {ledger.seeded}")
+    elif ledger.seeded is None and network.has_validators_without_deposit:
+        raise LedgerError(
+            f"{path}: the database was begun without it; remove the database, or name another one"
+        )

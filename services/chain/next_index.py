@@ -1,0 +1,161 @@
+"""Which index the next validator will get, and which keys have one already.
+
+An exit is for one validator index; off by one, it is worthless. So the index is never guessed: it comes from
+the deposits (deposits/scan.py), from a beacon node (beacon_index.py), from both, which must agree, or from
+whoever knows it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from dvtfast import Network
+
+from ..offload import UnavailableError
+from .beacon import BeaconClient
+from .node import NodeClient
+
+if TYPE_CHECKING:
+    from .deposits.scan import DepositScan
+
+ATTEMPTS = 4  # of two sources to agree: a block may be known to one of them only
+AGAIN_SECONDS = 3.0
+
+
+class IndexUnknownError(UnavailableError):
+    """The next validator index cannot be told; the message says what to do, or that it takes a while."""
+
+
+class NextIndex(Protocol):
+    """A source of the next validator index."""
+
+    async def next_index(self) -> int:
+        """The index that the validator of the next deposit of a new key gets, deposits that wait counted in.
+
+        Raises:
+            UnavailableError: it cannot be told, or not now.
+        """
+        ...
+
+    async def used(self, public_keys: Collection[bytes]) -> set[bytes]:
+        """Those of these keys that have a validator, or a deposit that will make one.
+
+        Raises:
+            UnavailableError: it cannot be told, or not now.
+        """
+        ...
+
+
+class Given:
+    """An index that somebody said; used keys are known to another source, if there is one."""
+
+    def __init__(self, index: int, others: NextIndex | None = None) -> None:
+        self._index = index
+        self._others = others
+
+    async def next_index(self) -> int:
+        """The one given."""
+        return self._index
+
+    async def used(self, public_keys: Collection[bytes]) -> set[bytes]:
+        """As far as anybody knows."""
+        return set() if self._others is None else await self._others.used(public_keys)
+
+
+class Agreeing:
+    """Two sources that must say the same."""
+
+    def __init__(self, deposits: NextIndex, beacon: NextIndex) -> None:
+        self._deposits = deposits
+        self._beacon = beacon
+
+    async def next_index(self) -> int:
+        """What both say, after a while if need be."""
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                await asyncio.sleep(AGAIN_SECONDS)
+            counted, told = await asyncio.gather(self._deposits.next_index(), self._beacon.next_index())
+            if counted == told:
+                return counted
+        raise IndexUnknownError(
+            f"the next validator index is {counted} by the deposits, {told} by the beacon node; find out"
+            " which node is wrong or behind: exits for a wrong index are worthless"
+        )
+
+    async def used(self, public_keys: Collection[bytes]) -> set[bytes]:
+        """What either knows."""
+        found = await asyncio.gather(self._deposits.used(public_keys), self._beacon.used(public_keys))
+        return set().union(*found)
+
+
+def choose(
+    *,
+    network: Network,
+    scan: DepositScan | None = None,
+    beacon: BeaconClient | None = None,
+    node: NodeClient | None = None,
+    start_index: int | None = None,
+    threads: int | None = None,
+) -> NextIndex | None:
+    """The source that these come to; None where they come to none.
+
+    A given index goes before all others. A scan and a beacon node must agree. Where deposits alone do not
+    give the index, as on hoodi without a dump, the beacon node alone does.
+
+    Args:
+        scan, beacon, node: inside their own contexts; what the execution node has that the beacon node has
+            not seen is counted in.
+    """
+    sources: list[NextIndex] = []
+    if scan is not None and (beacon is None or scan.gives_index):
+        sources.append(scan)
+    if beacon is not None:
+        from .beacon_index import BeaconIndex  # needs the extra `chain`
+
+        sources.append(BeaconIndex(beacon, node, network=network, threads=threads))
+    found = Agreeing(*sources) if len(sources) == 2 else next(iter(sources), None)
+    return found if start_index is None else Given(start_index, found)
+
+
+@asynccontextmanager
+async def source(
+    *,
+    network: Network,
+    node: NodeClient | None = None,
+    beacon: BeaconClient | None = None,
+    start_index: int | None = None,
+    deposits_database: Path | None = None,
+    genesis_validators: Path | None = None,
+    threads: int | None = None,
+) -> AsyncIterator[NextIndex | None]:
+    """What `choose` makes of these settings, inside the block; deposits are scanned where there are a
+    database and a node.
+
+    Raises:
+        UnavailableError: the database cannot be used, or the dump is none.
+    """
+    async with AsyncExitStack() as stack:
+        scan = None
+        if deposits_database is not None and node is not None:
+            from .deposits.scan import DepositScan  # needs the extra `chain`
+
+            opened = DepositScan.opened(
+                node,
+                deposits_database,
+                network=network,
+                genesis_validators=genesis_validators,
+                threads=threads,
+            )
+            scan = await stack.enter_async_context(opened)
+        yield choose(
+            network=network,
+            scan=scan,
+            beacon=beacon,
+            node=node,
+            start_index=start_index,
+            threads=threads,
+        )

@@ -1,0 +1,96 @@
+"""A beacon node on loopback that has a state: validators, and deposits that wait."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+from aiohttp import web
+
+from dvtfast import HOODI
+from tests.services.chain.deposit_events import Deposit
+from tests.services.chain.servers import serving
+
+
+@dataclass
+class BeaconState:
+    """What a node says. Validators beyond those with a key have one that nobody asks for."""
+
+    count: int = 0
+    keys: dict[bytes, int] = field(default_factory=dict)  # to indices
+    pending: list[Deposit] = field(default_factory=list)
+    block_number: int = 0
+    block_hash: bytes = bytes(32)
+    age_slots: int = 0
+    is_optimistic: bool = False
+    requests: list[str] = field(default_factory=list)
+    largest_answer: int = 0
+
+    @property
+    def state_root(self) -> bytes:
+        """Another one for each state."""
+        return sha256(repr((self.count, self.keys, self.pending)).encode()).digest()
+
+    async def handle(self, request: web.Request) -> web.Response:
+        self.requests.append(request.path)
+        states = "/eth/v1/beacon/states/0x" + self.state_root.hex()
+        data: Any
+        match request.method, request.path:
+            case "GET", "/eth/v1/beacon/blinded_blocks/head":
+                data = self._head()
+            case "GET", path if path == states + "/pending_deposits":
+                data = [self._deposit(deposit) for deposit in self.pending]
+            case "POST", path if path in (
+                states + "/validators",
+                "/eth/v1/beacon/states/head/validators",
+                "/eth/v1/beacon/states/finalized/validators",
+            ):
+                ids = (await request.json())["ids"]
+                assert len(ids) <= 100
+                data = [found for each in ids if (found := self._validator(each))]
+                self.largest_answer = max(self.largest_answer, len(data))
+            case _:
+                return web.json_response({"code": 404, "message": "NOT_FOUND"}, status=404)
+        return web.json_response(
+            {"execution_optimistic": self.is_optimistic, "finalized": False, "data": data}
+        )
+
+    def _head(self) -> dict[str, Any]:
+        slot = int(time.time() - HOODI.genesis_time) // HOODI.seconds_per_slot - self.age_slots
+        payload = {"block_number": str(self.block_number), "block_hash": "0x" + self.block_hash.hex()}
+        body = {"randao_reveal": "0x", "execution_payload_header": payload}
+        message = {"slot": str(slot), "state_root": "0x" + self.state_root.hex(), "body": body}
+        return {"message": message, "signature": "0x"}
+
+    @staticmethod
+    def _deposit(deposit: Deposit) -> dict[str, str]:
+        return {
+            "pubkey": "0x" + deposit.public_key.hex(),
+            "withdrawal_credentials": "0x" + deposit.withdrawal_credentials.hex(),
+            "amount": str(deposit.amount_gwei),
+            "signature": "0x" + deposit.signature.hex(),
+            "slot": "12",
+        }
+
+    def _validator(self, text: str) -> dict[str, Any] | None:
+        if text.startswith("0x"):
+            key = bytes.fromhex(text[2:])
+            index = self.keys.get(key)
+        else:
+            index = int(text)
+            assert index < 2**31, "some nodes take no higher one"
+            key = index.to_bytes(48, "big")
+        if index is None or index >= self.count:
+            return None
+        return {"index": str(index), "status": "active_ongoing", "validator": {"pubkey": "0x" + key.hex()}}
+
+
+@asynccontextmanager
+async def beacon_with(state: BeaconState) -> AsyncIterator[str]:
+    """The address of a node with this state, which may change."""
+    async with serving(state.handle) as url:
+        yield url

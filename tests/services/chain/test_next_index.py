@@ -1,0 +1,220 @@
+"""The next validator index from a beacon node, from both sources, or given."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from dvtfast import HOODI
+from dvtfast.services.chain import beacon_index, next_index
+from dvtfast.services.chain.beacon import BeaconClient, BeaconError
+from dvtfast.services.chain.encoding import write_address
+from dvtfast.services.chain.next_index import Agreeing, Given, IndexUnknownError, NextIndex, source
+from dvtfast.services.chain.node import NodeClient
+from dvtfast.services.offload import UnavailableError
+from tests.services.chain.anvil import Chain, Contract
+from tests.services.chain.beacon_nodes import BeaconState, beacon_with
+from tests.services.chain.deposit_events import Deposit, bad, signed
+from tests.services.chain.servers import serving
+
+pytestmark = pytest.mark.timeout(60)
+
+STATE = "head"
+WAITING = [signed(1), bad(2, 3), signed(3), bad(4, 0), signed(2), signed(1), bad(3, 1)]
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(beacon_index, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(next_index, "AGAIN_SECONDS", 0.0)
+
+
+@asynccontextmanager
+async def index_of(state: BeaconState, **options: Any) -> AsyncIterator[NextIndex]:
+    """What a beacon node in this state comes to."""
+    async with (
+        beacon_with(state) as url,
+        BeaconClient([url], timeout_seconds=5) as beacon,
+        source(**{"network": HOODI, "beacon": beacon, "threads": 1} | options) as found,
+    ):
+        assert found is not None
+        yield found
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 63, 64, 65, 1000, 2**20, 2_345_678, 2**31 - 1, 2**31])
+async def test_how_many_validators_there_are(count: int) -> None:
+    """Without a list of all of them."""
+    state = BeaconState(count)
+    async with beacon_with(state) as url, BeaconClient([url], timeout_seconds=5) as client:
+        assert await client.validator_count(STATE) == count
+    assert len(state.requests) <= 7
+    assert state.largest_answer <= 64
+
+
+async def test_validators_with_gaps_are_no_count() -> None:
+    """A node that has the last validators, but not all before them."""
+    random = Random(1)
+
+    async def handle(request: web.Request) -> web.Response:
+        ids = [int(text) for text in (await request.json())["ids"] if random.random() < 0.5]
+        data = [
+            {"index": str(i), "status": "", "validator": {"pubkey": "0x" + i.to_bytes(48).hex()}} for i in ids
+        ]
+        return web.json_response({"data": data})
+
+    async with serving(handle) as url, BeaconClient([url], timeout_seconds=5) as client:
+        with pytest.raises(BeaconError, match="without gaps"):
+            await client.validator_count(STATE)
+
+
+async def test_deposits_that_wait_are_counted_in() -> None:
+    top_up = signed(50)
+    state = BeaconState(1000, {top_up.public_key: 17, signed(60).public_key: 999})
+    async with index_of(state) as index:
+        assert await index.next_index() == 1000
+        state.pending = [top_up, bad(60, 0), *WAITING, top_up]
+        assert await index.next_index() == 1003
+        asked = {deposit.public_key for deposit in [*state.pending, signed(60), signed(70)]}
+        made = {signed(n).public_key for n in (1, 2, 3)}
+        assert await index.used(asked) == made | {top_up.public_key, signed(60).public_key}
+        # The first of them is applied; another deposit of it still waits.
+        state.count, state.keys[signed(1).public_key] = 1001, 1000
+        state.pending = state.pending[3:]
+        assert await index.next_index() == 1003
+        state.pending = []
+        assert await index.next_index() == 1001
+
+
+async def test_a_state_is_looked_at_once() -> None:
+    state = BeaconState(1000, pending=WAITING)
+    async with index_of(state) as index:
+        assert await index.next_index() == 1003
+        state.requests.clear()
+        assert await index.next_index() == 1003
+        assert state.requests == ["/eth/v1/beacon/blinded_blocks/head"]
+
+
+async def deposit_on(chain: Chain, contract: Contract, *deposits: Deposit) -> None:
+    for each in deposits:
+        values = each.public_key, each.withdrawal_credentials, each.amount_gwei, each.signature
+        await contract.send("deposit(bytes,bytes,uint256,bytes)", *values)
+
+
+async def test_deposits_that_the_beacon_node_has_not_seen(chain: Chain, node: NodeClient) -> None:
+    contract = await chain.deploy("deposit")
+    network = replace(HOODI, deposit_contract=write_address(contract.address))
+    await deposit_on(chain, contract, *WAITING[:3])
+    block = await node.block("latest")
+    state = BeaconState(1000, pending=WAITING[:3], block_number=block.number, block_hash=block.hash)
+    async with index_of(state, network=network, node=node) as index:
+        assert await index.next_index() == 1002
+        await deposit_on(chain, contract, *WAITING[3:])
+        assert await index.next_index() == 1003
+        state.block_number += 100  # the execution node is behind, and knows nothing new
+        assert await index.next_index() == 1002
+        state.block_number, state.block_hash = block.number, bytes(32)
+        with pytest.raises(UnavailableError, match=f"different blocks {block.number}"):
+            await index.next_index()
+
+
+async def test_a_beacon_node_that_is_behind() -> None:
+    async with index_of(BeaconState(1000, age_slots=20)) as index:
+        with pytest.raises(UnavailableError, match="expected a head of now, got slot"):
+            await index.next_index()
+    async with index_of(BeaconState(1000, is_optimistic=True)) as index:
+        with pytest.raises(BeaconError, match="execution node is behind"):
+            await index.next_index()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"pubkey": "0x1234"},
+        {"pubkey": None},
+        {"withdrawal_credentials": "0x"},
+        {"amount": "-1"},
+        {"amount": str(2**64)},
+        {"signature": "0x" + "00" * 95},
+        {"signature": 5},
+    ],
+)
+async def test_nonsense_for_deposits(changes: dict[str, Any]) -> None:
+    good = BeaconState._deposit(signed(1))
+
+    async def handle(_: web.Request) -> web.Response:
+        return web.json_response({"data": [good, good | changes]})
+
+    async with serving(handle) as url, BeaconClient([url], timeout_seconds=5) as client:
+        with pytest.raises(BeaconError, match="pending_deposits: "):
+            await client.pending_deposits(STATE)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"[" * 100_000, b'{"data": {"message": {"slot": "1"}}}'])
+async def test_nonsense_for_a_head(content: bytes) -> None:
+    async def handle(_: web.Request) -> web.Response:
+        return web.Response(body=content)
+
+    async with serving(handle) as url, BeaconClient([url], timeout_seconds=5) as client:
+        with pytest.raises(BeaconError, match="blinded_blocks/head: "):
+            await client.head()
+
+
+class Saying:
+    """A source that says these indices one after the other."""
+
+    def __init__(self, *indices: int, keys: Collection[bytes] = ()) -> None:
+        self._indices = list(indices)
+        self._keys = set(keys)
+
+    async def next_index(self) -> int:
+        return self._indices.pop(0) if len(self._indices) > 1 else self._indices[0]
+
+    async def used(self, public_keys: Collection[bytes]) -> set[bytes]:
+        return self._keys & set(public_keys)
+
+
+async def test_two_sources_must_agree() -> None:
+    both = Agreeing(Saying(7, keys=[b"a"]), Saying(7, keys=[b"b"]))
+    assert await both.next_index() == 7
+    assert await both.used([b"a", b"b", b"c"]) == {b"a", b"b"}
+    assert await Agreeing(Saying(7, 8), Saying(8)).next_index() == 8
+    with pytest.raises(IndexUnknownError, match="7 by the deposits, 9 by the beacon node"):
+        await Agreeing(Saying(7), Saying(9)).next_index()
+
+
+async def test_a_given_index_goes_before_all_others() -> None:
+    async with source(network=HOODI) as found:
+        assert found is None
+    async with source(network=HOODI, start_index=5) as given:
+        assert isinstance(given, Given)
+        assert await given.next_index() == 5
+        assert await given.used([b"a"]) == set()
+    known = {signed(1).public_key: 3}
+    async with index_of(BeaconState(1000, known), start_index=5) as given:
+        assert await given.next_index() == 5
+        assert await given.used(known) == set(known)
+
+
+async def test_scan_and_beacon_node(chain: Chain, node: NodeClient, tmp_path: Path) -> None:
+    """They are compared where deposits tell the index; otherwise the beacon node alone tells it."""
+    contract = await chain.deploy("deposit")
+    await deposit_on(chain, contract, *WAITING)
+    block = await node.block("latest")
+    state = BeaconState(0, pending=WAITING, block_number=block.number, block_hash=block.hash)
+    hoodi = replace(HOODI, deposit_contract=write_address(contract.address))
+    network = replace(hoodi, has_validators_without_deposit=False)
+    options: dict[str, Any] = {"node": node, "deposits_database": tmp_path / "deposits.db"}
+    async with index_of(state, network=network, **options) as index:
+        assert await index.next_index() == 3
+        state.count = 1
+        with pytest.raises(IndexUnknownError, match="3 by the deposits, 4 by the beacon node"):
+            await index.next_index()
+    async with index_of(state, network=hoodi, **options) as index:
+        assert await index.next_index() == 4
