@@ -18,6 +18,7 @@ from .. import http, logs, running, wire
 from ..addresses import is_loopback
 from ..background import in_background, repeat
 from ..chain.beacon import BeaconClient
+from ..chain.next_index import choose
 from ..offload import UnavailableError, Workers
 from ..settings import EXIT_CODE, RelayerSettings, SettingsError
 from ..timings import Timings
@@ -155,6 +156,7 @@ async def relaying(configuration: Configuration) -> AsyncIterator[int]:
         if chain is not None:
             deposits = chain.watching(clusters, database, oracles, pipeline)
             watches.append(await stack.enter_async_context(deposits))
+        beacon = None
         if settings.consensus_endpoints:
             beacon = BeaconClient(settings.consensus_endpoints, timeout_seconds=settings.consensus_timeout)
             used = BeaconWatch(beacon, clusters, database).watching()
@@ -186,6 +188,15 @@ async def relaying(configuration: Configuration) -> AsyncIterator[int]:
             manager=manager,
             watches=watches,
         )
+        next_index = None
+        if settings.start_index is None:
+            next_index = choose(
+                network=settings.network,
+                scan=chain.scan if chain else None,
+                beacon=beacon,
+                node=chain.node if chain else None,
+                threads=settings.threads,
+            )
         app = http.application()
         Guard(
             tokens,
@@ -196,6 +207,7 @@ async def relaying(configuration: Configuration) -> AsyncIterator[int]:
         Routes(
             network=settings.network,
             start_index=settings.start_index,
+            next_index=next_index,
             index_window=settings.index_window,
             clusters=clusters,
             oracles=oracles,

@@ -7,12 +7,16 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Self
 
+import numpy as np
+
 from dvtfast import Network
 from dvtfast.protocol_config import OracleConfig
 
 from .. import logs
 from ..background import in_background, repeat
 from ..chain.contracts import DEPOSIT_EVENT, ContractError, decode_deposits
+from ..chain.deposits.judging import Judge
+from ..chain.deposits.scan import DepositScan
 from ..chain.encoding import read_address, write_address
 from ..chain.ipfs import IpfsClient, IpfsContentError
 from ..chain.node import CallRevertedError, Log, NodeClient
@@ -24,6 +28,7 @@ from ..settings import RelayerSettings
 from .clusters import ServedClusters
 from .current_oracles import CurrentOracles
 from .pipeline import Pipeline
+from .registering import KeysWatch
 from .store.chain_state import known_places, learn_final, learn_pending, rewind
 from .store.database import Database
 
@@ -35,14 +40,25 @@ log = logs.get("chain")
 
 
 class Chain:
-    """The nodes and gateways of a relayer."""
+    """The nodes and gateways of a relayer.
 
-    def __init__(self, settings: RelayerSettings, node: NodeClient, ipfs: IpfsClient | None) -> None:
+    Attributes:
+        scan: of all deposits, if there is a database for them.
+    """
+
+    def __init__(
+        self,
+        settings: RelayerSettings,
+        node: NodeClient,
+        ipfs: IpfsClient | None,
+        scan: DepositScan | None,
+    ) -> None:
         network = settings.network
         contract = read_address(network.deposit_contract)
         self._settings = settings
-        self._node = node
         self._ipfs = ipfs
+        self.node = node
+        self.scan = scan
         self._max_age_seconds = STALE_SLOTS * network.seconds_per_slot
         self._announced: AnnouncedOracles | None = None
         self.vaults = VaultsAtHead(node, contract, max_age_seconds=self._max_age_seconds)
@@ -61,7 +77,18 @@ class Chain:
             if settings.oracles is None:
                 gateways = IpfsClient(settings.ipfs_gateways, timeout_seconds=settings.execution_timeout)
                 ipfs = await stack.enter_async_context(gateways)
-            yield cls(settings, await stack.enter_async_context(node), ipfs)
+            await stack.enter_async_context(node)
+            scan = None
+            if settings.deposits_database is not None:
+                opened = DepositScan.opened(
+                    node,
+                    settings.deposits_database,
+                    network=settings.network,
+                    genesis_validators=settings.genesis_validators,
+                    threads=settings.threads,
+                )
+                scan = await stack.enter_async_context(opened)
+            yield cls(settings, node, ipfs, scan)
 
     async def announced_oracles(self) -> OracleConfig:
         """The oracle config in force.
@@ -72,8 +99,8 @@ class Chain:
         assert self._ipfs is not None
         network, known = self._settings.network, self._announced
         try:
-            at = await final_block(self._node, await self._node.block("latest"))
-            self._announced = await announced_oracles(self._node, self._ipfs, network, at=at, known=known)
+            at = await final_block(self.node, await self.node.block("latest"))
+            self._announced = await announced_oracles(self.node, self._ipfs, network, at=at, known=known)
         except (OracleConfigError, ContractError, IpfsContentError) as error:
             raise UnavailableError(f"oracle config: {error}") from error
         return self._announced.config
@@ -97,16 +124,21 @@ class Chain:
     @asynccontextmanager
     async def watching(
         self, clusters: ServedClusters, database: Database, oracles: CurrentOracles, pipeline: Pipeline
-    ) -> AsyncIterator[DepositWatch]:
+    ) -> AsyncIterator[KeysWatch]:
         """Look again and again inside the block: whose keys are used, and which oracles there are."""
-        deposits = DepositWatch(
-            self._node,
-            network=self._settings.network,
-            first_block=self._settings.deposits_from_block,
-            max_age_seconds=self._max_age_seconds,
-            clusters=clusters,
-            database=database,
-        )
+        deposits: ScanWatch | DepositWatch
+        if self.scan is not None:
+            deposits = ScanWatch(self.scan, clusters, database)
+        else:
+            deposits = DepositWatch(
+                self.node,
+                network=self._settings.network,
+                first_block=self._settings.deposits_from_block,
+                max_age_seconds=self._max_age_seconds,
+                threads=self._settings.threads,
+                clusters=clusters,
+                database=database,
+            )
 
         async def look_for_oracles() -> None:
             if oracles.replace(await self.announced_oracles()):
@@ -120,8 +152,32 @@ class Chain:
             yield deposits
 
 
+class ScanWatch:
+    """Keeps the store up to date with a scan of all deposits.
+
+    Attributes:
+        is_complete: whether all deposits were read, as far as the last look could.
+    """
+
+    def __init__(self, scan: DepositScan, clusters: ServedClusters, database: Database) -> None:
+        self.is_complete = False
+        self._scan = scan
+        self._clusters = clusters
+        self._database = database
+
+    async def look(self) -> None:
+        """One look at the deposit contract."""
+        await self._scan.look()
+        head = (await self._scan.status()).head
+        ours = await self._scan.deposited(self._clusters.keys)
+        new = await self._database.run(learn_pending, ours, 0, head)
+        self.is_complete = True
+        if new:
+            log.info("validators deposited", n=new, up_to_block=head)
+
+
 class DepositWatch:
-    """Keeps the store up to date with the deposits of our validators.
+    """Keeps the store up to date with the deposits of our validators, without a database of all deposits.
 
     Args:
         first_block: of the deposits that are looked at; None is the contract's.
@@ -137,10 +193,12 @@ class DepositWatch:
         network: Network,
         first_block: int | None,
         max_age_seconds: float,
+        threads: int | None,
         clusters: ServedClusters,
         database: Database,
     ) -> None:
         self.is_complete = False
+        self._judge = Judge(network, threads=threads)
         self._clusters = clusters
         self._database = database
         self._scanner = LogScanner(
@@ -161,7 +219,8 @@ class DepositWatch:
                 log.warning("chain reorganised", lost=batch.lost.number, back_to=back_to)
                 await self._database.run(rewind, back_to)
                 continue
-            ours = await asyncio.to_thread(self._deposits_of_ours, batch.logs)
+            is_pending = not isinstance(batch, FinalLogs)
+            ours = await asyncio.to_thread(self._deposits_of_ours, batch.logs, is_pending)
             if isinstance(batch, FinalLogs):
                 place = batch.checkpoint.number, batch.checkpoint.hash
                 new = await self._database.run(learn_final, ours, batch.first, place)
@@ -171,12 +230,16 @@ class DepositWatch:
                 log.info("validators deposited", n=new, blocks=f"{batch.first}-{batch.last}")
         self.is_complete = True
 
-    def _deposits_of_ours(self, logs_: Sequence[Log]) -> dict[bytes, int]:
-        """The first block of each of our validators' deposits."""
+    def _deposits_of_ours(self, logs_: Sequence[Log], are_pending: bool) -> dict[bytes, int]:
+        """The block of the first deposit of each of our validators that proves possession of its key.
+
+        Anybody can deposit for any key, which alone makes no validator.
+        """
         deposits = decode_deposits(logs_)
-        found: dict[bytes, int] = {}
-        for row, number in zip(deposits.public_keys, deposits.block_numbers.tolist(), strict=True):
-            key = row.tobytes()
-            if self._clusters.is_named(key):
-                found.setdefault(key, number)
-        return found
+        ours = np.array([self._clusters.is_named(row.tobytes()) for row in deposits.public_keys], np.bool_)
+        deposits = deposits.at(ours)
+        judged = self._judge.judge(deposits, (), are_pending=are_pending)
+        return {
+            deposits.public_keys[place].tobytes(): int(deposits.block_numbers[place])
+            for place in judged.places
+        }

@@ -16,6 +16,7 @@ from aiohttp import web
 from dvtfast import Network, check_public_keys, check_signature_encodings
 
 from .. import wire
+from ..chain.next_index import NextIndex
 from ..http import json_answer, read_body, send_pieces
 from ..offload import Workers
 from .access.caller import Caller, caller_of
@@ -31,7 +32,7 @@ from .store.claims import claim_to_bytes
 from .store.database import Database
 from .store.lacking import ready_in_front
 from .store.pending import Asker, TooManyPendingError
-from .store.reserved import ReservedError
+from .store.reserved import RegisteredError, ReservedError
 from .store.sharing import STORED, OfferedShare, add_shares
 from .store.subjects import Exit
 from .store.tables import Kind
@@ -42,6 +43,7 @@ READY_LOOK_SECONDS = 0.2  # between two looks at the exits that an operator wait
 
 NOT_SERVED = "no cluster of this relayer has this validator"
 RESERVED = "reserved for a vault, whose operator registers it with POST /register"
+REGISTERED = "has a deposit already, so the next validator index is not its own"
 NO_MANAGER = "this relayer signs for no vault; it has no --manager-keystore"
 NOT_YOURS = "this token is not for the cluster of this validator"
 NO_POINT = "not a point of the curve that could be one"
@@ -60,6 +62,7 @@ class Routes:
         *,
         network: Network,
         start_index: int | None,
+        next_index: NextIndex | None,
         index_window: int,
         clusters: ServedClusters,
         oracles: CurrentOracles,
@@ -72,6 +75,7 @@ class Routes:
     ) -> None:
         self._network = network
         self._start_index = start_index
+        self._next_index = next_index
         self._index_window = index_window
         self._clusters = clusters
         self._oracles = oracles
@@ -146,6 +150,11 @@ class Routes:
     async def _ask_for(
         self, wanted: wire.ValidatorsRequest, asker: Asker, *, may_hand_out: bool = True
     ) -> list[AskedValidator]:
+        next_index, used = None, set[bytes]()
+        if wanted.validators_start_index is None and self._next_index is not None:
+            # In this order: whose deposit arrives meanwhile keeps its index.
+            next_index = await self._next_index.next_index()
+            used = await self._next_index.used(wanted.public_keys)
         try:
             asked = await self._database.run(
                 ask_for,
@@ -153,6 +162,8 @@ class Routes:
                 may_hand_out=may_hand_out,
                 asker=asker,
                 start_index=wanted.validators_start_index,
+                next_index=next_index,
+                used=used,
                 free_from=self._start_index,
                 window=self._index_window,
                 config_digest=self._oracles.digest,
@@ -162,6 +173,8 @@ class Routes:
             raise wire.WireError("validators_start_index", str(error)) from None
         except ReservedError as error:
             raise _refusal(wanted.public_keys, error.public_keys, RESERVED) from None
+        except RegisteredError as error:
+            raise _refusal(wanted.public_keys, error.public_keys, REGISTERED) from None
         except TooManyPendingError as error:
             raise wire.TooManyError("public_keys", str(error), retry_after_seconds=PENDING_SECONDS) from None
         self._pipeline.wake()  # an exit that is asked for again may have its shares already

@@ -59,7 +59,8 @@ class RelayerSettings(Settings):
     start_index: int | None = setting(
         "--start-index",
         parsing.integer,
-        "The validator index of the first new validator, where the operator does not say one.",
+        "The validator index of the first new validator, where the operator does not say one; without it the"
+        " deposits or the beacon node tell it.",
         optional=True,
         metavar="INDEX",
     )
@@ -88,22 +89,15 @@ class RelayerSettings(Settings):
         "which validators are registered, what the validators manager signs over, and the oracle config"
     )
     execution_timeout: float = shared.execution_timeout()
-    consensus_endpoints: tuple[str, ...] = setting(
-        "--consensus-endpoint",
-        parsing.url,
-        "A beacon node; repeatable. It tells which validators are registered, and which have exited: the"
-        " relayer forgets those.",
-        many=True,
-        also=["CONSENSUS_ENDPOINT"],
-        metavar="URL",
+    consensus_endpoints: tuple[str, ...] = shared.consensus_endpoints(
+        "which validators are registered, the next validator index, and which have exited: the relayer"
+        " forgets those"
     )
-    consensus_timeout: float = setting(
-        "--consensus-timeout",
-        parsing.seconds,
-        "How long one request to a beacon node may take.",
-        default="30",
-        also=["CONSENSUS_TIMEOUT"],
+    consensus_timeout: float = shared.consensus_timeout()
+    deposits_database: Path | None = shared.deposits_database(
+        "which tells the next validator index to operators that say none, and which validators are registered"
     )
+    genesis_validators: Path | None = shared.genesis_validators()
     deposits_from_block: int | None = setting(
         "--deposits-from-block",
         parsing.integer,
@@ -277,6 +271,8 @@ class RelayerSettings(Settings):
             ("ipfs_gateways", bool(self.ipfs_gateways), "execution_endpoints"),
             ("deposit_contract", self.deposit_contract is not None, "execution_endpoints"),
             ("keeper", self.keeper is not None, "execution_endpoints"),
+            ("deposits_database", self.deposits_database is not None, "execution_endpoints"),
+            ("genesis_validators", self.genesis_validators is not None, "deposits_database"),
         ]
         problems = [
             f"{names[field]}: needs {names[other]}, which is not set"

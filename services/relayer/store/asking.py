@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from .database import begin_revision, chunks
 from .many import execute_many
 from .pending import ANYBODY, Asker, count_pending
-from .reserved import require_unreserved
+from .reserved import RegisteredError, registered, require_unreserved
 from .subjects import Exit, Subject, kind_of, to_bytes
 from .tables import (
     UINT64_BYTES,
@@ -53,6 +53,8 @@ def ask_for(
     public_keys: Sequence[bytes],
     *,
     start_index: int | None,
+    next_index: int | None = None,
+    used: Collection[bytes] = (),
     free_from: int | None,
     window: int,
     config_digest: bytes,
@@ -67,8 +69,11 @@ def ask_for(
     Args:
         public_keys: each once.
         start_index: the validator index of the first key, the next one has the next; it is obeyed,
-            whoever else holds these indices, and moves the keys that have others. None keeps the
-            index of known keys, and gives new ones indices that nobody was ever asked for.
+            whoever else holds these indices, and moves the keys that have others.
+        next_index: without `start_index`, the one that the chain gives next: it is obeyed like that for all
+            keys without a deposit, and those that have one keep theirs. Without both, known keys keep
+            their index, and new ones get indices that nobody was ever asked for.
+        used: keys that have a deposit, beside those that are known to.
         free_from: the lowest index for new keys; None when there is no such rule.
         window: how many further indices of each validator sidecars may sign for ahead of time.
         config_digest: of the oracle config whose shares are wanted, where none were handed out.
@@ -78,17 +83,18 @@ def ask_for(
     Raises:
         IndexRefusedError: an index would not fit into 64 bits, or new keys come without any rule.
         ReservedError: some are reserved for vaults: they would be registered twice.
+        RegisteredError: with `next_index`, some have a deposit, and an index that nobody said.
         TooManyPendingError: the asker waits for too many others.
     """
     require_unreserved(connection, public_keys)
-    if start_index is None:
+    if start_index is None and next_index is not None:
+        wanted = _from(next_index, _without_deposit(connection, public_keys, used))
+    elif start_index is None:
         known = current_subjects(connection, public_keys, Kind.EXIT)
         new = [key for key in public_keys if key not in known]
         wanted = dict(zip(new, _free_indices(connection, len(new), free_from), strict=True))
     else:
-        if start_index + len(public_keys) > INDEX_LIMIT:
-            raise IndexRefusedError(f"{start_index} + {len(public_keys)} validators exceeds 2^64")
-        wanted = {key: start_index + offset for offset, key in enumerate(public_keys)}
+        wanted = _from(start_index, public_keys)
     count_pending(connection, remember_validators(connection, public_keys, now), asker)
     moved = make_current(connection, {key: Exit(index) for key, index in wanted.items()}, now)
     prepare(connection, {key: wanted[key] for key in moved}, window, now)
@@ -280,12 +286,31 @@ def note_handed_out(connection: Connection, public_keys: Iterable[bytes], now: i
         )
 
 
+def _from(start_index: int, public_keys: Sequence[bytes]) -> dict[bytes, int]:
+    if start_index + len(public_keys) > INDEX_LIMIT:
+        raise IndexRefusedError(f"{start_index} + {len(public_keys)} validators exceeds 2^64")
+    return {key: start_index + offset for offset, key in enumerate(public_keys)}
+
+
+def _without_deposit(
+    connection: Connection, public_keys: Sequence[bytes], used: Collection[bytes]
+) -> list[bytes]:
+    """Those whose index is to come; the others must have one."""
+    have_deposit = registered(connection, public_keys).union(used)
+    if not_asked := have_deposit - current_subjects(connection, have_deposit, Kind.EXIT).keys():
+        raise RegisteredError(not_asked)
+    return [key for key in public_keys if key not in have_deposit]
+
+
 def _free_indices(connection: Connection, count: int, free_from: int | None) -> list[int]:
     """The lowest indices from `free_from` on that no validator was ever asked for at."""
     if count == 0:
         return []
     if free_from is None:
-        raise IndexRefusedError("needed for validators that are new here; the relayer has no --start-index")
+        raise IndexRefusedError(
+            "needed for validators that are new here; the relayer has no --start-index, --deposits-database"
+            " or --consensus-endpoint"
+        )
     held = connection.scalars(
         select(messages.c.subject)
         .where(messages.c.kind == Kind.EXIT, messages.c.was_current)

@@ -22,6 +22,28 @@ class ReservedError(Exception):
         super().__init__(f"{len(self.public_keys)} of these validators are reserved for vaults")
 
 
+class RegisteredError(Exception):
+    """Validators with a deposit are asked for as if they had none.
+
+    Attributes:
+        public_keys: of these validators.
+    """
+
+    def __init__(self, public_keys: Iterable[bytes]) -> None:
+        self.public_keys = frozenset(public_keys)
+        super().__init__(f"{len(self.public_keys)} of these validators have a deposit")
+
+
+def registered(connection: Connection, public_keys: Iterable[bytes]) -> set[bytes]:
+    """Those of these validators that have a deposit, or are on the beacon chain."""
+    query = select(registered_keys.c.public_key)
+    return {
+        key
+        for chunk in chunks(public_keys)
+        for key in connection.scalars(query.where(registered_keys.c.public_key.in_(chunk)))
+    }
+
+
 def vaults_of(
     connection: Connection, public_keys: Iterable[bytes], *which: ColumnElement[bool]
 ) -> dict[bytes, bytes]:

@@ -63,9 +63,18 @@ class World:
         await self.keeper.send("update_config(string)", str(cid))
         await self.chain.mine(FINAL_BLOCKS)
 
-    async def deposit_of(self, key: bytes) -> None:
-        signature = "deposit(bytes,bytes,uint256,bytes)"
-        await self.deposit.send(signature, key, bytes(32), GWEI, bytes(96))
+    async def deposit_of(self, cluster: Cluster, row: int) -> None:
+        """What registers a validator of a cluster."""
+        key, credentials = cluster.keys[row], b"\x01" + bytes(11) + self.vault.address
+        roots = deposit_signing_roots([key], [credentials], [GWEI], HOODI)
+        await self._deposit(key, credentials, sign(cluster.secret_keys[row], roots[0]).tobytes())
+
+    async def strange_deposit_of(self, key: bytes) -> None:
+        """What anybody can do."""
+        await self._deposit(key, bytes(32), bytes(96))
+
+    async def _deposit(self, key: bytes, credentials: bytes, signature: bytes) -> None:
+        await self.deposit.send("deposit(bytes,bytes,uint256,bytes)", key, credentials, GWEI, signature)
 
     async def root(self) -> bytes:
         data = "0xc5f2892f"  # get_deposit_root()
@@ -174,7 +183,7 @@ async def test_a_registration_is_signed_over_the_root_of_the_moment(start: Start
         assert [item["public_key"] for item in first["validators"]] == [k.to_wire() for k in cluster.keys[:2]]
         before = await world.root()
         assert signer(first, world, before) == MANAGER.address
-        await world.deposit_of(bytes([0x80]) + bytes(47))  # a stranger's
+        await world.strange_deposit_of(bytes([0x80]) + bytes(47))
         second = await register(relayer, world, 5)
         after = await world.root()
         assert after != before
@@ -248,15 +257,20 @@ async def test_without_a_manager_nothing_is_signed(start: Start, world: World) -
         assert answer["validators_manager_signature"] is None
 
 
-async def test_validators_with_deposits_are_used(start: Start, world: World) -> None:
+@pytest.mark.parametrize("with_scan", [False, True])
+async def test_validators_with_deposits_are_used(
+    start: Start, world: World, tmp_path: Path, with_scan: bool
+) -> None:
     cluster = make_cluster(4)
     wanted = [key.to_wire() for key in cluster.keys]
-    async with start(cluster, **world.settings) as relayer:
+    settings = world.settings | ({"deposits_database": tmp_path / "deposits.db"} if with_scan else {})
+    async with start(cluster, **settings) as relayer:
         await sign_all(relayer, cluster, world, 5)
         first = await ready(relayer, world, 5)
         assert [v["public_key"] for v in first["validators"]] == wanted[:2]
-        await world.deposit_of(cluster.keys[0])
-        await world.deposit_of(cluster.keys[1])
+        await world.strange_deposit_of(cluster.keys[2])
+        await world.deposit_of(cluster, 0)
+        await world.deposit_of(cluster, 1)
 
         async def listed() -> list[str]:
             await register(relayer, world, 7)
@@ -267,13 +281,13 @@ async def test_validators_with_deposits_are_used(start: Start, world: World) -> 
             return await listed() == wanted[2:]
 
         await until(moved_on)
-    async with start(cluster, **world.settings) as relayer:
-        assert await listed() == wanted[2:]
+    async with start(cluster, **settings) as relayer:
+        assert await until(listed) == wanted[2:]
 
 
 async def test_nothing_is_reserved_before_the_deposits_are_read(start: Start, world: World) -> None:
     cluster = make_cluster(3)
-    await world.deposit_of(cluster.keys[0])
+    await world.deposit_of(cluster, 0)
     answers = False
 
     def change(method: str, _: Any, result: Any) -> Any:
@@ -303,11 +317,15 @@ async def test_nothing_is_reserved_before_the_deposits_are_read(start: Start, wo
         assert await until(listed) == [key.to_wire() for key in cluster.keys[1:]]
 
 
-async def test_a_deposit_that_a_reorganisation_undoes(start: Start, world: World) -> None:
+@pytest.mark.parametrize("with_scan", [False, True])
+async def test_a_deposit_that_a_reorganisation_undoes(
+    start: Start, world: World, tmp_path: Path, with_scan: bool
+) -> None:
     cluster = make_cluster(2)
     await world.chain.mine(3)
-    async with start(cluster, **world.settings) as relayer:
-        await world.deposit_of(cluster.keys[0])
+    settings = world.settings | ({"deposits_database": tmp_path / "deposits.db"} if with_scan else {})
+    async with start(cluster, **settings) as relayer:
+        await world.deposit_of(cluster, 0)
 
         async def listed() -> list[str]:
             await register(relayer, world, 5, count=2)
