@@ -17,7 +17,7 @@ BUILD_INPUTS := pyproject.toml CMakeLists.txt $(filter-out %.md,$(wildcard nativ
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test fuzz asan build lint format types bench bench-quick bench-lanes bench-round bench-sidecar bench-junk bench-crowd annotate wheel check-wheel clean
+.PHONY: help demo test fuzz asan build lint format types bench bench-quick bench-lanes bench-round bench-deposits bench-sidecar bench-junk bench-crowd annotate wheel check-wheel clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -63,6 +63,11 @@ bench-lanes: $(VENV)/baselines ## lanes of AVX-512 IFMA beside blst
 
 bench-round: $(VENV)/baselines ## a round of 10,000 validators: time, CPU and memory of the relayer, lag of its event loop
 	$(BIN)/python -m benchmarks.round
+
+bench-deposits: $(VENV)/baselines ## a scan of 100,000 deposits, its kernels beside a naive loop over blst
+	$(BIN)/python -m benchmarks.deposit_scan make build/deposits
+	$(BIN)/python -m benchmarks.deposit_scan kernels build/deposits
+	$(BIN)/python -m benchmarks.deposit_scan scan build/deposits
 
 bench-sidecar: $(VENV)/baselines ## what a sidecar costs for 10,000 exits, beside the signatures alone
 	$(BIN)/python -m benchmarks.sidecar
