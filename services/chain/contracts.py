@@ -16,6 +16,7 @@ import numpy.typing as npt
 from dvtfast.constants import PUBLIC_KEY_BYTES, SIGNATURE_BYTES, WITHDRAWAL_CREDENTIALS_BYTES
 from dvtfast.errors import MissingExtraError
 
+from .calls import encode_call
 from .encoding import keccak256, read_address, write_address
 from .node import Block, Log, NodeClient, Tag
 
@@ -25,7 +26,6 @@ try:
 except ImportError as error:
     raise MissingExtraError(f"{error.name} is not installed: pip install 'dvtfast[chain]'") from error
 
-SELECTOR_BYTES = 4
 WORD_BYTES = 32
 UINT64_BYTES = 8
 # The Keeper takes 30 oracles, a share index still fits in a byte; anything else is another contract.
@@ -79,13 +79,13 @@ class ConfigPointer:
 
 async def deposit_root(node: NodeClient, deposit_contract: bytes, *, block: Block | int | Tag) -> bytes:
     """The root of all deposits, the `validatorsRegistryRoot` of a registration; it changes with each."""
-    root: bytes = await _view(node, deposit_contract, "get_deposit_root", "bytes32", block)
+    root: bytes = await view(node, deposit_contract, "get_deposit_root()", "bytes32", block=block)
     return root
 
 
 async def deposit_count(node: NodeClient, deposit_contract: bytes, *, block: Block | int | Tag) -> int:
     """How many deposits there were, so the index of the next."""
-    count: bytes = await _view(node, deposit_contract, "get_deposit_count", "bytes", block)
+    count: bytes = await view(node, deposit_contract, "get_deposit_count()", "bytes", block=block)
     if len(count) != UINT64_BYTES:
         raise _wrong(deposit_contract, "get_deposit_count", f"expected 8 bytes, got {len(count)}")
     return int.from_bytes(count, "little")
@@ -93,35 +93,27 @@ async def deposit_count(node: NodeClient, deposit_contract: bytes, *, block: Blo
 
 async def validators_manager(node: NodeClient, vault: bytes, *, block: Block | int | Tag) -> bytes:
     """The address that signs for the validators of a vault."""
-    return read_address(await _view(node, vault, "validatorsManager", "address", block))
+    return read_address(await view(node, vault, "validatorsManager()", "address", block=block))
 
 
 async def validators_manager_nonce(node: NodeClient, vault: bytes, *, block: Block | int | Tag) -> int:
     """The nonce of the next signature of a vault's manager that is not about a registration."""
-    nonce: int = await _view(node, vault, "validatorsManagerNonce", "uint256", block)
+    nonce: int = await view(node, vault, "validatorsManagerNonce()", "uint256", block=block)
     return nonce
 
 
 async def validators_min_oracles(node: NodeClient, keeper: bytes, *, block: Block | int | Tag) -> int:
     """How many oracles must approve a registration."""
-    oracles: int = await _view(node, keeper, "validatorsMinOracles", "uint256", block)
+    oracles: int = await view(node, keeper, "validatorsMinOracles()", "uint256", block=block)
     if not 1 <= oracles <= MIN_ORACLES_LIMIT:
         raise _wrong(keeper, "validatorsMinOracles", f"expected 1..{MIN_ORACLES_LIMIT}, got {oracles}")
     return oracles
 
 
 async def latest_config(node: NodeClient, keeper: bytes, *, first: int, last: Block) -> ConfigPointer | None:
-    """The latest oracle config announced in the blocks `first` to `last`, None if there is none.
-
-    Cost: one request per 50,000 blocks, from the last one back to the event.
-    """
-    while True:
-        begin = max(first, last.number - SEARCH_SPAN_BLOCKS + 1)
-        if logs := await node.logs(keeper, [CONFIG_UPDATED], first=begin, last=last):
-            return ConfigPointer(decode_config_updated(logs[-1]), logs[-1].block_number)
-        if begin <= first:
-            return None
-        last = await node.block(begin - 1)
+    """The latest oracle config announced in the blocks `first` to `last`, None if there is none."""
+    log = await latest_log(node, keeper, CONFIG_UPDATED, first=first, last=last)
+    return None if log is None else ConfigPointer(decode_config_updated(log), log.block_number)
 
 
 def decode_config_updated(log: Log) -> str:
@@ -163,9 +155,38 @@ def decode_deposits(logs: Sequence[Log]) -> Deposits:
     return deposits
 
 
-async def _view(node: NodeClient, contract: bytes, name: str, returns: str, block: Block | int | Tag) -> Any:
-    selector = keccak256(f"{name}()".encode())[:SELECTOR_BYTES]
-    return _decode(returns, await node.call(contract, selector, block=block), contract, name)
+async def view(
+    node: NodeClient,
+    contract: bytes,
+    signature: str,
+    returns: str,
+    *arguments: Any,
+    block: Block | int | Tag,
+) -> Any:
+    """The value that a function returns, such as `canHarvest(address)`.
+
+    Raises:
+        ContractError: it returns something else.
+        CallRevertedError, NodeError: it returns nothing.
+    """
+    answer = await node.call(contract, encode_call(signature, *arguments), block=block)
+    return _decode(returns, answer, contract, signature.partition("(")[0])
+
+
+async def latest_log(
+    node: NodeClient, contract: bytes, topic: bytes, *, first: int, last: Block
+) -> Log | None:
+    """The latest log of one kind in the blocks `first` to `last`, None if there is none.
+
+    Cost: one request per 50,000 blocks, from the last one back to the event.
+    """
+    while True:
+        begin = max(first, last.number - SEARCH_SPAN_BLOCKS + 1)
+        if logs := await node.logs(contract, [topic], first=begin, last=last):
+            return logs[-1]
+        if begin <= first:
+            return None
+        last = await node.block(begin - 1)
 
 
 def _decode(kind: str, data: bytes, contract: bytes, name: str) -> Any:

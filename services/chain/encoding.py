@@ -17,6 +17,7 @@ HASH_BYTES = 32
 SHOWN_CHARACTERS = 80  # of a value that could not be read
 
 _QUANTITY = re.compile(r"0x(0|[1-9a-fA-F][0-9a-fA-F]{0,15})")
+_AMOUNT = re.compile(r"0x(0|[1-9a-fA-F][0-9a-fA-F]{0,63})")
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 
 
@@ -30,6 +31,13 @@ def read_quantity(text: str) -> int:
     """A QUANTITY below 2^64: no leading zeros, no sign; anything else is a ValueError."""
     if not _QUANTITY.fullmatch(text):
         raise ValueError(f"expected a quantity of 64 bits, got {shown(text)}")
+    return int(text, 16)
+
+
+def read_amount(text: str) -> int:
+    """A QUANTITY below 2^256, such as wei; anything else is a ValueError."""
+    if not _AMOUNT.fullmatch(text):
+        raise ValueError(f"expected a quantity of 256 bits, got {shown(text)}")
     return int(text, 16)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -127,6 +128,20 @@ class Endpoints:
         left_out = [endpoint.left_out for endpoint in self._endpoints if endpoint.left_out]
         messages = dict.fromkeys([*map(str, errors), *left_out])
         raise EndpointError("; ".join(messages), refused=refused)
+
+    async def each(self, work: Callable[[Endpoint], Awaitable[T]]) -> list[T | EndpointError]:
+        """What `work` returns for each endpoint that is not left out, or the EndpointError it raises."""
+
+        async def one(endpoint: Endpoint) -> T | EndpointError:
+            try:
+                result = await work(endpoint)
+            except EndpointError as error:
+                endpoint.did(error)
+                return error
+            endpoint.did(None)
+            return result
+
+        return list(await asyncio.gather(*map(one, self._in_order())))
 
     def _in_order(self) -> list[Endpoint]:
         now = time.monotonic()

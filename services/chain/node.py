@@ -29,6 +29,7 @@ THREAD_BYTES = 128 * 1024  # a longer answer is read on a thread
 TOPICS_LIMIT = 4  # of one log
 REVERT_DATA_LIMIT_BYTES = 4 * 1024
 SHOWN_BYTES = 100  # of an answer that is no JSON
+CALLS = ("eth_call", "eth_estimateGas")  # what runs a contract
 REVERTED_CODE = 3  # as go-ethereum says that a call reverted
 # Statuses that are about the endpoint, not about the request, whatever their body says.
 UNAVAILABLE_STATUSES = frozenset({401, 402, 403, 429, 502, 503, 504})
@@ -153,20 +154,54 @@ class NodeClient:
         except NodeError as error:
             raise StaleNodeError(str(error)) if stale else error from None
 
-    async def call(self, to: bytes, data: bytes, *, block: Block | int | Tag) -> bytes:
+    async def call(
+        self,
+        to: bytes,
+        data: bytes,
+        *,
+        block: Block | int | Tag,
+        sender: bytes | None = None,
+        value_wei: int = 0,
+    ) -> bytes:
         """What a contract returns to a call that changes nothing.
 
         Args:
             block: the state to look at. A `Block` means that very block, on whichever node.
+            sender: who calls; nobody in particular when not given.
 
         Raises:
             CallRevertedError: the contract refuses.
             NodeError: no node answers, or none has the state of that block.
         """
-        params = [{"to": write_data(to), "data": write_data(data)}, _block_parameter(block)]
-        return await self._first_able(
-            lambda endpoint: self._request(endpoint, "eth_call", params, _read_data)
-        )
+        call = {"to": write_data(to), "data": write_data(data)}
+        if sender is not None:
+            call |= {"from": write_data(sender), "value": write_quantity(value_wei)}
+        return await self.ask("eth_call", [call, block_parameter(block)], _read_data)
+
+    async def ask(self, method: str, params: list[Any], read: Callable[[msgspec.Raw], T]) -> T:
+        """What the first able endpoint answers to any method, as `read` reads it (ValueError is a refusal).
+
+        Raises:
+            CallRevertedError: a contract refuses.
+            NodeError: no node answers.
+        """
+        return await self._first_able(lambda endpoint: self._request(endpoint, method, params, read))
+
+    async def ask_each(
+        self, method: str, params: list[Any], read: Callable[[msgspec.Raw], T]
+    ) -> list[T | EndpointError]:
+        """What each endpoint on the chain answers, or why it does not; for what one alone is not believed.
+
+        Raises:
+            CallRevertedError: a contract refuses.
+        """
+
+        async def work(endpoint: Endpoint) -> T:
+            if endpoint not in self._on_chain:
+                await self._check_chain(endpoint)
+            return await self._request(endpoint, method, params, read)
+
+        return await self._endpoints.each(work)
 
     async def logs(
         self, address: bytes, topics: Sequence[bytes] = (), *, first: int, last: Block
@@ -212,7 +247,7 @@ class NodeClient:
         self._on_chain.add(endpoint)
 
     async def _block(self, endpoint: Endpoint, which: int | Tag) -> Block:
-        params = [_block_parameter(which), False]
+        params = [block_parameter(which), False]
         block = await self._request(endpoint, "eth_getBlockByNumber", params, _read_block)
         if block is None:
             raise endpoint.error(f"no block {which}", refused=True)
@@ -280,7 +315,7 @@ class NodeClient:
         )
 
         def decode() -> T:
-            answer = _decode(content, _Answer)
+            answer = decode_result(content, _Answer)
             if answer.error is not None:
                 raise _RpcAnswerError(answer.error)
             if answer.id != number:
@@ -292,7 +327,7 @@ class NodeClient:
         try:
             value = await asyncio.to_thread(decode) if len(content) > THREAD_BYTES else decode()
         except _RpcAnswerError as error:
-            if method == "eth_call" and error.is_revert:
+            if method in CALLS and error.is_revert:
                 raise CallRevertedError(f"call reverted: {shown(error.message)}", error.data) from None
             raise endpoint.error(f"{method}: {error.message} ({error.code})", refused=True) from None
         except ValueError as error:
@@ -321,7 +356,9 @@ class _Block(msgspec.Struct, rename="camel"):
     timestamp: str
 
 
-class _Log(msgspec.Struct, rename="camel"):
+class LogAnswer(msgspec.Struct, rename="camel"):
+    """A log as nodes write it."""
+
     address: str
     topics: list[str]
     data: str
@@ -344,14 +381,15 @@ class _RpcAnswerError(Exception):
         return self.code == REVERTED_CODE or "revert" in self.message.lower()
 
 
-def _block_parameter(block: Block | int | Tag) -> Any:
+def block_parameter(block: Block | int | Tag) -> Any:
+    """How a request names a block."""
     if isinstance(block, Block):
         return {"blockHash": write_data(block.hash), "requireCanonical": True}
     return write_quantity(block) if isinstance(block, int) else block
 
 
-def _decode(content: bytes | msgspec.Raw, kind: Any) -> Any:
-    """Like msgspec's, with ValueError for all that can be wrong."""
+def decode_result(content: bytes | msgspec.Raw, kind: Any) -> Any:
+    """Read JSON as msgspec does, with ValueError for all that can be wrong."""
     try:
         return msgspec.json.decode(content, type=kind)
     except msgspec.ValidationError as error:
@@ -361,15 +399,15 @@ def _decode(content: bytes | msgspec.Raw, kind: Any) -> Any:
 
 
 def _read_quantity(result: msgspec.Raw) -> int:
-    return read_quantity(_decode(result, str))
+    return read_quantity(decode_result(result, str))
 
 
 def _read_data(result: msgspec.Raw) -> bytes:
-    return read_data(_decode(result, str))
+    return read_data(decode_result(result, str))
 
 
 def _read_block(result: msgspec.Raw) -> Block | None:
-    block = _decode(result, _Block | None)
+    block = decode_result(result, _Block | None)
     if block is None:
         return None
     return Block(
@@ -381,7 +419,7 @@ def _read_block(result: msgspec.Raw) -> Block | None:
 
 
 def _read_logs(result: msgspec.Raw, address: bytes, topics: Sequence[bytes], blocks: range) -> list[Log]:
-    logs = [_read_log(each) for each in _decode(result, list[_Log])]
+    logs = [read_log(each) for each in decode_result(result, list[LogAnswer])]
     wanted = {(topic,) for topic in topics}
     for each in logs:
         if each.address != address or each.block_number not in blocks:
@@ -394,7 +432,8 @@ def _read_logs(result: msgspec.Raw, address: bytes, topics: Sequence[bytes], blo
     return logs
 
 
-def _read_log(each: _Log) -> Log:
+def read_log(each: LogAnswer) -> Log:
+    """A log, read strictly; ValueError when it is none."""
     if len(each.topics) > TOPICS_LIMIT or each.removed:
         raise ValueError(f"expected logs of the chain with up to {TOPICS_LIMIT} topics")
     return Log(

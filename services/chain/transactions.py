@@ -1,0 +1,280 @@
+"""Transactions as nodes are asked about them: nonces, fees, gas, receipts, and the sending itself.
+
+Sources: execution-apis (methods), EIP-1559 (fees).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from .encoding import (
+    HASH_BYTES,
+    keccak256,
+    read_amount,
+    read_data,
+    read_quantity,
+    shown,
+    write_address,
+    write_data,
+    write_quantity,
+)
+from .endpoints import EndpointError
+from .node import Block, Log, LogAnswer, NodeClient, NodeError, Tag, block_parameter, decode_result, read_log
+
+WEI_PER_GWEI: Final = 10**9
+DEFAULT_PRIORITY_FEE_WEI: Final = WEI_PER_GWEI // 10  # where a node does not suggest one
+BASE_FEE_DENOMINATOR: Final = 8  # EIP-1559: from block to block, it rises by at most an eighth
+GAS_LIMIT: Final = 16_777_216  # of one transaction: EIP-7825
+
+# What nodes say to a transaction that they have, or that comes too late; in lower case.
+KNOWN = ("already known", "known transaction", "already imported", "already in pool", "alreadyknown")
+NONCE_USED = ("nonce too low", "nonce is too low", "oldnonce", "nonce_too_low", "already been used")
+UNDERPRICED = ("underpriced", "fee too low", "feetoolow", "replacement_underpriced", "gas price too low")
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a transaction does."""
+
+    sender: bytes
+    to: bytes
+    data: bytes = b""
+    value_wei: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """As nodes take it."""
+        return {
+            "from": write_data(self.sender),
+            "to": write_data(self.to),
+            "data": write_data(self.data),
+            "value": write_quantity(self.value_wei),
+        }
+
+
+@dataclass(frozen=True)
+class Transaction:
+    """A transaction of EIP-1559 before it is signed; fees are in wei for each unit of gas."""
+
+    chain_id: int
+    nonce: int
+    call: Call
+    gas: int
+    max_fee_wei: int
+    priority_fee_wei: int
+
+    def to_json(self) -> dict[str, Any]:
+        """As signers take it."""
+        return {
+            **self.call.to_json(),
+            "type": "0x2",
+            "chainId": write_quantity(self.chain_id),
+            "nonce": write_quantity(self.nonce),
+            "gas": write_quantity(self.gas),
+            "maxFeePerGas": write_quantity(self.max_fee_wei),
+            "maxPriorityFeePerGas": write_quantity(self.priority_fee_wei),
+        }
+
+
+@dataclass(frozen=True)
+class Fees:
+    """What gas costs now, in wei; `base_wei` is of the next block."""
+
+    base_wei: int
+    priority_wei: int
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What became of a transaction in a block."""
+
+    transaction_hash: bytes
+    block_number: int
+    block_hash: bytes
+    succeeded: bool
+    gas_used: int
+    gas_price_wei: int
+    logs: tuple[Log, ...]
+
+    @property
+    def fee_wei(self) -> int:
+        """What the sender paid for gas."""
+        return self.gas_used * self.gas_price_wei
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What nodes answered to a transaction.
+
+    Attributes:
+        taken: at least one has it now.
+        nonce_used: one says that its nonce is used up, so that this one or another is in a block.
+        underpriced: one wants higher fees.
+        problems: what each that did not take it says.
+    """
+
+    taken: bool
+    nonce_used: bool
+    underpriced: bool
+    problems: tuple[str, ...]
+
+
+class NodesDisagreeError(NodeError):
+    """Nodes tell different things of the same account or transaction; one is behind, or lies."""
+
+
+async def transaction_count(node: NodeClient, account: bytes, *, block: Block | int | Tag) -> int:
+    """How many transactions of an account are in the chain up to a block."""
+    params = [write_address(account), block_parameter(block)]
+    return await node.ask("eth_getTransactionCount", params, _quantity)
+
+
+async def next_nonce(node: NodeClient, account: bytes) -> int:
+    """The nonce of the account's next transaction, on which all nodes that answer must agree.
+
+    Raises:
+        NodesDisagreeError: they do not, or the account has transactions that wait.
+        NodeError: no node answers.
+    """
+    latest = await _counts(node, account, "latest")
+    pending = await _counts(node, account, "pending")
+    if len(set(latest)) > 1:
+        raise NodesDisagreeError(f"transactions of {write_address(account)}: nodes count {sorted(latest)}")
+    if max(pending) > latest[0]:
+        waiting = max(pending) - latest[0]
+        raise NodesDisagreeError(
+            f"{write_address(account)} has {waiting} transactions that wait and are not the operator's;"
+            " let them be mined, and use the account for nothing else"
+        )
+    return latest[0]
+
+
+async def balance_wei(node: NodeClient, account: bytes) -> int:
+    """What an account has."""
+    return await node.ask("eth_getBalance", [write_address(account), "latest"], _amount)
+
+
+async def current_fees(node: NodeClient) -> Fees:
+    """What the next block costs, and the tip that the node suggests."""
+    history = await node.ask("eth_feeHistory", ["0x1", "latest", []], _read_base_fees)
+    try:
+        priority = await node.ask("eth_maxPriorityFeePerGas", [], _amount)
+    except NodeError as error:
+        if not error.refused:
+            raise
+        priority = DEFAULT_PRIORITY_FEE_WEI
+    return Fees(history[-1], priority)
+
+
+async def estimate_gas(node: NodeClient, call: Call) -> int:
+    """How much gas a call takes now; CallRevertedError when it would revert."""
+    return await node.ask("eth_estimateGas", [call.to_json(), "latest"], _quantity)
+
+
+async def find_receipt(node: NodeClient, transaction_hash: bytes) -> tuple[Receipt | None, bool]:
+    """The receipt of a transaction, and whether all nodes that could be asked say the same of it.
+
+    Raises:
+        NodeError: no node answers.
+    """
+
+    def read(result: msgspec.Raw) -> Receipt | None:
+        return _read_receipt(result, transaction_hash)
+
+    found = await node.ask_each("eth_getTransactionReceipt", [write_data(transaction_hash)], read)
+    answers = [each for each in found if not isinstance(each, EndpointError)]
+    if not answers:
+        raise NodeError("; ".join(str(each) for each in found))
+    some = [each for each in answers if each is not None]
+    if not some:
+        return None, len(answers) == len(found)
+    return some[0], all(each == some[0] for each in answers)
+
+
+async def send_raw(node: NodeClient, raw: bytes) -> Sent:
+    """Give a signed transaction to all nodes.
+
+    An answer that does not come says nothing: the transaction may be everywhere by then.
+    """
+    wanted = keccak256(raw)
+
+    def read(result: msgspec.Raw) -> bytes:
+        given = read_data(decode_result(result, str), width=HASH_BYTES)
+        if given != wanted:
+            raise ValueError(f"expected the hash {write_data(wanted)}, got {write_data(given)}")
+        return given
+
+    answers = await node.ask_each("eth_sendRawTransaction", [write_data(raw)], read)
+    problems = [str(each) for each in answers if isinstance(each, EndpointError)]
+    texts = [problem.lower() for problem in problems]
+    known = [_says(text, KNOWN) for text in texts]
+    return Sent(
+        taken=len(problems) < len(answers) or any(known),
+        nonce_used=any(_says(text, NONCE_USED) for text in texts),
+        underpriced=any(_says(text, UNDERPRICED) for text in texts),
+        problems=tuple(problem for problem, is_known in zip(problems, known, strict=True) if not is_known),
+    )
+
+
+async def _counts(node: NodeClient, account: bytes, block: str) -> list[int]:
+    found = await node.ask_each("eth_getTransactionCount", [write_address(account), block], _quantity)
+    counts = [each for each in found if not isinstance(each, EndpointError)]
+    if not counts:
+        raise NodeError("; ".join(str(each) for each in found))
+    return counts
+
+
+def _says(text: str, words: Sequence[str]) -> bool:
+    return any(word in text for word in words)
+
+
+class _FeeHistory(msgspec.Struct, rename="camel"):
+    base_fee_per_gas: list[str]
+
+
+class _Receipt(msgspec.Struct, rename="camel"):
+    transaction_hash: str
+    block_number: str
+    block_hash: str
+    status: str
+    gas_used: str
+    logs: list[LogAnswer]
+    effective_gas_price: str
+
+
+def _quantity(result: msgspec.Raw) -> int:
+    return read_quantity(decode_result(result, str))
+
+
+def _amount(result: msgspec.Raw) -> int:
+    return read_amount(decode_result(result, str))
+
+
+def _read_base_fees(result: msgspec.Raw) -> list[int]:
+    fees = [read_amount(fee) for fee in decode_result(result, _FeeHistory).base_fee_per_gas]
+    if not fees:
+        raise ValueError("expected base fees, got none")
+    return fees
+
+
+def _read_receipt(result: msgspec.Raw, wanted: bytes) -> Receipt | None:
+    answer = decode_result(result, _Receipt | None)
+    if answer is None:
+        return None
+    receipt = Receipt(
+        transaction_hash=read_data(answer.transaction_hash, width=HASH_BYTES),
+        block_number=read_quantity(answer.block_number),
+        block_hash=read_data(answer.block_hash, width=HASH_BYTES),
+        succeeded=read_quantity(answer.status) == 1,
+        gas_used=read_quantity(answer.gas_used),
+        gas_price_wei=read_amount(answer.effective_gas_price),
+        logs=tuple(read_log(each) for each in answer.logs),
+    )
+    if receipt.transaction_hash != wanted:
+        raise ValueError("expected the receipt asked for, got another")
+    if any(log.block_hash != receipt.block_hash for log in receipt.logs):
+        raise ValueError(f"expected logs of the block {shown(answer.block_hash)}, got others")
+    return receipt
