@@ -15,6 +15,7 @@ from dvtfast import DvtfastError, MissingExtraError, backend_info
 from dvtfast.protocol_config import OracleConfig, read_oracle_config
 
 from .. import http, logs, running, wire
+from ..account_key import AccountKeyError
 from ..addresses import is_loopback
 from ..background import in_background, repeat
 from ..chain.beacon import BeaconClient
@@ -30,7 +31,7 @@ from .clusters import ClustersError, ServedClusters, read_clusters
 from .current_oracles import CurrentOracles
 from .expiry import Expiry
 from .judge import Judge
-from .manager.key import ManagerKey, ManagerKeyError
+from .manager.key import ManagerKey
 from .manager.policy import policy_of
 from .manager.signer import Manager
 from .oracle_file import OracleFile
@@ -89,7 +90,7 @@ def read_configuration(settings: RelayerSettings) -> Configuration:
     try:
         if settings.manager_keystore is not None and settings.manager_password is not None:
             manager_key = ManagerKey.load(settings.manager_keystore, settings.manager_password)
-    except (ManagerKeyError, DvtfastError) as error:
+    except (AccountKeyError, DvtfastError) as error:
         problems.append(str(error))
     try:
         if settings.storage_key_file is not None:

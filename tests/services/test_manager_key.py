@@ -11,8 +11,9 @@ import pytest
 from eth_account import Account
 from structlog.testing import capture_logs
 
+from dvtfast.services.account_key import AccountKeyError
 from dvtfast.services.chain.manager_messages import ManagerMessage
-from dvtfast.services.relayer.manager.key import ManagerKey, ManagerKeyError
+from dvtfast.services.relayer.manager.key import ManagerKey
 from tests.vector_files import load, unhex
 
 VECTORS = load("manager_eip712.json")
@@ -110,7 +111,7 @@ def test_a_broken_keystore(write: Write, name: str, monkeypatch: pytest.MonkeyPa
     paths = write(document)
     if name == "a key that is none":
         monkeypatch.setattr(Account, "decrypt", lambda *_: SECRET + SECRET)
-    with pytest.raises(ManagerKeyError, match=match) as caught:
+    with pytest.raises(AccountKeyError, match=match) as caught:
         ManagerKey.load(*paths)
     assert caught.value.path == paths[0]
     assert str(caught.value).startswith(str(paths[0]))
@@ -119,7 +120,7 @@ def test_a_broken_keystore(write: Write, name: str, monkeypatch: pytest.MonkeyPa
 
 def test_a_wrong_password_names_both_files(write: Write) -> None:
     paths = write(keystore(), "wrong")
-    with pytest.raises(ManagerKeyError, match=f"{paths[0]}: the password in {paths[1]} does not open it"):
+    with pytest.raises(AccountKeyError, match=f"{paths[0]}: the password in {paths[1]} does not open it"):
         ManagerKey.load(*paths)
 
 
@@ -129,7 +130,7 @@ def test_a_wrong_password_names_both_files(write: Write) -> None:
 )
 def test_a_broken_password_file(write: Write, password: bytes, match: str) -> None:
     paths = write(keystore(), password)
-    with pytest.raises(ManagerKeyError, match=match) as caught:
+    with pytest.raises(AccountKeyError, match=match) as caught:
         ManagerKey.load(*paths)
     assert caught.value.path == paths[1]
 
@@ -138,7 +139,7 @@ def test_files_that_are_not_there(write: Write, tmp_path: Path) -> None:
     keystore_path, password = write(keystore())
     missing = tmp_path / "missing"
     for paths in ((missing, password), (keystore_path, missing), (tmp_path, password)):
-        with pytest.raises(ManagerKeyError, match="cannot read"):
+        with pytest.raises(AccountKeyError, match="cannot read"):
             ManagerKey.load(*paths)
 
 
