@@ -1,0 +1,106 @@
+"""What is to be done on chain, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Kind(StrEnum):
+    """What an action is about."""
+
+    REGISTER = "register"
+    FUND = "fund"
+    WITHDRAW = "withdraw"
+    CONSOLIDATE = "consolidate"
+    UPDATE_EXITS = "update-exits"
+
+
+class Outcome(StrEnum):
+    """What came of an action; all but `DONE` changed nothing on chain but what gas cost.
+
+    DONE: it is in the chain, confirmed.
+    REVERTED: its transaction is in the chain, confirmed, and was refused by the contract.
+    CANCELLED: a transaction that does nothing took its place.
+    SUPERSEDED: a transaction of somebody else with the same account took its place.
+    UNSENT: nothing was signed.
+    """
+
+    DONE = "done"
+    REVERTED = "reverted"
+    CANCELLED = "cancelled"
+    SUPERSEDED = "superseded"
+    UNSENT = "unsent"
+
+
+@dataclass(frozen=True)
+class Action:
+    """One call of a contract, and what it is for.
+
+    Attributes:
+        to, data, value_wei: the call.
+        public_keys: the validators it is about, 48 bytes each.
+        registry_root: with another root of the deposit contract it reverts; None where that is nothing to it.
+        deadline: after this Unix time it reverts; None for never.
+        details: what people want to read of it later, in JSON.
+    """
+
+    kind: Kind
+    vault: bytes
+    to: bytes
+    data: bytes
+    value_wei: int = 0
+    public_keys: tuple[bytes, ...] = ()
+    registry_root: bytes | None = None
+    deadline: int | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SignedTransaction:
+    """A transaction that is in the journal.
+
+    Attributes:
+        is_cancel: it does nothing but use up the nonce.
+    """
+
+    hash: bytes
+    raw: bytes
+    max_fee_wei: int
+    priority_fee_wei: int
+    is_cancel: bool
+    at: int
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """What came of an action.
+
+    Attributes:
+        transaction_hash, block_number, block_hash: of the transaction in the chain, if one of ours is.
+        fee_wei: what was paid for gas.
+    """
+
+    outcome: Outcome
+    transaction_hash: bytes | None = None
+    block_number: int | None = None
+    block_hash: bytes | None = None
+    gas_used: int = 0
+    fee_wei: int = 0
+    at: int = 0
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An action in the journal, with all that was signed for it: every transaction has the same nonce."""
+
+    id: int
+    at: int
+    action: Action
+    chain_id: int
+    account: bytes
+    nonce: int
+    transactions: tuple[SignedTransaction, ...] = ()
+    conclusion: Conclusion | None = None

@@ -1,0 +1,336 @@
+"""The operator's record: an action before it is signed, a transaction before it is sent, what came of it.
+
+One SQLite file. Rows are added and never changed, so what is there says what happened in which order.
+An action is open until it has a conclusion; an account has one open action at most.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self, TypeVar
+
+from ...append_only import append_only
+from ...offload import UnavailableError, Workers
+from .action import Action, Conclusion, Entry, Kind, Outcome, SignedTransaction
+
+BUSY_SECONDS = 5.0  # how long another process may hold the file
+FILE_MODE = 0o600
+VERSION = 1
+TABLE_NAMES = ("actions", "action_keys", "transactions", "conclusions")
+
+T = TypeVar("T")
+
+TABLES = (
+    # Integers that may have more than 63 bits are decimal text.
+    "CREATE TABLE actions (id INTEGER PRIMARY KEY, at INTEGER NOT NULL, chain_id TEXT NOT NULL,"
+    " account BLOB NOT NULL, nonce TEXT NOT NULL, kind TEXT NOT NULL, vault BLOB NOT NULL,"
+    " target BLOB NOT NULL, data BLOB NOT NULL, value_wei TEXT NOT NULL, registry_root BLOB,"
+    " deadline TEXT, details TEXT NOT NULL)",
+    "CREATE TABLE action_keys (id INTEGER PRIMARY KEY, action INTEGER NOT NULL REFERENCES actions (id),"
+    " public_key BLOB NOT NULL)",
+    "CREATE INDEX action_keys_by_key ON action_keys (public_key)",
+    "CREATE INDEX action_keys_by_action ON action_keys (action)",
+    "CREATE TABLE transactions (id INTEGER PRIMARY KEY, at INTEGER NOT NULL,"
+    " action INTEGER NOT NULL REFERENCES actions (id), hash BLOB NOT NULL UNIQUE, raw BLOB NOT NULL,"
+    " max_fee_wei TEXT NOT NULL, priority_fee_wei TEXT NOT NULL, is_cancel INTEGER NOT NULL)",
+    "CREATE TABLE conclusions (id INTEGER PRIMARY KEY, at INTEGER NOT NULL,"
+    " action INTEGER NOT NULL UNIQUE REFERENCES actions (id), outcome TEXT NOT NULL, transaction_hash BLOB,"
+    " block_number TEXT, block_hash BLOB, gas_used TEXT NOT NULL, fee_wei TEXT NOT NULL)",
+    *(statement for table in TABLE_NAMES for statement in append_only(table)["sqlite"]),
+    f"PRAGMA user_version = {VERSION}",
+)
+OPEN = "NOT EXISTS (SELECT 1 FROM conclusions c WHERE c.action = a.id)"
+SELECT_ENTRIES = (
+    "SELECT a.id, a.at, a.chain_id, a.account, a.nonce, a.kind, a.vault, a.target, a.data,"
+    " a.value_wei, a.registry_root, a.deadline, a.details, c.outcome, c.transaction_hash,"
+    " c.block_number, c.block_hash, c.gas_used, c.fee_wei, c.at FROM actions a"
+    " LEFT JOIN conclusions c ON c.action = a.id"
+)
+
+
+class JournalError(Exception):
+    """A file that no journal can be kept in, or one that another process works with."""
+
+
+class RefusedError(Exception):
+    """An action that must not begin: another one is open, or has one of its validators."""
+
+
+class Journal:
+    """The record of all accounts; its calls return when what they wrote is on disk.
+
+    Keys are not in it, but signed transactions are: whoever reads it can send those, which the operator
+    does anyway.
+    """
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        """Open the file, or make it, which only its owner may read.
+
+        Args:
+            read_only: look at it while another process works with it.
+
+        Raises:
+            JournalError: that is not possible.
+        """
+        self._path = path
+        self._lock: int | None = None
+        self._workers = Workers("journal", threads=1, deadline_seconds=None)
+        try:
+            if not read_only:
+                self._take_lock()
+                os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, FILE_MODE))
+            mode = "ro" if read_only else "rw"
+            self._connection = sqlite3.connect(
+                f"{path.resolve().as_uri()}?mode={mode}",
+                uri=True,
+                timeout=BUSY_SECONDS,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+            self._set_up(read_only)
+        except (OSError, sqlite3.Error) as error:
+            self._drop_lock()
+            raise JournalError(f"{path}: no journal can be kept in it: {error}") from None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Finish what is under way."""
+        await self._workers.close()
+        self._connection.close()
+        self._drop_lock()
+
+    async def begin(self, action: Action, *, chain_id: int, account: bytes, nonce: int) -> Entry:
+        """Put an action on record, before anything is signed for it.
+
+        Raises:
+            RefusedError: the account has an open action; or one of the validators to be registered is in an
+                open action, or registered already.
+            UnavailableError: the file cannot be written.
+        """
+        return await self._run(self._begin, action, chain_id, account, nonce)
+
+    async def add(self, entry: Entry, transaction: SignedTransaction) -> Entry:
+        """Put a transaction on record, before it is sent; the action as it is now."""
+        return await self._run(self._add, entry, transaction)
+
+    async def conclude(self, entry: Entry, conclusion: Conclusion) -> Entry:
+        """Put on record what came of an action; the action as it is now."""
+        return await self._run(self._conclude, entry, conclusion)
+
+    async def open_entry(self, *, chain_id: int, account: bytes) -> Entry | None:
+        """The action of an account that has no conclusion yet."""
+        where = f"a.chain_id = ? AND a.account = ? AND {OPEN}"
+        entries = await self._run(self._entries, where, (str(chain_id), account))
+        return entries[0] if entries else None
+
+    async def entries(self, *, most: int | None = None) -> list[Entry]:
+        """All actions, the latest first."""
+        return await self._run(self._entries, "1", (), most)
+
+    async def next_nonce(self, *, chain_id: int, account: bytes) -> int:
+        """The nonce after the last one that is known to be used up."""
+        return await self._run(self._next_nonce, chain_id, account)
+
+    async def taken(self, public_keys: Sequence[bytes]) -> set[bytes]:
+        """Those of the validators that are registered already, or about to be."""
+        return await self._run(self._taken, public_keys)
+
+    async def _run(self, work: Callable[..., T], *arguments: object) -> T:
+        return await self._workers.run(self._guarded, work, *arguments)
+
+    def _guarded(self, work: Callable[..., T], *arguments: object) -> T:
+        try:
+            return work(*arguments)
+        except (OSError, sqlite3.Error) as error:
+            raise UnavailableError(f"journal: {self._path}: {error}") from error
+
+    def _begin(self, action: Action, chain_id: int, account: bytes, nonce: int) -> Entry:
+        at = int(time.time())
+        with self._transaction():
+            found = self._connection.execute(
+                f"SELECT a.id FROM actions a WHERE a.chain_id = ? AND a.account = ? AND {OPEN}",  # noqa: S608
+                (str(chain_id), account),
+            ).fetchone()
+            if found:
+                raise RefusedError(f"action {found[0]} of this account is not concluded yet")
+            if action.kind is Kind.REGISTER and (taken := self._taken(action.public_keys)):
+                raise RefusedError(f"{len(taken)} of the validators are registered already, or about to be")
+            deadline = None if action.deadline is None else str(action.deadline)
+            identity = self._connection.execute(
+                "INSERT INTO actions (at, chain_id, account, nonce, kind, vault, target, data, value_wei,"
+                " registry_root, deadline, details) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    at, str(chain_id), account, str(nonce), action.kind.value, action.vault, action.to,
+                    action.data, str(action.value_wei), action.registry_root, deadline,
+                    json.dumps(dict(action.details)),
+                ),
+            ).lastrowid  # fmt: skip
+            self._connection.executemany(
+                "INSERT INTO action_keys (action, public_key) VALUES (?, ?)",
+                [(identity, bytes(key)) for key in action.public_keys],
+            )
+        return self._entry(identity or 0)
+
+    def _add(self, entry: Entry, transaction: SignedTransaction) -> Entry:
+        with self._transaction():
+            self._connection.execute(
+                "INSERT INTO transactions (at, action, hash, raw, max_fee_wei, priority_fee_wei, is_cancel)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    transaction.at, entry.id, transaction.hash, transaction.raw, str(transaction.max_fee_wei),
+                    str(transaction.priority_fee_wei), transaction.is_cancel,
+                ),
+            )  # fmt: skip
+        return self._entry(entry.id)
+
+    def _conclude(self, entry: Entry, conclusion: Conclusion) -> Entry:
+        number = None if conclusion.block_number is None else str(conclusion.block_number)
+        with self._transaction():
+            if conclusion.outcome is Outcome.UNSENT and self._entry(entry.id).transactions:
+                raise RefusedError(f"action {entry.id} has signed transactions, which may have been sent")
+            self._connection.execute(
+                "INSERT INTO conclusions (at, action, outcome, transaction_hash, block_number, block_hash,"
+                " gas_used, fee_wei) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    int(time.time()), entry.id, conclusion.outcome.value, conclusion.transaction_hash, number,
+                    conclusion.block_hash, str(conclusion.gas_used), str(conclusion.fee_wei),
+                ),
+            )  # fmt: skip
+        return self._entry(entry.id)
+
+    def _next_nonce(self, chain_id: int, account: bytes) -> int:
+        rows = self._connection.execute(
+            "SELECT a.nonce FROM actions a JOIN conclusions c ON c.action = a.id"
+            " WHERE a.chain_id = ? AND a.account = ? AND c.outcome != ?",
+            (str(chain_id), account, Outcome.UNSENT.value),
+        )
+        return max((int(nonce) + 1 for (nonce,) in rows), default=0)
+
+    def _taken(self, public_keys: Sequence[bytes]) -> set[bytes]:
+        query = (
+            "SELECT 1 FROM action_keys k JOIN actions a ON a.id = k.action"
+            " LEFT JOIN conclusions c ON c.action = a.id"
+            " WHERE k.public_key = ? AND a.kind = ? AND (c.outcome IS NULL OR c.outcome = ?)"
+        )
+        about = (Kind.REGISTER.value, Outcome.DONE.value)
+        return {
+            bytes(key)
+            for key in public_keys
+            if self._connection.execute(query, (bytes(key), *about)).fetchone()
+        }
+
+    def _entry(self, identity: int) -> Entry:
+        (entry,) = self._entries("a.id = ?", (identity,))
+        return entry
+
+    def _entries(self, where: str, values: Sequence[object], most: int | None = None) -> list[Entry]:
+        query = f"{SELECT_ENTRIES} WHERE {where} ORDER BY a.id DESC LIMIT ?"
+        rows = self._connection.execute(query, (*values, -1 if most is None else most)).fetchall()
+        return [self._read(row) for row in rows]
+
+    def _read(self, row: Sequence[object]) -> Entry:
+        (
+            identity, at, chain_id, account, nonce, kind, vault, to, data, value, root, deadline, details,
+            *concluded,
+        ) = row  # fmt: skip
+        keys = self._connection.execute(
+            "SELECT public_key FROM action_keys WHERE action = ? ORDER BY id", (identity,)
+        )
+        action = Action(
+            Kind(str(kind)), _bytes(vault), _bytes(to), _bytes(data), int(str(value)),
+            tuple(_bytes(key) for (key,) in keys), None if root is None else _bytes(root),
+            None if deadline is None else int(str(deadline)), json.loads(str(details)),
+        )  # fmt: skip
+        transactions = self._connection.execute(
+            "SELECT hash, raw, max_fee_wei, priority_fee_wei, is_cancel, at FROM transactions"
+            " WHERE action = ? ORDER BY id",
+            (identity,),
+        )
+        return Entry(
+            id=int(str(identity)),
+            at=int(str(at)),
+            action=action,
+            chain_id=int(str(chain_id)),
+            account=_bytes(account),
+            nonce=int(str(nonce)),
+            transactions=tuple(
+                SignedTransaction(hash_, raw, int(most), int(priority), bool(is_cancel), at)
+                for hash_, raw, most, priority, is_cancel, at in transactions
+            ),
+            conclusion=_conclusion(concluded),
+        )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+
+    def _set_up(self, read_only: bool) -> None:
+        if not read_only:
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.execute("BEGIN IMMEDIATE")
+        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+        (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if version == 0 and tables == 0 and not read_only:
+            for statement in TABLES:
+                self._connection.execute(statement)
+        elif version != VERSION:
+            raise sqlite3.DatabaseError(f"expected a journal of version {VERSION}, got version {version}")
+        if not read_only:
+            self._connection.execute("COMMIT")
+
+    def _take_lock(self) -> None:
+        """One process only works with a journal; the file beside it is locked, since SQLite locks its own."""
+        path = self._path.with_name(self._path.name + ".lock")
+        self._lock = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, FILE_MODE)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._drop_lock()
+            raise JournalError(
+                f"{self._path}: another operator works with this journal; stop it first"
+            ) from None
+
+    def _drop_lock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def _bytes(value: object) -> bytes:
+    assert isinstance(value, bytes)
+    return value
+
+
+def _conclusion(row: Sequence[object]) -> Conclusion | None:
+    outcome, transaction_hash, number, block_hash, gas_used, fee, at = row
+    if outcome is None:
+        return None
+    return Conclusion(
+        Outcome(str(outcome)),
+        None if transaction_hash is None else _bytes(transaction_hash),
+        None if number is None else int(str(number)),
+        None if block_hash is None else _bytes(block_hash),
+        int(str(gas_used)),
+        int(str(fee)),
+        int(str(at)),
+    )
