@@ -11,6 +11,7 @@ import click
 from . import logs
 from .settings import (
     ClusterVerifySettings,
+    CollectSettings,
     DatabaseSettings,
     DemoSettings,
     DepositsSettings,
@@ -19,12 +20,14 @@ from .settings import (
     ForgetSettings,
     KeyCacheSettings,
     ListSettings,
-    OperatorSettings,
     PlanSettings,
+    RegisterSettings,
     RelayerSettings,
     RotateSettings,
+    RunSettings,
     ScanSettings,
     SidecarSettings,
+    StatusSettings,
     TokenCreateSettings,
     TokenListSettings,
     VerifySettings,
@@ -212,15 +215,15 @@ def operator() -> None:
 
 
 @operator.command()
-@options(OperatorSettings)
-def register(settings: OperatorSettings) -> None:
+@options(CollectSettings)
+def collect(settings: CollectSettings) -> None:
     """Get the oracle shares of the validators in a deposit data file, checked, as one bundle.
 
     \b
-    dvtfast operator register --network hoodi --relayer http://relayer:8000 \\
+    dvtfast operator collect --network hoodi --relayer http://relayer:8000 \\
         --deposit-data deposit_data.json --start-index 1200000
     """
-    from .operator.app import run
+    from .operator.collect import run
 
     logs.configure(settings.log_format, settings.log_level)
     raise SystemExit(run(settings))
@@ -258,6 +261,45 @@ def deposits_status(settings: DepositsSettings) -> None:
 
     logs.configure(settings.log_format, settings.log_level)
     raise SystemExit(status(settings))
+
+
+@operator.command()
+@options(RegisterSettings)
+def register(settings: RegisterSettings) -> None:
+    """Register the next batch of a vault's validators on chain, exactly once.
+
+    The relayer's nodes sign, the oracles approve, and the transaction is simulated and put on record before
+    it is sent. What was begun and not ended, by whatever end of this program, is gone on with first.
+
+    \b
+    dvtfast operator register --network hoodi --vault 0x... --relayer http://relayer:8000 \\
+        --execution-endpoint http://geth:8545 --consensus-endpoint http://lighthouse:5052 \\
+        --ipfs-gateway https://ipfs.io --wallet-keystore wallet.json --wallet-password-file wallet.txt
+    """
+    from .operator.register import run
+
+    logs.configure(settings.log_format, settings.log_level)
+    raise SystemExit(run(settings))
+
+
+@operator.command(name="run")
+@options(RunSettings)
+def run_operator(settings: RunSettings) -> None:
+    """Register validators whenever the vault has enough for them, until stopped; as `register`."""
+    from .operator.run import run
+
+    logs.configure(settings.log_format, settings.log_level)
+    raise SystemExit(run(settings))
+
+
+@operator.command()
+@options(StatusSettings)
+def status(settings: StatusSettings) -> None:
+    """Show what the operator sent and what came of it; the exit code is 5 while an action is open."""
+    from .operator.status import run
+
+    logs.configure(settings.log_format, settings.log_level)
+    raise SystemExit(run(settings))
 
 
 @main.group()

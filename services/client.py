@@ -180,6 +180,10 @@ class RelayerClient:
         path = "/validators" + _waiting("?", wait_seconds)
         return await self._call("POST", path, wire.ValidatorsAnswer, request)
 
+    async def post_register(self, request: wire.RegisterRequest) -> wire.RegisterAnswer:
+        """Ask for validators of a vault that are ready to be registered, or look whether they are."""
+        return await self._call("POST", "/register", wire.RegisterAnswer, request)
+
     async def post_exit_shares(
         self, request: wire.ExitSignatureRequest, *, attempts: int | None = None
     ) -> wire.ExitSignatureAnswer:

@@ -84,6 +84,17 @@ def seconds(value: str) -> float:
     return number
 
 
+def gwei(value: str) -> float:
+    """A positive amount, in gwei."""
+    try:
+        number = float(value)
+    except ValueError:
+        number = 0.0
+    if not 1e-9 <= number < 1e9:
+        raise ValueError(f"expected a positive number of gwei, got {value!r}")
+    return number
+
+
 def rate(value: str) -> float:
     """A positive number a second."""
     try:

@@ -482,7 +482,7 @@ class RegisteredValidator(msgspec.Struct):
 
 
 class RegistrationBundle(msgspec.Struct):
-    """What `dvtfast operator register` writes, validators in the order of the deposit data."""
+    """What `dvtfast operator collect` writes, validators in the order of the deposit data."""
 
     version: int
     network: str

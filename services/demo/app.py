@@ -178,9 +178,9 @@ def start_sidecar(services: Services, cluster: DemoCluster, network: str, node: 
 
 
 def start_operator(services: Services, cluster: DemoCluster, network: str, url: str, output: Path) -> Service:
-    """The operator, registering all validators of the cluster."""
+    """The operator, collecting the oracle shares of all validators of the cluster."""
     return services.start(
-        "operator", "operator", "register",
+        "operator", "operator", "collect",
         "--network", network, "--relayer", url, "--poll-interval", POLL_SECONDS,
         "--relayer-timeout", RELAYER_TIMEOUT_SECONDS,
         "--deposit-data", str(cluster.deposit_data), "--oracles", str(cluster.oracle_config),

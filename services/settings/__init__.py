@@ -23,7 +23,7 @@ from .keys import (
     ListSettings,
     VerifySettings,
 )
-from .operator import OperatorSettings
+from .operator import CollectSettings, RegisterSettings, RunSettings, SendingSettings, StatusSettings
 from .relayer import UNKNOWN_SHARES_LIMIT, RelayerSettings
 from .sidecar import PlanSettings, SidecarSettings
 from .sources import Settings, SettingsError
@@ -33,6 +33,7 @@ __all__ = [
     "EXIT_CODE",
     "UNKNOWN_SHARES_LIMIT",
     "ClusterVerifySettings",
+    "CollectSettings",
     "DatabaseSettings",
     "DemoSettings",
     "DepositsSettings",
@@ -42,15 +43,18 @@ __all__ = [
     "KeyCacheSettings",
     "KeysSettings",
     "ListSettings",
-    "OperatorSettings",
     "PlanSettings",
+    "RegisterSettings",
     "RelayerClientSettings",
     "RelayerSettings",
     "RotateSettings",
+    "RunSettings",
     "ScanSettings",
+    "SendingSettings",
     "Settings",
     "SettingsError",
     "SidecarSettings",
+    "StatusSettings",
     "TokenCreateSettings",
     "TokenListSettings",
     "VerifySettings",

@@ -1,4 +1,4 @@
-"""What the operator can be told."""
+"""What the operator's commands can be told."""
 
 # ruff: noqa: RUF009 - `setting` is `dataclasses.field` with metadata, it runs once on purpose
 
@@ -7,14 +7,20 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from dvtfast.constants import GWEI_PER_VALIDATOR
+from dvtfast.networks import Network
+
 from .. import parsing
+from . import shared
 from .client import RelayerClientSettings
-from .sources import setting
+from .sources import Settings, setting
+
+MAX_BALANCE_GWEI = 64 * GWEI_PER_VALIDATOR  # consensus-specs, MAX_EFFECTIVE_BALANCE_ELECTRA
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class OperatorSettings(RelayerClientSettings):
-    """What `dvtfast operator register` can be told."""
+class CollectSettings(RelayerClientSettings):
+    """What `dvtfast operator collect` can be told."""
 
     relayer: str = setting("--relayer", parsing.url, "The address of the relayer.", also=["RELAYER_ENDPOINT"])
     deposit_data: Path = setting(
@@ -63,4 +69,261 @@ class OperatorSettings(RelayerClientSettings):
         problems = super().problems()
         if not self.output.resolve().parent.is_dir():
             problems.append(f"{self.sources()['output'].name}: no such directory: {self.output.parent}")
+        return problems
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class JournalSettings(Settings):
+    """Where the operator's record is."""
+
+    journal: Path = setting(
+        "--journal",
+        parsing.path,
+        "Where it goes on record what is sent, before it is (SQLite); made when it is missing.",
+        default="operator-journal.db",
+        metavar="FILE",
+    )
+    json: bool = shared.json()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StatusSettings(JournalSettings):
+    """What `dvtfast operator status` can be told."""
+
+    last: int = setting("--last", parsing.count, "How many actions to show.", default="20", metavar="N")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SendingSettings(JournalSettings):
+    """What every command that sends transactions can be told: nodes, contracts, the account, the fees."""
+
+    execution_endpoints: tuple[str, ...] = shared.execution_endpoints(
+        "what the vault has, and transactions are sent to all of them"
+    )
+    execution_timeout: float = shared.execution_timeout()
+    vault: bytes = setting("--vault", parsing.address, "The vault.", metavar="ADDRESS")
+    wallet_keystore: Path | None = setting(
+        "--wallet-keystore",
+        parsing.file,
+        "The keystore (version 3) of the account that sends.",
+        optional=True,
+        also=["HOT_WALLET_FILE"],
+    )
+    wallet_password: Path | None = setting(
+        "--wallet-password-file",
+        parsing.file,
+        "The file with the password of that keystore.",
+        optional=True,
+        also=["HOT_WALLET_PASSWORD_FILE"],
+    )
+    signer: str | None = setting(
+        "--signer-url",
+        parsing.url,
+        "Instead of a keystore: a signer that has the account's key, which is asked eth_signTransaction.",
+        optional=True,
+        metavar="URL",
+    )
+    signer_address: bytes | None = setting(
+        "--signer-address",
+        parsing.address,
+        "The account that the signer signs for.",
+        optional=True,
+        metavar="ADDRESS",
+    )
+    signer_timeout: float = setting(
+        "--signer-timeout",
+        parsing.seconds,
+        "How long the signer, or who confirms there, may take.",
+        default="60",
+    )
+    max_fee_gwei: float = setting(
+        "--max-fee-gwei",
+        parsing.gwei,
+        "The most that is offered for a unit of gas; while it costs more nothing is sent.",
+        default="100",
+        also=["MAX_FEE_PER_GAS_GWEI"],
+        metavar="GWEI",
+    )
+    confirmations: int = setting(
+        "--confirmations",
+        parsing.count,
+        "A transaction counts when it is in a block with so many, this one included.",
+        default="12",
+        metavar="N",
+    )
+    replace_seconds: float = setting(
+        "--replace-seconds",
+        parsing.seconds,
+        "A transaction that waits for longer is replaced by one that offers more.",
+        default="180",
+    )
+    deposit_contract: bytes | None = shared.deposit_contract()
+    keeper: bytes | None = shared.keeper()
+    deposit_data_registry: bytes | None = setting(
+        "--deposit-data-registry",
+        parsing.address,
+        "The DepositDataRegistry of a chain for tests; the network's when not set.",
+        optional=True,
+        metavar="ADDRESS",
+    )
+    shared_mev_escrow: bytes | None = setting(
+        "--shared-mev-escrow",
+        parsing.address,
+        "The escrow of MEV that vaults share on a chain for tests; the network's when not set.",
+        optional=True,
+        metavar="ADDRESS",
+    )
+
+    def on_chain(self, network: Network) -> Network:
+        """The network with the contracts that are named here."""
+        return shared.on_test_chain(
+            network,
+            deposit_contract=self.deposit_contract,
+            keeper=self.keeper,
+            deposit_data_registry=self.deposit_data_registry,
+            shared_mev_escrow=self.shared_mev_escrow,
+        )
+
+    def problems(self) -> list[str]:
+        """One account, and a node to send to."""
+        names = {field: source.name for field, source in self.sources().items()}
+        problems = []
+        if not self.execution_endpoints:
+            problems.append(f"{names['execution_endpoints']}: not set")
+        if (self.wallet_keystore is None) == (self.signer is None):
+            given = "neither" if self.signer is None else "both"
+            problems.append(f"{names['wallet_keystore']} or {names['signer']}: expected one, got {given}")
+        pairs = [("wallet_keystore", "wallet_password"), ("signer", "signer_address")]
+        problems += [
+            f"{names[a]}: needs {names[b]}, which is not set"
+            for pair in pairs
+            for a, b in (pair, pair[::-1])
+            if getattr(self, a) is not None and getattr(self, b) is None
+        ]
+        return problems
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RegisterSettings(RelayerClientSettings, SendingSettings):
+    """What `dvtfast operator register` can be told."""
+
+    relayer: str = setting("--relayer", parsing.url, "The address of the relayer.", also=["RELAYER_ENDPOINT"])
+    deposit_data: Path | None = setting(
+        "--deposit-data",
+        parsing.file,
+        "The vault's deposit data (v3): register its next validators. Without it the relayer picks them"
+        " (v4).",
+        optional=True,
+    )
+    validator_type: int = setting(
+        "--validator-type",
+        parsing.credentials_type,
+        "The type of withdrawal credentials: 0x01 has 32 ETH each, 0x02 compounds.",
+        default="0x01",
+        metavar="0x01|0x02",
+    )
+    max_validator_balance_gwei: int | None = setting(
+        "--max-validator-balance-gwei",
+        parsing.count,
+        "How much a validator of type 0x02 gets at most; 1,945 ETH when not set, 1,800 on Gnosis.",
+        optional=True,
+        metavar="GWEI",
+    )
+    max_batch: int | None = setting(
+        "--max-batch",
+        parsing.count,
+        "Validators in one batch at most; as many as the oracles approve of at once when not set.",
+        optional=True,
+        metavar="N",
+    )
+    oracles: Path | None = setting(
+        "--oracles",
+        parsing.file,
+        "The protocol config (JSON). Without it, the config is the one that the Keeper announces on chain.",
+        optional=True,
+    )
+    oracle_timeout: float = setting(
+        "--oracle-timeout", parsing.seconds, "How long one replica of an oracle may take.", default="10"
+    )
+    ipfs_gateways: tuple[str, ...] = setting(
+        "--ipfs-gateway",
+        parsing.url,
+        "A gateway to IPFS, where the oracle config and the vault's rewards are; repeatable. What it serves"
+        " is verified.",
+        many=True,
+        also=["IPFS_FETCH_ENDPOINTS"],
+        metavar="URL",
+    )
+    start_index: int | None = setting(
+        "--start-index",
+        parsing.integer,
+        "The validator index that the next validator will get, where it is known better than from the"
+        " nodes; off by one, the exits are worthless.",
+        optional=True,
+        metavar="INDEX",
+    )
+    consensus_endpoints: tuple[str, ...] = shared.consensus_endpoints("the next validator index")
+    consensus_timeout: float = shared.consensus_timeout()
+    deposits_database: Path | None = shared.deposits_database("which give the next validator index")
+    genesis_validators: Path | None = shared.genesis_validators()
+    threads: int | None = shared.threads()
+    timeout_seconds: float = setting(
+        "--timeout-seconds",
+        parsing.seconds,
+        "How long everything before the sending may take.",
+        default="3600",
+    )
+    dry_run: bool = setting(
+        "--dry-run",
+        parsing.switch,
+        "Show all that would be sent, with what it would cost; sign and send nothing.",
+        default="false",
+    )
+    yes: bool = setting("--yes", parsing.switch, "Do not ask whether that is meant.", default="false")
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The one relayer."""
+        return (self.relayer,) if self.relayer else ()
+
+    def problems(self) -> list[str]:
+        """What needs what else."""
+        names = {field: source.name for field, source in self.sources().items()}
+        problems = RelayerClientSettings.problems(self) + SendingSettings.problems(self)
+        sources = ("start_index", "deposits_database", "consensus_endpoints")
+        if all(getattr(self, field) in (None, ()) for field in sources):
+            wanted = ", ".join(names[field] for field in sources)
+            problems.append(f"no next validator index; set at least one of {wanted}")
+        if self.oracles is None and not self.ipfs_gateways:
+            problems.append(f"no oracle config; set {names['oracles']} or {names['ipfs_gateways']}")
+        if self.deposit_data is not None and self.validator_type != 1:
+            problems.append(f"{names['validator_type']}: expected 0x01 with {names['deposit_data']}")
+        most = self.max_validator_balance_gwei
+        if most is not None and not GWEI_PER_VALIDATOR <= most <= MAX_BALANCE_GWEI:
+            limits = f"{GWEI_PER_VALIDATOR}..{MAX_BALANCE_GWEI}"
+            problems.append(f"{names['max_validator_balance_gwei']}: expected {limits}, got {most}")
+        return problems
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunSettings(RegisterSettings):
+    """What `dvtfast operator run` can be told."""
+
+    interval: float = setting(
+        "--interval",
+        parsing.seconds,
+        "The pause between two looks at what the vault has.",
+        default="60",
+    )
+    metrics_port: int | None = shared.metrics_port()
+    metrics_host: str = shared.metrics_host()
+
+    def problems(self) -> list[str]:
+        """An index that is given is right once."""
+        problems = super().problems()
+        if self.start_index is not None:
+            name = self.sources()["start_index"].name
+            problems.append(f"{name}: it changes with each deposit; leave it to the nodes")
+        if self.dry_run:
+            problems.append(f"{self.sources()['dry_run'].name}: expected with `dvtfast operator register`")
         return problems

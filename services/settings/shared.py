@@ -113,7 +113,14 @@ def keeper() -> Any:
     )
 
 
-def on_test_chain(network: Network, *, deposit_contract: bytes | None, keeper: bytes | None) -> Network:
+def on_test_chain(
+    network: Network,
+    *,
+    deposit_contract: bytes | None,
+    keeper: bytes | None,
+    deposit_data_registry: bytes | None = None,
+    shared_mev_escrow: bytes | None = None,
+) -> Network:
     """The network with other contracts where they are given; these may have been there from block 0 on,
     before any validator."""
     if deposit_contract is not None:
@@ -126,6 +133,10 @@ def on_test_chain(network: Network, *, deposit_contract: bytes | None, keeper: b
         )
     if keeper is not None:
         network = replace(network, keeper=write_address(keeper), keeper_genesis_block=0)
+    if deposit_data_registry is not None:
+        network = replace(network, deposit_data_registry=write_address(deposit_data_registry))
+    if shared_mev_escrow is not None:
+        network = replace(network, shared_mev_escrow=write_address(shared_mev_escrow))
     return network
 
 
@@ -182,4 +193,25 @@ def genesis_validators() -> Any:
         "StakeWise's dump of the network's first validators, with which a new --deposits-database begins;"
         " hoodi needs it.",
         optional=True,
+    )
+
+
+def metrics_port() -> Any:
+    """Where it is counted what a service does."""
+    return setting(
+        "--metrics-port",
+        parsing.port,
+        "Serve /metrics (Prometheus) and /healthz on this port; 0 takes any free one and logs it.",
+        optional=True,
+    )
+
+
+def metrics_host() -> Any:
+    """For whom."""
+    return setting(
+        "--metrics-host",
+        parsing.text,
+        "The address to serve them on.",
+        default="127.0.0.1",
+        metavar="ADDRESS",
     )

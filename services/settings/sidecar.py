@@ -118,19 +118,8 @@ class SidecarSettings(RelayerClientSettings):
         default="sidecar-journal.db",
         metavar="FILE",
     )
-    metrics_port: int | None = setting(
-        "--metrics-port",
-        parsing.port,
-        "Serve /metrics (Prometheus) and /healthz on this port; 0 takes any free one and logs it.",
-        optional=True,
-    )
-    metrics_host: str = setting(
-        "--metrics-host",
-        parsing.text,
-        "The address to serve them on.",
-        default="127.0.0.1",
-        metavar="ADDRESS",
-    )
+    metrics_port: int | None = shared.metrics_port()
+    metrics_host: str = shared.metrics_host()
     ssv_operator_ids: tuple[int, ...] = setting(
         "--ssv-operator-id",
         parsing.integers,

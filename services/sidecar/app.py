@@ -24,7 +24,7 @@ from ..offload import UnavailableError, Workers
 from ..settings import EXIT_CODE, SidecarSettings
 from ..wire import ValidatorType
 from .journal import Journal, JournalError
-from .metrics import Metrics, application
+from .metrics import Metrics
 from .nodes import Node, NoKeysError, Source
 from .policy import DepositPolicy
 from .reloading import Reloading
@@ -85,7 +85,7 @@ async def _serve(settings: SidecarSettings, stop: asyncio.Event) -> int:
         for place, of_source in enumerate(nodes):
             await sidecars.update(place, of_source)
         if settings.metrics_port is not None:
-            pages = listening(application(metrics), settings.metrics_host, settings.metrics_port)
+            pages = listening(metrics.application(), settings.metrics_host, settings.metrics_port)
             log.info("listening", port=await stack.enter_async_context(pages))
         reloading = Reloading(sources, states, sidecars, metrics, asked=asked)
         await stack.enter_async_context(in_background(reloading.run()))

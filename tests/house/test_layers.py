@@ -121,7 +121,7 @@ def test_services_do_not_import_each_other(file):
 
 
 def test_no_top_level_package_hides_the_standard_library():
-    assert module_name(SERVICES / "operator" / "app.py") == "dvtfast.services.operator.app"
+    assert module_name(SERVICES / "operator" / "collect.py") == "dvtfast.services.operator.collect"
     assert not (ROOT / "operator").exists()
     assert not (LIBRARY.parent / "operator").exists()
 

@@ -12,16 +12,28 @@ from dvtfast.services import parsing
 from dvtfast.services.cli import main
 from dvtfast.services.parsing import NamedFile
 from dvtfast.services.settings import (
+    CollectSettings,
     DemoSettings,
-    OperatorSettings,
+    RegisterSettings,
     RelayerSettings,
+    RunSettings,
     Settings,
     SettingsError,
     SidecarSettings,
+    StatusSettings,
     read_env_file,
 )
 
-ALL = [RelayerSettings, SidecarSettings, OperatorSettings, DemoSettings]
+COMMANDS = {
+    "relayer": RelayerSettings,
+    "sidecar": SidecarSettings,
+    "operator collect": CollectSettings,
+    "operator register": RegisterSettings,
+    "operator run": RunSettings,
+    "operator status": StatusSettings,
+    "demo": DemoSettings,
+}
+ALL = list(COMMANDS.values())
 
 
 @pytest.fixture
@@ -193,9 +205,9 @@ def test_a_database_whose_driver_is_not_installed(monkeypatch: pytest.MonkeyPatc
         parsing.database("postgresql://host/db")
 
 
-@pytest.mark.parametrize("command", ["relayer", "sidecar", "operator register", "demo"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_tells_every_setting_and_its_variables(command: str) -> None:
-    cls = dict(zip(["relayer", "sidecar", "operator register", "demo"], ALL, strict=True))[command]
+    cls = COMMANDS[command]
     result = CliRunner().invoke(main, [*command.split(), "--help"], terminal_width=200)
     assert result.exit_code == 0
     for source in cls.sources().values():
@@ -241,3 +253,33 @@ def test_contracts_of_a_chain_for_tests(flags: dict[str, object]) -> None:
     with pytest.raises(SettingsError) as raised:
         RelayerSettings.load({**flags, **told}, {})
     assert [problem.split(" (")[0] for problem in raised.value.problems] == ["--deposit-contract", "--keeper"]
+
+
+def test_what_the_operator_lacks_is_told_at_once() -> None:
+    with pytest.raises(SettingsError) as raised:
+        RegisterSettings.load({"network": "hoodi", "max_fee_gwei": "-1", "signer": "http://signer"}, {})
+    told = [problem.split(" (")[0] for problem in raised.value.problems]
+    assert sorted(told) == [
+        "--execution-endpoint",
+        "--max-fee-gwei",
+        "--relayer",
+        "--signer-url",
+        "--vault",
+        "no next validator index; set at least one of --start-index",
+        "no oracle config; set --oracles",
+    ]
+
+
+@pytest.mark.parametrize("given", [{}, {"signer": "http://signer", "wallet_keystore": __file__}])
+def test_one_account_sends(given: dict[str, str]) -> None:
+    with pytest.raises(SettingsError) as raised:
+        RegisterSettings.load(given, {})
+    (line,) = [problem for problem in raised.value.problems if "expected one, got" in problem]
+    assert line.endswith("got both" if given else "got neither")
+
+
+def test_an_index_that_is_given_is_right_once() -> None:
+    with pytest.raises(SettingsError) as raised:
+        RunSettings.load({"start_index": "5", "dry_run": "true"}, {})
+    assert any("it changes with each deposit" in problem for problem in raised.value.problems)
+    assert any(problem.startswith("--dry-run") for problem in raised.value.problems)

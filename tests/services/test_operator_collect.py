@@ -20,8 +20,8 @@ from dvtfast import HOODI, split_exit_signatures
 from dvtfast.deposits import DepositData, sign_deposits, write_deposit_data
 from dvtfast.protocol_config import write_oracle_config
 from dvtfast.services import http, wire
-from dvtfast.services.operator import app
-from dvtfast.services.settings import OperatorSettings, SettingsError
+from dvtfast.services.operator import collect
+from dvtfast.services.settings import CollectSettings, SettingsError
 
 from .conftest import ORACLE_THRESHOLD, START_INDEX, Cluster, Oracles, Relayer, Start, make_cluster
 
@@ -42,12 +42,12 @@ def deposits_of(cluster: Cluster) -> DepositData:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, cluster: Cluster, oracles: Oracles) -> Callable[..., OperatorSettings]:
+def settings(tmp_path: Path, cluster: Cluster, oracles: Oracles) -> Callable[..., CollectSettings]:
     """Settings for a relayer's address; files are written already."""
     write_deposit_data(tmp_path / "deposit-data.json", deposits_of(cluster))
     write_oracle_config(tmp_path / "config.json", oracles.config)
 
-    def make(url: str, **others: Any) -> OperatorSettings:
+    def make(url: str, **others: Any) -> CollectSettings:
         flags = {
             "network": "hoodi",
             "relayer": url,
@@ -58,19 +58,19 @@ def settings(tmp_path: Path, cluster: Cluster, oracles: Oracles) -> Callable[...
             "chunk_size": "2",
             "timeout_seconds": "20",
         }
-        return OperatorSettings.load({**flags, **others}, {})
+        return CollectSettings.load({**flags, **others}, {})
 
     return make
 
 
-async def register(settings: OperatorSettings) -> int:
+async def register(settings: CollectSettings) -> int:
     """The command without its process."""
-    deposits, _ = app.read_deposits(settings)
-    oracles = app.read_oracle_config(settings.oracles) if settings.oracles else None
-    return await app._register(settings, deposits, oracles)
+    deposits, _ = collect.read_deposits(settings)
+    oracles = collect.read_oracle_config(settings.oracles) if settings.oracles else None
+    return await collect._collect(settings, deposits, oracles)
 
 
-def bundle_in(settings: OperatorSettings) -> wire.RegistrationBundle:
+def bundle_in(settings: CollectSettings) -> wire.RegistrationBundle:
     return wire.decode(settings.output.read_bytes(), wire.RegistrationBundle)
 
 
@@ -80,7 +80,7 @@ async def fill(relayer: Relayer, cluster: Cluster, indices: list[int]) -> None:
 
 
 async def test_a_bundle_of_all_validators(
-    start: Start, cluster: Cluster, settings: Callable[..., OperatorSettings]
+    start: Start, cluster: Cluster, settings: Callable[..., CollectSettings]
 ) -> None:
     indices = list(range(7, 7 + VALIDATORS))
     async with start(cluster) as relayer:
@@ -107,7 +107,7 @@ async def test_a_bundle_of_all_validators(
 
 
 async def test_the_relayer_may_choose_the_indices(
-    start: Start, cluster: Cluster, settings: Callable[..., OperatorSettings]
+    start: Start, cluster: Cluster, settings: Callable[..., CollectSettings]
 ) -> None:
     async with start(cluster) as relayer:
         chosen = settings(relayer.url)
@@ -118,7 +118,7 @@ async def test_the_relayer_may_choose_the_indices(
 
 
 async def test_a_restart_of_the_relayer_is_waited_for(
-    start: Start, cluster: Cluster, settings: Callable[..., OperatorSettings], unused_tcp_port: int
+    start: Start, cluster: Cluster, settings: Callable[..., CollectSettings], unused_tcp_port: int
 ) -> None:
     """The address answers nothing at first, then 500, then as it should."""
     answers = iter([500, b"{", 503])
@@ -205,7 +205,7 @@ def _infinity(shares: wire.OraclesExitSignatureShares) -> None:
 async def test_wrong_shares_are_named_and_left_out(
     spoil: Callable[[wire.OraclesExitSignatureShares], None],
     cluster: Cluster,
-    settings: Callable[..., OperatorSettings],
+    settings: Callable[..., CollectSettings],
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     shares = right_shares(cluster)
@@ -222,7 +222,7 @@ async def test_wrong_shares_are_named_and_left_out(
 
 
 async def test_shares_of_another_threshold(
-    cluster: Cluster, settings: Callable[..., OperatorSettings]
+    cluster: Cluster, settings: Callable[..., CollectSettings]
 ) -> None:
     async with misbehaving(answering(right_shares(cluster, threshold=ORACLE_THRESHOLD + 1))) as url:
         chosen = settings(url)
@@ -232,7 +232,7 @@ async def test_shares_of_another_threshold(
 
 
 async def test_without_a_config_nothing_is_checked_and_that_is_said(
-    cluster: Cluster, settings: Callable[..., OperatorSettings], capfd: pytest.CaptureFixture[str]
+    cluster: Cluster, settings: Callable[..., CollectSettings], capfd: pytest.CaptureFixture[str]
 ) -> None:
     async with misbehaving(answering(right_shares(cluster))) as url:
         chosen = dataclasses.replace(settings(url), oracles=None)
@@ -242,7 +242,7 @@ async def test_without_a_config_nothing_is_checked_and_that_is_said(
 
 
 async def test_an_answer_that_changes_is_refused(
-    cluster: Cluster, settings: Callable[..., OperatorSettings], capfd: pytest.CaptureFixture[str]
+    cluster: Cluster, settings: Callable[..., CollectSettings], capfd: pytest.CaptureFixture[str]
 ) -> None:
     first, second = right_shares(cluster), right_shares(cluster)
     first[1] = wire.ValidatorShares(cluster.keys[1], None)  # so that its chunk is asked for again
@@ -255,7 +255,7 @@ async def test_an_answer_that_changes_is_refused(
 
 
 async def test_validators_that_nobody_asked_for_are_not_taken(
-    cluster: Cluster, settings: Callable[..., OperatorSettings]
+    cluster: Cluster, settings: Callable[..., CollectSettings]
 ) -> None:
     stranger = make_cluster(1).keys[0]
     shares = right_shares(cluster)
@@ -269,7 +269,7 @@ async def test_validators_that_nobody_asked_for_are_not_taken(
 async def test_refused_validators_are_named_and_the_others_keep_their_indices(
     start: Start,
     cluster: Cluster,
-    settings: Callable[..., OperatorSettings],
+    settings: Callable[..., CollectSettings],
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     """The relayer's cluster lacks two validators of the deposit data, in the middle of chunks."""
@@ -292,7 +292,7 @@ async def test_refused_validators_are_named_and_the_others_keep_their_indices(
 
 
 async def test_a_relayer_that_refuses_everybody_one_by_one(
-    cluster: Cluster, settings: Callable[..., OperatorSettings], capfd: pytest.CaptureFixture[str]
+    cluster: Cluster, settings: Callable[..., CollectSettings], capfd: pytest.CaptureFixture[str]
 ) -> None:
     def refuse(request: wire.ValidatorsRequest) -> wire.ErrorAnswer:
         key = request.public_keys[len(request.public_keys) // 2].to_wire()
@@ -308,7 +308,7 @@ async def test_a_relayer_that_refuses_everybody_one_by_one(
 
 
 async def test_a_refusal_that_names_strangers_ends_it(
-    settings: Callable[..., OperatorSettings], capfd: pytest.CaptureFixture[str]
+    settings: Callable[..., CollectSettings], capfd: pytest.CaptureFixture[str]
 ) -> None:
     stranger = wire.Rejected(make_cluster(1).keys[0].to_wire(), "not ours")
     async with misbehaving(lambda _: wire.ErrorAnswer("full", rejected=[stranger])) as url:
@@ -317,14 +317,14 @@ async def test_a_refusal_that_names_strangers_ends_it(
     assert "full" in "".join(capfd.readouterr())
 
 
-def test_indices_end_at_64_bits(settings: Callable[..., OperatorSettings]) -> None:
-    app.read_deposits(settings("http://127.0.0.1:1", start_index=str(2**64 - VALIDATORS)))
+def test_indices_end_at_64_bits(settings: Callable[..., CollectSettings]) -> None:
+    collect.read_deposits(settings("http://127.0.0.1:1", start_index=str(2**64 - VALIDATORS)))
     with pytest.raises(SettingsError, match="--start-index"):
-        app.read_deposits(settings("http://127.0.0.1:1", start_index=str(2**64 - VALIDATORS + 1)))
+        collect.read_deposits(settings("http://127.0.0.1:1", start_index=str(2**64 - VALIDATORS + 1)))
 
 
 async def test_a_relayer_of_another_network(
-    cluster: Cluster, settings: Callable[..., OperatorSettings], capfd: pytest.CaptureFixture[str]
+    cluster: Cluster, settings: Callable[..., CollectSettings], capfd: pytest.CaptureFixture[str]
 ) -> None:
     async with misbehaving(answering([]), network="mainnet") as url:
         assert await register(settings(url)) == 1
@@ -333,7 +333,7 @@ async def test_a_relayer_of_another_network(
 
 @pytest.mark.parametrize("junk", [b"[]", b'{"ready": 1}', b"\xff", b'{"ready": true, "validators": [{}]}'])
 async def test_an_answer_that_is_none(
-    junk: bytes, settings: Callable[..., OperatorSettings], capfd: pytest.CaptureFixture[str]
+    junk: bytes, settings: Callable[..., CollectSettings], capfd: pytest.CaptureFixture[str]
 ) -> None:
     async with misbehaving(lambda _: junk) as url:
         chosen = settings(url)
@@ -342,14 +342,14 @@ async def test_an_answer_that_is_none(
     assert "not a relayer's answer" in "".join(capfd.readouterr())
 
 
-async def test_it_gives_up_in_time(cluster: Cluster, settings: Callable[..., OperatorSettings]) -> None:
+async def test_it_gives_up_in_time(cluster: Cluster, settings: Callable[..., CollectSettings]) -> None:
     never = [wire.ValidatorShares(key, None) for key in cluster.keys]
     async with misbehaving(answering(never)) as url:
         assert await register(settings(url, timeout_seconds="0.3")) == 1
 
 
 def test_every_bad_record_is_listed_and_nothing_is_sent(
-    cluster: Cluster, settings: Callable[..., OperatorSettings], tmp_path: Path
+    cluster: Cluster, settings: Callable[..., CollectSettings], tmp_path: Path
 ) -> None:
     chosen = settings("http://127.0.0.1:1")
     records = json.loads(chosen.deposit_data.read_text())
@@ -358,27 +358,27 @@ def test_every_bad_record_is_listed_and_nothing_is_sent(
     records[4] = records[3]
     chosen.deposit_data.write_text(json.dumps(records))
     with pytest.raises(SettingsError) as caught:
-        app.read_deposits(chosen)
+        collect.read_deposits(chosen)
     text = "\n".join(caught.value.problems)
     for problem in ("record 0: signature", "record 2: deposit_data_root", "record 4: pubkey: repeated"):
         assert problem in text
     assert "--skip-invalid" in text
 
-    deposits, left_out = app.read_deposits(dataclasses.replace(chosen, skip_invalid=True))
+    deposits, left_out = collect.read_deposits(dataclasses.replace(chosen, skip_invalid=True))
     assert left_out == 3
     assert [row.tobytes() for row in deposits.public_keys] == [cluster.keys[1], cluster.keys[3]]
 
 
-def operator_process(settings: OperatorSettings, *more: str) -> list[str]:
+def operator_process(settings: CollectSettings, *more: str) -> list[str]:
     return [
-        sys.executable, "-m", "dvtfast.services", "operator", "register", "--network", "hoodi",
+        sys.executable, "-m", "dvtfast.services", "operator", "collect", "--network", "hoodi",
         "--relayer", settings.relayer, "--deposit-data", str(settings.deposit_data),
         "--output", str(settings.output), *more,
     ]  # fmt: skip
 
 
 async def test_as_a_process(
-    cluster: Cluster, settings: Callable[..., OperatorSettings], tmp_path: Path
+    cluster: Cluster, settings: Callable[..., CollectSettings], tmp_path: Path
 ) -> None:
     async with misbehaving(answering(right_shares(cluster))) as url:
         chosen = settings(url)
@@ -400,7 +400,7 @@ async def test_as_a_process(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_it_stops_when_told(
-    number: signal.Signals, cluster: Cluster, settings: Callable[..., OperatorSettings]
+    number: signal.Signals, cluster: Cluster, settings: Callable[..., CollectSettings]
 ) -> None:
     asked = asyncio.Event()
 
@@ -417,6 +417,6 @@ async def test_it_stops_when_told(
             await asked.wait()
             process.send_signal(number)
             _, message = await process.communicate()
-    assert process.returncode == app.STOPPED
+    assert process.returncode == collect.STOPPED
     assert b"Traceback" not in message
     assert not chosen.output.exists()

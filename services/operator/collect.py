@@ -1,4 +1,4 @@
-"""`dvtfast operator register`: deposit data in, checked registration bundle out."""
+"""`dvtfast operator collect`: deposit data in, checked registration bundle out."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dvtfast.protocol_config import OracleConfig, read_oracle_config
 
 from .. import logs, running, wire
 from ..client import RelayerClient, RelayerRefusedError
-from ..settings import EXIT_CODE, OperatorSettings, SettingsError
+from ..settings import EXIT_CODE, CollectSettings, SettingsError
 from .bundle import make_bundle, write_bundle
 from .checks import wrong_shares
 from .loop import ChangedAnswerError, Registration, WrongNetworkError, chunks_of, register
@@ -30,7 +30,7 @@ STOPPED = 130  # as a shell says of a program that Ctrl-C ended
 log = logs.get("operator")
 
 
-def run(settings: OperatorSettings) -> int:
+def run(settings: CollectSettings) -> int:
     """Run to the end; 0 when every validator of the deposit data is in the bundle."""
     try:
         deposits, left_out = read_deposits(settings)
@@ -43,7 +43,7 @@ def run(settings: OperatorSettings) -> int:
     return code or (1 if left_out else 0)
 
 
-def read_deposits(settings: OperatorSettings) -> tuple[DepositData, int]:
+def read_deposits(settings: CollectSettings) -> tuple[DepositData, int]:
     """The deposit data without its wrong records, and how many these are.
 
     Raises:
@@ -73,9 +73,9 @@ def read_deposits(settings: OperatorSettings) -> tuple[DepositData, int]:
 
 
 async def _until_stopped(
-    settings: OperatorSettings, deposits: DepositData, oracles: OracleConfig | None, stop: asyncio.Event
+    settings: CollectSettings, deposits: DepositData, oracles: OracleConfig | None, stop: asyncio.Event
 ) -> int:
-    work = asyncio.create_task(_register(settings, deposits, oracles))
+    work = asyncio.create_task(_collect(settings, deposits, oracles))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
@@ -88,7 +88,7 @@ async def _until_stopped(
     return await work
 
 
-async def _register(settings: OperatorSettings, deposits: DepositData, oracles: OracleConfig | None) -> int:
+async def _collect(settings: CollectSettings, deposits: DepositData, oracles: OracleConfig | None) -> int:
     keys = [row.tobytes() for row in deposits.public_keys]
     chunks = chunks_of(keys, size=settings.chunk_size, start_index=settings.start_index)
     begin = perf_counter()
@@ -119,7 +119,7 @@ async def _register(settings: OperatorSettings, deposits: DepositData, oracles: 
 
 
 def _finish(
-    settings: OperatorSettings,
+    settings: CollectSettings,
     deposits: DepositData,
     oracles: OracleConfig | None,
     registration: Registration,

@@ -1,0 +1,134 @@
+"""The way of v3: validators in the order of the vault's deposit data, with a proof that they are in it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from dvtfast.deposit_tree import DepositTree
+from dvtfast.deposits import DepositData
+from dvtfast.networks import Network
+
+from .. import wire
+from ..chain import calls
+from ..chain.calls import ApprovalParams
+from ..chain.contracts import view
+from ..chain.encoding import read_address, write_address
+from ..chain.manager_messages import ETH1_ADDRESS
+from ..client import RelayerClient, RelayerRefusedError
+from .approvals import ApprovalRequest, Generation
+from .checks import wrong_shares
+from .loop import ChangedAnswerError, WrongNetworkError, chunks_of, register
+from .plan import NotReadyError
+from .preparing import Chain, Situation, require_relayer
+from .telling import Told, tell_nobody
+
+
+@dataclass
+class ByDepositData:
+    """Registers the next validators of a deposit data file.
+
+    Attributes:
+        deposits: all records of the file, checked.
+        wait_seconds: how long the relayer's nodes may take to sign.
+    """
+
+    chain: Chain
+    relayer: RelayerClient
+    network: Network
+    vault: bytes
+    deposits: DepositData
+    tree: DepositTree
+    poll_seconds: float
+    relayer_wait_seconds: float
+    wait_seconds: float
+    told: Told = tell_nobody
+    validator_type: int = ETH1_ADDRESS
+
+    @property
+    def registry(self) -> bytes:
+        """The contract's address."""
+        return read_address(self.chain.network.deposit_data_registry)
+
+    async def most(self, situation: Situation) -> int:
+        """The records from the vault's position on."""
+        await require_relayer(self.relayer, self.network)
+        if situation.manager != self.registry:
+            raise NotReadyError(
+                f"the vault's validators manager is {write_address(situation.manager)}, not the"
+                " DepositDataRegistry; register without --deposit-data"
+            )
+        node = self.chain.node
+        root = await view(
+            node, self.registry, "depositDataRoots(address)", "bytes32", self.vault, block=situation.block
+        )
+        if root != self.tree.root:
+            raise NotReadyError("--deposit-data is not the file whose root the vault's admin set")
+        return len(self.deposits) - await self._first(situation)
+
+    async def request(self, situation: Situation, start_index: int, amounts: list[int]) -> ApprovalRequest:
+        """Ask the relayer until all exits are signed, and check what it gives."""
+        first, n = await self._first(situation), len(amounts)
+        rows = slice(first, first + n)
+        keys = [row.tobytes() for row in self.deposits.public_keys[rows]]
+        shares = await self._shares(keys, start_index)
+        wrong = await asyncio.to_thread(wrong_shares, keys, shares, situation.config)
+        for key, problem in wrong.items():
+            raise NotReadyError(f"relayer: {wire.PublicKey(key).to_wire()}: {problem}")
+        return ApprovalRequest(
+            vault=self.vault,
+            validator_type=self.validator_type,
+            validator_index=start_index,
+            registry_root=situation.registry_root,
+            public_keys=keys,
+            deposit_signatures=[row.tobytes() for row in self.deposits.signatures[rows]],
+            amounts_gwei=[int(amount) for amount in self.deposits.amounts_gwei[rows]],
+            shares=[shares[key] for key in keys],
+            deadline=situation.deadline,
+            proof=self.tree.prove(first, n),
+            generation=Generation.V3,
+        )
+
+    def call(self, request: ApprovalRequest, params: ApprovalParams) -> tuple[bytes, bytes]:
+        """Of the DepositDataRegistry."""
+        proof = request.proof
+        assert proof is not None
+        if len(request.public_keys) == 1:
+            return self.registry, calls.register_deposit_data_validator(self.vault, params, proof.proof)
+        return self.registry, calls.register_deposit_data_validators(
+            self.vault, params, proof.indexes, proof.flags, proof.proof
+        )
+
+    def harvest_call(self, vault: bytes, params: calls.HarvestParams) -> bytes:
+        """Of the DepositDataRegistry."""
+        return calls.update_vault_state(vault, params)
+
+    async def _first(self, situation: Situation) -> int:
+        first: int = await self._read("depositDataIndexes(address)", "uint256", situation)
+        return first
+
+    async def _read(self, function: str, returns: str, situation: Situation) -> Any:
+        node = self.chain.node
+        return await view(node, self.registry, function, returns, self.vault, block=situation.block)
+
+    async def _shares(
+        self, keys: list[bytes], start_index: int
+    ) -> dict[bytes, wire.OraclesExitSignatureShares]:
+        try:
+            async with asyncio.timeout(self.wait_seconds):
+                registration = await register(
+                    self.relayer,
+                    chunks_of(keys, size=len(keys), start_index=start_index),
+                    network=self.network.name,
+                    poll_seconds=self.poll_seconds,
+                    wait_seconds=self.relayer_wait_seconds,
+                    progress=lambda ready: self.told("validators signed", ready, len(keys)),
+                )
+        except TimeoutError:
+            raise NotReadyError(f"relayer: not ready after {self.wait_seconds:g} s") from None
+        except (RelayerRefusedError, WrongNetworkError, ChangedAnswerError) as error:
+            raise NotReadyError(f"relayer: {error}") from None
+        for key, reason in registration.refused.items():
+            raise NotReadyError(f"relayer: {wire.PublicKey(key).to_wire()}: {reason}")
+        return registration.shares

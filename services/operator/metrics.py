@@ -1,0 +1,44 @@
+"""What `dvtfast operator run` counts, and what its `/healthz` says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from time import monotonic
+from typing import Any
+
+from ..metrics import ServiceMetrics
+from .sending.action import Entry, Outcome
+
+WEI_PER_ETHER = 10**18
+
+
+class Metrics(ServiceMetrics):
+    """The counters of one process."""
+
+    def __init__(self) -> None:
+        super().__init__("dvtfast_operator")
+        self.registered = self.counter("registered_validators", "Validators that were registered.")
+        self.actions = self.counter("actions", "Actions that were concluded.", "outcome")
+        self.fees = self.counter("fees_ether", "What was paid for gas.")
+        self.failures = self.counter("failures", "Looks that came to nothing, by whose part it was.", "kind")
+        self.withdrawable = self.gauge("withdrawable_ether", "What the vault had at the last look.")
+        self.open = self.gauge("open_actions", "Actions that have no conclusion yet.")
+        self._looked_at: float | None = None
+
+    def looked(self) -> None:
+        """A look at the vault came to an end."""
+        self._looked_at = monotonic()
+
+    def concluded(self, entry: Entry) -> None:
+        """An action was concluded."""
+        conclusion = entry.conclusion
+        assert conclusion is not None
+        self.actions.labels(conclusion.outcome.value).inc()
+        self.fees.inc(conclusion.fee_wei / WEI_PER_ETHER)
+        if conclusion.outcome is Outcome.DONE:
+            self.registered.inc(len(entry.action.public_keys))
+
+    def health(self) -> Mapping[str, Any]:
+        """How long ago a look at the vault came to an end; None when none did yet."""
+        at = self._looked_at
+        return {"seconds_since_look": None if at is None else round(monotonic() - at, 1)}

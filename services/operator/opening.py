@@ -1,0 +1,195 @@
+"""What the commands that register need, made of their settings."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from dvtfast.deposit_tree import DepositTree
+from dvtfast.deposits import DepositData, check_deposit_data, read_deposit_data
+from dvtfast.networks import Network
+from dvtfast.protocol_config import read_oracle_config
+
+from .. import wire
+from ..chain.beacon import BeaconClient
+from ..chain.ipfs import IpfsClient
+from ..chain.manager_messages import ETH1_ADDRESS
+from ..chain.next_index import source
+from ..chain.node import NodeClient
+from ..chain.transactions import WEI_PER_GWEI
+from ..client import RelayerClient
+from ..settings import RegisterSettings, SendingSettings, SettingsError
+from .batch import default_max_balance_gwei
+from .by_deposit_data import ByDepositData
+from .by_manager import ByManager
+from .oracles import OracleClient
+from .preparing import Chain, Preparing, Way
+from .sending.journal import Journal
+from .sending.sender import Sender, SendingPolicy
+from .sending.wallet import ExternalWallet, KeystoreWallet, Wallet
+from .telling import Told
+
+RELAYER_ATTEMPTS = 3  # of one request; what cannot be reached then is told, and the registration begins again
+LEAST_POLL_SECONDS = 0.2
+POLLS_PER_SLOT = 4  # looks at a transaction that waits
+SHOWN_PROBLEMS = 20
+
+
+@dataclass(frozen=True)
+class Office:
+    """What registers."""
+
+    network: Network
+    wallet: Wallet
+    journal: Journal
+    sender: Sender
+    preparing: Preparing
+
+
+@asynccontextmanager
+async def open_office(settings: RegisterSettings, told: Told) -> AsyncIterator[Office]:
+    """All parts, inside the block.
+
+    Raises:
+        AccountKeyError, FileError, SettingsError, JournalError, MissingExtraError: something that the
+            settings name cannot be used.
+        UnavailableError: a source of the next index cannot be opened.
+    """
+    network = settings.on_chain(settings.network)
+    deposits = await asyncio.to_thread(_deposits, settings)
+    oracles = await asyncio.to_thread(read_oracle_config, settings.oracles) if settings.oracles else None
+    async with AsyncExitStack() as stack:
+        wallet = await _wallet(settings, network, stack)
+        journal = await stack.enter_async_context(Journal(settings.journal))
+        node = NodeClient(
+            settings.execution_endpoints,
+            timeout_seconds=settings.execution_timeout,
+            chain_id=network.chain_id,
+        )
+        await stack.enter_async_context(node)
+        ipfs = None
+        if settings.ipfs_gateways:
+            ipfs = IpfsClient(settings.ipfs_gateways, timeout_seconds=settings.execution_timeout)
+            await stack.enter_async_context(ipfs)
+        beacon = None
+        if settings.consensus_endpoints:
+            beacon = BeaconClient(settings.consensus_endpoints, timeout_seconds=settings.consensus_timeout)
+            await stack.enter_async_context(beacon)
+        index = await stack.enter_async_context(
+            source(
+                network=network,
+                node=node,
+                beacon=beacon,
+                start_index=settings.start_index,
+                deposits_database=settings.deposits_database,
+                genesis_validators=settings.genesis_validators,
+                threads=settings.threads,
+            )
+        )
+        assert index is not None  # the settings see to it
+        relayer = RelayerClient(
+            settings.relayer,
+            access=settings.accesses()[0],
+            timeout_seconds=settings.relayer_timeout,
+            attempts=RELAYER_ATTEMPTS,
+        )
+        await stack.enter_async_context(relayer)
+        oracle_client = await stack.enter_async_context(OracleClient(timeout_seconds=settings.oracle_timeout))
+        chain = Chain(node, ipfs, index, network, oracles)
+        preparing = Preparing(
+            chain,
+            _way(settings, chain, relayer, deposits, told),
+            oracle_client,
+            settings.vault,
+            settings.max_validator_balance_gwei or default_max_balance_gwei(network),
+            settings.max_batch,
+            told,
+        )
+        sender = Sender(
+            node,
+            wallet,
+            journal,
+            _policy(settings, network),
+            chain_id=network.chain_id,
+            why_stale=chain.why_stale,
+            told=told,
+        )
+        yield Office(network, wallet, journal, sender, preparing)
+
+
+def _way(
+    settings: RegisterSettings,
+    chain: Chain,
+    relayer: RelayerClient,
+    deposits: DepositData | None,
+    told: Told,
+) -> Way:
+    if deposits is None:
+        return ByManager(
+            chain,
+            relayer,
+            settings.network,
+            settings.vault,
+            settings.validator_type,
+            poll_seconds=settings.poll_interval,
+            wait_seconds=settings.timeout_seconds,
+            told=told,
+        )
+    return ByDepositData(
+        chain,
+        relayer,
+        settings.network,
+        settings.vault,
+        deposits,
+        DepositTree(deposits),
+        poll_seconds=settings.poll_interval,
+        relayer_wait_seconds=settings.wait_seconds,
+        wait_seconds=settings.timeout_seconds,
+        told=told,
+    )
+
+
+def _deposits(settings: RegisterSettings) -> DepositData | None:
+    """The deposit data, if there is one, all of it right: a part of it has another root."""
+    if settings.deposit_data is None:
+        return None
+    deposits = read_deposit_data(settings.deposit_data, network=settings.network)
+    found = check_deposit_data(deposits, vault=settings.vault, threads=settings.threads)
+    for i, credentials in enumerate(deposits.withdrawal_credentials):
+        if credentials[0] != ETH1_ADDRESS:
+            found[i].append("withdrawal_credentials: the DepositDataRegistry takes type 0x01 only")
+    problems = [
+        f"{settings.deposit_data}: record {i}: {problem}"
+        for i, record in enumerate(found)
+        for problem in record
+    ]
+    if problems:
+        more = len(problems) - SHOWN_PROBLEMS
+        raise SettingsError(problems[:SHOWN_PROBLEMS] + ([f"and {more} more"] if more > 0 else []))
+    return deposits
+
+
+async def _wallet(settings: SendingSettings, network: Network, stack: AsyncExitStack) -> Wallet:
+    if settings.wallet_keystore is not None and settings.wallet_password is not None:
+        return await KeystoreWallet.load(settings.wallet_keystore, settings.wallet_password, network.chain_id)
+    assert settings.signer is not None
+    assert settings.signer_address is not None
+    return await stack.enter_async_context(
+        ExternalWallet(
+            settings.signer,
+            bytes(wire.Address(settings.signer_address)),
+            network.chain_id,
+            timeout_seconds=settings.signer_timeout,
+        )
+    )
+
+
+def _policy(settings: SendingSettings, network: Network) -> SendingPolicy:
+    return SendingPolicy(
+        max_fee_wei=round(settings.max_fee_gwei * WEI_PER_GWEI),
+        confirmations=settings.confirmations,
+        poll_seconds=max(network.seconds_per_slot / POLLS_PER_SLOT, LEAST_POLL_SECONDS),
+        replace_seconds=settings.replace_seconds,
+    )

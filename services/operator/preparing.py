@@ -1,0 +1,312 @@
+"""Prepares the next registration of a vault: what it has, whose turn it is, who approves.
+
+Nothing is signed by the operator here, and nothing sent to the chain. Everything is for one root of the
+deposit contract: when that changes meanwhile, it begins again (`StaleError`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from dvtfast.networks import Network
+from dvtfast.protocol_config import OracleConfig
+
+from .. import logs, wire
+from ..chain import calls
+from ..chain.calls import ApprovalParams
+from ..chain.contracts import decode_deposits, deposit_root, validators_manager, validators_min_oracles
+from ..chain.encoding import read_address
+from ..chain.harvesting import Assets, vault_assets
+from ..chain.ipfs import IpfsClient
+from ..chain.next_index import NextIndex
+from ..chain.node import Block, NodeClient
+from ..chain.oracles import AnnouncedOracles, announced_oracles
+from ..chain.transactions import find_receipt
+from ..client import RelayerClient
+from .agreement import TooFewOraclesError
+from .approvals import Approval, ApprovalRequest, approve
+from .batch import batch_amounts, stake_gwei
+from .oracles import OracleClient
+from .plan import Batch, NothingToDoError, NotReadyError, Plan, StaleError, plan_of
+from .sending.action import Action
+from .telling import Told, tell_nobody
+
+MAX_BLOCK_AGE_SECONDS: Final = 180.0  # of a node that is believed about the present
+DEFAULT_BATCH_LIMIT: Final = 10  # where the config names none
+DEFAULT_VALIDITY_SECONDS: Final = 3600
+INDEX_AGE_SECONDS: Final = 2.5  # more than the sources of the next index take for now
+
+log = logs.get("operator")
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Who is asked about the chain.
+
+    Attributes:
+        network: with the addresses of the contracts that are used.
+        oracles: their config, where it is not to be the one that the Keeper announces.
+    """
+
+    node: NodeClient
+    ipfs: IpfsClient | None
+    index: NextIndex
+    network: Network
+    oracles: OracleConfig | None = None
+
+    @property
+    def keeper(self) -> bytes:
+        """The Keeper's address."""
+        return read_address(self.network.keeper)
+
+    @property
+    def deposit_contract(self) -> bytes:
+        """Its address."""
+        return read_address(self.network.deposit_contract)
+
+    async def head(self) -> Block:
+        """The latest block, of a node that is not behind."""
+        return await self.node.require_fresh(MAX_BLOCK_AGE_SECONDS)
+
+    async def registry_root(self) -> bytes:
+        """The root of all deposits, now."""
+        return await deposit_root(self.node, self.deposit_contract, block=await self.head())
+
+    async def why_stale(self, action: Action) -> str:
+        """Why a registration is certain to revert by now, or ""."""
+        head = await self.head()
+        if action.deadline is not None and head.timestamp > action.deadline:
+            return "the oracles' approval is too old"
+        if action.registry_root is not None:
+            root = await deposit_root(self.node, self.deposit_contract, block=head)
+            if root != action.registry_root:
+                return "somebody deposited: the registry root is another"
+        return ""
+
+    async def deposited_by(self, transaction_hash: bytes) -> list[bytes]:
+        """The keys of the deposits that a transaction made.
+
+        Raises:
+            NodeError, ContractError: it cannot be told.
+        """
+        receipt, _ = await find_receipt(self.node, transaction_hash)
+        logs_of = () if receipt is None else receipt.logs
+        found = [each for each in logs_of if each.address == self.deposit_contract]
+        return [row.tobytes() for row in decode_deposits(found).public_keys]
+
+
+@dataclass(frozen=True)
+class Situation:
+    """A vault and the oracles at one block."""
+
+    block: Block
+    registry_root: bytes
+    assets: Assets
+    manager: bytes
+    min_oracles: int
+    config: OracleConfig
+
+    @property
+    def batch_limit(self) -> int:
+        """Validators that the oracles approve of at once."""
+        return _positive(self.config.raw.get("validators_approval_batch_limit"), DEFAULT_BATCH_LIMIT)
+
+    @property
+    def deadline(self) -> int:
+        """Until when an approval that is asked for now is good."""
+        period = self.config.raw.get("signature_validity_period")
+        return self.block.timestamp + _positive(period, DEFAULT_VALIDITY_SECONDS)
+
+
+class Way(Protocol):
+    """One of the two ways to register: by a manager's signature (v4), or by deposit data (v3)."""
+
+    validator_type: int
+
+    async def most(self, situation: Situation) -> int:
+        """How many validators there are to register yet, as far as that is known.
+
+        Raises:
+            NotReadyError: the vault is not one for this way.
+        """
+
+    async def request(self, situation: Situation, start_index: int, amounts: list[int]) -> ApprovalRequest:
+        """Get what the oracles want of the next validators, all of it checked.
+
+        Raises:
+            NotReadyError, StaleError, UnavailableError: it cannot be had now.
+        """
+
+    def call(self, request: ApprovalRequest, params: ApprovalParams) -> tuple[bytes, bytes]:
+        """The contract to call, and the call."""
+
+    def harvest_call(self, vault: bytes, params: calls.HarvestParams) -> bytes:
+        """How that contract takes the vault's rewards."""
+
+
+@dataclass
+class Preparing:
+    """Prepares registrations of one vault.
+
+    Attributes:
+        max_batch: validators in one batch at most; as many as the oracles approve of when None.
+        told: called with what happens, in words.
+    """
+
+    chain: Chain
+    way: Way
+    oracle_client: OracleClient
+    vault: bytes
+    max_balance_gwei: int
+    max_batch: int | None = None
+    told: Told = tell_nobody
+    _announced: AnnouncedOracles | None = field(default=None, init=False)
+
+    async def situation(self) -> Situation:
+        """The vault and the oracles now.
+
+        Raises:
+            UnavailableError, ContractError, CallRevertedError, OracleConfigError, RewardsError: it
+                cannot be told.
+        """
+        chain, node = self.chain, self.chain.node
+        head = await chain.head()
+        config = chain.oracles
+        if config is None:
+            assert chain.ipfs is not None
+            self._announced = await announced_oracles(
+                node, chain.ipfs, chain.network, at=head, known=self._announced_before(head)
+            )
+            config = self._announced.config
+        return Situation(
+            block=head,
+            registry_root=await deposit_root(node, chain.deposit_contract, block=head),
+            assets=await vault_assets(node, chain.ipfs, chain.network, self.vault, at=head),
+            manager=await validators_manager(node, self.vault, block=head),
+            min_oracles=await validators_min_oracles(node, chain.keeper, block=head),
+            config=config,
+        )
+
+    async def amounts(self, situation: Situation) -> list[int]:
+        """What the next batch's validators get, each.
+
+        Raises:
+            NothingToDoError: there is too little for one, or no validator.
+        """
+        most = min(situation.batch_limit, await self.way.most(situation))
+        if self.max_batch is not None:
+            most = min(most, self.max_batch)
+        available = stake_gwei(situation.assets.withdrawable_wei, self.chain.network)
+        if most < 1:
+            raise NothingToDoError("no validators are left to register")
+        amounts = batch_amounts(
+            available,
+            validator_type=self.way.validator_type,
+            max_balance_gwei=self.max_balance_gwei,
+            most=most,
+        )
+        if not amounts:
+            raise NothingToDoError(
+                f"the vault has {available / 10**9:.9g} withdrawable, a validator needs 32"
+            )
+        return amounts
+
+    async def prepare(self) -> Plan:
+        """The next registration.
+
+        Raises:
+            NothingToDoError: there is nothing to register.
+            NotReadyError: the relayer, or the oracles, are not ready.
+            StaleError: somebody deposited meanwhile; begin again.
+            UnavailableError, ContractError, CallRevertedError, OracleConfigError, RewardsError,
+                IpfsContentError: somebody does not do its part.
+        """
+        situation = await self.situation()
+        amounts = await self.amounts(situation)
+        await asyncio.sleep(INDEX_AGE_SECONDS)  # what its source saw may be so old: older than the root
+        start_index = await self.chain.index.next_index()
+        await self._require_same(situation)
+        self.told(f"{len(amounts)} validators, from index {start_index}; asking the relayer")
+        request = await self.way.request(situation, start_index, amounts)
+        await self._require_unused(request.public_keys)
+        await self._require_same(situation)
+        self.told(f"asking {len(situation.config.public_keys)} oracles")
+        approval = await self._approval(request, situation)
+        await self._require_same(situation)
+        return self._plan(request, approval, situation)
+
+    async def _approval(self, request: ApprovalRequest, situation: Situation) -> Approval:
+        try:
+            return await approve(
+                request,
+                situation.config,
+                self.oracle_client,
+                keeper_address=self.chain.keeper,
+                chain_id=self.chain.network.chain_id,
+                threshold=situation.min_oracles,
+            )
+        except (TooFewOraclesError, ValueError) as error:
+            raise NotReadyError(f"oracles: {error}") from None
+
+    def _plan(self, request: ApprovalRequest, approval: Approval, situation: Situation) -> Plan:
+        params = ApprovalParams(
+            request.registry_root,
+            approval.deadline,
+            request.validators,
+            approval.signatures,
+            approval.ipfs_hash,
+        )
+        to, data = self.way.call(request, params)
+        harvest = situation.assets.harvest
+        if harvest is not None:
+            data = calls.multicall([self.way.harvest_call(self.vault, harvest), data])
+        batch = Batch(
+            self.vault,
+            request.validator_type,
+            request.validator_index,
+            request.registry_root,
+            request.public_keys,
+            request.deposit_signatures,
+            request.amounts_gwei,
+            request.shares,
+        )
+        return plan_of(
+            batch,
+            params,
+            to=to,
+            data=data,
+            withdrawable_wei=situation.assets.withdrawable_wei,
+            harvest=harvest,
+            approvals=situation.min_oracles,
+        )
+
+    async def _require_same(self, situation: Situation) -> None:
+        if await self.chain.registry_root() != situation.registry_root:
+            raise StaleError("somebody deposited meanwhile: the registry root is another")
+
+    async def _require_unused(self, public_keys: Any) -> None:
+        if used := await self.chain.index.used([bytes(key) for key in public_keys]):
+            raise NotReadyError(f"{len(used)} of the validators have a deposit on chain already")
+
+    def _announced_before(self, head: Block) -> AnnouncedOracles | None:
+        """What is known already, unless the chain was another one then."""
+        known = self._announced
+        return known if known is not None and known.pointer.block_number <= head.number - 96 else None
+
+
+async def require_relayer(relayer: RelayerClient, network: Network) -> wire.InfoAnswer:
+    """What a relayer says of itself.
+
+    Raises:
+        NotReadyError: it is of another network.
+    """
+    info = await relayer.info()
+    if info.network != network.name:
+        raise NotReadyError(f"relayer: it serves {info.network}, not {network.name}")
+    return info
+
+
+def _positive(value: Any, default: int) -> int:
+    return value if isinstance(value, int) and value > 0 else default

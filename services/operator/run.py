@@ -1,0 +1,107 @@
+"""`dvtfast operator run`: registers whenever the vault has enough, until it is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from functools import partial
+
+import click
+
+from .. import logs, running
+from ..background import LONGEST_PAUSE_SECONDS
+from ..hardening import forbid_dumps
+from ..http import listening
+from ..offload import UnavailableError
+from ..settings import EXIT_CODE, RunSettings, SettingsError
+from . import exit_codes
+from .metrics import WEI_PER_ETHER, Metrics
+from .opening import Office, open_office
+from .register import WRONG, Ended, begin_next, ending, of_entry, timed, unless_stopped
+from .sending.action import Outcome
+from .telling import telling
+
+log = logs.get("operator")
+
+KINDS = {
+    exit_codes.FAILED: "failed",
+    exit_codes.NOT_READY: "not ready",
+    exit_codes.OPEN: "open",
+    exit_codes.NOT_DONE: "not done",
+}
+
+
+def run(settings: RunSettings) -> int:
+    """Run until told to stop; the exit code."""
+    forbid_dumps()
+    return running.run(partial(_until_stopped, settings))
+
+
+async def _until_stopped(settings: RunSettings, stop: asyncio.Event) -> int:
+    metrics = Metrics()
+    async with AsyncExitStack() as stack:
+        told = stack.enter_context(telling())
+        try:
+            office = await stack.enter_async_context(open_office(settings, told))
+        except WRONG as error:
+            for problem in error.problems if isinstance(error, SettingsError) else [str(error)]:
+                click.echo(f"error: {problem}", err=True)
+            return EXIT_CODE
+        except UnavailableError as error:
+            click.echo(f"error: {error}; nothing was sent", err=True)
+            return exit_codes.NOT_READY
+        if settings.metrics_port is not None:
+            pages = listening(metrics.application(), settings.metrics_host, settings.metrics_port)
+            log.info("listening", port=await stack.enter_async_context(pages))
+        ended = await unless_stopped(watch(settings, office, metrics), office, stop)
+    log.info("stopped", state=ended.problem)
+    return exit_codes.OPEN if ended.code == exit_codes.OPEN else exit_codes.DONE
+
+
+async def watch(settings: RunSettings, office: Office, metrics: Metrics) -> Ended:
+    """Look again and again; a failure makes the pause longer, and ends nothing."""
+    failures = 0
+    while True:
+        ended = await look(settings, office, metrics)
+        metrics.looked()
+        if ended.code in (exit_codes.DONE, exit_codes.NOTHING_TO_DO):
+            failures = 0
+        else:
+            failures += 1
+            metrics.failures.labels(KINDS.get(ended.code, "failed")).inc()
+        if ended.code == exit_codes.DONE:
+            continue  # there may be enough for the next batch
+        pause = settings.interval
+        if failures:
+            pause = min(settings.interval * 2 ** min(failures - 1, 10), max(LONGEST_PAUSE_SECONDS, pause))
+            log.warning("not registered", why=ended.problem, failures=failures, again_in_seconds=pause)
+        else:
+            log.debug("nothing to register", why=ended.problem)
+        await asyncio.sleep(pause)
+
+
+async def look(settings: RunSettings, office: Office, metrics: Metrics) -> Ended:
+    """Go on with what is open, or register the next batch, whatever happens."""
+    try:
+        ended = await ending(_look(settings, office, metrics), office)
+    except Exception as error:
+        log.exception("look failed")
+        ended = Ended(exit_codes.FAILED, problem=f"{type(error).__name__}: see the log")
+    metrics.open.set(ended.code == exit_codes.OPEN)
+    if ended.entry is not None and ended.entry.conclusion is not None:
+        metrics.concluded(ended.entry)
+    return ended
+
+
+async def _look(settings: RunSettings, office: Office, metrics: Metrics) -> Ended:
+    if await office.sender.open_entry() is not None:
+        metrics.open.set(1)
+        resumed = await office.sender.resume()
+        assert resumed is not None
+        assert resumed.conclusion is not None
+        if resumed.conclusion.outcome is not Outcome.UNSENT:
+            return await of_entry(office, resumed)
+    situation = await office.preparing.situation()
+    metrics.withdrawable.set(situation.assets.withdrawable_wei / WEI_PER_ETHER)
+    await office.preparing.amounts(situation)
+    return await timed(begin_next(office), settings.timeout_seconds, office)

@@ -1,0 +1,87 @@
+"""What became of actions: JSON for programs, a table for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.table import Table
+
+from ..chain.encoding import write_address, write_data
+from .sending.action import Entry
+
+GWEI_PER_ETHER = 10**9
+WEI_PER_ETHER = 10**18
+OPEN = "open"
+
+
+def as_json(entry: Entry) -> dict[str, Any]:
+    """An action of the journal."""
+    action, conclusion = entry.action, entry.conclusion
+    shown: dict[str, Any] = {
+        "action": entry.id,
+        "kind": action.kind.value,
+        "at": _time(entry.at),
+        "chain_id": entry.chain_id,
+        "account": write_address(entry.account),
+        "nonce": entry.nonce,
+        "vault": write_address(action.vault),
+        "public_keys": [write_data(key) for key in action.public_keys],
+        "details": dict(action.details),
+        "transactions": [
+            {
+                "hash": write_data(each.hash),
+                "at": _time(each.at),
+                "max_fee_wei": str(each.max_fee_wei),
+                "priority_fee_wei": str(each.priority_fee_wei),
+                "is_cancel": each.is_cancel,
+            }
+            for each in entry.transactions
+        ],
+        "outcome": OPEN if conclusion is None else conclusion.outcome.value,
+    }
+    if conclusion is not None:
+        shown |= {
+            "transaction": conclusion.transaction_hash and write_data(conclusion.transaction_hash),
+            "block": conclusion.block_number,
+            "gas_used": conclusion.gas_used,
+            "fee_wei": str(conclusion.fee_wei),
+            "concluded_at": _time(conclusion.at),
+        }
+    return shown
+
+
+def as_table(entries: Sequence[Entry]) -> Table:
+    """Actions, the latest first."""
+    table = Table("action", "at", "kind", "validators", "stake", "outcome", "gas paid", "transaction")
+    for entry in entries:
+        conclusion, transactions = entry.conclusion, entry.transactions
+        hash_ = (
+            conclusion.transaction_hash if conclusion else (transactions[-1].hash if transactions else None)
+        )
+        table.add_row(
+            str(entry.id),
+            _time(entry.at),
+            entry.action.kind.value,
+            str(len(entry.action.public_keys)),
+            ether_of_gwei(int(entry.action.details.get("amount_gwei", 0))),
+            OPEN if conclusion is None else conclusion.outcome.value,
+            ether_of_wei(conclusion.fee_wei) if conclusion else "",
+            write_data(hash_) if hash_ else "",
+        )
+    return table
+
+
+def ether_of_wei(wei: int) -> str:
+    """In the unit that people know, as exact as it is worth."""
+    return f"{wei / WEI_PER_ETHER:.9f}"
+
+
+def ether_of_gwei(gwei: int) -> str:
+    """The same of an amount of stake."""
+    return f"{gwei / GWEI_PER_ETHER:g}"
+
+
+def _time(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")

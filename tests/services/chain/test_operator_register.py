@@ -1,0 +1,522 @@
+"""Registrations from the vault's ETH to DepositEvents: real relayer, oracles, node and contracts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from eth_account import Account
+from eth_account.signers.local import LocalAccount
+
+from dvtfast import HOODI, deposit_signing_roots, sign
+from dvtfast.deposit_tree import DepositTree
+from dvtfast.deposits import DepositData, sign_deposits, write_deposit_data
+from dvtfast.protocol_config import read_oracle_config
+from dvtfast.services import wire
+from dvtfast.services.chain import beacon_index
+from dvtfast.services.chain.contracts import DEPOSIT_EVENT, decode_deposits
+from dvtfast.services.chain.deposits import scan
+from dvtfast.services.chain.encoding import write_address
+from dvtfast.services.chain.node import NodeClient
+from dvtfast.services.cli import main
+from dvtfast.services.demo.world.deployed import ETH, World
+from dvtfast.services.demo.world.ipfs import gateway
+from dvtfast.services.demo.world.oracles import OracleSet, RunningOracle
+from dvtfast.services.operator import exit_codes, opening, preparing, register
+from dvtfast.services.operator.metrics import Metrics
+from dvtfast.services.operator.run import look
+from dvtfast.services.operator.sending.action import Outcome
+from dvtfast.services.operator.telling import tell_nobody
+from dvtfast.services.relayer import chain_watch
+from dvtfast.services.relayer.manager.key import ManagerKey
+from dvtfast.services.settings import RegisterSettings, RunSettings
+from tests.services.chain.accounts import rich_account, write_keystore
+from tests.services.conftest import Cluster, Relayer, Start, make_cluster
+
+pytestmark = pytest.mark.timeout(120)
+
+GWEI = 32_000_000_000
+# As they are outside of tests, which do not wait for so long.
+INDEX_AGE_SECONDS = preparing.INDEX_AGE_SECONDS
+SEEN_SECONDS = max(scan.FRESH_SECONDS, beacon_index.FRESH_SECONDS)
+NODES = (1, 2, 3)
+MANAGER = Account.from_key("0x" + "11" * 32)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Cluster:
+    return make_cluster(6)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chain_watch, "DEPOSITS_SECONDS", 0.1)
+    monkeypatch.setattr(scan, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(preparing, "INDEX_AGE_SECONDS", 0.01)
+    monkeypatch.setattr(opening, "LEAST_POLL_SECONDS", 0.05)
+    monkeypatch.setattr(opening, "POLLS_PER_SLOT", 1000)
+    monkeypatch.setattr(register, "AGAIN_SECONDS", 0.1)
+
+
+@dataclass
+class Scene:
+    """A vault, its relayer with signing nodes, and what an operator is told."""
+
+    world: World
+    cluster: Cluster
+    account: LocalAccount
+    oracle_set: OracleSet
+    folder: Path
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def chosen(self, **others: Any) -> RunSettings:
+        """Settings of the operator."""
+        return RunSettings.load({**self.settings, **others}, {})
+
+    async def deposited(self) -> list[bytes]:
+        """The keys with a deposit, in the order of the chain."""
+        async with NodeClient([self.world.chain.url], timeout_seconds=5) as node:
+            last = await node.block("latest")
+            logs = await node.logs(self.world.deposit_contract.address, [DEPOSIT_EVENT], first=0, last=last)
+        return [key.tobytes() for key in decode_deposits(logs).public_keys]
+
+    def ours(self, keys: Sequence[bytes]) -> list[bytes]:
+        return [key for key in keys if key in set(map(bytes, self.cluster.keys))]
+
+
+@pytest.fixture
+async def scene(
+    world: World, cluster: Cluster, oracle_set: OracleSet, tmp_path: Path, start: Start
+) -> AsyncIterator[Scene]:
+    """With the vault's manager at the relayer (v4)."""
+    account = await rich_account(world.chain, ether=10)
+    keystore, password = write_keystore(tmp_path, account)
+    await world.set_manager(bytes.fromhex(MANAGER.address[2:]))
+    await world.stake(100 * ETH)
+    network = replace(
+        HOODI,
+        deposit_contract=write_address(world.deposit_contract.address),
+        deposit_contract_block=0,
+        keeper=write_address(world.keeper.address),
+        keeper_genesis_block=0,
+    )
+    relaying = start(
+        cluster,
+        start_index=None,
+        oracle_config=read_oracle_config(oracle_set.config),
+        manager_key=ManagerKey(MANAGER),
+        network=network,
+        execution_endpoints=(world.chain.url,),
+        execution_timeout=5.0,
+        vaults=(world.vault.address,),
+    )
+    async with relaying as relayer, gateway(world.files) as ipfs, nodes(relayer, cluster), mining(world):
+        settings = {
+            "network": "hoodi",
+            "relayer": relayer.url,
+            "vault": write_address(world.vault.address),
+            "execution_endpoints": [world.chain.url],
+            "ipfs_gateways": [ipfs],
+            "deposits_database": str(tmp_path / "deposits.db"),
+            "wallet_keystore": str(keystore),
+            "wallet_password": str(password),
+            "journal": str(tmp_path / "operator.db"),
+            "confirmations": "2",
+            "poll_interval": "0.1",
+            "timeout_seconds": "60",
+            "keeper": write_address(world.keeper.address),
+            "deposit_contract": write_address(world.deposit_contract.address),
+            "deposit_data_registry": write_address(world.registry.address),
+            "shared_mev_escrow": write_address(world.mev_escrow.address),
+            "yes": "true",
+        }
+        yield Scene(world, cluster, account, oracle_set, tmp_path, settings=settings)
+
+
+@asynccontextmanager
+async def background(work: Any) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def nodes(relayer: Relayer, cluster: Cluster) -> Any:
+    """Three nodes that sign whatever the relayer wants."""
+
+    async def work() -> None:
+        done: set[Any] = set()
+        while True:
+            _, wanted = await relayer.raw("GET", "/validators")
+            for item in wanted["validators"]:
+                known = (item["public_key"], item["validator_index"], item["amount"])
+                if known not in done:
+                    done.add(known)
+                    await sign_item(relayer, cluster, item)
+            for exit_ in (await relayer.exits()).values():
+                known = (exit_.public_key, exit_.validator_index)
+                if known not in done:
+                    done.add(known)
+                    row = cluster.keys.index(exit_.public_key)
+                    for share_index in NODES:
+                        shares = cluster.exit_shares(share_index, [exit_.validator_index] * (row + 1))
+                        await relayer.post(share_index, shares[row:])
+            await asyncio.sleep(0.05)
+
+    return background(work())
+
+
+async def sign_item(relayer: Relayer, cluster: Cluster, item: Any) -> None:
+    row = [key.to_wire() for key in cluster.keys].index(item["public_key"])
+    vault = bytes.fromhex(item["vault"][2:])
+    credentials = int(item["validator_type"], 16).to_bytes(1, "big") + bytes(11) + vault
+    roots = deposit_signing_roots([cluster.keys[row]], [credentials], [item["amount"]], HOODI)
+    for place, share_index in enumerate(NODES):
+        exits = cluster.exit_shares(share_index, [item["validator_index"]] * (row + 1))
+        share = {
+            "public_key": item["public_key"],
+            "exit_signature": exits[row].exit_signature.to_wire(),
+            "deposit_signature": "0x" + sign(cluster.key_shares[row, place], roots[0]).tobytes().hex(),
+        }
+        await relayer.raw("POST", "/signatures", json.dumps({"share_index": share_index, "shares": [share]}))
+
+
+def mining(world: World) -> Any:
+    """Blocks only while there is something to mine, so that the chain's clock stays near ours."""
+
+    async def work() -> None:
+        left = 0
+        while True:
+            pool = await world.chain.rpc("txpool_status")
+            left = 3 if int(pool["pending"], 16) else left
+            if left:
+                await world.chain.mine()
+                left -= 1
+            await asyncio.sleep(0.05)
+
+    return background(work())
+
+
+async def registered(scene: Scene, **others: Any) -> register.Ended:
+    """What `dvtfast operator register` does, without its process."""
+    settings = scene.chosen(**others)
+    async with opening.open_office(settings, tell_nobody) as office:
+        return await register._register(settings, office)
+
+
+async def test_the_relayers_validators(scene: Scene, running_oracles: list[RunningOracle]) -> None:
+    ended = await registered(scene)
+    assert (ended.code, ended.problem) == (exit_codes.DONE, "")
+    assert ended.entry is not None
+    keys = await scene.deposited()
+    assert keys == list(ended.entry.action.public_keys)
+    assert len(keys) == 3
+    assert scene.ours(keys) == keys
+    # The rest is too little for one more.
+    again = await registered(scene)
+    assert again.code == exit_codes.NOTHING_TO_DO
+    assert "4" in again.problem
+    assert await scene.deposited() == keys
+
+
+async def test_rewards_are_taken_first(scene: Scene, running_oracles: list[RunningOracle]) -> None:
+    """From its first validator on a vault has rewards, without which it may not go on."""
+    assert (await registered(scene, max_batch="1")).code == exit_codes.DONE
+    await scene.world.vote_rewards(10 * ETH, unlocked_mev=30 * ETH, times=2)
+    ended = await registered(scene)
+    assert (ended.code, ended.problem) == (exit_codes.DONE, "")
+    assert len(await scene.deposited()) == 1 + 3  # of 98 ETH, as the other 10 are on the beacon chain
+    assert ended.entry is not None
+    assert ended.entry.action.details["harvests"] is True
+
+
+async def test_compounding_validators(scene: Scene, running_oracles: list[RunningOracle]) -> None:
+    ended = await registered(scene, validator_type="0x02", max_validator_balance_gwei=str(60 * 10**9))
+    assert (ended.code, ended.problem) == (exit_codes.DONE, "")
+    assert ended.entry is not None
+    assert ended.entry.action.details["amount_gwei"] == 100 * 10**9
+    assert len(await scene.deposited()) == 2
+
+
+async def test_a_dry_run_signs_nothing(
+    scene: Scene, running_oracles: list[RunningOracle], capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = replace(scene.chosen(), dry_run=True)
+    async with opening.open_office(settings, tell_nobody) as office:
+        ended = await register._register(settings, office)
+        assert await office.journal.entries() == []
+    capsys.readouterr()
+    register._tell(ended, is_json=True)
+    said = json.loads(capsys.readouterr().out)
+    assert said["would_send"]["validators"] == 3
+    assert int(said["most_wei"]) > 0
+    register._tell(ended, is_json=False)
+    assert "nothing was sent" in capsys.readouterr().out
+    assert await scene.deposited() == []
+
+
+@pytest.fixture
+async def deposit_data(scene: Scene) -> DepositData:
+    """The way of v3: all validators of the cluster in a file, its root in the registry."""
+    credentials = b"\x01" + bytes(11) + scene.world.vault.address
+    n = len(scene.cluster.keys)
+    deposits = sign_deposits(scene.cluster.secret_keys, [credentials] * n, [GWEI] * n, HOODI)
+    write_deposit_data(scene.folder / "deposit_data.json", deposits)
+    scene.settings["deposit_data"] = str(scene.folder / "deposit_data.json")
+    await scene.world.use_registry(DepositTree(deposits).root)
+    return deposits
+
+
+async def test_deposit_data_in_its_order(
+    scene: Scene, deposit_data: DepositData, running_oracles: list[RunningOracle]
+) -> None:
+    first = await registered(scene, max_batch="1")
+    assert (first.code, first.problem) == (exit_codes.DONE, "")
+    await scene.world.vote_rewards(10 * ETH, unlocked_mev=30 * ETH, times=2)
+    second = await registered(scene)
+    assert (second.code, second.problem) == (exit_codes.DONE, "")
+    assert second.entry is not None
+    assert second.entry.action.details["harvests"] is True
+    keys = await scene.deposited()
+    assert keys == [row.tobytes() for row in deposit_data.public_keys[:4]]
+
+
+async def test_another_file_than_the_vaults(scene: Scene, deposit_data: DepositData) -> None:
+    await scene.world.use_registry(bytes(32))
+    ended = await registered(scene)
+    assert ended.code == exit_codes.NOT_READY
+    assert "not the file whose root" in ended.problem
+    assert "nothing was sent" in ended.problem
+
+
+async def test_oracles_that_are_out(scene: Scene, running_oracles: list[RunningOracle]) -> None:
+    """One of three may be away, two may not; when they are back it goes on."""
+    running_oracles[0].stop()
+    running_oracles[1].stop()
+    try:
+        ended = await registered(scene)
+        assert ended.code == exit_codes.NOT_READY
+        assert "oracles" in ended.problem
+        assert await scene.deposited() == []
+        running_oracles[1].start()
+        running_oracles[1].wait()
+        assert (await registered(scene)).code == exit_codes.DONE
+    finally:
+        for oracle in running_oracles[:2]:
+            oracle.stop()
+            oracle.start()
+            oracle.wait()
+    assert len(await scene.deposited()) == 3
+
+
+async def test_somebody_deposits_meanwhile(
+    scene: Scene, running_oracles: list[RunningOracle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While oracles are asked: all of it begins again, at the relayer."""
+    settings, deposits = scene.chosen(), 0
+    async with opening.open_office(settings, tell_nobody) as office:
+        approval = office.preparing._approval
+
+        async def late(*arguments: Any) -> Any:
+            nonlocal deposits
+            given = await approval(*arguments)
+            if deposits < 2:
+                deposits += 1
+                await scene.world.foreign_deposits(1)
+            return given
+
+        monkeypatch.setattr(office.preparing, "_approval", late)
+        ended = await register._register(settings, office)
+    assert (ended.code, ended.problem) == (exit_codes.DONE, "")
+    assert ended.entry is not None
+    assert ended.entry.action.details["start_index"] == deposits == 2
+    assert len(scene.ours(await scene.deposited())) == 3
+
+
+async def test_a_deposit_after_it_was_sent(
+    scene: Scene, running_oracles: list[RunningOracle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It can only revert by then: its nonce is used up by a cancellation, and nothing is registered."""
+    settings = scene.chosen()
+    async with opening.open_office(settings, tell_nobody) as office:
+        begin = office.sender.begin
+
+        async def begin_and_deposit(action: Any) -> Any:
+            entry = await begin(action)
+            await scene.world.foreign_deposits(1)
+            return entry
+
+        monkeypatch.setattr(office.sender, "begin", begin_and_deposit)
+        ended = await register._register(settings, office)
+        monkeypatch.undo()
+    assert ended.entry is not None
+    assert ended.entry.conclusion is not None
+    assert ended.entry.conclusion.outcome is Outcome.CANCELLED
+    assert ended.code == exit_codes.NOT_DONE
+    assert scene.ours(await scene.deposited()) == []
+
+
+async def test_it_is_watched_until_stopped(scene: Scene, running_oracles: list[RunningOracle]) -> None:
+    """Each look registers what there is; what others fail to do ends nothing."""
+    settings, metrics = scene.chosen(), Metrics()
+    async with opening.open_office(settings, tell_nobody) as office:
+        assert (await look(settings, office, metrics)).code == exit_codes.DONE
+        assert (await look(settings, office, metrics)).code == exit_codes.NOTHING_TO_DO
+        await scene.world.stake(40 * ETH)
+        broken = replace(office.preparing.chain, node=NodeClient(["http://127.0.0.1:1"], timeout_seconds=1))
+        async with broken.node:
+            office.preparing.chain, whole = broken, office.preparing.chain
+            assert (await look(settings, office, metrics)).code == exit_codes.NOT_READY
+            office.preparing.chain = whole
+    assert len(await scene.deposited()) == 3
+
+
+async def test_a_manager_that_is_not_the_vaults(scene: Scene, running_oracles: list[RunningOracle]) -> None:
+    await scene.world.set_manager(bytes(19) + b"\x01")
+    ended = await registered(scene)
+    assert ended.code == exit_codes.NOT_READY
+    assert f"it signs as {MANAGER.address}" in ended.problem
+    assert await scene.deposited() == []
+
+
+def wrong_answers() -> Iterator[tuple[str, Callable[[wire.RegisterAnswer], None], str]]:
+    def repeat(answer: wire.RegisterAnswer) -> None:
+        answer.validators[1] = answer.validators[0]
+
+    def amount(answer: wire.RegisterAnswer) -> None:
+        answer.validators[0].amount = wire.UInt64(GWEI + 1)
+
+    def signature(answer: wire.RegisterAnswer) -> None:
+        first, second, *_ = answer.validators
+        first.deposit_signature = second.deposit_signature
+
+    def no_signature(answer: wire.RegisterAnswer) -> None:
+        answer.validators[2].deposit_signature = None
+
+    def no_shares(answer: wire.RegisterAnswer) -> None:
+        answer.validators[0].oracles_exit_signature_shares = None
+
+    def others_shares(answer: wire.RegisterAnswer) -> None:
+        first, second, *_ = answer.validators
+        first.oracles_exit_signature_shares = second.oracles_exit_signature_shares
+
+    def no_point(answer: wire.RegisterAnswer) -> None:
+        answer.validators[0].public_key = wire.PublicKey(b"\xff" * 48)
+
+    yield "repeat", repeat, "twice"
+    yield "amount", amount, "other amounts"
+    yield "signature", signature, "deposit signatures are wrong"
+    yield "no signature", no_signature, "no deposit signature"
+    yield "no shares", no_shares, "no oracle shares"
+    yield "others' shares", others_shares, "interpolate"
+    yield "no point", no_point, "no public keys"
+
+
+@pytest.mark.parametrize(("spoil", "says"), [pytest.param(*rest, id=name) for name, *rest in wrong_answers()])
+async def test_a_relayer_that_lies(
+    spoil: Callable[[wire.RegisterAnswer], None], says: str, scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = scene.chosen()
+    async with opening.open_office(settings, tell_nobody) as office:
+        relayer: Any = office.preparing.way.relayer  # type: ignore[attr-defined]
+        ask = relayer.post_register
+
+        async def spoiled(request: wire.RegisterRequest) -> wire.RegisterAnswer:
+            answer: wire.RegisterAnswer = await ask(request)
+            if answer.validators:
+                spoil(answer)
+            return answer
+
+        monkeypatch.setattr(relayer, "post_register", spoiled)
+        ended = await register._register(settings, office)
+    assert ended.code == exit_codes.NOT_READY
+    assert says in ended.problem
+    assert await scene.deposited() == []
+
+
+async def test_as_processes(scene: Scene, running_oracles: list[RunningOracle]) -> None:
+    """The commands themselves: what they print, and how they end."""
+    sources = RegisterSettings.sources()
+    told = ["--json"]
+    for name, value in scene.settings.items():
+        for each in value if isinstance(value, list) else [value]:
+            told += [sources[name].flag] + ([] if name == "yes" else [each])
+    code, output = await command("register", *told)
+    assert code == exit_codes.DONE, output
+    done = json.loads(output)
+    assert done["action"]["outcome"] == "done"
+    assert len(await scene.deposited()) == done["action"]["details"]["validators"] == 3
+
+    code, output = await command("register", *told)
+    assert code == exit_codes.NOTHING_TO_DO
+    assert json.loads(output)["problem"].endswith("nothing was sent")
+
+    code, output = await command("status", "--journal", scene.settings["journal"], "--json")
+    assert (code, [each["outcome"] for each in json.loads(output)]) == (exit_codes.DONE, ["done"])
+    code, output = await command("status", "--journal", scene.settings["journal"])
+    assert code == exit_codes.DONE
+    assert done["action"]["transaction"] in output
+
+
+async def command(*arguments: str) -> tuple[int | None, str]:
+    """An operator command's exit code and what it prints."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "dvtfast.services", "operator", *arguments, stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await process.communicate()
+    return process.returncode, output.decode()
+
+
+def test_a_journal_that_is_not_there(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["operator", "status", "--journal", str(tmp_path / "none.db")])
+    assert result.exit_code == exit_codes.WRONG_SETTINGS
+    assert "no such file" in result.output
+
+
+async def test_a_process_that_ends_after_signing(
+    scene: Scene, running_oracles: list[RunningOracle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next one goes on with what the journal has, and registers nothing else in its turn."""
+    async with opening.open_office(scene.chosen(), tell_nobody) as office:
+        entry = await register.begin_next(office)
+        assert entry is not None
+    ended = await registered(scene)
+    assert ended.code == exit_codes.DONE
+    assert ended.entry is not None
+    assert ended.entry.id == entry.id
+    assert await scene.deposited() == list(entry.action.public_keys)
+
+
+async def test_a_person_is_asked_once(
+    scene: Scene, running_oracles: list[RunningOracle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    questions: list[str] = []
+
+    def confirm(question: str, **_: object) -> bool:
+        questions.append(question)
+        return False
+
+    monkeypatch.setattr(register.click, "confirm", confirm)
+    settings = replace(scene.chosen(), yes=False)
+    async with opening.open_office(settings, tell_nobody) as office:
+        ended = await register._register(settings, office)
+        assert await office.journal.entries() == []
+    assert ended.code == exit_codes.STOPPED
+    assert len(questions) == 1
+    assert "Register 3 validators with 96 ETH" in questions[0]
+
+
+def test_the_index_is_newer_than_the_root() -> None:
+    """What sources of the index remember is forgotten while a registration waits for it."""
+    assert INDEX_AGE_SECONDS > SEEN_SECONDS

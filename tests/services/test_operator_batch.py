@@ -1,0 +1,69 @@
+"""How many validators are registered at once, with how much each, and what is offered for gas."""
+
+from __future__ import annotations
+
+import pytest
+
+from dvtfast import HOODI
+from dvtfast.networks import GNOSIS
+from dvtfast.services.chain.transactions import Fees
+from dvtfast.services.operator.batch import batch_amounts, default_max_balance_gwei, stake_gwei
+from dvtfast.services.operator.sending.action import SignedTransaction
+from dvtfast.services.operator.sending.fees import Offer, first_offer, higher_offer
+
+ETHER = 10**9  # in gwei
+FULL = 32 * ETHER
+
+
+@pytest.mark.parametrize(
+    ("available", "most", "count"),
+    [(0, 50, 0), (FULL - 1, 50, 0), (FULL, 50, 1), (3 * FULL + 5, 50, 3), (3 * FULL, 2, 2),
+     (23 * FULL, 50, 22), (24 * FULL, 50, 24), (1000 * FULL, 23, 22), (46 * FULL, 50, 45)],
+)  # fmt: skip
+def test_validators_of_32_each(available: int, most: int, count: int) -> None:
+    """Never 23 or a multiple of it, which a vault could not tell from others."""
+    amounts = batch_amounts(available, validator_type=1, max_balance_gwei=FULL, most=most)
+    assert amounts == [FULL] * count
+
+
+@pytest.mark.parametrize(
+    ("available", "most", "amounts"),
+    [(FULL - 1, 50, []), (FULL, 50, [32]), (100 * ETHER, 50, [60, 40]), (91 * ETHER, 50, [60]),
+     (152 * ETHER, 2, [60, 60]), (22 * 60 * ETHER, 50, [60] * 21), (21 * 60 * ETHER + FULL, 50, [60] * 21)],
+)  # fmt: skip
+def test_validators_that_compound(available: int, most: int, amounts: list[int]) -> None:
+    found = batch_amounts(available, validator_type=2, max_balance_gwei=60 * ETHER, most=most)
+    assert found == [amount * ETHER for amount in amounts]
+
+
+def test_the_stake_of_each_network() -> None:
+    assert stake_gwei(32 * 10**18 + 999, HOODI) == FULL
+    assert stake_gwei(10**18, GNOSIS) == FULL  # one GNO is 32 mGNO
+    assert default_max_balance_gwei(HOODI) == 1945 * ETHER
+    assert default_max_balance_gwei(GNOSIS) == 1800 * ETHER
+
+
+def sent(max_fee_wei: int, priority_fee_wei: int) -> SignedTransaction:
+    return SignedTransaction(b"", b"", max_fee_wei, priority_fee_wei, False, 0)
+
+
+def test_the_first_offer() -> None:
+    assert first_offer(Fees(10, 2), cap_wei=100) == Offer(22, 2)
+    assert first_offer(Fees(10, 2), cap_wei=15) == Offer(15, 2)
+    assert first_offer(Fees(10, 2), cap_wei=12) == Offer(12, 2)
+    assert first_offer(Fees(10, 2), cap_wei=11) is None
+
+
+@pytest.mark.parametrize("fees", [Fees(1, 1), Fees(900, 5), Fees(10, 400)])
+def test_a_higher_offer_replaces(fees: Fees) -> None:
+    """Both fees rise by a tenth at least, as nodes demand, and cover what gas costs now."""
+    offer = higher_offer(fees, [sent(1000, 100), sent(500, 200)], cap_wei=10**6)
+    assert offer is not None
+    assert offer.max_fee_wei >= 1100
+    assert offer.priority_fee_wei >= 220
+    assert offer.max_fee_wei >= fees.base_wei + min(offer.priority_fee_wei, fees.priority_wei)
+    assert offer.max_fee_wei >= offer.priority_fee_wei
+
+
+def test_no_offer_above_the_cap() -> None:
+    assert higher_offer(Fees(1, 1), [sent(1000, 100)], cap_wei=1100) is None
