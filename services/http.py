@@ -7,12 +7,15 @@ import gzip
 import io
 import logging
 import math
+import re
+import secrets
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from types import MappingProxyType
 
 import msgspec
+import structlog
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
@@ -32,6 +35,10 @@ GZIP_LEVEL = 1  # most is hex, of which the quickest level finds as much as the 
 SCHEMES = ('Basic realm="dvtfast", charset="UTF-8"', 'Bearer realm="dvtfast"')  # in the order of preference
 SHUTDOWN_SECONDS = 3.0  # for requests under way when the service is told to stop
 
+REQUEST_ID = "X-Request-ID"
+REQUEST_ID_BYTES = 12
+_SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
 # What reading a body raises when its sender is to blame: pieces that are none, or a connection that ends.
 _BROKEN_OFF = (web.RequestPayloadError, HttpProcessingError, ConnectionResetError)
 
@@ -43,8 +50,10 @@ aiohttp_log.addFilter(lambda record: not _tells_of_bad_http(record))
 
 
 def application() -> web.Application:
-    """An application without routes that answers each error in JSON."""
-    return web.Application(middlewares=[_json_errors], client_max_size=BODY_LIMIT_BYTES)
+    """An application without routes that answers each error in JSON, and each request with its id."""
+    app = web.Application(middlewares=[_identified, _json_errors], client_max_size=BODY_LIMIT_BYTES)
+    app.on_response_prepare.append(_show_id)
+    return app
 
 
 async def read_body(request: web.Request) -> bytes:
@@ -189,6 +198,25 @@ async def listening(
         if server is not None:
             server.close()
         await runner.cleanup()
+
+
+@web.middleware
+async def _identified(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Every log line of a request, and its answer, has its id: the one that it came with, or a new one."""
+    given = request.headers.get(REQUEST_ID, "")
+    request_id = given if _SANE_ID.fullmatch(given) else secrets.token_urlsafe(REQUEST_ID_BYTES)
+    with structlog.contextvars.bound_contextvars(request_id=request_id):
+        response = await handler(request)
+        if not response.prepared:
+            response.headers[REQUEST_ID] = request_id
+        log.debug("answered", method=request.method, path=request.path, status=response.status)
+        return response
+
+
+async def _show_id(_: web.Request, response: web.StreamResponse) -> None:
+    """In answers that are sent while they are made."""
+    if request_id := structlog.contextvars.get_contextvars().get("request_id"):
+        response.headers[REQUEST_ID] = request_id
 
 
 @web.middleware

@@ -28,6 +28,7 @@ def configure(log_format: str, log_level: str) -> None:
         console = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)
         renderers = [_make_printable, console]
     shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,  # the id of the request, see http.py
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]

@@ -52,6 +52,7 @@ class Workers:
         self._executor = ThreadPoolExecutor(
             threads, thread_name_prefix=name, initializer=_give_way if gives_way else None
         )
+        self.name = name
         self._limit = threads + queue_limit
         self._deadline_seconds = deadline_seconds
         self._under_way = 0
@@ -74,6 +75,11 @@ class Workers:
                 return await asyncio.get_running_loop().run_in_executor(self._executor, function, *args)
         finally:
             self._under_way -= 1
+
+    @property
+    def under_way(self) -> int:
+        """How much is being done, or waits for a thread."""
+        return self._under_way
 
     async def close(self) -> None:
         """Wait for what has begun, drop what has not."""

@@ -433,6 +433,13 @@ class ErrorAnswer(msgspec.Struct, omit_defaults=True):
     rejected: list[Rejected] = []
 
 
+class HealthAnswer(msgspec.Struct):
+    """Answer to `GET /healthz` and `GET /readyz`; `problems` say what is missing."""
+
+    ok: bool = True
+    problems: list[str] = []
+
+
 @dataclass
 class ReceivedShares(Generic[S]):
     """A body of partial signatures, read item by item; `shares` by position."""

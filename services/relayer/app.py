@@ -30,13 +30,16 @@ from .beacon_watch import BeaconWatch
 from .clusters import ClustersError, ServedClusters, read_clusters
 from .current_oracles import CurrentOracles
 from .expiry import Expiry
+from .health import Health
 from .judge import Judge
 from .manager.key import ManagerKey
 from .manager.policy import policy_of
 from .manager.signer import Manager
+from .metrics import Metrics
 from .oracle_file import OracleFile
 from .pipeline import Pipeline
 from .registering import KeysWatch, Registering
+from .rounds import watch_rounds
 from .routes import Routes
 from .storage_key import StorageKeyError, read_storage_key
 from .store.database import Database, ForeignDatabaseError
@@ -147,9 +150,13 @@ async def relaying(configuration: Configuration) -> AsyncIterator[int]:
         else:
             assert chain is not None, "settings have one or the other"
             oracles = CurrentOracles(await chain.announced_oracles())
+        metrics = Metrics(clusters)
+        database.tell_times(metrics.transaction)
+        metrics.count_messages_of(database)
         judge = Judge(settings.network, threads=settings.threads)
-        pipeline = Pipeline(database, clusters, judge, oracles)
+        pipeline = Pipeline(database, clusters, judge, oracles, metrics)
         workers = Workers("requests", threads=REQUEST_THREADS)
+        metrics.watch(workers)
         stack.push_async_callback(workers.close)
         await stack.enter_async_context(pipeline.running())
         await stack.enter_async_context(Expiry(database, settings.validator_lifetime).running())
@@ -216,13 +223,16 @@ async def relaying(configuration: Configuration) -> AsyncIterator[int]:
             pipeline=pipeline,
             registering=registering,
             manager=manager,
+            metrics=metrics,
             workers=workers,
             gzips=not settings.no_gzip,
         ).add_to(app)
-        if settings.timings_file is not None:
-            timings = Timings()
-            timings.add_to(app)
-            await stack.enter_async_context(timings.kept(settings.timings_file))
+        metrics.registry.add_to(app)
+        Health(database, watches).add_to(app)
+        timings = Timings(metrics.registry, file=settings.timings_file)
+        timings.add_to(app)
+        await stack.enter_async_context(timings.sampled())
+        await stack.enter_async_context(in_background(watch_rounds(database, metrics)))
         yield await stack.enter_async_context(http.listening(app, settings.host, settings.port, tls=tls))
 
 

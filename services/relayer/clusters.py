@@ -48,6 +48,11 @@ class Group:
         self.share_limit = share_limit
 
     @property
+    def share_indices(self) -> Sequence[int]:
+        """Those of its nodes; none where no file names them."""
+        return ()
+
+    @property
     def base(self) -> Group:
         """The group that these validators are always in."""
         return self
@@ -87,6 +92,11 @@ class Cluster(Group):
     def nodes(self) -> int:
         """How many nodes it has."""
         return len(self._columns)
+
+    @property
+    def share_indices(self) -> Sequence[int]:
+        """As the cluster's file has them."""
+        return list(self._columns)
 
     def has(self, share_index: int) -> bool:
         """Whether the cluster has this share index."""
@@ -138,6 +148,12 @@ class ServedClusters:
             self._clusters |= dict.fromkeys(cluster.rows, cluster)
         if problems:
             raise ClustersError(problems)
+
+    @property
+    def groups(self) -> list[Group]:
+        """All there are, those of other validators last."""
+        named: list[Group] = list(dict.fromkeys(self._clusters.values()))
+        return [*named, self._others] if self._others else named
 
     @property
     def keys(self) -> Collection[bytes]:

@@ -19,6 +19,7 @@ from .clusters import Group, ServedClusters
 from .culprits import Culprits
 from .current_oracles import CurrentOracles
 from .judge import Candidate, Judge, Judged
+from .metrics import Metrics
 from .store.asking import AskedValidator
 from .store.claiming import LEASE_SECONDS, give_back, renew, seconds_until_free
 from .store.claims import agreed_claims
@@ -61,13 +62,20 @@ class Pipeline:
     """Makes messages ready as soon as they are due, one batch at a time."""
 
     def __init__(
-        self, database: Database, clusters: ServedClusters, judge: Judge, oracles: CurrentOracles
+        self,
+        database: Database,
+        clusters: ServedClusters,
+        judge: Judge,
+        oracles: CurrentOracles,
+        metrics: Metrics,
     ) -> None:
         self._database = database
         self._clusters = clusters
         self._judge = judge
         self._oracles = oracles
+        self._metrics = metrics
         self._workers = Workers("crypto", threads=1, deadline_seconds=None, gives_way=True)
+        metrics.watch(self._workers)
         self._suspects = Suspects()
         self._culprits = Culprits()
         self._arrived: Place = (0, 0)  # so far shares of suspects are checked
@@ -126,6 +134,7 @@ class Pipeline:
                     idle_at = None if quiet is None else now() + quiet
                 pause = FIRST_PAUSE_SECONDS
             except Exception as error:
+                self._metrics.batch_failed("unavailable" if isinstance(error, UnavailableError) else "error")
                 if isinstance(error, UnavailableError):  # the database, which may be back at any time
                     pause = FIRST_PAUSE_SECONDS
                     log.warning("batch put off", error=str(error), retry_in_seconds=pause)
@@ -334,6 +343,7 @@ class Pipeline:
         judged.seconds["database"] = perf_counter() - begin
         if self._suspects.note(group, judged.good_counts, {s.share_index for s in verdicts.rejected}):
             self._arrived = 0, 0
+        self._metrics.judged(group.name, len(messages), judged, verdicts)
         _log_batch(group, messages, judged, verdicts)
         self._culprits.note(group, messages, verdicts.rejected)
 

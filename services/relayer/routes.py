@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -25,6 +26,7 @@ from .clusters import Group, ServedClusters
 from .current_oracles import CurrentOracles
 from .listing import LONGEST_WAIT_SECONDS, Listing, Listings
 from .manager.signer import Manager
+from .metrics import Metrics, Outcomes
 from .pipeline import Pipeline
 from .registering import PENDING_SECONDS, Registering
 from .store.asking import AskedValidator, IndexRefusedError, ask_for, known_keys
@@ -70,6 +72,7 @@ class Routes:
         pipeline: Pipeline,
         registering: Registering,
         manager: Manager | None,
+        metrics: Metrics,
         workers: Workers,
         gzips: bool,
     ) -> None:
@@ -83,6 +86,7 @@ class Routes:
         self._manager = manager
         self._database = database
         self._pipeline = pipeline
+        self._metrics = metrics
         self._workers = workers
         self._gzips = gzips
         self._listings = Listings(database, workers, clusters)
@@ -276,7 +280,9 @@ class Routes:
             now=int(time()),
         )
         self._pipeline.wake_for_shares()
-        return json_answer(await self._workers.run(_shares_answer, received, offered, reasons))
+        answer, outcomes = await self._workers.run(self._shares_answer, received, offered, reasons)
+        self._metrics.received(received.share_index, outcomes, len(received.rejected))
+        return json_answer(answer)
 
     def _received(
         self, body: bytes, kind: type[S], offers: Mapping[str, Offer[S]], caller: Caller
@@ -310,6 +316,20 @@ class Routes:
             del received.shares[position]
             received.rejected.append(wire.Rejected(share.public_key.to_wire(), reason))
         return offered
+
+    def _shares_answer(
+        self, received: wire.ReceivedShares[Any], offered: Sequence[OfferedShare], reasons: Sequence[str]
+    ) -> tuple[bytes, Outcomes]:
+        """The answer, and how many shares of which cluster were stored or not."""
+        rejected = [
+            wire.Rejected(wire.PublicKey(share.public_key).to_wire(), reason)
+            for share, reason in zip(offered, reasons, strict=True)
+            if reason != STORED
+        ]
+        groups = (self._clusters.group_of(share.public_key) for share in offered)
+        names = ("" if group is None else group.name for group in groups)
+        outcomes = Counter(zip(names, (reason == STORED for reason in reasons), strict=True))
+        return wire.encode(wire.ExitSignatureAnswer(received.rejected + rejected)), outcomes
 
     async def _require_served(self, public_keys: Sequence[wire.PublicKey], caller: Caller) -> None:
         """Refuse a request for validators that are not served, or not for the caller, or for no keys."""
@@ -349,17 +369,6 @@ def _refusal(
 
 def _signed(signature: bytes) -> web.Response:
     return json_answer(wire.ManagerSignatureAnswer(wire.ManagerSignature(signature)))
-
-
-def _shares_answer(
-    received: wire.ReceivedShares[Any], offered: Sequence[OfferedShare], reasons: Sequence[str]
-) -> bytes:
-    rejected = [
-        wire.Rejected(wire.PublicKey(share.public_key).to_wire(), reason)
-        for share, reason in zip(offered, reasons, strict=True)
-        if reason != STORED
-    ]
-    return wire.encode(wire.ExitSignatureAnswer(received.rejected + rejected))
 
 
 def _exit_share(share: wire.ExitShare | wire.SignatureShares, share_limit: int | None) -> OfferedShare:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from time import perf_counter
 from typing import Concatenate, ParamSpec, Protocol, Self, TypeVar
 
 import alembic.command
@@ -23,6 +24,9 @@ from .watching import Watch
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 KEYS_PER_QUERY = 1000  # databases bound the parameters of a statement
+
+TimedTransaction = Callable[[str, float, float], None]
+"""Told of each transaction: "read" or "write", the seconds it waited for its turn, and those it took."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -72,6 +76,7 @@ class Database:
         self._watch = Watch()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._seal: Seal = PLAIN
+        self._timed: TimedTransaction = lambda *_: None
 
     @classmethod
     async def open(cls, url: str) -> Self:
@@ -104,6 +109,10 @@ class Database:
         """From now on transactions read and write signatures with this seal."""
         self._seal = seal
 
+    def tell_times(self, timed: TimedTransaction) -> None:
+        """From now on call this, on the event loop, when a transaction is over."""
+        self._timed = timed
+
     @property
     def is_shared(self) -> bool:
         """Whether other relayers may have the same database."""
@@ -119,8 +128,11 @@ class Database:
                 the connection broke during the commit.
         """
         self._loop = asyncio.get_running_loop()
+        asked = begun = perf_counter()
 
         def work(connection: Connection) -> tuple[T, int | None]:
+            nonlocal begun
+            begun = perf_counter()
             connection.info.pop(_REVISION, None)
             hand_seal(connection, self._seal)
             result = transaction(connection, *args, **kwargs)
@@ -133,7 +145,10 @@ class Database:
             if outcome[1] is not None:
                 self._note(outcome[1], is_ours=True)
 
-        return (await self._engine.write(work, then))[0]
+        try:
+            return (await self._engine.write(work, then))[0]
+        finally:
+            self._timed("write", begun - asked, perf_counter() - begun)
 
     async def read(
         self, transaction: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
@@ -144,11 +159,18 @@ class Database:
             UnavailableError: the database cannot do it now.
         """
 
+        asked = begun = perf_counter()
+
         def work(connection: Connection) -> T:
+            nonlocal begun
+            begun = perf_counter()
             hand_seal(connection, self._seal)
             return transaction(connection, *args, **kwargs)
 
-        return await self._engine.read(work)
+        try:
+            return await self._engine.read(work)
+        finally:
+            self._timed("read", begun - asked, perf_counter() - begun)
 
     async def wait_for_change(self, revision: int, timeout_seconds: float) -> None:
         """Return as soon as anybody commits a revision above this one, or the time is over."""
