@@ -17,7 +17,7 @@ BUILD_INPUTS := pyproject.toml CMakeLists.txt $(filter-out %.md,$(wildcard nativ
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test fuzz asan build lint format types bench bench-quick bench-lanes bench-round bench-deposits bench-sidecar bench-junk bench-crowd annotate wheel check-wheel clean
+.PHONY: help demo test fuzz fuzz-relayer asan build lint format types bench bench-quick bench-lanes bench-round bench-deposits bench-sidecar bench-junk bench-crowd annotate wheel check-wheel clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -31,6 +31,9 @@ test: $(VENV)/test build/anvil/made ## all tests
 fuzz: $(VENV)/test ## 20,000 cases of every kind next to milagro, arkworks and py_ecc, with a new seed
 	DVTFAST_FUZZ_CASES=$(FUZZ_CASES) DVTFAST_FUZZ_SEED=$(FUZZ_SEED) \
 	    $(BIN)/python -m pytest -n auto --dist worksteal --timeout=0 -rP tests/fuzz $(TESTS)
+
+fuzz-relayer: $(VENV)/test ## 100,000 raw requests at a relayer: no crash, and its memory stays flat
+	$(BIN)/python -m benchmarks.raw_requests
 
 asan: ## tests of the library on kernels with AddressSanitizer and UndefinedBehaviorSanitizer (gcc, Linux)
 	@scripts/check-machine "$(PYTHON)" "$(CC)"

@@ -29,6 +29,7 @@ from .access.known import KnownTokens, NoTokensError
 from .beacon_watch import BeaconWatch
 from .clusters import ClustersError, ServedClusters, read_clusters
 from .current_oracles import CurrentOracles
+from .documents import add_documents
 from .expiry import Expiry
 from .health import Health
 from .judge import Judge
@@ -228,6 +229,7 @@ async def relaying(configuration: Configuration) -> AsyncIterator[int]:
             gzips=not settings.no_gzip,
         ).add_to(app)
         metrics.registry.add_to(app)
+        add_documents(app)
         Health(database, watches).add_to(app)
         timings = Timings(metrics.registry, file=settings.timings_file)
         timings.add_to(app)
