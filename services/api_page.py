@@ -22,8 +22,8 @@ def page(document: Mapping[str, Any], style: str) -> str:
         [
             '<!doctype html><html lang="en"><head><meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f'<title>{escape(info["title"])}</title><link rel="stylesheet" href="{escape(style)}">',
-            "</head><body>",
+            f'<title>{escape(info["title"])}</title><link rel="icon" href="data:,">',
+            f'<link rel="stylesheet" href="{escape(style)}"></head><body>',
             f"<header><h1>{escape(info['title'])} <small>{escape(info['version'])}</small></h1>",
             f"<p>{_prose(info['description'])}</p>",
             '<p>The same for programs: <a href="openapi.json">openapi.json</a>.</p></header>',

@@ -11,12 +11,12 @@ import re
 import secrets
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from types import MappingProxyType
 
 import msgspec
 import structlog
-from aiohttp import web
+from aiohttp import web, web_urldispatcher
 from aiohttp.http import HttpProcessingError
 
 from . import logs, wire
@@ -236,6 +236,20 @@ async def _json_errors(request: web.Request, handler: Handler) -> web.StreamResp
     except Exception:
         log.exception("request failed", method=request.method, path=request.path)
         return _error(500, "internal error, see the log")
+
+
+async def _answer_expectation(request: web.Request) -> web.Response | None:
+    """`Expect: 100-continue` gets its answer, if somebody still reads it; others are refused."""
+    if request.headers.get("Expect", "").lower() != "100-continue":
+        return _error(417, "Expect: expected 100-continue")
+    with suppress(ConnectionError):
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    return None
+
+
+# aiohttp's own answers 500 to bytes that are no UTF-8, and logs who hangs up. It comes before all
+# middlewares, and only routes that exist can have another one.
+web_urldispatcher._default_expect_handler = _answer_expectation
 
 
 def _tells_of_bad_http(record: logging.LogRecord) -> bool:

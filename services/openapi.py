@@ -23,6 +23,7 @@ STATUSES = {
     408: "the body came too slowly",
     413: "the body is too long",
     415: "the body is compressed",
+    417: "an `Expect` that is not `100-continue`",
     422: "a field is not what it has to be; nothing of the request was done",
     429: "too much at once; try again after `Retry-After` seconds",
     500: "a defect of the relayer, which its log tells of",
@@ -30,7 +31,7 @@ STATUSES = {
 }
 WITH_TOKEN = (401, 403, 429)  # where tokens are on
 WITH_BODY = (400, 408, 413, 415, 422)
-ALWAYS = (500, 503)
+ALWAYS = (417, 500, 503)
 
 _REF = "#/components/schemas/{name}"
 

@@ -587,6 +587,13 @@ def read_seconds(text: str, field: str, *, most: float) -> float:
     return min(float(text), most)
 
 
+def read_count(text: str, field: str) -> int:
+    """A count in an address; raises `WireError`."""
+    if not _COUNT.fullmatch(text):
+        raise WireError(field, "expected a count, such as 50")
+    return int(text)
+
+
 def read_share_index(text: str, field: str) -> ShareIndex:
     """A share index in an address; raises `WireError`."""
     try:
@@ -596,6 +603,7 @@ def read_share_index(text: str, field: str) -> ShareIndex:
 
 
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_COUNT = re.compile(r"[0-9]{1,9}")
 _DIGITS = re.compile(r"[0-9]{1,20}")
 
 

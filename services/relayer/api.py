@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import Any
+from typing import Any, get_args
 
 from .. import wire
 from ..openapi import HTML, JSON, TEXT, Query, Route, document
+from .status.answers import State, StatusAnswer, ValidatorsStatusAnswer
 
 ANYBODY, READ_ONLY, OPERATOR, SIDECAR, ALL = "anybody", "read-only", "operator", "sidecar", "any role"
 
@@ -16,6 +17,7 @@ TEXT_OF_API = (
     " requests. Amounts are gwei. Every answer has an `X-Request-ID`, which the request may choose."
 )
 SECONDS = {"type": "number", "minimum": 0, "maximum": 999_999_999}
+COUNT = {"type": "integer", "minimum": 0, "maximum": 999_999_999}
 INDEX = {"type": "integer", "minimum": 1, "maximum": wire.UINT64_LIMIT - 1}
 
 WAIT = Query(
@@ -87,6 +89,26 @@ ROUTES = (
     Route(
         "GET", "/readyz", ANYBODY, "200 when it can be given work, else 503 and what is missing",
         answer=wire.HealthAnswer, of_503=wire.HealthAnswer,
+    ),
+    Route("GET", "/", READ_ONLY, "The status page", answer=HTML, statuses=[304]),
+    Route("GET", "/status.css", READ_ONLY, "Its looks", answer="text/css", statuses=[304]),
+    Route("GET", "/status.js", READ_ONLY, "Its script", answer="text/javascript", statuses=[304]),
+    Route(
+        "GET", "/status.json", READ_ONLY, "Clusters, rounds and operators, as the status page shows them",
+        "Made once for all who look, at most once in a second.",
+        query=[WAIT], answer=StatusAnswer, statuses=[304],
+    ),
+    Route(
+        "GET", "/status/validators", READ_ONLY, "Some validators of a cluster's round",
+        "With `share_index` and `state` only those that the operator has in this state.",
+        query=[
+            Query("cluster", "Its name.", {"type": "string"}),
+            Query("first", "The place of the first among those that fit.", COUNT),
+            Query("count", "How many (200 at most).", COUNT),
+            Query("share_index", "Of one operator.", INDEX),
+            Query("state", "Of its shares.", {"type": "string", "enum": list(get_args(State))}),
+        ],
+        answer=ValidatorsStatusAnswer,
     ),
     Route("GET", "/metrics", READ_ONLY, "Everything that is counted, for Prometheus", answer=TEXT),
     Route("GET", "/openapi.json", READ_ONLY, "This document", answer=JSON),

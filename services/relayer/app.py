@@ -42,6 +42,7 @@ from .pipeline import Pipeline
 from .registering import KeysWatch, Registering
 from .rounds import watch_rounds
 from .routes import Routes
+from .status.serving import Status
 from .storage_key import StorageKeyError, read_storage_key
 from .store.database import Database, ForeignDatabaseError
 from .store.due import take_stock
@@ -230,7 +231,19 @@ async def relaying(configuration: Configuration) -> AsyncIterator[int]:
         ).add_to(app)
         metrics.registry.add_to(app)
         add_documents(app)
-        Health(database, watches).add_to(app)
+        health = Health(database, watches)
+        health.add_to(app)
+        looking = Workers("status", threads=1, gives_way=True)
+        stack.push_async_callback(looking.close)
+        Status(
+            network=settings.network.name,
+            clusters=clusters,
+            database=database,
+            health=health,
+            metrics=metrics,
+            workers=looking,
+            gzips=not settings.no_gzip,
+        ).add_to(app)
         timings = Timings(metrics.registry, file=settings.timings_file)
         timings.add_to(app)
         await stack.enter_async_context(timings.sampled())

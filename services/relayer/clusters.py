@@ -182,6 +182,10 @@ class ServedClusters:
         """How many nodes the named clusters have between them."""
         return sum(group.nodes for group in self.groups if isinstance(group, Cluster))
 
+    def size_of(self, group: Group) -> int | None:
+        """How many validators a group has; None where no file names them."""
+        return len(group.rows) if isinstance(group, Cluster) else None
+
     def is_named(self, public_key: bytes) -> bool:
         """Whether a named cluster has this validator."""
         return public_key in self._clusters

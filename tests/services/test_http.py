@@ -87,6 +87,22 @@ async def test_what_is_no_http_is_answered_and_not_logged(
     assert caplog.records == []
 
 
+@pytest.mark.parametrize(
+    ("path", "expect", "status"),
+    [("/", b"100-continue", 200), ("/", b"\xff", 417), ("/nothing", b"\xff", 417), ("/", b"200-ok", 417)],
+)
+async def test_expectations(path: str, expect: bytes, status: int, caplog: pytest.LogCaptureFixture) -> None:
+    async with echoing() as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        head = HEAD.replace(b"/ ", path.encode() + b" ", 1)
+        writer.write(head + b"Expect: " + expect + b"\r\nContent-Length: 2\r\n\r\n{}")
+        answer = await reader.read()
+        writer.close()
+    assert f"HTTP/1.1 {status} ".encode() in answer
+    assert answer.startswith(b"HTTP/1.1 100 ") == (status == 200)
+    assert caplog.records == []
+
+
 async def test_a_client_that_hangs_up_is_no_error_of_ours() -> None:
     with structlog.testing.capture_logs() as lines:
         async with echoing() as port:

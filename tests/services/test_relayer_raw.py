@@ -16,7 +16,7 @@ from .raw_requests import send_many
 pytestmark = pytest.mark.timeout(90)
 
 # Of aiohttp itself, before any of our code, or to what is no route.
-OF_HTTP = {100, 404, 405, 417}
+OF_HTTP = {100, 404, 405}
 
 
 async def test_raw_bytes_do_no_harm(start: Start, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,0 +1,146 @@
+"""The status page and the JSON that it shows; what all viewers see is made once, at most once in a second."""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import urlsafe_b64encode
+from hashlib import blake2b
+from importlib.metadata import version
+from time import monotonic, time
+from typing import get_args
+
+from aiohttp import web
+
+from ... import wire
+from ...http import Answer, json_answer
+from ...offload import UnavailableError, Workers
+from ...openapi import HTML
+from ...pages import Page
+from ..clusters import ServedClusters
+from ..documents import PAGES
+from ..health import NO_DATABASE, Health
+from ..metrics import Metrics
+from ..store.database import Database
+from ..store.overview import watched_since
+from .answers import State, StatusAnswer, Step
+from .overview import Overview
+
+FRESH_SECONDS = 1.0
+LONGEST_WAIT_SECONDS = 30.0
+MESSAGES_READ = 1000  # in one transaction
+LARGEST_PAGE = 200  # validators in an answer
+ETAG_BYTES = 18
+
+
+class Status:
+    """Keeps an overview up to date while somebody looks, and answers.
+
+    Args:
+        workers: of one thread.
+    """
+
+    def __init__(
+        self,
+        *,
+        network: str,
+        clusters: ServedClusters,
+        database: Database,
+        health: Health,
+        metrics: Metrics,
+        workers: Workers,
+        gzips: bool,
+    ) -> None:
+        self._network = network
+        self._database = database
+        self._health = health
+        self._seen = metrics.seen
+        self._gzips = gzips
+        self._workers = workers
+        self._overview = Overview(clusters, metrics.seen)
+        self._started_at = int(time())
+        self._place = 0, 0
+        self._answer: Answer | None = None
+        self._looked_at = -FRESH_SECONDS
+        self._lock = asyncio.Lock()
+        self._stopping = False
+
+    def add_to(self, app: web.Application) -> None:
+        """Serve the page and its JSON."""
+        app.router.add_get("/", Page((PAGES / "status.html").read_text(), HTML).get)
+        for name, content_type in (("status.css", "text/css"), ("status.js", "text/javascript")):
+            app.router.add_get(f"/{name}", Page((PAGES / name).read_text(), content_type).get)
+        app.router.add_get("/status.json", self._get_status)
+        app.router.add_get("/status/validators", self._get_validators)
+        app.on_shutdown.append(self._stop)
+
+    async def _stop(self, _: web.Application) -> None:
+        self._stopping = True
+
+    async def _get_status(self, request: web.Request) -> web.Response:
+        text = request.query.get("wait", "0")
+        until = monotonic() + wire.read_seconds(text, "wait", most=LONGEST_WAIT_SECONDS)
+        answer = await self._fresh()
+        while answer.is_known_to(request) and monotonic() < until and not self._stopping:
+            await asyncio.sleep(min(FRESH_SECONDS, until - monotonic()))
+            answer = await self._fresh()
+        return await answer.respond(request, self._workers, gzips=self._gzips)
+
+    async def _get_validators(self, request: web.Request) -> web.Response:
+        query = request.query
+        state: State | None = None
+        for each in get_args(State):
+            state = each if each == query.get("state") else state
+        if state is None and "state" in query:
+            raise wire.WireError("state", f"expected one of {', '.join(get_args(State))}")
+        index = query.get("share_index")
+        await self._fresh()
+        found = await self._workers.run(
+            lambda: self._overview.validators(
+                query.get("cluster", ""),
+                first=wire.read_count(query.get("first", "0"), "first"),
+                count=min(LARGEST_PAGE, wire.read_count(query.get("count", "50"), "count")),
+                share_index=None if index is None else wire.read_share_index(index, "share_index"),
+                state=state,
+            )
+        )
+        return json_answer(found)
+
+    async def _fresh(self) -> Answer:
+        """What all see, as it was a second ago at most."""
+        async with self._lock:
+            if self._answer is None or monotonic() - self._looked_at >= FRESH_SECONDS:
+                self._answer = await self._look()
+                self._looked_at = monotonic()
+        return self._answer
+
+    async def _look(self) -> Answer:
+        problems = await self._health.problems()
+        if NO_DATABASE not in problems:
+            try:
+                await self._catch_up()
+            except (UnavailableError, TimeoutError):
+                problems = [NO_DATABASE, *problems]
+        return await self._workers.run(self._made, problems, self._answer)
+
+    async def _catch_up(self) -> None:
+        is_all = False
+        while not is_all and not self._stopping:
+            changes = await self._database.read(watched_since, self._place, MESSAGES_READ)
+            await self._workers.run(self._overview.mend, changes.validators)
+            self._place, is_all = changes.place, changes.is_all
+
+    def _made(self, problems: list[str], before: Answer | None) -> Answer:
+        """The answer; the one before when nothing is new, so that it is compressed once."""
+        body = wire.encode(
+            StatusAnswer(
+                network=self._network,
+                version=version("dvtfast"),
+                started_at=self._started_at,
+                problems=problems,
+                clusters=self._overview.clusters(),
+                history=[Step(step.begin, step.shares, step.ready) for step in self._seen.history()],
+            )
+        )
+        if before is not None and before.body == body:
+            return before
+        return Answer(body, urlsafe_b64encode(blake2b(body, digest_size=ETAG_BYTES).digest()).decode())
