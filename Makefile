@@ -17,7 +17,7 @@ BUILD_INPUTS := pyproject.toml CMakeLists.txt $(filter-out %.md,$(wildcard nativ
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test fuzz fuzz-relayer asan build lint format types bench bench-quick bench-lanes bench-round bench-deposits bench-sidecar bench-junk bench-crowd annotate wheel check-wheel clean
+.PHONY: help demo test fuzz fuzz-relayer screenshot asan build lint format types bench bench-quick bench-lanes bench-round bench-deposits bench-sidecar bench-junk bench-crowd annotate wheel check-wheel clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -34,6 +34,9 @@ fuzz: $(VENV)/test ## 20,000 cases of every kind next to milagro, arkworks and p
 
 fuzz-relayer: $(VENV)/test ## 100,000 raw requests at a relayer: no crash, and its memory stays flat
 	$(BIN)/python -m benchmarks.raw_requests
+
+screenshot: $(VENV)/test build/browser/made ## docs/images/status.png: the status page of a round in trouble
+	DVTFAST_SCREENSHOT=docs/images/status.png $(BIN)/python -m pytest tests/services/test_status_page.py -k screenshot
 
 asan: ## tests of the library on kernels with AddressSanitizer and UndefinedBehaviorSanitizer (gcc, Linux)
 	@scripts/check-machine "$(PYTHON)" "$(CC)"

@@ -249,7 +249,7 @@ async def _answer_expectation(request: web.Request) -> web.Response | None:
 
 # aiohttp's own answers 500 to bytes that are no UTF-8, and logs who hangs up. It comes before all
 # middlewares, and only routes that exist can have another one.
-web_urldispatcher._default_expect_handler = _answer_expectation
+web_urldispatcher._default_expect_handler = _answer_expectation  # type: ignore[assignment]
 
 
 def _tells_of_bad_http(record: logging.LogRecord) -> bool:

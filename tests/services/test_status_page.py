@@ -13,6 +13,10 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Page, expect
 
+from dvtfast.services import wire
+from dvtfast.services.relayer.status.advice import advice_about
+from dvtfast.services.relayer.status.answers import OperatorStatus, RoundStatus
+
 from .browser import axe, browsing
 from .conftest import START_INDEX, Cluster, Relayer, Start, make_cluster
 
@@ -26,7 +30,7 @@ LARGEST_IMAGE_BYTES = 200 * 1024
 @asynccontextmanager
 async def troubled(start: Start, validators: int, ready: int) -> AsyncIterator[tuple[Relayer, Cluster]]:
     """A round in progress: an operator is missing, one sends bad shares, one did the first `ready` so far."""
-    cluster = make_cluster(validators, threshold=5, share_indices=OPERATORS, name="Lido north")
+    cluster = make_cluster(validators, threshold=5, share_indices=OPERATORS, name="far north")
     indices = range(START_INDEX, START_INDEX + validators)
     async with start(cluster) as relayer:
         await relayer.ask(cluster)
@@ -94,12 +98,37 @@ async def test_what_it_says_of_a_troubled_round(start: Start) -> None:
         "3 validators lack a share of operator 3.",
         "3 validators lack a share of operator 7.",
     ]
-    assert {a["level"] for a in cluster["advice"]} == {"act"}
+    assert [a["level"] for a in cluster["advice"]] == ["act", "watch", "watch"]
+
+
+@pytest.mark.parametrize(
+    ("begun", "last_share", "level"), [(0, 0, "act"), (0, 95, "watch"), (95, 0, "watch"), (0, 60, "act")]
+)
+def test_who_is_missed(begun: int, last_share: int, level: str) -> None:
+    round_ = RoundStatus(begun_at=begun, validators=1, ready=0, waiting=1, undecided=0, left_out=0)
+    operator = OperatorStatus(wire.ShareIndex(2), received=0, missing=1, bad=0, not_needed=0, bad_total=0,
+                              last_share_at=last_share, cells="1m")  # fmt: skip
+    (advice,) = advice_about(round_, [operator], 3, now=100)
+    assert advice.level == level
+    assert advice.text == "1 validator lacks a share of operator 2."
+
+
+def test_an_operator_less_than_it_could_be() -> None:
+    """The round is over, and did without one of four; now all of the others are needed."""
+    round_ = RoundStatus(begun_at=1, validators=9, ready=9, waiting=0, undecided=0, left_out=0)
+    counts = {"missing": 0, "bad": 0, "bad_total": 0, "last_share_at": 0, "cells": ""}
+    operators = [
+        OperatorStatus(wire.ShareIndex(i), received=9 * (i != 4), not_needed=9 * (i == 4), **counts)
+        for i in (1, 2, 3, 4)
+    ]
+    first, second = advice_about(round_, operators, 3, now=100)
+    assert (first.level, second.level) == ("watch", "fine")
+    assert "with one more away rounds stop" in first.do
 
 
 async def test_no_signature_is_in_it(start: Start) -> None:
     async with troubled(start, 2, 1) as (relayer, cluster):
-        validators = await relayer.raw("GET", "/status/validators?cluster=Lido%20north")
+        validators = await relayer.raw("GET", "/status/validators?cluster=far%20north")
         shown = json.dumps([await status_of(relayer), validators[1]])
     for share in cluster.exit_shares(1, [START_INDEX, START_INDEX + 1]):
         assert share.exit_signature.to_wire()[2:] not in shown
@@ -163,7 +192,7 @@ async def test_it_is_read_and_clicked(start: Start) -> None:
         todo = page.get_by_role("list").first
         await expect(page.locator("#todo li").first).to_contain_text("Act now")
         await expect(todo).to_contain_text("Operator 6 sent bad shares for 70 validators.")
-        await expect(page.locator("section", has_text="Lido north").first).to_contain_text(
+        await expect(page.locator("section", has_text="far north").first).to_contain_text(
             "50 of 70 validators are ready, 20 wait. Any 5 of 7 operators are enough."
         )
         grid = page.get_by_role("grid")
@@ -172,7 +201,7 @@ async def test_it_is_read_and_clicked(start: Start) -> None:
         await expect(last).to_have_text("○")
         await expect(grid.get_by_role("gridcell", name="operator 6:").first).to_have_text("×")
         await last.click()
-        rows = page.get_by_role("table", name="Validators of Lido north").locator("tbody tr")
+        rows = page.get_by_role("table", name="Validators of far north").locator("tbody tr")
         await expect(rows.last).to_contain_text("missing: 3, 7")
         await page.get_by_role("button", name="20 missing, operator 7: show").click()
         await expect(rows).to_have_count(20)
@@ -220,7 +249,7 @@ async def test_keyboard(start: Start) -> None:
         await expect(focused).to_have_accessible_name("Validator 5, operator 3: missing")
         await page.keyboard.press("Enter")
         await expect(
-            page.get_by_role("table", name="Validators of Lido north").locator("tbody tr")
+            page.get_by_role("table", name="Validators of far north").locator("tbody tr")
         ).to_have_count(1)
 
 
@@ -234,7 +263,7 @@ async def test_accessibility(start: Start, scheme: Any) -> None:
     ):
         for summary in await page.locator("summary").all():
             await summary.click()
-        await expect(page.get_by_role("table", name="Validators of Lido north")).to_be_visible()
+        await expect(page.get_by_role("table", name="Validators of far north")).to_be_visible()
         assert await page.evaluate("document.documentElement.scrollWidth") <= phone["width"]
         await page.evaluate(script)
         found = await page.evaluate("axe.run()")

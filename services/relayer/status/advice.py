@@ -7,14 +7,21 @@ from operator import attrgetter
 
 from .answers import Advice, Level, OperatorStatus, RoundStatus
 
+SENDING_SECONDS = 30  # for so long nobody is missed: after a round began, and after an operator's last share
 URGENCY: dict[Level, int] = {"act": 0, "watch": 1, "fine": 2}
 
 
-def advice_about(round_: RoundStatus, operators: Sequence[OperatorStatus], threshold: int) -> list[Advice]:
+def advice_about(
+    round_: RoundStatus, operators: Sequence[OperatorStatus], threshold: int, *, now: float
+) -> list[Advice]:
     """What is the matter with a round, and what to do."""
     if not round_.validators:
         return [Advice("fine", "Nobody has asked for validators.", "Nothing to do.", "no-round")]
-    advice = [*_bad(round_, operators), *_missing(round_, operators), *_spare(round_, operators, threshold)]
+    advice = [
+        *_bad(round_, operators),
+        *_missing(round_, operators, now),
+        *_spare(round_, operators, threshold),
+    ]
     if round_.undecided:
         text = f"{_validators(round_.undecided)} hold a bad share, and nobody can tell yet whose it is."
         do = "Get shares from one more operator; with its share the bad one is found."
@@ -38,14 +45,19 @@ def _bad(round_: RoundStatus, operators: Sequence[OperatorStatus]) -> Iterator[A
             )
 
 
-def _missing(round_: RoundStatus, operators: Sequence[OperatorStatus]) -> Iterator[Advice]:
+def _missing(round_: RoundStatus, operators: Sequence[OperatorStatus], now: float) -> Iterator[Advice]:
     if not round_.waiting:
         return
     missing = sorted((o for o in operators if o.missing), key=attrgetter("missing"), reverse=True)
     for operator in missing:
+        lack = "lacks" if operator.missing == 1 else "lack"
+        text = f"{_validators(operator.missing)} {lack} a share of operator {operator.share_index}"
+        if now - max(operator.last_share_at, round_.begun_at) < SENDING_SECONDS:
+            yield Advice("watch", f"{text}.", "It may be on its way.", "missing-shares")
+            continue
         yield Advice(
             "act",
-            f"{_validators(operator.missing)} lack a share of operator {operator.share_index}.",
+            f"{text}.",
             "See whether its sidecar runs and reaches this relayer; its log says what it refuses to sign.",
             "missing-shares",
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from time import time
 from typing import Literal
 
 import numpy as np
@@ -136,7 +137,7 @@ class Overview:
             validators=self._clusters.size_of(group),
             round=round_ if rows else None,
             operators=operators,
-            advice=advice_about(round_, operators, group.threshold),
+            advice=advice_about(round_, operators, group.threshold, now=time()),
         )
 
     def _operator(self, cluster: _Cluster, share_index: int, cells: NDArray[np.uint8]) -> OperatorStatus:
