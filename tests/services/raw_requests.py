@@ -146,7 +146,7 @@ async def send_all(port: int, requests: Sequence[bytes], source: random.Random) 
     is_slow = source.random() < 0.02
     sent = b"".join(requests)
     received = b""
-    with suppress(ConnectionError):
+    with suppress(OSError):
         for begin in range(0, len(sent), 300 if is_slow else len(sent) or 1):
             writer.write(sent[begin : begin + 300] if is_slow else sent)
             await writer.drain()
@@ -158,7 +158,7 @@ async def send_all(port: int, requests: Sequence[bytes], source: random.Random) 
                 while piece := await asyncio.wait_for(reader.read(1 << 16), QUIET_SECONDS):
                     received += piece
     writer.close()
-    with suppress(ConnectionError):
+    with suppress(OSError):
         await writer.wait_closed()
     lines = received.split(b"\r\n")
     return Counter(int(line[9:12]) for line in lines if line.startswith(b"HTTP/1.") and line[9:12].isdigit())

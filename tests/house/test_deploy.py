@@ -1,0 +1,93 @@
+"""What Prometheus and Grafana are given asks for series that there are, with labels that they have."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+import promql_parser
+import pytest
+import yaml
+
+from dvtfast.services.metrics import Registry
+from dvtfast.services.relayer.clusters import ServedClusters
+from dvtfast.services.relayer.metrics import Metrics
+from dvtfast.services.sidecar.metrics import Metrics as SidecarMetrics
+from dvtfast.services.timings import Timings
+
+from .sources import ROOT
+
+ALERTS = yaml.safe_load((ROOT / "deploy" / "prometheus" / "alerts.yml").read_text())["groups"][0]["rules"]
+DASHBOARD = json.loads((ROOT / "deploy" / "grafana" / "relayer.json").read_text())
+RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
+OF_PROMETHEUS = {"instance", "job", "le"}
+
+
+def expressions() -> Iterator[str]:
+    yield from (rule["expr"] for rule in ALERTS)
+    for panel in DASHBOARD["panels"]:
+        for target in panel["targets"]:
+            yield target["expr"].replace("$__rate_interval", "5m")
+
+
+def labels_by_series() -> dict[str, set[str]]:
+    """All series of a relayer and a sidecar, and `up`, which Prometheus makes."""
+    relayer = Metrics(ServedClusters([], signature_threshold=1))
+    Timings(relayer.registry)
+    registries: list[Registry] = [relayer.registry, SidecarMetrics()._registry]
+    found: dict[str, set[str]] = {"up": set()}
+    for registry in registries:
+        for collector, names in registry._registry._collector_to_names.items():
+            labels = set(getattr(collector, "_labelnames", ()))
+            found |= dict.fromkeys(names, labels)
+    return found
+
+
+SERIES = labels_by_series()
+
+
+def selectors(expression: str) -> Iterator[tuple[str, list[str]]]:
+    """Series and the labels that are asked for."""
+    for name, matchers in re.findall(r"\b(up|dvtfast_\w+)(?:\{([^}]*)\})?", expression):
+        yield name, re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", matchers)
+
+
+@pytest.mark.parametrize("expression", list(expressions()))
+def test_every_expression(expression: str) -> None:
+    promql_parser.parse(expression)
+    asked = list(selectors(expression))
+    assert asked
+    labels = set(OF_PROMETHEUS)
+    for name, matched in asked:
+        assert name in SERIES, name
+        labels |= SERIES[name]
+        assert set(matched) <= SERIES[name] | OF_PROMETHEUS
+    for grouped in re.findall(r"\b(?:by|on) \(([^)]*)\)", expression):
+        assert {each.strip() for each in grouped.split(",")} <= labels
+
+
+@pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule["alert"])
+def test_every_alert_is_in_the_runbook(rule: dict[str, object]) -> None:
+    name = str(rule["alert"])
+    assert f"\n### {name}\n" in RUNBOOK
+    assert rule["annotations"]["runbook"] == f"docs/runbook.md#{name.lower()}"
+    assert rule["labels"]["severity"] in ("page", "ticket")
+    labels = set().union(*(SERIES[series] for series, _ in selectors(str(rule["expr"]))), OF_PROMETHEUS)
+    assert set(re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"])) <= labels
+
+
+def test_the_runbook_has_no_alert_that_is_none() -> None:
+    assert re.findall(r"\n### (Dvtfast\w+)\n", RUNBOOK) == [rule["alert"] for rule in ALERTS]
+
+
+def test_what_is_counted_is_shown() -> None:
+    """Each family of the relayer is in the dashboard or in an alert."""
+    used = {name for expression in expressions() for name, _ in selectors(expression)}
+    prefix = "dvtfast_relayer_"
+    families = {
+        re.sub(r"_(total|bucket|sum|count|created)$", "", name) for name in SERIES if name.startswith(prefix)
+    }
+    shown = {re.sub(r"_(total|bucket|sum|count)$", "", name) for name in used}
+    of_the_process = {f for f in families if f.startswith(f"{prefix}process_")}
+    assert families - shown - of_the_process == set()
