@@ -9,8 +9,9 @@ from collections.abc import Iterator
 import promql_parser
 import pytest
 import yaml
+from prometheus_client.exposition import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
 
-from dvtfast.services.metrics import Registry
 from dvtfast.services.relayer.clusters import ServedClusters
 from dvtfast.services.relayer.metrics import Metrics
 from dvtfast.services.sidecar.metrics import Metrics as SidecarMetrics
@@ -35,12 +36,17 @@ def labels_by_series() -> dict[str, set[str]]:
     """All series of a relayer and a sidecar, and `up`, which Prometheus makes."""
     relayer = Metrics(ServedClusters([], signature_threshold=1))
     Timings(relayer.registry)
-    registries: list[Registry] = [relayer.registry, SidecarMetrics()._registry]
     found: dict[str, set[str]] = {"up": set()}
-    for registry in registries:
-        for collector, names in registry._registry._collector_to_names.items():
-            labels = set(getattr(collector, "_labelnames", ()))
-            found |= dict.fromkeys(names, labels)
+    for registry in (relayer.registry, SidecarMetrics()._registry):
+        collectors = registry._registry._collector_to_names
+        for collector, names in collectors.items():
+            found |= dict.fromkeys(names, set(getattr(collector, "_labelnames", ())))
+        text = generate_latest(
+            registry._registry
+        ).decode()  # collectors of the process name theirs there only
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                found.setdefault(sample.name, set(sample.labels))
     return found
 
 
