@@ -40,10 +40,10 @@ def labels_by_series() -> dict[str, set[str]]:
     for registry in (relayer.registry, SidecarMetrics()._registry):
         collectors = registry._registry._collector_to_names
         for collector, names in collectors.items():
-            found |= dict.fromkeys(names, set(getattr(collector, "_labelnames", ())))
+            found |= {name: set(getattr(collector, "_labelnames", ())) for name in names}
         text = generate_latest(
             registry._registry
-        ).decode()  # collectors of the process name theirs there only
+        ).decode()  # only there the process's have names
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
                 found.setdefault(sample.name, set(sample.labels))
