@@ -41,9 +41,7 @@ def labels_by_series() -> dict[str, set[str]]:
         collectors = registry._registry._collector_to_names
         for collector, names in collectors.items():
             found |= {name: set(getattr(collector, "_labelnames", ())) for name in names}
-        text = generate_latest(
-            registry._registry
-        ).decode()  # only there the process's have names
+        text = generate_latest(registry._registry).decode()  # only there the process's have names
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
                 found.setdefault(sample.name, set(sample.labels))

@@ -1,4 +1,4 @@
-"""docs/protocol.md says of each route what the OpenAPI document says: fields, of a request and of its answer."""
+"""docs/protocol.md says of each route what the OpenAPI document says: fields of requests and answers."""
 
 from __future__ import annotations
 
