@@ -116,6 +116,12 @@ def test_an_answer_to_everything(start: Start, sent: list[Any]) -> None:
                 async with relayer.session.request(method, url, data=body, headers=headers) as answer:
                     content = await answer.read()
                 assert answer.status < 500, content
+                if (method, path) == ("GET", "/"):
+                    assert answer.content_type in (
+                        "text/html",
+                        "application/octet-stream",
+                    )  # the latter of 304
+                    continue
                 assert answer.status == 304 or answer.content_type == "application/json"
                 if content:
                     json.loads(content)
