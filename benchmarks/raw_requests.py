@@ -1,8 +1,8 @@
 """`make fuzz-relayer`: raw requests at a relayer process, 150,000 of them: does it live, and stay small?
 
 The same 10,000 each time, so that what is needed at once stays the same, and growth is what is left behind.
-Memory is that of the process (VmRSS), read after each time. The first third fills caches and arenas; during the
-other two, a hundred thousand requests, it may grow by 5 % and 4 MiB at most.
+Memory is that of the process (VmRSS), read after each time. The first third fills caches and arenas; during
+the other two, a hundred thousand requests, it may grow by 5 % and 4 MiB at most.
 """
 
 from __future__ import annotations

@@ -16,6 +16,9 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event, Thread
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import msgspec
 
@@ -60,6 +63,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.round", description=__doc__)
     parser.add_argument("--validators", type=int, default=10_000)
     parser.add_argument("--workdir", type=Path, help="where files, database and logs stay")
+    parser.add_argument("--viewers", type=int, default=0, help="who look at the status page meanwhile")
     parser.add_argument("--json", type=Path, help="write the figures there, too")
     parser.add_argument("--timeout-seconds", type=float, default=1800)
     arguments = parser.parse_args()
@@ -69,12 +73,13 @@ def main() -> None:
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dvtfast-round-")))
         else:
             directory.mkdir(parents=True)  # what an earlier round left would be taken for this one's
-        figures = measure(arguments.validators, directory.resolve(), arguments.timeout_seconds)
+        seconds, viewers = arguments.timeout_seconds, arguments.viewers
+        figures = measure(arguments.validators, directory.resolve(), seconds, viewers)
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
 
 
-def measure(validators: int, directory: Path, timeout_seconds: float) -> dict[str, float]:
+def measure(validators: int, directory: Path, timeout_seconds: float, viewers: int = 0) -> dict[str, float]:
     """The figures of one round; each is printed as soon as it is known."""
     settings = DemoSettings.load({"validators": str(validators)}, {})
     cluster = make_cluster(settings, directory)
@@ -82,6 +87,9 @@ def measure(validators: int, directory: Path, timeout_seconds: float) -> dict[st
     figures: dict[str, float] = {"validators": validators}
     with Services(directory, timeout_seconds=timeout_seconds) as services:
         relayer, process = _start(services, cluster, settings)
+        over = Event()
+        for _ in range(viewers):
+            Thread(target=_look, args=(f"{_url(services, relayer)}/status.json", over), daemon=True).start()
         idle_kib = process.peak_kib()
         begin, cpu_begin = time.perf_counter(), process.cpu_seconds()
         operator = start_operator(services, cluster, settings.network.name, _url(services, relayer),
@@ -91,6 +99,7 @@ def measure(validators: int, directory: Path, timeout_seconds: float) -> dict[st
         figures["relayer_cpu_us_per_validator"] = (process.cpu_seconds() - cpu_begin) / validators * 1e6
         figures["relayer_peak_mib"] = process.peak_kib() / 1024
         figures["relayer_peak_kib_per_validator"] = (process.peak_kib() - idle_kib) / validators
+        over.set()
         while operator.exit_code() is None:
             services.pause(may_end=[operator])
         stages = stage_seconds([relayer], "batch", RELAYER_STAGES)
@@ -108,6 +117,20 @@ def measure(validators: int, directory: Path, timeout_seconds: float) -> dict[st
     _held("peak_mib", figures["relayer_peak_mib"], (base + each * validators) / 1024)
     _held("lag_p999_seconds", figures.get("lag_p999_seconds", float("nan")), LAG_BOUND_SECONDS)
     return figures
+
+
+def _look(url: str, over: Event) -> None:
+    """As the status page does: ask, and again as soon as it changed."""
+    etag = ""
+    while not over.is_set():
+        headers = {"If-None-Match": etag, "Accept-Encoding": "gzip"}
+        try:
+            with urlopen(Request(f"{url}?wait=20", headers=headers), timeout=60) as answer:
+                etag = answer.headers["ETag"]
+                answer.read()
+        except HTTPError as error:
+            assert error.code == 304, error
+        over.wait(1)
 
 
 def kernel_seconds(validators: int) -> float:
