@@ -129,7 +129,8 @@ def _look(url: str, over: Event) -> None:
                 etag = answer.headers["ETag"]
                 answer.read()
         except HTTPError as error:
-            assert error.code == 304, error
+            if error.code != 304:
+                raise
         over.wait(1)
 
 
