@@ -14,8 +14,13 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from dvtfast.services import wire
+from dvtfast.services.relayer.clusters import ServedClusters
+from dvtfast.services.relayer.seen import Seen
 from dvtfast.services.relayer.status.advice import advice_about
 from dvtfast.services.relayer.status.answers import OperatorStatus, RoundStatus
+from dvtfast.services.relayer.status.overview import Overview
+from dvtfast.services.relayer.store.overview import WatchedMessage, WatchedValidator
+from dvtfast.services.relayer.store.subjects import Deposit, Exit
 
 from .browser import axe, browsing
 from .conftest import START_INDEX, Cluster, Relayer, Start, make_cluster
@@ -319,3 +324,32 @@ async def test_screenshot(start: Start, tmp_path: Path) -> None:
     content = await asyncio.to_thread(image.read_bytes)
     assert content.startswith(b"\x89PNG")
     assert len(content) < LARGEST_IMAGE_BYTES
+
+
+@pytest.mark.parametrize(
+    ("exit_", "deposit", "cell"),
+    [
+        ("received", "received", "r"),
+        ("received", "missing", "m"),
+        ("missing", "bad", "b"),
+        ("received", "bad", "b"),
+        ("ready", "received", "n"),
+        ("ready", "ready", "n"),
+        ("ready", "missing", "m"),
+    ],
+)
+def test_the_worst_of_two_messages(exit_: str, deposit: str, cell: str) -> None:
+    cluster = make_cluster(1)
+    served = ServedClusters([cluster.shares], signature_threshold=None)
+    overview = Overview(served, Seen(served.groups))
+
+    def message(subject: Exit | Deposit, state: str) -> WatchedMessage:
+        good, bad = [2] * (state == "received"), [2] * (state == "bad")
+        return WatchedMessage(subject, state == "ready", False, 1, good, bad)
+
+    messages = [message(Exit(5), exit_), message(Deposit(bytes(20), 1, 32), deposit)]
+    overview.mend([WatchedValidator(cluster.keys[0], messages, 1)])
+    (shown,) = overview.clusters()
+    assert [operator.cells[1] for operator in shown.operators][1] == cell
+    overview.mend([WatchedValidator(cluster.keys[0], [])])
+    assert overview.clusters()[0].round is None

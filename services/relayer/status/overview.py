@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import time
 from typing import Literal
@@ -28,6 +28,7 @@ from .answers import (
 )
 
 ROWS_SHOWN = 20_000  # of a round; those that wait come first when there are more
+# Of two letters the one that comes first in the alphabet is the worse.
 MISSING, RECEIVED, BAD, NOT_NEEDED = (ord(LETTERS[s]) for s in ("missing", "received", "bad", "not needed"))
 
 RowState = Literal["waiting", "undecided", "ready"]
@@ -166,6 +167,8 @@ def _row(cluster: _Cluster, validator: WatchedValidator) -> Row:
         state = "ready"
     elif any(message.is_undecided for message in messages):
         state = "undecided"
+    columns = {share_index: column for column, share_index in enumerate(cluster.columns)}
+    cells = [_cells(columns, message) for message in messages]
     exits = [m.subject.validator_index for m in messages if isinstance(m.subject, Exit)]
     return Row(
         position=validator.position,
@@ -173,18 +176,20 @@ def _row(cluster: _Cluster, validator: WatchedValidator) -> Row:
         validator_index=exits[0] if exits else None,
         created_at=max(message.created_at for message in messages),
         state=state,
-        cells=bytes(_cell(messages, share_index) for share_index in cluster.columns),
+        cells=bytes(map(min, *cells)) if len(cells) > 1 else bytes(cells[0]),
     )
 
 
-def _cell(messages: Collection[WatchedMessage], share_index: int) -> int:
-    """The worst that is to be said of an operator's shares for a validator's messages."""
-    if any(share_index in message.bad for message in messages):
-        return BAD
-    without = [message for message in messages if share_index not in message.good]
-    if not without:
-        return RECEIVED
-    return NOT_NEEDED if all(message.is_ready for message in without) else MISSING
+def _cells(columns: Mapping[int, int], message: WatchedMessage) -> bytearray:
+    """A letter for each operator, about its share for one message."""
+    cells = bytearray([NOT_NEEDED if message.is_ready else MISSING]) * len(columns)
+    for share_index in message.good:
+        if share_index in columns:
+            cells[columns[share_index]] = RECEIVED
+    for share_index in message.bad:
+        if share_index in columns:
+            cells[columns[share_index]] = BAD
+    return cells
 
 
 def _grid(cluster: _Cluster, rows: Sequence[Row]) -> NDArray[np.uint8]:
