@@ -27,7 +27,8 @@ from .overview import Overview
 
 FRESH_SECONDS = 1.0
 LONGEST_WAIT_SECONDS = 30.0
-MESSAGES_READ = 1000  # in one transaction
+LOOKS_PAUSE = 4  # times as long as a look took, before the next
+MESSAGES_READ = 250  # in one transaction; more would keep the event loop waiting
 LARGEST_PAGE = 200  # validators in an answer
 ETAG_BYTES = 18
 
@@ -60,7 +61,7 @@ class Status:
         self._started_at = int(time())
         self._place = 0, 0
         self._answer: Answer | None = None
-        self._looked_at = -FRESH_SECONDS
+        self._fresh_until = 0.0
         self._lock = asyncio.Lock()
         self._stopping = False
 
@@ -108,9 +109,11 @@ class Status:
     async def _fresh(self) -> Answer:
         """What all see, as it was a second ago at most."""
         async with self._lock:
-            if self._answer is None or monotonic() - self._looked_at >= FRESH_SECONDS:
+            if self._answer is None or monotonic() >= self._fresh_until:
+                begin = monotonic()
                 self._answer = await self._look()
-                self._looked_at = monotonic()
+                took = monotonic() - begin
+                self._fresh_until = begin + took + max(FRESH_SECONDS, LOOKS_PAUSE * took)
         return self._answer
 
     async def _look(self) -> Answer:
