@@ -122,6 +122,7 @@ class ServedClusters:
 
     Attributes:
         groups: all that are served.
+        in_order: the same, as they were named; that of other validators last.
 
     Args:
         clusters: with distinct names, and no key in two of them.
@@ -138,7 +139,8 @@ class ServedClusters:
         self._clusters: dict[bytes, Cluster] = {}
         problems = _repeated_names([*clusters, *([self._others] if self._others else [])])
         served = [Cluster(cluster) for cluster in clusters]
-        self.groups: frozenset[Group] = frozenset([*served, *([self._others] if self._others else [])])
+        self.in_order: list[Group] = [*served, *([self._others] if self._others else [])]
+        self.groups: frozenset[Group] = frozenset(self.in_order)
         self._by_name: dict[str, Group] = {group.name: group for group in self.groups}
         for cluster in served:
             if cluster.lock_hash is not None:
@@ -148,12 +150,6 @@ class ServedClusters:
             self._clusters |= dict.fromkeys(cluster.rows, cluster)
         if problems:
             raise ClustersError(problems)
-
-    @property
-    def groups(self) -> list[Group]:
-        """All there are, those of other validators last."""
-        named: list[Group] = list(dict.fromkeys(self._clusters.values()))
-        return [*named, self._others] if self._others else named
 
     @property
     def keys(self) -> Collection[bytes]:

@@ -32,7 +32,7 @@ class Metrics:
 
     def __init__(self, clusters: ServedClusters) -> None:
         self.registry = registry = Registry(PREFIX)
-        self.seen = Seen(clusters.groups)
+        self.seen = Seen(clusters.in_order)
         operator = ("cluster", "share_index")
         self._shares = registry.counter(
             "shares", "Partial signatures that operators handed in.", *operator, "outcome"

@@ -14,6 +14,8 @@ from jsonschema_rs import meta, validator_for
 from dvtfast.services import openapi, wire
 from dvtfast.services.openapi import STATUSES
 from dvtfast.services.relayer import api, app
+from dvtfast.services.relayer.access.rights import OPEN, RIGHTS
+from dvtfast.services.relayer.store.tokens import Role
 
 from .conftest import START_INDEX, Start, make_cluster
 from .test_relayer_routes_fuzz import BODIES
@@ -27,9 +29,9 @@ async def test_every_route_is_in_it_and_no_other(start: Start, monkeypatch: pyte
     apps: list[web.Application] = []
     listening = app.http.listening
 
-    def note(application: web.Application, *others: Any) -> Any:
+    def note(application: web.Application, *others: Any, **named: Any) -> Any:
         apps.append(application)
-        return listening(application, *others)
+        return listening(application, *others, **named)
 
     monkeypatch.setattr(app.http, "listening", note)
     async with start(make_cluster(1)):
@@ -172,3 +174,18 @@ async def test_nothing_is_answered_that_is_not_in_it(start: Start) -> None:
         for path in ("/info", "/exits", "/validators", "/healthz", "/readyz"):
             check("GET", path, await relayer.raw("GET", path))
         check("POST", "/register", await relayer.raw("POST", "/register", b"{}"))
+
+
+def test_the_roles_that_are_named_may_call() -> None:
+    """The document and who is let in agree."""
+    of_role = {api.OPERATOR: Role.OPERATOR, api.SIDECAR: Role.SIDECAR, api.READ_ONLY: Role.READ_ONLY}
+    assert set(RIGHTS) == {(route.method, route.path) for route in api.ROUTES}
+    for route in api.ROUTES:
+        roles = RIGHTS[route.method, route.path]
+        if route.role == api.ANYBODY:
+            assert roles is OPEN
+        elif route.role == api.ALL:
+            assert roles == set(Role)
+        else:
+            assert roles is not None
+            assert of_role[route.role] in roles

@@ -15,6 +15,7 @@ OPEN: Final[Roles] = None
 ALL: Final[Roles] = frozenset(Role)
 OPERATORS: Final[Roles] = frozenset({Role.OPERATOR})
 SIDECARS: Final[Roles] = frozenset({Role.SIDECAR})
+LOOKS: Final[Roles] = frozenset({Role.READ_ONLY})
 LISTINGS: Final[Roles] = frozenset({Role.SIDECAR, Role.READ_ONLY})
 
 RIGHTS: Final[Mapping[tuple[str, str], Roles]] = MappingProxyType(
@@ -30,6 +31,17 @@ RIGHTS: Final[Mapping[tuple[str, str], Roles]] = MappingProxyType(
         ("POST", "/fund"): OPERATORS,
         ("POST", "/withdraw"): OPERATORS,
         ("POST", "/consolidate"): OPERATORS,
+        ("GET", "/healthz"): OPEN,
+        ("GET", "/readyz"): OPEN,
+        ("GET", "/"): LOOKS,
+        ("GET", "/status.css"): LOOKS,
+        ("GET", "/status.js"): LOOKS,
+        ("GET", "/status.json"): LOOKS,
+        ("GET", "/status/validators"): LOOKS,
+        ("GET", "/metrics"): LOOKS,
+        ("GET", "/openapi.json"): LOOKS,
+        ("GET", "/docs"): LOOKS,
+        ("GET", "/docs.css"): LOOKS,
     }
 )
 """By method, where HEAD is a GET, and path as the router has it."""

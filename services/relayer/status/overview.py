@@ -61,7 +61,7 @@ class Overview:
         self._clusters = clusters
         self._seen = seen
         self._of_name = {
-            group.name: _Cluster(group, sorted(group.share_indices)) for group in clusters.groups
+            group.name: _Cluster(group, sorted(group.share_indices)) for group in clusters.in_order
         }
 
     def mend(self, changed: Iterable[WatchedValidator]) -> None:
