@@ -37,7 +37,7 @@ def labels_by_series() -> dict[str, set[str]]:
     relayer = Metrics(ServedClusters([], signature_threshold=1))
     Timings(relayer.registry)
     found: dict[str, set[str]] = {"up": set()}
-    for registry in (relayer.registry, SidecarMetrics()._registry):
+    for registry in (relayer.registry, SidecarMetrics()):
         collectors = registry._registry._collector_to_names
         for collector, names in collectors.items():
             found |= {name: set(getattr(collector, "_labelnames", ())) for name in names}
