@@ -31,7 +31,7 @@ def id_of(token: str) -> str | None:
 
 def digest_of(token: str) -> bytes:
     """What is kept of a token."""
-    return hashlib.sha256(token.encode()).digest()
+    return hashlib.sha256(token.encode(errors="surrogateescape")).digest()
 
 
 def token_in(authorization: str) -> str:
