@@ -184,6 +184,25 @@ class RelayerClient:
         """Ask for validators of a vault that are ready to be registered, or look whether they are."""
         return await self._call("POST", "/register", wire.RegisterAnswer, request)
 
+    async def post_rotate(self, request: wire.RotateRequest) -> wire.ValidatorsAnswer:
+        """Ask for the exits of registered validators, split for the oracles of today.
+
+        Those that it does not have are null; its nodes sign them, and a later call has them.
+        """
+        return await self._call("POST", "/rotate", wire.ValidatorsAnswer, request)
+
+    async def post_fund(self, request: wire.FundRequest) -> wire.ManagerSignatureAnswer:
+        """Ask for the manager's signature of a top-up."""
+        return await self._call("POST", "/fund", wire.ManagerSignatureAnswer, request)
+
+    async def post_withdraw(self, request: wire.WithdrawRequest) -> wire.ManagerSignatureAnswer:
+        """Ask for the manager's signature of a withdrawal."""
+        return await self._call("POST", "/withdraw", wire.ManagerSignatureAnswer, request)
+
+    async def post_consolidate(self, request: wire.ConsolidateRequest) -> wire.ManagerSignatureAnswer:
+        """Ask for the manager's signature of a consolidation."""
+        return await self._call("POST", "/consolidate", wire.ManagerSignatureAnswer, request)
+
     async def post_exit_shares(
         self, request: wire.ExitSignatureRequest, *, attempts: int | None = None
     ) -> wire.ExitSignatureAnswer:

@@ -162,6 +162,26 @@ class BeaconClient:
             found |= await self._validators(state, [write_data(key) for key in some], read)
         return found
 
+    async def public_keys(self, indices: Sequence[int], *, state: str = "head") -> dict[int, bytes]:
+        """The keys of those of these validators that are on the beacon chain, by index.
+
+        Raises:
+            BeaconError: no node answers, or not as it should.
+        """
+        found: dict[int, bytes] = {}
+        for begin in range(0, len(indices), KEYS_AT_ONCE):
+            some = indices[begin : begin + KEYS_AT_ONCE]
+            wanted = frozenset(some)
+
+            def read(content: bytes, wanted: frozenset[int] = wanted) -> dict[int, bytes]:
+                keys = {each.index: key for key, each in _read_validators(content).items()}
+                if not keys.keys() <= wanted:
+                    raise ValueError("tells of validators that it was not asked for")
+                return keys
+
+            found |= await self._validators(state, [str(index) for index in some], read)
+        return found
+
     async def validator_count(self, state: str) -> int:
         """How many validators there are in a state, whatever became of them; their indices have no gaps.
 

@@ -31,10 +31,16 @@ UINT64_BYTES = 8
 # The Keeper takes 30 oracles, a share index still fits in a byte; anything else is another contract.
 MIN_ORACLES_LIMIT = 255
 CID_CHARACTERS_LIMIT = 128
+VAULT_PLACE = 2  # of the vault among the topics of ExitSignaturesUpdated
 SEARCH_SPAN_BLOCKS = 50_000  # in one look for the latest event, a week of mainnet
+
+# Source: EIP-7002 and EIP-7251, where requests of withdrawals and consolidations are made.
+WITHDRAWAL_REQUESTS = read_address("0x00000961Ef480Eb55e80D19ad83579A64c007002")
+CONSOLIDATION_REQUESTS = read_address("0x0000BBdDc7CE488642fb579F8B00f3a590007251")
 
 DEPOSIT_EVENT = keccak256(b"DepositEvent(bytes,bytes,bytes,bytes,bytes)")
 CONFIG_UPDATED = keccak256(b"ConfigUpdated(string)")
+EXIT_SIGNATURES_UPDATED = keccak256(b"ExitSignaturesUpdated(address,address,uint256,string)")
 
 Bytes = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[np.uint64]
@@ -110,6 +116,33 @@ async def validators_min_oracles(node: NodeClient, keeper: bytes, *, block: Bloc
     return oracles
 
 
+async def exit_signatures_nonce(
+    node: NodeClient, keeper: bytes, vault: bytes, *, block: Block | int | Tag
+) -> int:
+    """The nonce of the oracles' next word on where a vault's exits are."""
+    nonce: int = await view(node, keeper, "exitSignaturesNonces(address)", "uint256", vault, block=block)
+    return nonce
+
+
+async def is_compounding(node: NodeClient, vault: bytes, public_key: bytes, *, block: Block) -> bool:
+    """Whether a vault knows a validator as one of type 0x02, to which stake may be added."""
+    key = keccak256(public_key)
+    known: bool = await view(node, vault, "v2Validators(bytes32)", "bool", key, block=block)
+    return known
+
+
+async def request_fee(node: NodeClient, predeploy: bytes, *, block: Block) -> int:
+    """What one request costs in the next block, in wei; it is raised by many requests, and falls without.
+
+    Args:
+        predeploy: `WITHDRAWAL_REQUESTS` or `CONSOLIDATION_REQUESTS`.
+
+    Source: EIP-7002 and EIP-7251, fee calculation: a call without data.
+    """
+    fee: int = _decode("uint256", await node.call(predeploy, b"", block=block), predeploy, "fee")
+    return fee
+
+
 async def latest_config(node: NodeClient, keeper: bytes, *, first: int, last: Block) -> ConfigPointer | None:
     """The latest oracle config announced in the blocks `first` to `last`, None if there is none."""
     log = await latest_log(node, keeper, CONFIG_UPDATED, first=first, last=last)
@@ -173,16 +206,40 @@ async def view(
     return _decode(returns, answer, contract, signature.partition("(")[0])
 
 
+async def exits_updated_at(
+    node: NodeClient, keeper: bytes, vault: bytes, *, first: int, last: Block
+) -> int | None:
+    """The block in which the Keeper last noted where a vault's exits are, None if it did not."""
+    log = await latest_log(
+        node, keeper, EXIT_SIGNATURES_UPDATED, first=first, last=last, about=vault, place=VAULT_PLACE
+    )
+    return None if log is None else log.block_number
+
+
 async def latest_log(
-    node: NodeClient, contract: bytes, topic: bytes, *, first: int, last: Block
+    node: NodeClient,
+    contract: bytes,
+    topic: bytes,
+    *,
+    first: int,
+    last: Block,
+    about: bytes | None = None,
+    place: int = 1,
 ) -> Log | None:
     """The latest log of one kind in the blocks `first` to `last`, None if there is none.
+
+    Args:
+        about: an address that the log must have, as the topic at this place.
 
     Cost: one request per 50,000 blocks, from the last one back to the event.
     """
     while True:
         begin = max(first, last.number - SEARCH_SPAN_BLOCKS + 1)
-        if logs := await node.logs(contract, [topic], first=begin, last=last):
+        logs = await node.logs(contract, [topic], first=begin, last=last)
+        if about is not None:
+            word = bytes(WORD_BYTES - len(about)) + about
+            logs = [log for log in logs if log.topics[place : place + 1] == (word,)]
+        if logs:
             return logs[-1]
         if begin <= first:
             return None

@@ -47,6 +47,7 @@ class Network:
     keeper_genesis_block: int
     deposit_data_registry: str
     shared_mev_escrow: str
+    consolidations_checker: str
     ssv_contract: str | None
     ssv_contract_block: int
 
@@ -80,6 +81,7 @@ MAINNET: Final = Network(
     keeper_genesis_block=18_470_089,
     deposit_data_registry="0x75AB6DdCe07556639333d3Df1eaa684F5735223e",
     shared_mev_escrow="0x48319f97E5Da1233c21c48b80097c0FB7a20Ff86",
+    consolidations_checker="0x033E5BaE5bdc459CBb7d388b41a9d62020Be810F",
     ssv_contract="0xDD9BC35aE942eF0cFa76930954a156B3fF30a4E1",
     ssv_contract_block=17_507_487,
 )
@@ -103,6 +105,7 @@ HOODI: Final = Network(
     keeper_genesis_block=94_074,
     deposit_data_registry="0x93a3f880E07B27dacA6Ef2d3C23E77DBd6294487",
     shared_mev_escrow="0x51FD45BAEfB12f54766B5C4d639b360Ea50063bd",
+    consolidations_checker="0x033E5BaE5bdc459CBb7d388b41a9d62020Be810F",
     ssv_contract="0x58410Bef803ECd7E63B23664C586A6DB72DAf59c",
     ssv_contract_block=1_065,
 )
@@ -126,6 +129,7 @@ GNOSIS: Final = Network(
     keeper_genesis_block=34_778_552,
     deposit_data_registry="0x58e16621B5c0786D6667D2d54E28A20940269E16",
     shared_mev_escrow="0x30db0d10d3774e78f8cB214b9e8B72D4B402488a",
+    consolidations_checker="0x033E5BaE5bdc459CBb7d388b41a9d62020Be810F",
     ssv_contract=None,
     ssv_contract_block=0,
 )

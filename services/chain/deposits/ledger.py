@@ -193,6 +193,20 @@ class Ledger:
                 found |= {key: Known(index, number) for key, index, number in rows}
         return found
 
+    def keys_at(self, indices: Sequence[int]) -> dict[int, bytes]:
+        """The keys of those of these validators that are known, by index.
+
+        Cost: a look at all validators, a second for two million.
+        """
+        found: dict[int, bytes] = {}
+        with self._alone():
+            for begin in range(0, len(indices), KEYS_AT_ONCE):
+                some = indices[begin : begin + KEYS_AT_ONCE]
+                marks = ",".join("?" * len(some))
+                query = "SELECT validator_index, public_key FROM validators WHERE validator_index IN"
+                found |= dict(self._connection.execute(f"{query} ({marks})", some))
+        return found
+
     def learn(
         self, first: int, checkpoint: Checkpoint, made: Sequence[tuple[bytes, int]], totals: Totals
     ) -> None:

@@ -175,6 +175,18 @@ class DepositScan:
         blocks = {key: validator.block_number for key, validator in known.items()}
         return blocks | {key: pending[key] for key in public_keys if key in pending}
 
+    async def public_keys(self, indices: Collection[int]) -> dict[int, bytes]:
+        """The keys of those of these validators that deposits made, by index, pending ones among them.
+
+        Raises:
+            UnavailableError: it cannot be told now.
+        """
+        now = await self._now()
+        first = now.totals.validators - len(now.made)
+        pending = dict(enumerate(now.made, first))
+        found = await self._workers.run(self._ledger.keys_at, list(indices))
+        return found | {index: pending[index] for index in indices if index in pending}
+
     async def status(self) -> Status:
         """What is known now."""
         now = await self._now()

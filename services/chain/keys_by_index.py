@@ -1,0 +1,40 @@
+"""Which validator has which index: from whoever knows it best."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .beacon import BeaconClient
+
+if TYPE_CHECKING:
+    from .deposits.scan import DepositScan
+
+
+@dataclass(frozen=True)
+class KeysByIndex:
+    """Public keys of validators, by index.
+
+    Attributes:
+        given: what somebody said, which goes before all others.
+        scan: all deposits; believed where it tells the next index, too.
+        beacon: asked for the rest.
+    """
+
+    given: Mapping[int, bytes]
+    scan: DepositScan | None = None
+    beacon: BeaconClient | None = None
+
+    async def public_keys(self, indices: Collection[int]) -> dict[int, bytes]:
+        """Those of these validators that anybody knows.
+
+        Raises:
+            UnavailableError: one of them cannot tell now.
+        """
+        found = {index: self.given[index] for index in indices if index in self.given}
+        if self.scan is not None and self.scan.gives_index and len(found) < len(indices):
+            found |= await self.scan.public_keys([index for index in indices if index not in found])
+        if self.beacon is not None and len(found) < len(indices):
+            found |= await self.beacon.public_keys([index for index in indices if index not in found])
+        return found
