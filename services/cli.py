@@ -12,17 +12,20 @@ from . import logs
 from .settings import (
     ClusterVerifySettings,
     CollectSettings,
+    ConsolidateSettings,
     DatabaseSettings,
     DemoSettings,
     DepositsSettings,
     EncryptSettings,
     ExportSettings,
     ForgetSettings,
+    FundSettings,
     KeyCacheSettings,
     ListSettings,
     PlanSettings,
     RegisterSettings,
     RelayerSettings,
+    RotateExitsSettings,
     RotateSettings,
     RunSettings,
     ScanSettings,
@@ -31,6 +34,7 @@ from .settings import (
     TokenCreateSettings,
     TokenListSettings,
     VerifySettings,
+    WithdrawSettings,
     options,
 )
 
@@ -287,6 +291,72 @@ def register(settings: RegisterSettings) -> None:
 def run_operator(settings: RunSettings) -> None:
     """Register validators whenever the vault has enough for them, until stopped; as `register`."""
     from .operator.run import run
+
+    logs.configure(settings.log_format, settings.log_level)
+    raise SystemExit(run(settings))
+
+
+@operator.command(name="fund")
+@options(FundSettings)
+def fund_validators(settings: FundSettings) -> None:
+    """Top compounding validators up from the vault's assets, in one transaction.
+
+    The relayer's manager signs for it (--allow fund there). All of it is shown, and asked for, before it is
+    put on record and sent; what was begun and not ended is gone on with first.
+
+    \b
+    dvtfast operator fund --env-file .env --validator 0x8f...=1.5eth --validator 0xa0...=32eth
+    dvtfast operator fund --env-file .env --validators-file amounts.csv --dry-run
+    """
+    from .operator.manage import fund
+
+    logs.configure(settings.log_format, settings.log_level)
+    raise SystemExit(fund(settings))
+
+
+@operator.command(name="withdraw")
+@options(WithdrawSettings)
+def withdraw_validators(settings: WithdrawSettings) -> None:
+    """Withdraw from validators, or end them with --exit, in one transaction; as `fund`.
+
+    \b
+    dvtfast operator withdraw --env-file .env --validator 0x8f...=1.5eth
+    dvtfast operator withdraw --env-file .env --exit --validator 0x8f...
+    """
+    from .operator.manage import withdraw
+
+    logs.configure(settings.log_format, settings.log_level)
+    raise SystemExit(withdraw(settings))
+
+
+@operator.command(name="consolidate")
+@options(ConsolidateSettings)
+def consolidate_validators(settings: ConsolidateSettings) -> None:
+    """Move all stake of validators to others, which ends them, in one transaction; as `fund`.
+
+    The target must be a compounding validator. The same key twice makes one of it, which oracles approve of.
+
+    \b
+    dvtfast operator consolidate --env-file .env --pair 0x8f...=0x8f...
+    dvtfast operator consolidate --env-file .env --pair 0xa0...=0x8f... --pair 0xb1...=0x8f...
+    """
+    from .operator.manage import consolidate
+
+    logs.configure(settings.log_format, settings.log_level)
+    raise SystemExit(consolidate(settings))
+
+
+@operator.command(name="rotate")
+@options(RotateExitsSettings)
+def rotate_exits(settings: RotateExitsSettings) -> None:
+    """Give the exits of a vault's validators to the oracles of today, when these want them.
+
+    `run` does it by itself. Who could not be rotated is named, and the exit code is 4 then.
+
+    \b
+    dvtfast operator rotate --env-file .env --dry-run
+    """
+    from .operator.rotate import run
 
     logs.configure(settings.log_format, settings.log_level)
     raise SystemExit(run(settings))

@@ -18,10 +18,11 @@ from ..chain.encoding import read_address, write_address
 from ..chain.manager_messages import ETH1_ADDRESS
 from ..client import RelayerClient, RelayerRefusedError
 from .approvals import ApprovalRequest, Generation
+from .chain import Chain
 from .checks import wrong_shares
 from .loop import ChangedAnswerError, WrongNetworkError, chunks_of, register
 from .plan import NotReadyError
-from .preparing import Chain, Situation, require_relayer
+from .preparing import Situation, require_relayer
 from .telling import Told, tell_nobody
 
 

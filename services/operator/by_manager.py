@@ -18,9 +18,10 @@ from ..chain.manager_messages import ManagerMessage, register_bytes, withdrawal_
 from ..chain.signers import recover_signer
 from ..client import RelayerClient, RelayerRefusedError
 from .approvals import ApprovalRequest, Generation
+from .chain import Chain
 from .checks import wrong_shares
 from .plan import NotReadyError, StaleError
-from .preparing import Chain, Situation, require_relayer
+from .preparing import Situation, require_relayer
 from .telling import Told, tell_nobody
 
 NO_LIMIT: Final = 1 << 32

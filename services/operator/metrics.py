@@ -7,7 +7,7 @@ from time import monotonic
 from typing import Any
 
 from ..metrics import ServiceMetrics
-from .sending.action import Entry, Outcome
+from .sending.action import Entry, Kind, Outcome
 
 WEI_PER_ETHER = 10**18
 
@@ -20,6 +20,8 @@ class Metrics(ServiceMetrics):
         self.registered = self.counter("registered_validators", "Validators that were registered.")
         self.actions = self.counter("actions", "Actions that were concluded.", "outcome")
         self.fees = self.counter("fees_ether", "What was paid for gas.")
+        self.rotated = self.counter("rotated_exits", "Exits that were given to the oracles of today.")
+        self.left_out = self.gauge("exits_left_out", "Exits that the oracles want, and the relayer lacks.")
         self.failures = self.counter("failures", "Looks that came to nothing, by whose part it was.", "kind")
         self.withdrawable = self.gauge("withdrawable_ether", "What the vault had at the last look.")
         self.open = self.gauge("open_actions", "Actions that have no conclusion yet.")
@@ -36,7 +38,9 @@ class Metrics(ServiceMetrics):
         self.actions.labels(conclusion.outcome.value).inc()
         self.fees.inc(conclusion.fee_wei / WEI_PER_ETHER)
         if conclusion.outcome is Outcome.DONE:
-            self.registered.inc(len(entry.action.public_keys))
+            counter = {Kind.REGISTER: self.registered, Kind.UPDATE_EXITS: self.rotated}.get(entry.action.kind)
+            if counter is not None:
+                counter.inc(len(entry.action.public_keys))
 
     def health(self) -> Mapping[str, Any]:
         """How long ago a look at the vault came to an end; None when none did yet."""

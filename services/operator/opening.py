@@ -1,4 +1,4 @@
-"""What the commands that register need, made of their settings."""
+"""What the commands that send need, made of their settings."""
 
 from __future__ import annotations
 
@@ -14,18 +14,33 @@ from dvtfast.protocol_config import read_oracle_config
 
 from .. import wire
 from ..chain.beacon import BeaconClient
+from ..chain.deposits.scan import DepositScan
 from ..chain.ipfs import IpfsClient
+from ..chain.keys_by_index import KeysByIndex
 from ..chain.manager_messages import ETH1_ADDRESS
-from ..chain.next_index import source
+from ..chain.next_index import choose
 from ..chain.node import NodeClient
 from ..chain.transactions import WEI_PER_GWEI
 from ..client import RelayerClient
-from ..settings import RegisterSettings, SendingSettings, SettingsError
+from ..settings import (
+    ActionSettings,
+    IndexSettings,
+    OracleSettings,
+    RegisterSettings,
+    RotateExitsSettings,
+    RunSettings,
+    SendingSettings,
+    SettingsError,
+)
 from .batch import default_max_balance_gwei
 from .by_deposit_data import ByDepositData
 from .by_manager import ByManager
+from .chain import Chain
+from .doing import Task
 from .oracles import OracleClient
-from .preparing import Chain, Preparing, Way
+from .order_files import read_keys_by_index
+from .preparing import Preparing, Way
+from .rotating import Rotating
 from .sending.journal import Journal
 from .sending.sender import Sender, SendingPolicy
 from .sending.wallet import ExternalWallet, KeystoreWallet, Wallet
@@ -38,19 +53,58 @@ SHOWN_PROBLEMS = 20
 
 
 @dataclass(frozen=True)
-class Office:
-    """What registers."""
+class Desk:
+    """What every action needs."""
 
-    network: Network
+    chain: Chain
     wallet: Wallet
     journal: Journal
     sender: Sender
+    relayer: RelayerClient
+
+
+@dataclass(frozen=True)
+class Office:
+    """What registers, and looks after the exits of what is registered."""
+
+    desk: Desk
     preparing: Preparing
+    rotating: Rotating | None
+
+    @property
+    def chain(self) -> Chain:
+        """Who is asked about the chain."""
+        return self.desk.chain
+
+    @property
+    def network(self) -> Network:
+        """With the addresses of the contracts that are used."""
+        return self.desk.chain.network
+
+    @property
+    def wallet(self) -> Wallet:
+        """Who pays."""
+        return self.desk.wallet
+
+    @property
+    def journal(self) -> Journal:
+        """What was done."""
+        return self.desk.journal
+
+    @property
+    def sender(self) -> Sender:
+        """How it is done."""
+        return self.desk.sender
+
+    @property
+    def task(self) -> Task:
+        """To register the next batch."""
+        return Task(self.desk.chain, self.sender, self.preparing.prepare, self.preparing.told)
 
 
 @asynccontextmanager
-async def open_office(settings: RegisterSettings, told: Told) -> AsyncIterator[Office]:
-    """All parts, inside the block.
+async def open_desk(settings: ActionSettings, told: Told) -> AsyncIterator[Desk]:
+    """What every action needs, inside the block.
 
     Raises:
         AccountKeyError, FileError, SettingsError, JournalError, MissingExtraError: something that the
@@ -58,8 +112,9 @@ async def open_office(settings: RegisterSettings, told: Told) -> AsyncIterator[O
         UnavailableError: a source of the next index cannot be opened.
     """
     network = settings.on_chain(settings.network)
-    deposits = await asyncio.to_thread(_deposits, settings)
-    oracles = await asyncio.to_thread(read_oracle_config, settings.oracles) if settings.oracles else None
+    oracles = None
+    if isinstance(settings, OracleSettings) and settings.oracles is not None:
+        oracles = await asyncio.to_thread(read_oracle_config, settings.oracles)
     async with AsyncExitStack() as stack:
         wallet = await _wallet(settings, network, stack)
         journal = await stack.enter_async_context(Journal(settings.journal))
@@ -73,22 +128,6 @@ async def open_office(settings: RegisterSettings, told: Told) -> AsyncIterator[O
         if settings.ipfs_gateways:
             ipfs = IpfsClient(settings.ipfs_gateways, timeout_seconds=settings.execution_timeout)
             await stack.enter_async_context(ipfs)
-        beacon = None
-        if settings.consensus_endpoints:
-            beacon = BeaconClient(settings.consensus_endpoints, timeout_seconds=settings.consensus_timeout)
-            await stack.enter_async_context(beacon)
-        index = await stack.enter_async_context(
-            source(
-                network=network,
-                node=node,
-                beacon=beacon,
-                start_index=settings.start_index,
-                deposits_database=settings.deposits_database,
-                genesis_validators=settings.genesis_validators,
-                threads=settings.threads,
-            )
-        )
-        assert index is not None  # the settings see to it
         relayer = RelayerClient(
             settings.relayer,
             access=settings.accesses()[0],
@@ -96,17 +135,7 @@ async def open_office(settings: RegisterSettings, told: Told) -> AsyncIterator[O
             attempts=RELAYER_ATTEMPTS,
         )
         await stack.enter_async_context(relayer)
-        oracle_client = await stack.enter_async_context(OracleClient(timeout_seconds=settings.oracle_timeout))
-        chain = Chain(node, ipfs, index, network, oracles)
-        preparing = Preparing(
-            chain,
-            _way(settings, chain, relayer, deposits, told),
-            oracle_client,
-            settings.vault,
-            settings.max_validator_balance_gwei or default_max_balance_gwei(network),
-            settings.max_batch,
-            told,
-        )
+        chain = Chain(node, ipfs, network, oracles)
         sender = Sender(
             node,
             wallet,
@@ -116,7 +145,98 @@ async def open_office(settings: RegisterSettings, told: Told) -> AsyncIterator[O
             why_stale=chain.why_stale,
             told=told,
         )
-        yield Office(network, wallet, journal, sender, preparing)
+        yield Desk(chain, wallet, journal, sender, relayer)
+
+
+@asynccontextmanager
+async def open_office(settings: RegisterSettings, told: Told) -> AsyncIterator[Office]:
+    """All parts of registering, inside the block; raises as `open_desk`."""
+    deposits = await asyncio.to_thread(_deposits, settings)
+    async with (
+        open_desk(settings, told) as desk,
+        OracleClient(timeout_seconds=settings.oracle_timeout) as oracle_client,
+        _indices(settings, desk.chain) as (scan, beacon),
+    ):
+        index = choose(
+            network=desk.chain.network,
+            scan=scan,
+            beacon=beacon,
+            node=desk.chain.node,
+            start_index=settings.start_index,
+            threads=settings.threads,
+        )
+        assert index is not None  # the settings see to it
+        preparing = Preparing(
+            desk.chain,
+            index,
+            _way(settings, desk.chain, desk.relayer, deposits, told),
+            oracle_client,
+            settings.vault,
+            settings.max_validator_balance_gwei or default_max_balance_gwei(desk.chain.network),
+            settings.max_batch,
+            told,
+        )
+        rotating = None
+        if isinstance(settings, RunSettings):
+            keys = KeysByIndex({}, scan, beacon)
+            rotating = _rotating(settings, desk, oracle_client, keys, told)
+        yield Office(desk, preparing, rotating)
+
+
+@asynccontextmanager
+async def open_rotating(settings: RotateExitsSettings, told: Told) -> AsyncIterator[tuple[Desk, Rotating]]:
+    """All parts of a rotation, inside the block; raises as `open_desk`."""
+    given = {}
+    if settings.validators_file is not None:
+        given = await asyncio.to_thread(read_keys_by_index, settings.validators_file)
+    async with (
+        open_desk(settings, told) as desk,
+        OracleClient(timeout_seconds=settings.oracle_timeout) as oracle_client,
+        _indices(settings, desk.chain) as (scan, beacon),
+    ):
+        keys = KeysByIndex(given, scan, beacon)
+        yield desk, _rotating(settings, desk, oracle_client, keys, told)
+
+
+@asynccontextmanager
+async def _indices(
+    settings: IndexSettings, chain: Chain
+) -> AsyncIterator[tuple[DepositScan | None, BeaconClient | None]]:
+    """Who knows the validator indices."""
+    async with AsyncExitStack() as stack:
+        scan = beacon = None
+        if settings.consensus_endpoints:
+            beacon = BeaconClient(settings.consensus_endpoints, timeout_seconds=settings.consensus_timeout)
+            await stack.enter_async_context(beacon)
+        if settings.deposits_database is not None:
+            opened = DepositScan.opened(
+                chain.node,
+                settings.deposits_database,
+                network=chain.network,
+                genesis_validators=settings.genesis_validators,
+                threads=settings.threads,
+            )
+            scan = await stack.enter_async_context(opened)
+        yield scan, beacon
+
+
+def _rotating(
+    settings: RunSettings | RotateExitsSettings,
+    desk: Desk,
+    oracle_client: OracleClient,
+    keys: KeysByIndex,
+    told: Told,
+) -> Rotating:
+    return Rotating(
+        desk.chain,
+        keys,
+        desk.relayer,
+        oracle_client,
+        settings.vault,
+        poll_seconds=settings.poll_interval,
+        collect_seconds=settings.collect_seconds,
+        told=told,
+    )
 
 
 def _way(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from .. import wire
 from ..chain.calls import ApprovalParams, HarvestParams
 from ..chain.encoding import write_address, write_data
 from .sending.action import Action, Kind
+from .summary import ether_of_gwei
 
 
 class NothingToDoError(Exception):
@@ -22,6 +23,29 @@ class NotReadyError(Exception):
 
 class StaleError(Exception):
     """The registry root changed while a registration was prepared; it begins again."""
+
+
+class Proposal(Protocol):
+    """An action that is ready to be sent, and what people are told of it."""
+
+    @property
+    def action(self) -> Action:
+        """What would be sent."""
+
+    @property
+    def lines(self) -> Sequence[str]:
+        """What a person reads before the questions."""
+
+    @property
+    def questions(self) -> Sequence[str]:
+        """What a person must say yes to, one after the other; what gas costs is added to the first."""
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """What a person says yes to is this or less."""
+
+    def shown(self) -> dict[str, Any]:
+        """All of it as JSON."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +89,47 @@ class Plan:
         """Of all validators."""
         return sum(self.batch.amounts_gwei)
 
+    @property
+    def lines(self) -> list[str]:
+        """The validators."""
+        pairs = zip(self.action.public_keys, self.batch.amounts_gwei, strict=True)
+        return [f"{write_data(key)} {ether_of_gwei(amount)} ETH" for key, amount in pairs]
+
+    @property
+    def questions(self) -> list[str]:
+        """Whether that is meant."""
+        count, stake = len(self.batch.public_keys), ether_of_gwei(self.amount_gwei)
+        return [f"Register {count} validators with {stake} ETH of {write_address(self.action.vault)}"]
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """Validators and gwei."""
+        return len(self.batch.public_keys), self.amount_gwei
+
+    def shown(self) -> dict[str, Any]:
+        """All that would be sent, as JSON."""
+        action = self.action
+        assert action.registry_root is not None
+        return shown(action) | {
+            "registry_root": write_data(action.registry_root),
+            "deadline": action.deadline,
+            "withdrawable_wei": str(self.withdrawable_wei),
+            **action.details,
+            "public_keys": [write_data(key) for key in action.public_keys],
+            "amounts_gwei": list(map(int, self.batch.amounts_gwei)),
+        }
+
+
+def shown(action: Action) -> dict[str, Any]:
+    """The call of an action as JSON."""
+    return {
+        "kind": action.kind.value,
+        "vault": write_address(action.vault),
+        "to": write_address(action.to),
+        "value_wei": str(action.value_wei),
+        "data": write_data(action.data),
+    }
+
 
 def plan_of(
     batch: Batch,
@@ -96,22 +161,3 @@ def plan_of(
         },
     )
     return Plan(action, batch, withdrawable_wei, harvest, approvals)
-
-
-def shown(plan: Plan) -> dict[str, Any]:
-    """A plan as JSON: all that would be sent."""
-    action = plan.action
-    assert action.registry_root is not None
-    return {
-        "kind": action.kind.value,
-        "vault": write_address(action.vault),
-        "to": write_address(action.to),
-        "value_wei": str(action.value_wei),
-        "data": write_data(action.data),
-        "registry_root": write_data(action.registry_root),
-        "deadline": action.deadline,
-        "withdrawable_wei": str(plan.withdrawable_wei),
-        **action.details,
-        "public_keys": [write_data(key) for key in action.public_keys],
-        "amounts_gwei": list(map(int, plan.batch.amounts_gwei)),
-    }

@@ -7,7 +7,7 @@ deposit contract: when that changes meanwhile, it begins again (`StaleError`).
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from dvtfast.networks import Network
@@ -16,85 +16,23 @@ from dvtfast.protocol_config import OracleConfig
 from .. import logs, wire
 from ..chain import calls
 from ..chain.calls import ApprovalParams
-from ..chain.contracts import decode_deposits, deposit_root, validators_manager, validators_min_oracles
-from ..chain.encoding import read_address
+from ..chain.contracts import deposit_root, validators_manager, validators_min_oracles
 from ..chain.harvesting import Assets, vault_assets
-from ..chain.ipfs import IpfsClient
 from ..chain.next_index import NextIndex
-from ..chain.node import Block, NodeClient
-from ..chain.oracles import AnnouncedOracles, announced_oracles
-from ..chain.transactions import find_receipt
+from ..chain.node import Block
 from ..client import RelayerClient
 from .agreement import TooFewOraclesError
 from .approvals import Approval, ApprovalRequest, approve
 from .batch import batch_amounts, stake_gwei
+from .chain import Chain, approval_deadline, positive
 from .oracles import OracleClient
 from .plan import Batch, NothingToDoError, NotReadyError, Plan, StaleError, plan_of
-from .sending.action import Action
 from .telling import Told, tell_nobody
 
-MAX_BLOCK_AGE_SECONDS: Final = 180.0  # of a node that is believed about the present
 DEFAULT_BATCH_LIMIT: Final = 10  # where the config names none
-DEFAULT_VALIDITY_SECONDS: Final = 3600
 INDEX_AGE_SECONDS: Final = 2.5  # more than the sources of the next index take for now
 
 log = logs.get("operator")
-
-
-@dataclass(frozen=True)
-class Chain:
-    """Who is asked about the chain.
-
-    Attributes:
-        network: with the addresses of the contracts that are used.
-        oracles: their config, where it is not to be the one that the Keeper announces.
-    """
-
-    node: NodeClient
-    ipfs: IpfsClient | None
-    index: NextIndex
-    network: Network
-    oracles: OracleConfig | None = None
-
-    @property
-    def keeper(self) -> bytes:
-        """The Keeper's address."""
-        return read_address(self.network.keeper)
-
-    @property
-    def deposit_contract(self) -> bytes:
-        """Its address."""
-        return read_address(self.network.deposit_contract)
-
-    async def head(self) -> Block:
-        """The latest block, of a node that is not behind."""
-        return await self.node.require_fresh(MAX_BLOCK_AGE_SECONDS)
-
-    async def registry_root(self) -> bytes:
-        """The root of all deposits, now."""
-        return await deposit_root(self.node, self.deposit_contract, block=await self.head())
-
-    async def why_stale(self, action: Action) -> str:
-        """Why a registration is certain to revert by now, or ""."""
-        head = await self.head()
-        if action.deadline is not None and head.timestamp > action.deadline:
-            return "the oracles' approval is too old"
-        if action.registry_root is not None:
-            root = await deposit_root(self.node, self.deposit_contract, block=head)
-            if root != action.registry_root:
-                return "somebody deposited: the registry root is another"
-        return ""
-
-    async def deposited_by(self, transaction_hash: bytes) -> list[bytes]:
-        """The keys of the deposits that a transaction made.
-
-        Raises:
-            NodeError, ContractError: it cannot be told.
-        """
-        receipt, _ = await find_receipt(self.node, transaction_hash)
-        logs_of = () if receipt is None else receipt.logs
-        found = [each for each in logs_of if each.address == self.deposit_contract]
-        return [row.tobytes() for row in decode_deposits(found).public_keys]
 
 
 @dataclass(frozen=True)
@@ -111,13 +49,12 @@ class Situation:
     @property
     def batch_limit(self) -> int:
         """Validators that the oracles approve of at once."""
-        return _positive(self.config.raw.get("validators_approval_batch_limit"), DEFAULT_BATCH_LIMIT)
+        return positive(self.config.raw.get("validators_approval_batch_limit"), DEFAULT_BATCH_LIMIT)
 
     @property
     def deadline(self) -> int:
         """Until when an approval that is asked for now is good."""
-        period = self.config.raw.get("signature_validity_period")
-        return self.block.timestamp + _positive(period, DEFAULT_VALIDITY_SECONDS)
+        return approval_deadline(self.config, self.block)
 
 
 class Way(Protocol):
@@ -156,13 +93,13 @@ class Preparing:
     """
 
     chain: Chain
+    index: NextIndex
     way: Way
     oracle_client: OracleClient
     vault: bytes
     max_balance_gwei: int
     max_batch: int | None = None
     told: Told = tell_nobody
-    _announced: AnnouncedOracles | None = field(default=None, init=False)
 
     async def situation(self) -> Situation:
         """The vault and the oracles now.
@@ -173,13 +110,7 @@ class Preparing:
         """
         chain, node = self.chain, self.chain.node
         head = await chain.head()
-        config = chain.oracles
-        if config is None:
-            assert chain.ipfs is not None
-            self._announced = await announced_oracles(
-                node, chain.ipfs, chain.network, at=head, known=self._announced_before(head)
-            )
-            config = self._announced.config
+        config = await chain.oracle_config(head)
         return Situation(
             block=head,
             registry_root=await deposit_root(node, chain.deposit_contract, block=head),
@@ -226,7 +157,7 @@ class Preparing:
         situation = await self.situation()
         amounts = await self.amounts(situation)
         await asyncio.sleep(INDEX_AGE_SECONDS)  # what its source saw may be so old: older than the root
-        start_index = await self.chain.index.next_index()
+        start_index = await self.index.next_index()
         await self._require_same(situation)
         self.told(f"{len(amounts)} validators, from index {start_index}; asking the relayer")
         request = await self.way.request(situation, start_index, amounts)
@@ -287,13 +218,8 @@ class Preparing:
             raise StaleError("somebody deposited meanwhile: the registry root is another")
 
     async def _require_unused(self, public_keys: Any) -> None:
-        if used := await self.chain.index.used([bytes(key) for key in public_keys]):
+        if used := await self.index.used([bytes(key) for key in public_keys]):
             raise NotReadyError(f"{len(used)} of the validators have a deposit on chain already")
-
-    def _announced_before(self, head: Block) -> AnnouncedOracles | None:
-        """What is known already, unless the chain was another one then."""
-        known = self._announced
-        return known if known is not None and known.pointer.block_number <= head.number - 96 else None
 
 
 async def require_relayer(relayer: RelayerClient, network: Network) -> wire.InfoAnswer:
@@ -306,7 +232,3 @@ async def require_relayer(relayer: RelayerClient, network: Network) -> wire.Info
     if info.network != network.name:
         raise NotReadyError(f"relayer: it serves {info.network}, not {network.name}")
     return info
-
-
-def _positive(value: Any, default: int) -> int:
-    return value if isinstance(value, int) and value > 0 else default

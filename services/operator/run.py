@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from functools import partial
+from time import monotonic
+from typing import Any
 
 import click
 
@@ -13,11 +16,12 @@ from ..background import LONGEST_PAUSE_SECONDS
 from ..hardening import forbid_dumps
 from ..http import listening
 from ..offload import UnavailableError
-from ..settings import EXIT_CODE, RunSettings, SettingsError
+from ..settings import EXIT_CODE, RunSettings
 from . import exit_codes
+from .doing import Task, begin_next, ending, of_entry, timed, unless_stopped
+from .ending import WRONG, Ended, problems_of
 from .metrics import WEI_PER_ETHER, Metrics
 from .opening import Office, open_office
-from .register import WRONG, Ended, begin_next, ending, of_entry, timed, unless_stopped
 from .sending.action import Outcome
 from .telling import telling
 
@@ -44,7 +48,7 @@ async def _until_stopped(settings: RunSettings, stop: asyncio.Event) -> int:
         try:
             office = await stack.enter_async_context(open_office(settings, told))
         except WRONG as error:
-            for problem in error.problems if isinstance(error, SettingsError) else [str(error)]:
+            for problem in problems_of(error):
                 click.echo(f"error: {problem}", err=True)
             return EXIT_CODE
         except UnavailableError as error:
@@ -53,17 +57,20 @@ async def _until_stopped(settings: RunSettings, stop: asyncio.Event) -> int:
         if settings.metrics_port is not None:
             pages = listening(metrics.application(), settings.metrics_host, settings.metrics_port)
             log.info("listening", port=await stack.enter_async_context(pages))
-        ended = await unless_stopped(watch(settings, office, metrics), office, stop)
+        ended = await unless_stopped(watch(settings, office, metrics), office.sender, stop)
     log.info("stopped", state=ended.problem)
     return exit_codes.OPEN if ended.code == exit_codes.OPEN else exit_codes.DONE
 
 
 async def watch(settings: RunSettings, office: Office, metrics: Metrics) -> Ended:
     """Look again and again; a failure makes the pause longer, and ends nothing."""
-    failures = 0
+    failures, rotation_due = 0, monotonic()
     while True:
         ended = await look(settings, office, metrics)
         metrics.looked()
+        if monotonic() >= rotation_due:
+            await look_after_exits(settings, office, metrics)
+            rotation_due = monotonic() + settings.rotation_interval
         if ended.code in (exit_codes.DONE, exit_codes.NOTHING_TO_DO):
             failures = 0
         else:
@@ -82,8 +89,31 @@ async def watch(settings: RunSettings, office: Office, metrics: Metrics) -> Ende
 
 async def look(settings: RunSettings, office: Office, metrics: Metrics) -> Ended:
     """Go on with what is open, or register the next batch, whatever happens."""
+    return await _whatever_happens(_look(settings, office, metrics), office, metrics)
+
+
+async def look_after_exits(settings: RunSettings, office: Office, metrics: Metrics) -> Ended:
+    """Give the oracles of today the exits that they want, batch after batch, whatever happens."""
+    rotating = office.rotating
+    assert rotating is not None
+    rotating.left_out.clear()  # they may be there by now
+    task = Task(office.chain, office.sender, rotating.prepare)
+    while True:
+        ended = await _whatever_happens(
+            timed(begin_next(task), settings.timeout_seconds, task), office, metrics
+        )
+        if ended.code != exit_codes.DONE:
+            break
+    metrics.left_out.set(len(rotating.left_out))
+    if ended.code != exit_codes.NOTHING_TO_DO or rotating.left_out:
+        metrics.failures.labels("not rotated").inc()
+        log.warning("not rotated", why=ended.problem, again_in_seconds=settings.rotation_interval)
+    return ended
+
+
+async def _whatever_happens(work: Coroutine[Any, Any, Ended], office: Office, metrics: Metrics) -> Ended:
     try:
-        ended = await ending(_look(settings, office, metrics), office)
+        ended = await ending(work, office.sender)
     except Exception as error:
         log.exception("look failed")
         ended = Ended(exit_codes.FAILED, problem=f"{type(error).__name__}: see the log")
@@ -100,8 +130,8 @@ async def _look(settings: RunSettings, office: Office, metrics: Metrics) -> Ende
         assert resumed is not None
         assert resumed.conclusion is not None
         if resumed.conclusion.outcome is not Outcome.UNSENT:
-            return await of_entry(office, resumed)
+            return await of_entry(office.chain, resumed)
     situation = await office.preparing.situation()
     metrics.withdrawable.set(situation.assets.withdrawable_wei / WEI_PER_ETHER)
     await office.preparing.amounts(situation)
-    return await timed(begin_next(office), settings.timeout_seconds, office)
+    return await timed(begin_next(office.task), settings.timeout_seconds, office.task)

@@ -79,8 +79,9 @@ def ether_of_wei(wei: int) -> str:
 
 
 def ether_of_gwei(gwei: int) -> str:
-    """The same of an amount of stake."""
-    return f"{gwei / GWEI_PER_ETHER:g}"
+    """The same of an amount of stake, exactly."""
+    whole, rest = divmod(gwei, GWEI_PER_ETHER)
+    return f"{whole}.{rest:09d}".rstrip("0").removesuffix(".")
 
 
 def _time(seconds: int) -> str:

@@ -40,10 +40,31 @@ def telling() -> Iterator[Told]:
         bars.TimeElapsedColumn(),
     )
     with bars.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda what, done=0, of=0, /: bar.update(
-            task, description=what, completed=done, total=of or None
-        )
+        yield _Bar(bar)
+
+
+@contextmanager
+def quiet(told: Told) -> Iterator[None]:
+    """Nothing changes on the terminal inside the block, where a person is asked something."""
+    if not isinstance(told, _Bar):
+        yield
+        return
+    told.bar.stop()
+    try:
+        yield
+    finally:
+        told.bar.start()
+
+
+class _Bar:
+    """A line that changes."""
+
+    def __init__(self, bar: bars.Progress) -> None:
+        self.bar = bar
+        self._task = bar.add_task("", total=None)
+
+    def __call__(self, what: str, done: int = 0, of: int = 0, /) -> None:
+        self.bar.update(self._task, description=what, completed=done, total=of or None)
 
 
 class _Lines:

@@ -23,7 +23,20 @@ from .keys import (
     ListSettings,
     VerifySettings,
 )
-from .operator import CollectSettings, RegisterSettings, RunSettings, SendingSettings, StatusSettings
+from .operator import (
+    ActionSettings,
+    CollectSettings,
+    ConsolidateSettings,
+    FundSettings,
+    IndexSettings,
+    OracleSettings,
+    RegisterSettings,
+    RotateExitsSettings,
+    RunSettings,
+    SendingSettings,
+    StatusSettings,
+    WithdrawSettings,
+)
 from .relayer import UNKNOWN_SHARES_LIMIT, RelayerSettings
 from .sidecar import PlanSettings, SidecarSettings
 from .sources import Settings, SettingsError
@@ -32,21 +45,27 @@ from .tokens import TokenCreateSettings, TokenListSettings
 __all__ = [
     "EXIT_CODE",
     "UNKNOWN_SHARES_LIMIT",
+    "ActionSettings",
     "ClusterVerifySettings",
     "CollectSettings",
+    "ConsolidateSettings",
     "DatabaseSettings",
     "DemoSettings",
     "DepositsSettings",
     "EncryptSettings",
     "ExportSettings",
     "ForgetSettings",
+    "FundSettings",
+    "IndexSettings",
     "KeyCacheSettings",
     "KeysSettings",
     "ListSettings",
+    "OracleSettings",
     "PlanSettings",
     "RegisterSettings",
     "RelayerClientSettings",
     "RelayerSettings",
+    "RotateExitsSettings",
     "RotateSettings",
     "RunSettings",
     "ScanSettings",
@@ -58,6 +77,7 @@ __all__ = [
     "TokenCreateSettings",
     "TokenListSettings",
     "VerifySettings",
+    "WithdrawSettings",
     "options",
     "read_env_file",
 ]

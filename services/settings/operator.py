@@ -6,16 +6,56 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 from dvtfast.constants import GWEI_PER_VALIDATOR
-from dvtfast.networks import Network
+from dvtfast.networks import GNOSIS, Network
 
-from .. import parsing
+from .. import orders, parsing
 from . import shared
 from .client import RelayerClientSettings
 from .sources import Settings, setting
 
 MAX_BALANCE_GWEI = 64 * GWEI_PER_VALIDATOR  # consensus-specs, MAX_EFFECTIVE_BALANCE_ELECTRA
+
+
+def _validators_file(columns: str) -> Any:
+    return setting(
+        "--validators-file",
+        parsing.file,
+        f"The same in a CSV or JSON file, with public_key and {columns}.",
+        optional=True,
+    )
+
+
+def _again() -> Any:
+    return setting(
+        "--again",
+        parsing.switch,
+        "Do what the journal says was done during the last day, once more.",
+        default="false",
+    )
+
+
+def _collect_seconds(default: str) -> Any:
+    return setting(
+        "--collect-seconds",
+        parsing.seconds,
+        "How long a rotation of exits waits for the relayer's nodes to sign those that it does not have.",
+        default=default,
+    )
+
+
+def _max_request_fee() -> Any:
+    return setting(
+        "--max-request-fee-gwei",
+        parsing.gwei,
+        "The most that is paid for one request to the beacon chain, beside gas; while it costs more nothing"
+        " is sent.",
+        default="1000",
+        also=["MAX_CONSOLIDATION_REQUEST_FEE_GWEI"],
+        metavar="GWEI",
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -204,10 +244,81 @@ class SendingSettings(JournalSettings):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RegisterSettings(RelayerClientSettings, SendingSettings):
-    """What `dvtfast operator register` can be told."""
+class ActionSettings(RelayerClientSettings, SendingSettings):
+    """What every command that does something with a vault's validators can be told."""
 
     relayer: str = setting("--relayer", parsing.url, "The address of the relayer.", also=["RELAYER_ENDPOINT"])
+    ipfs_gateways: tuple[str, ...] = setting(
+        "--ipfs-gateway",
+        parsing.url,
+        "A gateway to IPFS, where the vault's rewards are, and the oracle config; repeatable. What it serves"
+        " is verified.",
+        many=True,
+        also=["IPFS_FETCH_ENDPOINTS"],
+        metavar="URL",
+    )
+    timeout_seconds: float = setting(
+        "--timeout-seconds",
+        parsing.seconds,
+        "How long everything before the sending may take.",
+        default="3600",
+    )
+    dry_run: bool = setting(
+        "--dry-run",
+        parsing.switch,
+        "Show all that would be sent, with what it would cost; sign and send nothing.",
+        default="false",
+    )
+    yes: bool = setting("--yes", parsing.switch, "Do not ask whether that is meant.", default="false")
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The one relayer."""
+        return (self.relayer,) if self.relayer else ()
+
+    def problems(self) -> list[str]:
+        """Of the relayer, and of what is sent."""
+        return RelayerClientSettings.problems(self) + SendingSettings.problems(self)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OracleSettings(ActionSettings):
+    """What commands can be told that ask the oracles."""
+
+    oracles: Path | None = setting(
+        "--oracles",
+        parsing.file,
+        "The protocol config (JSON). Without it, the config is the one that the Keeper announces on chain.",
+        optional=True,
+    )
+    oracle_timeout: float = setting(
+        "--oracle-timeout", parsing.seconds, "How long one replica of an oracle may take.", default="10"
+    )
+
+    def problems(self) -> list[str]:
+        """Who the oracles are."""
+        problems = super().problems()
+        if self.oracles is None and not self.ipfs_gateways:
+            names = {field: source.name for field, source in self.sources().items()}
+            problems.append(f"no oracle config; set {names['oracles']} or {names['ipfs_gateways']}")
+        return problems
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class IndexSettings(OracleSettings):
+    """What commands can be told that must know the indices of validators."""
+
+    consensus_endpoints: tuple[str, ...] = shared.consensus_endpoints("which validator has which index")
+    consensus_timeout: float = shared.consensus_timeout()
+    deposits_database: Path | None = shared.deposits_database("which give the indices of validators")
+    genesis_validators: Path | None = shared.genesis_validators()
+    threads: int | None = shared.threads()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RegisterSettings(IndexSettings):
+    """What `dvtfast operator register` can be told."""
+
     deposit_data: Path | None = setting(
         "--deposit-data",
         parsing.file,
@@ -236,24 +347,6 @@ class RegisterSettings(RelayerClientSettings, SendingSettings):
         optional=True,
         metavar="N",
     )
-    oracles: Path | None = setting(
-        "--oracles",
-        parsing.file,
-        "The protocol config (JSON). Without it, the config is the one that the Keeper announces on chain.",
-        optional=True,
-    )
-    oracle_timeout: float = setting(
-        "--oracle-timeout", parsing.seconds, "How long one replica of an oracle may take.", default="10"
-    )
-    ipfs_gateways: tuple[str, ...] = setting(
-        "--ipfs-gateway",
-        parsing.url,
-        "A gateway to IPFS, where the oracle config and the vault's rewards are; repeatable. What it serves"
-        " is verified.",
-        many=True,
-        also=["IPFS_FETCH_ENDPOINTS"],
-        metavar="URL",
-    )
     start_index: int | None = setting(
         "--start-index",
         parsing.integer,
@@ -262,40 +355,15 @@ class RegisterSettings(RelayerClientSettings, SendingSettings):
         optional=True,
         metavar="INDEX",
     )
-    consensus_endpoints: tuple[str, ...] = shared.consensus_endpoints("the next validator index")
-    consensus_timeout: float = shared.consensus_timeout()
-    deposits_database: Path | None = shared.deposits_database("which give the next validator index")
-    genesis_validators: Path | None = shared.genesis_validators()
-    threads: int | None = shared.threads()
-    timeout_seconds: float = setting(
-        "--timeout-seconds",
-        parsing.seconds,
-        "How long everything before the sending may take.",
-        default="3600",
-    )
-    dry_run: bool = setting(
-        "--dry-run",
-        parsing.switch,
-        "Show all that would be sent, with what it would cost; sign and send nothing.",
-        default="false",
-    )
-    yes: bool = setting("--yes", parsing.switch, "Do not ask whether that is meant.", default="false")
-
-    @property
-    def addresses(self) -> tuple[str, ...]:
-        """The one relayer."""
-        return (self.relayer,) if self.relayer else ()
 
     def problems(self) -> list[str]:
         """What needs what else."""
         names = {field: source.name for field, source in self.sources().items()}
-        problems = RelayerClientSettings.problems(self) + SendingSettings.problems(self)
+        problems = super().problems()
         sources = ("start_index", "deposits_database", "consensus_endpoints")
         if all(getattr(self, field) in (None, ()) for field in sources):
             wanted = ", ".join(names[field] for field in sources)
             problems.append(f"no next validator index; set at least one of {wanted}")
-        if self.oracles is None and not self.ipfs_gateways:
-            problems.append(f"no oracle config; set {names['oracles']} or {names['ipfs_gateways']}")
         if self.deposit_data is not None and self.validator_type != 1:
             problems.append(f"{names['validator_type']}: expected 0x01 with {names['deposit_data']}")
         most = self.max_validator_balance_gwei
@@ -315,6 +383,13 @@ class RunSettings(RegisterSettings):
         "The pause between two looks at what the vault has.",
         default="60",
     )
+    rotation_interval: float = setting(
+        "--rotation-interval",
+        parsing.seconds,
+        "The pause between two looks whether the oracles of today hold the vault's exits.",
+        default="600",
+    )
+    collect_seconds: float = _collect_seconds("30")
     metrics_port: int | None = shared.metrics_port()
     metrics_host: str = shared.metrics_host()
 
@@ -327,3 +402,126 @@ class RunSettings(RegisterSettings):
         if self.dry_run:
             problems.append(f"{self.sources()['dry_run'].name}: expected with `dvtfast operator register`")
         return problems
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FundSettings(ActionSettings):
+    """What `dvtfast operator fund` can be told."""
+
+    validators: tuple[orders.Amount, ...] = setting(
+        "--validator",
+        orders.amount,
+        "A validator to top up, and with how much, such as 0x8f...=1.5eth or 0x8f...=1500000000gwei;"
+        " repeatable.",
+        many=True,
+        metavar="KEY=AMOUNT",
+    )
+    validators_file: Path | None = _validators_file("amount_gwei or amount_eth")
+    again: bool = _again()
+
+    def problems(self) -> list[str]:
+        """Somebody to top up."""
+        return (
+            super().problems() + _one_of_two(self, "validators", "validators_file") + _ether_on_gnosis(self)
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WithdrawSettings(ActionSettings):
+    """What `dvtfast operator withdraw` can be told."""
+
+    validators: tuple[orders.Amount, ...] = setting(
+        "--validator",
+        orders.amount_or_all,
+        "A validator to withdraw from, and how much, such as 0x8f...=1.5eth or 0x8f...=1500000000gwei; with"
+        " --exit the key alone; repeatable.",
+        many=True,
+        metavar="KEY[=AMOUNT]",
+    )
+    validators_file: Path | None = _validators_file("amount_gwei or amount_eth, none with --exit")
+    exit: bool = setting(
+        "--exit",
+        parsing.switch,
+        "Exit the validators for good, with everything they have. It cannot be undone.",
+        default="false",
+    )
+    max_request_fee_gwei: float = _max_request_fee()
+    again: bool = _again()
+
+    def problems(self) -> list[str]:
+        """Somebody to withdraw from, and whether they exit."""
+        problems = super().problems() + _one_of_two(self, "validators", "validators_file")
+        names = {field: source.name for field, source in self.sources().items()}
+        for each in self.validators:
+            if self.exit != (each.gwei is None):
+                problems.append(f"{names['validators']}: {each.shown}: {orders.exit_or_amount(self.exit)}")
+        return problems + _ether_on_gnosis(self)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ConsolidateSettings(OracleSettings):
+    """What `dvtfast operator consolidate` can be told."""
+
+    pairs: tuple[orders.Pair, ...] = setting(
+        "--pair",
+        orders.pair,
+        "A validator, and the one that gets all its stake; the same key twice makes a validator compound;"
+        " repeatable.",
+        many=True,
+        metavar="SOURCE=TARGET",
+    )
+    pairs_file: Path | None = setting(
+        "--pairs-file",
+        parsing.file,
+        "The same in a CSV or JSON file, with source_public_key and target_public_key.",
+        optional=True,
+    )
+    max_request_fee_gwei: float = _max_request_fee()
+    again: bool = _again()
+    consolidations_checker: bytes | None = setting(
+        "--consolidations-checker",
+        parsing.address,
+        "The ConsolidationsChecker; the network's when not set.",
+        optional=True,
+        metavar="ADDRESS",
+    )
+
+    def problems(self) -> list[str]:
+        """Something to consolidate."""
+        return super().problems() + _one_of_two(self, "pairs", "pairs_file")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RotateExitsSettings(IndexSettings):
+    """What `dvtfast operator rotate` can be told."""
+
+    validators_file: Path | None = setting(
+        "--validators-file",
+        parsing.file,
+        "Which key has which index, where that is known better than from the nodes: a CSV or JSON file with"
+        " validator_index and public_key.",
+        optional=True,
+    )
+    collect_seconds: float = _collect_seconds("600")
+
+    def problems(self) -> list[str]:
+        """Who knows the indices."""
+        problems = super().problems()
+        sources = ("validators_file", "deposits_database", "consensus_endpoints")
+        if all(getattr(self, field) in (None, ()) for field in sources):
+            wanted = ", ".join(self.sources()[field].name for field in sources)
+            problems.append(f"nobody tells which validator has which index; set at least one of {wanted}")
+        return problems
+
+
+def _ether_on_gnosis(settings: FundSettings | WithdrawSettings) -> list[str]:
+    if settings.network is None or settings.network.chain_id != GNOSIS.chain_id:
+        return []
+    name = settings.sources()["validators"].name
+    return [f"{name}: {each.shown}: {orders.NO_ETHER}" for each in settings.validators if each.in_ether]
+
+
+def _one_of_two(settings: Settings, *fields: str) -> list[str]:
+    names = [settings.sources()[field].name for field in fields]
+    given = sum(bool(getattr(settings, field)) for field in fields)
+    return [] if given == 1 else [f"expected one of {' and '.join(names)}, got {'both' if given else 'none'}"]

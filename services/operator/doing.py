@@ -1,0 +1,249 @@
+"""One action from its preparation to its end, whatever it is: shown, agreed to, sent once, followed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import click
+
+from .. import logs, running
+from ..chain.contracts import ContractError
+from ..hardening import forbid_dumps
+from ..offload import UnavailableError
+from ..settings import EXIT_CODE, ActionSettings
+from . import exit_codes
+from .chain import Chain
+from .ending import (
+    GOES_ON,
+    NOT_READY,
+    OTHER_DEPOSITS,
+    WHAT_TO_DO,
+    WRONG,
+    Ended,
+    problems_of,
+    tell,
+    words_of,
+)
+from .plan import NothingToDoError, Proposal, StaleError
+from .sending.action import Entry, Kind, Outcome
+from .sending.journal import RefusedError
+from .sending.sender import Estimate, NotSentError, Sender, StaleActionError, WouldRevertError
+from .summary import ether_of_wei
+from .telling import Told, quiet, tell_nobody, telling
+
+AGAIN_SECONDS = 1.0  # after something on chain made an action stale
+
+log = logs.get("operator")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a command does.
+
+    Attributes:
+        prepare: makes the next action ready. StaleError begins it again; what else it raises ends the
+            command, as `NOT_READY` and others in ending.py say.
+    """
+
+    chain: Chain
+    sender: Sender
+    prepare: Callable[[], Awaitable[Proposal]]
+    told: Told = tell_nobody
+
+
+@dataclass
+class Consent:
+    """A person's yes to an action; asked once, and for no more than was shown.
+
+    Attributes:
+        is_given: the person said so beforehand.
+    """
+
+    is_given: bool
+    told: Told = tell_nobody
+    _up_to: tuple[int, ...] = ()
+
+    async def to(self, proposal: Proposal, estimate: Estimate) -> bool:
+        """Whether this is meant."""
+        size = (*proposal.size, estimate.most_wei)
+        if self.is_given or (self._up_to and all(a <= b for a, b in zip(size, self._up_to, strict=True))):
+            return True
+        for line in proposal.lines:
+            click.echo(line, err=True)
+        first, *more = proposal.questions
+        for question in (f"{first}, for at most {ether_of_wei(estimate.most_wei)} ETH of gas?", *more):
+            try:
+                with quiet(self.told):
+                    if not await asyncio.to_thread(click.confirm, question, err=True):
+                        return False
+            except click.Abort:
+                return False
+        self._up_to = size
+        return True
+
+
+def run(settings: ActionSettings, opened: Callable[[Told], AbstractAsyncContextManager[Task]]) -> int:
+    """Do one action as a command; the exit code.
+
+    Args:
+        opened: the task, inside the block.
+    """
+
+    async def work(told: Told, stop: asyncio.Event) -> Ended:
+        async with opened(told) as task:
+            doing = perform(
+                task, dry_run=settings.dry_run, yes=settings.yes, seconds=settings.timeout_seconds
+            )
+            return await unless_stopped(doing, task.sender, stop)
+
+    return run_until_stopped(settings, work)
+
+
+def run_until_stopped(
+    settings: ActionSettings, work: Callable[[Told, asyncio.Event], Awaitable[Ended]]
+) -> int:
+    """Do work that ends as commands end, and tell of it; the exit code."""
+    forbid_dumps()
+    return running.run(partial(_told_of, settings, work))
+
+
+async def _told_of(
+    settings: ActionSettings,
+    work: Callable[[Told, asyncio.Event], Awaitable[Ended]],
+    stop: asyncio.Event,
+) -> int:
+    with telling() as told:
+        try:
+            ended = await work(told, stop)
+        except WRONG as error:
+            for problem in problems_of(error):
+                click.echo(f"error: {problem}", err=True)
+            return EXIT_CODE
+        except NOT_READY as error:
+            ended = Ended(exit_codes.NOT_READY, problem=f"{words_of(error)}; nothing was sent")
+    tell(ended, is_json=settings.json)
+    return ended.code
+
+
+async def perform(task: Task, *, dry_run: bool, yes: bool, seconds: float) -> Ended:
+    """Go on with what is open; or else make an action ready, have it confirmed, send and follow it.
+
+    Args:
+        seconds: how long it may take until it is sent.
+    """
+    if dry_run:
+        if (entry := await task.sender.open_entry()) is not None:
+            return Ended(exit_codes.OPEN, entry, f"an action is open; {GOES_ON}")
+        return await ending(_dry_run(task, seconds), task.sender)
+    if (entry := await task.sender.resume()) is not None and entry.transactions:
+        log.info("that was begun before, and was all there was to do now")
+        return await of_entry(task.chain, entry)
+    return await ending(timed(begin_next(task, Consent(yes, task.told)), seconds, task), task.sender)
+
+
+async def begin_next(task: Task, consent: Consent | None = None) -> Entry | None:
+    """Prepare the next action and sign it, again whenever what happens on chain makes it void.
+
+    Returns:
+        What to follow; None where a person says no.
+    """
+    while True:
+        await task.sender.until_affordable()
+        try:
+            proposal = await task.prepare()
+            estimate = await task.sender.estimate(proposal.action)
+            if consent is not None and not await consent.to(proposal, estimate):
+                return None
+            return await task.sender.begin(proposal.action)
+        except (StaleError, StaleActionError) as error:
+            log.warning("begins again", why=str(error))
+        except WouldRevertError as error:
+            if not (why := await task.chain.why_stale(proposal.action)):
+                raise
+            log.warning("begins again", why=why, refused=str(error))
+        await asyncio.sleep(AGAIN_SECONDS)
+
+
+async def timed(work: Awaitable[Entry | None], seconds: float, task: Task) -> Ended:
+    """Do what comes before the sending in this time, then follow it for as long as it takes."""
+    try:
+        async with asyncio.timeout(seconds):
+            entry = await work
+    except TimeoutError:
+        entry = await task.sender.open_entry()  # signed in the last moment
+        if entry is None:
+            problem = f"gave up after {seconds:g} s; nothing was sent"
+            return Ended(exit_codes.NOT_READY, problem=problem)
+    if entry is None:
+        return Ended(exit_codes.STOPPED, problem="not meant; nothing was sent")
+    return await of_entry(task.chain, await task.sender.follow(entry))
+
+
+async def ending(work: Awaitable[Ended], sender: Sender) -> Ended:
+    """How the work ends, with whatever others do not do told as what it is."""
+    try:
+        return await work
+    except NothingToDoError as error:
+        code, problem = exit_codes.NOTHING_TO_DO, str(error)
+    except NOT_READY as error:
+        code, problem = exit_codes.NOT_READY, words_of(error)
+    except (NotSentError, RefusedError) as error:
+        code, problem = exit_codes.FAILED, str(error)
+    if (entry := await sender.open_entry()) is not None:
+        return Ended(exit_codes.OPEN, entry, f"{problem}; {GOES_ON}")
+    return Ended(code, problem=f"{problem}; nothing was sent")
+
+
+async def unless_stopped(work: Coroutine[Any, Any, Ended], sender: Sender, stop: asyncio.Event) -> Ended:
+    """How the work ends, or what state a signal leaves."""
+    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+    finally:
+        stopping.cancel()
+        working.cancel()
+        await asyncio.gather(working, stopping, return_exceptions=True)
+    entry = await sender.open_entry()
+    if entry is None:
+        return Ended(exit_codes.STOPPED, problem="stopped; nothing was sent")
+    return Ended(exit_codes.OPEN, entry, f"stopped; {GOES_ON}")
+
+
+async def of_entry(chain: Chain, entry: Entry) -> Ended:
+    """How a command ends whose action is concluded; the deposits that it should make are looked for."""
+    conclusion = entry.conclusion
+    assert conclusion is not None
+    problem = WHAT_TO_DO[conclusion.outcome]
+    if conclusion.outcome is Outcome.DONE and entry.action.kind in (Kind.REGISTER, Kind.FUND):
+        assert conclusion.transaction_hash is not None
+        try:
+            found = await chain.deposited_by(conclusion.transaction_hash)
+        except (UnavailableError, ContractError) as error:
+            log.warning("deposits not looked at", error=str(error))
+        else:
+            if found != list(entry.action.public_keys):
+                return Ended(exit_codes.NOT_DONE, entry, OTHER_DEPOSITS)
+    return Ended(exit_codes.OF_OUTCOME[conclusion.outcome], entry, problem)
+
+
+async def _dry_run(task: Task, seconds: float) -> Ended:
+    try:
+        async with asyncio.timeout(seconds):
+            while True:
+                try:
+                    proposal = await task.prepare()
+                    break
+                except StaleError as error:
+                    log.warning("begins again", why=str(error))
+                    await asyncio.sleep(AGAIN_SECONDS)
+    except TimeoutError:
+        return Ended(exit_codes.NOT_READY, problem=f"gave up after {seconds:g} s; nothing was sent")
+    estimate = await task.sender.estimate(proposal.action)
+    return Ended(exit_codes.DONE, proposal=proposal, estimate=estimate)

@@ -1,0 +1,126 @@
+"""How commands end, and how people and programs are told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import click
+import msgspec
+
+from dvtfast import DvtfastError
+
+from ..account_key import AccountKeyError
+from ..chain.contracts import ContractError
+from ..chain.encoding import write_data
+from ..chain.harvesting import RewardsError
+from ..chain.ipfs import IpfsContentError
+from ..chain.node import CallRevertedError, TooManyLogsError
+from ..chain.oracles import OracleConfigError
+from ..chain.reverts import explain
+from ..client import RelayerRefusedError, RelayerUnavailableError
+from ..offload import UnavailableError
+from ..settings import SettingsError
+from .plan import NotReadyError, Proposal
+from .sending.action import Entry, Outcome
+from .sending.journal import JournalError
+from .sending.sender import Estimate
+from .sending.wallet import WalletError
+from .summary import as_json, ether_of_gwei, ether_of_wei
+
+GOES_ON = "the action goes on when the operator is started again with this journal"
+WHAT_TO_DO = {
+    Outcome.DONE: "",
+    Outcome.REVERTED: "the contract refused it in the block, only gas was paid; start again for another try",
+    Outcome.CANCELLED: "it would have reverted and was cancelled, only gas was paid; start again",
+    Outcome.SUPERSEDED: "another transaction of this account took its place, nothing was done;"
+    " use the account for the operator only, and start again",
+    Outcome.UNSENT: "nothing was signed; start again",
+}
+OTHER_DEPOSITS = (
+    "it is in the chain, but made other deposits than it should: compare the addresses of vault, deposit"
+    " contract and DepositDataRegistry before anything else is registered"
+)
+# What others do not do, or not now; nothing of it ends `run`.
+NOT_READY = (
+    NotReadyError, UnavailableError, ContractError, CallRevertedError, OracleConfigError, RewardsError,
+    IpfsContentError, TooManyLogsError, WalletError, RelayerUnavailableError, RelayerRefusedError,
+)  # fmt: skip
+WRONG = (DvtfastError, SettingsError, AccountKeyError, JournalError)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ends.
+
+    Attributes:
+        code: of `exit_codes`.
+        entry: the action that it was about, if one was begun.
+        problem: what went wrong, and what to do.
+    """
+
+    code: int
+    entry: Entry | None = None
+    problem: str = ""
+    proposal: Proposal | None = None
+    estimate: Estimate | None = None
+
+
+def words_of(error: Exception) -> str:
+    """An error in words."""
+    if isinstance(error, CallRevertedError):
+        return f"a contract refuses: {explain(error)}"
+    return str(error) or type(error).__name__
+
+
+def problems_of(error: Exception) -> list[str]:
+    """What is wrong with what the command was told, a line each."""
+    return list(error.problems) if isinstance(error, SettingsError) else [str(error)]
+
+
+def tell(ended: Ended, *, is_json: bool) -> None:
+    """The summary: what was done and what it cost, or what is wrong."""
+    said: dict[str, Any] = {"exit_code": ended.code, "problem": ended.problem}
+    if ended.proposal is not None and ended.estimate is not None:
+        offer = ended.estimate.offer
+        said |= {
+            "would_send": ended.proposal.shown(),
+            "gas": ended.estimate.gas,
+            "max_fee_wei": str(offer.max_fee_wei),
+            "priority_fee_wei": str(offer.priority_fee_wei),
+            "most_wei": str(ended.estimate.most_wei),
+        }
+    if ended.entry is not None:
+        said["action"] = as_json(ended.entry)
+    if is_json:
+        click.echo(msgspec.json.encode(said))
+        return
+    for line in _lines(ended):
+        click.echo(line)
+    if ended.problem:
+        click.echo(f"error: {ended.problem}" if ended.code else ended.problem, err=True)
+
+
+def _lines(ended: Ended) -> Iterator[str]:
+    if ended.proposal is not None and ended.estimate is not None:
+        proposal, estimate = ended.proposal, ended.estimate
+        for name, value in proposal.shown().items():
+            if isinstance(value, list):
+                yield f"{name}:"
+                yield from (f"  {each}" for each in value)
+            else:
+                yield f"{name}: {value}"
+        yield f"gas: {estimate.gas}, at most {ether_of_wei(estimate.most_wei)} ETH"
+        yield "nothing was signed, nothing was sent"
+    entry = ended.entry
+    if entry is None:
+        return
+    stake = ether_of_gwei(int(entry.action.details.get("amount_gwei", 0)))
+    conclusion = entry.conclusion
+    outcome = "open" if conclusion is None else conclusion.outcome.value
+    kind, count = entry.action.kind.value, len(entry.action.public_keys)
+    yield f"action {entry.id}: {kind} of {count} validators, {stake} ETH: {outcome}"
+    if conclusion is not None and conclusion.transaction_hash is not None:
+        yield f"transaction {write_data(conclusion.transaction_hash)} in block {conclusion.block_number}"
+        yield f"gas {conclusion.gas_used}, {ether_of_wei(conclusion.fee_wei)} ETH"

@@ -1,0 +1,139 @@
+"""`dvtfast operator fund`, `withdraw` and `consolidate`: one transaction each, by the relayer's manager."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any, Final, TypeAlias
+
+from .. import orders
+from ..chain.transactions import WEI_PER_GWEI
+from ..orders import Amount
+from ..settings import (
+    ConsolidateSettings,
+    FundSettings,
+    SettingsError,
+    WithdrawSettings,
+)
+from ..wire import PublicKey
+from . import doing
+from .batch import GNOSIS_CHAIN_ID
+from .doing import Task
+from .managing import Managing, Request, amount_details, pair_details
+from .opening import Desk, open_desk
+from .oracles import OracleClient
+from .order_files import read_amounts, read_pairs
+from .plan import NothingToDoError
+from .sending.action import Kind, Outcome
+from .telling import Told
+
+AGAIN_SECONDS: Final = 86_400  # during which the same once more is thought to be a mistake
+
+ManagingSettings: TypeAlias = FundSettings | WithdrawSettings | ConsolidateSettings
+
+
+def fund(settings: FundSettings) -> int:
+    """Top validators up; the exit code."""
+    return doing.run(settings, partial(funding, settings))
+
+
+def withdraw(settings: WithdrawSettings) -> int:
+    """Withdraw from validators, or exit them; the exit code."""
+    return doing.run(settings, partial(withdrawing, settings))
+
+
+def consolidate(settings: ConsolidateSettings) -> int:
+    """Consolidate validators; the exit code."""
+    return doing.run(settings, partial(consolidating, settings))
+
+
+@asynccontextmanager
+async def funding(settings: FundSettings, told: Told) -> AsyncIterator[Task]:
+    """The task of `fund`, inside the block; raises as `open_desk`."""
+    wanted = await asyncio.to_thread(_amounts, settings)
+    async with open_desk(settings, told) as desk:
+        managing = Managing(desk.chain, desk.relayer, settings.vault, told=told)
+
+        async def prepare() -> Request:
+            await _require_new(settings, desk, Kind.FUND, amounts=amount_details(wanted))
+            return await managing.fund(wanted)
+
+        yield Task(desk.chain, desk.sender, prepare, told)
+
+
+@asynccontextmanager
+async def withdrawing(settings: WithdrawSettings, told: Told) -> AsyncIterator[Task]:
+    """The task of `withdraw`, inside the block; raises as `open_desk`."""
+    wanted = await asyncio.to_thread(_amounts, settings)
+    async with open_desk(settings, told) as desk:
+        managing = Managing(desk.chain, desk.relayer, settings.vault, _max_fee_wei(settings), told)
+
+        async def prepare() -> Request:
+            await _require_new(settings, desk, Kind.WITHDRAW, amounts=amount_details(wanted))
+            return await managing.withdraw(wanted)
+
+        yield Task(desk.chain, desk.sender, prepare, told)
+
+
+@asynccontextmanager
+async def consolidating(settings: ConsolidateSettings, told: Told) -> AsyncIterator[Task]:
+    """The task of `consolidate`, inside the block; raises as `open_desk`."""
+    pairs = list(settings.pairs)
+    if settings.pairs_file is not None:
+        pairs = await asyncio.to_thread(read_pairs, settings.pairs_file)
+    _require_once([pair.source for pair in pairs])
+    async with (
+        open_desk(settings, told) as desk,
+        OracleClient(timeout_seconds=settings.oracle_timeout) as oracle_client,
+    ):
+        managing = Managing(desk.chain, desk.relayer, settings.vault, _max_fee_wei(settings), told)
+
+        async def prepare() -> Request:
+            await _require_new(settings, desk, Kind.CONSOLIDATE, pairs=pair_details(pairs))
+            return await managing.consolidate(pairs, oracle_client, settings.consolidations_checker)
+
+        yield Task(desk.chain, desk.sender, prepare, told)
+
+
+def _max_fee_wei(settings: WithdrawSettings | ConsolidateSettings) -> int:
+    return round(settings.max_request_fee_gwei * WEI_PER_GWEI)
+
+
+async def _require_new(settings: ManagingSettings, desk: Desk, kind: Kind, **same: Any) -> None:
+    """Refuse what the journal says was just done, which whoever starts a program twice does not mean."""
+    if settings.again:
+        return
+    for entry in await desk.journal.entries():
+        if time.time() - entry.at > AGAIN_SECONDS:
+            return
+        action, conclusion = entry.action, entry.conclusion
+        if (
+            conclusion is not None
+            and conclusion.outcome is Outcome.DONE
+            and (action.kind, action.vault) == (kind, settings.vault)
+            and all(action.details.get(name) == value for name, value in same.items())
+        ):
+            raise NothingToDoError(
+                f"the same was done already, as action {entry.id}; --again does it once more"
+            )
+
+
+def _amounts(settings: FundSettings | WithdrawSettings) -> list[Amount]:
+    exits = isinstance(settings, WithdrawSettings) and settings.exit
+    wanted = list(settings.validators)
+    if settings.validators_file is not None:
+        wanted = read_amounts(settings.validators_file, all_of_it=exits)
+        if settings.network.chain_id == GNOSIS_CHAIN_ID and any(each.in_ether for each in wanted):
+            raise SettingsError([f"{settings.validators_file}: {orders.NO_ETHER}"])
+    _require_once([each.public_key for each in wanted])
+    return wanted
+
+
+def _require_once(keys: Sequence[PublicKey]) -> None:
+    twice = [key for key, count in Counter(keys).items() if count > 1]
+    if twice:
+        raise SettingsError([f"expected each validator once, got {twice[0].to_wire()} again"])

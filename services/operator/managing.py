@@ -1,0 +1,325 @@
+"""What the validators manager signs beside registrations: top-ups, withdrawals, consolidations.
+
+Nothing is signed by the operator here, and nothing sent to the chain. Everything is for one nonce of the
+vault: when that changes meanwhile, it begins again (`StaleError`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from .. import wire
+from ..chain import calls
+from ..chain.contracts import (
+    CONSOLIDATION_REQUESTS,
+    WITHDRAWAL_REQUESTS,
+    is_compounding,
+    request_fee,
+    validators_manager,
+    validators_min_oracles,
+)
+from ..chain.encoding import read_address, write_address
+from ..chain.harvesting import vault_assets
+from ..chain.manager_messages import (
+    COMPOUNDING,
+    ManagerMessage,
+    consolidate_bytes,
+    fund_bytes,
+    is_ambiguous,
+    nonce_bytes,
+    withdraw_bytes,
+)
+from ..chain.node import Block
+from ..chain.signers import recover_signer
+from ..chain.transactions import WEI_PER_GWEI
+from ..client import RelayerClient
+from ..orders import Amount, Pair
+from .agreement import TooFewOraclesError
+from .batch import stake_gwei
+from .chain import Chain, positive
+from .consolidations import approve_consolidation
+from .oracles import OracleClient
+from .plan import NotReadyError, StaleError, shown
+from .preparing import require_relayer
+from .sending.action import Action, Kind
+from .summary import ether_of_gwei, ether_of_wei
+from .telling import Told, tell_nobody
+
+FEE_MARGIN: Final = 2  # the fee of a request may be higher when the transaction is mined; the rest comes back
+DEFAULT_CONSOLIDATION_LIMIT: Final = 100  # pairs that oracles approve of at once, where the config names none
+
+
+@dataclass(frozen=True)
+class Request:
+    """A top-up, withdrawal or consolidation that the manager signed for.
+
+    Attributes:
+        lines, questions: what a person is told and asked.
+    """
+
+    action: Action
+    lines: Sequence[str]
+    questions: Sequence[str]
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """All of it, and the fees."""
+        return len(self.action.public_keys), self.action.value_wei
+
+    def shown(self) -> dict[str, Any]:
+        """All that would be sent, as JSON."""
+        return shown(self.action) | dict(self.action.details)
+
+
+@dataclass
+class Managing:
+    """Makes actions of a vault's validators manager ready.
+
+    Attributes:
+        max_request_fee_wei: of one request to the beacon chain.
+    """
+
+    chain: Chain
+    relayer: RelayerClient
+    vault: bytes
+    max_request_fee_wei: int = 0
+    told: Told = tell_nobody
+
+    async def fund(self, wanted: Sequence[Amount]) -> Request:
+        """Top validators up, after the vault took its rewards if there are any.
+
+        Raises:
+            NotReadyError: it cannot be done now.
+            StaleError: the vault's nonce changed meanwhile; begin again.
+            RelayerRefusedError: the relayer does not sign that.
+            UnavailableError, RelayerUnavailableError, ContractError, CallRevertedError, RewardsError,
+                IpfsContentError: somebody does not do its part.
+        """
+        keys, amounts = _columns(wanted)
+        if is_ambiguous(len(keys), COMPOUNDING):
+            raise NotReadyError(
+                f"a vault cannot read {len(keys)} top-ups, as {len(keys)} * 184 bytes may be registrations,"
+                " too; leave one off, and top it up next"
+            )
+        head, network = await self.chain.head(), self.chain.network
+        assets = await vault_assets(self.chain.node, self.chain.ipfs, network, self.vault, at=head)
+        if (available := stake_gwei(assets.withdrawable_wei, network)) < sum(amounts):
+            raise NotReadyError(
+                f"the vault has {ether_of_gwei(available)} ETH withdrawable,"
+                f" {ether_of_gwei(sum(amounts))} ETH are wanted"
+            )
+        validators = fund_bytes(self.vault, keys, amounts)
+        request = wire.FundRequest(
+            wire.Address(self.vault), keys, [wire.PositiveUInt64(each) for each in amounts]
+        )
+        nonce, signature = await self._signed(head, validators, lambda: self.relayer.post_fund(request))
+        data = calls.fund_validators(validators, signature)
+        if assets.harvest is not None:
+            data = calls.multicall([calls.update_state(assets.harvest), data])
+        details = {
+            "amount_gwei": sum(amounts),
+            "amounts": amount_details(wanted),
+            "harvests": assets.harvest is not None,
+        }
+        action = self._action(Kind.FUND, keys, data, nonce, details)
+        question = (
+            f"Top up {len(keys)} validators with {ether_of_gwei(sum(amounts))} ETH of"
+            f" {write_address(self.vault)}" + ", which takes its rewards first" * bool(assets.harvest)
+        )
+        return Request(action, _amount_lines(wanted), [question])
+
+    async def withdraw(self, wanted: Sequence[Amount]) -> Request:
+        """Withdraw from validators, or exit them; raises as `fund`."""
+        keys, amounts = _columns(wanted)
+        head = await self.chain.head()
+        fee_wei = await self._fee(WITHDRAWAL_REQUESTS, head)
+        validators = withdraw_bytes(keys, amounts)
+        request = wire.WithdrawRequest(
+            wire.Address(self.vault), keys, [wire.UInt64(each) for each in amounts]
+        )
+        nonce, signature = await self._signed(head, validators, lambda: self.relayer.post_withdraw(request))
+        exits = amounts.count(0)
+        action = self._action(
+            Kind.WITHDRAW,
+            keys,
+            calls.withdraw_validators(validators, signature),
+            nonce,
+            {"amount_gwei": sum(amounts), "amounts": amount_details(wanted), "exits": exits},
+            value_wei=self._value(fee_wei, len(keys)),
+        )
+        if not exits:
+            amount = ether_of_gwei(sum(amounts))
+            questions = [f"Withdraw {amount} ETH from {len(keys)} validators{_fees(action)}"]
+        else:
+            questions = [
+                f"EXIT {exits} validators of {write_address(self.vault)} FOR GOOD{_fees(action)}",
+                f"These {exits} validators end, and can never be used again. Really?",
+            ]
+        return Request(action, _amount_lines(wanted), questions)
+
+    async def consolidate(
+        self, pairs: Sequence[Pair], oracle_client: OracleClient, checker: bytes | None = None
+    ) -> Request:
+        """Move the stake of validators to others, or make them compound; raises as `fund`.
+
+        A vault takes targets that it knows as compounding; the oracles must approve of others.
+
+        Args:
+            checker: the ConsolidationsChecker, where it is not the network's.
+        """
+        head = await self.chain.head()
+        sources, targets = [pair.source for pair in pairs], [pair.target for pair in pairs]
+        validators = consolidate_bytes(sources, targets)
+        approvals = b""
+        if await self._must_be_approved(pairs, head):
+            address = checker or read_address(self.chain.network.consolidations_checker)
+            approvals = await self._approvals(sources, targets, oracle_client, address, head)
+        fee_wei = await self._fee(CONSOLIDATION_REQUESTS, head)
+        request = wire.ConsolidateRequest(wire.Address(self.vault), sources, targets)
+        nonce, signature = await self._signed(
+            head, validators, lambda: self.relayer.post_consolidate(request)
+        )
+        action = self._action(
+            Kind.CONSOLIDATE,
+            sources,
+            calls.consolidate_validators(validators, signature, approvals),
+            nonce,
+            {
+                "pairs": pair_details(pairs),
+                "approvals": len(approvals) // wire.ManagerSignature.width,
+            },
+            value_wei=self._value(fee_wei, len(pairs)),
+        )
+        switched = sum(pair.source == pair.target for pair in pairs)
+        what = [f"make {switched} validators compound"] * bool(switched)
+        if moved := len(pairs) - switched:
+            what.append(f"END {moved} validators, whose stake moves to others")
+        question = f"{' and '.join(what)}{_fees(action)}"
+        return Request(action, [_pair_line(pair) for pair in pairs], [question[0].upper() + question[1:]])
+
+    async def _signed(
+        self, head: Block, validators: bytes, ask: Callable[[], Awaitable[wire.ManagerSignatureAnswer]]
+    ) -> tuple[int, bytes]:
+        """The vault's nonce, and the manager's signature for it."""
+        node = self.chain.node
+        await require_relayer(self.relayer, self.chain.network)
+        nonce = await self.chain.nonce(Kind.FUND, self.vault, head)
+        self.told("asking the relayer for the manager's signature")
+        signature = (await ask()).validators_manager_signature
+        if signature is None:
+            raise NotReadyError("relayer: its manager cannot sign now; start again later")
+        message = ManagerMessage(self.chain.network.chain_id, self.vault, nonce_bytes(nonce), validators)
+        try:
+            signer = recover_signer(message.digest, bytes(signature))
+        except ValueError as error:
+            raise NotReadyError(f"relayer: manager's {error}") from None
+        now = await self.chain.head()
+        if await self.chain.nonce(Kind.FUND, self.vault, now) != nonce:
+            raise StaleError("something was done with the vault's validators meanwhile: the nonce is another")
+        if signer != (manager := await validators_manager(node, self.vault, block=now)):
+            raise NotReadyError(
+                f"relayer: expected a signature of {write_address(manager)}, the vault's manager, for the"
+                f" nonce {nonce}; got another: its key is another one, or its node is behind"
+            )
+        return nonce, bytes(signature)
+
+    async def _fee(self, predeploy: bytes, head: Block) -> int:
+        """What one request costs now, in wei."""
+        fee_wei = await request_fee(self.chain.node, predeploy, block=head)
+        if fee_wei > self.max_request_fee_wei:
+            raise NotReadyError(
+                f"a request costs {fee_wei / WEI_PER_GWEI:.9g} gwei now, more than --max-request-fee-gwei"
+                f" ({self.max_request_fee_wei / WEI_PER_GWEI:.9g}); it falls when fewer are made"
+            )
+        return fee_wei
+
+    def _value(self, fee_wei: int, requests: int) -> int:
+        """What is sent along for the fees."""
+        return min(FEE_MARGIN * fee_wei, self.max_request_fee_wei) * requests
+
+    async def _must_be_approved(self, pairs: Sequence[Pair], head: Block) -> bool:
+        """Whether there is a target that the vault does not know as compounding."""
+        for target in dict.fromkeys(pair.target for pair in pairs):
+            if not await is_compounding(self.chain.node, self.vault, bytes(target), block=head):
+                return True
+        return False
+
+    async def _approvals(
+        self,
+        sources: Sequence[bytes],
+        targets: Sequence[bytes],
+        oracle_client: OracleClient,
+        checker: bytes,
+        head: Block,
+    ) -> bytes:
+        config = await self.chain.oracle_config(head)
+        limit = positive(config.raw.get("validators_consolidation_batch_limit"), DEFAULT_CONSOLIDATION_LIMIT)
+        if len(targets) > limit:
+            raise NotReadyError(f"oracles approve of {limit} validators at once, got {len(targets)}")
+        threshold = await validators_min_oracles(self.chain.node, self.chain.keeper, block=head)
+        self.told(f"asking {len(config.public_keys)} oracles")
+        try:
+            return await approve_consolidation(
+                self.vault,
+                sources,
+                targets,
+                config,
+                oracle_client,
+                checker_address=checker,
+                chain_id=self.chain.network.chain_id,
+                threshold=threshold,
+            )
+        except (TooFewOraclesError, ValueError) as error:
+            raise NotReadyError(f"oracles: {error}") from None
+
+    def _action(
+        self,
+        kind: Kind,
+        keys: Sequence[bytes],
+        data: bytes,
+        nonce: int,
+        details: dict[str, Any],
+        value_wei: int = 0,
+    ) -> Action:
+        return Action(
+            kind,
+            vault=self.vault,
+            to=self.vault,
+            data=data,
+            value_wei=value_wei,
+            public_keys=tuple(map(bytes, keys)),
+            details={"validators": len(keys), "nonce": nonce, **details},
+        )
+
+
+def amount_details(wanted: Sequence[Amount]) -> list[Any]:
+    """Keys and gwei, as the journal has them; 0 is everything."""
+    return [[each.shown, each.gwei or 0] for each in wanted]
+
+
+def pair_details(pairs: Sequence[Pair]) -> list[Any]:
+    """Sources and targets, as the journal has them."""
+    return [[pair.source.to_wire(), pair.target.to_wire()] for pair in pairs]
+
+
+def _columns(wanted: Sequence[Amount]) -> tuple[list[wire.PublicKey], list[int]]:
+    return [each.public_key for each in wanted], [each.gwei or 0 for each in wanted]
+
+
+def _amount_lines(wanted: Sequence[Amount]) -> list[str]:
+    return [
+        f"{each.shown} " + ("EVERYTHING" if each.gwei is None else f"{ether_of_gwei(each.gwei)} ETH")
+        for each in wanted
+    ]
+
+
+def _pair_line(pair: Pair) -> str:
+    if pair.source == pair.target:
+        return f"{pair.source.to_wire()} becomes a compounding validator"
+    return f"{pair.source.to_wire()} ENDS, its stake moves to {pair.target.to_wire()}"
+
+
+def _fees(action: Action) -> str:
+    return f", for at most {ether_of_wei(action.value_wei)} ETH of fees"

@@ -1,0 +1,276 @@
+"""Gives the exits of a vault's validators to the oracles of today, when these are others than before.
+
+The oracles say of which validators they want exits, by index; the relayer splits those exits anew, and has
+its nodes sign those that it does not have; the oracles check their shares and sign where they keep them; the
+Keeper notes that. What lacks is named, and the rest goes on: the oracles ask for it again.
+
+Nothing is signed by the operator here, and nothing sent to the chain.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from dvtfast.protocol_config import OracleConfig
+
+from .. import logs, wire
+from ..chain import calls
+from ..chain.contracts import exits_updated_at, validators_min_oracles
+from ..chain.encoding import write_address, write_data
+from ..chain.keys_by_index import KeysByIndex
+from ..chain.node import Block
+from ..client import RelayerClient, RelayerRefusedError
+from .agreement import TooFewOraclesError
+from .chain import Chain, approval_deadline, positive
+from .checks import wrong_shares
+from .oracles import OracleClient
+from .plan import NothingToDoError, NotReadyError, StaleError, shown
+from .preparing import require_relayer
+from .rotations import RotationInfo, RotationRequest, rotate, rotation_info
+from .sending.action import Action, Kind
+from .telling import Told, tell_nobody
+
+DEFAULT_ROTATION_LIMIT: Final = 100  # validators of one rotation, where the config names none
+SHOWN_LEFT_OUT: Final = 5
+
+log = logs.get("operator")
+
+
+class OraclesBehindError(NotReadyError):
+    """The oracles have not seen the vault's last rotation yet; what they say is of before."""
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """Exits that the oracles of today took.
+
+    Attributes:
+        left_out: why validators of this batch are not in it.
+        wanted: of how many validators the oracles want exits.
+    """
+
+    action: Action
+    left_out: dict[int, str]
+    wanted: int
+
+    @property
+    def lines(self) -> list[str]:
+        """The validators."""
+        return [write_data(key) for key in self.action.public_keys]
+
+    @property
+    def questions(self) -> list[str]:
+        """Whether that is meant."""
+        count, vault = len(self.action.public_keys), write_address(self.action.vault)
+        return [f"Give the exits of {count} validators of {vault} to the oracles of today"]
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """Validators."""
+        return (len(self.action.public_keys),)
+
+    def shown(self) -> dict[str, Any]:
+        """All that would be sent, as JSON."""
+        return (
+            shown(self.action)
+            | {"deadline": self.action.deadline, **self.action.details}
+            | {"public_keys": [write_data(key) for key in self.action.public_keys]}
+        )
+
+
+@dataclass
+class Rotating:
+    """Makes rotations of one vault ready, one batch after the other.
+
+    Attributes:
+        collect_seconds: how long the relayer's nodes may take to sign what it does not have.
+        left_out: why validators could not be rotated, by index; they are not tried again.
+    """
+
+    chain: Chain
+    keys: KeysByIndex
+    relayer: RelayerClient
+    oracle_client: OracleClient
+    vault: bytes
+    poll_seconds: float
+    collect_seconds: float
+    told: Told = tell_nobody
+    left_out: dict[int, str] = field(default_factory=dict, init=False)
+
+    async def prepare(self) -> Rotation:
+        """The next batch.
+
+        Raises:
+            NothingToDoError: the oracles want no exits, or only such as were left out.
+            OraclesBehindError: they have to catch up first.
+            NotReadyError: the relayer, or the oracles, are not ready.
+            StaleError: the vault's exits were updated meanwhile; begin again.
+            UnavailableError, RelayerUnavailableError, RelayerRefusedError, ContractError,
+                CallRevertedError, OracleConfigError, IpfsContentError: somebody does not do its part.
+        """
+        while (rotation := await self._prepare()) is None:
+            pass  # all of that batch was left out
+        return rotation
+
+    async def _prepare(self) -> Rotation | None:
+        """The next batch; None when all of it was left out."""
+        chain = self.chain
+        head = await chain.head()
+        config = await chain.oracle_config(head)
+        threshold = await validators_min_oracles(chain.node, chain.keeper, block=head)
+        nonce = await chain.nonce(Kind.UPDATE_EXITS, self.vault, head)
+        info = await self._info(config, threshold)
+        wanted = [index for index in info.validator_indices if index not in self.left_out]
+        if not wanted:
+            raise NothingToDoError(
+                "the oracles want no exits of the vault"
+                if not self.left_out
+                else f"nothing more can be done; {said_of(self.left_out)}"
+            )
+        await self._require_seen(info, nonce, head)
+        await require_relayer(self.relayer, chain.network)
+        limit = positive(config.raw.get("validators_exit_rotation_batch_limit"), DEFAULT_ROTATION_LIMIT)
+        batch = wanted[:limit]
+        self.told(f"the oracles want the exits of {len(wanted)} validators; asking the relayer")
+        shares = await self._shares(batch, config)
+        self._tell_left_out(batch)
+        if not shares:
+            return None
+        request = RotationRequest(
+            vault=self.vault,
+            public_keys=list(shares),
+            shares=list(shares.values()),
+            nonce=nonce,
+            deadline=approval_deadline(config, await chain.head()),
+        )
+        left_out = {index: self.left_out[index] for index in batch if index in self.left_out}
+        action = await self._approved(request, config, threshold, left_out)
+        if await chain.nonce(Kind.UPDATE_EXITS, self.vault, await chain.head()) != nonce:
+            raise StaleError("the vault's exits were updated meanwhile")
+        return Rotation(action, left_out, len(wanted))
+
+    async def _info(self, config: OracleConfig, threshold: int) -> RotationInfo:
+        try:
+            return await rotation_info(self.vault, config, self.oracle_client, threshold=threshold)
+        except (TooFewOraclesError, ValueError) as error:
+            raise NotReadyError(f"oracles: {error}") from None
+
+    async def _require_seen(self, info: RotationInfo, nonce: int, head: Block) -> None:
+        """Refuse what oracles say that have not seen the last rotation: it would be paid for twice."""
+        if nonce == 0:
+            return  # there was none
+        first = max(info.block_number, self.chain.network.keeper_genesis_block)
+        last = await exits_updated_at(self.chain.node, self.chain.keeper, self.vault, first=first, last=head)
+        if last is not None and last > info.block_number:
+            raise OraclesBehindError(
+                f"the oracles have not seen the rotation of block {last} yet; they tell of block"
+                f" {info.block_number}"
+            )
+
+    async def _shares(
+        self, batch: Sequence[int], config: OracleConfig
+    ) -> dict[bytes, wire.OraclesExitSignatureShares]:
+        """The shares of those that have them, in the order of the batch; others are left out."""
+        keys = await self.keys.public_keys(batch)
+        for index in batch:
+            if index not in keys:
+                self.left_out[index] = "nobody knows its public key"
+        indices = {keys[index]: index for index in batch if index in keys}
+        answered = await self._collect(indices)
+        wrong = await asyncio.to_thread(wrong_shares, list(answered), answered, config)
+        for key, problem in wrong.items():
+            self.left_out[indices[key]] = f"the relayer's shares are wrong: {problem}"
+        return {key: answered[key] for key in indices if key in answered and key not in wrong}
+
+    async def _collect(self, indices: dict[bytes, int]) -> dict[bytes, wire.OraclesExitSignatureShares]:
+        """Ask the relayer until it has all, or long enough; what it refuses or lacks is left out."""
+        asked = dict(indices)
+        found: dict[bytes, wire.OraclesExitSignatureShares] = {}
+        try:
+            async with asyncio.timeout(self.collect_seconds):
+                while asked:
+                    found |= await self._ask(asked)
+                    if asked.keys() <= found.keys():
+                        break
+                    self.told("exits split anew", len(found), len(asked))
+                    await asyncio.sleep(self.poll_seconds)
+        except TimeoutError:
+            pass
+        for key, index in asked.items():
+            if key not in found:
+                self.left_out[index] = f"its exit was not signed within {self.collect_seconds:g} s"
+        return found
+
+    async def _ask(self, asked: dict[bytes, int]) -> dict[bytes, wire.OraclesExitSignatureShares]:
+        """What the relayer has now; whom it does not serve is taken out."""
+        while asked:
+            items = [wire.RotateItem(wire.PublicKey(key), wire.UInt64(index)) for key, index in asked.items()]
+            try:
+                answer = await self.relayer.post_rotate(wire.RotateRequest(wire.Address(self.vault), items))
+            except RelayerRefusedError as error:
+                place = _place(error.field, len(items))
+                if place is None:
+                    raise
+                self.left_out[asked.pop(items[place].public_key)] = f"the relayer refuses: {error}"
+                continue
+            return {
+                bytes(each.public_key): each.oracles_exit_signature_shares
+                for each in answer.validators
+                if each.oracles_exit_signature_shares is not None and each.public_key in asked
+            }
+        return {}
+
+    async def _approved(
+        self, request: RotationRequest, config: OracleConfig, threshold: int, left_out: dict[int, str]
+    ) -> Action:
+        self.told(f"asking {len(config.public_keys)} oracles")
+        try:
+            approval = await rotate(
+                request,
+                config,
+                self.oracle_client,
+                keeper_address=self.chain.keeper,
+                chain_id=self.chain.network.chain_id,
+                threshold=threshold,
+            )
+        except (TooFewOraclesError, ValueError) as error:
+            raise NotReadyError(f"oracles: {error}") from None
+        return Action(
+            Kind.UPDATE_EXITS,
+            vault=self.vault,
+            to=self.chain.keeper,
+            data=calls.update_exit_signatures(
+                self.vault, approval.deadline, approval.ipfs_hash, approval.signatures
+            ),
+            public_keys=tuple(map(bytes, request.public_keys)),
+            deadline=approval.deadline,
+            details={
+                "validators": len(request.public_keys),
+                "nonce": request.nonce,
+                "exit_signatures": approval.ipfs_hash,
+                "approvals": threshold,
+                "left_out": {str(index): why for index, why in left_out.items()},
+            },
+        )
+
+    def _tell_left_out(self, batch: Sequence[int]) -> None:
+        for index in batch:
+            if index in self.left_out:
+                log.error("validator left out of the rotation", index=index, why=self.left_out[index])
+
+
+def said_of(left_out: dict[int, str]) -> str:
+    """Who was left out and why, at most a few by name."""
+    named = [f"{index}: {why}" for index, why in list(left_out.items())[:SHOWN_LEFT_OUT]]
+    more = [f"and {len(left_out) - SHOWN_LEFT_OUT} more"] if len(left_out) > SHOWN_LEFT_OUT else []
+    return f"{len(left_out)} validators were left out: " + "; ".join(named + more)
+
+
+def _place(path: str, count: int) -> int | None:
+    """The position in `validators[3].public_key`."""
+    number = path.removeprefix("validators[").partition("]")[0]
+    is_place = path.startswith("validators[") and number.isascii() and number.isdigit() and len(number) < 9
+    return int(number) if is_place and int(number) < count else None

@@ -1,0 +1,231 @@
+"""A vault with its relayer, signing nodes, oracles and node, for operators to work with."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from eth_account import Account
+from eth_account.signers.local import LocalAccount
+
+from dvtfast import HOODI, deposit_signing_roots, sign
+from dvtfast.protocol_config import read_oracle_config
+from dvtfast.services.chain.contracts import DEPOSIT_EVENT, decode_deposits
+from dvtfast.services.chain.deposits import scan
+from dvtfast.services.chain.encoding import write_address
+from dvtfast.services.chain.node import NodeClient
+from dvtfast.services.demo.world.deployed import ETH, World
+from dvtfast.services.demo.world.ipfs import gateway
+from dvtfast.services.demo.world.oracles import OracleSet
+from dvtfast.services.operator import doing, ending, opening, preparing
+from dvtfast.services.operator.telling import tell_nobody
+from dvtfast.services.relayer import chain_watch
+from dvtfast.services.relayer.manager.key import ManagerKey
+from dvtfast.services.settings import RunSettings
+from tests.services.chain.accounts import rich_account, write_keystore
+from tests.services.conftest import Cluster, Relayer, Start, make_cluster
+
+GWEI = 32_000_000_000
+NODES = (1, 2, 3)
+MANAGER = Account.from_key("0x" + "11" * 32)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Cluster:
+    return make_cluster(6)
+
+
+@pytest.fixture
+def allowed() -> tuple[str, ...]:
+    """What the relayer's manager signs beside registrations."""
+    return ("fund", "withdraw", "consolidate")
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses are short."""
+    monkeypatch.setattr(chain_watch, "DEPOSITS_SECONDS", 0.1)
+    monkeypatch.setattr(scan, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(preparing, "INDEX_AGE_SECONDS", 0.01)
+    monkeypatch.setattr(opening, "LEAST_POLL_SECONDS", 0.05)
+    monkeypatch.setattr(opening, "POLLS_PER_SLOT", 1000)
+    monkeypatch.setattr(doing, "AGAIN_SECONDS", 0.1)
+
+
+@dataclass
+class Scene:
+    """A vault, its relayer with signing nodes, and what an operator is told."""
+
+    world: World
+    cluster: Cluster
+    account: LocalAccount
+    oracle_set: OracleSet
+    folder: Path
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def chosen(self, **others: Any) -> RunSettings:
+        """Settings of the operator."""
+        return RunSettings.load({**self.settings, **others}, {})
+
+    async def deposited(self) -> list[bytes]:
+        """The keys with a deposit, in the order of the chain."""
+        async with NodeClient([self.world.chain.url], timeout_seconds=5) as node:
+            last = await node.block("latest")
+            logs = await node.logs(self.world.deposit_contract.address, [DEPOSIT_EVENT], first=0, last=last)
+        return [key.tobytes() for key in decode_deposits(logs).public_keys]
+
+    def ours(self, keys: Sequence[bytes]) -> list[bytes]:
+        return [key for key in keys if key in set(map(bytes, self.cluster.keys))]
+
+
+@pytest.fixture
+async def scene(
+    world: World,
+    cluster: Cluster,
+    oracle_set: OracleSet,
+    tmp_path: Path,
+    start: Start,
+    allowed: tuple[str, ...],
+    quick: None,
+) -> AsyncIterator[Scene]:
+    """With the vault's manager at the relayer (v4)."""
+    account = await rich_account(world.chain, ether=10)
+    keystore, password = write_keystore(tmp_path, account)
+    await world.set_manager(bytes.fromhex(MANAGER.address[2:]))
+    await world.stake(100 * ETH)
+    network = replace(
+        HOODI,
+        deposit_contract=write_address(world.deposit_contract.address),
+        deposit_contract_block=0,
+        keeper=write_address(world.keeper.address),
+        keeper_genesis_block=0,
+    )
+    relaying = start(
+        cluster,
+        start_index=None,
+        oracle_config=read_oracle_config(oracle_set.config),
+        manager_key=ManagerKey(MANAGER),
+        network=network,
+        execution_endpoints=(world.chain.url,),
+        execution_timeout=5.0,
+        vaults=(world.vault.address,),
+        allow=allowed,
+    )
+    async with relaying as relayer, gateway(world.files) as ipfs, nodes(relayer, cluster), mining(world):
+        settings = {
+            "network": "hoodi",
+            "relayer": relayer.url,
+            "vault": write_address(world.vault.address),
+            "execution_endpoints": [world.chain.url],
+            "ipfs_gateways": [ipfs],
+            "deposits_database": str(tmp_path / "deposits.db"),
+            "wallet_keystore": str(keystore),
+            "wallet_password": str(password),
+            "journal": str(tmp_path / "operator.db"),
+            "confirmations": "2",
+            "poll_interval": "0.1",
+            "timeout_seconds": "60",
+            "keeper": write_address(world.keeper.address),
+            "deposit_contract": write_address(world.deposit_contract.address),
+            "deposit_data_registry": write_address(world.registry.address),
+            "shared_mev_escrow": write_address(world.mev_escrow.address),
+            "yes": "true",
+        }
+        yield Scene(world, cluster, account, oracle_set, tmp_path, settings=settings)
+
+
+@asynccontextmanager
+async def background(work: Any) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def nodes(relayer: Relayer, cluster: Cluster) -> Any:
+    """Three nodes that sign whatever the relayer wants."""
+
+    async def work() -> None:
+        done: set[Any] = set()
+        while True:
+            _, wanted = await relayer.raw("GET", "/validators")
+            for item in wanted["validators"]:
+                known = (item["public_key"], item["validator_index"], item["amount"])
+                if known not in done:
+                    done.add(known)
+                    await sign_item(relayer, cluster, item)
+            for exit_ in (await relayer.exits()).values():
+                known = (exit_.public_key, exit_.validator_index)
+                if known not in done:
+                    done.add(known)
+                    row = cluster.keys.index(exit_.public_key)
+                    for share_index in NODES:
+                        shares = cluster.exit_shares(share_index, [exit_.validator_index] * (row + 1))
+                        await relayer.post(share_index, shares[row:])
+            await asyncio.sleep(0.05)
+
+    return background(work())
+
+
+async def sign_item(relayer: Relayer, cluster: Cluster, item: Any) -> None:
+    row = [key.to_wire() for key in cluster.keys].index(item["public_key"])
+    vault = bytes.fromhex(item["vault"][2:])
+    credentials = int(item["validator_type"], 16).to_bytes(1, "big") + bytes(11) + vault
+    roots = deposit_signing_roots([cluster.keys[row]], [credentials], [item["amount"]], HOODI)
+    for place, share_index in enumerate(NODES):
+        exits = cluster.exit_shares(share_index, [item["validator_index"]] * (row + 1))
+        share = {
+            "public_key": item["public_key"],
+            "exit_signature": exits[row].exit_signature.to_wire(),
+            "deposit_signature": "0x" + sign(cluster.key_shares[row, place], roots[0]).tobytes().hex(),
+        }
+        await relayer.raw("POST", "/signatures", json.dumps({"share_index": share_index, "shares": [share]}))
+
+
+def mining(world: World) -> Any:
+    """Blocks only while there is something to mine, so that the chain's clock stays near ours."""
+
+    async def work() -> None:
+        left = 0
+        while True:
+            pool = await world.chain.rpc("txpool_status")
+            left = 3 if int(pool["pending"], 16) else left
+            if left:
+                await world.chain.mine()
+                left -= 1
+            await asyncio.sleep(0.05)
+
+    return background(work())
+
+
+async def performed(settings: RunSettings, office: opening.Office) -> ending.Ended:
+    """The next batch, with what is asked for and told."""
+    return await doing.perform(
+        office.task, dry_run=settings.dry_run, yes=settings.yes, seconds=settings.timeout_seconds
+    )
+
+
+async def registered(scene: Scene, **others: Any) -> ending.Ended:
+    """What `dvtfast operator register` does, without its process."""
+    settings = scene.chosen(**others)
+    async with opening.open_office(settings, tell_nobody) as office:
+        return await performed(settings, office)
+
+
+async def command(*arguments: str) -> tuple[int | None, str]:
+    """An operator command's exit code and what it prints."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "dvtfast.services", "operator", *arguments, stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await process.communicate()
+    return process.returncode, output.decode()

@@ -1,0 +1,355 @@
+"""Top-ups, withdrawals and consolidations: real relayer, oracles, node and contracts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, TypeAlias
+
+import pytest
+from eth_abi.abi import decode
+
+from dvtfast.services.chain.contracts import DEPOSIT_EVENT, decode_deposits
+from dvtfast.services.chain.encoding import keccak256
+from dvtfast.services.chain.manager_messages import nonce_bytes, withdraw_bytes
+from dvtfast.services.chain.node import NodeClient
+from dvtfast.services.demo.world.deployed import ETH, REQUESTS_CODE, WITHDRAWALS
+from dvtfast.services.demo.world.oracles import RunningOracle
+from dvtfast.services.operator import doing, exit_codes
+from dvtfast.services.operator.doing import Task
+from dvtfast.services.operator.ending import Ended, tell
+from dvtfast.services.operator.manage import consolidating, funding, withdrawing
+from dvtfast.services.operator.sending.journal import Journal
+from dvtfast.services.operator.telling import tell_nobody
+from dvtfast.services.settings import ConsolidateSettings, FundSettings, SettingsError, WithdrawSettings
+from dvtfast.services.wire import PublicKey
+from tests.services.chain.registrations import manager_signature
+from tests.services.chain.scenes import Scene, command, registered
+
+pytestmark = pytest.mark.timeout(120)
+
+GWEI = 10**9
+Settings: TypeAlias = FundSettings | WithdrawSettings | ConsolidateSettings
+OPENED: dict[type[Any], Callable[..., AbstractAsyncContextManager[Task]]] = {
+    FundSettings: funding,
+    WithdrawSettings: withdrawing,
+    ConsolidateSettings: consolidating,
+}
+
+
+def told(scene: Scene, kind: type[Settings], **others: Any) -> Settings:
+    """What a command is told: of the scene's settings those that it has."""
+    flags = {name: value for name, value in scene.settings.items() if name in kind.sources()}
+    if kind is ConsolidateSettings:
+        flags["consolidations_checker"] = flags["keeper"]  # of our chain
+    return kind.load({**flags, **others}, {})
+
+
+async def performed(settings: Settings) -> Ended:
+    """What the command does, without its process."""
+    async with OPENED[type(settings)](settings, tell_nobody) as task:
+        return await doing.perform(
+            task, dry_run=settings.dry_run, yes=settings.yes, seconds=settings.timeout_seconds
+        )
+
+
+async def compounding(scene: Scene) -> list[str]:
+    """Two validators of type 0x02 with 40 ETH each; the vault has 20 left."""
+    most = str(40 * GWEI)
+    ended = await registered(scene, validator_type="0x02", max_validator_balance_gwei=most)
+    assert ended.code == exit_codes.DONE
+    return await keys_of(scene)
+
+
+async def ordinary(scene: Scene) -> list[str]:
+    """Three validators of type 0x01."""
+    assert (await registered(scene)).code == exit_codes.DONE
+    return await keys_of(scene)
+
+
+async def keys_of(scene: Scene) -> list[str]:
+    return [PublicKey(key).to_wire() for key in await scene.deposited()]
+
+
+async def nonce_of(scene: Scene) -> int:
+    nonce: int = await scene.world.vault.call("validatorsManagerNonce()", ["uint256"])
+    return nonce
+
+
+async def events(scene: Scene, signature: str, types: Sequence[str]) -> list[tuple[Any, ...]]:
+    """What the vault logged of this event."""
+    async with NodeClient([scene.world.chain.url], timeout_seconds=5) as node:
+        last = await node.block("latest")
+        found = await node.logs(
+            scene.world.vault.address, [keccak256(signature.encode())], first=0, last=last
+        )
+    return [decode(list(types), each.data) for each in found]
+
+
+async def withdrawals(scene: Scene) -> list[tuple[str, int]]:
+    signature, types = "ValidatorWithdrawalSubmitted(bytes,uint256,uint256)", ["bytes", "uint256", "uint256"]
+    found = await events(scene, signature, types)
+    return [(PublicKey(key).to_wire(), wei // GWEI) for key, wei, _ in found]
+
+
+async def consolidations(scene: Scene) -> list[tuple[str, str]]:
+    signature, types = "ValidatorConsolidationSubmitted(bytes,bytes,uint256)", ["bytes", "bytes", "uint256"]
+    found = await events(scene, signature, types)
+    return [(PublicKey(source).to_wire(), PublicKey(target).to_wire()) for source, target, _ in found]
+
+
+async def test_fund(scene: Scene, running_oracles: list[RunningOracle]) -> None:
+    first, second = await compounding(scene)
+    amounts = [f"{second}=1.5eth", f"{first}=2000000000gwei"]
+    ended = await performed(told(scene, FundSettings, validators=amounts))
+    assert (ended.code, ended.problem) == (exit_codes.DONE, "")
+    async with NodeClient([scene.world.chain.url], timeout_seconds=5) as node:
+        last = await node.block("latest")
+        logs = await node.logs(scene.world.deposit_contract.address, [DEPOSIT_EVENT], first=0, last=last)
+    deposits = decode_deposits(logs)
+    assert [PublicKey(key.tobytes()).to_wire() for key in deposits.public_keys[2:]] == [second, first]
+    assert deposits.amounts_gwei[2:].tolist() == [1_500_000_000, 2_000_000_000]
+    assert await nonce_of(scene) == 1
+
+
+async def test_rewards_are_taken_before_a_top_up(
+    scene: Scene,
+    running_oracles: list[RunningOracle],
+) -> None:
+    first, _ = await compounding(scene)
+    await scene.world.vote_rewards(10 * ETH, unlocked_mev=30 * ETH, times=2)
+    ended = await performed(told(scene, FundSettings, validators=[f"{first}=45eth"]))
+    assert (ended.code, ended.problem) == (exit_codes.DONE, "")
+    assert ended.entry is not None
+    assert ended.entry.action.details["harvests"] is True
+    assert len(await scene.deposited()) == 3
+
+
+async def test_more_than_the_vault_has(scene: Scene, running_oracles: list[RunningOracle]) -> None:
+    first, _ = await compounding(scene)
+    ended = await performed(told(scene, FundSettings, validators=[f"{first}=20.000000001eth"]))
+    assert ended.code == exit_codes.NOT_READY
+    assert "has 20 ETH withdrawable" in ended.problem
+    assert await nonce_of(scene) == 0
+
+
+async def test_a_top_up_of_what_does_not_compound(
+    scene: Scene,
+    running_oracles: list[RunningOracle],
+) -> None:
+    first, *_ = await ordinary(scene)
+    ended = await performed(told(scene, FundSettings, validators=[f"{first}=1eth"]))
+    assert ended.code == exit_codes.FAILED
+    assert "InvalidValidators" in ended.problem
+    assert "nothing was sent" in ended.problem
+
+
+async def test_withdraw_and_exit(scene: Scene, running_oracles: list[RunningOracle]) -> None:
+    first, second, third = await ordinary(scene)
+    before = await scene.world.chain.balance(bytes.fromhex(scene.account.address[2:]))
+    ended = await performed(told(scene, WithdrawSettings, validators=[f"{first}=1.5eth", f"{third}=7gwei"]))
+    assert (ended.code, ended.problem) == (exit_codes.DONE, "")
+    assert await withdrawals(scene) == [(first, 1_500_000_000), (third, 7)]
+    assert ended.entry is not None
+    assert ended.entry.conclusion is not None
+    after = await scene.world.chain.balance(bytes.fromhex(scene.account.address[2:]))
+    assert before - after == ended.entry.conclusion.fee_wei + 2  # 1 wei for each request, the rest came back
+    ended = await performed(told(scene, WithdrawSettings, validators=[second], exit="true"))
+    assert (ended.code, ended.problem) == (exit_codes.DONE, "")
+    assert await withdrawals(scene) == [(first, 1_500_000_000), (third, 7), (second, 0)]
+
+
+async def test_consolidate(scene: Scene, running_oracles: list[RunningOracle]) -> None:
+    """A target that does not compound yet needs the oracles; a known one does not."""
+    first, second, third = await ordinary(scene)
+    ended = await performed(told(scene, ConsolidateSettings, pairs=[f"{first}={first}"]))
+    assert (ended.code, ended.problem) == (exit_codes.DONE, "")
+    assert ended.entry is not None
+    assert ended.entry.action.details["approvals"] == 2
+    file = scene.folder / "pairs.csv"
+    file.write_text(f"source_public_key,target_public_key\n{second},{first}\n{third},{first}\n")
+    ended = await performed(told(scene, ConsolidateSettings, pairs_file=str(file)))
+    assert (ended.code, ended.problem) == (exit_codes.DONE, "")
+    assert ended.entry is not None
+    assert ended.entry.action.details["approvals"] == 0
+    assert await consolidations(scene) == [(first, first), (second, first), (third, first)]
+
+
+async def test_oracles_that_do_not_approve(scene: Scene, running_oracles: list[RunningOracle]) -> None:
+    first, *_ = await ordinary(scene)
+    stranger = scene.cluster.keys[-1].to_wire()  # of the cluster, but not registered
+    ended = await performed(told(scene, ConsolidateSettings, pairs=[f"{first}={stranger}"]))
+    assert ended.code == exit_codes.NOT_READY
+    assert "not a validator of this vault" in ended.problem
+    assert await nonce_of(scene) == 0
+
+
+@pytest.mark.parametrize("allowed", [()])
+async def test_a_relayer_that_does_not_sign_that(
+    scene: Scene,
+    running_oracles: list[RunningOracle],
+) -> None:
+    first, *_ = await ordinary(scene)
+    ended = await performed(told(scene, WithdrawSettings, validators=[f"{first}=1eth"]))
+    assert ended.code == exit_codes.NOT_READY
+    assert "--allow withdraw turns it on" in ended.problem
+    assert await nonce_of(scene) == 0
+
+
+async def test_the_relayers_limit(scene: Scene, running_oracles: list[RunningOracle]) -> None:
+    first, *_ = await ordinary(scene)
+    ended = await performed(told(scene, WithdrawSettings, validators=[f"{first}=3201eth"]))
+    assert ended.code == exit_codes.NOT_READY
+    assert "limit of withdraw" in ended.problem
+
+
+async def test_requests_that_cost_too_much(scene: Scene, running_oracles: list[RunningOracle]) -> None:
+    first, *_ = await ordinary(scene)
+    at = REQUESTS_CODE.index(b"\x60\x01\x5f\x52") + 1
+    dearer = REQUESTS_CODE[:at] + b"\xff" + REQUESTS_CODE[at + 1 :]
+    await scene.world.chain.rpc("anvil_setCode", WITHDRAWALS, "0x" + dearer.hex())
+    asked = {"validators": [f"{first}=1eth"]}
+    ended = await performed(told(scene, WithdrawSettings, **asked, max_request_fee_gwei="0.000000254"))
+    assert ended.code == exit_codes.NOT_READY
+    assert "--max-request-fee-gwei" in ended.problem
+    ended = await performed(told(scene, WithdrawSettings, **asked, max_request_fee_gwei="0.000000255"))
+    assert (ended.code, ended.problem) == (exit_codes.DONE, "")
+    assert ended.entry is not None
+    assert ended.entry.action.value_wei == 255
+
+
+async def test_a_nonce_that_somebody_uses(
+    scene: Scene,
+    running_oracles: list[RunningOracle],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It begins again at the relayer, and is done once."""
+    first, second, _ = await ordinary(scene)
+    settings = told(scene, WithdrawSettings, validators=[f"{first}=1eth"])
+    async with withdrawing(settings, tell_nobody) as task:
+        begin, nonces = task.sender.begin, []
+
+        async def begin_late(action: Any) -> Any:
+            nonces.append(action.details["nonce"])
+            if len(nonces) == 1:
+                others = withdraw_bytes([bytes(PublicKey.from_wire(second))], [5])
+                signature = manager_signature(scene.world, nonce_bytes(0), others)
+                await scene.world.vault.send("withdrawValidators(bytes,bytes)", others, signature, value=1)
+            return await begin(action)
+
+        monkeypatch.setattr(task.sender, "begin", begin_late)
+        ended = await doing.perform(task, dry_run=False, yes=True, seconds=30)
+    assert (ended.code, ended.problem) == (exit_codes.DONE, "")
+    assert nonces == [0, 1]
+    assert await withdrawals(scene) == [(second, 5), (first, GWEI)]
+
+
+async def test_a_nonce_that_is_used_after_it_was_sent(
+    scene: Scene,
+    running_oracles: list[RunningOracle],
+) -> None:
+    """It can only revert by then: it is cancelled."""
+    first, second, _ = await ordinary(scene)
+    settings = told(scene, WithdrawSettings, validators=[f"{first}=1eth"])
+    async with withdrawing(settings, tell_nobody) as task:
+        entry = await doing.begin_next(task)
+        assert entry is not None
+        others = withdraw_bytes([bytes(PublicKey.from_wire(second))], [5])
+        signature = manager_signature(scene.world, nonce_bytes(0), others)
+        await scene.world.vault.send("withdrawValidators(bytes,bytes)", others, signature, value=1)
+        ended = await doing.perform(task, dry_run=False, yes=True, seconds=30)
+    assert ended.code == exit_codes.NOT_DONE
+    assert await withdrawals(scene) == [(second, 5)]
+
+
+async def test_a_process_that_ends_after_signing(
+    scene: Scene,
+    running_oracles: list[RunningOracle],
+) -> None:
+    """The next command, whichever it is, goes on with it, and does nothing else."""
+    first, second, _ = await ordinary(scene)
+    async with withdrawing(told(scene, WithdrawSettings, validators=[f"{first}=1eth"]), tell_nobody) as task:
+        entry = await doing.begin_next(task)
+        assert entry is not None
+    ended = await performed(told(scene, WithdrawSettings, validators=[second], exit="true"))
+    assert (ended.code, ended.problem) == (exit_codes.DONE, "")
+    assert ended.entry is not None
+    assert ended.entry.id == entry.id
+    assert await withdrawals(scene) == [(first, GWEI)]
+
+
+async def test_the_same_again(scene: Scene, running_oracles: list[RunningOracle]) -> None:
+    first, *_ = await ordinary(scene)
+    asked = {"validators": [f"{first}=1eth"]}
+    assert (await performed(told(scene, WithdrawSettings, **asked))).code == exit_codes.DONE
+    ended = await performed(told(scene, WithdrawSettings, **asked))
+    assert ended.code == exit_codes.NOTHING_TO_DO
+    assert "--again" in ended.problem
+    assert (await performed(told(scene, WithdrawSettings, **asked, again="true"))).code == exit_codes.DONE
+    assert len(await withdrawals(scene)) == 2
+
+
+async def test_a_dry_run(
+    scene: Scene,
+    running_oracles: list[RunningOracle],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    first, *_ = await ordinary(scene)
+    async with Journal(scene.folder / "operator.db") as journal:
+        before = await journal.entries()
+    ended = await performed(told(scene, WithdrawSettings, validators=[first], exit="true", dry_run="true"))
+    assert ended.code == exit_codes.DONE
+    capsys.readouterr()
+    tell(ended, is_json=True)
+    said = json.loads(capsys.readouterr().out)
+    assert said["would_send"]["amounts"] == [[first, 0]]
+    assert said["would_send"]["exits"] == 1
+    async with Journal(scene.folder / "operator.db") as journal:
+        assert await journal.entries() == before
+    assert await nonce_of(scene) == 0
+
+
+async def test_a_person_is_asked_twice_before_an_exit(
+    scene: Scene,
+    running_oracles: list[RunningOracle],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    first, *_ = await ordinary(scene)
+    questions: list[str] = []
+
+    def confirm(question: str, **_: object) -> bool:
+        questions.append(question)
+        return len(questions) == 1
+
+    monkeypatch.setattr(doing.click, "confirm", confirm)
+    ended = await performed(told(scene, WithdrawSettings, validators=[first], exit="true", yes=""))
+    assert ended.code == exit_codes.STOPPED
+    assert ["FOR GOOD" in questions[0], "Really?" in questions[1], len(questions)] == [True, True, 2]
+    assert f"{first} EVERYTHING" in capsys.readouterr().err
+    assert await withdrawals(scene) == []
+
+
+async def test_a_file_with_wrong_lines(scene: Scene) -> None:
+    """All of them are named, and nothing of the file is done."""
+    key = scene.cluster.keys[0].to_wire()
+    file = scene.folder / "amounts.csv"
+    file.write_text(f"public_key,amount_gwei\n{key},1\nkey,1\n{key},1.5\n{key}\n")
+    with pytest.raises(SettingsError) as caught:
+        await performed(told(scene, FundSettings, validators_file=str(file)))
+    assert [problem.split(": ")[1] for problem in caught.value.problems] == ["line 3", "line 4", "line 5"]
+
+
+async def test_as_a_process(scene: Scene, running_oracles: list[RunningOracle]) -> None:
+    first, *_ = await ordinary(scene)
+    sources = WithdrawSettings.sources()
+    flags = ["--validator", f"{first}=1eth", "--json"]
+    for name, value in scene.settings.items():
+        if name in sources:
+            for each in value if isinstance(value, list) else [value]:
+                flags += [sources[name].flag] + ([] if name == "yes" else [each])
+    code, output = await command("withdraw", *flags)
+    assert code == exit_codes.DONE, output
+    assert json.loads(output)["action"]["kind"] == "withdraw"
+    assert await withdrawals(scene) == [(first, GWEI)]

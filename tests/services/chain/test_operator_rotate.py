@@ -1,0 +1,261 @@
+"""Exits for other oracles than before: real relayer, oracles of both sets, node and contracts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import pytest
+
+from dvtfast.protocol_config import read_oracle_config
+from dvtfast.services.client import RelayerClient
+from dvtfast.services.demo.world import oracles
+from dvtfast.services.demo.world.deployed import ETH, World
+from dvtfast.services.demo.world.oracles import OracleSet, RunningOracle, make_oracles
+from dvtfast.services.operator import doing, exit_codes, opening, rotate, run
+from dvtfast.services.operator.ending import Ended
+from dvtfast.services.operator.metrics import Metrics
+from dvtfast.services.operator.opening import open_rotating
+from dvtfast.services.operator.telling import tell_nobody
+from dvtfast.services.relayer.current_oracles import CurrentOracles
+from dvtfast.services.relayer.pipeline import Pipeline
+from dvtfast.services.relayer.store.database import Database
+from dvtfast.services.relayer.store.forgetting import forget
+from dvtfast.services.settings import RotateExitsSettings, SettingsError
+from dvtfast.services.wire import PublicKey
+from tests.services.chain.scenes import Scene, nodes, registered
+from tests.services.conftest import Relayer
+
+pytestmark = pytest.mark.timeout(120)
+
+LIMIT = 2  # validators that the new oracles take at once
+
+
+@pytest.fixture
+def relayers_oracles(monkeypatch: pytest.MonkeyPatch) -> list[tuple[CurrentOracles, Pipeline]]:
+    """The oracles of each relayer that is started, and its pipeline."""
+    made: list[tuple[CurrentOracles, Pipeline]] = []
+    wired = Pipeline.__init__
+
+    def keep(
+        self: Pipeline, database: Any, clusters: Any, judge: Any, oracles: CurrentOracles, *more: Any
+    ) -> None:
+        wired(self, database, clusters, judge, oracles, *more)
+        made.append((oracles, self))
+
+    monkeypatch.setattr(Pipeline, "__init__", keep)
+    return made
+
+
+@pytest.fixture(scope="module")
+def other_set(tmp_path_factory: pytest.TempPathFactory) -> OracleSet:
+    """The oracles of tomorrow: four, of whom two recover an exit."""
+    folder = tmp_path_factory.mktemp("others")
+    return make_oracles(folder, 4, threshold=2, validators_exit_rotation_batch_limit=LIMIT)
+
+
+@pytest.fixture(scope="module")
+def other_oracles(deployed: World, other_set: OracleSet) -> Iterator[list[RunningOracle]]:
+    with oracles.running(deployed, other_set) as processes:
+        yield processes
+
+
+@dataclass
+class Change:
+    """Three registered validators, and oracles that change when a test says so."""
+
+    scene: Scene
+    others: OracleSet
+    relayers: list[tuple[CurrentOracles, Pipeline]]
+
+    async def happen(self) -> None:
+        """The Keeper announces other oracles, and the relayer follows it."""
+        world = self.scene.world
+        await world.set_oracles(self.others.addresses, min_oracles=2)
+        await world.announce(self.others.config.read_bytes())
+        for current, pipeline in self.relayers:
+            current.replace(read_oracle_config(self.others.config))
+            pipeline.wake()
+
+    async def nonce(self) -> int:
+        world = self.scene.world
+        nonce: int = await world.keeper.call(
+            "exitSignaturesNonces(address)", ["uint256"], world.vault.address
+        )
+        return nonce
+
+    def settings(self, **others: Any) -> RotateExitsSettings:
+        """What `dvtfast operator rotate` is told; deposits say who has which index."""
+        sources = RotateExitsSettings.sources()
+        told = {name: value for name, value in self.scene.settings.items() if name in sources}
+        return RotateExitsSettings.load({**told, **others}, {})
+
+
+@pytest.fixture
+async def change(
+    relayers_oracles: list[tuple[CurrentOracles, Pipeline]],
+    scene: Scene,
+    running_oracles: list[RunningOracle],
+    other_set: OracleSet,
+    other_oracles: list[RunningOracle],
+) -> Change:
+    ended = await registered(scene)
+    assert (ended.code, ended.problem) == (exit_codes.DONE, "")
+    return Change(scene, other_set, relayers_oracles)
+
+
+async def rotated(settings: RotateExitsSettings) -> Ended:
+    """What the command does, without its process."""
+    async with open_rotating(settings, tell_nobody) as (desk, rotating):
+        task = rotate.rotation_task(desk.chain, desk.sender, rotating)
+        return await rotate.rotate_all(settings, task, rotating)
+
+
+async def test_nothing_to_rotate(change: Change) -> None:
+    ended = await rotated(change.settings())
+    assert ended.code == exit_codes.NOTHING_TO_DO
+    assert "the oracles want no exits" in ended.problem
+
+
+async def test_other_oracles(change: Change) -> None:
+    """All exits in two batches: the oracles check their shares before they sign."""
+    await change.happen()
+    ended = await rotated(change.settings())
+    assert (ended.code, ended.problem) == (exit_codes.DONE, "")
+    assert ended.entry is not None
+    assert ended.entry.action.details["approvals"] == 2
+    assert len(ended.entry.action.public_keys) == 1  # the last of three
+    assert await change.nonce() == 2
+    assert (await rotated(change.settings())).code == exit_codes.NOTHING_TO_DO
+    # The vault goes on with the new oracles.
+    await change.scene.world.stake(32 * ETH)
+    assert (await registered(change.scene)).code == exit_codes.DONE
+
+
+async def test_a_dry_run(change: Change) -> None:
+    await change.happen()
+    ended = await rotated(change.settings(dry_run="true"))
+    assert ended.code == exit_codes.DONE
+    assert ended.proposal is not None
+    assert ended.proposal.shown()["validators"] == LIMIT
+    assert await change.nonce() == 0
+
+
+async def test_an_exit_that_the_relayer_lacks(change: Change, database_url: str) -> None:
+    """It is signed anew by the nodes; until then the others go on without it."""
+    await change.happen()
+    last = (await change.scene.deposited())[2]
+    database = await Database.open(database_url)
+    await database.run(forget, [last])
+    await database.close()
+    ended = await rotated(change.settings(collect_seconds="0.5"))
+    assert ended.code == exit_codes.NOT_READY
+    assert "left out: 2: its exit was not signed within 0.5 s" in ended.problem
+    assert await change.nonce() == 1
+    url = change.scene.settings["relayer"]
+    async with (
+        RelayerClient(url, timeout_seconds=20) as client,
+        aiohttp.ClientSession() as session,
+        nodes(Relayer(url, client, session), change.scene.cluster),
+    ):
+        ended = await rotated(change.settings())
+    assert (ended.code, ended.problem) == (exit_codes.DONE, "")
+    assert ended.entry is not None
+    assert ended.entry.action.public_keys == (last,)
+    assert await change.nonce() == 2
+
+
+async def test_validators_that_nobody_knows(change: Change) -> None:
+    """They are named, and the others are rotated."""
+    await change.happen()
+    keys = await change.scene.deposited()
+    file = change.scene.folder / "indices.json"
+    first, second = (PublicKey(key).to_wire() for key in keys[:2])
+    items = [f'{{"validator_index": {i}, "public_key": "{key}"}}' for i, key in enumerate((first, second))]
+    file.write_text(f"[{', '.join(items)}]")
+    ended = await rotated(change.settings(validators_file=str(file), deposits_database=""))
+    assert ended.code == exit_codes.NOT_READY
+    assert "1 validators were left out: 2: nobody knows its public key" in ended.problem
+    assert ended.entry is not None
+    assert list(ended.entry.action.public_keys) == keys[:2]
+    assert await change.nonce() == 1
+
+
+async def test_a_validator_that_is_not_the_relayers(change: Change) -> None:
+    """The relayer names it, and the others are rotated."""
+    await change.happen()
+    keys = [PublicKey(key).to_wire() for key in await change.scene.deposited()]
+    stranger = keys[0][:-2] + "00"
+    rows = "\n".join(f"{i},{key}" for i, key in enumerate([stranger, *keys[1:]]))
+    file = change.scene.folder / "indices.csv"
+    file.write_text(f"validator_index,public_key\n{rows}\n")
+    ended = await rotated(change.settings(validators_file=str(file), deposits_database=""))
+    assert ended.code == exit_codes.NOT_READY
+    assert "0: the relayer refuses" in ended.problem
+    assert await change.nonce() == 2
+
+
+async def test_oracles_that_are_behind(change: Change, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What they say of before a rotation is not believed: it would be paid for again."""
+    await change.happen()
+    async with open_rotating(change.settings(), tell_nobody) as (desk, rotating):
+        before = await rotating._info(read_oracle_config(change.others.config), 2)
+        task = rotate.rotation_task(desk.chain, desk.sender, rotating)
+        assert (await doing.perform(task, dry_run=False, yes=True, seconds=30)).code == exit_codes.DONE
+        asked = 0
+
+        async def info(*_: Any) -> Any:
+            nonlocal asked
+            asked += 1
+            return before
+
+        monkeypatch.setattr(rotating, "_info", info)
+        ended = await doing.perform(task, dry_run=False, yes=True, seconds=1)
+        assert ended.code == exit_codes.NOT_READY
+    assert asked == 1
+    assert await change.nonce() == 1
+
+
+async def test_oracles_that_are_out(change: Change, other_oracles: list[RunningOracle]) -> None:
+    """Two of four must be there."""
+    await change.happen()
+    for oracle in other_oracles[:3]:
+        oracle.stop()
+    try:
+        ended = await rotated(change.settings())
+        assert ended.code == exit_codes.NOT_READY
+        assert "oracles" in ended.problem
+        assert await change.nonce() == 0
+    finally:
+        for oracle in other_oracles[:3]:
+            oracle.start()
+        for oracle in other_oracles[:3]:
+            oracle.wait()
+
+
+async def test_a_process_that_ends_after_signing(change: Change) -> None:
+    """The next one goes on with it, and then with the rest: each batch once."""
+    await change.happen()
+    async with open_rotating(change.settings(), tell_nobody) as (desk, rotating):
+        entry = await doing.begin_next(rotate.rotation_task(desk.chain, desk.sender, rotating))
+        assert entry is not None
+    ended = await rotated(change.settings())
+    assert (ended.code, ended.problem) == (exit_codes.DONE, "")
+    assert await change.nonce() == 2
+
+
+async def test_run_rotates_by_itself(change: Change) -> None:
+    settings, metrics = change.scene.chosen(), Metrics()
+    async with opening.open_office(settings, tell_nobody) as office:
+        assert (await run.look_after_exits(settings, office, metrics)).code == exit_codes.NOTHING_TO_DO
+        await change.happen()
+        assert (await run.look_after_exits(settings, office, metrics)).code == exit_codes.NOTHING_TO_DO
+    assert await change.nonce() == 2
+    assert metrics.rotated._value.get() == 3
+
+
+async def test_settings_without_indices(change: Change) -> None:
+    with pytest.raises(SettingsError, match="which validator has which index"):
+        change.settings(deposits_database="")
