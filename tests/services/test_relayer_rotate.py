@@ -194,9 +194,9 @@ def running(monkeypatch: pytest.MonkeyPatch) -> list[tuple[CurrentOracles, Pipel
     wired = Pipeline.__init__
 
     def keep(
-        self: Pipeline, database: Any, clusters: Any, judge: Any, oracles: CurrentOracles, **o: Any
+        self: Pipeline, database: Any, clusters: Any, judge: Any, oracles: CurrentOracles, *more: Any
     ) -> None:
-        wired(self, database, clusters, judge, oracles, **o)
+        wired(self, database, clusters, judge, oracles, *more)
         made.append((oracles, self))
 
     monkeypatch.setattr(Pipeline, "__init__", keep)
