@@ -84,7 +84,9 @@ async def serving(settings: OracleSettings, secret: bytes) -> AsyncIterator[int]
             settings.deposit_contract, settings.keeper, settings.registry, settings.first_block
         )
         states = States(node, contracts, settings.network)
-        oracle = Oracle(secret, settings.config, settings.keeper, states, settings.network, workers)
+        oracle = Oracle(
+            secret, settings.config, settings.keeper, states, settings.network, workers, settings.uploads
+        )
         app = http.application()
         app.add_routes(routes(oracle))
         yield await stack.enter_async_context(http.listening(app, HOST, settings.port))

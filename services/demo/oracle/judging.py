@@ -26,7 +26,6 @@ from dvtfast.protocol_config import OracleConfig
 
 from ...chain.encoding import keccak256
 from ...wire import WireError
-from ..world.ipfs import cid_of
 from .bodies import Approval, Shards
 
 ETH1, COMPOUNDING = 1, 2  # first bytes of withdrawal credentials
@@ -149,8 +148,8 @@ def deposit_data_leaf(item: bytes, place: int) -> bytes:
     return keccak256(keccak256(encode(["bytes", "uint256"], [item, place])))
 
 
-def upload_hash(request: Shards) -> str:
-    """The CID of what would be uploaded: the same for all oracles, whatever spelling they were sent."""
+def upload_of(request: Shards) -> bytes:
+    """What goes to IPFS: the same for all oracles, whatever spelling they were sent."""
     content = {
         "vault_address": "0x" + request.vault_address.to_wire()[2:].lower(),
         "public_keys": [key.to_wire() for key in request.public_keys],
@@ -160,7 +159,7 @@ def upload_hash(request: Shards) -> str:
         ],
         "deadline": int(request.deadline),
     }
-    return cid_of(msgspec.json.encode(content))
+    return msgspec.json.encode(content)
 
 
 def _public_keys(name: str, keys: Sequence[bytes]) -> PublicKeys:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from ...chain.encoding import write_data
 from ...chain.node import Block
 from ...offload import UnavailableError, Workers
 from ...wire import ManagerSignature, WireError
+from ..world.ipfs import cid_of
 from . import typed_data
 from .bodies import (
     Approval,
@@ -34,7 +36,7 @@ from .judging import (
     check_shards,
     deposit_data_leaf,
     multiproof_root,
-    upload_hash,
+    upload_of,
 )
 from .states import States
 from .typed_data import Domain, signature_of, signer_of
@@ -49,10 +51,18 @@ class Oracle:
     Args:
         config: the file; it may change.
         secret: secp256k1, 32 bytes.
+        uploads: the directory for what would go to IPFS.
     """
 
     def __init__(
-        self, secret: bytes, config: Path, keeper: bytes, states: States, network: Network, workers: Workers
+        self,
+        secret: bytes,
+        config: Path,
+        keeper: bytes,
+        states: States,
+        network: Network,
+        workers: Workers,
+        uploads: Path | None = None,
     ) -> None:
         self._secret = secret
         self._public_key = PrivateKey(secret).public_key.format(compressed=False)[1:]
@@ -60,6 +70,7 @@ class Oracle:
         self._states = states
         self._network = network
         self._workers = workers
+        self._uploads = uploads
         self._keeper = Domain("KeeperOracles", keeper, network.chain_id)
         self._checker = Domain("ConsolidationsChecker", keeper, network.chain_id)
         self._rotated: dict[str, frozenset[bytes]] = {}  # what was signed to be rotated, by its hash
@@ -91,7 +102,7 @@ class Oracle:
             await self._check_manager(request, validators, block)
         places = np.arange(len(request.public_keys), dtype=np.uint64) + np.uint64(len(indices))
         await self._workers.run(check_shards, request, config, position, self._secret, places, self._network)
-        ipfs_hash = upload_hash(request)
+        ipfs_hash = await self._workers.run(self._upload, upload_of(request))
         message = self._keeper.message(
             "KeeperValidators",
             typed_data.APPROVAL,
@@ -113,7 +124,7 @@ class Oracle:
         self._check_deadline(request.deadline, config, block)
         places = await self._indices_of(request.vault_address, "public_keys", request.public_keys, block)
         await self._workers.run(check_shards, request, config, position, self._secret, places, self._network)
-        ipfs_hash = upload_hash(request)
+        ipfs_hash = await self._workers.run(self._upload, upload_of(request))
         nonce = await self._states.exit_signatures_nonce(request.vault_address, block)
         message = self._keeper.message(
             "KeeperValidators",
@@ -165,6 +176,15 @@ class Oracle:
             "ConsolidationsChecker", typed_data.CONSOLIDATION, bytes(request.vault_address), validators
         )
         return Signed(ManagerSignature(signature_of(message, self._secret)))
+
+    def _upload(self, content: bytes) -> str:
+        """Keep the content where it is told to; its CID."""
+        cid = cid_of(content)
+        if self._uploads is not None:
+            unfinished = self._uploads / f"{cid}.{os.getpid()}"  # other oracles write the same
+            unfinished.write_bytes(content)
+            unfinished.replace(self._uploads / cid)
+        return cid
 
     async def _own_place(self) -> tuple[OracleConfig, int]:
         """The config of this moment, and where this oracle is in it."""

@@ -37,6 +37,10 @@ class OracleSettings(Settings):
     registry: bytes = setting(
         "--deposit-data-registry", parsing.address, "The DepositDataRegistry.", metavar="ADDRESS"
     )
+    uploads: Path | None = setting(
+        "--uploads", parsing.path, "The directory for what would go to IPFS; nowhere when not set.",
+        optional=True, metavar="DIR",
+    )  # fmt: skip
     port: int = setting(
         "--oracle-port", parsing.port, "The port on loopback to listen on; 0 takes any free one and logs it.",
         default="0",

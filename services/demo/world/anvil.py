@@ -32,12 +32,13 @@ def binary() -> Path | None:
 
 
 @contextmanager
-def running(folder: Path, *, block_seconds: int | None = None) -> Iterator[str]:
+def running(folder: Path, *, block_seconds: int | None = None, genesis: int | None = None) -> Iterator[str]:
     """Run anvil inside the block; yields its address.
 
     Args:
         folder: where its log goes.
         block_seconds: mine a block that often; when not given, only when told to.
+        genesis: the Unix time of the first block; now when not given.
 
     Raises:
         NoAnvilError: there is none, or it does not start.
@@ -47,7 +48,8 @@ def running(folder: Path, *, block_seconds: int | None = None) -> Iterator[str]:
         raise NoAnvilError("no anvil on this machine: `make build/anvil/made` brings it from npm")
     output = folder / "anvil.log"
     mining = ["--no-mining"] if block_seconds is None else ["--block-time", str(block_seconds)]
-    command = [str(program), *OPTIONS, "--chain-id", str(CHAIN_ID), *mining]
+    began = [] if genesis is None else ["--timestamp", str(genesis)]
+    command = [str(program), *OPTIONS, "--chain-id", str(CHAIN_ID), *mining, *began]
     with output.open("wb") as log:
         # A session of its own: Ctrl-C reaches who started it, who then stops it.
         process = subprocess.Popen(  # noqa: S603 - a program that we found, no shell

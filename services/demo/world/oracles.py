@@ -149,8 +149,13 @@ class RunningOracle:
 
 
 @contextmanager
-def running(world: World, oracles: OracleSet) -> Iterator[list[RunningOracle]]:
+def running(
+    world: World, oracles: OracleSet, *, uploads: Path | None = None
+) -> Iterator[list[RunningOracle]]:
     """Run the oracles inside the block, all of them listening; yields one for each.
+
+    Args:
+        uploads: the directory in which they keep what would go to IPFS.
 
     Raises:
         OracleDiedError: one cannot run.
@@ -164,6 +169,8 @@ def running(world: World, oracles: OracleSet) -> Iterator[list[RunningOracle]]:
                 "--oracle-port", str(port), "--oracle-key-file", str(folder / f"oracle{position}.key"),
                 "--oracles", str(oracles.config), *options(world), "--first-block", str(world.first_block),
             ]  # fmt: skip
+            if uploads is not None:
+                command += ["--uploads", str(uploads)]
             oracle = RunningOracle(command, folder / f"oracle{position}.log")
             stack.callback(oracle.stop)
             oracle.start()
