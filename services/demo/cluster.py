@@ -23,8 +23,16 @@ from ..settings import DemoSettings
 ADDRESS_BYTES = 20
 # Withdrawal credentials to an execution address: type, padding, address.
 EXECUTION_CREDENTIALS = b"\x01" + bytes(11)
-# Nobody listens there: nothing in the round calls an oracle yet.
+# Nobody listens there: a round that ends with a bundle calls no oracle.
 ORACLE_ENDPOINT = "http://127.0.0.1:1"
+
+
+@dataclass(frozen=True, eq=False)
+class Oracles:
+    """The protocol config, and what each oracle in it decrypts with."""
+
+    config: Path
+    secrets: tuple[bytes, ...] = field(repr=False)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -57,15 +65,21 @@ class ObolCluster(DemoCluster):
     node_keystores: tuple[Path, ...]
 
 
-def make_cluster(settings: DemoSettings, directory: Path) -> ObolCluster:
+def make_cluster(
+    settings: DemoSettings, directory: Path, *, vault: bytes | None = None, oracles: Oracles | None = None
+) -> ObolCluster:
     """Make all files below `directory`: one `node{i}` for each node as charon writes it, and the operator's.
 
     The keystores have a key derivation of almost no cost, as charon's insecure ones for tests.
+
+    Args:
+        vault: the address that gets withdrawals; any when None.
+        oracles: those there are; new ones, which nobody runs, when None.
     """
     secret_keys = generate_secret_keys(settings.validators)
     share_indices = range(1, settings.nodes + 1)
     key_shares = split_secret_keys(secret_keys, threshold=settings.threshold, share_indices=share_indices)
-    withdrawal_address = os.urandom(ADDRESS_BYTES)
+    withdrawal_address = vault or os.urandom(ADDRESS_BYTES)
     lock = build_cluster_lock(
         secret_keys,
         key_shares,
@@ -96,12 +110,16 @@ def make_cluster(settings: DemoSettings, directory: Path) -> ObolCluster:
             ("--cluster-lock", str(lock_file), "--keystores", str(each)) for each in keystores
         ),
         secret_keys=secret_keys,
-        **files_of_operator(settings, directory, secret_keys, withdrawal_address),
+        **files_of_operator(settings, directory, secret_keys, withdrawal_address, oracles),
     )
 
 
 def files_of_operator(
-    settings: DemoSettings, directory: Path, secret_keys: NDArray[np.uint8], withdrawal_address: bytes
+    settings: DemoSettings,
+    directory: Path,
+    secret_keys: NDArray[np.uint8],
+    withdrawal_address: bytes,
+    oracles: Oracles | None = None,
 ) -> dict[str, Any]:
     """Deposit data and oracle config, written, as attributes of a `DemoCluster`."""
     deposits = sign_deposits(
@@ -111,20 +129,22 @@ def files_of_operator(
         settings.network,
     )
     write_deposit_data(directory / "deposit-data.json", deposits)
-    oracle_secrets = [PrivateKey() for _ in range(settings.oracles)]
-    write_oracle_config(directory / "protocol-config.json", _oracle_config(settings, oracle_secrets))
+    oracles = oracles or _invented_oracles(settings, directory)
     return {
         "deposit_data": directory / "deposit-data.json",
-        "oracle_config": directory / "protocol-config.json",
+        "oracle_config": oracles.config,
         "public_keys": PublicKeys(derive_public_keys(secret_keys)),
-        "oracle_secrets": tuple(secret.secret for secret in oracle_secrets),
+        "oracle_secrets": oracles.secrets,
     }
 
 
-def _oracle_config(settings: DemoSettings, secrets: list[PrivateKey]) -> OracleConfig:
+def _invented_oracles(settings: DemoSettings, directory: Path) -> Oracles:
+    secrets = [PrivateKey() for _ in range(settings.oracles)]
     rows = [secret.public_key.format(compressed=False)[1:] for secret in secrets]
-    return OracleConfig(
+    config = OracleConfig(
         public_keys=np.frombuffer(b"".join(rows), np.uint8).reshape(len(rows), -1),
         endpoints=((ORACLE_ENDPOINT,),) * len(rows),
         exit_signature_recover_threshold=settings.oracle_threshold,
     )
+    write_oracle_config(directory / "protocol-config.json", config)
+    return Oracles(directory / "protocol-config.json", tuple(secret.secret for secret in secrets))

@@ -74,7 +74,11 @@ class Service:
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """The lines logged so far with this event."""
-        return [line for line in self._lines() if line.get("event") == name]
+        return [line for line in self.lines() if line.get("event") == name]
+
+    def lines(self) -> list[dict[str, Any]]:
+        """All lines logged so far."""
+        return list(self._lines())
 
     def last_lines(self) -> str:
         """The end of its log."""

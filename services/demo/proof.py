@@ -53,11 +53,35 @@ def prove(
     Raises:
         ProofError: they do not.
     """
-    n, k = len(cluster.secret_keys), len(cluster.oracle_secrets)
+    k = len(cluster.oracle_secrets)
     keys = cluster.public_keys.encoded
     if [bytes(item.public_key) for item in bundle.validators] != [key.tobytes() for key in keys]:
         raise ProofError("the bundle does not hold the validators of the deposit data, in their order")
     key_shares, encrypted = _columns(bundle, k)
+    indices = np.arange(start_index, start_index + len(keys), dtype=np.uint64)
+    return prove_shares(cluster, key_shares, encrypted, indices, network=network, threshold=threshold)
+
+
+def prove_shares(
+    cluster: DemoCluster,
+    key_shares: NDArray[np.uint8],
+    encrypted: NDArray[np.uint8],
+    indices: NDArray[np.uint64],
+    *,
+    network: Network,
+    threshold: int,
+) -> Proof:
+    """The same of arrays.
+
+    Args:
+        key_shares: uint8[n, k, 48], of the cluster's validators for the oracles.
+        encrypted: uint8[n, k, 193], the shares of their exits.
+        indices: uint64[n], of the validators on the beacon chain.
+
+    Raises:
+        ProofError: as `prove`.
+    """
+    n, k = len(cluster.secret_keys), len(cluster.oracle_secrets)
     share_indices = np.arange(1, k + 1, dtype=np.uint64)
     public_key_shares = PublicKeys(key_shares)
     if not check_public_key_shares(
@@ -67,7 +91,7 @@ def prove(
     signature_shares = np.stack(
         [decrypt_batch(encrypted[:, p], secret) for p, secret in enumerate(cluster.oracle_secrets)], axis=1
     )
-    roots = exit_signing_roots(np.arange(start_index, start_index + n, dtype=np.uint64), network)
+    roots = exit_signing_roots(indices, network)
     try:
         verify_signatures(
             PublicKeys.concatenate([public_key_shares[:, p] for p in range(k)]),

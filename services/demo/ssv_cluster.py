@@ -10,16 +10,19 @@ from dvtfast import generate_secret_keys, split_secret_keys, ssv
 from dvtfast.keystores import PBKDF2_INSECURE
 
 from ..settings import DemoSettings
-from .cluster import ADDRESS_BYTES, DemoCluster, files_of_operator
+from .cluster import ADDRESS_BYTES, DemoCluster, Oracles, files_of_operator
 
 LARGEST_OPERATOR_ID = 2_000  # about as many as there are
 PASSWORD_BYTES = 16
 
 
-def make_ssv_cluster(settings: DemoSettings, directory: Path) -> DemoCluster:
+def make_ssv_cluster(
+    settings: DemoSettings, directory: Path, *, vault: bytes | None = None, oracles: Oracles | None = None
+) -> DemoCluster:
     """Make all files below `directory`: one `operator-{id}` for each as SSV's node has it, and the owner's.
 
-    Every second operator has its key in plain text, the others in a keystore of almost no cost.
+    Every second operator has its key in plain text, the others in a keystore of almost no cost. The other
+    arguments are those of `make_cluster`.
     """
     ids = sorted(secrets.SystemRandom().sample(range(1, LARGEST_OPERATOR_ID + 1), settings.nodes))
     keys = {operator_id: ssv.generate_operator_key() for operator_id in ids}
@@ -47,7 +50,7 @@ def make_ssv_cluster(settings: DemoSettings, directory: Path) -> DemoCluster:
         relayer_options=("--ssv-keyshares", str(keyshares)),
         sidecar_options=tuple(options),
         secret_keys=secret_keys,
-        **files_of_operator(settings, directory, secret_keys, owner),
+        **files_of_operator(settings, directory, secret_keys, vault or owner, oracles),
     )
 
 

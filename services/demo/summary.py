@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Protocol
 
 from rich.console import Console
 from rich.table import Table
@@ -14,6 +15,16 @@ from .proof import Proof
 # Stages that the relayer times in each of its batches, and the sidecars in each of their posts.
 RELAYER_STAGES = ("recover", "split", "encrypt", "database")
 SIDECAR_STAGES = ("sign", "post")
+
+
+class Shown(Protocol):
+    """What came of either form of the demo."""
+
+    def to_json(self) -> dict[str, object]:
+        """As one JSON object."""
+
+    def show(self, console: Console) -> None:
+        """As a table."""
 
 
 @dataclass(frozen=True)

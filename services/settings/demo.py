@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Self
 
 from dvtfast.networks import NETWORKS, Network
 from dvtfast.ssv import CLUSTER_SIZES, threshold_of
@@ -13,13 +15,29 @@ from dvtfast.ssv import CLUSTER_SIZES, threshold_of
 from .. import parsing
 from .sources import Settings, setting
 
+DEFAULT_VALIDATORS = 1000
+DEFAULT_VALIDATORS_ON_CHAIN = 200
+CHAIN_NETWORK = "hoodi"  # whose id our own chain has
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DemoSettings(Settings):
     """What `dvtfast demo` can be told."""
 
+    chain: bool = setting(
+        "--chain",
+        parsing.switch,
+        "Go on until they are registered on a chain of our own, with oracles that approve; needs anvil and"
+        " the extra demo-chain.",
+        default="false",
+    )
     validators: int = setting(
-        "--validators", parsing.count, "Validators in the cluster.", default="1000", metavar="N"
+        "--validators",
+        parsing.count,
+        f"Validators to register; {DEFAULT_VALIDATORS} when not set. With --chain that many each way, by"
+        f" deposit data and by the relayer's choice, and {DEFAULT_VALIDATORS_ON_CHAIN} when not set.",
+        optional=True,
+        metavar="N",
     )
     nodes: int = setting("--nodes", parsing.count, "Nodes in the cluster.", default="4", metavar="N")
     threshold: int = setting(
@@ -38,7 +56,7 @@ class DemoSettings(Settings):
     network: Network = setting(
         "--network",
         parsing.network,
-        "The network whose constants are used; nothing is contacted.",
+        "The network whose constants are used; it is not contacted.",
         default="hoodi",
         metavar="|".join(NETWORKS),
     )
@@ -54,10 +72,23 @@ class DemoSettings(Settings):
         "--timeout-seconds", parsing.seconds, "Give up when it takes longer than this.", default="600"
     )
 
+    @classmethod
+    def load(cls, flags: Mapping[str, Any], environment: Mapping[str, str]) -> Self:
+        """With as many validators as are shown best."""
+        settings = super().load(flags, environment)
+        if settings.validators is not None:
+            return settings
+        default = DEFAULT_VALIDATORS_ON_CHAIN if settings.chain else DEFAULT_VALIDATORS
+        return dataclasses.replace(settings, validators=default)
+
     def problems(self) -> list[str]:
         """A threshold must not exceed its total."""
         pairs = [("nodes", "threshold"), ("oracles", "oracle_threshold")]
         flags = {field: source.flag for field, source in self.sources().items()}
+        if self.chain and self.network.name != CHAIN_NETWORK:
+            return [f"{flags['network']}: expected {CHAIN_NETWORK} with {flags['chain']}"]
+        if self.chain and self.validators == 1:  # one by stakes, one by rewards
+            return [f"{flags['validators']}: expected at least 2 with {flags['chain']}, got 1"]
         if self.ssv and self.nodes not in CLUSTER_SIZES:
             sizes = ", ".join(map(str, CLUSTER_SIZES))
             return [f"{flags['nodes']}: expected {sizes} with {flags['ssv']}, got {self.nodes}"]

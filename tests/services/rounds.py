@@ -7,8 +7,11 @@ import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from rich.console import Console
+
 from dvtfast.services.client import RelayerClient
 from dvtfast.services.demo.cluster import ObolCluster, make_cluster
+from dvtfast.services.demo.steps import Steps
 from dvtfast.services.settings import DemoSettings
 
 ROUND_SECONDS = 120.0
@@ -16,6 +19,10 @@ ROUND_SECONDS = 120.0
 
 def settings_of(validators: int, **others: str) -> DemoSettings:
     return DemoSettings.load({"validators": str(validators), **others}, {})
+
+
+def silent_steps() -> Steps:
+    return Steps(Console(quiet=True))
 
 
 def cluster_of(validators: int, directory: Path) -> ObolCluster:
