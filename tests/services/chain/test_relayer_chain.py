@@ -195,7 +195,7 @@ async def test_a_registration_is_signed_over_the_root_of_the_moment(start: Start
 async def test_nothing_is_signed_without_a_fresh_node(
     start: Start, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chain_watch, "STALE_SLOTS", 0.25)  # three seconds
+    monkeypatch.setattr(chain_watch, "STALE_SLOTS", 0.75)  # nine seconds
     cluster = make_cluster()
     settings = world.settings | {"manager_key": ManagerKey(MANAGER), "allow": ("withdraw",)}
     async with start(cluster, **settings) as relayer:
