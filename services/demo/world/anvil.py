@@ -15,7 +15,7 @@ START_SECONDS = 20.0
 STOP_SECONDS = 5.0
 REPOSITORY = Path(__file__).parents[3]
 # One account owns the contracts, and pays for deposits in the millions of ETH if a test wants it so.
-OPTIONS = ("--host", "127.0.0.1", "--port", "0", "--threads", "1", "--balance", "1000000000000")
+OPTIONS = ("--host", "127.0.0.1", "--threads", "1", "--balance", "1000000000000")
 
 
 class NoAnvilError(Exception):
@@ -32,13 +32,22 @@ def binary() -> Path | None:
 
 
 @contextmanager
-def running(folder: Path, *, block_seconds: int | None = None, genesis: int | None = None) -> Iterator[str]:
+def running(
+    folder: Path,
+    *,
+    block_seconds: int | None = None,
+    genesis: int | None = None,
+    port: int = 0,
+    state: Path | None = None,
+) -> Iterator[str]:
     """Run anvil inside the block; yields its address.
 
     Args:
         folder: where its log goes.
         block_seconds: mine a block that often; when not given, only when told to.
         genesis: the Unix time of the first block; now when not given.
+        port: 0 for any that is free.
+        state: where the chain is kept for the next start; it goes with the process when not given.
 
     Raises:
         NoAnvilError: there is none, or it does not start.
@@ -49,7 +58,18 @@ def running(folder: Path, *, block_seconds: int | None = None, genesis: int | No
     output = folder / "anvil.log"
     mining = ["--no-mining"] if block_seconds is None else ["--block-time", str(block_seconds)]
     began = [] if genesis is None else ["--timestamp", str(genesis)]
-    command = [str(program), *OPTIONS, "--chain-id", str(CHAIN_ID), *mining, *began]
+    kept = [] if state is None else ["--state", str(state)]
+    command = [
+        str(program),
+        *OPTIONS,
+        "--port",
+        str(port),
+        "--chain-id",
+        str(CHAIN_ID),
+        *mining,
+        *began,
+        *kept,
+    ]
     with output.open("wb") as log:
         # A session of its own: Ctrl-C reaches who started it, who then stops it.
         process = subprocess.Popen(  # noqa: S603 - a program that we found, no shell

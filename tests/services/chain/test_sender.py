@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from eth_account.signers.local import LocalAccount
 
@@ -20,6 +21,7 @@ from dvtfast.services.chain.calls import encode_call
 from dvtfast.services.chain.contracts import validators_manager_nonce
 from dvtfast.services.chain.encoding import write_data
 from dvtfast.services.chain.node import NodeClient
+from dvtfast.services.demo.world import anvil
 from dvtfast.services.operator.sending import sender as sending
 from dvtfast.services.operator.sending.action import Action, Entry, Kind, Outcome
 from dvtfast.services.operator.sending.journal import Journal, RefusedError
@@ -34,6 +36,7 @@ from dvtfast.services.operator.sending.wallet import KeystoreWallet, WalletError
 from tests.services.chain.accounts import address_of, rich_account, send_from
 from tests.services.chain.anvil import CHAIN_ID, Chain, Contract
 from tests.services.chain.servers import DEAD, RpcError, node_between
+from tests.services.rounds import free_port
 
 GWEI = 10**9
 POLICY = SendingPolicy(
@@ -489,6 +492,24 @@ async def test_a_node_that_is_away_for_a_while(desk: Desk) -> None:
         is_away = False
         assert outcome(await task) is Outcome.DONE
     assert await desk.count() == 1
+
+
+async def test_the_node_is_started_again(bytecodes: Mapping[str, bytes], tmp_path: Path) -> None:
+    """It has its chain, and has forgotten what waited."""
+    port, state = free_port(), tmp_path / "state.json"
+    async with aiohttp.ClientSession() as session, AsyncExitStack() as stack:
+        with anvil.running(tmp_path, port=port, state=state) as url:
+            chain = Chain(url, session, bytecodes)
+            await set_base_fee(chain, 10)
+            desk = Desk(chain, await chain.deploy("vault"), await rich_account(chain), tmp_path)
+            sender, _ = await stack.enter_async_context(desk.process())
+            task = asyncio.create_task(performed(sender, desk.action()))
+            await desk.until_waiting()
+        await desk.until_told("cannot be looked after now")
+        with anvil.running(tmp_path, port=port, state=state):
+            async with mining(chain):
+                assert outcome(await task) is Outcome.DONE
+            assert await desk.count() == 1
 
 
 async def test_nothing_signed_is_nothing_begun(desk: Desk) -> None:
