@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Error as BrowserError
 
 from dvtfast.services import wire
 from dvtfast.services.relayer.clusters import ServedClusters
@@ -22,6 +23,7 @@ from dvtfast.services.relayer.status.overview import Overview
 from dvtfast.services.relayer.store.overview import WatchedMessage, WatchedValidator
 from dvtfast.services.relayer.store.subjects import Deposit, Exit
 
+from .access import EVERYTHING, READ_ONLY, For, bearer, sidecar, tokens_of
 from .browser import axe, browsing
 from .conftest import START_INDEX, Cluster, Relayer, Start, make_cluster
 
@@ -237,6 +239,65 @@ async def test_it_says_when_the_relayer_is_gone(start: Start) -> None:
         async with start(make_cluster(1)) as relayer:
             page = await opened(browser, relayer, [])
         await expect(page.locator("#connection")).to_contain_text("does not answer since", timeout=10_000)
+
+
+async def test_who_has_no_token_is_asked_for_one(start: Start, database_url: str) -> None:
+    async with tokens_of(database_url) as tokens, start(make_cluster(1)) as relayer, browsing() as browser:
+        await tokens.make(READ_ONLY)
+        await asyncio.sleep(1)  # until the relayer knows
+        async with relayer.session.get(relayer.url) as answer:
+            assert answer.status == 401
+            assert answer.headers.getall("WWW-Authenticate")[0].startswith("Basic ")
+        page = await browser.new_page()
+        with pytest.raises(BrowserError, match="ERR_INVALID_AUTH_CREDENTIALS"):  # it asked, in vain
+            await page.goto(relayer.url)
+
+
+async def test_it_is_seen_with_a_token(start: Start, database_url: str) -> None:
+    """As the password that the browser asks for; the page neither has nor shows it."""
+    seen: list[str] = []
+    async with tokens_of(database_url) as tokens:
+        token = await tokens.make(READ_ONLY)
+        asker = await tokens.make(EVERYTHING)
+        cluster = make_cluster(3)
+        async with start(cluster) as relayer, browsing() as browser:
+            known = bearer(asker) | {"Content-Type": "application/json"}
+            keys = json.dumps({"public_keys": [key.to_wire() for key in cluster.keys]})
+            async with relayer.session.post(f"{relayer.url}/validators", data=keys, headers=known) as answer:
+                assert answer.status == 200
+            context = await browser.new_context(http_credentials={"username": "me", "password": token})
+            page = await context.new_page()
+            page.on("request", lambda asked: seen.append(asked.url))
+            page.on("console", lambda line: seen.append(line.text))
+            await page.goto(relayer.url)
+            await expect(page.get_by_role("status").first).to_contain_text("Live")
+            await expect(page.get_by_role("progressbar")).to_have_attribute("max", "3")
+            await page.get_by_role("grid").get_by_role("gridcell").first.click()
+            await expect(page.get_by_role("table").locator("tbody tr").first).to_be_visible()
+            assert any("/status/validators" in url for url in seen)
+            kept = "JSON.stringify([localStorage, sessionStorage, document.cookie])"
+            seen += [page.url, await page.content(), await page.evaluate(kept)]
+            await tokens.revoke(token)
+            await expect(page.locator("#connection")).to_contain_text("since", timeout=10_000)
+            seen.append(await page.content())
+    secret = token.rpartition("_")[2]
+    assert [text for text in seen if token in text or secret in text] == []
+
+
+@pytest.mark.parametrize("kind", [EVERYTHING, sidecar(("test", 1))], ids=["operator", "sidecar"])
+async def test_tokens_that_are_not_for_looking(start: Start, database_url: str, kind: For) -> None:
+    """rights.py gives the page to read-only tokens; the others hear so."""
+    async with tokens_of(database_url) as tokens:
+        token = await tokens.make(kind)
+        async with start(make_cluster(1)) as relayer, browsing() as browser:
+            context = await browser.new_context(http_credentials={"username": "", "password": token})
+            page = await context.new_page()
+            for path in ("/", "/status.js", "/status.json", "/metrics", "/docs"):
+                answer = await page.goto(relayer.url + path)
+                assert answer is not None
+                assert answer.status == 403
+                await expect(page.locator("body")).to_contain_text(f"this token is of a {kind[0]}")
+                assert token not in await page.content() + page.url
 
 
 async def test_keyboard(start: Start) -> None:
