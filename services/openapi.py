@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,14 +50,14 @@ class Route:
     """What one method of one path takes and answers.
 
     Attributes:
-        role: whose it is; "anybody" needs no token.
+        roles: whose tokens may call it; None is for anybody, who needs no token.
         body, answer: types of `wire`; an answer that is no JSON has a media type instead.
         statuses: beside those that follow from the rest.
     """
 
     method: str
     path: str
-    role: str
+    roles: Collection[str] | None
     summary: str
     text: str = ""
     query: Sequence[Query] = ()
@@ -72,7 +72,7 @@ class Route:
         statuses = {200, *ALWAYS, *self.statuses}
         statuses.update(WITH_BODY if self.body else ())
         statuses.update([422] if self.query else ())
-        statuses.update(WITH_TOKEN if self.role != "anybody" else ())
+        statuses.update(WITH_TOKEN if self.roles is not None else ())
         return sorted(statuses)
 
 
@@ -105,7 +105,7 @@ def _operation(route: Route, of_type: Mapping[type, Any]) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": route.method.lower() + "".join(filter(str.isalnum, route.path.title())),
         "summary": route.summary,
-        "tags": [route.role],
+        "tags": ["anybody"] if route.roles is None else sorted(route.roles),
         "responses": {str(status): _response(route, status, of_type) for status in route.all_statuses},
     }
     if route.text:
@@ -117,7 +117,7 @@ def _operation(route: Route, of_type: Mapping[type, Any]) -> dict[str, Any]:
         ]
     if route.body:
         operation["requestBody"] = {"required": True, "content": {JSON: {"schema": of_type[route.body]}}}
-    if route.role != "anybody":
+    if route.roles is not None:
         operation["security"] = [{}, {"bearer": []}, {"basic": []}]  # {}: where tokens are off
     return operation
 

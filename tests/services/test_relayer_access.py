@@ -42,8 +42,8 @@ def routes_of_the_router() -> list[tuple[str, str]]:
 
 
 # What is for people and programs that watch; the router of the process is compared with api.py elsewhere.
-LOOKED_AT = {route.path for route in api.ROUTES if route.role == api.READ_ONLY}
-OPEN_TO_ALL = {(route.method, route.path) for route in api.ROUTES if route.role == api.ANYBODY}
+LOOKED_AT = {route.path for route in api.ROUTES if route.roles == {Role.READ_ONLY}}
+OPEN_TO_ALL = {(route.method, route.path) for route in api.ROUTES if route.roles is None}
 ROUTES = routes_of_the_router()
 SHARE_INDEX = 2
 A, B = "cluster-a", "cluster-b"

@@ -15,7 +15,6 @@ from dvtfast.services import openapi, wire
 from dvtfast.services.openapi import STATUSES
 from dvtfast.services.relayer import api, app
 from dvtfast.services.relayer.access.rights import OPEN, RIGHTS
-from dvtfast.services.relayer.store.tokens import Role
 
 from .conftest import START_INDEX, Start, make_cluster
 from .test_relayer_routes_fuzz import BODIES
@@ -176,16 +175,13 @@ async def test_nothing_is_answered_that_is_not_in_it(start: Start) -> None:
         check("POST", "/register", await relayer.raw("POST", "/register", b"{}"))
 
 
-def test_the_roles_that_are_named_may_call() -> None:
-    """The document and who is let in agree."""
-    of_role = {api.OPERATOR: Role.OPERATOR, api.SIDECAR: Role.SIDECAR, api.READ_ONLY: Role.READ_ONLY}
+@pytest.mark.parametrize("route", api.ROUTES, ids=lambda route: f"{route.method} {route.path}")
+def test_the_roles_that_are_named_may_call(route: openapi.Route) -> None:
+    operation = DOCUMENT["paths"][route.path][route.method.lower()]
+    roles = RIGHTS[route.method, route.path]
+    assert operation["tags"] == (["anybody"] if roles is OPEN else sorted(roles))
+    assert ("security" in operation) == ("401" in operation["responses"]) == (roles is not OPEN)
+
+
+def test_who_may_call_what_is_not_there() -> None:
     assert set(RIGHTS) == {(route.method, route.path) for route in api.ROUTES}
-    for route in api.ROUTES:
-        roles = RIGHTS[route.method, route.path]
-        if route.role == api.ANYBODY:
-            assert roles is OPEN
-        elif route.role == api.ALL:
-            assert roles == set(Role)
-        else:
-            assert roles is not None
-            assert of_role[route.role] in roles
