@@ -73,3 +73,27 @@ async def test_a_connection_too_many_is_closed(monkeypatch: pytest.MonkeyPatch) 
         assert (await first.readline()).startswith(b"HTTP/1.1 404")
         mine.close()
         others.close()
+
+
+async def test_what_comes_in_pieces_of_several_connections_stays_apart() -> None:
+    """They receive in one place, one after the other."""
+    sizes = [1, 1000, connections.RECEIVED_BYTES, 3 * connections.RECEIVED_BYTES + 7]
+
+    async def handle(request: web.Request) -> web.Response:
+        return web.Response(body=await http.read_body(request))
+
+    async def send(port: int, number: int, size: int) -> None:
+        body = bytes([number]) * size
+
+        async def pieces() -> AsyncIterator[bytes]:
+            for begin in range(0, size, size // 5 + 1):
+                yield body[begin : begin + size // 5 + 1]
+                await asyncio.sleep(0.001 * (number % 3))
+
+        async with session.post(f"http://127.0.0.1:{port}/", data=pieces()) as answer:
+            assert await answer.read() == body
+
+    app = http.application()
+    app.router.add_post("/", handle)
+    async with http.listening(app, "127.0.0.1", 0) as port, aiohttp.ClientSession() as session:
+        await asyncio.gather(*(send(port, number, sizes[number % 4]) for number in range(40)))
