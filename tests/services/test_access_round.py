@@ -58,7 +58,7 @@ def test_a_round(tmp_path: Path) -> None:
             )  # fmt: skip
             services.wait_for(started, "relayer found")
         operator = services.start(
-            "operator", "operator", "register", *network, "--relayer", url, *shows(operators),
+            "operator", "operator", "collect", *network, "--relayer", url, *shows(operators),
             "--deposit-data", str(cluster.deposit_data), "--start-index", str(START_INDEX),
         )  # fmt: skip
         while operator.exit_code() is None:

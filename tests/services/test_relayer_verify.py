@@ -78,13 +78,13 @@ async def test_a_share_is_verified_once(start: Start) -> None:
             await relayer.ask(cluster)
             await relayer.fill(cluster, INDICES, 1, 2, 3)
             async with asyncio.timeout(READY_SECONDS):
-                while sum(line["verified_shares"] for line in lines) < 9:  # noqa: ASYNC110 - log lines
+                while sum(line.get("verified_shares", 0) for line in lines) < 9:  # noqa: ASYNC110 - log lines
                     await asyncio.sleep(0.02)
     with capture_logs() as lines:
         async with start(cluster) as relayer:
             await relayer.fill(cluster, INDICES, 1, 2, 3)
             await asyncio.sleep(1.5)
-    assert lines == []
+    assert [line for line in lines if line["part"] != "http"] == []
 
 
 async def test_what_nobody_can_verify_stays_until_somebody_can(start: Start) -> None:
