@@ -17,6 +17,7 @@ from . import rounds
 SECONDS = 200
 ORACLES, NEEDED = 11, 8
 BATCH = 2
+TAKEN_BACK = 8  # blocks
 
 pytestmark = pytest.mark.timeout(SECONDS)
 
@@ -40,6 +41,10 @@ def deposit_data(demo: ChainDemo) -> list[str]:
 
 def stake(demo: ChainDemo) -> None:
     demo.loop.run(demo.world.stake(BATCH * 32 * ETH))
+
+
+def height(demo: ChainDemo) -> int:
+    return demo.loop.run(demo.world.chain.height())
 
 
 def wait(demo: ChainDemo, condition: Callable[[], object]) -> None:
@@ -91,10 +96,12 @@ def test_blocks_that_are_taken_back(demo: ChainDemo, deposit_data: list[str]) ->
     """The registration is out of the chain for a while, and in it once in the end."""
     before, done = registered(demo), len(demo.registered())
     stake(demo)
+    staked = height(demo)
+    wait(demo, lambda: height(demo) >= staked + TAKEN_BACK)  # the stake stays
     operator = demo.start_operator("reorg", [*deposit_data, "--confirmations", "8"])
     wait(demo, lambda: operator.events("confirmations"))
     assert registered(demo) == before + BATCH
-    demo.loop.run(demo.world.chain.reorg(8))
+    demo.loop.run(demo.world.chain.reorg(TAKEN_BACK))
     assert registered(demo) == before
     assert len(demo.registered()) == done
     wait(demo, lambda: len(demo.registered()) == done + 1)
