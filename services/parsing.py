@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -75,35 +76,17 @@ def port(value: str) -> int:
 
 def seconds(value: str) -> float:
     """A positive duration."""
-    try:
-        number = float(value)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < float("inf"):
-        raise ValueError(f"expected a positive number of seconds, got {value!r}")
-    return number
+    return _positive(value, "a positive number of seconds")
 
 
 def gwei(value: str) -> float:
-    """A positive amount, in gwei."""
-    try:
-        number = float(value)
-    except ValueError:
-        number = 0.0
-    if not 1e-9 <= number < 1e9:
-        raise ValueError(f"expected a positive number of gwei, got {value!r}")
-    return number
+    """A positive amount, in gwei: from one wei to one ether."""
+    return _positive(value, "a positive number of gwei", least=1e-9, below=1e9)
 
 
 def rate(value: str) -> float:
     """A positive number a second."""
-    try:
-        number = float(value)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < float("inf"):
-        raise ValueError(f"expected a positive number, got {value!r}")
-    return number
+    return _positive(value, "a positive number")
 
 
 def address(value: str) -> bytes:
@@ -256,3 +239,13 @@ def _one_of(value: str, choices: tuple[str, ...]) -> str:
     if value not in choices:
         raise ValueError(f"expected one of {', '.join(choices)}, got {value!r}")
     return value
+
+
+def _positive(value: str, what: str, *, least: float = math.ulp(0.0), below: float = math.inf) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = 0.0
+    if not least <= number < below:
+        raise ValueError(f"expected {what}, got {value!r}")
+    return number
