@@ -81,7 +81,7 @@ class Node:
     def eth_chainId(self) -> str:  # noqa: N802 - as the method is called
         return write_quantity(HOODI.chain_id)
 
-    def eth_getBlockByNumber(self, which: str, _: bool) -> Any:  # noqa: N802
+    def eth_getBlockByNumber(self, which: str, _: bool) -> Any:  # noqa: N802 - as the method is called
         names = {"latest": self._head, "finalized": self._head - NOT_FINAL}
         return block(names[which] if which in names else int(which, 16))
 
@@ -90,7 +90,7 @@ class Node:
         words = (32).to_bytes(32, "big"), (8).to_bytes(32, "big"), count.ljust(32, b"\x00")
         return write_data(b"".join(words))
 
-    def eth_getLogs(self, wanted: dict[str, str]) -> list[Any]:  # noqa: N802
+    def eth_getLogs(self, wanted: dict[str, str]) -> list[Any]:  # noqa: N802 - as the method is called
         first, last = (int(wanted[name], 16) for name in ("fromBlock", "toBlock"))
         rows = range(first * PER_BLOCK, min((last + 1) * PER_BLOCK, len(self._data)))
         return [

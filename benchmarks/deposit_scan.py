@@ -123,8 +123,14 @@ def load(directory: Path) -> Deposits:
 
 def verdicts(deposits: Deposits, threads: int | None = None) -> Any:
     """Ours, on each of them."""
-    columns = (getattr(deposits, name) for name in FIELDS)
-    return check_deposit_signatures(*columns, HOODI, threads=threads)  # type: ignore[misc]
+    return check_deposit_signatures(
+        deposits.public_keys,
+        deposits.withdrawal_credentials,
+        deposits.amounts_gwei,
+        deposits.signatures,
+        HOODI,
+        threads=threads,
+    )
 
 
 def kernels(directory: Path) -> None:

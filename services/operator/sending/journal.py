@@ -160,7 +160,7 @@ class Journal:
         at = int(time.time())
         with self._transaction():
             found = self._connection.execute(
-                f"SELECT a.id FROM actions a WHERE a.chain_id = ? AND a.account = ? AND {OPEN}",  # noqa: S608
+                f"SELECT a.id FROM actions a WHERE a.chain_id = ? AND a.account = ? AND {OPEN}",  # noqa: S608 - OPEN is ours
                 (str(chain_id), account),
             ).fetchone()
             if found:
