@@ -10,6 +10,8 @@ TESTS ?=
 BENCH ?=
 # Cases of each test of `make fuzz`, and its seed; without one, another each time.
 FUZZ_CASES ?= 20000
+# Operands of each function of the lanes.
+FUZZ_OPERANDS ?= 1000000
 FUZZ_SEED ?= $(shell date +%s)
 
 # What the kernels are built from; Python sources are used in place.
@@ -31,8 +33,8 @@ demo-chain: $(VENV)/demo-chain build/anvil/made ## further, onto a chain on this
 test: $(VENV)/test build/anvil/made build/browser/made ## all tests
 	$(BIN)/python -m pytest -n auto --dist loadfile $(TESTS)
 
-fuzz: $(VENV)/test ## 20,000 cases of every kind next to milagro, arkworks and py_ecc, with a new seed
-	DVTFAST_FUZZ_CASES=$(FUZZ_CASES) DVTFAST_FUZZ_SEED=$(FUZZ_SEED) \
+fuzz: $(VENV)/test ## 20,000 cases of every kind next to milagro, arkworks and py_ecc; 1,000,000 operands on lanes
+	DVTFAST_FUZZ_CASES=$(FUZZ_CASES) DVTFAST_FUZZ_OPERANDS=$(FUZZ_OPERANDS) DVTFAST_FUZZ_SEED=$(FUZZ_SEED) \
 	    $(BIN)/python -m pytest -n auto --dist worksteal --timeout=0 -rP tests/fuzz $(TESTS)
 
 fuzz-relayer: $(VENV)/test ## 100,000 raw requests at a relayer: no crash, and its memory stays flat

@@ -32,6 +32,13 @@ static void write_rows(uint64_t *rows, size_t row_limbs, const fp *a)
     }
 }
 
+/* out = 1, as it is, where m, else 0 */
+static void bits_of(fp *out, lane_mask m)
+{
+    fp_clear(out);
+    out->limb[0] = lane_select(m, out->limb[0], lane_set(1));
+}
+
 #define FP_FUNCTION(name, statement) \
     EXPORT void test_fp_##name(uint64_t *out, const uint64_t *a, const uint64_t *b, size_t n, double bound) \
     { \
@@ -47,14 +54,20 @@ static void write_rows(uint64_t *rows, size_t row_limbs, const fp *a)
 FP_FUNCTION(mul, fp_mul(&z, &x, &y))
 FP_FUNCTION(sqr, fp_sqr(&z, &x))
 FP_FUNCTION(add, fp_add(&z, &x, &y))
+FP_FUNCTION(scale, fp_scale(&z, &x, 3))
 FP_FUNCTION(sub, fp_sub(&z, &x, &y, P_512))
 FP_FUNCTION(sub2, fp_sub2(&z, &x, &y, &y, P_512))
+FP_FUNCTION(twice_sub, fp_twice_sub(&z, &x, &y, P_512))
 FP_FUNCTION(twice_sub2, fp_twice_sub2(&z, &x, &y, &x, P_512))
+FP_FUNCTION(sub_scaled, fp_sub_scaled(&z, &x, &y, 3, P_512))
 FP_FUNCTION(sub_b_2c, fp_sub_b_2c(&z, &x, &y, &x, P_512))
 FP_FUNCTION(triple, fp_triple(&z, &x))
 FP_FUNCTION(negate, fp_negate(&z, &x, P_512))
 FP_FUNCTION(halve, fp_halve(&z, &x))
 FP_FUNCTION(canonical, fp_canonical(&z, &x))
+FP_FUNCTION(is_zero, bits_of(&z, fp_is_zero(&x)))
+FP_FUNCTION(equal, bits_of(&z, fp_equal(&x, &y)))
+FP_FUNCTION(is_larger, bits_of(&z, fp_is_larger(&x)))
 FP_FUNCTION(invert, fp_invert(&z, &x))
 FP_FUNCTION(reciprocal_root, fp_reciprocal_roots(&z, &x, 1))
 
@@ -80,8 +93,21 @@ static void wide_product(fp2 *out, const fp2 *a, const fp2 *b)
     wide_reduce(out, &product);
 }
 
+/* A root of a^2. */
+static void root_of_square(fp2 *out, const fp2 *a)
+{
+    fp2 square;
+    lane_mask found;
+    fp2_sqr(&square, a);
+    fp2_roots(out, &square, &found, 1);
+}
+
 FP2_FUNCTION(mul, fp2_mul(&z, &x, &y))
 FP2_FUNCTION(sqr, fp2_sqr(&z, &x))
 FP2_FUNCTION(mul_fp, fp2_mul_fp(&z, &x, &y.c0))
 FP2_FUNCTION(wide_mul, wide_product(&z, &x, &y))
+FP2_FUNCTION(add, fp2_add(&z, &x, &y))
+FP2_FUNCTION(sub, fp2_sub(&z, &x, &y, P_512))
+FP2_FUNCTION(conjugate, fp2_conjugate(&z, &x, P_512))
+FP2_FUNCTION(root, root_of_square(&z, &x))
 FP2_FUNCTION(invert, fp2_invert(&z, &x))

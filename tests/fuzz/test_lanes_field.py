@@ -1,143 +1,159 @@
 """The field functions of the lanes, next to Python integers: operands are not reduced, limbs at their ends.
 
-Each function is run on each build; the checked one checks the bounds of results, too.
+Each function is run on each build; the checked one checks the bounds of results, too. Results are elements
+in Montgomery form, and stand in an equation modulo p that no other element fulfils. Roots fulfil theirs up to
+the sign: of one row in POWERS they are computed.
 """
 
 import ctypes
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-import dvtfast._native as native
-from tests.backends import lanes_named
-from tests.fuzz import batches
+from tests.fuzz.lanes_rows import BUILDS, LIMBS, OPERANDS, P, call, library, of_limbs, pieces, to_limbs
 
-P = 0x1A0111EA397FE69A4B1BA7B6434BACD764774B84F38512BF6730D2A0F6B0F6241EABFFFEB153FFFFB9FEFFFFFFFFAAAB
-LIMBS, LIMB_BITS = 8, 52
-R = 1 << (LIMBS * LIMB_BITS)
+R = 1 << 416
 R_INVERSE = pow(R, -1, P)
-LANES = 8
+POWERS = 128
 
-# Of each function: the largest operands in units of p, the result below them, what it is.
+
+def inverse_or_zero(a, z):
+    """z a = R^2, or z = 0."""
+    return np.where(a % P == 0, z, z * a - R**2)
+
+
+def root_up_to_sign(a, z):
+    """z^2 a = +-R^3, as (z / R)^2 (a / R) = +-1; or z = 0."""
+    return np.where(a % P == 0, z, (z * z % P * a) ** 2 - R**6)
+
+
+def times(a, b):
+    return a[0] * b[0] - a[1] * b[1], a[0] * b[1] + a[1] * b[0]
+
+
+def product(z, a, b):
+    """R z = a b"""
+    return [R * z_part - part for z_part, part in zip(z, times(a, b), strict=True)]
+
+
+def fp2_inverse(z, a):
+    none = (a[0] % P == 0) & (a[1] % P == 0)
+    real, imaginary = times(z, a)
+    return np.where(none, z[0], real - R**2), np.where(none, z[1], imaginary)
+
+
+# Of each function: the largest operands in units of p, and what is 0 modulo p.
 FP = {
-    "mul": (2**14, lambda a, b: a * b * R_INVERSE),
-    "sqr": (2**14, lambda a, b: a * a * R_INVERSE),
-    "add": (2**14, lambda a, b: a + b),
-    "sub": (512, lambda a, b: a - b),
-    "sub2": (256, lambda a, b: a - 2 * b),
-    "twice_sub2": (128, lambda a, b: -2 * b),
-    "sub_b_2c": (128, lambda a, b: -a - b),
-    "triple": (2**12, lambda a, b: 3 * a),
-    "negate": (512, lambda a, b: -a),
-    "halve": (2**12, lambda a, b: a * pow(2, -1, P)),
-    "canonical": (2**14, lambda a, b: a * R_INVERSE),
-    "invert": (2**10, lambda a, b: pow(a * R_INVERSE, -1, P) * R if a % P else 0),
-    "reciprocal_root": (2**10, lambda a, b: pow(a * R_INVERSE, (P - 3) // 4, P) * R),
+    "mul": (2**14, lambda z, a, b: R * z - a * b),
+    "sqr": (2**14, lambda z, a, b: R * z - a * a),
+    "add": (2**14, lambda z, a, b: z - a - b),
+    "scale": (2**10, lambda z, a, b: z - 8 * a),
+    "sub": (512, lambda z, a, b: z - a + b),
+    "sub2": (256, lambda z, a, b: z - a + 2 * b),
+    "twice_sub": (256, lambda z, a, b: z - 2 * (a - b)),
+    "twice_sub2": (128, lambda z, a, b: z + 2 * b),
+    "sub_scaled": (64, lambda z, a, b: z - a + 8 * b),
+    "sub_b_2c": (128, lambda z, a, b: z + a + b),
+    "triple": (2**12, lambda z, a, b: z - 3 * a),
+    "negate": (512, lambda z, a, b: z + a),
+    "halve": (2**12, lambda z, a, b: 2 * z - a),
+    "canonical": (2**14, lambda z, a, b: R * z - a),
+    "is_zero": (2**14, lambda z, a, b: z - (a % P == 0)),
+    "equal": (512, lambda z, a, b: z - (a % P == b % P)),
+    "is_larger": (2**14, lambda z, a, b: z - (a * R_INVERSE % P > P // 2)),
+    "invert": (2**10, lambda z, a, b: inverse_or_zero(a, z)),
+    "reciprocal_root": (2**10, lambda z, a, b: root_up_to_sign(a, z)),
 }
 # The same for Fp2, of pairs.
 FP2 = {
-    "mul": (2**14, lambda a, b: times(a, b, R_INVERSE)),
-    "sqr": (2**14, lambda a, b: times(a, a, R_INVERSE)),
-    "mul_fp": (2**14, lambda a, b: times(a, (b[0], 0), R_INVERSE)),
-    "wide_mul": (2**10, lambda a, b: times(a, b, R_INVERSE)),
-    "invert": (2**10, lambda a, b: inverse(a)),
+    "mul": (2**14, product),
+    "sqr": (2**14, lambda z, a, b: product(z, a, a)),
+    "mul_fp": (2**14, lambda z, a, b: product(z, a, (b[0], 0))),
+    "wide_mul": (2**10, product),
+    "add": (2**14, lambda z, a, b: (z[0] - a[0] - b[0], z[1] - a[1] - b[1])),
+    "sub": (512, lambda z, a, b: (z[0] - a[0] + b[0], z[1] - a[1] + b[1])),
+    "conjugate": (512, lambda z, a, b: (z[0] - a[0], z[1] + a[1])),
+    "invert": (2**10, lambda z, a, b: fp2_inverse(z, a)),
+    # z = root of a^2: a or -a
+    "root": (64, lambda z, a, b: [R * (x - y) for x, y in zip(times(z, z), times(a, a), strict=True)]),
 }
-SLOW = ("invert", "reciprocal_root")
-
-
-def times(a, b, factor):
-    return (a[0] * b[0] - a[1] * b[1]) * factor, (a[0] * b[1] + a[1] * b[0]) * factor
-
-
-def inverse(a):
-    norm = (a[0] ** 2 + a[1] ** 2) % P
-    factor = pow(norm, -1, P) * R * R if norm else 0
-    return a[0] * factor, -a[1] * factor
+SLOW = ("invert", "reciprocal_root", "root")
 
 
 def draw(random, count, bound):
-    """Integers below bound * p: uniform, near multiples of p, limbs of zeros and ones, small, the largest."""
-    out = []
+    """Integers below bound * p; which are hostile: near multiples of p, limbs of 0s and 1s, small, largest."""
     top = bound * P - 1
-    for kind in random.integers(0, 6, count):
-        uniform = int.from_bytes(random.bytes(53), "big") % (top + 1)
-        if kind == 0:
-            value = uniform
-        elif kind == 1:
-            value = uniform % P
-        elif kind == 2:
-            value = int(random.integers(0, bound + 1)) * P + int(random.integers(-2, 3))
-        elif kind == 3:
-            value = sum(int(random.choice([0, 1, 2**52 - 1, 2**51])) << (LIMB_BITS * i) for i in range(LIMBS))
-        elif kind == 4:
-            value = int(random.integers(0, 3))
-        else:
-            value = top - int(random.integers(0, 3))
-        out.append(min(max(value, 0), top))
-    return out
+    kinds = random.integers(0, 6, count)
+    multiples = random.integers(0, bound + 1, count)
+    near = random.integers(0, 5, count)
+    limbs = random.choice(np.array([0, 1, 1 << 51, (1 << 52) - 1], np.uint64), (count, LIMBS))
+    uniform = random.bytes(56 * count)
+    values = np.empty(count, object)
+    values[:] = [
+        int.from_bytes(uniform[at : at + 56], "little") % (top + 1) for at in range(0, len(uniform), 56)
+    ]
+    draws = [
+        values,
+        values % P,
+        multiples.astype(object) * P + near - 2,
+        of_limbs(limbs),
+        near.astype(object),
+        top - near.astype(object),
+    ]
+    return np.clip(np.choose(kinds, draws), 0, top), kinds > 1
 
 
-def to_limbs(values):
-    mask = (1 << LIMB_BITS) - 1
-    return np.array(
-        [[value >> (LIMB_BITS * i) & mask for i in range(LIMBS)] for value in values], dtype=np.uint64
-    )
+def run(function, a, b, parts, bound):
+    limbs = [to_limbs(values.tolist()).reshape(-1, parts, LIMBS) for values in (a, b)]
+    out = np.zeros_like(limbs[0])
+    call(function, out, *limbs, len(out), ctypes.c_double(bound))
+    return of_limbs(out.reshape(-1, LIMBS))
 
 
-def of_limbs(rows):
-    return [sum(int(limb) << (LIMB_BITS * i) for i, limb in enumerate(row)) for row in rows.tolist()]
+def operands_of(name, build):
+    """Powers and the checked build are slower."""
+    return OPERANDS // ((40 if name in SLOW else 2) if build == "checked" else 1)
 
 
-def library(build):
-    lanes_named(build)
-    (folder,) = [Path(path) for path in native.__path__ if list(Path(path).glob("lanes_*_primitives*"))]
-    return ctypes.CDLL(str(next(folder.glob(f"lanes_{build}_primitives*"))))
-
-
-def run(function, a, b, rows, bound):
-    out = np.zeros_like(a)
-    pointers = [array.ctypes.data_as(ctypes.c_void_p) for array in (out, a, b)]
-    function(*pointers, ctypes.c_size_t(rows), ctypes.c_double(bound))
-    assert (out < 1 << LIMB_BITS).all(), "a limb is not normalised"
-    return of_limbs(out)
+def assert_all(zero, a, b, z):
+    wrong = np.flatnonzero(zero % P != 0)
+    assert not len(wrong), [hex(values[wrong[0]]) for values in (a, b, z)]
 
 
 @pytest.mark.parametrize("name", FP)
-@pytest.mark.parametrize("build", ["ifma", "checked"])
-def test_fp(build, name):
-    bound, expected = FP[name]
+@pytest.mark.parametrize("build", BUILDS)
+def test_fp(build, name, ran):
+    bound, zero = FP[name]
     function = getattr(library(build), f"test_fp_{name}")
-    random = np.random.default_rng([batches.SEED, len(name)])
-    for size in pieces(name, build):
-        a, b = draw(random, size, bound), draw(random, size, bound)
-        got = run(function, to_limbs(a), to_limbs(b), size, bound)
-        for x, y, z in zip(a, b, got, strict=True):
-            assert (z - expected(x, y)) % P == 0, (x, y, z)
-            assert name != "canonical" or z < P
+    operands = hostile = 0
+    for random, size in pieces(name, operands_of(name, build)):
+        (a, hostile_a), (b, hostile_b) = draw(random, size, bound), draw(random, size, bound)
+        if name == "equal":
+            b[::2] = a[::2] % P + P * random.integers(0, bound, len(a[::2])).astype(object)
+        z = run(function, a, b, 1, bound)
+        assert_all(zero(z, a, b), a, b, z)
+        assert name != "canonical" or (z < P).all()
+        if name == "reciprocal_root":
+            for x, y in zip(a[::POWERS], z[::POWERS], strict=True):
+                assert (y - pow(x * R_INVERSE, (P - 3) // 4, P) * R) % P == 0, hex(x)
+        operands, hostile = operands + size, hostile + int((hostile_a | hostile_b).sum())
+    ran(f"fp_{name}", build, operands, hostile)
 
 
 @pytest.mark.parametrize("name", FP2)
-@pytest.mark.parametrize("build", ["ifma", "checked"])
-def test_fp2(build, name):
-    bound, expected = FP2[name]
+@pytest.mark.parametrize("build", BUILDS)
+def test_fp2(build, name, ran):
+    bound, zero = FP2[name]
     function = getattr(library(build), f"test_fp2_{name}")
-    random = np.random.default_rng([batches.SEED, 100 + len(name)])
-    for size in pieces(name, build):
-        a, b = draw(random, 2 * size, bound), draw(random, 2 * size, bound)
-        got = run(function, to_limbs(a), to_limbs(b), size, bound)
-        for i in range(0, 2 * size, 2):
-            pair = expected((a[i], a[i + 1]), (b[i], b[i + 1]))
-            assert [(z - e) % P for z, e in zip(got[i : i + 2], pair, strict=True)] == [0, 0], (
-                a[i : i + 2],
-                b[i],
-            )
-
-
-def pieces(name, build):
-    """Sizes that add up to the cases of a function; powers and the checked build are slower."""
-    cases = batches.CASES // (20 if name in SLOW else 1) // (4 if build == "checked" else 1)
-    cases = max(cases, 64) // LANES * LANES
-    print(f"{build} {name}: {cases} cases, seed {batches.SEED}")
-    for first in range(0, cases, 4096):
-        yield min(4096, cases - first)
+    operands = hostile = 0
+    for random, size in pieces(name, operands_of(name, build)):
+        (a, hostile_a), (b, hostile_b) = draw(random, 2 * size, bound), draw(random, 2 * size, bound)
+        z = run(function, a, b, 2, bound)
+        pairs = [(values[::2], values[1::2]) for values in (z, a, b)]
+        for part, equation in enumerate(zero(*pairs)):
+            assert_all(equation, *(values[part::2] for values in (a, b, z)))
+        operands, hostile = (
+            operands + size,
+            hostile + int((hostile_a | hostile_b).reshape(-1, 2).any(1).sum()),
+        )
+    ran(f"fp2_{name}", build, operands, hostile)
