@@ -8,9 +8,8 @@ BIN := $(VENV)/bin
 DEMO ?=
 TESTS ?=
 BENCH ?=
-# Cases of each test of `make fuzz`, and its seed; without one, another each time.
+# Cases of each test of `make fuzz`, operands of each function of the lanes, the seed; without one, another each time.
 FUZZ_CASES ?= 20000
-# Operands of each function of the lanes.
 FUZZ_OPERANDS ?= 1000000
 FUZZ_SEED ?= $(shell date +%s)
 

@@ -81,7 +81,7 @@ SLOW = ("invert", "reciprocal_root", "root")
 
 
 def draw(random, count, bound):
-    """Integers below bound * p; which are hostile: near multiples of p, limbs of 0s and 1s, small, largest."""
+    """Integers below bound * p; which are hostile: near multiples of p, limbs of 0s, 1s, small, largest."""
     top = bound * P - 1
     kinds = random.integers(0, 6, count)
     multiples = random.integers(0, bound + 1, count)
