@@ -25,6 +25,7 @@ endfunction()
 # add_primitives(lanes_ifma flag...): their field functions as a library for tests.
 function(add_primitives name)
   add_library(${name}_primitives MODULE "${CMAKE_CURRENT_FUNCTION_LIST_DIR}/c/primitives.c")
+  target_link_libraries(${name}_primitives PRIVATE blst)
   target_compile_options(${name}_primitives PRIVATE ${lanes_options} -Wno-unused-function ${ARGN})
   set_target_properties(${name}_primitives PROPERTIES PREFIX "" C_VISIBILITY_PRESET hidden)
   install(TARGETS ${name}_primitives DESTINATION dvtfast/_native)

@@ -156,7 +156,7 @@ SHARED void CURVE(multiply_affine_by_x)(CURVE(jacobian) *out, const CURVE(affine
     }
 }
 
-/* Affine coordinates of n groups of points, with one inversion in each lane (Montgomery's trick).
+/* Affine coordinates of n groups of points, with one inversion (Montgomery's trick).
  * Returned in zero[]: the lanes with Z = 0, which get some point and spoil no other. At most GROUPS groups.
  */
 SHARED void CURVE(to_affine)(CURVE(affine) *out, const CURVE(jacobian) *p, lane_mask *zero, int n)

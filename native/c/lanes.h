@@ -14,6 +14,7 @@
  *   lane_select(m, a, b)          b where m, else a
  *   lane_negative(a), lane_is_zero(a), lane_equal(a, b), lane_any_bits(a, b)   masks; the last: a & b is not 0
  *   lane_gather(base, offsets), lane_scatter(base, offsets, a)   64-bit words at byte offsets
+ *   lane_swap(a, distance)        lane i gets the word of lane i ^ distance, of 1, 2, 4
  *   lane_swap_bytes(a)            big-endian words
  */
 #pragma once

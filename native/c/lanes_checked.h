@@ -134,4 +134,5 @@ INLINE void lane_scatter(void *base, lanes offsets, lanes a)
     EACH_LANE memcpy((char *) base + offsets.word[lane], &a.word[lane], sizeof(uint64_t));
 }
 
+INLINE lanes lane_swap(lanes a, unsigned distance) { OF_EACH_LANE(a.word[(unsigned) lane ^ distance]); }
 INLINE lanes lane_swap_bytes(lanes a) { OF_EACH_LANE(__builtin_bswap64(a.word[lane])); }

@@ -68,6 +68,7 @@ FP_FUNCTION(canonical, fp_canonical(&z, &x))
 FP_FUNCTION(is_zero, bits_of(&z, fp_is_zero(&x)))
 FP_FUNCTION(equal, bits_of(&z, fp_equal(&x, &y)))
 FP_FUNCTION(is_larger, bits_of(&z, fp_is_larger(&x)))
+FP_FUNCTION(swap, fp_swap(&z, &x, 1); fp_swap(&z, &z, 2); fp_swap(&z, &z, 4))
 FP_FUNCTION(invert, fp_invert(&z, &x))
 FP_FUNCTION(reciprocal_root, fp_reciprocal_roots(&z, &x, 1))
 

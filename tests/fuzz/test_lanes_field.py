@@ -10,7 +10,8 @@ import ctypes
 import numpy as np
 import pytest
 
-from tests.fuzz.lanes_rows import BUILDS, LIMBS, OPERANDS, P, call, library, of_limbs, pieces, to_limbs
+from tests.fuzz import batches
+from tests.fuzz.lanes_rows import BUILDS, LANES, LIMBS, OPERANDS, P, call, library, of_limbs, pieces, to_limbs
 
 R = 1 << 416
 R_INVERSE = pow(R, -1, P)
@@ -61,6 +62,7 @@ FP = {
     "is_zero": (2**14, lambda z, a, b: z - (a % P == 0)),
     "equal": (512, lambda z, a, b: z - (a % P == b % P)),
     "is_larger": (2**14, lambda z, a, b: z - (a * R_INVERSE % P > P // 2)),
+    "swap": (2**14, lambda z, a, b: z - a.reshape(-1, LANES)[:, ::-1].ravel()),
     "invert": (2**10, lambda z, a, b: inverse_or_zero(a, z)),
     "reciprocal_root": (2**10, lambda z, a, b: root_up_to_sign(a, z)),
 }
@@ -157,3 +159,16 @@ def test_fp2(build, name, ran):
             hostile + int((hostile_a | hostile_b).reshape(-1, 2).any(1).sum()),
         )
     ran(f"fp2_{name}", build, operands, hostile)
+
+
+@pytest.mark.parametrize("build", BUILDS)
+def test_zeros_in_any_lanes_have_no_inverse_and_spoil_no_other(build, ran):
+    """The lanes share an inversion: each set of lanes is 0 once, written as 0 or as a multiple of p."""
+    lane_sets = 1 << LANES
+    a, _ = draw(np.random.default_rng(batches.SEED), lane_sets * LANES, 2**10)
+    for i in range(len(a)):
+        if i // LANES >> i % LANES & 1:
+            a[i] = i % 5 * P
+    z = run(library(build).test_fp_invert, a, a, 1, 2**10)
+    assert_all(np.where(a % P == 0, z, z * a - R**2), a, a, z)
+    ran("fp_invert of zeros", build, len(a), len(a))
