@@ -16,7 +16,7 @@ from types import MappingProxyType
 
 import msgspec
 import structlog
-from aiohttp import web, web_urldispatcher
+from aiohttp import web, web_protocol, web_request, web_urldispatcher
 from aiohttp.http import HttpProcessingError
 
 from . import logs, wire
@@ -26,7 +26,6 @@ from .offload import UnavailableError, Workers
 BODY_LIMIT_BYTES = 16 * 1024 * 1024
 BODY_TIMEOUT_SECONDS = 30.0
 SILENCE_SECONDS = 75.0  # of a connection, until a request's headers are there; proxies keep theirs for 60
-HANDSHAKE_SECONDS = 15.0  # of TLS
 LINGERING_SECONDS = 2.0  # for the rest of a body that nobody reads, so that its sender gets the answer
 REJECTED_SHOWN = 1_000  # items in the answer to a request that failed
 ONE_WRITE_BYTES = 256 * 1024  # longer answers go out in pieces, so that other requests come between
@@ -34,6 +33,9 @@ GZIP_FROM_BYTES = 16 * 1024  # of answers; shorter ones go out as they are
 GZIP_LEVEL = 1  # most is hex, of which the quickest level finds as much as the others
 SCHEMES = ('Basic realm="dvtfast", charset="UTF-8"', 'Bearer realm="dvtfast"')  # in the order of preference
 SHUTDOWN_SECONDS = 3.0  # for requests under way when the service is told to stop
+
+INTERNAL_ERROR = "internal error, see the log"
+NOT_HTTP = "this is no HTTP request, or one with headers that are too long, too many or contradict each other"
 
 REQUEST_ID = "X-Request-ID"
 REQUEST_ID_BYTES = 12
@@ -187,11 +189,7 @@ async def listening(
     server = None
     try:
         server = await asyncio.get_running_loop().create_server(
-            Connections().wrapping(runner.server),
-            host,
-            port,
-            ssl=tls,
-            ssl_handshake_timeout=None if tls is None else HANDSHAKE_SECONDS,
+            Connections().wrapping(runner.server, tls=tls), host, port
         )
         yield server.sockets[0].getsockname()[1]
     finally:
@@ -200,11 +198,15 @@ async def listening(
         await runner.cleanup()
 
 
+def _new_id() -> str:
+    return secrets.token_urlsafe(REQUEST_ID_BYTES)
+
+
 @web.middleware
 async def _identified(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Every log line of a request, and its answer, has its id: the one that it came with, or a new one."""
     given = request.headers.get(REQUEST_ID, "")
-    request_id = given if _SANE_ID.fullmatch(given) else secrets.token_urlsafe(REQUEST_ID_BYTES)
+    request_id = given if _SANE_ID.fullmatch(given) else _new_id()
     with structlog.contextvars.bound_contextvars(request_id=request_id):
         response = await handler(request)
         if not response.prepared:
@@ -235,7 +237,7 @@ async def _json_errors(request: web.Request, handler: Handler) -> web.StreamResp
         return _error(503, "not possible now, try again", {"Retry-After": "1"})
     except Exception:
         log.exception("request failed", method=request.method, path=request.path)
-        return _error(500, "internal error, see the log")
+        return _error(500, INTERNAL_ERROR)
 
 
 async def _answer_expectation(request: web.Request) -> web.Response | None:
@@ -250,6 +252,28 @@ async def _answer_expectation(request: web.Request) -> web.Response | None:
 # aiohttp's own answers 500 to bytes that are no UTF-8, and logs who hangs up. It comes before all
 # middlewares, and only routes that exist can have another one.
 web_urldispatcher._default_expect_handler = _answer_expectation  # type: ignore[assignment]
+
+
+_handle_error = web_protocol.RequestHandler.handle_error
+
+
+def _handle_error_in_json(
+    handler: web_protocol.RequestHandler,
+    request: web_request.BaseRequest,
+    status: int = 500,
+    exc: BaseException | None = None,
+    message: str | None = None,
+) -> web.StreamResponse:
+    """Answer to what is no HTTP, before there is a request that a middleware could see."""
+    _handle_error(handler, request, status, exc, message)  # it logs, and raises when an answer has begun
+    answer = _error(status, NOT_HTTP if status == 400 else INTERNAL_ERROR)
+    answer.headers[REQUEST_ID] = _new_id()
+    answer.force_close()
+    return answer
+
+
+# aiohttp's own is a text, and quotes what was sent.
+web_protocol.RequestHandler.handle_error = _handle_error_in_json  # type: ignore[method-assign, assignment]
 
 
 def _tells_of_bad_http(record: logging.LogRecord) -> bool:

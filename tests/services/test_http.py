@@ -73,8 +73,13 @@ async def test_a_body_in_broken_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     "junk",
-    [b"junk\r\n", HEAD + b"junk\r\n\r\n", HEAD + b"Transfer-Encoding: chunked\r\n\r\njunk\r\n"],
-    ids=["request", "header", "piece"],
+    [
+        b"junk\r\n",
+        HEAD + b"junk\r\n\r\n",
+        HEAD + b"Authorization: Bearer secret\x00\r\n\r\n",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\njunk\r\n",
+    ],
+    ids=["request", "header", "token", "piece"],
 )
 async def test_what_is_no_http_is_answered_and_not_logged(
     junk: bytes, caplog: pytest.LogCaptureFixture
@@ -82,8 +87,11 @@ async def test_what_is_no_http_is_answered_and_not_logged(
     async with echoing() as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(junk)
-        assert b" 400 Bad Request" in await reader.read()
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
         writer.close()
+    assert b" 400 Bad Request" in head
+    assert b"X-Request-ID: " in head
+    assert json.loads(body) == {"error": http.NOT_HTTP}
     assert caplog.records == []
 
 

@@ -313,7 +313,14 @@ async def test_an_exit_is_rotated_for_its_own_vault(start: Start) -> None:
 
 @pytest.mark.parametrize(
     ("origin", "status"),
-    [("https://elsewhere.example", 403), ("null", 403), ("SELF", 200), (None, 200)],
+    [
+        ("https://elsewhere.example", 403),
+        ("null", 403),
+        ("http://[", 403),
+        ("http://\N{ACCOUNT OF}.example", 403),
+        ("SELF", 200),
+        (None, 200),
+    ],
 )
 async def test_pages_of_other_sites(start: Start, origin: str | None, status: int) -> None:
     async with start(make_cluster(1)) as relayer:

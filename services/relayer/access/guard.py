@@ -147,8 +147,15 @@ def _body_bytes(request: web.Request) -> int:
 def _require_same_site(request: web.Request) -> None:
     """Refuse what a page of another site has a browser send, perhaps with a password that it remembers."""
     origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc != request.host:
+    if origin is not None and _host_of(origin) != request.host:
         raise wire.ForbiddenError("Origin", "pages of other sites may not call this relayer")
+
+
+def _host_of(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:  # brackets, or letters, that no host has
+        return None
 
 
 def _require_json(request: web.Request) -> None:
