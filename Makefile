@@ -18,7 +18,7 @@ BUILD_INPUTS := pyproject.toml CMakeLists.txt $(filter-out %.md,$(wildcard nativ
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-chain test fuzz fuzz-relayer screenshot asan build lint format types bench bench-quick bench-lanes bench-round bench-deposits bench-sidecar bench-junk bench-crowd annotate wheel check-wheel clean
+.PHONY: help demo demo-chain test fuzz fuzz-relayer screenshot asan build lint alerts format types bench bench-quick bench-lanes bench-round bench-deposits bench-sidecar bench-junk bench-crowd annotate wheel check-wheel clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -57,6 +57,10 @@ format: $(VENV)/test ## put the style right
 	$(BIN)/ruff format .
 
 # mypy sees the package as it is installed: services/ is dvtfast.services.
+alerts: ## the alert rules, with promtool (Debian: apt-get install prometheus)
+	promtool check rules deploy/prometheus/alerts.yml
+	promtool test rules deploy/prometheus/alerts_test.yml
+
 types: $(VENV)/test ## mypy --strict of library and services
 	rm -rf build/types && mkdir -p build/types/dvtfast
 	ln -s "$(CURDIR)"/src/dvtfast/* "$(CURDIR)"/services build/types/dvtfast/

@@ -53,6 +53,12 @@ class Timings:
     def add_to(self, app: web.Application) -> None:
         """Time the requests, of which those that were told to wait stand for themselves."""
         app.middlewares.insert(0, self._timed)
+        app.on_startup.append(self._begin_at_zero)
+
+    async def _begin_at_zero(self, app: web.Application) -> None:
+        """Prometheus does not see the first time of what was not there before."""
+        for resource in app.router.resources():
+            self._requests.labels(resource.canonical, "500")
 
     @web.middleware
     async def _timed(self, request: web.Request, handler: Handler) -> web.StreamResponse:

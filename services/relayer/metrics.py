@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Mapping
 from time import monotonic, time
@@ -21,6 +22,7 @@ BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 ROUND_BUCKETS = (0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
 UNNAMED = "others"  # share indices that no cluster file names, once there are too many of them
 FRESH_SECONDS = 1.0  # for so long a count of messages holds
+DATABASE_SECONDS = 5.0  # within which it has to answer; Prometheus itself waits for ten
 
 STORED, REFUSED = "stored", "refused"
 Outcomes = Mapping[tuple[str, bool], int]
@@ -72,6 +74,8 @@ class Metrics:
         self._round_begin = registry.gauge(
             "round_begin_timestamp_seconds", "Unix time when the round under way began; 0 when there is none."
         )
+        for reason in ("unavailable", "error"):
+            self._failures.labels(reason)
         for cluster, share_index, _ in self.seen.operators():
             self._bad.labels(cluster, str(share_index))
             self._last_share.labels(cluster, str(share_index))
@@ -145,7 +149,8 @@ class Metrics:
                 return
             counted_at = monotonic()
             try:
-                self._set_counts(await database.read(count_messages))
+                async with asyncio.timeout(DATABASE_SECONDS):
+                    self._set_counts(await database.read(count_messages))
             except (UnavailableError, TimeoutError):
                 self._database_up.set(0)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from time import monotonic, time
 from typing import Any
 
 from ..metrics import ServiceMetrics
+from .journal import DEPOSIT, EXIT
 
 
 class Metrics(ServiceMetrics):
@@ -28,8 +29,20 @@ class Metrics(ServiceMetrics):
         self.refused = self.counter("refused", "What a relayer wanted and did not get.", "relayer")
         self.failures = self.counter("failures", "Answers that did not come, or were none.", "relayer")
         self.reloads = self.counter("reloads", "Times that the keys were read anew.", "outcome")
-        self._answered_at = self.gauge("last_answer_seconds", "Unix time of the last answer.", "relayer")
+        self._answered_at = self.gauge(
+            "last_answer_seconds", "Unix time of the last answer; 0 before.", "relayer"
+        )
         self._last_answers: dict[str, float | None] = dict.fromkeys(relayers)
+        self._begin_at_zero(relayers)
+
+    def _begin_at_zero(self, relayers: Collection[str]) -> None:
+        """Prometheus does not see the first time of what was not there before, nor what never was."""
+        for outcome in ("done", "failed"):
+            self.reloads.labels(outcome)
+        for relayer in relayers:
+            self._answered_at.labels(relayer)
+            for kind in (EXIT, DEPOSIT):
+                self.rejected.labels(relayer, kind)
 
     def answered(self, relayer: str) -> None:
         """A relayer gave an answer that it could be asked for."""

@@ -12,8 +12,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from dvtfast.services import wire
 from dvtfast.services.metrics import SECONDS_BUCKETS
+from dvtfast.services.relayer import api, health, metrics
 from dvtfast.services.relayer.health import NO_DATABASE
+from dvtfast.services.sidecar.metrics import Metrics as SidecarMetrics
 
+from . import postgres as postgres_
 from .conftest import READY_SECONDS, START_INDEX, Relayer, Start, make_cluster
 
 pytestmark = pytest.mark.timeout(60)
@@ -76,6 +79,47 @@ async def test_a_round_is_counted(start: Start) -> None:
         assert value(samples, "event_loop_lag_seconds_count") > 0
         assert value(samples, "http_requests_total", route="/exit-signature", status="200") == 4
         assert value(samples, "queue", workers="crypto") is not None
+
+
+async def test_what_alerts_look_at_begins_at_zero(start: Start) -> None:
+    """Prometheus sees no increase in the first value of a series."""
+    async with start(make_cluster(1)) as relayer:
+        samples = await samples_of(relayer)
+        for route in (route.path for route in api.ROUTES):
+            assert value(samples, "http_requests_total", route=route, status="500") == 0
+        for reason in ("unavailable", "error"):
+            assert value(samples, "batch_failures_total", reason=reason) == 0
+
+
+def test_what_alerts_look_at_begins_at_zero_in_a_sidecar() -> None:
+    registry = SidecarMetrics(("first", "second"))._registry
+    for relayer in ("first", "second"):
+        name = "dvtfast_sidecar_last_answer_seconds"
+        assert registry.get_sample_value(name, {"relayer": relayer}) == 0
+        for kind in ("exit", "deposit"):
+            name = "dvtfast_sidecar_rejected_total"
+            assert registry.get_sample_value(name, {"relayer": relayer, "kind": kind}) == 0
+    assert registry.get_sample_value("dvtfast_sidecar_reloads_total", {"outcome": "failed"}) == 0
+
+
+async def test_metrics_do_not_wait_for_a_database_that_hangs(
+    start: Start, postgres: postgres_.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else Prometheus gives up, and takes the relayer for dead."""
+    monkeypatch.setattr(metrics, "DATABASE_SECONDS", 0.2)
+    monkeypatch.setattr(health, "DATABASE_SECONDS", 0.2)
+    url = await postgres.database()
+    async with start(make_cluster(1), database=url) as relayer:
+        await until(relayer, "database_up", 1)
+        await asyncio.sleep(metrics.FRESH_SECONDS)
+        other = await postgres.connect(url.rpartition("/")[2])
+        async with other.transaction():
+            await other.execute("LOCK TABLE messages IN ACCESS EXCLUSIVE MODE")
+            async with asyncio.timeout(5):
+                assert value(await samples_of(relayer), "database_up") == 0
+                assert await relayer.raw("GET", "/readyz") == (503, {"ok": False, "problems": [NO_DATABASE]})
+        await other.close()
+        await until(relayer, "database_up", 1)
 
 
 async def test_what_others_make_up_makes_no_series(start: Start) -> None:
