@@ -12,6 +12,11 @@ check_c_compiler_flag("-mavx512f -mavx512dq -mavx512bw -mavx512ifma -mbmi2" DVTF
 unset(CMAKE_REQUIRED_FLAGS)
 
 set(lanes_options -std=gnu11 -O2 -Wall -Wextra)
+# gcc would move the instructions of two products apart until its registers run out.
+check_c_compiler_flag(-fno-schedule-insns2 DVTFAST_KEEPS_ORDER)
+if(DVTFAST_KEEPS_ORDER AND CMAKE_C_COMPILER_ID STREQUAL "GNU")
+  list(APPEND lanes_options -fno-schedule-insns2)
+endif()
 file(GLOB lanes_headers CONFIGURE_DEPENDS "${CMAKE_CURRENT_LIST_DIR}/c/*.h")
 set(lanes_source "${CMAKE_CURRENT_LIST_DIR}/c/operations.c")
 

@@ -13,7 +13,7 @@
 static const uint8_t X_DOUBLINGS[X_ONES] = {1, 2, 3, 9, 32, 16};
 
 /* 2^k p */
-static const uint64_t P_TIMES[10][8] = {
+static const uint64_t P_TIMES[13][8] = {
     {0xeffffffffaaab, 0xfeb153ffffb9f, 0x6b0f6241eabff, 0x12bf6730d2a0f,
      0x764774b84f385, 0x1ba7b6434bacd, 0x1ea397fe69a4b, 0x1a011},
     {0xdffffffff5556, 0xfd62a7ffff73f, 0xd61ec483d57ff, 0x257ece61a541e,
@@ -33,7 +33,13 @@ static const uint64_t P_TIMES[10][8] = {
     {0xfffffffaaab00, 0xb153ffffb9fef, 0xf6241eabfffe, 0xbf6730d2a0f6b,
      0x4774b84f38512, 0xa7b6434bacd76, 0xa397fe69a4b1b, 0x1a0111e},
     {0xfffffff555600, 0x62a7ffff73fdf, 0x1ec483d57fffd, 0x7ece61a541ed6,
-     0x8ee9709e70a25, 0x4f6c869759aec, 0x472ffcd349637, 0x340223d}};
+     0x8ee9709e70a25, 0x4f6c869759aec, 0x472ffcd349637, 0x340223d},
+    {0xffffffeaaac00, 0xc54ffffee7fbf, 0x3d8907aaffffa, 0xfd9cc34a83dac,
+     0x1dd2e13ce144a, 0x9ed90d2eb35d9, 0x8e5ff9a692c6e, 0x680447a},
+    {0xffffffd555800, 0x8a9ffffdcff7f, 0x7b120f55ffff5, 0xfb39869507b58,
+     0x3ba5c279c2895, 0x3db21a5d66bb2, 0x1cbff34d258dd, 0xd0088f5},
+    {0xffffffaaab000, 0x153ffffb9feff, 0xf6241eabfffeb, 0xf6730d2a0f6b0,
+     0x774b84f38512b, 0x7b6434bacd764, 0x397fe69a4b1ba, 0x1a0111ea}};
 
 /* a^((p - 3) / 4): 375 squarings,
  * 66 multiplications by odd powers a^(2 power + 1). */

@@ -89,7 +89,7 @@ INLINE lane_mask below_p(const fp *a)
 {
     lanes t[LIMBS];
     fp difference;
-    EACH_LIMB t[j] = lane_sub(a->limb[j], lane_set(P_LIMBS[j]));
+    EACH_LIMB t[j] = lane_sub(a->limb[j], lane_constant(&P_LIMBS[j]));
     carry(&difference, t);
     return lane_negative(difference.limb[LIMBS - 1]);
 }

@@ -35,6 +35,7 @@ typedef const uint64_t *multiple;
 #define P_128 P_TIMES[7]
 #define P_256 P_TIMES[8]
 #define P_512 P_TIMES[9]
+#define P_4096 P_TIMES[12]
 
 #define REDUCED(product) ((product) * P_PER_R + 1.2501)
 
@@ -75,13 +76,6 @@ INLINE void carry(fp *out, const lanes t[LIMBS])
     out->limb[LIMBS - 1] = sum;
 }
 
-/* t[0 .. 8] += a b, of one limb a */
-INLINE void add_row(lanes *t, lanes a, const fp *b)
-{
-    EACH_LIMB t[j] = lane_madd_lo(t[j], a, b->limb[j]);
-    EACH_LIMB t[j + 1] = lane_madd_hi(t[j + 1], a, b->limb[j]);
-}
-
 /* t[2 i + 1 .. i + 8] += limb i of a times those above it */
 INLINE void add_half_row(lanes *t, const fp *a, int i)
 {
@@ -100,20 +94,67 @@ INLINE void add_diagonal(lanes *t, const fp *a)
     }
 }
 
-INLINE void clear(lanes t[2 * LIMBS])
+INLINE void clear(lanes *t, int n)
 {
-    UNROLL for (int i = 0; i < 2 * LIMBS; i++)
+    UNROLL for (int i = 0; i < n; i++)
         t[i] = lane_set(0);
 }
 
-INLINE void add_product(lanes t[2 * LIMBS], const fp *a, const fp *b)
+#define HALF (LIMBS / 2)
+
+/* t[0 .. 7] += a b, of four limbs each */
+INLINE void add_half_product(lanes *t, const lanes *a, const lanes *b)
 {
-    EACH_LIMB add_row(t + j, a->limb[j], b);
+    UNROLL for (int i = 0; i < HALF; i++) {
+        UNROLL for (int j = 0; j < HALF; j++)
+            t[i + j] = lane_madd_lo(t[i + j], a[i], b[j]);
+        UNROLL for (int j = 0; j < HALF; j++)
+            t[i + j + 1] = lane_madd_hi(t[i + j + 1], a[i], b[j]);
+    }
+}
+
+/* low + high of the halves of an element: four limbs, and 2^208 more where `above`. */
+typedef struct { lanes limb[HALF]; lane_mask above; } half_sum;
+
+INLINE void sum_halves(half_sum *out, const fp *a)
+{
+    lanes sum = lane_add(a->limb[0], a->limb[HALF]);
+    UNROLL for (int j = 0; j < HALF - 1; j++) {
+        out->limb[j] = lane_low(sum);
+        sum = lane_add(lane_add(a->limb[j + 1], a->limb[j + 1 + HALF]), lane_shr(sum, LIMB_BITS));
+    }
+    out->limb[HALF - 1] = lane_low(sum);
+    out->above = lane_any_bits(sum, lane_set(1ull << LIMB_BITS));
+}
+
+/* t = a b, Karatsuba's: with B = 2^208 and the halves a0 + a1 B, b0 + b1 B
+ *
+ *     a0 b0 + ((a0 + a1)(b0 + b1) - a0 b0 - a1 b1) B + a1 b1 B^2
+ */
+INLINE void set_product(lanes t[2 * LIMBS], const fp *a, const fp *b)
+{
+    half_sum x, y;
+    clear(t, 2 * LIMBS);
+    add_half_product(t, a->limb, b->limb);
+    add_half_product(t + LIMBS, a->limb + HALF, b->limb + HALF);
+    sum_halves(&x, a);
+    sum_halves(&y, b);
+    UNROLL for (int j = 0; j < HALF; j++) {  /* what the middle takes away */
+        lanes between = lane_sub(t[HALF + j], t[LIMBS + j]);
+        t[HALF + j] = lane_sub(between, t[j]);
+        t[LIMBS + j] = lane_sub(lane_sub(lane_set(0), between), t[LIMBS + HALF + j]);
+    }
+    add_half_product(t + HALF, x.limb, y.limb);
+    UNROLL for (int j = 0; j < HALF; j++) {
+        t[LIMBS + j] = lane_add_where(x.above, t[LIMBS + j], y.limb[j]);
+        t[LIMBS + j] = lane_add_where(y.above, t[LIMBS + j], x.limb[j]);
+    }
+    t[LIMBS + HALF] = lane_add_where(x.above & y.above, t[LIMBS + HALF], lane_set(1));
 }
 
 INLINE void set_square(lanes t[2 * LIMBS], const fp *a)
 {
-    clear(t);
+    clear(t, 2 * LIMBS);
     UNROLL for (int i = 0; i < LIMBS - 1; i++)
         add_half_row(t, a, i);
     UNROLL for (int i = 1; i < 2 * LIMBS; i++)
@@ -125,52 +166,38 @@ INLINE void set_square(lanes t[2 * LIMBS], const fp *a)
 INLINE void fold(lanes *t)
 {
     t[1] = lane_add(t[1], lane_sar(t[0], LIMB_BITS));
-    EACH_LIMB t[j + 1] = lane_fold_lo(t[j + 1], t[0], lane_set(FOLD[j]));
-    EACH_LIMB t[j + 2] = lane_fold_hi(t[j + 2], t[0], lane_set(FOLD[j]));
+    EACH_LIMB t[j + 1] = lane_fold_lo(t[j + 1], t[0], lane_constant(&FOLD[j]));
+    EACH_LIMB t[j + 2] = lane_fold_hi(t[j + 2], t[0], lane_constant(&FOLD[j]));
 }
 
 /* The same by Montgomery's step, which does not reach above t[8]. */
 INLINE void fold_last(lanes *t)
 {
     lanes m = lane_low(lane_fold_lo(lane_set(0), t[0], lane_set(P_INVERSE)));
-    EACH_LIMB t[j] = lane_madd_lo(t[j], m, lane_set(P_LIMBS[j]));
-    EACH_LIMB t[j + 1] = lane_madd_hi(t[j + 1], m, lane_set(P_LIMBS[j]));
+    EACH_LIMB t[j] = lane_madd_lo(t[j], m, lane_constant(&P_LIMBS[j]));
+    EACH_LIMB t[j + 1] = lane_madd_hi(t[j + 1], m, lane_constant(&P_LIMBS[j]));
     t[1] = lane_add(t[1], lane_sar(t[0], LIMB_BITS));
-}
-
-INLINE void fold_step(lanes t[2 * LIMBS], int i)
-{
-    if (i < LIMBS - 1)
-        fold(t + i);
-    else
-        fold_last(t + i);
 }
 
 INLINE void reduce(fp *out, lanes t[2 * LIMBS])
 {
-    UNROLL for (int i = 0; i < LIMBS; i++)
-        fold_step(t, i);
+    UNROLL for (int i = 0; i < LIMBS - 1; i++)
+        fold(t + i);
+    fold_last(t + LIMBS - 1);
     carry(out, t + LIMBS);
 }
 
 /* --- products --- */
 
-/* out = a b; a row of the product, then a step of the reduction of the row before, and so on */
+/* out = a b, below 1.26 p for operands below 2^14 p */
 INLINE void fp_mul_inline(fp *out, const fp *a, const fp *b)
 {
     lanes t[2 * LIMBS];
-    clear(t);
-    UNROLL for (int i = 0; i <= LIMBS; i++) {
-        if (i < LIMBS)
-            add_row(t + i, a->limb[i], b);
-        if (i > 0)
-            fold_step(t, i - 1);
-    }
-    carry(out, t + LIMBS);
+    set_product(t, a, b);
+    reduce(out, t);
     fp_claim(out, REDUCED(a->bound * b->bound));
 }
 
-/* out = a b, below 1.26 p for operands below 2^14 p */
 SHARED void fp_mul(fp *out, const fp *a, const fp *b) { fp_mul_inline(out, a, b); }
 
 /* out = a^2; as fp_mul */
@@ -198,7 +225,7 @@ INLINE void fp_linear(fp *out, const fp *a, const fp *b, unsigned sb, const fp *
         lanes x = lane_sub(a->limb[j], lane_scale(b->limb[j], sb));
         if (c)
             x = lane_sub(x, lane_scale(c->limb[j], sc));
-        t[j] = lane_add(lane_scale(x, s), lane_set(k[j]));
+        t[j] = lane_add(lane_scale(x, s), lane_constant(&k[j]));
     }
     carry(out, t);
     fp_claim(out, bound);
@@ -248,7 +275,7 @@ INLINE void fp_negate(fp *out, const fp *a, multiple k)
     double bound = multiple_of(k);
     CHECK(a->bound <= bound);
 #endif
-    EACH_LIMB t[j] = lane_sub(lane_set(k[j]), a->limb[j]);
+    EACH_LIMB t[j] = lane_sub(lane_constant(&k[j]), a->limb[j]);
     carry(out, t);
     fp_claim(out, bound);
 }
@@ -309,7 +336,7 @@ INLINE void subtract_p_once(fp *a)
     lanes t[LIMBS];
     fp less;
     fp_expect(a, 2);
-    EACH_LIMB t[j] = lane_sub(a->limb[j], lane_set(P_LIMBS[j]));
+    EACH_LIMB t[j] = lane_sub(a->limb[j], lane_constant(&P_LIMBS[j]));
     carry(&less, t);
     lane_mask below = lane_negative(less.limb[LIMBS - 1]);
     EACH_LIMB a->limb[j] = lane_select(below, less.limb[j], a->limb[j]);
@@ -371,7 +398,7 @@ INLINE void fp_halve(fp *out, const fp *a)
 #ifdef LANES_CHECKED
     double bound = (a->bound + 1) / 2;
 #endif
-    EACH_LIMB t[j] = lane_add(a->limb[j], lane_and(odd, lane_set(P_LIMBS[j])));
+    EACH_LIMB t[j] = lane_add(a->limb[j], lane_and(odd, lane_constant(&P_LIMBS[j])));
     carry(out, t);
     UNROLL for (int j = 0; j < LIMBS - 1; j++)
         out->limb[j] = lane_or(lane_shr(out->limb[j], 1), lane_low(lane_shl(out->limb[j + 1], LIMB_BITS - 1)));

@@ -1,8 +1,7 @@
 /* The field Fp2 = Fp[i] / (i^2 + 1): c0 + c1 i. Bounds are those of fp.h, for both parts.
  *
- * Products are Karatsuba's: three of columns and two reductions, which take turns with the rows of the third
- * product. The columns of c0 = a0 b0 - a1 b1 are negative at times; p R is added, so that the result is
- * below (a0 b0 p / R + 2.2501) p.
+ * Products are Karatsuba's: three of columns and two reductions. The columns of c0 = a0 b0 - a1 b1 are negative at
+ * times; p R is added, so that the result is below (a0 b0 p / R + 2.2501) p.
  */
 #pragma once
 #include "fp.h"
@@ -18,17 +17,7 @@ typedef struct { fp c0, c1; } fp2, fp2_element;
 /* t += p R, which is 0 for the reduction */
 INLINE void add_p_r(lanes t[2 * LIMBS])
 {
-    EACH_LIMB t[LIMBS + j] = lane_add(t[LIMBS + j], lane_set(P_LIMBS[j]));
-}
-
-/* The reduction of t, a step of it after each row of x y, which is added to u. */
-INLINE void reduce_beside_product(fp *out, lanes t[2 * LIMBS], lanes u[2 * LIMBS], const fp *x, const fp *y)
-{
-    EACH_LIMB {
-        fold_step(t, j);
-        add_row(u + j, x->limb[j], y);
-    }
-    carry(out, t + LIMBS);
+    EACH_LIMB t[LIMBS + j] = lane_add(t[LIMBS + j], lane_constant(&P_LIMBS[j]));
 }
 
 /* out = a b, below 2.26 p for operands below 2^14 p */
@@ -36,62 +25,47 @@ SHARED void fp2_mul(fp2 *out, const fp2 *a, const fp2 *b)
 {
     lanes t[2 * LIMBS], u[2 * LIMBS];
     fp a_sum, b_sum, c0;
-    fp_add(&a_sum, &a->c0, &a->c1);
-    fp_add(&b_sum, &b->c0, &b->c1);
 #ifdef LANES_CHECKED
     double bound0 = REDUCED(a->c0.bound * b->c0.bound) + 1;
     double bound1 = REDUCED(a->c0.bound * b->c1.bound + a->c1.bound * b->c0.bound);
     CHECK(a->c1.bound * b->c1.bound * P_PER_R <= 1);
 #endif
-    clear(t);
-    add_product(t, &a->c0, &b->c0);
-    UNROLL for (int i = 0; i < 2 * LIMBS; i++)
-        u[i] = t[i];
-    clear(t);
-    add_product(t, &a->c1, &b->c1);
+    set_product(u, &a->c0, &b->c0);
+    fp_add(&a_sum, &a->c0, &a->c1);
+    set_product(t, &a->c1, &b->c1);
+    fp_add(&b_sum, &b->c0, &b->c1);
     UNROLL for (int i = 0; i < 2 * LIMBS; i++) {
         lanes first = u[i];
-        u[i] = lane_sub(lane_sub(lane_set(0), first), t[i]);
+        u[i] = lane_add(first, t[i]);
         t[i] = lane_sub(first, t[i]);
     }
     add_p_r(t);
-    reduce_beside_product(&c0, t, u, &a_sum, &b_sum);
-    reduce(&out->c1, u);
+    reduce(&c0, t);
+    set_product(t, &a_sum, &b_sum);
+    UNROLL for (int i = 0; i < 2 * LIMBS; i++)
+        t[i] = lane_sub(t[i], u[i]);
+    reduce(&out->c1, t);
     out->c0 = c0;
     fp_claim(&out->c0, bound0);
     fp_claim(&out->c1, bound1);
 }
 
-/* out = a^2, as fp2_mul: c1 = (a0 + a1)^2 - a0^2 - a1^2 */
+/* out = a^2 = (a0 + a1)(a0 - a1) + 2 a0 a1 i, below 1.27 p for operands below 2^12 p */
 SHARED void fp2_sqr(fp2 *out, const fp2 *a)
 {
-    lanes t[2 * LIMBS], u[2 * LIMBS], both[2 * LIMBS];
-    fp sum, c0;
-    fp_add(&sum, &a->c0, &a->c1);
+    lanes t[2 * LIMBS];
+    fp sum, difference;
 #ifdef LANES_CHECKED
-    double bound0 = REDUCED(a->c0.bound * a->c0.bound) + 1, bound1 = REDUCED(2 * a->c0.bound * a->c1.bound);
-    CHECK(a->c1.bound * a->c1.bound * P_PER_R <= 1);
+    double bound1 = REDUCED(2 * a->c0.bound * a->c1.bound);
 #endif
-    set_square(u, &a->c0);
-    set_square(t, &a->c1);
-    UNROLL for (int i = 0; i < 2 * LIMBS; i++) {
-        both[i] = lane_add(u[i], t[i]);
-        t[i] = lane_sub(u[i], t[i]);
-    }
-    add_p_r(t);
-    clear(u);
-    EACH_LIMB {
-        fold_step(t, j);
-        add_half_row(u, &sum, j);
-    }
-    carry(&c0, t + LIMBS);
+    set_product(t, &a->c0, &a->c1);
+    fp_add(&sum, &a->c0, &a->c1);
+    fp_sub(&difference, &a->c0, &a->c1, P_4096);
     UNROLL for (int i = 0; i < 2 * LIMBS; i++)
-        u[i] = lane_sub(lane_add(u[i], u[i]), both[i]);
-    add_diagonal(u, &sum);
-    reduce(&out->c1, u);
-    out->c0 = c0;
-    fp_claim(&out->c0, bound0);
+        t[i] = lane_add(t[i], t[i]);
+    reduce(&out->c1, t);
     fp_claim(&out->c1, bound1);
+    fp_mul_inline(&out->c0, &sum, &difference);
 }
 
 /* out = a s of s in Fp */

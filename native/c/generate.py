@@ -106,7 +106,7 @@ def array(name: str, words: list[int], comment: str) -> str:
 def constants() -> str:
     """The text of constants.h."""
     xi = (1, 1)
-    multiples = 10
+    multiples = 13
     beta = (square_root(-3 % P) - 1) * pow(2, -1, P) % P
     cubed = power(SSWU_Z, 3)
     of_square = square_root(pow(-125, -1, P))  # norm(Z)^3 = 125

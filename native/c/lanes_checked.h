@@ -86,6 +86,7 @@ static inline lanes low_bits(lanes a)
 }
 
 INLINE lanes lane_set(uint64_t a) { OF_EACH_LANE(a); }
+INLINE lanes lane_constant(const uint64_t *p) { return lane_set(*p); }
 INLINE lanes lane_load(const uint64_t *a) { OF_EACH_LANE(a[lane]); }
 INLINE void lane_store(uint64_t *out, lanes a) { EACH_LANE out[lane] = a.word[lane]; }
 INLINE lanes lane_add(lanes a, lanes b) { return checked_add(&a, &b); }
@@ -117,6 +118,7 @@ INLINE lanes lane_select(lane_mask m, lanes a, lanes b)
     OF_EACH_LANE(m >> lane & 1 ? b.word[lane] : a.word[lane]);
 }
 
+INLINE lanes lane_add_where(lane_mask m, lanes a, lanes b) { return lane_select(m, a, lane_add(a, b)); }
 INLINE lane_mask lane_negative(lanes a) { MASK_OF_EACH_LANE((int64_t) a.word[lane] < 0); }
 INLINE lane_mask lane_is_zero(lanes a) { MASK_OF_EACH_LANE(a.word[lane] == 0); }
 INLINE lane_mask lane_equal(lanes a, lanes b) { MASK_OF_EACH_LANE(a.word[lane] == b.word[lane]); }

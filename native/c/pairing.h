@@ -35,17 +35,15 @@ SHARED void wide_mul(wide2 *out, const fp2 *a, const fp2 *b)
     fp2_expect(b, 1024);
     fp_add(&a_sum, &a->c0, &a->c1);
     fp_add(&b_sum, &b->c0, &b->c1);
-    clear(t);
-    add_product(t, &a->c0, &b->c0);
-    UNROLL for (int i = 0; i < 2 * LIMBS; i++)
-        u[i] = t[i];
-    clear(t);
-    add_product(t, &a->c1, &b->c1);
+    set_product(u, &a->c0, &b->c0);
+    set_product(t, &a->c1, &b->c1);
     UNROLL for (int i = 0; i < 2 * LIMBS; i++) {
         out->c0[i] = lane_sub(u[i], t[i]);
-        t[i] = lane_sub(lane_sub(lane_set(0), u[i]), t[i]);
+        u[i] = lane_add(u[i], t[i]);
     }
-    add_product(t, &a_sum, &b_sum);
+    set_product(t, &a_sum, &b_sum);
+    UNROLL for (int i = 0; i < 2 * LIMBS; i++)
+        t[i] = lane_sub(t[i], u[i]);
     UNROLL for (int i = 0; i < 2 * LIMBS; i++)
         out->c1[i] = t[i];
 }

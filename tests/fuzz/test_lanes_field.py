@@ -69,7 +69,7 @@ FP = {
 # The same for Fp2, of pairs.
 FP2 = {
     "mul": (2**14, product),
-    "sqr": (2**14, lambda z, a, b: product(z, a, a)),
+    "sqr": (2**12, lambda z, a, b: product(z, a, a)),
     "mul_fp": (2**14, lambda z, a, b: product(z, a, (b[0], 0))),
     "wide_mul": (2**10, product),
     "add": (2**14, lambda z, a, b: (z[0] - a[0] - b[0], z[1] - a[1] - b[1])),
