@@ -27,9 +27,11 @@ function(add_lanes name)
   set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON C_VISIBILITY_PRESET hidden)
 endfunction()
 
-# add_primitives(lanes_ifma flag...): their field functions as a library for tests.
+# add_primitives(lanes_ifma flag...): their functions and operations as a library for tests.
 function(add_primitives name)
-  add_library(${name}_primitives MODULE "${CMAKE_CURRENT_FUNCTION_LIST_DIR}/c/primitives.c")
+  set(folder "${CMAKE_CURRENT_FUNCTION_LIST_DIR}/c")
+  add_library(${name}_primitives MODULE "${folder}/primitives.c" "${folder}/primitives_points.c"
+              $<TARGET_OBJECTS:${name}>)
   target_link_libraries(${name}_primitives PRIVATE blst)
   target_compile_options(${name}_primitives PRIVATE ${lanes_options} -Wno-unused-function ${ARGN})
   set_target_properties(${name}_primitives PROPERTIES PREFIX "" C_VISIBILITY_PRESET hidden)
@@ -45,6 +47,12 @@ if(DVTFAST_CHECKED_LANES)
   if(DVTFAST_COMPILES_IFMA)
     add_primitives(lanes_ifma ${lanes_flags})
   endif()
+  # The same with blst, which those are compared with.
+  add_library(blst_primitives MODULE "${CMAKE_CURRENT_LIST_DIR}/c/reference.c")
+  target_compile_options(blst_primitives PRIVATE ${lanes_options})
+  target_link_libraries(blst_primitives PRIVATE blst)
+  set_target_properties(blst_primitives PROPERTIES PREFIX "" C_VISIBILITY_PRESET hidden)
+  install(TARGETS blst_primitives DESTINATION dvtfast/_native)
 endif()
 
 # link_lanes(kernel): the builds there are, and who says whether they run here.

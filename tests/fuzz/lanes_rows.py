@@ -38,9 +38,11 @@ BYTES = LIMBS * LIMB_BITS // 8
 
 @cache
 def library(build: str) -> ctypes.CDLL:
-    """The functions of this build; skips the test where the processor has none."""
-    lanes_named(build)
-    name = f"lanes_{build}_primitives"
+    """The functions of this build, or of "blst"; skips the test where the processor has none."""
+    if build != "blst":
+        lanes_named(build)
+        build = f"lanes_{build}"
+    name = f"{build}_primitives"
     (path,) = [path for folder in native.__path__ for path in Path(folder).glob(f"{name}*")]
     return ctypes.CDLL(str(path))
 

@@ -1,0 +1,284 @@
+"""The operations of the lanes, next to blst: what is well is right, to the last bit; what is plain is well.
+
+An encoding that is none must be left to blst.
+"""
+
+import ctypes
+
+import numpy as np
+import pytest
+
+from tests import reference
+from tests.fuzz import batches
+from tests.fuzz.arkworks import encode, scalar
+from tests.fuzz.hostile_encodings import COMPRESSED, HOSTILE, hostile, small_points
+from tests.fuzz.lanes_points import G1, G2, IN_GROUP, pool
+from tests.fuzz.lanes_rows import BUILDS, OPERANDS, P, call, library, pieces
+
+R = reference.CURVE_ORDER
+CURVES = pytest.mark.parametrize("curve", [G1, G2], ids=lambda curve: curve.name)
+ON_BUILDS = pytest.mark.parametrize("build", BUILDS)
+# The checked build needs a millisecond for most rows.
+CHECKED_LESS, CHECKED_SUMS_LESS = 200, 10
+SUMMED, IN_BUCKETS = 128, 1000  # rows of a call
+PAIRS = 8
+PREPARED = 64  # encodings of each hostile kind
+
+
+def operation(build, name):
+    function = getattr(library(build), f"test_{name}")
+    if build == "blst":
+        return function
+    function.restype = ctypes.POINTER(ctypes.c_void_p)
+    return ctypes.CFUNCTYPE(ctypes.c_int)(function().contents.value)
+
+
+def scratch(build):
+    size = operation(build, "scratch_bytes")
+    size = ctypes.CFUNCTYPE(ctypes.c_size_t)(ctypes.cast(size, ctypes.c_void_p).value)
+    memory = np.zeros(call(size, None, 0) + 64, np.uint8)
+    return memory[-memory.ctypes.data % 64 :]
+
+
+def each(build, name, ran, draw, less=CHECKED_LESS):
+    """Calls draw(random, size), which tests so many and says which were hostile."""
+    operands = hostile = 0
+    for random, size in pieces(name, OPERANDS // (less if build == "checked" else 1)):
+        operands, hostile = operands + size, hostile + int(draw(random, size).sum())
+    ran(name, build, operands, hostile)
+
+
+def assert_same(build, name, outs, hostile, *arguments, room=()):
+    """Rows of lanes and of blst, both of which say which are well."""
+    wells = np.zeros((2, len(hostile)), np.uint8)
+    for library_name, out, well in zip((build, "blst"), outs, wells, strict=True):
+        more = room if library_name != "blst" else ()
+        call(operation(library_name, name), out, well, *arguments, *more)
+    by_lanes, by_blst = wells == 1
+    assert by_lanes[~hostile].all(), "a plain row was left to blst"
+    assert by_blst[by_lanes].all(), "blst finds nothing there"
+    assert np.array_equal(outs[0][by_lanes], outs[1][by_lanes])
+    return by_lanes, by_blst
+
+
+# Encodings.
+
+
+def prepared(curve):
+    """Encodings of every hostile kind."""
+    random = np.random.default_rng([batches.SEED, 1])
+    group = curve.group
+    points = [group.generator * scalar(batches.scalar(random)) for _ in range(PREPARED)]
+    rows = [hostile(kind, group, point, random) for kind in HOSTILE for point in points]
+    rows += [encode(point) for point in small_points(group)]
+    return np.frombuffer(b"".join(rows), np.uint8).reshape(-1, group.width)
+
+
+def draw_encodings(random, curve, size, bad):
+    """Half are good; the others are prepared, of random bits below p, or good with bits or flags changed."""
+    rows = curve.encode(pool(curve).draw_in_group(random, size))
+    kind = random.integers(0, 10, size)
+    chosen = np.flatnonzero(kind == 5)
+    rows[chosen] = bad[random.integers(len(bad), size=len(chosen))]
+    chosen = np.flatnonzero(kind == 6)  # half of them are on the curve
+    rows[chosen] = random.integers(0, 256, (len(chosen), curve.group.width), dtype=np.uint8)
+    rows[chosen, 0] = rows[chosen, 0] % 0x1A | COMPRESSED
+    if curve is G2:
+        rows[chosen, 48] %= 0x1A
+    chosen = np.flatnonzero(kind == 7)
+    flips = random.integers(0, 8 * curve.group.width, len(chosen))
+    rows[chosen, flips // 8] ^= (1 << flips % 8).astype(np.uint8)
+    chosen = np.flatnonzero(kind == 8)
+    rows[chosen, 0] = rows[chosen, 0] & 0x1F | random.integers(0, 8, len(chosen), dtype=np.uint8) << 5
+    chosen = np.flatnonzero(kind == 9)  # one coordinate at an edge
+    edges = [value.to_bytes(48, "big") for value in (0, 1, P - 1, P, P + 1, 2**381 - 1)]
+    edges = np.frombuffer(b"".join(edges), np.uint8).reshape(-1, 48)[random.integers(0, 6, len(chosen))]
+    first = 48 * random.integers(0, curve.group.width // 48, len(chosen))
+    flags = np.where(first == 0, rows[chosen, 0] & 0xE0, 0).astype(np.uint8)
+    rows[chosen[:, None], first[:, None] + np.arange(48)] = edges
+    rows[chosen, first] |= flags
+    return rows, kind > 4
+
+
+@CURVES
+@ON_BUILDS
+@pytest.mark.parametrize("in_group", [0, 1])
+def test_decode(in_group, build, curve, ran):
+    bad = prepared(curve)
+    name = f"decode_{curve.name}"
+
+    def decode(random, size):
+        rows, hostile_rows = draw_encodings(random, curve, size, bad)
+        outs = [curve.affine(size) for _ in "12"]
+        by_lanes, by_blst = assert_same(build, name, outs, hostile_rows, rows, size, in_group)
+        assert np.array_equal(by_lanes, by_blst)
+        return hostile_rows
+
+    def both(_, *counts):
+        ran(f"{name}, in the group" if in_group else name, *counts)
+
+    each(build, name, both, decode)
+
+
+# Hashing.
+
+
+def draw_uniform(random, size):
+    """A sixteenth has equal or opposite halves, a sixteenth parts of zeros, ones or multiples of p."""
+    uniform = random.integers(0, 256, (size, 256), dtype=np.uint8)
+    kind = random.integers(0, 32, size)
+    uniform[kind == 0, 128:] = uniform[kind == 0, :128]
+    uniform[kind == 1] = opposite_halves(uniform[kind == 1])
+    edges = [0, 1, P, P - 1, 2**512 - 1, (2**512 // P) * P, P << 128]
+    edges = np.frombuffer(b"".join(edge.to_bytes(64, "big") for edge in edges), np.uint8).reshape(-1, 64)
+    for part in range(4):
+        chosen = np.flatnonzero((kind >= 2) & (kind < 4) & (random.random(size) < 0.6))
+        uniform[chosen, 64 * part : 64 * part + 64] = edges[random.integers(0, len(edges), len(chosen))]
+    return uniform, kind < 4
+
+
+def opposite_halves(uniform):
+    rows = uniform.copy()
+    for row in rows:
+        parts = [int.from_bytes(row[at : at + 64].tobytes(), "big") for at in (0, 64)]
+        row[128:] = np.frombuffer(b"".join((-part % P).to_bytes(64, "big") for part in parts), np.uint8)
+    return rows
+
+
+@ON_BUILDS
+def test_hash(build, ran):
+    memory = scratch(build)
+
+    def to_g2(random, size):
+        uniform, hostile_rows = draw_uniform(random, size)
+        outs = [G2.affine(size) for _ in "12"]
+        assert_same(build, "hash_to_g2", outs, hostile_rows, uniform, size, room=(memory,))
+        return hostile_rows
+
+    each(build, "hash_to_g2", ran, to_g2)
+
+
+# Multiplications.
+
+
+def draw_weights(random, size):
+    """Of 1..2^63, as sums by buckets have them; an eighth at an edge of digits, windows or range."""
+    weights = random.integers(1, 1 << 63, size, dtype=np.uint64, endpoint=True)
+    shift = random.integers(0, 64, size).astype(np.uint64)
+    edges = (np.uint64(1) << shift) + random.integers(0, 3, size).astype(np.uint64)
+    edges = np.clip(edges - np.uint64(1), 1, np.uint64(1 << 63))
+    at_edge = random.random(size) < 0.125
+    return np.where(at_edge, edges, weights), at_edge
+
+
+@ON_BUILDS
+def test_weight(build, ran):
+    memory = scratch(build)
+
+    def weight(random, size):
+        points, outside = pool(G1).draw(random, size)
+        weights, at_edge = draw_weights(random, size)
+        weights ^= random.integers(0, 2, size, dtype=np.uint64) << np.uint64(63)
+        weights[weights == 0] = 1
+        hostile_rows = outside | at_edge
+        outs = [G1.affine(size) for _ in "12"]
+        assert_same(build, "weight_g1", outs, hostile_rows, points, weights, size, room=(memory,))
+        return hostile_rows
+
+    each(build, "weight_g1", ran, weight)
+
+
+def draw_scalars(random, size):
+    """Of 1..r-1, lowest word first; an eighth at an edge."""
+    words = random.integers(0, 1 << 64, (size, 4), dtype=np.uint64)
+    words[:, 3] %= np.uint64(R >> 192)
+    at_edge = random.random(size) < 0.125
+    edges = [batches.edge_scalar(random) for _ in range(np.count_nonzero(at_edge))]
+    words[at_edge] = [[edge >> 64 * k & (1 << 64) - 1 for k in range(4)] for edge in edges]
+    return words, at_edge
+
+
+@ON_BUILDS
+def test_multiply(build, ran):
+    memory = scratch(build)
+
+    def multiply(random, size):
+        points = pool(G2).draw_in_group(random, size)
+        scalars, at_edge = draw_scalars(random, size)
+        outs = [G2.affine(size) for _ in "12"]
+        assert_same(build, "multiply_g2", outs, at_edge, points, scalars, size, room=(memory,))
+        return at_edge
+
+    each(build, "multiply_g2", ran, multiply)
+
+
+# Sums.
+
+
+def draw_terms(random, size):
+    """Points and weights of a sum; in a quarter of the sums some are equal or opposite."""
+    weights, _ = draw_weights(random, size)
+    again = random.random() < 0.25
+    points = pool(G2).in_group[random.choice(IN_GROUP, size, replace=again)]
+    if again and size > 1:
+        weights[1::2] = weights[: size - size % 2 : 2]
+        points[1::2] = points[: size - size % 2 : 2]
+        if random.random() < 0.5:
+            points[1::2] = opposite(points[1::2])
+    return points, weights, again
+
+
+def opposite(points):
+    return G2.negated(G2.with_one(points))[:, :24]
+
+
+@ON_BUILDS
+@pytest.mark.parametrize("name", ["weighted_sum", "sum_by_buckets"])
+def test_sums(name, build, ran):
+    memory = scratch(build)
+    sums, total, expected = (np.zeros((n, 36), np.uint64) for n in (8, 1, 1))
+    most = SUMMED if name == "weighted_sum" else IN_BUCKETS
+
+    def add_up(random, size):
+        hostile_rows = np.zeros(size, bool)
+        while size:
+            n = int(min(size, random.integers(1, most, endpoint=True)))
+            points, weights, again = draw_terms(random, n)
+            if call(operation(build, name), sums, points, weights, n, memory):
+                call(G2.function("blst", "sum"), total, sums, len(sums))
+                call(operation("blst", "weighted_sum"), expected, points, weights, n)
+                assert G2.equal(total, expected).all()
+            else:
+                assert again, "a plain sum was left to blst"
+            size -= n
+            hostile_rows[size : size + n] = again
+        return hostile_rows
+
+    each(build, name, ran, add_up, CHECKED_SUMS_LESS)
+
+
+# Pairings.
+
+
+@ON_BUILDS
+def test_miller(build, ran):
+    memory = scratch(build)
+
+    def pairs(random, size):
+        hostile_rows = np.zeros(size, bool)
+        for first in range(0, size, 512):
+            n = min(512, size - first)
+            group = int(random.integers(1, PAIRS, endpoint=True))
+            (p, outside_p), (q, outside_q) = pool(G1).draw(random, n), pool(G2).draw(random, n)
+            sides = -(-n // group)
+            values, well = np.zeros((sides, 72), np.uint64), np.zeros(sides, np.uint8)
+            call(operation(build, "miller"), values, well, p, q, n, group, memory)
+            agrees = np.zeros(sides, np.uint8)
+            call(library("blst").test_miller_agrees, agrees, values, p, q, n, group)
+            outside = np.zeros(sides * group, bool)
+            outside[:n] = hostile_rows[first : first + n] = outside_p | outside_q
+            assert (agrees[well == 1] == 1).all()
+            assert (well[~outside.reshape(sides, group).any(axis=1)] == 1).all()
+        return hostile_rows
+
+    each(build, "miller", ran, pairs)
