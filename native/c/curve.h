@@ -5,7 +5,7 @@
  *   CURVE(name)   g1_name or g2_name
  *   FIELD_BYTES   of an element in blst's form
  *
- * Formulas: hyperelliptic.org/EFD, short Weierstrass with a = 0 (dbl-2009-l, madd-2007-bl, add-2007-bl).
+ * Formulas: the usual ones for a = 0, in the form that has the fewest reductions.
  *
  * Additions are incomplete: of equal or opposite points, or where one is infinity, they give Z = 0, and what is
  * computed from such a point has Z = 0, too. So a lane is right, or its Z is 0 and says so.
@@ -47,32 +47,53 @@ INLINE void CURVE(negate_y)(FIELD(element) *out_y, lane_mask m, const FIELD(elem
     FIELD(select)(out_y, m, y, &minus);
 }
 
-/* out = 2 p */
+/* out = 2 p: with S = 2 Y, D = X S^2, E = 3 X^2
+ *
+ *     X' = E^2 - 2 D    Y' = E (D - X') - S^4 / 2    Z' = S Z
+ */
 SHARED void CURVE(double)(CURVE(jacobian) *out, const CURVE(jacobian) *p)
 {
-    FIELD(element) A, B, C, D, E, F, u;
+    FIELD(element) S, SS, D, E, u, minus, half;
     CURVE(expect)(p);
-    FIELD(sqr)(&A, &p->X);
-    FIELD(sqr)(&B, &p->Y);
-    FIELD(sqr)(&C, &B);
-    FIELD(add)(&u, &p->X, &B);
-    FIELD(sqr)(&u, &u);
-    FIELD(twice_sub2)(&D, &u, &A, &C, P_16);
-    FIELD(triple)(&E, &A);
-    FIELD(sqr)(&F, &E);
-    FIELD(scale)(&u, &p->Y, 1);
-    FIELD(mul)(&out->Z, &u, &p->Z);
-    FIELD(sub_scaled)(&out->X, &F, &D, 1, P_64);
-    FIELD(sub)(&u, &D, &out->X, P_128);
-    FIELD(mul)(&u, &u, &E);
-    FIELD(sub_scaled)(&out->Y, &u, &C, 3, P_32);
+    FIELD(scale)(&S, &p->Y, 1);
+    FIELD(sqr)(&SS, &S);
+    FIELD(sqr)(&E, &p->X);
+    FIELD(mul)(&D, &p->X, &SS);
+    FIELD(triple)(&E, &E);
+    FIELD(mul)(&out->Z, &S, &p->Z);
+    FIELD(sqr)(&u, &E);
+    FIELD(negate)(&minus, &SS, P_4);
+    FIELD(halve)(&half, &SS);
+    FIELD(sub_scaled)(&out->X, &u, &D, 1, P_8);
+    FIELD(sub)(&u, &D, &out->X, P_16);
+    FIELD(mul2)(&out->Y, &E, &u, &minus, &half);
+    CURVE(expect)(out);
+}
+
+/* The sum of two points, of which X1, Y1, X2, Y2 have one denominator: with H = X2 - X1, R = Y2 - Y1
+ *
+ *     X = R^2 - H^3 - 2 X1 H^2    Y = R (X1 H^2 - X) - Y1 H^3    Z times H
+ */
+INLINE void CURVE(add_scaled)(CURVE(jacobian) *out, const FIELD(element) *X1, const FIELD(element) *Y1,
+                              const FIELD(element) *Z, const FIELD(element) *H, const FIELD(element) *R)
+{
+    FIELD(element) HH, HHH, V, t, minus;
+    FIELD(sqr)(&HH, H);
+    FIELD(mul)(&HHH, H, &HH);
+    FIELD(mul)(&V, X1, &HH);
+    FIELD(negate)(&minus, Y1, P_64);
+    FIELD(mul)(&out->Z, Z, H);
+    FIELD(sqr)(&t, R);
+    FIELD(sub_b_2c)(&out->X, &t, &HHH, &V, P_8);
+    FIELD(sub)(&t, &V, &out->X, P_16);
+    FIELD(mul2)(&out->Y, R, &t, &minus, &HHH);
     CURVE(expect)(out);
 }
 
 /* out = p + q; see above for what exceptions give */
 SHARED void CURVE(add_affine)(CURVE(jacobian) *out, const CURVE(jacobian) *p, const CURVE(affine) *q)
 {
-    FIELD(element) ZZ, H, HH, I, J, R, V, t, YJ;
+    FIELD(element) ZZ, H, R, t;
     CURVE(expect)(p);
     FIELD(expect)(&q->x, 64);
     FIELD(expect)(&q->y, 64);
@@ -81,27 +102,14 @@ SHARED void CURVE(add_affine)(CURVE(jacobian) *out, const CURVE(jacobian) *p, co
     FIELD(mul)(&t, &p->Z, &ZZ);
     FIELD(mul)(&R, &q->y, &t);
     FIELD(sub)(&H, &H, &p->X, P_128);
-    FIELD(sqr)(&HH, &H);
-    FIELD(scale)(&I, &HH, 2);
-    FIELD(mul)(&J, &H, &I);
-    FIELD(twice_sub)(&R, &R, &p->Y, P_128);
-    FIELD(mul)(&V, &p->X, &I);
-    FIELD(mul)(&YJ, &p->Y, &J);
-    FIELD(add)(&t, &p->Z, &H);
-    FIELD(sqr)(&t, &t);
-    FIELD(sub2)(&out->Z, &t, &ZZ, &HH, P_8);
-    FIELD(sqr)(&t, &R);
-    FIELD(sub_b_2c)(&out->X, &t, &J, &V, P_8);
-    FIELD(sub)(&t, &V, &out->X, P_16);
-    FIELD(mul)(&t, &t, &R);
-    FIELD(sub_scaled)(&out->Y, &t, &YJ, 1, P_8);
-    CURVE(expect)(out);
+    FIELD(sub)(&R, &R, &p->Y, P_64);
+    CURVE(add_scaled)(out, &p->X, &p->Y, &p->Z, &H, &R);
 }
 
 /* out = p + q; see above for what exceptions give */
 SHARED void CURVE(add)(CURVE(jacobian) *out, const CURVE(jacobian) *p, const CURVE(jacobian) *q)
 {
-    FIELD(element) PP, QQ, U, S, H, I, J, R, V, t;
+    FIELD(element) PP, QQ, U, S, Z, H, R, t;
     CURVE(expect)(p);
     CURVE(expect)(q);
     FIELD(sqr)(&PP, &p->Z);
@@ -110,25 +118,12 @@ SHARED void CURVE(add)(CURVE(jacobian) *out, const CURVE(jacobian) *p, const CUR
     FIELD(mul)(&R, &t, &q->Y);
     FIELD(mul)(&t, &QQ, &q->Z);
     FIELD(mul)(&S, &t, &p->Y);
-    FIELD(twice_sub)(&R, &R, &S, P_8);
+    FIELD(sub)(&R, &R, &S, P_4);
     FIELD(mul)(&U, &p->X, &QQ);
     FIELD(mul)(&H, &q->X, &PP);
     FIELD(sub)(&H, &H, &U, P_4);
-    FIELD(scale)(&I, &H, 1);
-    FIELD(sqr)(&I, &I);
-    FIELD(mul)(&J, &H, &I);
-    FIELD(mul)(&S, &S, &J);
-    FIELD(mul)(&V, &U, &I);
-    FIELD(add)(&t, &p->Z, &q->Z);
-    FIELD(sqr)(&t, &t);
-    FIELD(sub2)(&t, &t, &PP, &QQ, P_8);
-    FIELD(mul)(&out->Z, &t, &H);
-    FIELD(sqr)(&t, &R);
-    FIELD(sub_b_2c)(&out->X, &t, &J, &V, P_8);
-    FIELD(sub)(&t, &V, &out->X, P_16);
-    FIELD(mul)(&t, &t, &R);
-    FIELD(sub_scaled)(&out->Y, &t, &S, 1, P_8);
-    CURVE(expect)(out);
+    FIELD(mul)(&Z, &p->Z, &q->Z);
+    CURVE(add_scaled)(out, &U, &S, &Z, &H, &R);
 }
 
 /* out = |x| p */

@@ -127,29 +127,58 @@ INLINE void sum_halves(half_sum *out, const fp *a)
     out->above = lane_any_bits(sum, lane_set(1ull << LIMB_BITS));
 }
 
-/* t = a b, Karatsuba's: with B = 2^208 and the halves a0 + a1 B, b0 + b1 B
+/* Products are Karatsuba's: with B = 2^208 and the halves a0 + a1 B, b0 + b1 B
  *
  *     a0 b0 + ((a0 + a1)(b0 + b1) - a0 b0 - a1 b1) B + a1 b1 B^2
+ *
+ * First the outer two, of one product or several, then what the middle takes away of them, then the rest of it.
  */
-INLINE void set_product(lanes t[2 * LIMBS], const fp *a, const fp *b)
+INLINE void add_outer(lanes t[2 * LIMBS], const fp *a, const fp *b)
 {
-    half_sum x, y;
-    clear(t, 2 * LIMBS);
     add_half_product(t, a->limb, b->limb);
     add_half_product(t + LIMBS, a->limb + HALF, b->limb + HALF);
-    sum_halves(&x, a);
-    sum_halves(&y, b);
-    UNROLL for (int j = 0; j < HALF; j++) {  /* what the middle takes away */
+}
+
+INLINE void take_from_middle(lanes t[2 * LIMBS])
+{
+    UNROLL for (int j = 0; j < HALF; j++) {
         lanes between = lane_sub(t[HALF + j], t[LIMBS + j]);
         t[HALF + j] = lane_sub(between, t[j]);
         t[LIMBS + j] = lane_sub(lane_sub(lane_set(0), between), t[LIMBS + HALF + j]);
     }
+}
+
+INLINE void add_middle(lanes t[2 * LIMBS], const fp *a, const fp *b)
+{
+    half_sum x, y;
+    sum_halves(&x, a);
+    sum_halves(&y, b);
     add_half_product(t + HALF, x.limb, y.limb);
     UNROLL for (int j = 0; j < HALF; j++) {
         t[LIMBS + j] = lane_add_where(x.above, t[LIMBS + j], y.limb[j]);
         t[LIMBS + j] = lane_add_where(y.above, t[LIMBS + j], x.limb[j]);
     }
     t[LIMBS + HALF] = lane_add_where(x.above & y.above, t[LIMBS + HALF], lane_set(1));
+}
+
+/* t = a b */
+INLINE void set_product(lanes t[2 * LIMBS], const fp *a, const fp *b)
+{
+    clear(t, 2 * LIMBS);
+    add_outer(t, a, b);
+    take_from_middle(t);
+    add_middle(t, a, b);
+}
+
+/* t = a x + b y */
+INLINE void set_products(lanes t[2 * LIMBS], const fp *a, const fp *x, const fp *b, const fp *y)
+{
+    clear(t, 2 * LIMBS);
+    add_outer(t, a, x);
+    add_outer(t, b, y);
+    take_from_middle(t);
+    add_middle(t, a, x);
+    add_middle(t, b, y);
 }
 
 INLINE void set_square(lanes t[2 * LIMBS], const fp *a)
@@ -207,6 +236,18 @@ SHARED void fp_sqr(fp *out, const fp *a)
     set_square(t, a);
     reduce(out, t);
     fp_claim(out, REDUCED(a->bound * a->bound));
+}
+
+/* out = a x + b y, by one reduction */
+SHARED void fp_mul2(fp *out, const fp *a, const fp *x, const fp *b, const fp *y)
+{
+    lanes t[2 * LIMBS];
+#ifdef LANES_CHECKED
+    double bound = REDUCED(a->bound * x->bound + b->bound * y->bound);
+#endif
+    set_products(t, a, x, b, y);
+    reduce(out, t);
+    fp_claim(out, bound);
 }
 
 /* --- sums; bounds add up --- */

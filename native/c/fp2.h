@@ -50,6 +50,39 @@ SHARED void fp2_mul(fp2 *out, const fp2 *a, const fp2 *b)
     fp_claim(&out->c1, bound1);
 }
 
+/* out = a x + b y, by two reductions; as fp2_mul */
+SHARED void fp2_mul2(fp2 *out, const fp2 *a, const fp2 *x, const fp2 *b, const fp2 *y)
+{
+    lanes t[2 * LIMBS], u[2 * LIMBS];
+    fp a_sum, b_sum, x_sum, y_sum, c0;
+#ifdef LANES_CHECKED
+    double bound0 = REDUCED(a->c0.bound * x->c0.bound + b->c0.bound * y->c0.bound) + 1;
+    double bound1 = REDUCED(a->c0.bound * x->c1.bound + a->c1.bound * x->c0.bound + b->c0.bound * y->c1.bound
+                            + b->c1.bound * y->c0.bound);
+    CHECK((a->c1.bound * x->c1.bound + b->c1.bound * y->c1.bound) * P_PER_R <= 1);
+#endif
+    set_products(u, &a->c0, &x->c0, &b->c0, &y->c0);
+    fp_add(&a_sum, &a->c0, &a->c1);
+    fp_add(&x_sum, &x->c0, &x->c1);
+    set_products(t, &a->c1, &x->c1, &b->c1, &y->c1);
+    fp_add(&b_sum, &b->c0, &b->c1);
+    fp_add(&y_sum, &y->c0, &y->c1);
+    UNROLL for (int i = 0; i < 2 * LIMBS; i++) {
+        lanes first = u[i];
+        u[i] = lane_add(first, t[i]);
+        t[i] = lane_sub(first, t[i]);
+    }
+    add_p_r(t);
+    reduce(&c0, t);
+    set_products(t, &a_sum, &x_sum, &b_sum, &y_sum);
+    UNROLL for (int i = 0; i < 2 * LIMBS; i++)
+        t[i] = lane_sub(t[i], u[i]);
+    reduce(&out->c1, t);
+    out->c0 = c0;
+    fp_claim(&out->c0, bound0);
+    fp_claim(&out->c1, bound1);
+}
+
 /* out = a^2 = (a0 + a1)(a0 - a1) + 2 a0 a1 i, below 1.27 p for operands below 2^12 p */
 SHARED void fp2_sqr(fp2 *out, const fp2 *a)
 {
@@ -135,6 +168,13 @@ SHARED void fp2_negate(fp2 *out, const fp2 *a, multiple k)
 {
     fp_negate(&out->c0, &a->c0, k);
     fp_negate(&out->c1, &a->c1, k);
+}
+
+/* out = a / 2 */
+SHARED void fp2_halve(fp2 *out, const fp2 *a)
+{
+    fp_halve(&out->c0, &a->c0);
+    fp_halve(&out->c1, &a->c1);
 }
 
 /* out = a0 - a1 i */

@@ -52,6 +52,7 @@ static void bits_of(fp *out, lane_mask m)
     }
 
 FP_FUNCTION(mul, fp_mul(&z, &x, &y))
+FP_FUNCTION(mul2, fp_mul2(&z, &x, &y, &y, &y))
 FP_FUNCTION(sqr, fp_sqr(&z, &x))
 FP_FUNCTION(add, fp_add(&z, &x, &y))
 FP_FUNCTION(scale, fp_scale(&z, &x, 3))
@@ -104,9 +105,11 @@ static void root_of_square(fp2 *out, const fp2 *a)
 }
 
 FP2_FUNCTION(mul, fp2_mul(&z, &x, &y))
+FP2_FUNCTION(mul2, fp2_mul2(&z, &x, &y, &y, &y))
 FP2_FUNCTION(sqr, fp2_sqr(&z, &x))
 FP2_FUNCTION(mul_fp, fp2_mul_fp(&z, &x, &y.c0))
 FP2_FUNCTION(wide_mul, wide_product(&z, &x, &y))
+FP2_FUNCTION(halve, fp2_halve(&z, &x))
 FP2_FUNCTION(add, fp2_add(&z, &x, &y))
 FP2_FUNCTION(sub, fp2_sub(&z, &x, &y, P_512))
 FP2_FUNCTION(conjugate, fp2_conjugate(&z, &x, P_512))

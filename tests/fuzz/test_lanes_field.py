@@ -46,6 +46,7 @@ def fp2_inverse(z, a):
 # Of each function: the largest operands in units of p, and what is 0 modulo p.
 FP = {
     "mul": (2**14, lambda z, a, b: R * z - a * b),
+    "mul2": (2**14, lambda z, a, b: R * z - a * b - b * b),
     "sqr": (2**14, lambda z, a, b: R * z - a * a),
     "add": (2**14, lambda z, a, b: z - a - b),
     "scale": (2**10, lambda z, a, b: z - 8 * a),
@@ -69,11 +70,13 @@ FP = {
 # The same for Fp2, of pairs.
 FP2 = {
     "mul": (2**14, product),
+    "mul2": (2**14, lambda z, a, b: product(z, (a[0] + b[0], a[1] + b[1]), b)),
     "sqr": (2**12, lambda z, a, b: product(z, a, a)),
     "mul_fp": (2**14, lambda z, a, b: product(z, a, (b[0], 0))),
     "wide_mul": (2**10, product),
     "add": (2**14, lambda z, a, b: (z[0] - a[0] - b[0], z[1] - a[1] - b[1])),
     "sub": (512, lambda z, a, b: (z[0] - a[0] + b[0], z[1] - a[1] + b[1])),
+    "halve": (2**12, lambda z, a, b: (2 * z[0] - a[0], 2 * z[1] - a[1])),
     "conjugate": (512, lambda z, a, b: (z[0] - a[0], z[1] + a[1])),
     "invert": (2**10, lambda z, a, b: fp2_inverse(z, a)),
     # z = root of a^2: a or -a
