@@ -46,6 +46,8 @@ _BROKEN_OFF = (web.RequestPayloadError, HttpProcessingError, ConnectionResetErro
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+_UNDER_WAY = web.AppKey("under_way", set[asyncio.Future[web.StreamResponse]])
+
 log = logs.get("http")
 aiohttp_log = logging.getLogger(__name__)
 aiohttp_log.addFilter(lambda record: not _tells_of_bad_http(record))
@@ -53,8 +55,11 @@ aiohttp_log.addFilter(lambda record: not _tells_of_bad_http(record))
 
 def application() -> web.Application:
     """An application without routes that answers each error in JSON, and each request with its id."""
-    app = web.Application(middlewares=[_identified, _json_errors], client_max_size=BODY_LIMIT_BYTES)
+    middlewares = [_to_the_end, _identified, _json_errors]
+    app = web.Application(middlewares=middlewares, client_max_size=BODY_LIMIT_BYTES)
     app.on_response_prepare.append(_show_id)
+    app[_UNDER_WAY] = set()
+    app.on_cleanup.append(_end_work)
     return app
 
 
@@ -146,15 +151,17 @@ async def send_pieces(
         response.headers["Content-Encoding"] = "gzip"
         make = _zipped
     response.headers["Vary"] = "Accept-Encoding"
-    await response.prepare(request)
     try:
+        await response.prepare(request)
         for piece in pieces:
             await response.write(await workers.run(make, piece))
+        await response.write_eof()
+    except ConnectionResetError:
+        log.debug("answer broken off", method=request.method, path=request.path)
     except BaseException:
         if request.transport is not None:
             request.transport.abort()
         raise
-    await response.write_eof()
     return response
 
 
@@ -172,6 +179,7 @@ async def listening(
 ) -> AsyncIterator[int]:
     """Serve `app` inside the block; yields the port, then lets requests under way finish.
 
+    A GET whose client hangs up is given up, so that it waits for nothing; all else goes on to its end.
     Bodies stay as they were sent, since a small one can decompress to anything; `read_body` refuses
     what is encoded.
     """
@@ -179,6 +187,7 @@ async def listening(
         app,
         access_log=None,
         auto_decompress=False,
+        handler_cancellation=True,
         keepalive_timeout=SILENCE_SECONDS,
         lingering_time=LINGERING_SECONDS,
         logger=aiohttp_log,
@@ -196,6 +205,27 @@ async def listening(
         if server is not None:
             server.close()
         await runner.cleanup()
+
+
+@web.middleware
+async def _to_the_end(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """What may change something is not given up when its client hangs up."""
+    if request.method in ("GET", "HEAD"):
+        return await handler(request)
+    work = asyncio.ensure_future(handler(request))
+    under_way = request.app[_UNDER_WAY]
+    under_way.add(work)
+    work.add_done_callback(under_way.discard)
+    return await asyncio.shield(work)
+
+
+async def _end_work(app: web.Application) -> None:
+    """Of clients that have hung up; the others were waited for."""
+    if under_way := app[_UNDER_WAY]:
+        _, late = await asyncio.wait(under_way, timeout=SHUTDOWN_SECONDS)
+        for work in late:
+            work.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
 
 
 def _new_id() -> str:

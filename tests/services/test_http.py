@@ -174,3 +174,55 @@ async def test_an_answer_that_cannot_be_finished_is_cut_off() -> None:
         with pytest.raises(aiohttp.ClientPayloadError):
             await answer.read()
     await workers.close()
+
+
+async def test_who_hangs_up_while_it_is_answered_is_no_error_of_ours() -> None:
+    workers = Workers("test", threads=1)
+    done = asyncio.Event()
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        try:
+            return await http.send_pieces(request, [lambda: bytes(1_000_000)] * 50, workers, gzips=False)
+        finally:
+            done.set()
+
+    app = http.application()
+    app.router.add_post("/", handle)
+    with structlog.testing.capture_logs() as lines:
+        async with http.listening(app, "127.0.0.1", 0) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"POST / HTTP/1.1\r\nHost: x\r\n\r\n")
+            await reader.readexactly(100)
+            writer.transport.abort()
+            await asyncio.wait_for(done.wait(), 10)
+    assert {line["log_level"] for line in lines} == {"debug"}
+    await workers.close()
+
+
+@pytest.mark.parametrize(("method", "ends"), [("GET", "given up"), ("HEAD", "given up"), ("POST", "done")])
+async def test_what_comes_of_a_request_whose_client_hangs_up(method: str, ends: str) -> None:
+    """A wait is given up; what may change something is done."""
+    begun, ended = asyncio.Event(), asyncio.get_running_loop().create_future()
+
+    async def handle(_: web.Request) -> web.Response:
+        begun.set()
+        try:
+            await asyncio.sleep(0.5)
+        except asyncio.CancelledError:
+            ended.set_result("given up")
+            raise
+        ended.set_result("done")
+        return http.json_answer(b"{}")
+
+    app = http.application()
+    app.router.add_route(method, "/", handle)
+    async with http.listening(app, "127.0.0.1", 0) as port:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(f"{method} / HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        await asyncio.wait_for(begun.wait(), 5)
+        writer.transport.abort()
+        if ends == "given up":
+            assert await asyncio.wait_for(ended, 0.4) == ends
+        await asyncio.sleep(0.1)  # POST: it is under way when the server ends
+    assert ended.done()
+    assert ended.result() == ends

@@ -53,6 +53,20 @@ async def test_requests_of_one_token_at_once(start: Start, database_url: str) ->
             assert await status_of(relayer.url + "/info", mine) == 200
 
 
+async def test_polls_of_who_hangs_up_take_no_place(start: Start, database_url: str) -> None:
+    """As behind a network that breaks off again and again."""
+    async with tokens_of(database_url) as tokens:
+        mine = bearer(await tokens.make(READ_ONLY))
+        async with start(make_cluster(1), requests_at_once=2) as relayer:
+            waits = mine | {"If-None-Match": "*"}
+            for path in ("/exits?wait=20", "/status.json?wait=20"):
+                for _ in range(3):
+                    with pytest.raises(TimeoutError):
+                        await asyncio.wait_for(status_of(relayer.url + path, waits), 0.2)
+                await asyncio.sleep(0.2)
+                assert await status_of(relayer.url + "/info", mine) == 200
+
+
 async def test_requests_of_one_token_a_second(start: Start, database_url: str) -> None:
     async with tokens_of(database_url) as tokens:
         mine, others = bearer(await tokens.make(READ_ONLY)), bearer(await tokens.make(READ_ONLY))
