@@ -123,6 +123,40 @@ async def test_made_and_revoked_by_command(
     assert "0 tokens, and 2 revoked ones" in table.output
 
 
+async def test_revoked_while_a_poll_waits(start: Start, database_url: str) -> None:
+    async with tokens_of(database_url) as tokens, start(make_cluster(1)) as relayer:
+        assert await status_of(relayer.url + "/info", {}) == 200
+        url, known = relayer.url + "/exits?wait=2", {"If-None-Match": "*"}
+        nobodys = asyncio.create_task(status_of(url, known))  # while nobody needs a token
+        await asyncio.sleep(0.2)
+        token = await tokens.make(READ_ONLY)
+        await until_status(relayer.url + "/info", bearer(token), 200)
+        waiting = asyncio.create_task(status_of(url, bearer(token) | known))
+        await asyncio.sleep(0.2)
+        await tokens.revoke(token)
+        assert (await nobodys, await waiting) == (401, 401)
+
+
+async def test_revoked_while_a_body_comes(start: Start, database_url: str) -> None:
+    cluster = make_cluster(1)
+    async with tokens_of(database_url) as tokens:
+        token, other = await tokens.make(EVERYTHING), await tokens.make(READ_ONLY)
+        async with start(cluster) as relayer:
+            body = json.dumps({"public_keys": [cluster.keys[0].to_wire()]}).encode()
+            port = int(relayer.url.rpartition(":")[2])
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            head = f"Host: x\r\nAuthorization: Bearer {token}\r\nContent-Length: {len(body)}\r\n\r\n"
+            writer.write(b"POST /validators HTTP/1.1\r\n" + head.encode() + body[:9])
+            await asyncio.sleep(0.1)
+            await tokens.revoke(token)
+            await until_status(relayer.url + "/info", bearer(token), 401)
+            writer.write(body[9:])
+            assert (await reader.readline()).startswith(b"HTTP/1.1 401 ")
+            writer.close()
+            async with relayer.session.get(relayer.url + "/exits", headers=bearer(other)) as answer:
+                assert await answer.json() == {"exits": []}
+
+
 @pytest.mark.parametrize(
     ("options", "wrong"),
     [

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from ... import wire
 from ...addresses import is_loopback, network_of
-from ...http import BODY_LIMIT_BYTES
+from ...http import BODY_LIMIT_BYTES, read_body
 from .caller import Caller, caller_if_known, put_caller
 from .known import KnownTokens
 from .limits import Rates, UnderWay, units_of
@@ -81,11 +81,21 @@ class Guard:
         _require_json(request)
         body_bytes = _body_bytes(request)
         if caller.token_id is None and is_loopback(caller.name):
-            return await handler(request)
+            return await self._answered(request, handler)
         _require_patience(self._rates, caller.name)
         self._rates.take(caller.name, units_of(body_bytes))
         with self._under_way.counted(caller.name, body_bytes):
-            return await handler(request)
+            return await self._answered(request, handler)
+
+    async def _answered(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """The answer, unless the token was revoked while the body came, or while a poll waited."""
+        if request.can_read_body:
+            await read_body(request)
+            self._caller(request)
+        answer = await handler(request)
+        if not answer.prepared:
+            self._caller(request)
+        return answer
 
     def _caller(self, request: web.Request) -> Caller:
         """Who sent the request.
