@@ -21,6 +21,7 @@ from .client_access import Access, Credentials, TokenFileError
 
 RETRY_FIRST_SECONDS = 0.5
 RETRY_LONGEST_SECONDS = 15.0
+LONGEST_PAUSE_SECONDS = 60.0  # that a relayer may ask for
 BYTES_PER_MARK = 16  # of JSON, at least; less is a body made to fill the memory
 ERROR_LIMIT_BYTES = 1024 * 1024
 ERROR_CHARACTERS = 2_000  # of what a relayer says is wrong
@@ -46,11 +47,13 @@ class RelayerUnavailableError(Exception):
 
     Attributes:
         status: of the answer, if there was one.
+        retry_after_seconds: how long it asked to be left alone, up to `LONGEST_PAUSE_SECONDS`.
     """
 
-    def __init__(self, error: str, status: int | None = None) -> None:
+    def __init__(self, error: str, status: int | None = None, *, retry_after_seconds: float = 0) -> None:
         super().__init__(error)
         self.status = status
+        self.retry_after_seconds = retry_after_seconds
 
 
 class RelayerRefusedError(Exception):
@@ -237,9 +240,10 @@ class RelayerClient:
         self, attempts: int | None, call: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs
     ) -> R:
         attempts = attempts or self._attempts
+        pause = tenacity.wait_random_exponential(RETRY_FIRST_SECONDS, RETRY_LONGEST_SECONDS)
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(RelayerUnavailableError),
-            wait=tenacity.wait_random_exponential(RETRY_FIRST_SECONDS, RETRY_LONGEST_SECONDS),
+            wait=lambda state: max(pause(state), _asked_pause(state)),
             stop=tenacity.stop_after_attempt(attempts) if attempts else tenacity.stop_never,
             before_sleep=self._tell_of_retry,
             reraise=True,
@@ -296,7 +300,11 @@ class RelayerClient:
             why = _reason(error)
             raise RelayerUnavailableError(f"{method} {path}: {why}") from None
         if answer.status >= 500 or answer.status in TRY_AGAIN_STATUSES:
-            raise RelayerUnavailableError(f"{method} {path}: HTTP {answer.status}", answer.status)
+            raise RelayerUnavailableError(
+                f"{method} {path}: {_refusal(answer.status, content)}",
+                answer.status,
+                retry_after_seconds=_seconds(answer.headers.get("Retry-After", "")),
+            )
         if answer.status in REDIRECTS:
             raise RelayerRefusedError(
                 answer.status, f"{method} {path}: it sends elsewhere; name that address"
@@ -311,6 +319,17 @@ class RelayerClient:
             return await asyncio.to_thread(wire.decode_bounded, content, kind, most)
         except wire.WireError as error:
             raise RelayerRefusedError(status, f"{method} {path}: not a relayer's answer: {error}") from None
+
+
+def _asked_pause(state: tenacity.RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    return error.retry_after_seconds if isinstance(error, RelayerUnavailableError) else 0.0
+
+
+def _seconds(retry_after: str) -> float:
+    """Of a header; its other form, a date, no relayer sends."""
+    is_number = retry_after.isascii() and retry_after.isdigit()
+    return min(float(retry_after), LONGEST_PAUSE_SECONDS) if is_number else 0.0
 
 
 def _reason(error: Exception) -> str:

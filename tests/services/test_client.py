@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
+import structlog
 from aiohttp import web
 
 from dvtfast.services import client as client_module
@@ -54,6 +56,34 @@ async def test_a_relayer_that_comes_back() -> None:
     ):
         assert await client.info() == wire.InfoAnswer("hoodi")
         assert len(seen) == 4
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "seconds"),
+    [
+        ("0.1", 0),
+        ("", 0),
+        ("2", 2),
+        ("9" * 400, client_module.LONGEST_PAUSE_SECONDS),
+        ("\N{SUPERSCRIPT TWO}", 0),
+    ],
+)
+async def test_a_relayer_that_asks_for_a_pause_gets_it(retry_after: str, seconds: float) -> None:
+    def put_off(_: web.Request) -> web.Response:
+        text = '{"error": "public_keys: at most 5"}'
+        return web.Response(status=429, text=text, headers={"Retry-After": retry_after})
+
+    with structlog.testing.capture_logs() as lines:
+        async with (
+            answering(put_off, says(200, '{"network": "hoodi"}')) as (address, seen),
+            RelayerClient(f"http://{address}", timeout_seconds=5) as client,
+        ):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(client.info(), 0.5)
+    (told,) = lines
+    assert told["error"] == "GET /info: public_keys: at most 5 (HTTP 429)"
+    assert told["retry_in_seconds"] == seconds
+    assert len(seen) == (1 if seconds else 2)
 
 
 async def test_a_refusal_is_not_tried_again() -> None:
