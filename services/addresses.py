@@ -15,6 +15,15 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def is_address(host: str) -> bool:
+    """Whether it is an IP address, not a name."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def network_of(address: str | None) -> str:
     """Whom an address stands for: one of IPv6 for its whole network, since who has one has all of it."""
     try:

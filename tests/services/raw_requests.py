@@ -58,7 +58,7 @@ VERSIONS = [
     "junk",
 ]
 HEADERS = [
-    "Host: x",
+    "Host: localhost",
     "Host:",
     "Connection: close",
     "Connection: keep-alive",
@@ -119,13 +119,13 @@ BODIES = [
 def raw_request(source: random.Random) -> bytes:
     """One request; some are right, most are wrong in one place, some in several."""
     if source.random() < 0.3:
-        return b"GET /info HTTP/1.1\r\nHost: x\r\n\r\n"
+        return b"GET /info HTTP/1.1\r\nHost: localhost\r\n\r\n"
     if source.random() < 0.05:
         return source.randbytes(source.randrange(400))
     usual = source.random() < 0.5
     method = source.choice(METHODS[:2]) if usual else source.choice(METHODS)
     version = VERSIONS[0] if usual else source.choice(VERSIONS)
-    headers = ["Host: x", *source.sample(HEADERS, source.randrange(4))]
+    headers = ["Host: localhost", *source.sample(HEADERS, source.randrange(4))]
     body = source.choice(BODIES)
     if source.random() < 0.6:
         headers.append(f"Content-Length: {len(body)}")

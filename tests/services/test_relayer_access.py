@@ -26,6 +26,7 @@ from .access import (
     bearer,
     operator,
     sidecar,
+    status_of,
     tokens_of,
 )
 from .conftest import START_INDEX, Cluster, Relayer, Start, make_cluster
@@ -326,6 +327,33 @@ async def test_pages_of_other_sites(start: Start, origin: str | None, status: in
     async with start(make_cluster(1)) as relayer:
         headers = {} if origin is None else {"Origin": origin.replace("SELF", relayer.url)}
         assert (await send(relayer, "GET", "/info", None, headers))[0] == status
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        *[(host, 200) for host in ("127.0.0.1", "localhost:8000", "LOCALHOST", "[::1]:80", "192.0.2.1")],
+        *[(host, 403) for host in ("elsewhere.example", "localhost.example:80", "[", "")],
+    ],
+)
+async def test_a_name_that_leads_here_from_elsewhere(
+    start: Start, database_url: str, host: str, status: int
+) -> None:
+    """A page of elsewhere.example is of the same site, once that name leads to this machine."""
+    headers = {"Host": host, "Origin": f"http://{host}"}
+    if host == "[":
+        headers.pop("Origin")
+    async with start(make_cluster(1)) as relayer:
+        assert await status_of(relayer.url + "/info", headers) == status
+        assert await status_of(relayer.url + "/healthz", headers) == 200
+    if status == 403:
+        headers.pop("Origin", None)
+        async with start(make_cluster(1), allow_anonymous=True) as relayer:
+            assert await status_of(relayer.url + "/info", headers) == 200
+        async with tokens_of(database_url) as tokens, start(make_cluster(1)) as relayer:
+            token = bearer(await tokens.make(READ_ONLY))
+            await until_known(relayer, token)
+            assert await status_of(relayer.url + "/info", headers | token) == 200
 
 
 @pytest.mark.parametrize(

@@ -184,9 +184,9 @@ async def test_connections_that_break(start: Start) -> None:
     async with start(signature_threshold=3) as relayer:
         port = int(relayer.url.rpartition(":")[2])
         for text in (
-            b"POST /validators HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{",
+            b"POST /validators HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{",
             b"\x00\x01\x02\r\n\r\n",
-            b"GET /exits HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
+            b"GET /exits HTTP/1.1\r\nHost: localhost\r\nContent-Length: -5\r\n\r\n",
             b"GET / " + b"x" * 100_000,
         ):
             _, writer = await asyncio.open_connection("127.0.0.1", port)

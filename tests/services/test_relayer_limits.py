@@ -128,14 +128,16 @@ async def test_a_body_that_is_too_long_is_not_read(start: Start) -> None:
         port = int(relayer.url.rpartition(":")[2])
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         length = http.BODY_LIMIT_BYTES + 1
-        writer.write(f"POST /validators HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode())
+        writer.write(
+            f"POST /validators HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n".encode()
+        )
         head, _, body = (await reader.readuntil(b"}")).partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 413 ")
         assert json.loads(body)["error"] == f"body: expected at most {http.BODY_LIMIT_BYTES} bytes"
         writer.close()
 
 
-@pytest.mark.parametrize("sent", [b"", b"GET /info HTTP/1.1\r\nHost: x\r\nX: "])
+@pytest.mark.parametrize("sent", [b"", b"GET /info HTTP/1.1\r\nHost: localhost\r\nX: "])
 async def test_headers_that_come_slowly(start: Start, monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
     monkeypatch.setattr(http, "SILENCE_SECONDS", 0.5)
     async with start(make_cluster(1)) as relayer:

@@ -42,7 +42,9 @@ async def test_connections_that_say_nothing_keep_nobody_waiting(start: Start) ->
         port = int(relayer.url.rpartition(":")[2])
         idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(200)]
         for number, (_, writer) in enumerate(idle):
-            writer.write(b"POST /validators HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{"[: number % 60])
+            writer.write(
+                b"POST /validators HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{"[: number % 60]
+            )
         async with asyncio.timeout(5):
             assert (await relayer.raw("GET", "/info"))[0] == 200
         for _, writer in idle:

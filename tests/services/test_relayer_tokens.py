@@ -145,7 +145,7 @@ async def test_revoked_while_a_body_comes(start: Start, database_url: str) -> No
             body = json.dumps({"public_keys": [cluster.keys[0].to_wire()]}).encode()
             port = int(relayer.url.rpartition(":")[2])
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            head = f"Host: x\r\nAuthorization: Bearer {token}\r\nContent-Length: {len(body)}\r\n\r\n"
+            head = f"Host: localhost\r\nAuthorization: Bearer {token}\r\nContent-Length: {len(body)}\r\n\r\n"
             writer.write(b"POST /validators HTTP/1.1\r\n" + head.encode() + body[:9])
             await asyncio.sleep(0.1)
             await tokens.revoke(token)

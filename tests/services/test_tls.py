@@ -94,7 +94,7 @@ async def test_a_certificate_is_renewed_under_a_connection(
         async with asyncio.timeout(5):
             while await serial_of(port, authority.file) == before:  # noqa: ASYNC110 - the relayer looks
                 await asyncio.sleep(0.02)
-        writer.write(b"GET /info HTTP/1.1\r\nHost: x\r\n\r\n")
+        writer.write(b"GET /info HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert (await reader.readuntil(b"}")).endswith(b'{"network":"hoodi"}')
         writer.close()
 

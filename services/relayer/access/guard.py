@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from ... import wire
-from ...addresses import is_loopback, network_of
+from ...addresses import is_address, is_loopback, network_of
 from ...http import BODY_LIMIT_BYTES, read_body
 from .caller import Caller, caller_if_known, put_caller
 from .known import KnownTokens
@@ -22,6 +22,9 @@ UNAUTHORIZED_A_SECOND: Final = 5.0  # of one address, before it hears 429 instea
 REFUSED_STATUSES = frozenset({401, 403, 429})
 JSON_TYPES = frozenset({"application/json", "application/octet-stream", ""})
 NEEDED = "expected Bearer, or Basic with the token as password; `dvtfast relayer token create` makes one"
+OTHER_NAME = (
+    "expected localhost or an address while nobody has a token; make tokens, or set --allow-anonymous"
+)
 WORTHLESS = "this token is wrong, or was revoked"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -78,6 +81,8 @@ class Guard:
             raise request.match_info.http_exception
         _require_role(caller, roles)
         _require_same_site(request)
+        if caller.token_id is None and not self._allow_anonymous:
+            _require_this_machine(request)
         _require_json(request)
         body_bytes = _body_bytes(request)
         if caller.token_id is None and is_loopback(caller.name):
@@ -159,6 +164,19 @@ def _require_same_site(request: web.Request) -> None:
     origin = request.headers.get("Origin")
     if origin is not None and _host_of(origin) != request.host:
         raise wire.ForbiddenError("Origin", "pages of other sites may not call this relayer")
+
+
+def _require_this_machine(request: web.Request) -> None:
+    """Refuse who came here by another name, where everybody on this machine is let in.
+
+    A page of another site can have its name lead to this machine (DNS rebinding), and is the same site then.
+    """
+    try:
+        host = urlsplit(f"//{request.host}").hostname or ""
+    except ValueError:
+        host = ""
+    if not is_loopback(host) and not is_address(host):
+        raise wire.ForbiddenError("Host", OTHER_NAME)
 
 
 def _host_of(origin: str) -> str | None:
