@@ -83,6 +83,33 @@ SHARED void fp2_mul2(fp2 *out, const fp2 *a, const fp2 *x, const fp2 *b, const f
     fp_claim(&out->c1, bound1);
 }
 
+/* reduce(out, t), and sum = a + b, difference = a - b + k: a limb of both after each step, while the multipliers work. */
+INLINE void reduce_beside_sums(fp *out, lanes t[2 * LIMBS], fp *sum, fp *difference, const fp *a, const fp *b,
+                               multiple k)
+{
+    lanes plus = lane_set(0), minus = lane_set(0);
+    UNROLL for (int j = 0; j < LIMBS; j++) {
+        plus = lane_add(plus, lane_add(a->limb[j], b->limb[j]));
+        minus = lane_add(minus, lane_add(lane_sub(a->limb[j], b->limb[j]), lane_constant(&k[j])));
+        if (j == LIMBS - 1)
+            break;
+        sum->limb[j] = lane_low(plus);
+        plus = lane_sar(plus, LIMB_BITS);
+        difference->limb[j] = lane_low(minus);
+        minus = lane_sar(minus, LIMB_BITS);
+        fold(t + j);
+    }
+    sum->limb[LIMBS - 1] = plus;
+    difference->limb[LIMBS - 1] = minus;
+    fold_last(t + LIMBS - 1);
+#ifdef LANES_CHECKED
+    CHECK(b->bound <= multiple_of(k));
+#endif
+    fp_claim(sum, a->bound + b->bound);
+    fp_claim(difference, a->bound + multiple_of(k));
+    carry(out, t + LIMBS);
+}
+
 /* out = a^2 = (a0 + a1)(a0 - a1) + 2 a0 a1 i, below 1.27 p for operands below 2^12 p */
 SHARED void fp2_sqr(fp2 *out, const fp2 *a)
 {
@@ -92,11 +119,9 @@ SHARED void fp2_sqr(fp2 *out, const fp2 *a)
     double bound1 = REDUCED(2 * a->c0.bound * a->c1.bound);
 #endif
     set_product(t, &a->c0, &a->c1);
-    fp_add(&sum, &a->c0, &a->c1);
-    fp_sub(&difference, &a->c0, &a->c1, P_4096);
     UNROLL for (int i = 0; i < 2 * LIMBS; i++)
         t[i] = lane_add(t[i], t[i]);
-    reduce(&out->c1, t);
+    reduce_beside_sums(&out->c1, t, &sum, &difference, &a->c0, &a->c1, P_4096);
     fp_claim(&out->c1, bound1);
     fp_mul_inline(&out->c0, &sum, &difference);
 }
