@@ -214,14 +214,21 @@ class BeaconClient:
         path = f"eth/v1/beacon/states/{state}/pending_deposits"
         return await self._ask("GET", path, _read_deposits, limit_bytes=PENDING_LIMIT_BYTES)
 
-    async def head(self) -> BeaconHead:
-        """The latest block.
+    async def head(self, *, first_slot: int = 0) -> BeaconHead:
+        """The latest block of the first node that has one since a slot.
 
         Raises:
-            BeaconError: no node answers, or not as it should, or its execution node is behind.
+            BeaconError: no node answers, or not as it should, or each is behind, or its execution node is.
         """
+
+        def read(content: bytes) -> BeaconHead:
+            head = _read_head(content)
+            if head.slot < first_slot:
+                raise ValueError(f"expected a head of now, from slot {first_slot} on, got slot {head.slot}")
+            return head
+
         return await self._ask(
-            "GET", "eth/v1/beacon/blinded_blocks/head", _read_head, limit_bytes=BLOCK_LIMIT_BYTES
+            "GET", "eth/v1/beacon/blinded_blocks/head", read, limit_bytes=BLOCK_LIMIT_BYTES
         )
 
     async def _indices(self, state: str, indices: Sequence[int]) -> set[int]:

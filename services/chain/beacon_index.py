@@ -20,6 +20,7 @@ from .beacon import BeaconClient, BeaconHead, PendingDeposit
 from .contracts import DEPOSIT_EVENT, Bytes, ContractError, Deposits, decode_deposits
 from .deposits.judging import Judge
 from .encoding import read_address, write_data
+from .next_index import require_since
 from .node import Block, NodeClient
 
 FRESH_SECONDS = 2.0  # how long what was seen counts as of now
@@ -53,32 +54,41 @@ class BeaconIndex:
         self._seen_of: tuple[BeaconHead, Block | None] | None = None
         self._seen_at = -FRESH_SECONDS
 
-    async def next_index(self) -> int:
+    async def next_index(self, *, since: int = 0) -> int:
         """The number of validators, with those that waiting deposits make.
 
         Raises:
             UnavailableError: no node answers as it should.
         """
-        count, waiting = await self._now()
+        count, waiting = await self._now(since)
         return count + len(waiting)
 
-    async def used(self, public_keys: Collection[bytes]) -> set[bytes]:
+    async def used(self, public_keys: Collection[bytes], *, since: int = 0) -> set[bytes]:
         """Those of these keys that have a validator, or a waiting deposit that makes one."""
-        _, waiting = await self._now()
+        _, waiting = await self._now(since)
         found = await self._beacon.validators(list(public_keys))
         return found.keys() | (waiting & set(public_keys))
 
-    async def _now(self) -> tuple[int, set[bytes]]:
+    async def _now(self, since: int) -> tuple[int, set[bytes]]:
         """How many validators there are, and the keys of those that waiting deposits make."""
         async with self._looking:
-            if time.monotonic() - self._seen_at > FRESH_SECONDS:
+            if time.monotonic() - self._seen_at > FRESH_SECONDS or self._seen_to < since:
                 head = await self._fresh_head()
                 latest = None if self._node is None else await self._node.block("latest")
                 if (head, latest) != self._seen_of:
                     self._seen = await self._look(head, latest)
                     self._seen_of = head, latest
                 self._seen_at = time.monotonic()
+            require_since("beacon", self._seen_to, since)
             return self._seen
+
+    @property
+    def _seen_to(self) -> int:
+        """The last block whose deposits were seen."""
+        if self._seen_of is None:
+            return -1
+        head, latest = self._seen_of
+        return head.block_number if latest is None else max(head.block_number, latest.number)
 
     async def _look(self, head: BeaconHead, latest: Block | None) -> tuple[int, set[bytes]]:
         state = write_data(head.state_root)  # all answers are about one state, on whichever node
@@ -99,14 +109,9 @@ class BeaconIndex:
         return self._top_ups | (await self._beacon.validators(asked, state=state)).keys()
 
     async def _fresh_head(self) -> BeaconHead:
-        head = await self._beacon.head()
         network = self._network
-        age_seconds = time.time() - network.genesis_time - head.slot * network.seconds_per_slot
-        if age_seconds > STALE_SLOTS * network.seconds_per_slot:
-            raise UnavailableError(
-                f"beacon: expected a head of now, got slot {head.slot}, {age_seconds:.0f} s old"
-            )
-        return head
+        slot = int(time.time() - network.genesis_time) // network.seconds_per_slot
+        return await self._beacon.head(first_slot=max(slot - STALE_SLOTS, 0))
 
     async def _unseen(self, head: BeaconHead, latest: Block) -> Deposits:
         """Deposits of blocks after the one that the beacon chain has."""

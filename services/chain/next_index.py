@@ -30,19 +30,31 @@ class IndexUnknownError(UnavailableError):
     """The next validator index cannot be told; the message says what to do, or that it takes a while."""
 
 
+def require_since(what: str, seen: int, since: int) -> None:
+    """Raise UnavailableError where deposits were seen up to a block that is too early."""
+    if seen < since:
+        raise UnavailableError(f"{what}: expected all up to block {since}, got them up to {seen}: behind")
+
+
 class NextIndex(Protocol):
     """A source of the next validator index."""
 
-    async def next_index(self) -> int:
+    async def next_index(self, *, since: int = 0) -> int:
         """The index that the validator of the next deposit of a new key gets, deposits that wait counted in.
+
+        Args:
+            since: a block of the execution chain whose deposits must be counted in.
 
         Raises:
             UnavailableError: it cannot be told, or not now.
         """
         ...
 
-    async def used(self, public_keys: Collection[bytes]) -> set[bytes]:
+    async def used(self, public_keys: Collection[bytes], *, since: int = 0) -> set[bytes]:
         """Those of these keys that have a validator, or a deposit that will make one.
+
+        Args:
+            since: as of `next_index`.
 
         Raises:
             UnavailableError: it cannot be told, or not now.
@@ -57,13 +69,13 @@ class Given:
         self._index = index
         self._others = others
 
-    async def next_index(self) -> int:
+    async def next_index(self, *, since: int = 0) -> int:
         """The one given."""
         return self._index
 
-    async def used(self, public_keys: Collection[bytes]) -> set[bytes]:
+    async def used(self, public_keys: Collection[bytes], *, since: int = 0) -> set[bytes]:
         """As far as anybody knows."""
-        return set() if self._others is None else await self._others.used(public_keys)
+        return set() if self._others is None else await self._others.used(public_keys, since=since)
 
 
 class Agreeing:
@@ -73,12 +85,14 @@ class Agreeing:
         self._deposits = deposits
         self._beacon = beacon
 
-    async def next_index(self) -> int:
+    async def next_index(self, *, since: int = 0) -> int:
         """What both say, after a while if need be."""
         for attempt in range(ATTEMPTS):
             if attempt:
                 await asyncio.sleep(AGAIN_SECONDS)
-            counted, told = await asyncio.gather(self._deposits.next_index(), self._beacon.next_index())
+            counted, told = await asyncio.gather(
+                self._deposits.next_index(since=since), self._beacon.next_index(since=since)
+            )
             if counted == told:
                 return counted
         raise IndexUnknownError(
@@ -86,9 +100,11 @@ class Agreeing:
             " which node is wrong or behind: exits for a wrong index are worthless"
         )
 
-    async def used(self, public_keys: Collection[bytes]) -> set[bytes]:
+    async def used(self, public_keys: Collection[bytes], *, since: int = 0) -> set[bytes]:
         """What either knows."""
-        found = await asyncio.gather(self._deposits.used(public_keys), self._beacon.used(public_keys))
+        found = await asyncio.gather(
+            self._deposits.used(public_keys, since=since), self._beacon.used(public_keys, since=since)
+        )
         return set().union(*found)
 
 

@@ -7,8 +7,9 @@ deposit contract: when that changes meanwhile, it begins again (`StaleError`).
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
 
 from dvtfast.networks import Network
 from dvtfast.protocol_config import OracleConfig
@@ -17,8 +18,9 @@ from .. import logs, wire
 from ..chain import calls
 from ..chain.calls import ApprovalParams
 from ..chain.contracts import deposit_root, validators_manager, validators_min_oracles
+from ..chain.encoding import write_data
 from ..chain.harvesting import Assets, vault_assets
-from ..chain.next_index import NextIndex
+from ..chain.next_index import Given, NextIndex
 from ..chain.node import Block
 from ..client import RelayerClient
 from .agreement import TooFewOraclesError
@@ -30,7 +32,7 @@ from .plan import Batch, NothingToDoError, NotReadyError, Plan, StaleError, plan
 from .telling import Told, tell_nobody
 
 DEFAULT_BATCH_LIMIT: Final = 10  # where the config names none
-INDEX_AGE_SECONDS: Final = 2.5  # more than the sources of the next index take for now
+INDEX_AGE_SECONDS: Final = 2.5  # more than the sources of the next index take for now, on whichever fork
 
 log = logs.get("operator")
 
@@ -100,6 +102,7 @@ class Preparing:
     max_balance_gwei: int
     max_batch: int | None = None
     told: Told = tell_nobody
+    _given_for: bytes | None = field(default=None, init=False)  # the root at which an index was given
 
     async def situation(self) -> Situation:
         """The vault and the oracles now.
@@ -156,12 +159,19 @@ class Preparing:
         """
         situation = await self.situation()
         amounts = await self.amounts(situation)
+        try:
+            return await self._prepared(situation, amounts)
+        except NotReadyError:
+            await self._require_same(situation)  # for another root nobody can be ready
+            raise
+
+    async def _prepared(self, situation: Situation, amounts: list[int]) -> Plan:
         await asyncio.sleep(INDEX_AGE_SECONDS)  # what its source saw may be so old: older than the root
-        start_index = await self.index.next_index()
+        start_index = await self._start_index(situation)
         await self._require_same(situation)
         self.told(f"{len(amounts)} validators, from index {start_index}; asking the relayer")
         request = await self.way.request(situation, start_index, amounts)
-        await self._require_unused(request.public_keys)
+        await self._require_unused(request.public_keys, situation)
         await self._require_same(situation)
         self.told(f"asking {len(situation.config.public_keys)} oracles")
         approval = await self._approval(request, situation)
@@ -217,9 +227,29 @@ class Preparing:
         if await self.chain.registry_root() != situation.registry_root:
             raise StaleError("somebody deposited meanwhile: the registry root is another")
 
-    async def _require_unused(self, public_keys: Any) -> None:
-        if used := await self.index.used([bytes(key) for key in public_keys]):
-            raise NotReadyError(f"{len(used)} of the validators have a deposit on chain already")
+    async def _start_index(self, situation: Situation) -> int:
+        """The index of the first validator, from a source that has seen all deposits of the root.
+
+        Raises:
+            NotReadyError: it was given, for another root.
+        """
+        index = await self.index.next_index(since=situation.block.number)
+        if isinstance(self.index, Given):
+            self._given_for = self._given_for or situation.registry_root
+            if situation.registry_root != self._given_for:
+                raise NotReadyError(
+                    f"--start-index {index} was before somebody deposited meanwhile, so it may be another"
+                    " one now: find it out and start again"
+                )
+        return index
+
+    async def _require_unused(self, public_keys: Sequence[bytes], situation: Situation) -> None:
+        keys = [bytes(key) for key in public_keys]
+        if used := await self.index.used(keys, since=situation.block.number):
+            first = next(key for key in keys if key in used)
+            raise NotReadyError(
+                f"{len(used)} of the validators have a deposit on chain already, such as {write_data(first)}"
+            )
 
 
 async def require_relayer(relayer: RelayerClient, network: Network) -> wire.InfoAnswer:

@@ -147,10 +147,17 @@ class Rotating:
             deadline=approval_deadline(config, await chain.head()),
         )
         left_out = {index: self.left_out[index] for index in batch if index in self.left_out}
-        action = await self._approved(request, config, threshold, left_out)
-        if await chain.nonce(Kind.UPDATE_EXITS, self.vault, await chain.head()) != nonce:
-            raise StaleError("the vault's exits were updated meanwhile")
+        try:
+            action = await self._approved(request, config, threshold, left_out)
+        except NotReadyError:
+            await self._require_same(nonce)  # for another nonce nobody signs
+            raise
+        await self._require_same(nonce)
         return Rotation(action, left_out, len(wanted))
+
+    async def _require_same(self, nonce: int) -> None:
+        if await self.chain.nonce(Kind.UPDATE_EXITS, self.vault, await self.chain.head()) != nonce:
+            raise StaleError("the vault's exits were updated meanwhile")
 
     async def _info(self, config: OracleConfig, threshold: int) -> RotationInfo:
         try:

@@ -16,7 +16,7 @@ from ... import logs
 from ...offload import UnavailableError, Workers
 from ..contracts import DEPOSIT_EVENT, ContractError, Deposits, decode_deposits, deposit_count
 from ..encoding import read_address
-from ..next_index import IndexUnknownError
+from ..next_index import IndexUnknownError, require_since
 from ..node import CallRevertedError, NodeClient
 from ..scanner import (
     CONFIRMATIONS,
@@ -148,7 +148,7 @@ class DepositScan:
         finally:
             ledger.close()
 
-    async def next_index(self) -> int:
+    async def next_index(self, *, since: int = 0) -> int:
         """The number of validators, with those that pending deposits make.
 
         Raises:
@@ -162,15 +162,15 @@ class DepositScan:
                 f" (on IPFS {self._network.genesis_validators_cid}), or name a beacon node with"
                 " --consensus-endpoint"
             )
-        return (await self._now()).totals.validators
+        return (await self._now(since)).totals.validators
 
-    async def used(self, public_keys: Collection[bytes]) -> set[bytes]:
+    async def used(self, public_keys: Collection[bytes], *, since: int = 0) -> set[bytes]:
         """Those of these keys that have a validator, or a pending deposit that makes one."""
-        return set(await self.deposited(public_keys))
+        return set(await self.deposited(public_keys, since=since))
 
-    async def deposited(self, public_keys: Collection[bytes]) -> dict[bytes, int]:
+    async def deposited(self, public_keys: Collection[bytes], *, since: int = 0) -> dict[bytes, int]:
         """The blocks of the deposits that made validators of these keys."""
-        pending = (await self._now()).made
+        pending = (await self._now(since)).made
         known = await self._workers.run(self._ledger.known, list(public_keys))
         blocks = {key: validator.block_number for key, validator in known.items()}
         return blocks | {key: pending[key] for key in public_keys if key in pending}
@@ -209,15 +209,21 @@ class DepositScan:
         async with self._looking:
             await self._look(progress)
 
-    async def _now(self) -> _Pending:
+    async def _now(self, since: int = 0) -> _Pending:
         """What was seen a moment ago, or else now; whoever comes while all deposits are being read does not
-        wait."""
+        wait.
+
+        Args:
+            since: a block that must have been looked at.
+        """
         if self._looking.locked() and not self.is_complete:
             raise IndexUnknownError(f"deposits are being read, up to block {self._read_to} so far")
         async with self._looking:
-            if self._pending is None or monotonic() - self._pending.seen_at > FRESH_SECONDS:
+            pending = self._pending
+            if pending is None or monotonic() - pending.seen_at > FRESH_SECONDS or pending.head < since:
                 await self._look(None)
             assert self._pending is not None, "a look ends with pending blocks"
+            require_since("deposits", self._pending.head, since)
             return self._pending
 
     async def _look(self, progress: Progress | None) -> None:

@@ -15,6 +15,7 @@ from aiohttp import web
 from dvtfast import HOODI
 from dvtfast.services.chain import beacon_index, next_index
 from dvtfast.services.chain.beacon import BeaconClient, BeaconError
+from dvtfast.services.chain.deposits import scan
 from dvtfast.services.chain.encoding import write_address
 from dvtfast.services.chain.next_index import Agreeing, Given, IndexUnknownError, NextIndex, source
 from dvtfast.services.chain.node import NodeClient
@@ -124,9 +125,50 @@ async def test_deposits_that_the_beacon_node_has_not_seen(chain: Chain, node: No
             await index.next_index()
 
 
+async def test_no_index_from_before_the_block_that_it_is_for(
+    chain: Chain, node: NodeClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that is behind would tell the index of the validator before."""
+    contract = await chain.deploy("deposit")
+    network = replace(
+        HOODI, deposit_contract=write_address(contract.address), has_validators_without_deposit=False
+    )
+    await deposit_on(chain, contract, *WAITING[:3])
+    block = await node.block("latest")
+    state = BeaconState(0, pending=WAITING[:3], block_number=block.number, block_hash=block.hash)
+    for at in (beacon_index, scan):
+        monkeypatch.setattr(at, "FRESH_SECONDS", 60.0)
+    with_beacon = index_of(state, network=network, node=node)
+    with_scan = source(network=network, node=node, deposits_database=tmp_path / "deposits.db")
+    async with with_beacon as beacon, with_scan as deposits:
+        assert deposits is not None
+        for index in (beacon, deposits):
+            assert await index.next_index(since=block.number) == 2
+            with pytest.raises(UnavailableError, match=f"up to block {block.number + 1}, got them up to"):
+                await index.next_index(since=block.number + 1)
+        await deposit_on(chain, contract, *WAITING[3:])
+        last = (await node.block("latest")).number
+        for index in (beacon, deposits):
+            assert await index.next_index(since=last) == 3
+            assert await index.used([WAITING[2].public_key], since=last) == {WAITING[2].public_key}
+            with pytest.raises(UnavailableError, match="behind"):
+                await index.used([WAITING[2].public_key], since=last + 1)
+
+
+async def test_another_beacon_node_is_not_behind() -> None:
+    async with (
+        beacon_with(BeaconState(999, age_slots=20)) as old,
+        beacon_with(BeaconState(1000)) as new,
+        BeaconClient([old, new], timeout_seconds=5) as beacon,
+        source(network=HOODI, beacon=beacon, threads=1) as index,
+    ):
+        assert index is not None
+        assert await index.next_index() == 1000
+
+
 async def test_a_beacon_node_that_is_behind() -> None:
     async with index_of(BeaconState(1000, age_slots=20)) as index:
-        with pytest.raises(UnavailableError, match="expected a head of now, got slot"):
+        with pytest.raises(UnavailableError, match=r"expected a head of now, .* got slot"):
             await index.next_index()
     async with index_of(BeaconState(1000, is_optimistic=True)) as index:
         with pytest.raises(BeaconError, match="execution node is behind"):
@@ -173,10 +215,10 @@ class Saying:
         self._indices = list(indices)
         self._keys = set(keys)
 
-    async def next_index(self) -> int:
+    async def next_index(self, *, since: int = 0) -> int:
         return self._indices.pop(0) if len(self._indices) > 1 else self._indices[0]
 
-    async def used(self, public_keys: Collection[bytes]) -> set[bytes]:
+    async def used(self, public_keys: Collection[bytes], *, since: int = 0) -> set[bytes]:
         return self._keys & set(public_keys)
 
 

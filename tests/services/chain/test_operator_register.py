@@ -166,6 +166,47 @@ async def test_somebody_deposits_meanwhile(
     assert len(scene.ours(await scene.deposited())) == 3
 
 
+async def test_somebody_deposits_before_the_oracles_look(
+    scene: Scene, running_oracles: list[RunningOracle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They refuse the root of before, which is nobody's fault: it begins again, and ends well."""
+    settings, deposits = scene.chosen(), 0
+    async with opening.open_office(settings, tell_nobody) as office:
+        approval = office.preparing._approval
+
+        async def late(*arguments: Any) -> Any:
+            nonlocal deposits
+            if deposits < 2:
+                deposits += 1
+                await scene.world.foreign_deposits(1)
+            return await approval(*arguments)
+
+        monkeypatch.setattr(office.preparing, "_approval", late)
+        ended = await performed(settings, office)
+    assert (ended.code, ended.problem) == (exit_codes.DONE, "")
+    assert len(scene.ours(await scene.deposited())) == 3
+
+
+async def test_an_index_that_was_given_is_right_once(
+    scene: Scene, running_oracles: list[RunningOracle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else has it when they deposit meanwhile, and exits for it would be theirs."""
+    settings = replace(scene.chosen(), start_index=0)
+    async with opening.open_office(settings, tell_nobody) as office:
+        approval = office.preparing._approval
+
+        async def late(*arguments: Any) -> Any:
+            given = await approval(*arguments)
+            await scene.world.foreign_deposits(1)
+            return given
+
+        monkeypatch.setattr(office.preparing, "_approval", late)
+        ended = await performed(settings, office)
+    assert ended.code == exit_codes.NOT_READY
+    assert "--start-index 0 was before somebody deposited" in ended.problem
+    assert scene.ours(await scene.deposited()) == []
+
+
 async def test_a_deposit_after_it_was_sent(
     scene: Scene, running_oracles: list[RunningOracle], monkeypatch: pytest.MonkeyPatch
 ) -> None:
