@@ -23,9 +23,14 @@ class OracleConfigError(Exception):
 
 @dataclass(frozen=True)
 class AnnouncedOracles:
-    """A config, where it was announced, and how many oracles must approve a registration."""
+    """A config, where it was announced, and how many oracles must approve a registration.
+
+    Attributes:
+        up_to: the block up to which there is no later one.
+    """
 
     pointer: ConfigPointer
+    up_to: int
     min_oracles: int
     config: OracleConfig
 
@@ -37,14 +42,14 @@ async def announced_oracles(
 
     Args:
         at: a block that stays, such as the finalized one.
-        known: what an earlier call returned, of a block that stayed; only later events are looked for.
+        known: what an earlier call returned, of blocks that stayed; only later events are looked for.
 
     Raises:
         OracleConfigError: there is no config, it is malformed, or fewer oracles approve than recover.
         ContractError, NodeError, IpfsContentError, IpfsError: one of them does not do its part.
     """
     keeper = read_address(network.keeper)
-    first = known.pointer.block_number + 1 if known else network.keeper_genesis_block
+    first = known.up_to + 1 if known else network.keeper_genesis_block
     pointer = await latest_config(node, keeper, first=first, last=at)
     min_oracles = await validators_min_oracles(node, keeper, block=at)
     if pointer is not None:
@@ -59,7 +64,7 @@ async def announced_oracles(
             f"{pointer.cid}: exit_signature_recover_threshold: expected at most the {min_oracles} oracles"
             f" that approve, got {config.exit_signature_recover_threshold}"
         )
-    return AnnouncedOracles(pointer, min_oracles, config)
+    return AnnouncedOracles(pointer, at.number, min_oracles, config)
 
 
 def _parse(document: bytes, cid: str) -> OracleConfig:

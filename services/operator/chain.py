@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from dvtfast.networks import Network
@@ -70,10 +70,11 @@ class Chain:
             return self.oracles
         assert self.ipfs is not None
         known = self._announced
-        if known is not None and known.pointer.block_number > head.number - SETTLED_BLOCKS:
-            known = None  # the chain may have been another one then
-        self._announced = await announced_oracles(self.node, self.ipfs, self.network, at=head, known=known)
-        return self._announced.config
+        found = await announced_oracles(self.node, self.ipfs, self.network, at=head, known=known)
+        settled = head.number - SETTLED_BLOCKS  # what is later may be another chain's tomorrow
+        if found.pointer.block_number <= settled:
+            self._announced = replace(found, up_to=settled)
+        return found.config
 
     async def why_stale(self, action: Action) -> str:
         """Why an action is certain to revert by now, or ""."""

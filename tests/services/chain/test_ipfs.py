@@ -39,6 +39,18 @@ async def test_files_of_its_own_tools(name: str) -> None:
         assert len(asked) == len(FILES[name]["blocks"])
 
 
+async def test_the_last_file_is_kept() -> None:
+    blocks = Blocks()
+    first, second = (str(blocks.add(content)) for content in (b"first", b"second"))
+    async with gateway(blocks) as (url, asked), client(url) as ipfs:
+        for cid, content in ((first, b"first"), (first, b"first"), (second, b"second"), (second, b"second")):
+            assert await ipfs.fetch(cid, limit_bytes=LIMIT) == content
+        assert len(asked) == 2
+        with pytest.raises(IpfsContentError, match="smaller"):
+            await ipfs.fetch(second, limit_bytes=2)
+        assert await ipfs.fetch(first, limit_bytes=LIMIT) == b"first"
+
+
 async def test_an_empty_file() -> None:
     blocks = Blocks()
     blocks.add(bytes.fromhex("0a0408021800"))

@@ -15,8 +15,11 @@ from dvtfast.services.chain.encoding import write_address, write_data
 from dvtfast.services.chain.ipfs import IpfsClient, IpfsContentError, IpfsError
 from dvtfast.services.chain.node import NodeClient
 from dvtfast.services.chain.oracles import AnnouncedOracles, OracleConfigError, announced_oracles
+from dvtfast.services.operator.chain import SETTLED_BLOCKS
+from dvtfast.services.operator.chain import Chain as OperatorChain
 from tests.services.chain.anvil import Chain
 from tests.services.chain.gateways import Blocks, gateway
+from tests.services.chain.servers import node_between
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -66,6 +69,48 @@ async def test_the_oracles_in_force(chain: Chain, node: NodeClient) -> None:
         await announce(document(5, 3)[0])
         with pytest.raises(OracleConfigError, match="expected at most the 1 oracles that approve, got 3"):
             await look(newer)
+
+
+async def test_the_operator_searches_blocks_that_stay_once(chain: Chain) -> None:
+    """A config is a year old at times, and the operator looks every minute; newer blocks may go again."""
+    keeper, blocks = await chain.deploy("keeper"), Blocks()
+    network = replace(HOODI, keeper=write_address(keeper.address), keeper_genesis_block=0)
+    await keeper.send("set_min_oracles(uint256)", 3)
+
+    async def announce(threshold: int) -> None:
+        await keeper.send("update_config(string)", str(blocks.add(document(5, threshold)[0])))
+
+    async with (
+        gateway(blocks) as (gateway_url, _),
+        IpfsClient([gateway_url], timeout_seconds=5) as ipfs,
+        node_between(chain.url, lambda _method, _params, result: result) as (url, calls),
+        NodeClient([url], timeout_seconds=5) as node,
+    ):
+        operator = OperatorChain(node, ipfs, network)
+
+        async def look() -> tuple[int, int]:
+            """The threshold, and how many blocks were searched."""
+            calls.clear()
+            config = await operator.oracle_config(await node.block("latest"))
+            ranges = [params[0] for method, params in calls if method == "eth_getLogs"]
+            searched = sum(int(each["toBlock"], 16) - int(each["fromBlock"], 16) + 1 for each in ranges)
+            return config.exit_signature_recover_threshold, searched
+
+        await announce(2)
+        await chain.mine(200)
+        threshold, searched = await look()
+        assert threshold == 2
+        assert searched > 200
+        assert await look() == (2, SETTLED_BLOCKS)
+        before = await chain.rpc("evm_snapshot")
+        await announce(3)
+        assert (await look())[0] == 3
+        assert await chain.rpc("evm_revert", before)
+        assert await look() == (2, SETTLED_BLOCKS)
+        await announce(1)
+        await chain.mine(SETTLED_BLOCKS + 10)
+        assert (await look())[0] == 1
+        assert await look() == (1, SETTLED_BLOCKS)
 
 
 @pytest.mark.parametrize(
