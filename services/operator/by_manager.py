@@ -14,7 +14,7 @@ from dvtfast.networks import Network
 from .. import wire
 from ..chain import calls
 from ..chain.calls import ApprovalParams
-from ..chain.manager_messages import ManagerMessage, register_bytes, withdrawal_credentials
+from ..chain.manager_messages import ManagerMessage, is_ambiguous, register_bytes, withdrawal_credentials
 from ..chain.signers import recover_signer
 from ..client import RelayerClient, RelayerRefusedError
 from .approvals import ApprovalRequest, Generation
@@ -87,6 +87,7 @@ class ByManager:
     async def _answer(
         self, situation: Situation, start_index: int, amounts: list[int]
     ) -> wire.RegisterAnswer:
+        """What the relayer gives when it is ready: all that was asked for, or fewer that a vault can read."""
         request = wire.RegisterRequest(
             wire.Address(self.vault),
             wire.UInt64(start_index),
@@ -97,7 +98,11 @@ class ByManager:
             async with asyncio.timeout(self.wait_seconds):
                 while True:
                     answer = await self.relayer.post_register(request)
-                    if answer.validators and answer.validators_manager_signature is not None:
+                    n = len(answer.validators)
+                    if n and is_ambiguous(n, self.validator_type):
+                        request.amounts = request.amounts[: n - 1]
+                        continue
+                    if n and answer.validators_manager_signature is not None:
                         return answer
                     self.told("waiting for the relayer's nodes to sign")
                     await asyncio.sleep(self.poll_seconds)

@@ -136,14 +136,15 @@ async def perform(task: Task, *, dry_run: bool, yes: bool, seconds: float) -> En
     Args:
         seconds: how long it may take until it is sent.
     """
-    if dry_run:
-        if (entry := await task.sender.open_entry()) is not None:
-            return Ended(exit_codes.OPEN, entry, f"an action is open; {GOES_ON}")
-        return await ending(_dry_run(task, seconds), task.sender)
+    work = _dry_run(task, seconds) if dry_run else _perform(task, Consent(yes, task.told), seconds)
+    return await ending(work, task.sender)
+
+
+async def _perform(task: Task, consent: Consent, seconds: float) -> Ended:
     if (entry := await task.sender.resume()) is not None and entry.transactions:
         log.info("that was begun before, and was all there was to do now")
         return await of_entry(task.chain, entry)
-    return await ending(timed(begin_next(task, Consent(yes, task.told)), seconds, task), task.sender)
+    return await timed(begin_next(task, consent), seconds, task)
 
 
 async def begin_next(task: Task, consent: Consent | None = None) -> Entry | None:
@@ -175,10 +176,11 @@ async def timed(work: Awaitable[Entry | None], seconds: float, task: Task) -> En
         async with asyncio.timeout(seconds):
             entry = await work
     except TimeoutError:
-        entry = await task.sender.open_entry()  # signed in the last moment
-        if entry is None:
+        entry = await task.sender.resume()  # it may have been signed in the last moment
+        if entry is None or not entry.transactions:
             problem = f"gave up after {seconds:g} s; nothing was sent"
             return Ended(exit_codes.NOT_READY, problem=problem)
+        return await of_entry(task.chain, entry)
     if entry is None:
         return Ended(exit_codes.STOPPED, problem="not meant; nothing was sent")
     return await of_entry(task.chain, await task.sender.follow(entry))
@@ -194,7 +196,14 @@ async def ending(work: Awaitable[Ended], sender: Sender) -> Ended:
         code, problem = exit_codes.NOT_READY, words_of(error)
     except (NotSentError, RefusedError) as error:
         code, problem = exit_codes.FAILED, str(error)
-    if (entry := await sender.open_entry()) is not None:
+    except Exception as error:
+        log.exception("operator failed")
+        code, problem = exit_codes.FAILED, f"{type(error).__name__}: see the log"
+    try:
+        entry = await sender.open_entry()
+    except UnavailableError as error:
+        return Ended(exit_codes.OPEN, problem=f"{problem}; whether an action is open cannot be told: {error}")
+    if entry is not None:
         return Ended(exit_codes.OPEN, entry, f"{problem}; {GOES_ON}")
     return Ended(code, problem=f"{problem}; nothing was sent")
 
@@ -234,6 +243,8 @@ async def of_entry(chain: Chain, entry: Entry) -> Ended:
 
 
 async def _dry_run(task: Task, seconds: float) -> Ended:
+    if (entry := await task.sender.open_entry()) is not None:
+        return Ended(exit_codes.OPEN, entry, f"an action is open; {GOES_ON}")
     try:
         async with asyncio.timeout(seconds):
             while True:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -21,7 +22,15 @@ from dvtfast.services.chain.node import NodeClient
 from dvtfast.services.cli import main
 from dvtfast.services.demo.world.deployed import ETH
 from dvtfast.services.demo.world.oracles import RunningOracle
-from dvtfast.services.operator import doing, ending, exit_codes, opening, preparing
+from dvtfast.services.operator import (
+    approvals,
+    by_manager,
+    doing,
+    ending,
+    exit_codes,
+    opening,
+    preparing,
+)
 from dvtfast.services.operator.metrics import Metrics
 from dvtfast.services.operator.run import look
 from dvtfast.services.operator.sending.action import Outcome
@@ -306,6 +315,26 @@ async def test_a_relayer_that_lies(
     assert ended.code == exit_codes.NOT_READY
     assert says in ended.problem
     assert await scene.deposited() == []
+
+
+async def test_a_relayer_that_gives_as_many_as_no_vault_can_read(
+    scene: Scene, running_oracles: list[RunningOracle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has fewer than were asked for, and vaults refuse just that number: one less is asked for."""
+    settings = scene.chosen()
+    for at in (approvals, by_manager):
+        monkeypatch.setattr(at, "is_ambiguous", lambda count, _type: count == 2)
+    async with opening.open_office(settings, tell_nobody) as office:
+        relayer: Any = office.preparing.way.relayer  # type: ignore[attr-defined]
+        ask = relayer.post_register
+
+        async def two(request: wire.RegisterRequest) -> Any:
+            return await ask(msgspec.structs.replace(request, amounts=request.amounts[:2]))
+
+        monkeypatch.setattr(relayer, "post_register", two)
+        ended = await performed(settings, office)
+    assert (ended.code, ended.problem) == (exit_codes.DONE, "")
+    assert len(await scene.deposited()) == 1
 
 
 async def test_as_processes(scene: Scene, running_oracles: list[RunningOracle]) -> None:

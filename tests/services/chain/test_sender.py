@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
@@ -22,6 +23,11 @@ from dvtfast.services.chain.contracts import validators_manager_nonce
 from dvtfast.services.chain.encoding import write_data
 from dvtfast.services.chain.node import NodeClient
 from dvtfast.services.demo.world import anvil
+from dvtfast.services.offload import UnavailableError
+from dvtfast.services.operator import exit_codes
+from dvtfast.services.operator.doing import Task, perform, timed
+from dvtfast.services.operator.ending import Ended
+from dvtfast.services.operator.managing import Request
 from dvtfast.services.operator.sending import sender as sending
 from dvtfast.services.operator.sending.action import Action, Entry, Kind, Outcome
 from dvtfast.services.operator.sending.journal import Journal, RefusedError
@@ -39,6 +45,7 @@ from tests.services.chain.servers import DEAD, RpcError, node_between
 from tests.services.rounds import free_port
 
 GWEI = 10**9
+NOBODY: Any = None  # is asked
 POLICY = SendingPolicy(
     max_fee_wei=100 * GWEI, confirmations=2, poll_seconds=0.02, replace_seconds=600, resend_seconds=0.2
 )
@@ -328,6 +335,56 @@ def sent_and_killed(sender: Sender, killed: type[BaseException]) -> Callable[...
         raise killed
 
     return work
+
+
+@pytest.mark.parametrize(("call", "code"), [("_begin", exit_codes.NOT_READY), ("_add", exit_codes.DONE)])
+async def test_time_runs_out_while_the_journal_is_written(
+    desk: Desk, call: str, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is on record by then is gone on with if it was signed, and concluded if not."""
+    async with desk.process() as (sender, journal), mining(desk.chain):
+        write = getattr(journal, call)
+
+        def slowly(*arguments: Any) -> Any:
+            time.sleep(1)
+            return write(*arguments)
+
+        monkeypatch.setattr(journal, call, slowly)
+        task = Task(NOBODY, sender, NOBODY)
+        ended = await timed(sender.begin(dataclasses.replace(desk.action(), kind=Kind.WITHDRAW)), 0.5, task)
+        assert ended.code == code
+        assert await sender.open_entry() is None
+    assert await desk.count() == int(code == exit_codes.DONE)
+
+
+async def test_a_fault_of_ours_says_what_state_it_leaves(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exit code never claims that nothing was sent when something was."""
+
+    async def broken(*_: object) -> Any:
+        raise ZeroDivisionError
+
+    async def proposed() -> Any:
+        return Request(desk.action(), [], [])
+
+    async def ended(sender: Sender, prepare: Any) -> Ended:
+        return await perform(Task(NOBODY, sender, prepare), dry_run=False, yes=True, seconds=20)
+
+    async with desk.process() as (sender, journal):
+        before = await ended(sender, broken)
+        assert before.code == exit_codes.FAILED
+        assert before.problem == "ZeroDivisionError: see the log; nothing was sent"
+        monkeypatch.setattr(sender, "_waiting", broken)
+        after = await ended(sender, proposed)
+        assert after.code == exit_codes.OPEN
+        assert "goes on when the operator is started again" in after.problem
+
+        async def full(*_: object, **__: object) -> Any:
+            raise UnavailableError("journal: disk I/O error")
+
+        monkeypatch.setattr(journal, "open_entry", full)
+        unknown = await ended(sender, proposed)
+        assert unknown.code == exit_codes.OPEN
+        assert "nothing was sent" not in unknown.problem
 
 
 async def test_it_is_cancelled_when_it_would_revert(desk: Desk) -> None:
