@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -161,10 +162,15 @@ def named_file(value: str) -> NamedFile:
 
 
 def url(value: str) -> str:
-    """An http or https address; a path and user:password@ are kept."""
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"expected http://host or https://host, got {value!r}")
+    """An http or https address; a path and user:password@ are kept, and never shown: they may be secrets."""
+    try:
+        parts = urlsplit(value)
+        is_one = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of brackets, or of the port
+        is_one = False
+    if not is_one:
+        host = re.split("[/?#]", value.rpartition("://")[2].rpartition("@")[2])[0]
+        raise ValueError(f"expected http://host or https://host, or with :port, got another at {host!r}")
     return value
 
 

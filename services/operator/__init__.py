@@ -4,7 +4,7 @@ register.py     one batch, as a command            run.py      one after the oth
 manage.py       fund, withdraw, consolidate        managing.py what the relayer's manager signs for them
 rotate.py       exits for other oracles            rotating.py one batch of them      order_files.py
 doing.py        one action, from its preparation to its end    ending.py, exit_codes.py   how commands end
-opening.py      the parts, made of settings        telling.py, summary.py, metrics.py what people see
+opening.py      the parts, made of settings        telling.py, asking.py, summary.py, metrics.py: people
 preparing.py    what is registered next            batch.py    how many, with how much each
 by_manager.py   the way of v4                      by_deposit_data.py                 the way of v3
 chain.py        what the chain is asked            plan.py     what would be sent     sending/   how, and once

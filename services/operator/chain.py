@@ -14,9 +14,9 @@ from ..chain.contracts import (
     exit_signatures_nonce,
     validators_manager_nonce,
 )
-from ..chain.encoding import read_address
+from ..chain.encoding import read_address, write_data
 from ..chain.ipfs import IpfsClient
-from ..chain.node import Block, NodeClient
+from ..chain.node import Block, NodeClient, NodeError
 from ..chain.oracles import AnnouncedOracles, announced_oracles
 from ..chain.transactions import find_receipt
 from .sending.action import Action, Kind
@@ -79,7 +79,8 @@ class Chain:
     async def why_stale(self, action: Action) -> str:
         """Why an action is certain to revert by now, or ""."""
         head = await self.head()
-        if action.deadline is not None and head.timestamp > action.deadline:
+        soonest = head.timestamp + self.network.seconds_per_slot  # that a block can have it
+        if action.deadline is not None and soonest > action.deadline:
             return "the oracles' approval is too old"
         if action.registry_root is not None:
             root = await deposit_root(self.node, self.deposit_contract, block=head)
@@ -104,8 +105,9 @@ class Chain:
             NodeError, ContractError: it cannot be told.
         """
         receipt, _ = await find_receipt(self.node, transaction_hash)
-        logs_of = () if receipt is None else receipt.logs
-        found = [each for each in logs_of if each.address == self.deposit_contract]
+        if receipt is None:
+            raise NodeError(f"no node has the receipt of {write_data(transaction_hash)} now")
+        found = [each for each in receipt.logs if each.address == self.deposit_contract]
         return [row.tobytes() for row in decode_deposits(found).public_keys]
 
 

@@ -17,6 +17,7 @@ from ..hardening import forbid_dumps
 from ..offload import UnavailableError
 from ..settings import EXIT_CODE, ActionSettings
 from . import exit_codes
+from .asking import Consent
 from .chain import Chain
 from .ending import (
     GOES_ON,
@@ -32,9 +33,8 @@ from .ending import (
 from .plan import NothingToDoError, Proposal, StaleError
 from .sending.action import Entry, Kind, Outcome
 from .sending.journal import RefusedError
-from .sending.sender import Estimate, NotSentError, Sender, StaleActionError, WouldRevertError
-from .summary import ether_of_wei
-from .telling import Told, quiet, tell_nobody, telling
+from .sending.sender import NotSentError, Sender, StaleActionError, WouldRevertError
+from .telling import Told, tell_nobody, telling
 
 AGAIN_SECONDS = 1.0  # after something on chain made an action stale
 
@@ -54,37 +54,6 @@ class Task:
     sender: Sender
     prepare: Callable[[], Awaitable[Proposal]]
     told: Told = tell_nobody
-
-
-@dataclass
-class Consent:
-    """A person's yes to an action; asked once, and for no more than was shown.
-
-    Attributes:
-        is_given: the person said so beforehand.
-    """
-
-    is_given: bool
-    told: Told = tell_nobody
-    _up_to: tuple[int, ...] = ()
-
-    async def to(self, proposal: Proposal, estimate: Estimate) -> bool:
-        """Whether this is meant."""
-        size = (*proposal.size, estimate.most_wei)
-        if self.is_given or (self._up_to and all(a <= b for a, b in zip(size, self._up_to, strict=True))):
-            return True
-        for line in proposal.lines:
-            click.echo(line, err=True)
-        first, *more = proposal.questions
-        for question in (f"{first}, for at most {ether_of_wei(estimate.most_wei)} ETH of gas?", *more):
-            try:
-                with quiet(self.told):
-                    if not await asyncio.to_thread(click.confirm, question, err=True):
-                        return False
-            except click.Abort:
-                return False
-        self._up_to = size
-        return True
 
 
 def run(settings: ActionSettings, opened: Callable[[Told], AbstractAsyncContextManager[Task]]) -> int:

@@ -19,7 +19,7 @@ from ..offload import UnavailableError
 from ..settings import EXIT_CODE, RunSettings
 from . import exit_codes
 from .doing import Task, begin_next, ending, of_entry, timed, unless_stopped
-from .ending import WRONG, Ended, problems_of
+from .ending import OTHER_DEPOSITS, WRONG, Ended, problems_of
 from .metrics import WEI_PER_ETHER, Metrics
 from .opening import Office, open_office
 from .sending.action import Outcome
@@ -59,15 +59,21 @@ async def _until_stopped(settings: RunSettings, stop: asyncio.Event) -> int:
             log.info("listening", port=await stack.enter_async_context(pages))
         ended = await unless_stopped(watch(settings, office, metrics), office.sender, stop)
     log.info("stopped", state=ended.problem)
-    return exit_codes.OPEN if ended.code == exit_codes.OPEN else exit_codes.DONE
+    return ended.code if ended.code in (exit_codes.OPEN, exit_codes.NOT_DONE) else exit_codes.DONE
 
 
 async def watch(settings: RunSettings, office: Office, metrics: Metrics) -> Ended:
-    """Look again and again; a failure makes the pause longer, and ends nothing."""
+    """Look again and again; a failure makes the pause longer, and ends nothing.
+
+    Only deposits of others than it should make end it: what comes next would go the same way.
+    """
     failures, rotation_due = 0, monotonic()
     while True:
         ended = await look(settings, office, metrics)
         metrics.looked()
+        if ended.problem == OTHER_DEPOSITS:
+            log.error("not registered any more", why=ended.problem)
+            return ended
         if monotonic() >= rotation_due:
             await look_after_exits(settings, office, metrics)
             rotation_due = monotonic() + settings.rotation_interval

@@ -176,6 +176,10 @@ def test_the_environment_goes_before_the_env_file(tmp_path: Path, monkeypatch: p
         (parsing.url, "relayer:8000"),
         (parsing.url, "ftp://relayer"),
         (parsing.url, "http://"),
+        (parsing.url, "http://relayer:port"),
+        (parsing.url, "http://relayer:65536"),
+        (parsing.url, "http://relayer:0"),
+        (parsing.url, "http://[::1"),
         (parsing.switch, "maybe"),
         (parsing.database, "mysql://x"),
         (parsing.database, "sqlite://"),
@@ -187,6 +191,22 @@ def test_the_environment_goes_before_the_env_file(tmp_path: Path, monkeypatch: p
 def test_texts_that_are_refused(parse: parsing.Parse, text: str) -> None:
     with pytest.raises(ValueError, match=r"expected|no such"):
         parse(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mainnet.infura.io/v3/SECRET",
+        "htp://user:SECRET@node.example/SECRET",
+        "htps://node.example?key=SECRET",
+        "https://:SECRET@node.example:1e3/#SECRET",
+        "http:///v3/SECRET",
+    ],
+)
+def test_what_is_secret_in_an_address_is_not_shown(text: str) -> None:
+    with pytest.raises(ValueError, match="expected http") as caught:
+        parsing.url(text)
+    assert "SECRET" not in str(caught.value)
 
 
 def test_databases() -> None:

@@ -16,7 +16,7 @@ from dvtfast.services.chain.manager_messages import nonce_bytes, withdraw_bytes
 from dvtfast.services.chain.node import NodeClient
 from dvtfast.services.demo.world.deployed import ETH, REQUESTS_CODE, WITHDRAWALS
 from dvtfast.services.demo.world.oracles import RunningOracle
-from dvtfast.services.operator import doing, exit_codes
+from dvtfast.services.operator import asking, doing, exit_codes
 from dvtfast.services.operator.doing import Task
 from dvtfast.services.operator.ending import Ended, tell
 from dvtfast.services.operator.manage import consolidating, funding, withdrawing
@@ -323,7 +323,7 @@ async def test_a_person_is_asked_twice_before_an_exit(
         questions.append(question)
         return len(questions) == 1
 
-    monkeypatch.setattr(doing.click, "confirm", confirm)
+    monkeypatch.setattr(asking.click, "confirm", confirm)
     ended = await performed(told(scene, WithdrawSettings, validators=[first], exit="true", yes=""))
     assert ended.code == exit_codes.STOPPED
     assert ["FOR GOOD" in questions[0], "Really?" in questions[1], len(questions)] == [True, True, 2]

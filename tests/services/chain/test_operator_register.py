@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -16,7 +17,7 @@ from dvtfast import HOODI
 from dvtfast.deposit_tree import DepositTree
 from dvtfast.deposits import DepositData, sign_deposits, write_deposit_data
 from dvtfast.services import wire
-from dvtfast.services.chain import beacon_index
+from dvtfast.services.chain import beacon_index, contracts
 from dvtfast.services.chain.deposits import scan
 from dvtfast.services.chain.node import NodeClient
 from dvtfast.services.cli import main
@@ -24,6 +25,7 @@ from dvtfast.services.demo.world.deployed import ETH
 from dvtfast.services.demo.world.oracles import RunningOracle
 from dvtfast.services.operator import (
     approvals,
+    asking,
     by_manager,
     doing,
     ending,
@@ -31,8 +33,9 @@ from dvtfast.services.operator import (
     opening,
     preparing,
 )
+from dvtfast.services.operator import chain as operator_chain
 from dvtfast.services.operator.metrics import Metrics
-from dvtfast.services.operator.run import look
+from dvtfast.services.operator.run import look, watch
 from dvtfast.services.operator.sending.action import Outcome
 from dvtfast.services.operator.telling import tell_nobody
 from dvtfast.services.settings import RegisterSettings
@@ -254,6 +257,28 @@ async def test_it_is_watched_until_stopped(scene: Scene, running_oracles: list[R
     assert len(await scene.deposited()) == 3
 
 
+async def test_other_deposits_than_it_should_make_end_it(
+    scene: Scene, running_oracles: list[RunningOracle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever made them would make more; but a node that has lost a receipt says nothing of deposits."""
+    settings, metrics = scene.chosen(max_batch="1", interval="0.1"), Metrics()
+    async with opening.open_office(settings, tell_nobody) as office:
+        with monkeypatch.context() as patch:
+            patch.setattr(operator_chain, "find_receipt", no_receipt)
+            assert (await look(settings, office, metrics)).code == exit_codes.DONE
+        with monkeypatch.context() as patch:
+            patch.setattr(operator_chain, "decode_deposits", lambda _: contracts.decode_deposits([]))
+            async with asyncio.timeout(30):
+                ended = await watch(settings, office, metrics)
+    assert ended.code == exit_codes.NOT_DONE
+    assert "other deposits than it should" in ended.problem
+    assert len(await scene.deposited()) == 2
+
+
+async def no_receipt(*_: object) -> Any:
+    return None, True
+
+
 async def test_a_manager_that_is_not_the_vaults(scene: Scene, running_oracles: list[RunningOracle]) -> None:
     await scene.world.set_manager(bytes(19) + b"\x01")
     ended = await registered(scene)
@@ -390,7 +415,7 @@ async def test_a_person_is_asked_once(
         questions.append(question)
         return False
 
-    monkeypatch.setattr(doing.click, "confirm", confirm)
+    monkeypatch.setattr(asking.click, "confirm", confirm)
     settings = replace(scene.chosen(), yes=False)
     async with opening.open_office(settings, tell_nobody) as office:
         ended = await performed(settings, office)

@@ -17,6 +17,7 @@ from dvtfast.services.chain.node import NodeClient
 from dvtfast.services.chain.oracles import AnnouncedOracles, OracleConfigError, announced_oracles
 from dvtfast.services.operator.chain import SETTLED_BLOCKS
 from dvtfast.services.operator.chain import Chain as OperatorChain
+from dvtfast.services.operator.sending.action import Action, Kind
 from tests.services.chain.anvil import Chain
 from tests.services.chain.gateways import Blocks, gateway
 from tests.services.chain.servers import node_between
@@ -111,6 +112,17 @@ async def test_the_operator_searches_blocks_that_stay_once(chain: Chain) -> None
         await chain.mine(SETTLED_BLOCKS + 10)
         assert (await look())[0] == 1
         assert await look() == (1, SETTLED_BLOCKS)
+
+
+async def test_an_approval_is_too_old_for_the_next_block(chain: Chain, node: NodeClient) -> None:
+    """The Keeper looks at the block that has the registration, which is a slot after the latest one."""
+    await chain.mine()
+    head = await node.block("latest")
+    operator = OperatorChain(node, None, HOODI)
+    for seconds, why in ((12, ""), (11, "the oracles' approval is too old"), (0, "too old")):
+        action = Action(Kind.REGISTER, bytes(20), bytes(20), b"", deadline=head.timestamp + seconds)
+        assert why in await operator.why_stale(action)
+        assert bool(why) == bool(await operator.why_stale(action))
 
 
 @pytest.mark.parametrize(
