@@ -22,6 +22,8 @@ from .doing import Task, begin_next, ending, of_entry, timed, unless_stopped
 from .ending import OTHER_DEPOSITS, WRONG, Ended, problems_of
 from .metrics import WEI_PER_ETHER, Metrics
 from .opening import Office, open_office
+from .plan import NothingToDoError
+from .rotating import OraclesBehindError, Rotation
 from .sending.action import Outcome
 from .telling import telling
 
@@ -67,23 +69,26 @@ async def watch(settings: RunSettings, office: Office, metrics: Metrics) -> Ende
 
     Only deposits of others than it should make end it: what comes next would go the same way.
     """
-    failures, rotation_due = 0, monotonic()
+    failures, rotation_due, rotates = 0, monotonic(), False
     while True:
         ended = await look(settings, office, metrics)
         metrics.looked()
         if ended.problem == OTHER_DEPOSITS:
             log.error("not registered any more", why=ended.problem)
             return ended
-        if monotonic() >= rotation_due:
-            await look_after_exits(settings, office, metrics)
-            rotation_due = monotonic() + settings.rotation_interval
+        if rotates or monotonic() >= rotation_due:
+            rotated = await look_after_exits(settings, office, metrics, goes_on=rotates)
+            rotation_due, rotates = (
+                monotonic() + settings.rotation_interval,
+                rotated.code == exit_codes.DONE,
+            )
         if ended.code in (exit_codes.DONE, exit_codes.NOTHING_TO_DO):
             failures = 0
         else:
             failures += 1
             metrics.failures.labels(KINDS.get(ended.code, "failed")).inc()
-        if ended.code == exit_codes.DONE:
-            continue  # there may be enough for the next batch
+        if rotates or ended.code == exit_codes.DONE:
+            continue  # there may be enough for the next batch, or more exits
         pause = settings.interval
         if failures:
             pause = min(settings.interval * 2 ** min(failures - 1, 10), max(LONGEST_PAUSE_SECONDS, pause))
@@ -98,18 +103,31 @@ async def look(settings: RunSettings, office: Office, metrics: Metrics) -> Ended
     return await _whatever_happens(_look(settings, office, metrics), office, metrics)
 
 
-async def look_after_exits(settings: RunSettings, office: Office, metrics: Metrics) -> Ended:
-    """Give the oracles of today the exits that they want, batch after batch, whatever happens."""
+async def look_after_exits(
+    settings: RunSettings, office: Office, metrics: Metrics, *, goes_on: bool = False
+) -> Ended:
+    """Give the oracles of today the next batch of exits that they want, whatever happens.
+
+    Args:
+        goes_on: they got a batch just now, which they may not know of yet.
+    """
     rotating = office.rotating
     assert rotating is not None
-    rotating.left_out.clear()  # they may be there by now
-    task = Task(office.chain, office.sender, rotating.prepare)
-    while True:
-        ended = await _whatever_happens(
-            timed(begin_next(task), settings.timeout_seconds, task), office, metrics
-        )
-        if ended.code != exit_codes.DONE:
-            break
+    if not goes_on:
+        rotating.left_out.clear()  # they may be there by now
+
+    async def prepare() -> Rotation:
+        try:
+            return await rotating.prepare()
+        except OraclesBehindError as error:
+            if not goes_on:
+                raise
+            raise NothingToDoError(str(error)) from None
+
+    task = Task(office.chain, office.sender, prepare)
+    ended = await _whatever_happens(timed(begin_next(task), settings.timeout_seconds, task), office, metrics)
+    if ended.code == exit_codes.DONE:
+        return ended
     metrics.left_out.set(len(rotating.left_out))
     if ended.code != exit_codes.NOTHING_TO_DO or rotating.left_out:
         metrics.failures.labels("not rotated").inc()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import aiohttp
@@ -18,6 +19,7 @@ from dvtfast.services.operator import doing, exit_codes, opening, rotate, run
 from dvtfast.services.operator.ending import Ended
 from dvtfast.services.operator.metrics import Metrics
 from dvtfast.services.operator.opening import open_rotating
+from dvtfast.services.operator.rotating import OraclesBehindError
 from dvtfast.services.operator.telling import tell_nobody
 from dvtfast.services.relayer.current_oracles import CurrentOracles
 from dvtfast.services.relayer.pipeline import Pipeline
@@ -251,9 +253,41 @@ async def test_run_rotates_by_itself(change: Change) -> None:
     async with opening.open_office(settings, tell_nobody) as office:
         assert (await run.look_after_exits(settings, office, metrics)).code == exit_codes.NOTHING_TO_DO
         await change.happen()
-        assert (await run.look_after_exits(settings, office, metrics)).code == exit_codes.NOTHING_TO_DO
+        codes = [(await run.look_after_exits(settings, office, metrics)).code for _ in range(3)]
+    assert codes == [exit_codes.DONE, exit_codes.DONE, exit_codes.NOTHING_TO_DO]
     assert await change.nonce() == 2
     assert metrics.rotated._value.get() == 3
+
+
+async def test_run_registers_between_two_rotations(change: Change, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thousands of exits take hours; and oracles that were slower than the chain are no failure."""
+    settings, metrics = replace(change.scene.chosen(), interval=0.1), Metrics()
+    done: list[str] = []
+    await change.happen()
+    async with opening.open_office(settings, tell_nobody) as office:
+        assert office.rotating is not None
+        prepare = office.rotating.prepare
+
+        async def slowly() -> Any:
+            done.append("rotation")
+            if done.count("rotation") == 3:
+                raise OraclesBehindError("of block 7")
+            return await prepare()
+
+        async def looked(*_: object) -> Ended:
+            done.append("look")
+            if done.count("rotation") == 3:
+                raise asyncio.CancelledError
+            return Ended(exit_codes.NOTHING_TO_DO)
+
+        monkeypatch.setattr(office.rotating, "prepare", slowly)
+        monkeypatch.setattr(run, "look", looked)
+        with pytest.raises(asyncio.CancelledError):
+            async with asyncio.timeout(60):
+                await run.watch(settings, office, metrics)
+    assert done == ["look", "rotation"] * 3 + ["look"]
+    assert metrics.failures.labels("not rotated")._value.get() == 0
+    assert await change.nonce() == 2
 
 
 async def test_settings_without_indices(change: Change) -> None:
