@@ -46,17 +46,7 @@ def asked() -> Iterator[tuple[subprocess.Popen[str], int]]:
         os.close(its)
 
 
-@pytest.mark.parametrize(
-    ("typed", "code"),
-    [
-        (b"y\n", 11),
-        (b"YES \n", 11),
-        (b"n\n", 10),
-        (b"\n", 10),
-        (b"\x04", 10),
-        (b"what\ny\n", 11),
-    ],
-)
+@pytest.mark.parametrize(("typed", "code"), [(b"\n", 10), (b"\x04", 10), (b"what\nYES \n", 11)])
 def test_an_answer(typed: bytes, code: int) -> None:
     with asked() as (process, terminal):
         os.write(terminal, typed)
