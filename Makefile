@@ -4,10 +4,11 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# More arguments for `dvtfast demo`, with and without --chain, for pytest, and for pytest of the benchmarks.
+# More arguments for `dvtfast demo`, with and without --chain, for pytest, for pytest of the benchmarks, and for `make ct`.
 DEMO ?=
 TESTS ?=
 BENCH ?=
+CT ?=
 # Cases of each test of `make fuzz`, operands of each function of the lanes, the seed; without one, another each time.
 FUZZ_CASES ?= 20000
 FUZZ_OPERANDS ?= 1000000
@@ -18,7 +19,7 @@ BUILD_INPUTS := pyproject.toml CMakeLists.txt $(filter-out %.md,$(wildcard nativ
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-chain test fuzz fuzz-relayer screenshot asan build lint alerts format types bench bench-quick bench-lanes bench-round bench-deposits bench-sidecar bench-junk bench-crowd annotate wheel check-wheel clean
+.PHONY: help demo demo-chain test fuzz fuzz-relayer screenshot asan ct build lint alerts format types bench bench-quick bench-lanes bench-round bench-deposits bench-sidecar bench-junk bench-crowd annotate wheel check-wheel clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -45,6 +46,9 @@ screenshot: $(VENV)/test build/browser/made ## docs/images/status.png: the statu
 asan: ## tests of the library on kernels with AddressSanitizer and UndefinedBehaviorSanitizer (gcc, Linux)
 	@scripts/check-machine "$(PYTHON)" "$(CC)"
 	scripts/check-asan "$(PYTHON)" build/asan $(TESTS)
+
+ct: $(VENV)/test ## whether signing branches or reads by secret keys, with valgrind; CT=--trace: the AVX-512 code, too
+	scripts/check-constant-time build/ct "$${BLST_ROOT:-$$(ls -d build/cp*/blst/ckzg-*/blst | head -n 1)}" $(CT)
 
 build: $(VENV)/test ## kernels built, package and what its tests need installed in place, in .venv
 
