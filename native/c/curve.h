@@ -47,26 +47,25 @@ INLINE void CURVE(negate_y)(FIELD(element) *out_y, lane_mask m, const FIELD(elem
     FIELD(select)(out_y, m, y, &minus);
 }
 
-/* out = 2 p: with S = 2 Y, D = X S^2, E = 3 X^2
+/* out = 2 p: with B = Y^2, D = X B, E = 3 X^2
  *
- *     X' = E^2 - 2 D    Y' = E (D - X') - S^4 / 2    Z' = S Z
+ *     X' = E^2 - 8 D    Y' = E (X' - 4 D) + 8 B^2    Z' = -2 Y Z
  */
 SHARED void CURVE(double)(CURVE(jacobian) *out, const CURVE(jacobian) *p)
 {
-    FIELD(element) S, SS, D, E, u, minus, half;
+    FIELD(element) B, D, E, S, u;
     CURVE(expect)(p);
-    FIELD(scale)(&S, &p->Y, 1);
-    FIELD(sqr)(&SS, &S);
+    FIELD(sqr)(&B, &p->Y);
     FIELD(sqr)(&E, &p->X);
-    FIELD(mul)(&D, &p->X, &SS);
+    FIELD(mul)(&D, &p->X, &B);
     FIELD(triple)(&E, &E);
+    FIELD(negate_scaled)(&S, &p->Y, 1, P_128);
     FIELD(mul)(&out->Z, &S, &p->Z);
     FIELD(sqr)(&u, &E);
-    FIELD(negate)(&minus, &SS, P_4);
-    FIELD(halve)(&half, &SS);
-    FIELD(sub_scaled)(&out->X, &u, &D, 1, P_8);
-    FIELD(sub)(&u, &D, &out->X, P_16);
-    FIELD(mul2)(&out->Y, &E, &u, &minus, &half);
+    FIELD(sub_scaled)(&out->X, &u, &D, 3, P_32);
+    FIELD(sub_scaled)(&u, &out->X, &D, 2, P_16);
+    FIELD(scale)(&S, &B, 3);
+    FIELD(mul2)(&out->Y, &E, &u, &S, &B);
     CURVE(expect)(out);
 }
 

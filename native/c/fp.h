@@ -308,18 +308,21 @@ INLINE void fp_triple(fp *out, const fp *a)
     fp_claim(out, bound);
 }
 
-/* out = -a + k */
-INLINE void fp_negate(fp *out, const fp *a, multiple k)
+/* out = -2^s a + k */
+INLINE void fp_negate_scaled(fp *out, const fp *a, unsigned s, multiple k)
 {
     lanes t[LIMBS];
 #ifdef LANES_CHECKED
     double bound = multiple_of(k);
-    CHECK(a->bound <= bound);
+    CHECK(a->bound * (1u << s) <= bound);
 #endif
-    EACH_LIMB t[j] = lane_sub(lane_constant(&k[j]), a->limb[j]);
+    EACH_LIMB t[j] = lane_sub(lane_constant(&k[j]), lane_scale(a->limb[j], s));
     carry(out, t);
     fp_claim(out, bound);
 }
+
+/* out = -a + k */
+INLINE void fp_negate(fp *out, const fp *a, multiple k) { fp_negate_scaled(out, a, 0, k); }
 
 /* a - b, a - b - c, 2 (a - b), 2 (a - b - c), a - 2^s b, a - b - 2 c; each + k */
 INLINE void fp_sub(fp *out, const fp *a, const fp *b, multiple k)

@@ -195,11 +195,10 @@ SHARED void fp2_negate(fp2 *out, const fp2 *a, multiple k)
     fp_negate(&out->c1, &a->c1, k);
 }
 
-/* out = a / 2 */
-SHARED void fp2_halve(fp2 *out, const fp2 *a)
+SHARED void fp2_negate_scaled(fp2 *out, const fp2 *a, unsigned s, multiple k)
 {
-    fp_halve(&out->c0, &a->c0);
-    fp_halve(&out->c1, &a->c1);
+    fp_negate_scaled(&out->c0, &a->c0, s, k);
+    fp_negate_scaled(&out->c1, &a->c1, s, k);
 }
 
 /* out = a0 - a1 i */

@@ -76,7 +76,7 @@ FP2 = {
     "wide_mul": (2**10, product),
     "add": (2**14, lambda z, a, b: (z[0] - a[0] - b[0], z[1] - a[1] - b[1])),
     "sub": (512, lambda z, a, b: (z[0] - a[0] + b[0], z[1] - a[1] + b[1])),
-    "halve": (2**12, lambda z, a, b: (2 * z[0] - a[0], 2 * z[1] - a[1])),
+    "negate_scaled": (128, lambda z, a, b: (z[0] + 4 * a[0], z[1] + 4 * a[1])),
     "conjugate": (512, lambda z, a, b: (z[0] - a[0], z[1] + a[1])),
     "invert": (2**10, lambda z, a, b: fp2_inverse(z, a)),
     # z = root of a^2: a or -a
