@@ -57,7 +57,7 @@ def application() -> web.Application:
     """An application without routes that answers each error in JSON, and each request with its id."""
     middlewares = [_to_the_end, _identified, _json_errors]
     app = web.Application(middlewares=middlewares, client_max_size=BODY_LIMIT_BYTES)
-    app.on_response_prepare.append(_show_id)
+    app.on_response_prepare.append(_set_headers)
     app[_UNDER_WAY] = set()
     app.on_cleanup.append(_end_work)
     return app
@@ -245,10 +245,12 @@ async def _identified(request: web.Request, handler: Handler) -> web.StreamRespo
         return response
 
 
-async def _show_id(_: web.Request, response: web.StreamResponse) -> None:
-    """In answers that are sent while they are made."""
+async def _set_headers(_: web.Request, response: web.StreamResponse) -> None:
+    """Of all answers: what they are is what they say, and who may not keep them keeps none."""
+    response.headers.setdefault("Cache-Control", "no-store")
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
     if request_id := structlog.contextvars.get_contextvars().get("request_id"):
-        response.headers[REQUEST_ID] = request_id
+        response.headers[REQUEST_ID] = request_id  # also where it is sent while it is made
 
 
 @web.middleware

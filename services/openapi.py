@@ -22,7 +22,7 @@ STATUSES = {
     403: "the token is not for this",
     408: "the body came too slowly",
     413: "the body is too long",
-    415: "the body is compressed",
+    415: "the body is compressed, or no JSON by its `Content-Type`",
     417: "an `Expect` that is not `100-continue`",
     422: "a field is not what it has to be; nothing of the request was done",
     429: "too much at once; try again after `Retry-After` seconds",
@@ -30,7 +30,7 @@ STATUSES = {
     503: "not possible now; try again",
 }
 WITH_TOKEN = (401, 403, 429)  # where tokens are on
-WITH_BODY = (400, 408, 413, 415, 422)
+WITH_BODY = (400, 408, 413, 415)  # which any route may be sent
 ALWAYS = (417, 500, 503)
 
 _REF = "#/components/schemas/{name}"
@@ -70,9 +70,8 @@ class Route:
     def all_statuses(self) -> list[int]:
         """Everything that it can be answered with."""
         statuses = {200, *ALWAYS, *self.statuses}
-        statuses.update(WITH_BODY if self.body else ())
-        statuses.update([422] if self.query else ())
-        statuses.update(WITH_TOKEN if self.roles is not None else ())
+        statuses.update([422] if self.body or self.query else ())
+        statuses.update((*WITH_BODY, *WITH_TOKEN) if self.roles is not None else ())
         return sorted(statuses)
 
 

@@ -6,6 +6,7 @@ import re
 from html.parser import HTMLParser
 from typing import Any
 
+import aiohttp
 import msgspec
 import pytest
 from aiohttp import web
@@ -22,6 +23,8 @@ from .test_relayer_routes_fuzz import BODIES
 pytestmark = pytest.mark.timeout(60)
 
 DOCUMENT = api.openapi()
+SHORT = aiohttp.ClientTimeout(total=5)
+CLOSE = {"Connection": "close"}
 
 
 async def test_every_route_is_in_it_and_no_other(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,6 +63,35 @@ def test_each_schema_is_one() -> None:
 def test_each_status_is_explained() -> None:
     for route in api.ROUTES:
         assert set(route.all_statuses) <= set(STATUSES)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [
+        (413, {"Content-Length": "16777217"}),
+        (415, {"Content-Type": "text/plain"}),
+        (415, {"Content-Encoding": "gzip"}),
+        (417, {"Expect": "junk"}),
+    ],
+)
+async def test_a_body_that_no_route_takes(start: Start, status: int, headers: dict[str, str]) -> None:
+    async with start(make_cluster(1)) as relayer:
+        for route in (route for route in api.ROUTES if route.roles is not OPEN):
+            sent = relayer.session.request(
+                route.method, relayer.url + route.path, data=b"{}", headers=headers | CLOSE, timeout=SHORT
+            )
+            async with sent as answer:
+                assert answer.status == status
+                assert status in route.all_statuses
+
+
+async def test_no_cache_keeps_what_is_not_for_all(start: Start) -> None:
+    async with start(make_cluster(1)) as relayer:
+        for route in api.ROUTES:
+            async with relayer.session.request(route.method, relayer.url + route.path) as answer:
+                is_page = answer.content_type in ("text/html", "text/css", "text/javascript")
+                assert answer.headers["Cache-Control"] == ("no-cache" if is_page else "no-store")
+                assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
 @pytest.mark.parametrize("path", BODIES)
