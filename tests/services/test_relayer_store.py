@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import stat
 import threading
 from pathlib import Path
 
 import pytest
 import sqlalchemy
+import structlog
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, func, select
@@ -51,6 +54,28 @@ async def test_migrations_make_the_tables(each_database: str) -> None:
     await database.close()
     again = await Database.open(each_database)
     await again.close()
+
+
+async def test_others_on_the_machine_cannot_read_the_file(tmp_path: Path) -> None:
+    """What it holds can exit validators. One that was made open to others is told of."""
+    path = tmp_path / "relayer.db"
+    before = os.umask(0o022)
+    try:
+        database = await Database.open(f"sqlite:///{path}")
+        with structlog.testing.capture_logs() as lines:
+            await database.take()
+        files = list(tmp_path.glob("relayer.db*"))  # noqa: ASYNC240
+        assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+        assert not lines
+        await database.close()
+    finally:
+        os.umask(before)
+    path.chmod(0o644)
+    database = await Database.open(f"sqlite:///{path}")
+    with structlog.testing.capture_logs() as lines:
+        await database.take()
+    await database.close()
+    assert [(line["event"], line["mode"]) for line in lines] == [("file is open to others", "644")]
 
 
 async def test_a_commit_survives_a_power_loss(tmp_path: Path) -> None:

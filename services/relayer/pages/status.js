@@ -15,6 +15,7 @@ const LEVELS = { act: "Act now", watch: "Keep an eye on it", fine: "Fine" };
 
 let status = null;
 let lostAt = null;
+let lostBy = "";
 const panels = new Map(); // by cluster name
 
 const byId = (id) => document.getElementById(id);
@@ -352,7 +353,7 @@ function worst() {
 }
 
 function showConnection() {
-  const text = lostAt ? `The relayer does not answer since ${new Date(lostAt).toLocaleTimeString()}; what is below is from before.` :
+  const text = lostAt ? `The relayer ${lostBy} since ${new Date(lostAt).toLocaleTimeString()}; what is below is from before.` :
     "Live: this page changes by itself.";
   const line = byId("connection");
   if (line.textContent !== text) line.textContent = text;
@@ -360,6 +361,10 @@ function showConnection() {
 }
 
 const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+
+function refusal(status) {
+  return [401, 403].includes(status) ? `refuses the token (${status}; load this page again to show another)` : `answers ${status}`;
+}
 
 async function follow() {
   let etag = null;
@@ -369,7 +374,7 @@ async function follow() {
     try {
       const answer = await fetch(`status.json?wait=${etag ? WAIT_SECONDS : 0}`,
         { cache: "no-store", headers: etag ? { "If-None-Match": etag } : {} });
-      if (answer.status !== 200 && answer.status !== 304) throw new Error(answer.statusText);
+      if (answer.status !== 200 && answer.status !== 304) throw refusal(answer.status);
       if (answer.status === 200) status = await answer.json();
       etag = answer.headers.get("ETag");
       lostAt = null;
@@ -377,9 +382,10 @@ async function follow() {
       show();
     } catch (error) {
       lostAt ??= Date.now();
+      lostBy = typeof error === "string" ? error : "does not answer";
       etag = null;
       seconds = Math.min(LONGEST_PAUSE_SECONDS, seconds * 2);
-      if (!(error instanceof TypeError)) console.warn(error.message); // else there is no network
+      if (typeof error !== "string" && !(error instanceof TypeError)) console.warn(error.message); // a TypeError: no network
     }
     showConnection();
     await pause(seconds);

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DBAPIError
 
+from ... import logs
 from ...offload import UnavailableError, Workers
 
 QUEUE_LIMIT = 1024
 BUSY_SECONDS = 5  # how long another process may hold the file
 LOOK_SECONDS = 0.05  # between two looks whether another relayer has ended
 
+OWNER_MAY_READ_AND_WRITE = 0o600
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
 T = TypeVar("T")
+
+log = logs.get("database")
 
 
 class SQLite:
@@ -28,6 +37,7 @@ class SQLite:
 
     def __init__(self, url: str) -> None:
         self._path = sqlalchemy.make_url(url).database or ""
+        _make_for_owner(self._path)
         self._file: tuple[int, int] | None = None  # device and inode
         self._lock: int | None = None  # descriptor
         self._writer = _engine(url, "BEGIN IMMEDIATE", "journal_mode=WAL", "synchronous=FULL")
@@ -72,7 +82,7 @@ class SQLite:
     def _take(self) -> None:
         path = f"{self._path}.lock"  # not the file itself: closing it would end SQLite's own locks
         try:
-            self._lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, OWNER_MAY_READ_AND_WRITE)
         except OSError as error:
             raise UnavailableError(f"database: {path}: {error.strerror}") from None
         deadline = time.monotonic() + BUSY_SECONDS  # perhaps the one before is about to end
@@ -86,7 +96,15 @@ class SQLite:
                     ) from None
                 time.sleep(LOOK_SECONDS)
             else:
+                self._warn_of_readers()
                 return
+
+    def _warn_of_readers(self) -> None:
+        mode = stat.S_IMODE(Path(self._path).stat().st_mode)
+        if mode & OTHERS:
+            log.warning(
+                "file is open to others", file=self._path, mode=f"{mode:03o}", do=f"chmod 600 {self._path}*"
+            )
 
     def _run(self, engine: Engine, transaction: Callable[[Connection], T]) -> T:
         try:
@@ -110,6 +128,15 @@ class SQLite:
         self._file = self._file or file
         if file != self._file:
             raise UnavailableError(f"database: {self._path} was replaced; start the relayer again")
+
+
+def _make_for_owner(path: str) -> None:
+    """Make the file, if there is none, for nobody else to read: what it will hold can exit validators.
+
+    SQLite gives the files beside it the same mode. One that is there is left alone: to close it ends locks.
+    """
+    with suppress(OSError):  # it is there, or SQLite says why it cannot be made
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, OWNER_MAY_READ_AND_WRITE))
 
 
 def _engine(url: str, begin: str, *pragmas: str) -> Engine:
