@@ -279,7 +279,7 @@ async def test_it_is_seen_with_a_token(start: Start, database_url: str) -> None:
             seen += [page.url, await page.content(), await page.evaluate(kept)]
             await tokens.revoke(token)
             await expect(page.locator("#connection")).to_contain_text(
-                "refuses the token (401; load this page again to show another) since", timeout=10_000
+                "refuses the token (401; load this page again to show another) since", timeout=30_000
             )
             seen.append(await page.content())
     secret = token.rpartition("_")[2]
