@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import coincurve
@@ -64,17 +64,21 @@ class Exits:
     def with_bad_shares(self, fraction: float) -> Exits:
         """The same with another validator's share in place of the first one, for a fraction of all."""
         partial_signatures = self.partial_signatures.copy()
-        bad = np.unique(np.linspace(0, len(self) - 1, max(1, round(fraction * len(self)))).astype(int))
+        bad = self._spread(fraction)
         partial_signatures[bad, 0] = self.partial_signatures[(bad + 1) % len(self), 0]
-        return Exits(
-            self.cluster,
-            self.secret_keys,
-            self.public_keys,
-            self.signing_roots,
-            self.signatures,
-            self.public_key_shares,
-            partial_signatures,
-        )
+        return replace(self, partial_signatures=partial_signatures)
+
+    def with_equal_shares(self, fraction: float) -> Exits:
+        """The same with the first share twice, which is an exception of the lanes, for a fraction of all."""
+        partial_signatures = self.partial_signatures.copy()
+        bad = self._spread(fraction)
+        partial_signatures[bad, 1] = partial_signatures[bad, 0]
+        return replace(self, partial_signatures=partial_signatures)
+
+    def _spread(self, fraction: float) -> NDArray[np.intp]:
+        """So many of all rows, at least one, evenly spread."""
+        rows = np.linspace(0, len(self) - 1, max(1, round(fraction * len(self))))
+        return np.unique(rows.astype(np.intp))
 
 
 @cache

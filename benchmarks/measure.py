@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 ROUNDS = 7
 # A way is repeated within a round until it has run so long, in seconds.
@@ -61,9 +62,9 @@ class Way:
         return (max(self.seconds) - min(self.seconds)) / statistics.median(self.seconds)
 
 
-def alternate(ways: Mapping[str, Way]) -> None:
-    """Time all ways, one round of each after the other."""
-    for _ in range(ROUNDS):
+def alternate(ways: Mapping[Any, Way], rounds: int = ROUNDS) -> None:
+    """Time all ways, one round of each after the other; at most so many."""
+    for _ in range(rounds):
         for way in ways.values():
             way.time()
 

@@ -2,7 +2,8 @@
 
 One line each: RATIO <name> <value> <bound> ok|MISS. CPU time of one thread, 512 validators unless said;
 ways without a batch to gain from run on fewer. Results are compared with each other first. What is held to
-blst's primitives runs on the blst backend; `make bench-lanes` compares the backends.
+blst's primitives runs on the blst backend. At the end the backends are compared; `make bench-lanes` has more
+rounds and rows of that.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ import dvtfast
 from dvtfast._parallel import available_cores
 from dvtfast.oracles import _split_with_masks
 
-from . import floor, others, ours
+from . import floor, lanes, others, ours
 from .backends import has_ifma, on, using
 from .cases import DISTINCT, OBOL_4, ORACLES, SSV_4, exits
 from .measure import LONG_ENOUGH, Way, alternate, ratio
 
 FEW = 64  # for loops over each validator
 LONG = 8192
+ROUNDS, LONG_ROUNDS, LANES_ROUNDS = 5, 2, 2
 
 
 def main() -> None:
@@ -30,6 +32,8 @@ def main() -> None:
     print(f"# backend {info.name} (DVTFAST_BACKEND={info.requested}), from so many rows: {info.crossovers}")
     with using("blst"):
         of_blst()
+    if has_ifma():
+        lanes.print_ratios(LANES_ROUNDS)
 
 
 def of_blst() -> None:
@@ -76,7 +80,7 @@ def of_blst() -> None:
         "verify from bytes": Way(ours.verify_from_bytes(from_bytes), len(from_bytes)),
         "one": Way(ours.recover(one), 1),
         "one, from C": Way(lambda: alone.recover_and_check_one(alone_shares), 1),
-        "long": Way(ours.recover(long), LONG, rounds=3),
+        "long": Way(ours.recover(long), LONG, rounds=LONG_ROUNDS),
     }
     primitives = floor.primitives(batch)
     chainsafe = others.Chainsafe(from_bytes) if others.Chainsafe.is_there() else None
@@ -88,7 +92,7 @@ def of_blst() -> None:
         for kind, clock in (("cpu", time.process_time), ("wall", others.wall_clock))
         for threads in (1, 2)
     }
-    alternate(ways | primitives | two)
+    alternate(ways | primitives | two, ROUNDS)
     if chainsafe:
         chainsafe.close()
 

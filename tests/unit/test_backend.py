@@ -96,3 +96,29 @@ def test_the_variable_is_read_at_import(name):
     )
     expected = {"auto": "blst" if find("ifma") is None else "ifma"}.get(name, name)
     assert run.stdout.split() == [name, expected]
+
+
+def run_without_ifma(*tests):
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "tests.without_ifma",
+        "--no-skips",
+        "-q",
+        *map(str, tests),
+    ]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_skips_without_ifma_alone_fail_no_run(tmp_path):
+    needs_it = "tests/property/test_lanes.py::test_edge_weights", "tests/fuzz/test_lanes_points.py::test_psi"
+    done = run_without_ifma(*needs_it)
+    assert done.returncode == 0, done.stdout
+    assert NO_IFMA in done.stdout
+    assert "4 passed, 4 skipped" in done.stdout
+
+    other = tmp_path / "test_other.py"
+    other.write_text("import pytest\n\ndef test_other():\n    pytest.skip('no such thing here')\n")
+    assert run_without_ifma(*needs_it, other).returncode == pytest.ExitCode.TESTS_FAILED
