@@ -23,7 +23,7 @@ from .measure import LONG_ENOUGH, Way, alternate, ratio
 
 FEW = 64  # for loops over each validator
 LONG = 8192
-ROUNDS, LONG_ROUNDS, LANES_ROUNDS = 5, 2, 2
+ROUNDS, LONG_ROUNDS, LANES_ROUNDS = 4, 2, 2
 
 
 def main() -> None:
