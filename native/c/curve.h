@@ -39,6 +39,14 @@ INLINE void CURVE(select)(CURVE(jacobian) *out, lane_mask m, const CURVE(jacobia
     FIELD(select)(&out->Z, m, &p->Z, &q->Z);
 }
 
+/* p = 0 where m */
+INLINE void CURVE(set_zero)(CURVE(jacobian) *p, lane_mask m)
+{
+    FIELD(element) zero;
+    FIELD(clear)(&zero);
+    FIELD(select)(&p->Z, m, &p->Z, &zero);
+}
+
 /* out = -y where m, else y */
 INLINE void CURVE(negate_y)(FIELD(element) *out_y, lane_mask m, const FIELD(element) *y)
 {

@@ -216,6 +216,12 @@ INLINE void fp2_set(fp2 *out, const uint64_t limbs[2 * LIMBS])
     fp_set(&out->c1, limbs + LIMBS);
 }
 
+INLINE void fp2_clear(fp2 *out)
+{
+    fp_clear(&out->c0);
+    fp_clear(&out->c1);
+}
+
 INLINE void fp2_set_one(fp2 *out)
 {
     fp_set(&out->c0, ONE);

@@ -177,26 +177,43 @@ SHARED void isogeny(g2_jacobian *out, const g2_jacobian *p)
     fp2_mul(&out->Y, &t, &y_numerator);
 }
 
-/* out = (x^2 - x - 1) p + (x - 1) psi(p) + psi(psi(2 p)), in G2 (eprint 2017/419) */
-SHARED void clear_cofactor(g2_jacobian *out, const g2_jacobian *p)
+/* Points p, and room to clear their cofactors. */
+typedef struct { g2_jacobian p[GROUPS]; g2_affine q[GROUPS], t[GROUPS], minus_psi[GROUPS]; } hash_room;
+
+/* p = (x^2 - x - 1) p + (x - 1) psi(p) + psi(psi(2 p)) of n groups, in G2 (eprint 2017/419). An exception makes Z = 0. */
+static void clear_cofactors(hash_room *r, int n)
 {
-    g2_jacobian minus = *p, sum, t;
-    fp2_negate(&minus.Y, &p->Y, P_64);
-    g2_double(&sum, p);
-    g2_psi(&sum, &sum);
-    g2_psi(&sum, &sum);
-    g2_add(&sum, &sum, &minus);
-    g2_psi(&minus, &minus);
-    g2_add(&sum, &sum, &minus);         /* psi(psi(2 p)) - psi(p) - p */
-    g2_multiply_by_x(&t, p);
-    g2_add(&t, &t, p);
-    g2_add(&t, &t, &minus);             /* (|x| + 1) p - psi(p) */
-    g2_multiply_by_x(&t, &t);
-    g2_add(out, &sum, &t);
+    lane_mask zero[GROUPS], zero_then[GROUPS];
+    g2_to_affine(r->q, r->p, zero, n);
+    for (int k = 0; k < n; k++) {
+        g2_jacobian *sum = &r->p[k];
+        g2_affine *minus_psi = &r->minus_psi[k];
+        psi_x(&minus_psi->x, &r->q[k].x);
+        psi_y(&minus_psi->y, &r->q[k].y);
+        fp2_negate(&minus_psi->y, &minus_psi->y, P_4);
+        g2_multiply_affine_by_x(sum, &r->q[k]);
+        g2_add_affine(sum, sum, &r->q[k]);
+        g2_add_affine(sum, sum, minus_psi);
+    }
+    g2_to_affine(r->t, r->p, zero_then, n);  /* (|x| + 1) q - psi(q) */
+    for (int k = 0; k < n; k++) {
+        g2_jacobian *sum = &r->p[k], twice;
+        g2_affine *q = &r->q[k];
+        g2_from_affine(&twice, q);
+        g2_double(&twice, &twice);
+        g2_psi(&twice, &twice);
+        g2_psi(&twice, &twice);
+        fp2_negate(&q->y, &q->y, P_4);
+        g2_multiply_affine_by_x(sum, &r->t[k]);
+        g2_add(sum, sum, &twice);
+        g2_add_affine(sum, sum, q);
+        g2_add_affine(sum, sum, &r->minus_psi[k]);
+        g2_set_zero(sum, zero[k] | zero_then[k]);
+    }
 }
 
-/* Hash of a group: from 256 uniform bytes at each offset. */
-SHARED void hash_to_g2(g2_jacobian *out, const uint8_t *uniform, lanes offsets)
+/* A point of the curve of a group: from 256 uniform bytes at each offset. Its cofactor is still to be cleared. */
+SHARED void map_to_curve(g2_jacobian *out, const uint8_t *uniform, lanes offsets)
 {
     fp2 u[2];
     g2_jacobian p[2];
@@ -206,6 +223,5 @@ SHARED void hash_to_g2(g2_jacobian *out, const uint8_t *uniform, lanes offsets)
     }
     map_to_isogenous(p, u, 2);
     g2_add(&p[0], &p[0], &p[1]);
-    isogeny(&p[0], &p[0]);
-    clear_cofactor(out, &p[0]);
+    isogeny(out, &p[0]);
 }

@@ -26,6 +26,7 @@ static uint64_t checks(void) { return 0; }
 typedef union {
     struct { g1_jacobian p[GROUPS]; g1_affine q[GROUPS]; } g1;
     struct { g2_jacobian p[GROUPS]; g2_affine q[GROUPS]; } g2;
+    hash_room hash;
     struct { g2_affine q[GROUPS]; uint64_t k[GROUPS][LANES]; g2_jacobian tables[GROUPS][TABLE]; } sum;
     miller_room miller;
     bucket_room buckets;
@@ -115,13 +116,14 @@ static void in_g2(uint8_t *well, const uint64_t (*points)[24], size_t n)
 }
 
 /* Normalises and writes the groups of rows first .. first + size - 1. */
-static void store_g2(uint64_t (*out)[24], uint8_t *well, room *r, size_t first, size_t size, size_t n)
+static void store_g2(uint64_t (*out)[24], uint8_t *well, const g2_jacobian *p, g2_affine *q, size_t first, size_t size,
+                     size_t n)
 {
     lane_mask zero[GROUPS];
     int groups = GROUPS_OF(size);
-    g2_to_affine(r->g2.q, r->g2.p, zero, groups);
+    g2_to_affine(q, p, zero, groups);
     for (int k = 0; k < groups; k++) {
-        g2_store(out, offsets_of(first + k * LANES, n, sizeof *out), &r->g2.q[k]);
+        g2_store(out, offsets_of(first + k * LANES, n, sizeof *out), &q[k]);
         write_mask(well, first + k * LANES, n, (lane_mask) ~zero[k]);
     }
 }
@@ -132,8 +134,9 @@ static void hash_groups(uint64_t (*points)[24], uint8_t *well, const uint8_t (*u
     for (size_t first = 0; first < n; first += GROUP_ROWS) {
         size_t size = LEAST(n - first, GROUP_ROWS);
         for (int k = 0; k < GROUPS_OF(size); k++)
-            hash_to_g2(&r->g2.p[k], uniform[0], offsets_of(first + k * LANES, n, sizeof *uniform));
-        store_g2(points, well, r, first, size, n);
+            map_to_curve(&r->hash.p[k], uniform[0], offsets_of(first + k * LANES, n, sizeof *uniform));
+        clear_cofactors(&r->hash, GROUPS_OF(size));
+        store_g2(points, well, r->hash.p, r->hash.q, first, size, n);
     }
 }
 
@@ -153,13 +156,10 @@ static void interpolate_groups(uint64_t (*out)[24], uint8_t *well, const uint64_
                 lane_mask zero;
                 g2_to_affine(r->shares, &r->first.g2.p[k], &zero, 1);
                 interpolate(&r->first.g2.p[k], r->shares, plan->scale, table);
-                fp2 none = r->first.g2.p[k].Z;
-                fp_clear(&none.c0);
-                fp_clear(&none.c1);
-                fp2_select(&r->first.g2.p[k].Z, zero, &r->first.g2.p[k].Z, &none);
+                g2_set_zero(&r->first.g2.p[k], zero);
             }
         }
-        store_g2(out, well, &r->first, first, size, n);
+        store_g2(out, well, r->first.g2.p, r->first.g2.q, first, size, n);
     }
 }
 
@@ -204,7 +204,7 @@ static void multiply_g2(uint64_t (*out)[24], uint8_t *well, const uint64_t (*poi
                 memcpy(k[lane], scalars[LEAST(first + j * LANES + lane, n - 1)], sizeof k[lane]);
             g2_multiply_secret(&r->g2.p[j], &r->g2.q[j], k);
         }
-        store_g2(out, well, r, first, size, n);
+        store_g2(out, well, r->g2.p, r->g2.q, first, size, n);
     }
     wipe(k, sizeof k);
 }
