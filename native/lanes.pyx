@@ -27,6 +27,7 @@ cdef extern from *:
     #define CHECKED_OR_NULL NULL
     #endif
     _Static_assert(LANES_SUMMED == 128, "ROWS_TOGETHER is another number");
+    _Static_assert(LANES_PAIRS == 16, "PAIRS_TOGETHER is another number");
     """
     const Operations *IFMA_OR_NULL
     const Operations *CHECKED_OR_NULL
@@ -196,7 +197,10 @@ cdef void weigh(blst_p1 *out, const blst_p1_affine *point, uint64_t weight) noex
 
 cdef void miller_products(const Engine *engine, blst_fp12 *out, const blst_p1_affine *keys,
                           const blst_p2_affine *hashes, size_t n, size_t group) noexcept nogil:
-    """out[j] = product of the Miller values of pairs j * group .. (j + 1) * group - 1, the last of fewer."""
+    """out[j] = product of the Miller values of pairs j * group .. (j + 1) * group - 1, the last of fewer.
+
+    Of lanes it is that but for a factor that the final exponentiation loses.
+    """
     cdef uint8_t well[ROWS_TOGETHER]
     cdef size_t chunk, first, some, i, sides = (n + group - 1) // group
     for chunk in range((sides + ROWS_TOGETHER - 1) // ROWS_TOGETHER):

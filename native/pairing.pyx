@@ -5,20 +5,20 @@ With random weights w_i of 1..2^63
     prod e(w_i * P_i, H_i) == e(G1, sum w_i * S_i)
 
 holds when every e(P_i, H_i) == e(G1, S_i), and otherwise with probability at most 2^-63, as all
-points are in the groups of prime order. A claim alone needs no weight. Miller values are kept, one for each group of GROUP claims:
-a failed batch is bisected over their products, and only groups that fail pay for single ones.
+points are in the groups of prime order. A claim alone needs no weight. Miller values are kept, one for each group
+of claims: a failed batch is bisected over their products, and only groups that fail pay for single ones.
 """
 from libc.stdint cimport uint8_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 from dvtfast._native.blst cimport *
 from dvtfast._native.lanes cimport (
-    Engine, miller_product, miller_products, pippenger_sum, weigh_p1s, weighted_sum,
+    PAIRS_TOGETHER, Engine, miller_product, miller_products, pippenger_sum, weigh_p1s, weighted_sum,
 )
 from dvtfast._native.status cimport Status
 
 cdef enum:
-    GROUP = 8
+    GROUP = 8         # claims of one Miller value by blst; lanes have up to PAIRS_TOGETHER
     LANES = 8
     ALONE = 16        # claims that are tried alone, side by side
     DENSE = 6         # where one claim in so many is bad, each is tried alone
@@ -63,7 +63,9 @@ cdef void claims_add(Claims *claims, size_t row, const blst_p1_affine *public_ke
 cdef int claims_judge(Claims *claims, uint8_t *status, const Engine *engine) noexcept nogil:
     """Set status[row] of every claim to OK or MISMATCH; 0, or -1 without memory."""
     # A small batch has smaller groups when there are lanes, one of which would do a whole group alone.
-    cdef size_t n = claims.n, group = GROUP if engine.lanes == NULL else min(<size_t> GROUP, (n + LANES - 1) // LANES)
+    cdef size_t n = claims.n, group = GROUP
+    if engine.lanes != NULL:
+        group = min(<size_t> PAIRS_TOGETHER, (n + LANES - 1) // LANES)
     if n == 0:
         return 0
     if n == 1:
@@ -94,7 +96,7 @@ cdef int claims_judge(Claims *claims, uint8_t *status, const Engine *engine) noe
     if not pairing_holds(&whole.miller, &whole.signature):
         for i in range(sides):
             groups[i].miller = millers[i]
-        find_bad(claims, groups, sides, group, keys, bad, scratch)
+        find_bad(claims, groups, sides, group, keys, bad, scratch, engine)
     for i in range(n):
         status[claims.rows[i]] = Status.MISMATCH if bad[i] else Status.OK
     free(memory)
@@ -102,9 +104,10 @@ cdef int claims_judge(Claims *claims, uint8_t *status, const Engine *engine) noe
 
 
 cdef void find_bad(const Claims *claims, Side *groups, size_t sides, size_t group, const blst_p1_affine *keys,
-                   uint8_t *bad, limb_t *scratch) noexcept nogil:
+                   uint8_t *bad, limb_t *scratch, const Engine *engine) noexcept nogil:
     """Set bad[i] for each claim that fails, in a batch that is known to fail; `groups` have their Miller values."""
-    cdef Side single[GROUP]
+    cdef Side single[PAIRS_TOGETHER]
+    cdef blst_fp12 millers[PAIRS_TOGETHER]
     cdef uint8_t bad_group
     cdef size_t i, j, first, size, seen = 0, found = 0
     for i in range(sides):
@@ -123,8 +126,9 @@ cdef void find_bad(const Claims *claims, Side *groups, size_t sides, size_t grou
                 bad[first + j] = not claim_holds(&claims.public_keys[first + j], &claims.hashes[first + j],
                                                  &claims.signatures[first + j])
         elif bad_group:
+            miller_products(engine, millers, &keys[first], &claims.hashes[first], size, 1)
             for j in range(size):
-                blst_miller_loop(&single[j].miller, &claims.hashes[first + j], &keys[first + j])
+                single[j].miller = millers[j]
                 pippenger_sum(&single[j].signature, claims.signatures + first + j, claims.weights + first + j,
                               1, scratch)
             bisect(single, size, True, bad + first, 1)

@@ -23,6 +23,9 @@ typedef struct lanes_plan {
     const struct lanes_plan *scale;
 } lanes_plan;
 
+/* Pairs of one product of Miller values. */
+#define LANES_PAIRS 16
+
 /* Rows of one call of weighted_sum. */
 #define LANES_SUMMED 128
 
@@ -49,7 +52,8 @@ typedef struct {
     /* out[i] = scalars[i] points[i], of scalars below r and not 0, lowest word first; constant time */
     void (*multiply_g2)(uint64_t (*out)[24], uint8_t *well, const uint64_t (*points)[24],
                         const uint64_t (*scalars)[4], size_t n, void *scratch);
-    /* out[j] = product of the Miller values of pairs j * group .. j * group + group - 1, group of 1 .. 8 */
+    /* out[j] = product of the Miller values of pairs j * group .. j * group + group - 1, group of 1 .. LANES_PAIRS, but
+     * for factors that the final exponentiation loses */
     void (*miller)(uint64_t (*out)[72], uint8_t *well, const uint64_t (*p)[12], const uint64_t (*q)[24], size_t n,
                    size_t group, void *scratch);
     /* Eight sums, which add up to the sum of weights[i] points[i], n not 0. Returned: whether all is well. By

@@ -35,6 +35,7 @@ typedef const uint64_t *multiple;
 #define P_128 P_TIMES[7]
 #define P_256 P_TIMES[8]
 #define P_512 P_TIMES[9]
+#define P_1024 P_TIMES[10]
 #define P_4096 P_TIMES[12]
 
 #define REDUCED(product) ((product) * P_PER_R + 1.2501)
@@ -270,6 +271,36 @@ INLINE void fp_linear(fp *out, const fp *a, const fp *b, unsigned sb, const fp *
     }
     carry(out, t);
     fp_claim(out, bound);
+}
+
+/* Just below 2^52 / (p / 2^364), of the highest limb of p. */
+#define TOP_RECIPROCAL ((1ull << LIMB_BITS) / (P_LIMBS[LIMBS - 1] + 1))
+
+/* out = a - b - c, below 1.001 p; b + c + p is below k, and a + k below 64 p. c may be NULL.
+ *
+ * Multiples of p are taken away, as many as the two highest columns show: the others are worth less than 2^367, so
+ * there is at most one too few, and never one too many.
+ */
+INLINE void fp_sub2_reduced(fp *out, const fp *a, const fp *b, const fp *c, multiple k)
+{
+    lanes t[LIMBS], multiples[LIMBS + 1];
+#ifdef LANES_CHECKED
+    CHECK(b->bound + (c ? c->bound : 0) + 1 <= multiple_of(k));
+    CHECK(a->bound + multiple_of(k) <= 64);
+#endif
+    EACH_LIMB {
+        t[j] = lane_sub(lane_add(a->limb[j], lane_constant(&k[j])), b->limb[j]);
+        if (c)
+            t[j] = lane_sub(t[j], c->limb[j]);
+    }
+    lanes top = lane_add(t[LIMBS - 1], lane_sar(t[LIMBS - 2], LIMB_BITS));
+    lanes times = lane_madd_hi(lane_set(0), top, lane_set(TOP_RECIPROCAL));
+    clear(multiples, LIMBS + 1);
+    EACH_LIMB multiples[j] = lane_madd_lo(multiples[j], times, lane_constant(&P_LIMBS[j]));
+    EACH_LIMB multiples[j + 1] = lane_madd_hi(multiples[j + 1], times, lane_constant(&P_LIMBS[j]));
+    EACH_LIMB t[j] = lane_sub(t[j], multiples[j]);
+    carry(out, t);
+    fp_claim(out, 1.001);
 }
 
 /* out = a + b */
@@ -540,10 +571,12 @@ INLINE void fp_swap(fp *out, const fp *a, unsigned distance)
     fp_claim(out, a->bound);
 }
 
-/* out = 1 / a, 0 of 0, below 1.26 p for operands below 2^14 p. The lanes share one inversion: their product is
- * made by halves, and its inverse times the halves that a lane is not in is the lane's own. Constant time.
+/* out = 1 / a, 0 of 0, below 1.26 p for operands below 2^14 p. Returned: the lanes of 0. Constant time.
+ *
+ * The lanes share one inversion: their product is made by halves, and its inverse times the halves that a lane is not
+ * in is the lane's own.
  */
-SHARED void fp_invert(fp *out, const fp *a)
+SHARED lane_mask fp_invert(fp *out, const fp *a)
 {
     lane_mask zero = fp_is_zero(a);
     uint64_t words[6];
@@ -561,4 +594,25 @@ SHARED void fp_invert(fp *out, const fp *a)
         fp_mul(&product, &product, &others[k]);
     fp_clear(&nothing);
     fp_select(out, zero, &product, &nothing);
+    return zero;
+}
+
+/* a[k] = numerator / a[k] of n elements, by one inversion (Montgomery's trick). Returned: the lanes where one of them
+ * is 0: there all are made 0. `prefix`: room for n.
+ */
+SHARED lane_mask fp_invert_all(fp *a, fp *prefix, const fp *numerator, int n)
+{
+    fp inverse;
+    prefix[0] = a[0];
+    for (int k = 1; k < n; k++)
+        fp_mul(&prefix[k], &prefix[k - 1], &a[k]);
+    lane_mask zero = fp_invert(&inverse, &prefix[n - 1]);
+    fp_mul(&inverse, &inverse, numerator);
+    for (int k = n - 1; k > 0; k--) {
+        fp_mul(&prefix[k], &prefix[k - 1], &inverse);
+        fp_mul(&inverse, &inverse, &a[k]);
+        a[k] = prefix[k];
+    }
+    a[0] = inverse;
+    return zero;
 }

@@ -20,6 +20,12 @@ INLINE void add_p_r(lanes t[2 * LIMBS])
     EACH_LIMB t[LIMBS + j] = lane_add(t[LIMBS + j], lane_constant(&P_LIMBS[j]));
 }
 
+/* t += a R, which is a for the reduction */
+INLINE void add_r_times(lanes t[2 * LIMBS], const fp *a)
+{
+    EACH_LIMB t[LIMBS + j] = lane_add(t[LIMBS + j], a->limb[j]);
+}
+
 /* out = a b, below 2.26 p for operands below 2^14 p */
 SHARED void fp2_mul(fp2 *out, const fp2 *a, const fp2 *b)
 {
@@ -126,6 +132,18 @@ SHARED void fp2_sqr(fp2 *out, const fp2 *a)
     fp_mul_inline(&out->c0, &sum, &difference);
 }
 
+/* out = a0^2 + a1^2, below 1.26 p for operands below 2^14 p */
+SHARED void fp2_norm(fp *out, const fp2 *a)
+{
+    lanes t[2 * LIMBS], u[2 * LIMBS];
+    set_square(t, &a->c0);
+    set_square(u, &a->c1);
+    UNROLL for (int i = 0; i < 2 * LIMBS; i++)
+        t[i] = lane_add(t[i], u[i]);
+    reduce(out, t);
+    fp_claim(out, REDUCED(a->c0.bound * a->c0.bound + a->c1.bound * a->c1.bound));
+}
+
 /* out = a s of s in Fp */
 SHARED void fp2_mul_fp(fp2 *out, const fp2 *a, const fp *s)
 {
@@ -151,6 +169,13 @@ SHARED void fp2_sub2(fp2 *out, const fp2 *a, const fp2 *b, const fp2 *c, multipl
 {
     fp_sub2(&out->c0, &a->c0, &b->c0, &c->c0, k);
     fp_sub2(&out->c1, &a->c1, &b->c1, &c->c1, k);
+}
+
+/* out = a - b - c below 1.001 p, of which c may be NULL; see fp_sub2_reduced */
+SHARED void fp2_sub2_reduced(fp2 *out, const fp2 *a, const fp2 *b, const fp2 *c, multiple k)
+{
+    fp_sub2_reduced(&out->c0, &a->c0, &b->c0, c ? &c->c0 : NULL, k);
+    fp_sub2_reduced(&out->c1, &a->c1, &b->c1, c ? &c->c1 : NULL, k);
 }
 
 SHARED void fp2_twice_sub(fp2 *out, const fp2 *a, const fp2 *b, multiple k)
@@ -260,9 +285,7 @@ INLINE void fp2_store(void *base, lanes offsets, const fp2 *a)
 SHARED void fp2_invert(fp2 *out, const fp2 *a)
 {
     fp norm, other;
-    fp_sqr(&norm, &a->c0);
-    fp_sqr(&other, &a->c1);
-    fp_add(&norm, &norm, &other);
+    fp2_norm(&norm, a);
     fp_invert(&norm, &norm);
     fp_mul(&out->c0, &a->c0, &norm);
     fp_mul(&other, &a->c1, &norm);

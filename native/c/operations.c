@@ -215,24 +215,25 @@ static void miller(uint64_t (*out)[72], uint8_t *well, const uint64_t (*p)[12], 
     miller_room *r = &((room *) scratch)->miller;
     size_t sides = (n + group - 1) / group;
     for (size_t first = 0; first < sides; first += LANES) {
-        lane_mask active[PAIRS];
         for (size_t k = 0; k < group; k++) {
             uint64_t p_offsets[LANES], q_offsets[LANES];
-            active[k] = 0;
+            r->active[k] = 0;
             for (size_t lane = 0; lane < LANES; lane++) {
                 size_t row = LEAST(first + lane, sides - 1) * group + k;
-                active[k] |= (lane_mask) ((row < n) << lane);
+                r->active[k] |= (lane_mask) ((row < n) << lane);
                 row = LEAST(row, n - 1);
                 p_offsets[lane] = row * sizeof *p;
                 q_offsets[lane] = row * sizeof *q;
             }
             g1_load(&r->p[k], p, lane_load(p_offsets));
-            g2_load(&r->q[k], q, lane_load(q_offsets));
+            g2_load(&r->pair[k].q, q, lane_load(q_offsets));
         }
-        lane_mask fine = miller_loops(r, active, (int) group);
+        lane_mask fine = miller_loops(r, (int) group);
         lanes offsets = offsets_of(first, sides, sizeof *out);
-        for (int k = 0; k < 6; k++)
-            fp2_store((char *) out + 96 * k, offsets, &r->f.c[k]);
+        for (int k = 0; k < 6; k++) {
+            fp_store((char *) out + 96 * k, offsets, &r->f->c[k].c0);
+            fp_store((char *) out + 96 * k + 48, offsets, &r->f->c[k].c1);
+        }
         write_mask(well, first, sides, fine);
     }
 }

@@ -88,11 +88,23 @@ FP_FUNCTION(reciprocal_root, fp_reciprocal_roots(&z, &x, 1))
         } \
     }
 
-static void wide_product(fp2 *out, const fp2 *a, const fp2 *b)
+/* a + a b + b^2 */
+static void add_products_of(fp2 *out, const fp2 *a, const fp2 *b)
 {
-    wide2 product;
-    wide_mul(&product, a, b);
-    wide_reduce(out, &product);
+    factor x, y, z;
+    set_factor(&x, a);
+    set_factor(&y, b);
+    fp2_add_mul2(&z, &x, &x, &y, &y, &y);
+    *out = (fp2) {z.c0, z.c1};
+}
+
+/* a b + b^2 + a^2 */
+static void products_of(fp2 *out, const fp2 *a, const fp2 *b)
+{
+    factor x, y;
+    set_factor(&x, a);
+    set_factor(&y, b);
+    fp2_mul3(out, &x, &y, &y, &y, &x, &x);
 }
 
 /* A root of a^2. */
@@ -107,8 +119,11 @@ static void root_of_square(fp2 *out, const fp2 *a)
 FP2_FUNCTION(mul, fp2_mul(&z, &x, &y))
 FP2_FUNCTION(mul2, fp2_mul2(&z, &x, &y, &y, &y))
 FP2_FUNCTION(sqr, fp2_sqr(&z, &x))
+FP2_FUNCTION(norm, z.c1 = x.c0; fp2_norm(&z.c0, &x))
+FP2_FUNCTION(sub2_reduced, fp2_sub2_reduced(&z, &x, &y, &y, P_32))
+FP2_FUNCTION(add_mul2, add_products_of(&z, &x, &y))
+FP2_FUNCTION(mul3, products_of(&z, &x, &y))
 FP2_FUNCTION(mul_fp, fp2_mul_fp(&z, &x, &y.c0))
-FP2_FUNCTION(wide_mul, wide_product(&z, &x, &y))
 FP2_FUNCTION(negate_scaled, fp2_negate_scaled(&z, &x, 2, P_512))
 FP2_FUNCTION(add, fp2_add(&z, &x, &y))
 FP2_FUNCTION(sub, fp2_sub(&z, &x, &y, P_512))

@@ -206,9 +206,10 @@ EXPORT void test_weighted_sum(blst_p2 *out, const blst_p2_affine *points, const 
     }
 }
 
-/* Whether values[j] is the product of the Miller values of pairs j * group .., but for a factor in Fp6, which the
- * final exponentiation makes 1: then values[j] times the conjugate of that product has no part of w, as a b* =
- * (a / b) b b* and b b* is in Fp6. */
+/* Whether values[j] is the product of the Miller values of pairs j * group .., but for a factor in Fp6 or w Fp6: then
+ * values[j] times the conjugate of that product has only one part, without w or of w, as a b* = (a / b) b b* and b b*
+ * is in Fp6. The final exponentiation makes such a factor 1: p^6 - 1 makes it 1 or -1, the rest of the exponent is even.
+ */
 EXPORT void test_miller_agrees(uint8_t *out, const blst_fp12 *values, const blst_p1_affine *p,
                                const blst_p2_affine *q, size_t n, size_t group)
 {
@@ -225,6 +226,6 @@ EXPORT void test_miller_agrees(uint8_t *out, const blst_fp12 *values, const blst
             any |= !fp_is_zero(&product.fp6[0].fp2[k / 2].fp[k % 2]);
             of_w |= !fp_is_zero(&product.fp6[1].fp2[k / 2].fp[k % 2]);
         }
-        out[j] = any && !of_w;
+        out[j] = any != of_w;
     }
 }

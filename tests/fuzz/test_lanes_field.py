@@ -15,6 +15,7 @@ from tests.fuzz.lanes_rows import BUILDS, LANES, LIMBS, OPERANDS, P, call, libra
 
 R = 1 << 416
 R_INVERSE = pow(R, -1, P)
+R_ONE = (R, 0)
 POWERS = 128
 
 
@@ -35,6 +36,11 @@ def times(a, b):
 def product(z, a, b):
     """R z = a b"""
     return [R * z_part - part for z_part, part in zip(z, times(a, b), strict=True)]
+
+
+def sums(z, *products):
+    """R z = the sum of the products"""
+    return [R * z_part - sum(parts) for z_part, *parts in zip(z, *products, strict=True)]
 
 
 def fp2_inverse(z, a):
@@ -73,7 +79,10 @@ FP2 = {
     "mul2": (2**14, lambda z, a, b: product(z, (a[0] + b[0], a[1] + b[1]), b)),
     "sqr": (2**12, lambda z, a, b: product(z, a, a)),
     "mul_fp": (2**14, lambda z, a, b: product(z, a, (b[0], 0))),
-    "wide_mul": (2**10, product),
+    "norm": (2**14, lambda z, a, b: (R * z[0] - a[0] ** 2 - a[1] ** 2, z[1] - a[0])),
+    "sub2_reduced": (15, lambda z, a, b: (z[0] - a[0] + 2 * b[0], z[1] - a[1] + 2 * b[1])),
+    "add_mul2": (2**14, lambda z, a, b: sums(z, times(a, b), times(b, b), times(R_ONE, a))),
+    "mul3": (2**14, lambda z, a, b: sums(z, times(a, b), times(b, b), times(a, a))),
     "add": (2**14, lambda z, a, b: (z[0] - a[0] - b[0], z[1] - a[1] - b[1])),
     "sub": (512, lambda z, a, b: (z[0] - a[0] + b[0], z[1] - a[1] + b[1])),
     "negate_scaled": (128, lambda z, a, b: (z[0] + 4 * a[0], z[1] + 4 * a[1])),

@@ -21,7 +21,7 @@ ON_BUILDS = pytest.mark.parametrize("build", BUILDS)
 # The checked build needs a millisecond for most rows.
 CHECKED_LESS, CHECKED_SUMS_LESS = 200, 10
 SUMMED, IN_BUCKETS = 128, 1000  # rows of a call
-PAIRS = 8
+PAIRS = 16
 PREPARED = 64  # encodings of each hostile kind
 
 
