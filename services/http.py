@@ -246,7 +246,8 @@ async def _identified(request: web.Request, handler: Handler) -> web.StreamRespo
 
 
 async def _set_headers(_: web.Request, response: web.StreamResponse) -> None:
-    """Of all answers: what they are is what they say, and who may not keep them keeps none."""
+    """Of all answers: what they are is what they say, no cache keeps them, and no version is told."""
+    response.headers["Server"] = "dvtfast"
     response.headers.setdefault("Cache-Control", "no-store")
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
     if request_id := structlog.contextvars.get_contextvars().get("request_id"):

@@ -6,7 +6,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from hashlib import blake2b
 from time import monotonic
 from typing import Any, Generic, TypeVar
@@ -59,9 +59,11 @@ class Listing(ABC, Generic[V]):
         name: str,
         items: Callable[[V], Iterable[msgspec.Struct]],
         is_visible: IsVisible | None = None,
+        building: asyncio.Lock,
     ) -> None:
         self._database = database
         self._workers = workers
+        self._building = building
         self._name = name
         self._items: Callable[[V], Iterable[msgspec.Struct]] = items
         self._is_visible = is_visible
@@ -132,7 +134,8 @@ class Listing(ABC, Generic[V]):
     async def _look(self) -> Answer:
         async with self._lock:
             self._next = None  # who asks from now on may have committed something since
-            revision, changed = await self._changes()
+            async with self._building if self._revision == 0 else nullcontext():
+                revision, changed = await self._changes()
             if changed:
                 answer = await self._workers.run(self._mend, changed)
                 if answer.etag != self._answer.etag:
@@ -180,10 +183,11 @@ class ListingOfNode(Listing[ValidatorOfNode]):
         name: str,
         items: NodeItems,
         is_visible: IsVisible | None,
+        building: asyncio.Lock,
         share_index: int,
         only_reserved: bool,
     ) -> None:
-        super().__init__(database, workers, name=name, items=items, is_visible=is_visible)
+        super().__init__(database, workers, name=name, items=items, is_visible=is_visible, building=building)
         self._share_index = share_index
         self._only_reserved = only_reserved
 
@@ -198,7 +202,11 @@ class ListingOfNode(Listing[ValidatorOfNode]):
 
 
 class Listings:
-    """All listings; those of some groups or of nodes are made when they are asked for, and the oldest go."""
+    """All listings; those of some groups or of nodes are made when they are asked for, and the oldest go.
+
+    To make one takes a look at all validators. One is made at a time, so that other looks come between, and
+    `may_make`, which is called before, raises to whoever wants too many.
+    """
 
     def __init__(self, database: Database, workers: Workers, clusters: ServedClusters) -> None:
         self._database = database
@@ -206,21 +214,30 @@ class Listings:
         self._clusters = clusters
         self._most = max(FEWEST_KEPT, LISTINGS_OF_NODE * clusters.nodes)
         self._made: dict[Hashable, Listing[Any]] = {}
+        self._building = asyncio.Lock()
         self._stopping = False
 
     def exits(
-        self, groups: frozenset[Group] | None, share_index: int | None, *, window: bool
+        self,
+        groups: frozenset[Group] | None,
+        share_index: int | None,
+        *,
+        window: bool,
+        may_make: Callable[[], None],
     ) -> Listing[Any]:
         """Of `GET /exits`, with validators of these groups; None is all."""
         if share_index is None:
-            return self._full("exits", exits_ahead if window else exits, groups)
-        return self._of_node("exits", open_exits_ahead if window else open_exits, groups, share_index)
+            return self._full("exits", exits_ahead if window else exits, groups, may_make)
+        items = open_exits_ahead if window else open_exits
+        return self._of_node("exits", items, groups, share_index, may_make)
 
-    def deposits(self, groups: frozenset[Group] | None, share_index: int | None) -> Listing[Any]:
+    def deposits(
+        self, groups: frozenset[Group] | None, share_index: int | None, *, may_make: Callable[[], None]
+    ) -> Listing[Any]:
         """Of `GET /validators`."""
         if share_index is None:
-            return self._full("validators", deposits, groups)
-        return self._of_node("validators", open_deposits, groups, share_index)
+            return self._full("validators", deposits, groups, may_make)
+        return self._of_node("validators", open_deposits, groups, share_index, may_make)
 
     def stop_waiting(self) -> None:
         """Answer everybody who waits, now and from now on."""
@@ -228,17 +245,34 @@ class Listings:
         for listing in self._made.values():
             listing.stop_waiting()
 
-    def _full(self, name: str, items: FullItems, groups: frozenset[Group] | None) -> Listing[Any]:
+    def _full(
+        self,
+        name: str,
+        items: FullItems,
+        groups: frozenset[Group] | None,
+        may_make: Callable[[], None],
+    ) -> Listing[Any]:
         groups = self._unless_all(groups)
 
         def make() -> Listing[Any]:
-            is_visible = self._visible(groups)
-            return FullListing(self._database, self._workers, name=name, items=items, is_visible=is_visible)
+            return FullListing(
+                self._database,
+                self._workers,
+                name=name,
+                items=items,
+                is_visible=self._visible(groups),
+                building=self._building,
+            )
 
-        return self._kept((items, groups), make)
+        return self._kept((items, groups), make, may_make)
 
     def _of_node(
-        self, name: str, items: NodeItems, groups: frozenset[Group] | None, share_index: int
+        self,
+        name: str,
+        items: NodeItems,
+        groups: frozenset[Group] | None,
+        share_index: int,
+        may_make: Callable[[], None],
     ) -> Listing[Any]:
         groups = self._unless_all(groups)
 
@@ -249,15 +283,19 @@ class Listings:
                 name=name,
                 items=items,
                 is_visible=self._visible(groups),
+                building=self._building,
                 share_index=share_index,
                 only_reserved=items is open_deposits,
             )
 
-        return self._kept((items, groups, share_index), make)
+        return self._kept((items, groups, share_index), make, may_make)
 
-    def _kept(self, place: Hashable, make: Callable[[], Listing[Any]]) -> Listing[Any]:
+    def _kept(
+        self, place: Hashable, make: Callable[[], Listing[Any]], may_make: Callable[[], None]
+    ) -> Listing[Any]:
         listing = self._made.pop(place, None)
         if listing is None:
+            may_make()
             listing = make()
             if self._stopping:
                 listing.stop_waiting()

@@ -40,6 +40,7 @@ from .store.subjects import Exit
 from .store.tables import Kind
 
 REFUSED_A_SECOND, REFUSED_AT_ONCE = 1 / 30, 50  # manager signatures of one caller; each is on record
+LISTINGS_A_SECOND, LISTINGS_AT_ONCE = 1.0, 16  # that have to be made for one caller; fewer than are kept
 PIECE_VALIDATORS = 250  # in one piece of an answer; with eleven oracles 1.4 MB
 READY_LOOK_SECONDS = 0.2  # between two looks at the exits that an operator waits for
 
@@ -90,6 +91,7 @@ class Routes:
         self._workers = workers
         self._gzips = gzips
         self._listings = Listings(database, workers, clusters)
+        self._new_listings = Rates(LISTINGS_A_SECOND, at_once=LISTINGS_AT_ONCE)
         self._unsigned = Rates(REFUSED_A_SECOND, at_once=REFUSED_AT_ONCE)
         self._stopping = asyncio.Event()
 
@@ -114,11 +116,21 @@ class Routes:
 
     async def _get_exits(self, request: web.Request) -> web.Response:
         window = request.query.get("window") == "1"
-        groups, share_index = self._visible(request)
-        return await self._poll(request, self._listings.exits(groups, share_index, window=window))
+        visible, may_make = self._visible(request), partial(self._may_make_listing, caller_of(request))
+        return await self._poll(request, self._listings.exits(*visible, window=window, may_make=may_make))
 
     async def _get_validators(self, request: web.Request) -> web.Response:
-        return await self._poll(request, self._listings.deposits(*self._visible(request)))
+        visible, may_make = self._visible(request), partial(self._may_make_listing, caller_of(request))
+        return await self._poll(request, self._listings.deposits(*visible, may_make=may_make))
+
+    def _may_make_listing(self, caller: Caller) -> None:
+        """Refuse who asks for one share index after the other: each costs a look at all validators."""
+        if not caller.is_limited:
+            return
+        if seconds := self._new_listings.seconds_until(caller.name):
+            reason = "too many different ones; slow down"
+            raise wire.TooManyError("share_index", reason, retry_after_seconds=seconds)
+        self._new_listings.take(caller.name)
 
     def _visible(self, request: web.Request) -> tuple[frozenset[Group] | None, int | None]:
         """The groups that the caller may see, and the share index that it asks for."""

@@ -13,7 +13,7 @@ from dvtfast.services import http
 from dvtfast.services.addresses import network_of
 from dvtfast.services.relayer.access import limits
 from dvtfast.services.relayer.access.limits import Rates, UnderWay, units_of
-from dvtfast.services.relayer.routes import REFUSED_AT_ONCE
+from dvtfast.services.relayer.routes import LISTINGS_AT_ONCE, REFUSED_AT_ONCE
 from dvtfast.services.relayer.store.database import Database
 from dvtfast.services.relayer.store.journal import entries
 from dvtfast.services.wire import TooManyError
@@ -65,6 +65,19 @@ async def test_polls_of_who_hangs_up_take_no_place(start: Start, database_url: s
                         await asyncio.wait_for(status_of(relayer.url + path, waits), 0.2)
                 await asyncio.sleep(0.2)
                 assert await status_of(relayer.url + "/info", mine) == 200
+
+
+async def test_one_share_index_after_the_other(start: Start, database_url: str) -> None:
+    """Where no file names the share indices; each is a look at all validators, which all others wait for."""
+    async with tokens_of(database_url) as tokens:
+        mine, others = bearer(await tokens.make(READ_ONLY)), bearer(await tokens.make(READ_ONLY))
+        async with start(signature_threshold=3) as relayer:
+            urls = [f"{relayer.url}/exits?share_index={index}" for index in range(1, LISTINGS_AT_ONCE + 2)]
+            assert [await status_of(url, mine) for url in urls[:-1]] == [200] * LISTINGS_AT_ONCE
+            answer = await refused(relayer, f"/exits?share_index={2**40}", mine)
+            assert answer["field"] == "share_index"
+            assert await status_of(urls[-2], mine) == 200  # which is there
+            assert await status_of(urls[-1], others) == 200
 
 
 async def test_requests_of_one_token_a_second(start: Start, database_url: str) -> None:

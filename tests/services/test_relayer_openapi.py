@@ -92,6 +92,7 @@ async def test_no_cache_keeps_what_is_not_for_all(start: Start) -> None:
                 is_page = answer.content_type in ("text/html", "text/css", "text/javascript")
                 assert answer.headers["Cache-Control"] == ("no-cache" if is_page else "no-store")
                 assert answer.headers["X-Content-Type-Options"] == "nosniff"
+                assert answer.headers["Server"] == "dvtfast"
 
 
 @pytest.mark.parametrize("path", BODIES)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from ... import wire
+from ...addresses import is_loopback
 from ..clusters import Group, ServedClusters
 from ..store.pending import Asker
 from ..store.tokens import KeptToken, Role
@@ -38,6 +39,11 @@ class Caller:
     def asker(self) -> Asker:
         """As the store counts it."""
         return Asker(self.token_id, self.most_pending)
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether what it does is counted: not of this machine, as long as it needs no token."""
+        return self.token_id is not None or not is_loopback(self.name)
 
     def require_vault(self, vault: bytes) -> None:
         """Refuse what is for another vault.
