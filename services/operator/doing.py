@@ -31,7 +31,7 @@ from .ending import (
     words_of,
 )
 from .plan import NothingToDoError, Proposal, StaleError
-from .sending.action import Entry, Kind, Outcome
+from .sending.action import Action, Entry, Kind, Outcome
 from .sending.journal import RefusedError
 from .sending.sender import NotSentError, Sender, StaleActionError, WouldRevertError
 from .telling import Told, tell_nobody, telling
@@ -48,12 +48,14 @@ class Task:
     Attributes:
         prepare: makes the next action ready. StaleError begins it again; what else it raises ends the
             command, as `NOT_READY` and others in ending.py say.
+        is_done_by: whether an action that was begun before is what the command is to do.
     """
 
     chain: Chain
     sender: Sender
     prepare: Callable[[], Awaitable[Proposal]]
     told: Told = tell_nobody
+    is_done_by: Callable[[Action], bool] = lambda _: True
 
 
 def run(settings: ActionSettings, opened: Callable[[Told], AbstractAsyncContextManager[Task]]) -> int:
@@ -111,8 +113,11 @@ async def perform(task: Task, *, dry_run: bool, yes: bool, seconds: float) -> En
 
 async def _perform(task: Task, consent: Consent, seconds: float) -> Ended:
     if (entry := await task.sender.resume()) is not None and entry.transactions:
-        log.info("that was begun before, and was all there was to do now")
-        return await of_entry(task.chain, entry)
+        ended = await of_entry(task.chain, entry)
+        if ended.code != exit_codes.DONE or task.is_done_by(entry.action):
+            log.info("that was begun before, and was all there was to do now", action=entry.id)
+            return ended
+        log.info("that was begun before; now what was asked for", action=entry.id)
     return await timed(begin_next(task, consent), seconds, task)
 
 

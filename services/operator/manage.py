@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final, TypeAlias
@@ -28,7 +28,7 @@ from .opening import Desk, open_desk
 from .oracles import OracleClient
 from .order_files import read_amounts, read_pairs
 from .plan import NothingToDoError
-from .sending.action import Kind, Outcome
+from .sending.action import Action, Kind, Outcome
 from .telling import Told
 
 AGAIN_SECONDS: Final = 86_400  # during which the same once more is thought to be a mistake
@@ -58,11 +58,13 @@ async def funding(settings: FundSettings, told: Told) -> AsyncIterator[Task]:
     async with open_desk(settings, told) as desk:
         managing = Managing(desk.chain, desk.relayer, settings.vault, told=told)
 
+        is_same = partial(_is_same, Kind.FUND, settings.vault, amounts=amount_details(wanted))
+
         async def prepare() -> Request:
-            await _require_new(settings, desk, Kind.FUND, amounts=amount_details(wanted))
+            await _require_new(settings, desk, is_same)
             return await managing.fund(wanted)
 
-        yield Task(desk.chain, desk.sender, prepare, told)
+        yield Task(desk.chain, desk.sender, prepare, told, is_same)
 
 
 @asynccontextmanager
@@ -72,11 +74,13 @@ async def withdrawing(settings: WithdrawSettings, told: Told) -> AsyncIterator[T
     async with open_desk(settings, told) as desk:
         managing = Managing(desk.chain, desk.relayer, settings.vault, _max_fee_wei(settings), told)
 
+        is_same = partial(_is_same, Kind.WITHDRAW, settings.vault, amounts=amount_details(wanted))
+
         async def prepare() -> Request:
-            await _require_new(settings, desk, Kind.WITHDRAW, amounts=amount_details(wanted))
+            await _require_new(settings, desk, is_same)
             return await managing.withdraw(wanted)
 
-        yield Task(desk.chain, desk.sender, prepare, told)
+        yield Task(desk.chain, desk.sender, prepare, told, is_same)
 
 
 @asynccontextmanager
@@ -92,34 +96,37 @@ async def consolidating(settings: ConsolidateSettings, told: Told) -> AsyncItera
     ):
         managing = Managing(desk.chain, desk.relayer, settings.vault, _max_fee_wei(settings), told)
 
+        is_same = partial(_is_same, Kind.CONSOLIDATE, settings.vault, pairs=pair_details(pairs))
+
         async def prepare() -> Request:
-            await _require_new(settings, desk, Kind.CONSOLIDATE, pairs=pair_details(pairs))
+            await _require_new(settings, desk, is_same)
             return await managing.consolidate(pairs, oracle_client, settings.consolidations_checker)
 
-        yield Task(desk.chain, desk.sender, prepare, told)
+        yield Task(desk.chain, desk.sender, prepare, told, is_same)
 
 
 def _max_fee_wei(settings: WithdrawSettings | ConsolidateSettings) -> int:
     return round(settings.max_request_fee_gwei * WEI_PER_GWEI)
 
 
-async def _require_new(settings: ManagingSettings, desk: Desk, kind: Kind, **same: Any) -> None:
+async def _require_new(settings: ManagingSettings, desk: Desk, is_same: Callable[[Action], bool]) -> None:
     """Refuse what the journal says was just done, which whoever starts a program twice does not mean."""
     if settings.again:
         return
     for entry in await desk.journal.entries():
         if time.time() - entry.at > AGAIN_SECONDS:
             return
-        action, conclusion = entry.action, entry.conclusion
-        if (
-            conclusion is not None
-            and conclusion.outcome is Outcome.DONE
-            and (action.kind, action.vault) == (kind, settings.vault)
-            and all(action.details.get(name) == value for name, value in same.items())
-        ):
+        conclusion = entry.conclusion
+        if conclusion is not None and conclusion.outcome is Outcome.DONE and is_same(entry.action):
             raise NothingToDoError(
                 f"the same was done already, as action {entry.id}; --again does it once more"
             )
+
+
+def _is_same(kind: Kind, vault: bytes, action: Action, **details: Any) -> bool:
+    return (action.kind, action.vault) == (kind, vault) and all(
+        action.details.get(name) == value for name, value in details.items()
+    )
 
 
 def _amounts(settings: FundSettings | WithdrawSettings) -> list[Amount]:

@@ -41,6 +41,7 @@ from .oracles import OracleClient
 from .order_files import read_keys_by_index
 from .preparing import Preparing, Way
 from .rotating import Rotating
+from .sending.action import Action, Kind
 from .sending.journal import Journal
 from .sending.sender import Sender, SendingPolicy
 from .sending.wallet import ExternalWallet, KeystoreWallet, Wallet
@@ -99,7 +100,12 @@ class Office:
     @property
     def task(self) -> Task:
         """To register the next batch."""
-        return Task(self.desk.chain, self.sender, self.preparing.prepare, self.preparing.told)
+        preparing = self.preparing
+
+        def is_done_by(action: Action) -> bool:
+            return (action.kind, action.vault) == (Kind.REGISTER, preparing.vault)
+
+        return Task(self.desk.chain, self.sender, preparing.prepare, preparing.told, is_done_by)
 
 
 @asynccontextmanager

@@ -13,6 +13,7 @@ from .doing import Task, perform, unless_stopped
 from .ending import Ended
 from .opening import open_rotating
 from .rotating import OraclesBehindError, Rotating, Rotation, said_of
+from .sending.action import Action, Kind
 from .sending.sender import Sender
 from .telling import Told
 
@@ -56,7 +57,10 @@ def rotation_task(chain: Chain, sender: Sender, rotating: Rotating) -> Task:
                 log.info("waiting for the oracles", why=str(error))
                 await asyncio.sleep(chain.network.seconds_per_slot)
 
-    return Task(chain, sender, prepare, rotating.told)
+    def is_done_by(action: Action) -> bool:
+        return (action.kind, action.vault) == (Kind.UPDATE_EXITS, rotating.vault)
+
+    return Task(chain, sender, prepare, rotating.told, is_done_by)
 
 
 def _with_left_out(ended: Ended, rotating: Rotating) -> Ended:

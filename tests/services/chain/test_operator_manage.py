@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -267,16 +268,22 @@ async def test_a_process_that_ends_after_signing(
     scene: Scene,
     running_oracles: list[RunningOracle],
 ) -> None:
-    """The next command, whichever it is, goes on with it, and does nothing else."""
+    """The next command, whichever it is, goes on with it; then with its own part, if that is another."""
     first, second, _ = await ordinary(scene)
-    async with withdrawing(told(scene, WithdrawSettings, validators=[f"{first}=1eth"]), tell_nobody) as task:
+    settings = told(scene, WithdrawSettings, validators=[f"{first}=1eth"])
+    async with withdrawing(settings, tell_nobody) as task:
         entry = await doing.begin_next(task)
         assert entry is not None
-    ended = await performed(told(scene, WithdrawSettings, validators=[second], exit="true"))
+    ended = await performed(settings)
     assert (ended.code, ended.problem) == (exit_codes.DONE, "")
     assert ended.entry is not None
     assert ended.entry.id == entry.id
     assert await withdrawals(scene) == [(first, GWEI)]
+    async with withdrawing(dataclasses.replace(settings, again=True), tell_nobody) as task:
+        assert await doing.begin_next(task) is not None
+    ended = await performed(told(scene, WithdrawSettings, validators=[second], exit="true"))
+    assert (ended.code, ended.problem) == (exit_codes.DONE, "")
+    assert await withdrawals(scene) == [(first, GWEI), (first, GWEI), (second, 0)]
 
 
 async def test_the_same_again(scene: Scene, running_oracles: list[RunningOracle]) -> None:
