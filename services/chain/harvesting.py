@@ -25,6 +25,7 @@ DOCUMENT_LIMIT_BYTES = 64 * 1024**2  # ten thousand vaults, each with its proof
 GNOSIS_CHAIN_ID = 100
 PROOF_LIMIT = 64  # hashes; enough for 2^64 vaults
 TOPICS = 3
+INT160_LIMIT = 1 << 159
 
 
 class RewardsError(Exception):
@@ -99,6 +100,8 @@ def read_rewards(
         unlocked = _integer(of_vault.unlocked_mev_reward)
         if counts_mev:
             reward += unlocked + _integer(of_vault.locked_mev_reward)
+    if not (-INT160_LIMIT <= reward < INT160_LIMIT and 0 <= unlocked < 2 * INT160_LIMIT):
+        raise ValueError("expected rewards of 160 bits in wei")
     proof = tuple(read_data(node, width=HASH_BYTES) for node in of_vault.proof)
     return HarvestParams(rewards_root, reward, unlocked, proof)
 

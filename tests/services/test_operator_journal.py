@@ -90,6 +90,25 @@ async def test_one_process_at_a_time_and_readers_beside_it(path: Path) -> None:
         assert len(await journal.entries()) == 1
 
 
+async def test_another_name_of_the_same_journal(path: Path, tmp_path: Path) -> None:
+    async with Journal(path):
+        (tmp_path / "link.db").symlink_to(path)
+        with pytest.raises(JournalError, match="another operator works with this journal"):
+            Journal(tmp_path / "link.db")
+
+
+async def test_what_is_open_is_never_left_out(path: Path) -> None:
+    """As of an account that is not used any more."""
+    async with Journal(path) as journal:
+        first = await journal.begin(ACTION, chain_id=1, account=OTHER, nonce=0)
+        for nonce in range(3):
+            fund = replace(ACTION, kind=Kind.FUND)
+            last = await journal.begin(fund, chain_id=1, account=ACCOUNT, nonce=nonce)
+            last = await journal.conclude(last, replace(DONE, transaction_hash=None))
+        assert await journal.entries(most=1) == [last, first]
+        assert len(await journal.entries()) == 4
+
+
 async def test_nothing_is_changed_afterwards(path: Path) -> None:
     async with Journal(path) as journal:
         entry = await journal.begin(ACTION, chain_id=1, account=ACCOUNT, nonce=0)

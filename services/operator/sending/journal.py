@@ -136,8 +136,9 @@ class Journal:
         return entries[0] if entries else None
 
     async def entries(self, *, most: int | None = None) -> list[Entry]:
-        """All actions, the latest first."""
-        return await self._run(self._entries, "1", (), most)
+        """All actions, the latest first; where there are too many, the latest, and those that are open."""
+        query = f"{OPEN} OR a.id IN (SELECT id FROM actions ORDER BY id DESC LIMIT ?)"  # noqa: S608 - OPEN is ours
+        return await self._run(self._entries, query, (-1 if most is None else most,))
 
     async def next_nonce(self, *, chain_id: int, account: bytes) -> int:
         """The nonce after the last one that is known to be used up."""
@@ -235,9 +236,9 @@ class Journal:
         (entry,) = self._entries("a.id = ?", (identity,))
         return entry
 
-    def _entries(self, where: str, values: Sequence[object], most: int | None = None) -> list[Entry]:
-        query = f"{SELECT_ENTRIES} WHERE {where} ORDER BY a.id DESC LIMIT ?"
-        rows = self._connection.execute(query, (*values, -1 if most is None else most)).fetchall()
+    def _entries(self, where: str, values: Sequence[object]) -> list[Entry]:
+        query = f"{SELECT_ENTRIES} WHERE {where} ORDER BY a.id DESC"
+        rows = self._connection.execute(query, values).fetchall()
         return [self._read(row) for row in rows]
 
     def _read(self, row: Sequence[object]) -> Entry:
@@ -300,7 +301,8 @@ class Journal:
 
     def _take_lock(self) -> None:
         """One process only works with a journal; the file beside it is locked, since SQLite locks its own."""
-        path = self._path.with_name(self._path.name + ".lock")
+        path = self._path.resolve()  # by whichever name it is called
+        path = path.with_name(path.name + ".lock")
         self._lock = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, FILE_MODE)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

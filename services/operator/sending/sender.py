@@ -44,6 +44,7 @@ from .wallet import Wallet, WalletError
 
 GAS_MARGIN_PERCENT: Final = 20  # the state may be another when the transaction is mined
 CANCEL_GAS: Final = 21_000  # of a transfer of nothing
+SUPERSEDED_LOOKS: Final = 5  # behind one address there may be several nodes, of which one lacks receipts
 TOLD_EVERY_SECONDS: Final = 60.0  # of one and the same thing that is waited for
 
 log = logs.get("sending")
@@ -128,6 +129,7 @@ class Sender:
         self._said: dict[str, float] = {}  # what is waited for, and when it was told of
         self._sent_at: dict[bytes, float] = {}  # transaction hash: monotonic seconds of this process
         self._was_mined = False  # at the last look
+        self._superseded_looks = 0  # one after the other, that found the nonce used up by none of ours
 
     async def open_entry(self) -> Entry | None:
         """The action that was begun and has no conclusion, if there is one."""
@@ -198,6 +200,7 @@ class Sender:
     async def follow(self, entry: Entry) -> Entry:
         """Watch an action, send it again and replace it as need be, until it is concluded."""
         self._was_mined = False
+        self._superseded_looks = 0
         while entry.conclusion is None:
             try:
                 entry = await self._step(entry)
@@ -214,8 +217,16 @@ class Sender:
             receipt, is_certain = await find_receipt(self._node, transaction.hash)
             if receipt is not None:
                 return await self._mined(entry, transaction, receipt, is_certain, head.number)
-        if await transaction_count(self._node, entry.account, block="latest") > entry.nonce:
+        count = await transaction_count(self._node, entry.account, block="latest")
+        if count > entry.nonce:
             return await self._nonce_used(entry, head.number)
+        if count < entry.nonce:
+            self._say_waiting(
+                "transactions of the account before this one lack; no fee mends that",
+                nonce=entry.nonce,
+                in_the_chain=count,
+            )
+            return await self._send_if_due(entry)
         return await self._waiting(entry)
 
     async def _mined(
@@ -223,6 +234,7 @@ class Sender:
     ) -> Entry:
         """One of ours is in a block; conclude when that stays."""
         self._was_mined = True
+        self._superseded_looks = 0
         depth = head - receipt.block_number + 1
         self._told("confirmations", max(depth, 0), self._policy.confirmations)
         if depth < self._policy.confirmations:
@@ -257,7 +269,8 @@ class Sender:
             receipt, is_certain = await find_receipt(self._node, transaction.hash)
             if receipt is not None or not is_certain:
                 used = False
-        if not used:
+        self._superseded_looks = self._superseded_looks + 1 if used else 0
+        if self._superseded_looks < SUPERSEDED_LOOKS:
             self._say_waiting("nonce is used up; waiting to be sure by what", nonce=entry.nonce)
             return entry
         return await self._journal.conclude(entry, Conclusion(Outcome.SUPERSEDED))

@@ -46,7 +46,8 @@ def test_what_counts_as_reward(shares_escrow: bool, counts_mev: bool, reward: in
         b"", b"[]", b"{", b'{"vaults": 1}', b'{"vaults": []}', document(consensus_reward="1e3"),
         document(consensus_reward=1.5), document(consensus_reward=True), document(unlocked_mev_reward=None),
         document(proof=["0x11"]), document(proof=["0x" + "11" * 32] * 65), document(vault="0x12"),
-        document(consensus_reward="9" * 100), b"\xff", b"[" * 10_000,
+        document(consensus_reward="9" * 100), document(consensus_reward=str(2**159)),
+        document(unlocked_mev_reward="-1"), document(unlocked_mev_reward=str(2**160)), b"\xff", b"[" * 10_000,
     ],
 )  # fmt: skip
 def test_rewards_that_cannot_be_read(content: bytes) -> None:

@@ -462,12 +462,51 @@ async def test_somebody_else_used_the_nonce(desk: Desk) -> None:
     assert await desk.count() == 1
 
 
+async def test_transactions_before_it_lack(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when every node counted too many: it is told, and no higher fees are offered for nothing."""
+
+    async def too_many() -> int:
+        return 2
+
+    async with desk.process(replace_seconds=0.1) as (sender, _), mining(desk.chain):
+        monkeypatch.setattr(sender, "_next_nonce", too_many)
+        task = asyncio.create_task(performed(sender, desk.action()))
+        await desk.until_told("transactions of the account before this one lack")
+        await asyncio.sleep(0.5)
+        for nonce in range(2):
+            await send_from(desk.chain, desk.account, nonce=nonce, to=desk.vault.address[::-1])
+        entry = await task
+    assert outcome(entry) is Outcome.DONE
+    assert len(entry.transactions) == 1
+
+
 async def test_others_transactions_that_wait_are_told_of(desk: Desk) -> None:
     await send_from(desk.chain, desk.account, nonce=0, to=desk.vault.address[::-1])
     async with desk.process() as (sender, journal):
         with pytest.raises(transactions.NodesDisagreeError, match="not the operator's"):
             await performed(sender, desk.action())
         assert await journal.entries() == []
+
+
+async def test_a_receipt_that_comes_late(desk: Desk) -> None:
+    """Of several nodes behind one address one lacks it; who believed that would do the same once more."""
+    hidden = 0
+
+    def change(method: str, params: list[Any], result: Any) -> Any:
+        nonlocal hidden
+        if method == "eth_getTransactionReceipt" and result is not None and hidden < 6:
+            hidden += 1
+            return None
+        return result
+
+    async with (
+        node_between(desk.chain.url, change) as (url, _),
+        desk.process(url, confirmations=1) as (sender, _),
+        mining(desk.chain),
+    ):
+        entry = await performed(sender, desk.action())
+    assert outcome(entry) is Outcome.DONE
+    assert hidden == 6
 
 
 @pytest.mark.parametrize("lie", ["receipt", "no receipt", "count"])
