@@ -30,10 +30,14 @@ class IndexUnknownError(UnavailableError):
     """The next validator index cannot be told; the message says what to do, or that it takes a while."""
 
 
+class BehindError(UnavailableError):
+    """A node is behind the block that the index is wanted for; a moment later it may not be."""
+
+
 def require_since(what: str, seen: int, since: int) -> None:
-    """Raise UnavailableError where deposits were seen up to a block that is too early."""
+    """Raise BehindError where deposits were seen up to a block that is too early."""
     if seen < since:
-        raise UnavailableError(f"{what}: expected all up to block {since}, got them up to {seen}: behind")
+        raise BehindError(f"{what}: expected all up to block {since}, got them up to {seen}: behind")
 
 
 class NextIndex(Protocol):
@@ -46,6 +50,7 @@ class NextIndex(Protocol):
             since: a block of the execution chain whose deposits must be counted in.
 
         Raises:
+            BehindError: they are not yet.
             UnavailableError: it cannot be told, or not now.
         """
         ...

@@ -20,7 +20,7 @@ from ..chain.calls import ApprovalParams
 from ..chain.contracts import deposit_root, validators_manager, validators_min_oracles
 from ..chain.encoding import write_data
 from ..chain.harvesting import Assets, vault_assets
-from ..chain.next_index import Given, NextIndex
+from ..chain.next_index import BehindError, Given, NextIndex
 from ..chain.node import Block
 from ..client import RelayerClient
 from .agreement import TooFewOraclesError
@@ -153,7 +153,7 @@ class Preparing:
         Raises:
             NothingToDoError: there is nothing to register.
             NotReadyError: the relayer, or the oracles, are not ready.
-            StaleError: somebody deposited meanwhile; begin again.
+            StaleError: somebody deposited meanwhile, or nodes are not equally far; begin again.
             UnavailableError, ContractError, CallRevertedError, OracleConfigError, RewardsError,
                 IpfsContentError: somebody does not do its part.
         """
@@ -164,6 +164,8 @@ class Preparing:
         except NotReadyError:
             await self._require_same(situation)  # for another root nobody can be ready
             raise
+        except BehindError as error:
+            raise StaleError(str(error)) from None
 
     async def _prepared(self, situation: Situation, amounts: list[int]) -> Plan:
         await asyncio.sleep(INDEX_AGE_SECONDS)  # what its source saw may be so old: older than the root

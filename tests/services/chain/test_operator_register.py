@@ -199,6 +199,29 @@ async def test_somebody_deposits_before_the_oracles_look(
     assert len(scene.ours(await scene.deposited())) == 3
 
 
+async def test_a_node_that_is_behind_tells_no_index(
+    scene: Scene, running_oracles: list[RunningOracle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be that of a validator before: it is asked for again until the node has the root's block."""
+    settings, looks = scene.chosen(), 0
+    async with opening.open_office(settings, tell_nobody) as office:
+        index: Any = office.preparing.index
+        look = index._look
+
+        async def late(progress: Any) -> None:
+            nonlocal looks
+            await look(progress)
+            looks += 1
+            if looks <= 2:
+                index._pending = replace(index._pending, head=index._pending.head - 1)
+
+        monkeypatch.setattr(index, "_look", late)
+        ended = await performed(settings, office)
+    assert (ended.code, ended.problem) == (exit_codes.DONE, "")
+    assert looks > 2
+    assert len(await scene.deposited()) == 3
+
+
 async def test_an_index_that_was_given_is_right_once(
     scene: Scene, running_oracles: list[RunningOracle], monkeypatch: pytest.MonkeyPatch
 ) -> None:
