@@ -34,9 +34,10 @@ cdef extern from "api.h" nogil:
                             void *scratch) noexcept nogil
         int (*sum_by_buckets)(void *sums, const void *points, const uint64_t *weights, size_t n,
                               void *scratch) noexcept nogil
-        void (*split_g1)(void *out, uint8_t *well, const void *points, const void *windows, const void *table,
+        void (*make_table)(void *rows, const void *points, size_t n) noexcept nogil
+        void (*split_g1)(void *out, uint8_t *well, const void *points, const void *scalars, const void *table,
                          size_t n, size_t drawn, size_t k, void *scratch) noexcept nogil
-        void (*split_g2)(void *out, uint8_t *well, const void *points, const void *bases, const void *digits,
+        void (*split_g2)(void *out, uint8_t *well, const void *points, const void *bases, const void *scalars,
                          size_t n, size_t drawn, size_t k, void *scratch) noexcept nogil
 
 cdef enum:

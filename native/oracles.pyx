@@ -9,9 +9,9 @@ chunk of validators at a time, so that one inversion serves a whole round of add
   the points of all 256 bits. Up to SHARED masks use them together: a point is added once, to the
   bucket of the masks that have its bit; then the buckets are added up to the multiples.
 
-f(t) .. f(k) follow by differences: the t-th differences of a polynomial of degree below t vanish. With
-lanes eight validators go side by side, each with a table of its hash in place of the buckets, and those that
-meet an exception of the additions go here again.
+f(t) .. f(k) follow by differences: the t-th differences of a polynomial of degree below t vanish. Lanes
+multiply the differences of f at 0, eight validators side by side, each with a table of its hash in place of
+the buckets; those that meet an exception of the additions go here again.
 Variable time: masks are used once. They, and what is made of them, are wiped.
 """
 cimport cython
@@ -23,80 +23,74 @@ from dvtfast._native.affine cimport (
 )
 from dvtfast._native.blst cimport *
 from dvtfast._native.lanes cimport Engine, Lanes, decode_p2s, engine_close, engine_open
+from dvtfast._native.masks cimport (
+    BYTE_WINDOWS, DIGITS, SCALAR_BYTES, Offsets, differences_at_0, digits_of, odd_windows, set_offsets, signed_bytes,
+)
 from dvtfast._native.points cimport p1s_to_affine
 from dvtfast._native.psi cimport PSI, minus_psi, psi_squared
 from dvtfast._native.status cimport Status
 
-cdef extern from *:
-    ctypedef unsigned long long uint128 "unsigned __int128"
-
 cdef enum:
     CHUNK = 32            # validators whose additions share an inversion
-    BASE_BITS = 8         # window of the fixed base G1
-    BASE_WINDOWS = 32     # 32 * 8 = 256 bits; the top byte of a scalar below r stays positive
-    BASE_MULTIPLES = 128
-    DIGITS = 4            # of a mask in base |x|
+    BASE_MULTIPLES = 128  # of the fixed base G1, for each byte of a mask
+    ODD_WINDOWS = 16      # bytes of a mask's digits in base x^2
+    ROW_WORDS = 16        # of a table of the lanes
+    ROW_ALIGNMENT = 64
     DIGIT_BITS = 64
     BITS = 256            # DIGITS * DIGIT_BITS
     SHARED = 7            # masks that share buckets
     BUCKETS = 128         # 2^SHARED
 
-cdef uint64_t PARAMETER = 0xd201000000010000  # |x|
+
+cdef blst_p1_affine *multiples(size_t windows, bint odd) except NULL:
+    """[windows][BASE_MULTIPLES]: (j + 1) * 2^(8w) * G1, or (2j + 1) * 2^(8w) * G1; the caller's."""
+    cdef size_t n = windows * BASE_MULTIPLES, i, w
+    cdef blst_p1 *points = <blst_p1 *> malloc(n * sizeof(blst_p1))
+    cdef blst_p1_affine *out = <blst_p1_affine *> malloc(n * sizeof(blst_p1_affine))
+    cdef blst_p1 base = blst_p1_generator()[0], step
+    if points == NULL or out == NULL:
+        free(points)
+        free(out)
+        raise MemoryError("BaseTable: no memory")
+    for w in range(windows):
+        step = base
+        if odd:
+            blst_p1_double(&step, &base)
+        points[w * BASE_MULTIPLES] = base
+        for i in range(w * BASE_MULTIPLES + 1, (w + 1) * BASE_MULTIPLES):
+            blst_p1_add_or_double(&points[i], &points[i - 1], &step)
+        for i in range(8):
+            blst_p1_double(&base, &base)
+    p1s_to_affine(out, points, n)
+    free(points)
+    return out
 
 
 @cython.final
 cdef class BaseTable:
-    """Multiples of the generator of G1; made once, read by every split."""
-    cdef blst_p1_affine *points  # [BASE_WINDOWS][BASE_MULTIPLES]: (j + 1) * 2^(8w) * G1
+    """Multiples of the generator of G1, for blst and for these lanes; made once, read by every split."""
+    cdef blst_p1_affine *points  # [BYTE_WINDOWS][BASE_MULTIPLES]: (j + 1) * 2^(8w) * G1
+    cdef uint64_t *rows          # [ODD_WINDOWS][BASE_MULTIPLES]: (2j + 1) * 2^(8w) * G1; NULL without lanes
+    cdef void *rows_memory
 
-    def __cinit__(self):
-        cdef size_t n = BASE_WINDOWS * BASE_MULTIPLES, w, j
-        cdef blst_p1 *points = <blst_p1 *> malloc(n * sizeof(blst_p1))
-        self.points = <blst_p1_affine *> malloc(n * sizeof(blst_p1_affine))
-        if points == NULL or self.points == NULL:
+    def __cinit__(self, Lanes lanes):
+        cdef size_t n = ODD_WINDOWS * BASE_MULTIPLES
+        cdef blst_p1_affine *points
+        self.points = multiples(BYTE_WINDOWS, False)
+        if lanes is None:
+            return
+        points = multiples(ODD_WINDOWS, True)
+        self.rows_memory = malloc(n * ROW_WORDS * sizeof(uint64_t) + ROW_ALIGNMENT)
+        if self.rows_memory == NULL:
             free(points)
             raise MemoryError("BaseTable: no memory")
-        cdef blst_p1 base = blst_p1_generator()[0]
-        for w in range(BASE_WINDOWS):
-            points[w * BASE_MULTIPLES] = base
-            for j in range(1, BASE_MULTIPLES):
-                blst_p1_add_or_double(&points[w * BASE_MULTIPLES + j], &points[w * BASE_MULTIPLES + j - 1], &base)
-            blst_p1_double(&base, &points[w * BASE_MULTIPLES + BASE_MULTIPLES - 1])
-        p1s_to_affine(self.points, points, n)
+        self.rows = <uint64_t *> (<size_t> self.rows_memory + ROW_ALIGNMENT - <size_t> self.rows_memory % ROW_ALIGNMENT)
+        lanes.operations.make_table(self.rows, points, n)
         free(points)
 
     def __dealloc__(self):
         free(self.points)
-
-
-cdef void base_windows(int8_t *windows, const uint8_t *mask) noexcept nogil:
-    """Signed bytes of a big-endian scalar below r, lowest first: -128..127."""
-    cdef size_t w
-    cdef int value, carry = 0
-    for w in range(BASE_WINDOWS):
-        value = mask[31 - w] + carry
-        carry = value > 127
-        windows[w] = <int8_t> (value - 256 * carry)
-
-
-cdef void digits_of(uint64_t *digits, const uint8_t *mask) noexcept nogil:
-    """The DIGITS digits in base |x| of a big-endian scalar below r, lowest first."""
-    cdef uint64_t words[4]
-    cdef uint64_t remainder
-    cdef uint128 part
-    cdef size_t d, i, w
-    for i in range(4):
-        words[i] = 0
-        for w in range(8):
-            words[i] = words[i] << 8 | mask[8 * (3 - i) + w]
-    for d in range(DIGITS):
-        remainder = 0
-        for i in range(4, 0, -1):
-            part = (<uint128> remainder << 64) | words[i - 1]
-            words[i - 1] = <uint64_t> (part // PARAMETER)
-            remainder = <uint64_t> (part % PARAMETER)
-        digits[d] = remainder
-    wipe(words, sizeof(words))
+        free(self.rows_memory)
 
 
 cdef inline void pick(field_t *term, const field_t *multiples, size_t stride, int window) noexcept nogil:
@@ -119,9 +113,9 @@ cdef struct Room:
     blst_p2_affine *signatures
     blst_p2_affine *hashes
     blst_p1_affine *keys
-    uint64_t *digits        # [rows][drawn][DIGITS]
-    int8_t *windows         # [rows][drawn][BASE_WINDOWS]
     # of the split by blst
+    uint64_t *digits        # [rows][drawn][DIGITS]
+    int8_t *windows         # [rows][drawn][BYTE_WINDOWS]
     blst_fp2 *bits          # [rows][BITS]: 2^b * |x|^d * H
     blst_fp2 *buckets       # [rows][BUCKETS]
     uint8_t *bucket_of      # [rows][BITS]
@@ -133,6 +127,9 @@ cdef struct Room:
     blst_fp *differences1
     blst_fp *terms1
     # of the split by lanes
+    blst_fr *masks          # [drawn + 1]
+    uint8_t *scalars2       # [rows][drawn][SCALAR_BYTES]
+    uint8_t *scalars1
     blst_p2_affine *shares2 # [rows][k]
     blst_p1_affine *shares1
     uint8_t *well           # [2][rows]
@@ -174,11 +171,11 @@ cdef void multiply_generator(Room *room, BaseTable table) noexcept nogil:
     cdef size_t rows = room.rows, drawn = room.drawn, i, j, w
     cdef blst_fp *totals = room.values1 + 2 * rows
     memset(totals, 0, 2 * rows * drawn * sizeof(blst_fp))
-    for w in range(BASE_WINDOWS):
+    for w in range(BYTE_WINDOWS):
         for j in range(drawn):
             for i in range(rows):
                 pick(&room.terms1[2 * (j * rows + i)], <const blst_fp *> (table.points + w * BASE_MULTIPLES), 1,
-                     room.windows[(i * drawn + j) * BASE_WINDOWS + w])
+                     room.windows[(i * drawn + j) * BYTE_WINDOWS + w])
         queue_rows(&room.round, totals, room.terms1, rows * drawn)
         run(&room.round, &PSI.one.fp[0])
 
@@ -257,10 +254,17 @@ cdef void multiply_hashes(Room *room, size_t first, size_t shared) noexcept nogi
                    2 * sizeof(blst_fp2))
 
 
-cdef void split_by_blst(Room *room, uint8_t[:, :, ::1] public_key_shares, uint8_t[:, :, ::1] signature_shares,
-                        BaseTable table) noexcept nogil:
+cdef void split_by_blst(Room *room, const uint8_t[:, :, ::1] masks, uint8_t[:, :, ::1] public_key_shares,
+                        uint8_t[:, :, ::1] signature_shares, BaseTable table) noexcept nogil:
     """All rows in step."""
     cdef size_t rows = room.rows, drawn = room.drawn, k = room.k, groups = (drawn + SHARED - 1) // SHARED, i, j
+    cdef blst_scalar mask
+    for i in range(rows):
+        for j in range(drawn):
+            signed_bytes(room.windows + (i * drawn + j) * BYTE_WINDOWS, &masks[room.members[i], j, 0])
+            blst_scalar_from_bendian(&mask, &masks[room.members[i], j, 0])
+            digits_of(room.digits + (i * drawn + j) * DIGITS, &mask)
+    wipe(&mask, sizeof(mask))
     multiply_generator(room, table)
     add_to_all(room.values1, <const blst_fp *> room.keys, &room.round, rows, drawn, &PSI.one.fp[0])
     extend(room.values1, room.differences1, room.terms1, &room.round, rows, drawn, k, &PSI.one.fp[0])
@@ -279,13 +283,20 @@ cdef void split_by_blst(Room *room, uint8_t[:, :, ::1] public_key_shares, uint8_
                                     <blst_p2_affine *> &room.values2[2 * ((j + 1) * rows + i)])
 
 
-cdef void split_by_lanes(Room *room, uint8_t[:, :, ::1] public_key_shares, uint8_t[:, :, ::1] signature_shares,
-                         BaseTable table) noexcept nogil:
+cdef void split_by_lanes(Room *room, const uint8_t[:, :, ::1] masks, uint8_t[:, :, ::1] public_key_shares,
+                         uint8_t[:, :, ::1] signature_shares, BaseTable table) noexcept nogil:
     """All rows but those that lanes leave over, which become the rows of the room."""
     cdef size_t rows = room.rows, drawn = room.drawn, k = room.k, left = 0, i, j
-    room.engine.lanes.split_g1(room.shares1, room.well, room.keys, room.windows, table.points, rows, drawn, k,
+    cdef Offsets offsets
+    set_offsets(&offsets)
+    for i in range(rows):
+        differences_at_0(room.masks, &masks[room.members[i], 0, 0], drawn)
+        for j in range(drawn):
+            odd_windows(room.scalars1 + (i * drawn + j) * SCALAR_BYTES, room.scalars2 + (i * drawn + j) * SCALAR_BYTES,
+                        &room.masks[j + 1], &offsets)
+    room.engine.lanes.split_g1(room.shares1, room.well, room.keys, room.scalars1, table.rows, rows, drawn, k,
                                room.engine.scratch)
-    room.engine.lanes.split_g2(room.shares2, room.well + rows, room.signatures, room.hashes, room.digits, rows,
+    room.engine.lanes.split_g2(room.shares2, room.well + rows, room.signatures, room.hashes, room.scalars2, rows,
                                drawn, k, room.engine.scratch)
     for i in range(rows):
         if room.well[i] and room.well[rows + i]:
@@ -297,10 +308,6 @@ cdef void split_by_lanes(Room *room, uint8_t[:, :, ::1] public_key_shares, uint8
             room.signatures[left] = room.signatures[i]
             room.hashes[left] = room.hashes[i]
             room.keys[left] = room.keys[i]
-            memcpy(room.digits + left * drawn * DIGITS, room.digits + i * drawn * DIGITS,
-                   drawn * DIGITS * sizeof(uint64_t))
-            memcpy(room.windows + left * drawn * BASE_WINDOWS, room.windows + i * drawn * BASE_WINDOWS,
-                   drawn * BASE_WINDOWS)
             left += 1
     room.rows = left
 
@@ -326,7 +333,8 @@ def split_for_oracles(const uint8_t[:, ::1] signatures not None, const uint64_t[
     cdef size_t bytes_ = elements * (sizeof(blst_fp2) + sizeof(blst_fp)) + round_bytes(most, sizeof(blst_fp2))
     bytes_ += 2 * rows * (BITS + BUCKETS) * sizeof(blst_fp2)
     bytes_ += rows * (k + 2) * (sizeof(blst_p2_affine) + sizeof(blst_p1_affine))
-    bytes_ += rows * (drawn * (DIGITS * sizeof(uint64_t) + BASE_WINDOWS) + 2 * BITS + sizeof(size_t) + 2)
+    bytes_ += (drawn + 1) * sizeof(blst_fr)
+    bytes_ += rows * (drawn * (DIGITS * sizeof(uint64_t) + BYTE_WINDOWS + 2 * SCALAR_BYTES) + 2 * BITS + sizeof(size_t) + 2)
     cdef char *memory = <char *> malloc(bytes_ + 1)
     cdef Room room
     if memory == NULL or engine_open(&room.engine, lanes, NULL, k):
@@ -347,13 +355,16 @@ def split_for_oracles(const uint8_t[:, ::1] signatures not None, const uint64_t[
     room.shares2 = room.hashes + rows
     room.keys = <blst_p1_affine *> (room.shares2 + rows * k)
     room.shares1 = room.keys + rows
-    room.digits = <uint64_t *> (room.shares1 + rows * k)
+    room.masks = <blst_fr *> (room.shares1 + rows * k)
+    room.digits = <uint64_t *> (room.masks + drawn + 1)
     room.members = <size_t *> (room.digits + rows * drawn * DIGITS)
-    room.windows = <int8_t *> (room.members + rows)
-    room.bucket_of = <uint8_t *> (room.windows + rows * drawn * BASE_WINDOWS)
+    room.scalars2 = <uint8_t *> (room.members + rows)
+    room.scalars1 = room.scalars2 + rows * drawn * SCALAR_BYTES
+    room.windows = <int8_t *> (room.scalars1 + rows * drawn * SCALAR_BYTES)
+    room.bucket_of = <uint8_t *> (room.windows + rows * drawn * BYTE_WINDOWS)
     room.occurrence = room.bucket_of + rows * BITS
     room.well = room.occurrence + rows * BITS
-    cdef size_t chunk, first, size, i, j
+    cdef size_t chunk, first, size, i
     with nogil:
         for chunk in range((n + CHUNK - 1) // CHUNK):
             first = chunk * CHUNK
@@ -366,14 +377,11 @@ def split_for_oracles(const uint8_t[:, ::1] signatures not None, const uint64_t[
                     room.signatures[room.rows] = room.signatures[i]
                     memcpy(&room.keys[room.rows], &public_keys[first + i, 0], sizeof(blst_p1_affine))
                     memcpy(&room.hashes[room.rows], &hashes[first + i, 0], sizeof(blst_p2_affine))
-                    for j in range(drawn):
-                        base_windows(room.windows + (room.rows * drawn + j) * BASE_WINDOWS, &masks[first + i, j, 0])
-                        digits_of(room.digits + (room.rows * drawn + j) * DIGITS, &masks[first + i, j, 0])
                     room.rows += 1
             if room.engine.lanes != NULL and drawn:
-                split_by_lanes(&room, public_key_shares, signature_shares, table)
+                split_by_lanes(&room, masks, public_key_shares, signature_shares, table)
             if room.rows:
-                split_by_blst(&room, public_key_shares, signature_shares, table)
+                split_by_blst(&room, masks, public_key_shares, signature_shares, table)
         wipe(memory, bytes_)
         wipe(room.engine.memory, room.engine.n_bytes)
         free(memory)

@@ -62,14 +62,22 @@ typedef struct {
                         void *scratch);
     int (*sum_by_buckets)(uint64_t (*sums)[36], const uint64_t (*points)[24], const uint64_t *weights, size_t n,
                           void *scratch);
+    /* Points of G1 as rows of a table, in the lanes' own form, which is the same for all builds. */
+    void (*make_table)(uint64_t (*rows)[16], const uint64_t (*points)[12], size_t n);
     /* out[i][j - 1] = points[i] + f_i(j) B for j = 1 .. k: polynomials f_i of degree `drawn` with f_i(0) = 0, by
-     * f_i(1) .. f_i(drawn). In G1 B is the generator, table[w][j] = (j + 1) 2^(8 w) B of 32 times 128 multiples,
-     * and windows[i * drawn + j - 1] are the signed bytes of f_i(j), lowest first; in G2 B is bases[i] and
-     * digits[i * drawn + j - 1] are the digits of f_i(j) in base |x|. drawn is at least 1. */
-    void (*split_g1)(uint64_t (*out)[12], uint8_t *well, const uint64_t (*points)[12], const int8_t (*windows)[32],
-                     const uint64_t (*table)[12], size_t n, size_t drawn, size_t k, void *scratch);
+     * their differences at 0 of order 1 .. drawn. drawn is at least 1, and at most k - 1.
+     *
+     * In G1 B is the generator, table[w][j] the row of (2 j + 1) 2^(8 w) B of 16 times 128 multiples; in G2 it is
+     * bases[i]. scalars[i * drawn + o - 1], lowest byte first, has the windows that multiples.h tells of: for the
+     * difference d of order o these are of
+     *
+     *     n = (d + (2^128 - 1) (1 + x^2)) / 2 mod r            = n[0] + n[1] x^2                                   in G1
+     *     n = (d + (2^64 - 1) (1 + |x| + x^2 + |x|^3)) / 2 mod r = n[0] + n[1] |x| + n[2] x^2 + n[3] |x|^3         in G2
+     */
+    void (*split_g1)(uint64_t (*out)[12], uint8_t *well, const uint64_t (*points)[12], const uint8_t (*scalars)[32],
+                     const uint64_t (*table)[16], size_t n, size_t drawn, size_t k, void *scratch);
     void (*split_g2)(uint64_t (*out)[24], uint8_t *well, const uint64_t (*points)[24], const uint64_t (*bases)[24],
-                     const uint64_t (*digits)[4], size_t n, size_t drawn, size_t k, void *scratch);
+                     const uint8_t (*scalars)[32], size_t n, size_t drawn, size_t k, void *scratch);
 } lanes_operations;
 
 /* The operations on AVX-512 IFMA. */

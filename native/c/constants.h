@@ -8,6 +8,9 @@
 /* p / 2^416, rounded up */
 #define P_PER_R 2.365067e-11
 
+/* 2^416 / p, rounded up */
+#define R_PER_P 0x9d835d2f4ull
+
 /* |x| from its top bit: after so many doublings another one is added, but after the last. */
 #define X_ONES 6
 static const uint8_t X_DOUBLINGS[X_ONES] = {1, 2, 3, 9, 32, 16};

@@ -50,9 +50,7 @@ INLINE void CURVE(set_zero)(CURVE(jacobian) *p, lane_mask m)
 /* out = -y where m, else y */
 INLINE void CURVE(negate_y)(FIELD(element) *out_y, lane_mask m, const FIELD(element) *y)
 {
-    FIELD(element) minus;
-    FIELD(negate)(&minus, y, P_64);
-    FIELD(select)(out_y, m, y, &minus);
+    FIELD(negate_some)(out_y, m, y, P_64);
 }
 
 /* out = 2 p: with B = Y^2, D = X B, E = 3 X^2
@@ -163,24 +161,17 @@ SHARED void CURVE(multiply_affine_by_x)(CURVE(jacobian) *out, const CURVE(affine
  */
 SHARED void CURVE(to_affine)(CURVE(affine) *out, const CURVE(jacobian) *p, lane_mask *zero, int n)
 {
-    FIELD(element) prefix[GROUPS], z[GROUPS], one, inverse, t;
-    FIELD(set_one)(&one);
-    inverse = one;
+    fp inverse[GROUPS], room[GROUPS];
+    for (int i = 0; i < n; i++)
+        FIELD(norm)(&inverse[i], &p[i].Z);
+    fp_invert_each(inverse, room, zero, n);
     for (int i = 0; i < n; i++) {
-        zero[i] = FIELD(is_zero)(&p[i].Z);
-        FIELD(select)(&z[i], zero[i], &p[i].Z, &one);
-        prefix[i] = inverse;  /* of the groups before */
-        FIELD(mul)(&inverse, &inverse, &z[i]);
-    }
-    FIELD(invert)(&inverse, &inverse);
-    for (int i = n - 1; i >= 0; i--) {
-        FIELD(element) own;
-        FIELD(mul)(&own, &inverse, &prefix[i]);
-        FIELD(mul)(&inverse, &inverse, &z[i]);
-        FIELD(sqr)(&t, &own);
-        FIELD(mul)(&out[i].x, &p[i].X, &t);
-        FIELD(mul)(&t, &t, &own);
-        FIELD(mul)(&out[i].y, &p[i].Y, &t);
+        FIELD(element) own, square;
+        FIELD(invert_by_norm)(&own, &p[i].Z, &inverse[i]);
+        FIELD(sqr)(&square, &own);
+        FIELD(mul)(&out[i].x, &p[i].X, &square);
+        FIELD(mul)(&square, &square, &own);
+        FIELD(mul)(&out[i].y, &p[i].Y, &square);
     }
 }
 

@@ -1,43 +1,47 @@
-/* From the values of a polynomial on a curve to more of them, and to affine coordinates. Included like curve.h,
- * once for each field.
+/* Values of polynomials on a curve, for several groups of rows at once. Included like curve.h, once for each field.
+ *
+ * A polynomial is given by its value and its differences at 0 (Newton): the difference of order o at j + 1 is that of
+ * order o at j and that of order o + 1 at j.
  */
 
-/* values[0 .. k] from values[0 .. degree]: the differences of order `degree` are all the same. `room`: 2 (degree + 1)
- * points. An exception makes Z = 0 of some value.
- */
-static void CURVE(extend)(CURVE(jacobian) *values, CURVE(jacobian) *room, size_t degree, size_t k)
+/* differences[degree + 1] of each group, and which of its lanes are right; table: of the point that is multiplied */
+typedef struct {
+    CURVE(multiples_room) multiples;
+    lane_mask fine[SPLIT_GROUPS];
+    const uint64_t *table[SPLIT_GROUPS];
+    CURVE(affine) differences[];
+} CURVE(split_room);
+
+/* The differences of order 1 .. degree of n groups by scalars[row * degree + order - 1], of rows `first` .. `last`. */
+static void CURVE(multiply_differences)(CURVE(split_room) *r, const uint8_t (*scalars)[32], size_t first, size_t last,
+                                        size_t degree, int n)
 {
-    CURVE(jacobian) *differences = room, *last = room + degree + 1;  /* last[i]: of order i, at the last known place */
-    for (size_t j = 0; j <= degree; j++)
-        differences[j] = values[j];
-    last[0] = values[degree];
-    for (size_t order = 1; order <= degree; order++) {
-        for (size_t j = degree; j >= order; j--) {
-            CURVE(jacobian) minus = differences[j - 1];
-            CURVE(negate_y)(&minus.Y, 0xff, &minus.Y);
-            CURVE(add)(&differences[j], &differences[j], &minus);
+    int waiting = 0;
+    for (int g = 0; g < n; g++) {
+        for (size_t order = 1; order <= degree; order++) {
+            CURVE(product) *product = &r->multiples.products[waiting++];
+            product->out = &r->differences[(size_t) g * (degree + 1) + order];
+            product->table = r->table[g];
+            product->fine = &r->fine[g];
+            for (size_t lane = 0; lane < LANES; lane++) {
+                size_t row = first + (size_t) g * LANES + lane;
+                product->scalar[lane] = scalars[(row < last ? row : last) * degree + order - 1];
+            }
+            if (waiting == ROUND / SCALAR_PARTS || (g == n - 1 && order == degree)) {
+                CURVE(multiply)(&r->multiples, waiting);
+                waiting = 0;
+            }
         }
-        last[order] = differences[degree];
-    }
-    for (size_t j = degree + 1; j <= k; j++) {
-        for (size_t order = degree; order > 0; order--)
-            CURVE(add)(&last[order - 1], &last[order - 1], &last[order]);
-        values[j] = last[0];
     }
 }
 
-/* Writes values[1 .. k] of a group of rows to out[row][k]; returned: the lanes without an exception. */
-static lane_mask CURVE(store_values)(char *out, lanes offsets, const CURVE(jacobian) *values, CURVE(affine) *room,
-                                     size_t k)
+/* From place j to j + 1: the differences of n groups that the values at the `left` places from there on need. */
+static void CURVE(next_place)(CURVE(split_room) *r, size_t degree, size_t left, int n)
 {
-    lane_mask zero[GROUPS], any = 0;
-    for (size_t first = 0; first < k; first += GROUPS) {
-        size_t size = k - first < GROUPS ? k - first : GROUPS;
-        CURVE(to_affine)(room, values + 1 + first, zero, (int) size);
-        for (size_t j = 0; j < size; j++) {
-            any |= zero[j];
-            CURVE(store)(out + (first + j) * 2 * FIELD_BYTES, offsets, &room[j]);
-        }
+    for (int g = 0; g < n; g++) {
+        CURVE(affine) *of_order = &r->differences[(size_t) g * (degree + 1)];
+        for (size_t o = 0; o < degree && o < left; o++)
+            CURVE(queue)(&r->multiples.round, &of_order[o], &of_order[o], &of_order[o + 1], &r->fine[g]);
     }
-    return (lane_mask) ~any;
+    CURVE(run)(&r->multiples.round);
 }

@@ -355,6 +355,19 @@ INLINE void fp_negate_scaled(fp *out, const fp *a, unsigned s, multiple k)
 /* out = -a + k */
 INLINE void fp_negate(fp *out, const fp *a, multiple k) { fp_negate_scaled(out, a, 0, k); }
 
+/* out = -a + k where m, else a */
+INLINE void fp_negate_some(fp *out, lane_mask m, const fp *a, multiple k)
+{
+    lanes t[LIMBS];
+#ifdef LANES_CHECKED
+    double bound = multiple_of(k);
+    CHECK(a->bound <= bound);
+#endif
+    EACH_LIMB t[j] = lane_select(m, a->limb[j], lane_sub(lane_set(k[j]), a->limb[j]));
+    carry(out, t);
+    fp_claim(out, bound);
+}
+
 /* a - b, a - b - c, 2 (a - b), 2 (a - b - c), a - 2^s b, a - b - 2 c; each + k */
 INLINE void fp_sub(fp *out, const fp *a, const fp *b, multiple k)
 {
@@ -379,6 +392,32 @@ INLINE void fp_sub_scaled(fp *out, const fp *a, const fp *b, unsigned s, multipl
 INLINE void fp_sub_b_2c(fp *out, const fp *a, const fp *b, const fp *c, multiple k)
 {
     fp_linear(out, a, b, 0, c, 1, 0, k);
+}
+
+/* out = a - b - c + m p, of some m in each lane so that it is below 4.01 p; a below 4 p. c may be NULL.
+ *
+ * With n = 4 p / 2^364 + 2 less the top of the difference, which is its limb 7 and the carry of limb 6, m is
+ * n 2^364 / p rounded down. The difference is above (4 p / 2^364 - n) 2^364 and m p above n 2^364 - p: 3 p remain.
+ */
+INLINE void fp_sub_near(fp *out, const fp *a, const fp *b, const fp *c)
+{
+    lanes t[LIMBS];
+#ifdef LANES_CHECKED
+    CHECK(a->bound <= 4 && b->bound + (c ? c->bound : 0) <= 512);
+#endif
+    EACH_LIMB {
+        t[j] = lane_sub(a->limb[j], b->limb[j]);
+        if (c)
+            t[j] = lane_sub(t[j], c->limb[j]);
+    }
+    lanes top = lane_add(t[LIMBS - 1], lane_sar(t[LIMBS - 2], LIMB_BITS));
+    lanes n = lane_sub(lane_set(P_4[LIMBS - 1] + 2), top);
+    lanes m = lane_madd_hi(lane_set(0), n, lane_set(R_PER_P));
+    EACH_LIMB t[j] = lane_madd_lo(t[j], m, lane_set(P_LIMBS[j]));
+    UNROLL for (int j = 0; j < LIMBS - 1; j++)
+        t[j + 1] = lane_madd_hi(t[j + 1], m, lane_set(P_LIMBS[j]));
+    carry(out, t);
+    fp_claim(out, 4.01);
 }
 
 /* --- constants, choices, comparisons --- */
@@ -529,6 +568,24 @@ SHARED void fp_store(void *base, lanes offsets, const fp *a)
         lane_scatter((char *) base + 8 * k, offsets, w[k]);
 }
 
+/* Of eight rows, each of the limbs of one lane: elements below 64 p, as they are. */
+INLINE void fp_load_rows(fp *out, const uint64_t *const rows[LANES], size_t at)
+{
+    for (int lane = 0; lane < LANES; lane++)
+        out->limb[lane] = lane_load(rows[lane] + at);
+    lane_transpose(out->limb);
+    fp_claim(out, 64);
+}
+
+INLINE void fp_store_rows(uint64_t *const rows[LANES], size_t at, const fp *a)
+{
+    fp t = *a;
+    fp_expect(a, 64);
+    lane_transpose(t.limb);
+    for (int lane = 0; lane < LANES; lane++)
+        lane_store(rows[lane] + at, t.limb[lane]);
+}
+
 /* --- powers --- */
 
 /* At most so many elements of one lane are raised together: one waits while another is computed. */
@@ -615,4 +672,37 @@ SHARED lane_mask fp_invert_all(fp *a, fp *prefix, const fp *numerator, int n)
     }
     a[0] = inverse;
     return zero;
+}
+
+/* prefix[i] = a[0] ... a[i - 1], out = all of n elements */
+SHARED void fp_multiply_all(fp *out, fp *prefix, const fp *a, int n)
+{
+    fp_set(out, ONE);
+    for (int i = 0; i < n; i++) {
+        prefix[i] = *out;
+        fp_mul(out, out, &a[i]);
+    }
+}
+
+/* a[i] = 1 / a[i] of n elements, as above, but a 0 spoils no other: zero[i] are the lanes where a[i] was 0, and is 1
+ * then. `room`: n elements.
+ */
+SHARED void fp_invert_each(fp *a, fp *room, lane_mask *zero, int n)
+{
+    fp inverse, own, one;
+    fp_set(&one, ONE);
+    fp_multiply_all(&inverse, room, a, n);
+    lane_mask any = fp_is_zero(&inverse);
+    for (int i = 0; i < n; i++) {
+        zero[i] = any ? fp_is_zero(&a[i]) : 0;
+        fp_select(&a[i], zero[i], &a[i], &one);
+    }
+    if (any)
+        fp_multiply_all(&inverse, room, a, n);
+    fp_invert(&inverse, &inverse);
+    for (int i = n - 1; i >= 0; i--) {
+        fp_mul(&own, &inverse, &room[i]);
+        fp_mul(&inverse, &inverse, &a[i]);
+        a[i] = own;
+    }
 }

@@ -202,6 +202,12 @@ SHARED void fp2_sub_scaled(fp2 *out, const fp2 *a, const fp2 *b, unsigned s, mul
     fp_sub_scaled(&out->c1, &a->c1, &b->c1, s, k);
 }
 
+INLINE void fp2_sub_near(fp2 *out, const fp2 *a, const fp2 *b, const fp2 *c)
+{
+    fp_sub_near(&out->c0, &a->c0, &b->c0, c ? &c->c0 : NULL);
+    fp_sub_near(&out->c1, &a->c1, &b->c1, c ? &c->c1 : NULL);
+}
+
 SHARED void fp2_scale(fp2 *out, const fp2 *a, unsigned s)
 {
     fp_scale(&out->c0, &a->c0, s);
@@ -224,6 +230,12 @@ SHARED void fp2_negate_scaled(fp2 *out, const fp2 *a, unsigned s, multiple k)
 {
     fp_negate_scaled(&out->c0, &a->c0, s, k);
     fp_negate_scaled(&out->c1, &a->c1, s, k);
+}
+
+SHARED void fp2_negate_some(fp2 *out, lane_mask m, const fp2 *a, multiple k)
+{
+    fp_negate_some(&out->c0, m, &a->c0, k);
+    fp_negate_some(&out->c1, m, &a->c1, k);
 }
 
 /* out = a0 - a1 i */
@@ -281,13 +293,42 @@ INLINE void fp2_store(void *base, lanes offsets, const fp2 *a)
     fp_store((char *) base + 48, offsets, &a->c1);
 }
 
-/* out = 1 / a = (a0 - a1 i) / (a0^2 + a1^2); 0 of 0 */
+INLINE void fp2_load_rows(fp2 *out, const uint64_t *const rows[LANES], size_t at)
+{
+    fp_load_rows(&out->c0, rows, at);
+    fp_load_rows(&out->c1, rows, at + LIMBS);
+}
+
+INLINE void fp2_store_rows(uint64_t *const rows[LANES], size_t at, const fp2 *a)
+{
+    fp_store_rows(rows, at, &a->c0);
+    fp_store_rows(rows, at + LIMBS, &a->c1);
+}
+
+/* --- inversion: 1 / a = (a0 - a1 i) / norm, norm = a0^2 + a1^2 in Fp --- */
+
+/* out = 1 / a of the inverse of its norm */
+SHARED void fp2_invert_by_norm(fp2 *out, const fp2 *a, const fp *inverse)
+{
+    fp_mul_inline(&out->c0, &a->c0, inverse);
+    fp_mul_inline(&out->c1, &a->c1, inverse);
+    fp_negate(&out->c1, &out->c1, P_4);
+}
+
+/* The same for Fp, where an element is its own norm. */
+INLINE void fp_norm(fp *out, const fp *a) { *out = *a; }
+
+INLINE void fp_invert_by_norm(fp *out, const fp *a, const fp *inverse)
+{
+    (void) a;
+    *out = *inverse;
+}
+
+/* out = 1 / a; 0 of 0 */
 SHARED void fp2_invert(fp2 *out, const fp2 *a)
 {
-    fp norm, other;
+    fp norm;
     fp2_norm(&norm, a);
     fp_invert(&norm, &norm);
-    fp_mul(&out->c0, &a->c0, &norm);
-    fp_mul(&other, &a->c1, &norm);
-    fp_negate(&out->c1, &other, P_4);
+    fp2_invert_by_norm(out, a, &norm);
 }

@@ -153,6 +153,9 @@ def constants() -> str:
 /* p / 2^416, rounded up */
 #define P_PER_R {P / MONTGOMERY * 1.0000001:.6e}
 
+/* 2^416 / p, rounded up */
+#define R_PER_P 0x{-(-MONTGOMERY // P):x}ull
+
 /* |x| from its top bit: after so many doublings another one is added, but after the last. */
 #define X_ONES {f"{X:b}".count("1")}
 static const uint8_t X_DOUBLINGS[X_ONES] = {{{", ".join(map(str, _gaps(X)))}}};

@@ -18,6 +18,7 @@
  *   lane_gather(base, offsets), lane_scatter(base, offsets, a)   64-bit words at byte offsets
  *   lane_swap(a, distance)        lane i gets the word of lane i ^ distance, of 1, 2, 4
  *   lane_swap_bytes(a)            big-endian words
+ *   lane_transpose(a)             a[j] word i becomes a[i] word j, of eight
  */
 #pragma once
 #include <stddef.h>

@@ -46,3 +46,25 @@ INLINE lanes lane_constant(const uint64_t *p)
     __asm__("" : "+r"(p));
     return lane_set(*p);
 }
+
+/* out = columns j, j + 2, j + 4 and j + 6, for j = 0 or 1, of what has columns of pairs of rows */
+INLINE void transpose_pairs(lanes out[LANES], lanes rows01, lanes rows23, lanes rows45, lanes rows67)
+{
+    lanes low = _mm512_shuffle_i64x2(rows01, rows23, 0x88), high = _mm512_shuffle_i64x2(rows45, rows67, 0x88);
+    out[0] = _mm512_shuffle_i64x2(low, high, 0x88);
+    out[4] = _mm512_shuffle_i64x2(low, high, 0xdd);
+    low = _mm512_shuffle_i64x2(rows01, rows23, 0xdd), high = _mm512_shuffle_i64x2(rows45, rows67, 0xdd);
+    out[2] = _mm512_shuffle_i64x2(low, high, 0x88);
+    out[6] = _mm512_shuffle_i64x2(low, high, 0xdd);
+}
+
+INLINE void lane_transpose(lanes a[LANES])
+{
+    lanes even[LANES / 2], odd[LANES / 2];
+    UNROLL for (int i = 0; i < LANES / 2; i++) {
+        even[i] = _mm512_unpacklo_epi64(a[2 * i], a[2 * i + 1]);
+        odd[i] = _mm512_unpackhi_epi64(a[2 * i], a[2 * i + 1]);
+    }
+    transpose_pairs(a, even[0], even[1], even[2], even[3]);
+    transpose_pairs(a + 1, odd[0], odd[1], odd[2], odd[3]);
+}

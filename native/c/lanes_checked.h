@@ -143,3 +143,14 @@ INLINE void lane_scatter(void *base, lanes offsets, lanes a)
 
 INLINE lanes lane_swap(lanes a, unsigned distance) { OF_EACH_LANE(a.word[(unsigned) lane ^ distance]); }
 INLINE lanes lane_swap_bytes(lanes a) { OF_EACH_LANE(__builtin_bswap64(a.word[lane])); }
+
+INLINE void lane_transpose(lanes a[LANES])
+{
+    for (int i = 0; i < LANES; i++) {
+        for (int j = 0; j < i; j++) {
+            uint64_t word = a[i].word[j];
+            a[i].word[j] = a[j].word[i];
+            a[j].word[i] = word;
+        }
+    }
+}

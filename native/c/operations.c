@@ -40,16 +40,14 @@ static size_t most_shares(const lanes_plan *plan)
     return plan->scale && plan->scale->shares > plan->shares ? plan->scale->shares : plan->shares;
 }
 
-/* What a split needs: values, then the room of `extend`, k + 1 and at most 2 k points of either group. */
-typedef struct { comb table; g2_jacobian first[GROUPS]; g2_affine affine[GROUPS]; g2_jacobian values[]; } split_room;
-
 static size_t scratch_bytes(const lanes_plan *plan, size_t k)
 {
     size_t most = sizeof(room);
     if (plan)
         most += most_shares(plan) * sizeof(g2_affine) + table_points(plan) * sizeof(g2_jacobian);
     if (k)
-        most = LARGEST(most, sizeof(split_room) + (3 * k + 1) * sizeof(g2_jacobian));
+        most = LARGEST(most, LARGEST(sizeof(g1_split_room) + G1_SPLIT * k * sizeof(g1_affine),
+                                     sizeof(split_hash_room) + G2_SPLIT * k * sizeof(g2_affine)));
     return most;
 }
 
@@ -284,55 +282,69 @@ static int sum_by_buckets(uint64_t (*sums)[36], const uint64_t (*points)[24], co
     return store_sums(sums, &sum, empty);
 }
 
-static void split_g1(uint64_t (*out)[12], uint8_t *well, const uint64_t (*points)[12], const int8_t (*windows)[32],
-                     const uint64_t (*table)[12], size_t n, size_t drawn, size_t k, void *scratch)
+static void make_table(uint64_t (*rows)[16], const uint64_t (*points)[12], size_t n)
 {
-    split_room *r = scratch;
-    g1_jacobian *values = (g1_jacobian *) r->values;
     for (size_t first = 0; first < n; first += LANES) {
         g1_affine point;
+        uint64_t *to[LANES];
         g1_load(&point, points, offsets_of(first, n, sizeof *points));
-        g1_from_affine(&values[0], &point);
-        for (size_t j = 1; j <= drawn; j++) {
-            const int8_t *of_lane[LANES];
-            for (size_t lane = 0; lane < LANES; lane++)
-                of_lane[lane] = windows[LEAST(first + lane, n - 1) * drawn + j - 1];
-            values[j] = values[0];
-            g1_add_multiple_of_generator(&values[j], of_lane, table);
+        for (size_t lane = 0; lane < LANES; lane++)
+            to[lane] = rows[LEAST(first + lane, n - 1)];
+        g1_store_rows(to, &point);
+    }
+}
+
+static void split_g1(uint64_t (*out)[12], uint8_t *well, const uint64_t (*points)[12], const uint8_t (*scalars)[32],
+                     const uint64_t (*table)[16], size_t n, size_t drawn, size_t k, void *scratch)
+{
+    g1_split_room *r = scratch;
+    r->multiples.round.n = 0;
+    for (size_t first = 0; first < n; first += G1_SPLIT * LANES) {
+        int groups = GROUPS_OF(LEAST(n - first, G1_SPLIT * LANES));
+        for (int g = 0; g < groups; g++) {
+            g1_load(&r->differences[g * (drawn + 1)], points, offsets_of(first + g * LANES, n, sizeof *points));
+            r->fine[g] = 0xff;
+            r->table[g] = table[0];
         }
-        g1_extend(values, values + k + 1, drawn, k);
-        lanes offsets = offsets_of(first, n, k * sizeof *out);
-        write_mask(well, first, n, g1_store_values((char *) out, offsets, values, (g1_affine *) r->affine, k));
+        g1_multiply_differences(r, scalars, first, n - 1, drawn, groups);
+        for (size_t j = 0; j < k; j++) {
+            g1_next_place(r, drawn, k - j, groups);
+            for (int g = 0; g < groups; g++)
+                g1_store(out + j, offsets_of(first + g * LANES, n, k * sizeof *out), &r->differences[g * (drawn + 1)]);
+        }
+        for (int g = 0; g < groups; g++)
+            write_mask(well, first + g * LANES, n, r->fine[g]);
     }
 }
 
 static void split_g2(uint64_t (*out)[24], uint8_t *well, const uint64_t (*points)[24], const uint64_t (*bases)[24],
-                     const uint64_t (*digits)[4], size_t n, size_t drawn, size_t k, void *scratch)
+                     const uint8_t (*scalars)[32], size_t n, size_t drawn, size_t k, void *scratch)
 {
-    split_room *r = scratch;
-    uint64_t of_power[POWERS][LANES];
-    for (size_t first = 0; first < n; first += LANES) {
-        g2_affine point, base;
-        g2_load(&point, points, offsets_of(first, n, sizeof *points));
-        g2_load(&base, bases, offsets_of(first, n, sizeof *bases));
-        lane_mask fine = make_comb(&r->table, &base, r->first);
-        g2_from_affine(&r->values[0], &point);
-        for (size_t j = 1; j <= drawn; j++) {
-            for (size_t lane = 0; lane < LANES; lane++)
-                for (int power = 0; power < POWERS; power++)
-                    of_power[power][lane] = digits[LEAST(first + lane, n - 1) * drawn + j - 1][power];
-            fine &= (lane_mask) ~g2_multiply_comb(&r->values[j], &r->table, of_power);
-            g2_add_affine(&r->values[j], &r->values[j], &point);
+    split_hash_room *room = scratch;
+    g2_split_room *r = &room->split;
+    r->multiples.round.n = 0;
+    for (size_t first = 0; first < n; first += G2_SPLIT * LANES) {
+        int groups = GROUPS_OF(LEAST(n - first, G2_SPLIT * LANES));
+        for (int g = 0; g < groups; g++) {
+            lanes offsets = offsets_of(first + g * LANES, n, sizeof *points);
+            g2_load(&r->differences[g * (drawn + 1)], points, offsets);
+            g2_load(&room->hashes[g], bases, offsets);
+            r->fine[g] = 0xff;
+            r->table[g] = room->tables[g][0][0][0];
         }
-        g2_extend(r->values, r->values + k + 1, drawn, k);
-        lanes offsets = offsets_of(first, n, k * sizeof *out);
-        fine &= g2_store_values((char *) out, offsets, r->values, r->affine, k);
-        write_mask(well, first, n, fine);
+        make_hash_tables(room, groups);
+        g2_multiply_differences(r, scalars, first, n - 1, drawn, groups);
+        for (size_t j = 0; j < k; j++) {
+            g2_next_place(r, drawn, k - j, groups);
+            for (int g = 0; g < groups; g++)
+                g2_store(out + j, offsets_of(first + g * LANES, n, k * sizeof *out), &r->differences[g * (drawn + 1)]);
+        }
+        for (int g = 0; g < groups; g++)
+            write_mask(well, first + g * LANES, n, r->fine[g]);
     }
-    wipe(of_power, sizeof of_power);
 }
 
 const lanes_operations BUILD = {
     NAME, scratch_bytes, checks, decode_g1, decode_g2, in_g2, hash_groups, interpolate_groups, weight_g1,
-    multiply_g2, miller, weighted_sum, sum_by_buckets, split_g1, split_g2,
+    multiply_g2, miller, weighted_sum, sum_by_buckets, make_table, split_g1, split_g2,
 };

@@ -1,126 +1,127 @@
 /* The multiples of a split for oracles: of the generator of G1, from a table, and of a row's hash in G2. Both take time
  * and addresses from their scalars, which are masks that are used once.
+ *
+ * All is affine: several groups of eight rows do their additions in rounds that share an inversion.
  */
 #pragma once
-#include "multiply.h"
+#include "points.h"
+
+/* Groups of eight rows that are split together: more would share inversions better, but not stay in the cache. */
+#define G1_SPLIT 4
+#define G2_SPLIT 2
+#define WINDOWS 16
 
 #define FIELD(name) fp_##name
 #define CURVE(name) g1_##name
 #define FIELD_BYTES 48
+#define SCALAR_PARTS 2
+#define SPLIT_GROUPS G1_SPLIT
+#define WINDOW_BITS 8
+#define LANE_WORDS 0
+#include "affine.h"
+
+/* out = x^2 p = -phi(p) */
+INLINE void g1_times_e(g1_affine *p)
+{
+    fp beta;
+    fp_set(&beta, BETA);
+    fp_mul(&p->x, &p->x, &beta);
+    fp_negate(&p->y, &p->y, P_8);
+}
+
+#include "multiples.h"
 #include "extend.h"
 #undef FIELD
 #undef CURVE
 #undef FIELD_BYTES
+#undef SCALAR_PARTS
+#undef SPLIT_GROUPS
+#undef WINDOW_BITS
+#undef LANE_WORDS
 
 #define FIELD(name) fp2_##name
 #define CURVE(name) g2_##name
 #define FIELD_BYTES 96
-#include "extend.h"
-#undef FIELD
-#undef CURVE
-#undef FIELD_BYTES
+#define SCALAR_PARTS 4
+#define SPLIT_GROUPS G2_SPLIT
+#define WINDOW_BITS 4
+#define LANE_WORDS 32
+#include "affine.h"
 
-#define BASE_WINDOWS 32
-#define BASE_MULTIPLES 128
-
-/* total += sum over w of windows[lane][w] 2^(8 w) G1, of -128 .. 127. table[w][j] = (j + 1) 2^(8 w) G1, in blst's
- * form.
- */
-SHARED void g1_add_multiple_of_generator(g1_jacobian *total, const int8_t *windows[LANES], const void *table)
+/* out = |x| p = -psi(p) */
+INLINE void g2_times_e(g2_affine *p)
 {
-    for (int w = 0; w < BASE_WINDOWS; w++) {
-        uint64_t offsets[LANES];
-        lane_mask negative = 0, zero = 0;
-        g1_affine term;
-        g1_jacobian sum;
-        for (int lane = 0; lane < LANES; lane++) {
-            int digit = windows[lane][w], multiple = digit < 0 ? -digit : digit;
-            negative |= (lane_mask) ((digit < 0) << lane);
-            zero |= (lane_mask) ((digit == 0) << lane);
-            offsets[lane] = (uint64_t) (w * BASE_MULTIPLES + multiple - (multiple > 0)) * 96;
-        }
-        g1_load(&term, table, lane_load(offsets));
-        g1_negate_y(&term.y, negative, &term.y);
-        g1_add_affine(&sum, total, &term);
-        g1_select(total, zero, &sum, total);
-    }
+    psi_x(&p->x, &p->x);
+    psi_y(&p->y, &p->y);
+    fp2_negate(&p->y, &p->y, P_4);
 }
 
-/* Of a scalar in base |x| four digits of 64 bits, in 2 halves of 8 signed windows of 4 bits. */
-#define POWERS 4
-#define HALVES 2
-#define WINDOWS 8
+#include "multiples.h"
+#include "extend.h"
 
-/* [power][TABLE half + j]: (j + 1) |x|^power 2^(32 half) q */
-typedef struct { g2_affine of[POWERS][HALVES * TABLE]; } comb;
+/* The odd multiples of a hash and of its doublings. */
+typedef uint64_t hash_table[WINDOWS][1 << (WINDOW_BITS - 1)][LANES][LANE_WORDS];
 
-/* The table of q, and the lanes where it is right. `room`: GROUPS points. */
-SHARED lane_mask make_comb(comb *out, const g2_affine *q, g2_jacobian *room)
+/* base[w], twice[w] = 2^(4 w) q, 2^(4 w + 1) q; returned: the lanes where they are right. `room`: WINDOWS points twice. */
+SHARED lane_mask double_windows(g2_affine *base, g2_affine *twice, const g2_affine *q, g2_jacobian *room)
 {
-    lane_mask zero[HALVES * TABLE], any = 0;
-    g2_affine half;
-    g2_make_table(room, q);
-    room[TABLE] = room[0];
-    for (int i = 0; i < 4 * WINDOWS; i++)
-        g2_double(&room[TABLE], &room[TABLE]);
-    g2_to_affine(&half, &room[TABLE], zero, 1);
-    any |= zero[0];
-    g2_make_table(room + TABLE, &half);
-    g2_to_affine(out->of[0], room, zero, HALVES * TABLE);
-    for (int j = 0; j < HALVES * TABLE; j++)
-        any |= zero[j];
-    for (int power = 1; power < POWERS; power++) {
-        for (int j = 0; j < HALVES * TABLE; j++) {
-            const g2_affine *from = &out->of[power - 1][j];
-            g2_affine *to = &out->of[power][j];
-            psi_x(&to->x, &from->x);
-            psi_y(&to->y, &from->y);
-            fp2_negate(&to->y, &to->y, P_4);
+    lane_mask zero[2 * WINDOWS], any = 0;
+    g2_from_affine(&room[0], q);
+    for (int w = 0; w < WINDOWS; w++) {
+        g2_double(&room[WINDOWS + w], &room[w]);
+        if (w < WINDOWS - 1) {
+            g2_double(&room[w + 1], &room[WINDOWS + w]);
+            for (int d = 2; d < WINDOW_BITS; d++)
+                g2_double(&room[w + 1], &room[w + 1]);
         }
     }
+    g2_to_affine(base, room, zero, WINDOWS);
+    g2_to_affine(twice, room + WINDOWS, zero + WINDOWS, WINDOWS);
+    for (int i = 0; i < 2 * WINDOWS; i++)
+        any |= zero[i];
     return (lane_mask) ~any;
 }
 
-/* total += digit q, as g2_add_digit, of affine multiples */
-SHARED void g2_add_affine_digit(g2_jacobian *total, lane_mask *empty, const g2_affine multiples[TABLE], lanes nibble)
+/* What a split needs in G2, beside the differences. */
+typedef struct {
+    hash_table tables[G2_SPLIT];
+    g2_affine hashes[G2_SPLIT];
+    g2_jacobian chain[2 * WINDOWS];
+    g2_split_room split;
+} split_hash_room;
+
+_Static_assert(G2_SPLIT * WINDOWS <= ROUND, "a round has no room for the windows of all hashes");
+
+static void store_multiples(hash_table *tables, int j, const g2_affine *multiples, int n)
 {
-    g2_affine term = multiples[0];
-    g2_jacobian sum, own;
-    lanes digit = lane_sub(nibble, lane_set(TABLE));
-    lane_mask negative = lane_negative(digit);
-    digit = lane_select(negative, digit, lane_sub(lane_set(0), digit));
-    lane_mask zero = lane_is_zero(digit);
-    for (int j = 1; j < TABLE; j++) {
-        lane_mask here = lane_equal(digit, lane_set(j + 1));
-        fp2_select(&term.x, here, &term.x, &multiples[j].x);
-        fp2_select(&term.y, here, &term.y, &multiples[j].y);
+    for (int i = 0; i < n * WINDOWS; i++) {
+        uint64_t *rows[LANES];
+        for (int lane = 0; lane < LANES; lane++)
+            rows[lane] = tables[i / WINDOWS][i % WINDOWS][j][lane];
+        g2_store_rows(rows, &multiples[i]);
     }
-    g2_negate_y(&term.y, negative, &term.y);
-    g2_add_affine(&sum, total, &term);
-    if (*empty) {
-        g2_from_affine(&own, &term);
-        g2_select(&sum, *empty, &sum, &own);
-    }
-    g2_select(total, zero, &sum, total);
-    *empty &= zero;
 }
 
-/* out = k q of the digits k[power][lane]; returned: the lanes where it is 0 */
-SHARED lane_mask g2_multiply_comb(g2_jacobian *out, const comb *table, const uint64_t k[POWERS][LANES])
+/* The tables of n hashes. */
+static void make_hash_tables(split_hash_room *r, int n)
 {
-    biased_64 biased[POWERS];
-    lane_mask empty = 0xff;
-    for (int power = 0; power < POWERS; power++)
-        bias_64(&biased[power], k[power]);
-    g2_from_affine(out, &table->of[0][0]);
-    for (int i = WINDOWS; i >= 0; i--) {
-        for (int d = 0; d < 4 && empty != 0xff; d++)
-            g2_double(out, out);
-        for (int power = 0; power < POWERS; power++) {
-            if (i < WINDOWS)
-                g2_add_affine_digit(out, &empty, table->of[power], nibble_64(&biased[power], i));
-            g2_add_affine_digit(out, &empty, table->of[power] + TABLE, nibble_64(&biased[power], i + WINDOWS));
-        }
+    g2_multiples_room *room = &r->split.multiples;
+    g2_affine *multiples = room->sums, *twice = room->terms;
+    for (int g = 0; g < n; g++)
+        r->split.fine[g] &= double_windows(&multiples[g * WINDOWS], &twice[g * WINDOWS], &r->hashes[g], r->chain);
+    store_multiples(r->tables, 0, multiples, n);
+    for (int j = 1; j < 1 << (WINDOW_BITS - 1); j++) {
+        for (int i = 0; i < n * WINDOWS; i++)
+            g2_queue(&room->round, &multiples[i], &multiples[i], &twice[i], &r->split.fine[i / WINDOWS]);
+        g2_run(&room->round);
+        store_multiples(r->tables, j, multiples, n);
     }
-    return empty;
 }
+
+#undef FIELD
+#undef CURVE
+#undef FIELD_BYTES
+#undef SCALAR_PARTS
+#undef SPLIT_GROUPS
+#undef WINDOW_BITS
+#undef LANE_WORDS

@@ -20,7 +20,7 @@ from dvtfast.errors import InputError
 VARIABLE = "DVTFAST_BACKEND"
 NAMES = ("auto", "blst", "ifma")
 # Rows from which on lanes are faster than blst; benchmarks/README.md says how they were measured.
-CROSSOVERS = MappingProxyType(dict.fromkeys(("check", "decode", "hash", "recover", "sign", "split"), 4))
+CROSSOVERS = MappingProxyType(dict.fromkeys(("check", "decode", "hash", "recover", "sign"), 4) | {"split": 2})
 
 
 @dataclass(frozen=True)

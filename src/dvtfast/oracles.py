@@ -11,6 +11,7 @@ from dvtfast import ecies
 from dvtfast._arrays import Bytes, Rows, as_rows, same_length
 from dvtfast._backend import lanes_for
 from dvtfast._native import oracles as _kernel
+from dvtfast._native.lanes import find
 from dvtfast._parallel import for_slices
 from dvtfast._statuses import require_ok
 from dvtfast.constants import (
@@ -116,16 +117,17 @@ def _split_with_masks(
     status = np.zeros(n, dtype=np.uint8)
 
     def split(s: slice) -> None:
+        lanes = lanes_for("split", s.stop - s.start)
         _kernel.split_for_oracles(
             rows[s],
             points[s],
             hashes_of(roots, s),
             masks[s],
-            _base_table(),
+            _base_table(lanes.name if lanes else None),
             public_key_shares[s],
             signature_shares[s],
             status[s],
-            lanes_for("split", s.stop - s.start),
+            lanes,
         )
 
     for_slices(n, split, threads=threads)
@@ -134,9 +136,9 @@ def _split_with_masks(
 
 
 @cache
-def _base_table() -> _kernel.BaseTable:
-    """What every split reads: made at the first one, in a few milliseconds."""
-    return _kernel.BaseTable()
+def _base_table(build: str | None) -> _kernel.BaseTable:
+    """What every split on these lanes reads, or on none: made at the first one, in a few milliseconds."""
+    return _kernel.BaseTable(find(build) if build else None)
 
 
 def _row_count(signatures: Rows) -> int:

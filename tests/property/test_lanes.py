@@ -1,5 +1,7 @@
 """Edges of what differs from lane to lane: scalars, weights, masks, exceptions; next to blst and milagro."""
 
+from random import Random
+
 import numpy as np
 import pytest
 
@@ -143,5 +145,53 @@ def test_edge_masks(build, total, monkeypatch):
         split = _split_with_masks(
             CLUSTER.signatures, CLUSTER.public_keys, CLUSTER.signing_roots, masks, total
         )
+        outcomes.append((split.public_key_shares.tobytes(), split.signature_shares.tobytes()))
+    assert outcomes[0] == outcomes[1]
+
+
+@pytest.mark.parametrize("build", BUILDS)
+@pytest.mark.parametrize(
+    ("n", "threshold", "total"), [(1, 2, 2), (2, 2, 3), (9, 1, 3), (17, 3, 3), (3, 16, 17)]
+)
+def test_splits_of_all_sizes(build, n, threshold, total, monkeypatch):
+    """Groups that are not full, and more masks than are multiplied at once; some shares are infinite."""
+    random = Random(n)
+    masks = [[samples.scalar(random) for _ in range(threshold - 1)] for _ in range(n)]
+    if threshold > 1:
+        secret = int.from_bytes(CLUSTER.secret_keys[n // 2].tobytes(), "big")
+        masks[n // 2] = [R - secret, *masks[n // 2][1:]]
+    rows = samples.grid([[samples.key_bytes(mask) for mask in row] for row in masks], threshold - 1, 32)
+    outcomes = []
+    for backend in ("blst", build):
+        use_backend(backend, monkeypatch)
+        split = _split_with_masks(
+            CLUSTER.signatures[:n], CLUSTER.public_keys[:n], CLUSTER.signing_roots[:n], rows, total
+        )
+        outcomes.append((split.public_key_shares.tobytes(), split.signature_shares.tobytes()))
+    assert outcomes[0] == outcomes[1]
+
+
+@pytest.mark.parametrize("build", BUILDS)
+def test_rows_of_a_split_that_meet_exceptions_spoil_no_other(build, monkeypatch):
+    """The signature is the hash, twice it, or opposite to it, and masks are such multiples, too."""
+    n, small = 10, (1, 2, R - 1, R - 2)
+    random = Random(n)
+    secrets = [samples.scalar(random) if i % 3 else small[i // 3 % 4] for i in range(n)]
+    masks = [
+        [small[i // 3 - 1] if i % 3 == 0 else samples.scalar(random), samples.scalar(random)]
+        for i in range(n)
+    ]
+    roots = CLUSTER.signing_roots[:n]
+    signatures = [samples.sign(secret, root.tobytes()) for secret, root in zip(secrets, roots, strict=True)]
+    arguments = (
+        samples.rows(signatures, 96),
+        samples.rows([samples.public_key(secret) for secret in secrets], 48),
+        roots,
+        samples.grid([[samples.key_bytes(mask) for mask in row] for row in masks], 2, 32),
+    )
+    outcomes = []
+    for backend in ("blst", build):
+        use_backend(backend, monkeypatch)
+        split = _split_with_masks(*arguments, 4)
         outcomes.append((split.public_key_shares.tobytes(), split.signature_shares.tobytes()))
     assert outcomes[0] == outcomes[1]

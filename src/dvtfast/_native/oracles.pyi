@@ -5,7 +5,7 @@ from dvtfast._native.lanes import Lanes
 
 @final
 class BaseTable:
-    def __new__(cls) -> Self: ...
+    def __new__(cls, lanes: Lanes | None) -> Self: ...
 
 def split_for_oracles(
     signatures: Bytes,
