@@ -24,15 +24,15 @@ cdef extern from "api.h" nogil:
         void (*hash_to_g2)(void *points, uint8_t *well, const void *uniform, size_t n, void *scratch) noexcept nogil
         void (*interpolate)(void *out, uint8_t *well, const void *shares, size_t n, const Plan *plan,
                             void *scratch) noexcept nogil
-        void (*weight_g1)(void *out, uint8_t *well, const void *points, const uint64_t *weights, size_t n,
+        void (*weight_g1)(void *out, uint8_t *well, const void *points, const uint64_t *words, size_t n,
                           void *scratch) noexcept nogil
         void (*multiply_g2)(void *out, uint8_t *well, const void *points, const void *scalars, size_t n,
                             void *scratch) noexcept nogil
         void (*miller)(void *out, uint8_t *well, const void *p, const void *q, size_t n, size_t group,
                        void *scratch) noexcept nogil
-        int (*weighted_sum)(void *sums, const void *points, const uint64_t *weights, size_t n,
-                            void *scratch) noexcept nogil
-        int (*sum_by_buckets)(void *sums, const void *points, const uint64_t *weights, size_t n,
+        void (*weighted_sums)(void *sums, uint8_t *well, const void *points, const uint64_t *words, size_t n,
+                              size_t group, void *scratch) noexcept nogil
+        int (*sum_by_buckets)(void *sums, int *in_group, const void *points, const uint64_t *words, size_t n,
                               void *scratch) noexcept nogil
         void (*make_table)(void *rows, const void *points, size_t n) noexcept nogil
         void (*split_g1)(void *out, uint8_t *well, const void *points, const void *scalars, const void *table,
@@ -66,14 +66,8 @@ cdef void decode_p2s(const Engine *engine, blst_p2_affine *out, uint8_t *status,
 cdef void p2s_in_group(const Engine *engine, uint8_t *in_group, const blst_p2_affine *points, size_t n) noexcept nogil
 cdef void hash_roots_to(const Engine *engine, blst_p2_affine *out, const uint8_t *roots, size_t n) noexcept nogil
 cdef void sign_hashes(const Engine *engine, blst_p2_affine *points, const blst_scalar *secrets, size_t n) noexcept nogil
-cdef void weigh_p1s(const Engine *engine, blst_p1_affine *out, const blst_p1_affine *points,
-                    const uint64_t *weights, size_t n) noexcept nogil
 cdef void miller_products(const Engine *engine, blst_fp12 *out, const blst_p1_affine *keys,
                           const blst_p2_affine *hashes, size_t n, size_t group) noexcept nogil
-cdef void weighted_sum(const Engine *engine, blst_p2 *out, const blst_p2_affine *points, const uint64_t *weights,
-                       size_t n, limb_t *pippenger) noexcept nogil
 
 cdef void miller_product(blst_fp12 *out, const blst_p2_affine *hashes, const blst_p1_affine *keys,
                          size_t n) noexcept nogil
-cdef void pippenger_sum(blst_p2 *out, const blst_p2_affine *points, const uint64_t *weights, size_t n,
-                        limb_t *scratch) noexcept nogil

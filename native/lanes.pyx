@@ -10,7 +10,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 from dvtfast._native.blst cimport *
 from dvtfast._native.points cimport (
-    DST_SIGNATURE, DST_SIGNATURE_BYTES, decode_p1, decode_p2, hash_root, p1s_to_affine, p2s_to_affine,
+    DST_SIGNATURE, DST_SIGNATURE_BYTES, decode_p1, decode_p2, hash_root, p2s_to_affine,
 )
 from dvtfast._native.status cimport Status
 
@@ -26,17 +26,14 @@ cdef extern from *:
     #else
     #define CHECKED_OR_NULL NULL
     #endif
-    _Static_assert(LANES_SUMMED == 128, "ROWS_TOGETHER is another number");
     _Static_assert(LANES_PAIRS == 16, "PAIRS_TOGETHER is another number");
     """
     const Operations *IFMA_OR_NULL
     const Operations *CHECKED_OR_NULL
 
 cdef enum:
-    LANES = 8
     SCRATCH_ALIGNMENT = 64
     UNIFORM_BYTES = 256  # that hashing to G2 makes of a message
-    WEIGHT_BITS = 64
 
 
 cdef const Operations *operations_named(str name):
@@ -169,32 +166,6 @@ cdef void sign_hashes(const Engine *engine, blst_p2_affine *points, const blst_s
             blst_p2_to_affine(&points[i], &signature)
 
 
-cdef void weigh_p1s(const Engine *engine, blst_p1_affine *out, const blst_p1_affine *points,
-                    const uint64_t *weights, size_t n) noexcept nogil:
-    """out[i] = weights[i] * points[i]; no weight is 0."""
-    cdef uint8_t well[ROWS_TOGETHER]
-    cdef blst_p1 *weighted = <blst_p1 *> engine.points
-    cdef size_t chunk, first, size, i
-    for chunk in range((n + ROWS_TOGETHER - 1) // ROWS_TOGETHER):
-        first = chunk * ROWS_TOGETHER
-        size = min(<size_t> ROWS_TOGETHER, n - first)
-        if engine.lanes != NULL:
-            engine.lanes.weight_g1(out + first, well, points + first, weights + first, size, engine.scratch)
-            for i in range(size):
-                if not well[i]:
-                    weigh(weighted, &points[first + i], weights[first + i])
-                    blst_p1_to_affine(&out[first + i], weighted)
-        else:
-            for i in range(size):
-                weigh(&weighted[i], &points[first + i], weights[first + i])
-            p1s_to_affine(out + first, weighted, size)
-
-
-cdef void weigh(blst_p1 *out, const blst_p1_affine *point, uint64_t weight) noexcept nogil:
-    blst_p1_from_affine(out, point)
-    blst_p1_mult(out, out, <const byte *> &weight, WEIGHT_BITS)
-
-
 cdef void miller_products(const Engine *engine, blst_fp12 *out, const blst_p1_affine *keys,
                           const blst_p2_affine *hashes, size_t n, size_t group) noexcept nogil:
     """out[j] = product of the Miller values of pairs j * group .. (j + 1) * group - 1, the last of fewer.
@@ -223,31 +194,3 @@ cdef void miller_product(blst_fp12 *out, const blst_p2_affine *hashes, const bls
     qs[0], qs[1] = hashes, NULL
     ps[0], ps[1] = keys, NULL
     blst_miller_loop_n(out, qs, ps, n)
-
-
-cdef void weighted_sum(const Engine *engine, blst_p2 *out, const blst_p2_affine *points, const uint64_t *weights,
-                       size_t n, limb_t *pippenger) noexcept nogil:
-    """out = sum of weights[i] * points[i], weights of 1..2^63, n not 0; `pippenger` is blst's scratch for n points."""
-    cdef blst_p2 sums[LANES]
-    cdef int well = 0
-    cdef size_t i
-    if engine.lanes != NULL and n <= ROWS_TOGETHER:
-        well = engine.lanes.weighted_sum(sums, points, weights, n, engine.scratch)
-    elif engine.lanes != NULL:
-        well = engine.lanes.sum_by_buckets(sums, points, weights, n, engine.scratch)
-    if not well:
-        pippenger_sum(out, points, weights, n, pippenger)
-        return
-    out[0] = sums[0]
-    for i in range(1, LANES):
-        blst_p2_add_or_double(out, out, &sums[i])
-
-
-cdef void pippenger_sum(blst_p2 *out, const blst_p2_affine *points, const uint64_t *weights, size_t n,
-                        limb_t *scratch) noexcept nogil:
-    """out = sum of weights[i] * points[i], n not 0, by blst."""
-    cdef const blst_p2_affine *contiguous[2]
-    cdef const byte *scalars[2]
-    contiguous[0], contiguous[1] = points, NULL
-    scalars[0], scalars[1] = <const byte *> weights, NULL
-    blst_p2s_mult_pippenger(out, contiguous, n, scalars, WEIGHT_BITS, scratch)

@@ -1,21 +1,21 @@
 """The batch pairing check: one equation for all claims, bisection when it fails.
 
-With random weights w_i of 1..2^63
+With random weights w_i, words of 64 bits (weights.pyx),
 
     prod e(w_i * P_i, H_i) == e(G1, sum w_i * S_i)
 
-holds when every e(P_i, H_i) == e(G1, S_i), and otherwise with probability at most 2^-63, as all
-points are in the groups of prime order. A claim alone needs no weight. Miller values are kept, one for each group
-of claims: a failed batch is bisected over their products, and only groups that fail pay for single ones.
+holds when every e(P_i, H_i) == e(G1, S_i), and otherwise with probability at most 1 / (2^64 - 2), as all
+points are in the groups of prime order: of signatures that is shown by the sum itself, where there are lanes and
+many of them, or one by one. A claim alone needs no weight. Miller values are kept, one for each group of claims:
+a failed batch is bisected over their products, and only groups that fail pay for single ones.
 """
 from libc.stdint cimport uint8_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 from dvtfast._native.blst cimport *
-from dvtfast._native.lanes cimport (
-    PAIRS_TOGETHER, Engine, miller_product, miller_products, pippenger_sum, weigh_p1s, weighted_sum,
-)
+from dvtfast._native.lanes cimport PAIRS_TOGETHER, Engine, miller_product, miller_products, p2s_in_group
 from dvtfast._native.status cimport Status
+from dvtfast._native.weights cimport sum_bytes, sum_in_group, weigh_p1s, weighted_sum, weighted_sums
 
 cdef enum:
     GROUP = 8         # claims of one Miller value by blst; lanes have up to PAIRS_TOGETHER
@@ -50,7 +50,7 @@ cdef void claims_close(Claims *claims) noexcept nogil:
 
 cdef void claims_add(Claims *claims, size_t row, const blst_p1_affine *public_key,
                      const blst_p2_affine *root_hash, const blst_p2_affine *signature, uint64_t weight) noexcept nogil:
-    """Add a claim about row `row`; the points are checked and not infinite, the weight is not zero."""
+    """Add a claim about row `row`; no point is infinite, hash and key are in their groups, the weight is not zero."""
     cdef size_t i = claims.n
     claims.rows[i] = row
     claims.public_keys[i] = public_key[0]
@@ -61,59 +61,85 @@ cdef void claims_add(Claims *claims, size_t row, const blst_p1_affine *public_ke
 
 
 cdef int claims_judge(Claims *claims, uint8_t *status, const Engine *engine) noexcept nogil:
-    """Set status[row] of every claim to OK or MISMATCH; 0, or -1 without memory."""
+    """Set status[row] of every claim to OK, NOT_IN_GROUP of its signature, or MISMATCH; 0, or -1 without memory."""
+    cdef blst_p2 total
+    cdef bint summed
+    cdef int failed = 0
+    cdef void *room = malloc(sum_bytes(claims.n) + claims.n)
+    if room == NULL:
+        return -1
+    summed = sum_in_group(engine, &total, claims.signatures, claims.weights, claims.n)
+    if not summed:
+        keep_those_in_group(claims, status, engine, <uint8_t *> room)
+    if claims.n == 1:
+        status[claims.rows[0]] = Status.MISMATCH
+        if claim_holds(claims.public_keys, claims.hashes, claims.signatures):
+            status[claims.rows[0]] = Status.OK
+    elif claims.n:
+        if not summed:
+            weighted_sum(engine, &total, claims.signatures, claims.weights, claims.n, room)
+        failed = judge_together(claims, status, engine, &total, room)
+    free(room)
+    return failed
+
+
+cdef void keep_those_in_group(Claims *claims, uint8_t *status, const Engine *engine, uint8_t *in_group) noexcept nogil:
+    """Take claims with signatures outside G2 away."""
+    cdef size_t i, n = claims.n
+    p2s_in_group(engine, in_group, claims.signatures, n)
+    claims.n = 0
+    for i in range(n):
+        if in_group[i]:
+            claims_add(claims, claims.rows[i], &claims.public_keys[i], &claims.hashes[i], &claims.signatures[i],
+                       claims.weights[i])
+        else:
+            status[claims.rows[i]] = Status.NOT_IN_GROUP
+
+
+cdef int judge_together(const Claims *claims, uint8_t *status, const Engine *engine, const blst_p2 *total,
+                        void *room) noexcept nogil:
+    """claims_judge of at least two claims with signatures in G2, by their weighted sum."""
     # A small batch has smaller groups when there are lanes, one of which would do a whole group alone.
     cdef size_t n = claims.n, group = GROUP
     if engine.lanes != NULL:
         group = min(<size_t> PAIRS_TOGETHER, (n + LANES - 1) // LANES)
-    if n == 0:
-        return 0
-    if n == 1:
-        status[claims.rows[0]] = Status.MISMATCH
-        if claim_holds(claims.public_keys, claims.hashes, claims.signatures):
-            status[claims.rows[0]] = Status.OK
-        return 0
     cdef size_t i, sides = (n + group - 1) // group
-    cdef size_t scratch_bytes = blst_p2s_mult_pippenger_scratch_sizeof(n)
     cdef size_t one = sizeof(blst_p1_affine) + 1
-    cdef char *memory = <char *> malloc(scratch_bytes + sides * (sizeof(Side) + sizeof(blst_fp12)) + n * one)
+    cdef char *memory = <char *> malloc(sides * (sizeof(Side) + sizeof(blst_fp12) + sizeof(blst_p2)) + n * one)
     if memory == NULL:
         return -1
-    cdef limb_t *scratch = <limb_t *> memory
-    cdef Side *groups = <Side *> (memory + scratch_bytes)
+    cdef Side *groups = <Side *> memory
     cdef blst_fp12 *millers = <blst_fp12 *> (groups + sides)
-    cdef blst_p1_affine *keys = <blst_p1_affine *> (millers + sides)
+    cdef blst_p2 *sums = <blst_p2 *> (millers + sides)
+    cdef blst_p1_affine *keys = <blst_p1_affine *> (sums + sides)
     cdef uint8_t *bad = <uint8_t *> (keys + n)
-    cdef Side whole
+    cdef blst_fp12 product
 
     weigh_p1s(engine, keys, claims.public_keys, claims.weights, n)
     miller_products(engine, millers, keys, claims.hashes, n, group)
-    whole.miller = millers[0]
+    product = millers[0]
     for i in range(1, sides):
-        blst_fp12_mul(&whole.miller, &whole.miller, &millers[i])
-    weighted_sum(engine, &whole.signature, claims.signatures, claims.weights, n, scratch)
+        blst_fp12_mul(&product, &product, &millers[i])
     memset(bad, 0, n)
-    if not pairing_holds(&whole.miller, &whole.signature):
+    if not pairing_holds(&product, total):
+        weighted_sums(engine, sums, claims.signatures, claims.weights, n, group, room)
         for i in range(sides):
-            groups[i].miller = millers[i]
-        find_bad(claims, groups, sides, group, keys, bad, scratch, engine)
+            groups[i].miller, groups[i].signature = millers[i], sums[i]
+        find_bad(claims, groups, sides, group, keys, bad, engine, room)
     for i in range(n):
         status[claims.rows[i]] = Status.MISMATCH if bad[i] else Status.OK
     free(memory)
     return 0
 
 
-cdef void find_bad(const Claims *claims, Side *groups, size_t sides, size_t group, const blst_p1_affine *keys,
-                   uint8_t *bad, limb_t *scratch, const Engine *engine) noexcept nogil:
-    """Set bad[i] for each claim that fails, in a batch that is known to fail; `groups` have their Miller values."""
+cdef void find_bad(const Claims *claims, const Side *groups, size_t sides, size_t group, const blst_p1_affine *keys,
+                   uint8_t *bad, const Engine *engine, void *room) noexcept nogil:
+    """Set bad[i] for each claim that fails, in a batch that is known to fail."""
     cdef Side single[PAIRS_TOGETHER]
     cdef blst_fp12 millers[PAIRS_TOGETHER]
+    cdef blst_p2 sums[PAIRS_TOGETHER]
     cdef uint8_t bad_group
     cdef size_t i, j, first, size, seen = 0, found = 0
-    for i in range(sides):
-        first = i * group
-        size = min(group, claims.n - first)
-        pippenger_sum(&groups[i].signature, claims.signatures + first, claims.weights + first, size, scratch)
     # bad[i * group] marks group i for now: its place is overwritten when the group is opened.
     bisect(groups, sides, True, bad, group)
     for i in range(sides):
@@ -127,10 +153,9 @@ cdef void find_bad(const Claims *claims, Side *groups, size_t sides, size_t grou
                                                  &claims.signatures[first + j])
         elif bad_group:
             miller_products(engine, millers, &keys[first], &claims.hashes[first], size, 1)
+            weighted_sums(engine, sums, claims.signatures + first, claims.weights + first, size, 1, room)
             for j in range(size):
-                single[j].miller = millers[j]
-                pippenger_sum(&single[j].signature, claims.signatures + first + j, claims.weights + first + j,
-                              1, scratch)
+                single[j].miller, single[j].signature = millers[j], sums[j]
             bisect(single, size, True, bad + first, 1)
         seen += size
         for j in range(size):

@@ -134,7 +134,7 @@ def check(const uint64_t[:, ::1] public_keys not None, const uint64_t[:, ::1] ha
             for chunk in range((n + ROWS_TOGETHER - 1) // ROWS_TOGETHER):
                 first = chunk * ROWS_TOGETHER
                 size = min(<size_t> ROWS_TOGETHER, n - first)
-                decode_p2s(&engine, decoded, &status[first], &signatures[first, 0], size, True)
+                decode_p2s(&engine, decoded, &status[first], &signatures[first, 0], size, False)
                 for i in range(first, first + size):
                     if status[i] == Status.OK:
                         status[i] = Status.NOT_CHECKED

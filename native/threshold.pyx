@@ -5,7 +5,7 @@ from libc.string cimport memcpy, memset
 from dvtfast._native.blst cimport *
 from dvtfast._native.interpolation cimport Rule, interpolate_rows, interpolation_bytes, rows_together
 from dvtfast._native.lanes cimport (
-    ROWS_TOGETHER, Engine, Lanes, Plan, decode_p2s, engine_close, engine_open, p2s_in_group,
+    ROWS_TOGETHER, Engine, Lanes, Plan, decode_p2s, engine_close, engine_open,
 )
 from dvtfast._native.pairing cimport Claims, claims_add, claims_close, claims_judge, claims_open
 from dvtfast._native.points cimport decode_p2, p1s_to_affine
@@ -144,7 +144,7 @@ def on_polynomial(const uint64_t[:, :, ::1] points not None, const uint64_t[::1]
     """Whether in each row of points uint64[n, t + m, 12] the last m are interpolated by the first t.
 
     coefficients uint8[m, t, 32]. The rows are added up with random weights first: a row that is
-    off its polynomial passes with probability at most 2^-63.
+    off its polynomial passes with probability at most 1 / (2^64 - 2).
     """
     cdef size_t j, n = points.shape[0], columns = points.shape[1]
     cdef size_t m = coefficients.shape[0], t = coefficients.shape[1]
@@ -237,9 +237,9 @@ cdef void recovery_close(Recovery *recovery) noexcept nogil:
 
 cdef void recover(blst_p2_affine *out, uint8_t *status, const uint8_t *rows, const uint32_t *rule_of, size_t n,
                   bint subgroup, const Recovery *recovery) noexcept nogil:
-    """Interpolate n rows of shares, each by its rule (NULL: the first); the results are in G2.
+    """Interpolate n rows of shares, each by its rule (NULL: the first).
 
-    `subgroup`: each share must be, too. Where the status is not OK the result is infinity.
+    `subgroup`: each share must be in G2, and so are the results. Where the status is not OK the result is infinity.
     """
     cdef size_t members[ROWS_TOGETHER]
     cdef size_t rule, i, size = 0
@@ -256,7 +256,6 @@ cdef void recover(blst_p2_affine *out, uint8_t *status, const uint8_t *rows, con
 cdef void recover_members(blst_p2_affine *out, uint8_t *status, const uint8_t *rows, const size_t *members,
                           size_t size, bint subgroup, const Recovery *recovery, const Plan *plan) noexcept nogil:
     cdef uint8_t wanted[ROWS_TOGETHER]
-    cdef uint8_t in_group[ROWS_TOGETHER]
     cdef blst_p2_affine *results = recovery.results
     cdef size_t i, j, row, k = recovery.shares
     for i in range(size):
@@ -272,14 +271,10 @@ cdef void recover_members(blst_p2_affine *out, uint8_t *status, const uint8_t *r
         if not wanted[i]:  # infinity takes part in the additions of the others harmlessly
             memset(recovery.decoded + i * k, 0, k * sizeof(blst_p2_affine))
     interpolate_rows(&recovery.engine, results, recovery.decoded, wanted, size, plan, recovery.room)
-    p2s_in_group(&recovery.engine, in_group, results, size)
     for i in range(size):
         row = members[i]
-        if wanted[i]:
-            if blst_p2_affine_is_inf(&results[i]):
-                status[row] = Status.IS_INFINITY
-            elif not in_group[i]:
-                status[row] = Status.NOT_IN_GROUP
+        if wanted[i] and blst_p2_affine_is_inf(&results[i]):
+            status[row] = Status.IS_INFINITY
         if status[row] == Status.OK:
             out[row] = results[i]
         else:
@@ -323,8 +318,7 @@ def recover_and_check(const uint8_t[:, :, ::1] partial_signatures not None, list
     """Recover uint8[n, 96] and judge every result under its key and hashed root, in one weighted batch.
 
     Row i is interpolated by rules[rule_of[i]].
-    The shares are not checked to be in G2: the recovered point is, before it enters any sum, and it
-    is verified. OK proves the signature, and nothing about the shares.
+    The shares are not checked to be in G2: the recovered point is when it is judged. OK proves the signature, and nothing about the shares.
     """
     cdef Claims claims
     cdef Recovery recovery

@@ -2,10 +2,12 @@
  *
  *     slope = (y_q - y_p) / (x_q - x_p),   x = slope^2 - x_p - x_q,   y = slope (x_p - x) - y_p
  *
+ * and of a double, where p and q are one variable, slope = 3 x_p^2 / (2 y_p).
+ *
  * What is inverted are norms in Fp. So a sum costs three products in Fp more than the formula, and in Fp2 a norm and
  * two products, and less than one in Jacobian coordinates.
  *
- * Where x_p = x_q, for equal or opposite points, a lane of a sum is undefined, but below the bounds; its
+ * Where x_p = x_q, for equal or opposite points in two variables, a lane of a sum is undefined, but below the bounds; its
  * bit in *fine is cleared, and no other lane or sum is spoilt. Points are finite.
  *
  * Bounds: x, y of operands below 64 p, of sums below 4.01 p.
@@ -16,7 +18,7 @@
 
 typedef struct { CURVE(affine) *out; const CURVE(affine) *p, *q; lane_mask *fine; } CURVE(addition);
 
-/* Additions that wait for `run`, and the norms of x_q - x_p. */
+/* Additions that wait for `run`, and the norms of what slopes are divided by. */
 typedef struct {
     int n;
     CURVE(addition) of[ROUND];
@@ -28,14 +30,33 @@ INLINE void CURVE(difference)(FIELD(element) *out, const FIELD(element) *a, cons
     FIELD(sub)(out, b, a, P_64);
 }
 
-/* out = p + q, by the inverse of the norm of x_q - x_p; out may be p or q */
+/* The slope's numerator and denominator */
+INLINE void CURVE(rise)(FIELD(element) *out, const CURVE(affine) *p, const CURVE(affine) *q)
+{
+    if (p == q) {
+        FIELD(sqr)(out, &p->x);
+        FIELD(triple)(out, out);
+    } else {
+        CURVE(difference)(out, &p->y, &q->y);
+    }
+}
+
+INLINE void CURVE(run_of)(FIELD(element) *out, const CURVE(affine) *p, const CURVE(affine) *q)
+{
+    if (p == q)
+        FIELD(scale)(out, &p->y, 1);
+    else
+        CURVE(difference)(out, &p->x, &q->x);
+}
+
+/* out = p + q, by the inverse of the norm of run_of; out may be p or q */
 SHARED void CURVE(add_by_inverse)(CURVE(affine) *out, const CURVE(affine) *p, const CURVE(affine) *q,
                                   const fp *inverse)
 {
     FIELD(element) run, slope, x, y;
-    CURVE(difference)(&run, &p->x, &q->x);
+    CURVE(run_of)(&run, p, q);
     FIELD(invert_by_norm)(&run, &run, inverse);
-    CURVE(difference)(&slope, &p->y, &q->y);
+    CURVE(rise)(&slope, p, q);
     FIELD(mul)(&slope, &slope, &run);
     FIELD(sqr)(&x, &slope);
     FIELD(sub_near)(&x, &x, &p->x, &q->x);
@@ -65,7 +86,7 @@ INLINE void CURVE(queue)(CURVE(round) *r, CURVE(affine) *out, const CURVE(affine
     FIELD(element) run;
     if (r->n == ROUND)
         CURVE(run)(r);
-    CURVE(difference)(&run, &p->x, &q->x);
+    CURVE(run_of)(&run, p, q);
     FIELD(norm)(&r->norm[r->n], &run);
     r->of[r->n++] = (CURVE(addition)) {out, p, q, fine};
 }

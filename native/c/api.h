@@ -26,8 +26,10 @@ typedef struct lanes_plan {
 /* Pairs of one product of Miller values. */
 #define LANES_PAIRS 16
 
-/* Rows of one call of weighted_sum. */
-#define LANES_SUMMED 128
+/* Rows of a group of weighted_sums, at most. */
+#define LANES_SUMMED 16
+/* The word that weighs 0. */
+#define LANES_ZERO_WEIGHT 0x8888888888888888ull
 
 typedef struct {
     const char *name;
@@ -46,8 +48,8 @@ typedef struct {
     /* out[i] from shares[i][plan->shares] */
     void (*interpolate)(uint64_t (*out)[24], uint8_t *well, const uint64_t (*shares)[24], size_t n,
                         const lanes_plan *plan, void *scratch);
-    /* out[i] = weights[i] points[i]; weights are not 0 */
-    void (*weight_g1)(uint64_t (*out)[12], uint8_t *well, const uint64_t (*points)[12], const uint64_t *weights,
+    /* out[i] = words[i] points[i], of points in G1: words are weights, as weights.h says, and none is the zero */
+    void (*weight_g1)(uint64_t (*out)[12], uint8_t *well, const uint64_t (*points)[12], const uint64_t *words,
                       size_t n, void *scratch);
     /* out[i] = scalars[i] points[i], of scalars below r and not 0, lowest word first; constant time */
     void (*multiply_g2)(uint64_t (*out)[24], uint8_t *well, const uint64_t (*points)[24],
@@ -56,12 +58,14 @@ typedef struct {
      * for factors that the final exponentiation loses */
     void (*miller)(uint64_t (*out)[72], uint8_t *well, const uint64_t (*p)[12], const uint64_t (*q)[24], size_t n,
                    size_t group, void *scratch);
-    /* Eight sums, which add up to the sum of weights[i] points[i], n not 0. Returned: whether all is well. By
-     * buckets weights are at most 2^63, and few points cost much; otherwise n is at most LANES_SUMMED. */
-    int (*weighted_sum)(uint64_t (*sums)[36], const uint64_t (*points)[24], const uint64_t *weights, size_t n,
-                        void *scratch);
-    int (*sum_by_buckets)(uint64_t (*sums)[36], const uint64_t (*points)[24], const uint64_t *weights, size_t n,
-                          void *scratch);
+    /* sums[j] = sum of words[i] points[i] of rows j * group .. j * group + group - 1, 0 where there are none; eight
+     * sums, so n is at most 8 group, and not 0. The points are in G2, or the sums any. */
+    void (*weighted_sums)(uint64_t (*sums)[36], uint8_t *well, const uint64_t (*points)[24], const uint64_t *words,
+                          size_t n, size_t group, void *scratch);
+    /* Eight sums, which add up to the sum of words[i] points[i] of points in G2, n not 0. Returned: whether all is
+     * well. in_group: whether all points of the curve are in G2, see buckets.h; if not the sums are any. */
+    int (*sum_by_buckets)(uint64_t (*sums)[36], int *in_group, const uint64_t (*points)[24], const uint64_t *words,
+                          size_t n, void *scratch);
     /* Points of G1 as rows of a table, in the lanes' own form, which is the same for all builds. */
     void (*make_table)(uint64_t (*rows)[16], const uint64_t (*points)[12], size_t n);
     /* out[i][j - 1] = points[i] + f_i(j) B for j = 1 .. k: polynomials f_i of degree `drawn` with f_i(0) = 0, by

@@ -116,6 +116,11 @@ static const uint64_t PSI_Y[16] = {
     0x53e598836494a, 0x0d44ccf702cac, 0xd677e519e1819, 0x7253f567ab707,
     0xc14d00a8de6bd, 0x975b0e8b07449, 0xdf760e4bf908f, 0x0000000010e93};
 
+/* psi(psi(x, y)) = (PSI_SQUARED_X x, -y) = x^2 (x, y) in G2 */
+static const uint64_t PSI_SQUARED_X[8] = {
+    0xa424657e25648, 0xc75706049e739, 0xb59085299e0e2, 0xd9cf17286a964,
+    0x069ec7cb33aa8, 0x35e995b239c7e, 0x82faa0ff3c329, 0x0000000017601};
+
 /* the curves: y^2 = x^3 + 4, y^2 = x^3 + 4 (1 + i) */
 static const uint64_t FOUR[8] = {
     0xc203aa3a7e6bb, 0x99c5b63f91e5d, 0xec2218e49b9f5, 0xb47d6b297d25b,

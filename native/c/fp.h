@@ -251,6 +251,9 @@ SHARED void fp_mul2(fp *out, const fp *a, const fp *x, const fp *b, const fp *y)
     fp_claim(out, bound);
 }
 
+/* As fp2_mul_fp. */
+INLINE void fp_mul_fp(fp *out, const fp *a, const fp *s) { fp_mul(out, a, s); }
+
 /* --- sums; bounds add up --- */
 
 /* out = (a - 2^sb b - 2^sc c) 2^s + k; what is subtracted must be below k. c may be NULL. */

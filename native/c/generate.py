@@ -108,6 +108,8 @@ def constants() -> str:
     xi = (1, 1)
     multiples = 13
     beta = (square_root(-3 % P) - 1) * pow(2, -1, P) % P
+    psi_x = invert(power(xi, (P - 1) // 3))
+    norm = (psi_x[0] ** 2 + psi_x[1] ** 2) % P
     cubed = power(SSWU_Z, 3)
     of_square = square_root(pow(-125, -1, P))  # norm(Z)^3 = 125
     exponent = (P - 3) // 4
@@ -123,8 +125,9 @@ def constants() -> str:
         ("FROM_BLST", limbs(MONTGOMERY**2 * pow(BLST_MONTGOMERY, -1, P) % P), "times it: from blst's form"),
         ("TO_BLST", limbs(BLST_MONTGOMERY % P), "times it: into blst's form, a * 2^384"),
         ("BETA", montgomery(beta), "a cube root of 1: (beta x, y) = -x^2 (x, y) in G1"),
-        ("PSI_X", montgomery(invert(power(xi, (P - 1) // 3))), "psi(x, y) = (PSI_X conj(x), PSI_Y conj(y))"),
+        ("PSI_X", montgomery(psi_x), "psi(x, y) = (PSI_X conj(x), PSI_Y conj(y))"),
         ("PSI_Y", montgomery(invert(power(xi, (P - 1) // 2))), ""),
+        ("PSI_SQUARED_X", montgomery(norm), "psi(psi(x, y)) = (PSI_SQUARED_X x, -y) = x^2 (x, y) in G2"),
         ("FOUR", montgomery(4), "the curves: y^2 = x^3 + 4, y^2 = x^3 + 4 (1 + i)"),
         ("SSWU_A", montgomery(SSWU_A), "the curve that is mapped to: y^2 = x^3 + A x + B"),
         ("SSWU_MINUS_A", montgomery((0, P - 240)), "-A"),

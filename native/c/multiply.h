@@ -1,9 +1,8 @@
-/* Multiplications: by 64-bit weights, by secret scalars, and weighted sums. */
+/* Multiplications by secret scalars. */
 #pragma once
 #include "points.h"
 
 #define TABLE 8
-#define NIBBLES_64 17
 #define NIBBLES_256 64
 #define BIAS 0x8888888888888888ull
 
@@ -26,34 +25,11 @@ INLINE lanes nibble_64(const biased_64 *biased, int i)
     return i == 16 ? biased->carry : lane_and(lane_shr(biased->low, 4 * i), lane_set(15));
 }
 
-#define FIELD(name) fp_##name
-#define CURVE(name) g1_##name
-#include "windows.h"
-#undef FIELD
-#undef CURVE
-
 #define FIELD(name) fp2_##name
 #define CURVE(name) g2_##name
 #include "windows.h"
 #undef FIELD
 #undef CURVE
-
-/* out = k q of k[lane], below 2^64 and not 0 */
-SHARED void g1_multiply_64(g1_jacobian *out, const g1_affine *q, const uint64_t k[LANES])
-{
-    g1_jacobian table[TABLE];
-    biased_64 biased;
-    lane_mask empty = 0xff;
-    bias_64(&biased, k);
-    g1_make_table(table, q);
-    *out = table[0];
-    for (int i = NIBBLES_64 - 1; i >= 0; i--) {
-        if (i < NIBBLES_64 - 1)
-            for (int d = 0; d < 4; d++)
-                g1_double(out, out);
-        g1_add_digit(out, &empty, table, nibble_64(&biased, i));
-    }
-}
 
 /* out = k q of scalars k[lane][4] below r, lowest word first; constant time: no branch, no address of k. */
 SHARED void g2_multiply_secret(g2_jacobian *out, const g2_affine *q, const uint64_t k[LANES][4])
@@ -79,27 +55,4 @@ SHARED void g2_multiply_secret(g2_jacobian *out, const g2_affine *q, const uint6
         g2_add_digit(out, &empty, table, nibble);
     }
     wipe(biased, sizeof biased);
-}
-
-/* out = sum of k[j][lane] q[j] over n groups, at most GROUPS, which share their doublings; k may be 0. `tables`: n of
- * them. Returned: the lanes where the sum has no term.
- */
-SHARED lane_mask g2_weighted_sum(g2_jacobian *out, const g2_affine *q, const uint64_t (*k)[LANES], int n,
-                            g2_jacobian (*tables)[TABLE])
-{
-    biased_64 biased[GROUPS];
-    lane_mask empty = 0xff;
-    for (int j = 0; j < n; j++) {
-        bias_64(&biased[j], k[j]);
-        g2_make_table(tables[j], &q[j]);
-    }
-    *out = tables[0][0];
-    for (int i = NIBBLES_64 - 1; i >= 0; i--) {
-        if (i < NIBBLES_64 - 1)
-            for (int d = 0; d < 4; d++)
-                g2_double(out, out);
-        for (int j = 0; j < n; j++)
-            g2_add_digit(out, &empty, tables[j], nibble_64(&biased[j], i));
-    }
-    return empty;
 }

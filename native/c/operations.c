@@ -7,6 +7,7 @@
 #include "multiply.h"
 #include "pairing.h"
 #include "split.h"
+#include "weights.h"
 
 #ifdef LANES_CHECKED
 #define BUILD lanes_checked
@@ -24,12 +25,13 @@ static uint64_t checks(void) { return 0; }
 #define GROUPS_OF(n) ((int) (((n) + LANES - 1) / LANES))
 
 typedef union {
-    struct { g1_jacobian p[GROUPS]; g1_affine q[GROUPS]; } g1;
     struct { g2_jacobian p[GROUPS]; g2_affine q[GROUPS]; } g2;
     hash_room hash;
-    struct { g2_affine q[GROUPS]; uint64_t k[GROUPS][LANES]; g2_jacobian tables[GROUPS][TABLE]; } sum;
+    struct { g1_round round; g1_jacobian p[GROUPS]; g1_affine q[GROUPS], tables[GROUPS][SMALL_MULTIPLES]; } g1_weighted;
+    struct { g2_round round; g2_affine q[GROUPS], tables[GROUPS][SMALL_MULTIPLES]; uint64_t words[GROUPS][LANES]; }
+        g2_weighted;
     miller_room miller;
-    bucket_room buckets;
+    struct { bucket_room windows; divided sums[2]; } buckets;
 } room;
 
 /* What interpolation needs beside g2: the group's shares, then the table. */
@@ -168,23 +170,29 @@ static void lane_words(uint64_t out[LANES], const uint64_t *words, size_t first,
         out[lane] = words[LEAST(first + lane, n - 1)];
 }
 
-static void weight_g1(uint64_t (*out)[12], uint8_t *well, const uint64_t (*points)[12], const uint64_t *weights,
+static void weight_g1(uint64_t (*out)[12], uint8_t *well, const uint64_t (*points)[12], const uint64_t *words,
                       size_t n, void *scratch)
 {
     room *r = scratch;
     lane_mask zero[GROUPS];
-    uint64_t k[LANES];
+    uint64_t own[1][LANES];
+    g1_total total;
+    r->g1_weighted.round.n = 0;
     for (size_t first = 0; first < n; first += GROUP_ROWS) {
         int groups = GROUPS_OF(LEAST(n - first, GROUP_ROWS));
+        for (int j = 0; j < groups; j++)
+            g1_load(&r->g1_weighted.q[j], points, offsets_of(first + j * LANES, n, sizeof *points));
+        lane_mask fine = g1_make_small_multiples(r->g1_weighted.tables, r->g1_weighted.q, groups,
+                                                 &r->g1_weighted.round);
         for (int j = 0; j < groups; j++) {
-            g1_load(&r->g1.q[j], points, offsets_of(first + j * LANES, n, sizeof *points));
-            lane_words(k, weights, first + j * LANES, n);
-            g1_multiply_64(&r->g1.p[j], &r->g1.q[j], k);
+            lane_words(own[0], words, first + j * LANES, n);
+            g1_weighted_sum(&total, &r->g1_weighted.tables[j], own, 1);
+            r->g1_weighted.p[j] = total.sum;
         }
-        g1_to_affine(r->g1.q, r->g1.p, zero, groups);
+        g1_to_affine(r->g1_weighted.q, r->g1_weighted.p, zero, groups);
         for (int j = 0; j < groups; j++) {
-            g1_store(out, offsets_of(first + j * LANES, n, sizeof *out), &r->g1.q[j]);
-            write_mask(well, first + j * LANES, n, (lane_mask) ~zero[j]);
+            g1_store(out, offsets_of(first + j * LANES, n, sizeof *out), &r->g1_weighted.q[j]);
+            write_mask(well, first + j * LANES, n, fine & (lane_mask) ~zero[j]);
         }
     }
 }
@@ -236,50 +244,63 @@ static void miller(uint64_t (*out)[72], uint8_t *well, const uint64_t (*p)[12], 
     }
 }
 
-/* Writes eight sums, 0 for an empty one; whether all is well. */
-static int store_sums(uint64_t (*sums)[36], g2_jacobian *sum, lane_mask empty)
+/* Writes eight sums, 0 for an empty one; returned: the lanes that are well. */
+static lane_mask store_sums(uint64_t (*sums)[36], g2_total *total)
 {
+    lane_mask well = total->empty | (lane_mask) ~fp2_is_zero(&total->sum.Z);
     fp2 zero;
-    int well = (fp2_is_zero(&sum->Z) & (lane_mask) ~empty) == 0;
     fp_clear(&zero.c0);
     fp_clear(&zero.c1);
-    fp2_select(&sum->Z, empty, &sum->Z, &zero);
+    fp2_select(&total->sum.Z, total->empty, &total->sum.Z, &zero);
     lanes offsets = offsets_of(0, LANES, sizeof *sums);
-    fp2_store(sums, offsets, &sum->X);
-    fp2_store((char *) sums + 96, offsets, &sum->Y);
-    fp2_store((char *) sums + 192, offsets, &sum->Z);
+    fp2_store(sums, offsets, &total->sum.X);
+    fp2_store((char *) sums + 96, offsets, &total->sum.Y);
+    fp2_store((char *) sums + 192, offsets, &total->sum.Z);
     return well;
 }
 
-static int weighted_sum(uint64_t (*sums)[36], const uint64_t (*points)[24], const uint64_t *weights, size_t n,
-                        void *scratch)
+static void weighted_sums(uint64_t (*sums)[36], uint8_t *well, const uint64_t (*points)[24], const uint64_t *words,
+                          size_t n, size_t group, void *scratch)
 {
     room *r = scratch;
-    int groups = GROUPS_OF(n);
-    g2_jacobian sum;
-    for (int j = 0; j < groups; j++) {
-        g2_load(&r->sum.q[j], points, offsets_of((size_t) j * LANES, n, sizeof *points));
-        for (size_t lane = 0; lane < LANES; lane++)
-            r->sum.k[j][lane] = j * LANES + lane < n ? weights[j * LANES + lane] : 0;
+    g2_total total;
+    for (size_t k = 0; k < group; k++) {
+        uint64_t offsets[LANES];
+        for (size_t lane = 0; lane < LANES; lane++) {
+            size_t row = lane * group + k;
+            offsets[lane] = LEAST(row, n - 1) * sizeof *points;
+            r->g2_weighted.words[k][lane] = row < n ? words[row] : ZERO_WEIGHT;
+        }
+        g2_load(&r->g2_weighted.q[k], points, lane_load(offsets));
     }
-    return store_sums(sums, &sum, g2_weighted_sum(&sum, r->sum.q, r->sum.k, groups, r->sum.tables));
+    r->g2_weighted.round.n = 0;
+    lane_mask fine = g2_make_small_multiples(r->g2_weighted.tables, r->g2_weighted.q, (int) group,
+                                             &r->g2_weighted.round);
+    g2_weighted_sum(&total, r->g2_weighted.tables, r->g2_weighted.words, (int) group);
+    write_mask(well, 0, LANES, store_sums(sums, &total) & fine);
 }
 
-static int sum_by_buckets(uint64_t (*sums)[36], const uint64_t (*points)[24], const uint64_t *weights, size_t n,
-                          void *scratch)
+static int sum_by_buckets(uint64_t (*sums)[36], int *in_group, const uint64_t (*points)[24], const uint64_t *words,
+                          size_t n, void *scratch)
 {
-    bucket_room *r = &((room *) scratch)->buckets;
-    g2_jacobian sum;
-    memset(r, 0, sizeof *r);
-    for (size_t first = 0; first < n; first += LANES) {
-        g2_affine q;
-        g2_load(&q, points, offsets_of(first, n, sizeof *points));
-        for (size_t lane = 0; lane < LANES && first + lane < n; lane++)
-            add_to_buckets(r, &q, (int) lane, weights[first + lane]);
+    bucket_room *r = &((room *) scratch)->buckets.windows;
+    lane_mask failed = 0;
+    g2_total F[FUNCTIONS], total;
+    open_buckets(r);
+    for (size_t first = 0; first < n; first += BLOCK) {
+        size_t size = LEAST(n - first, BLOCK);
+        for (size_t i = 0; i < size; i += LANES) {
+            g2_affine q;
+            g2_load(&q, points, offsets_of(first + i, n, sizeof *points));
+            put_points(r, &q, (int) i);
+        }
+        put_words(r, words + first, (int) size);
+        while (add_waiting(r, &failed)) {}
     }
-    lane_mask empty = sum_of_buckets(&sum, r);
-    shift_windows(&sum);
-    return store_sums(sums, &sum, empty);
+    sums_of_buckets(F, r, ((room *) scratch)->buckets.sums);
+    *in_group = sums_in_group(F);
+    join_windows(&total, F);
+    return store_sums(sums, &total) == 0xff && failed == 0;
 }
 
 static void make_table(uint64_t (*rows)[16], const uint64_t (*points)[12], size_t n)
@@ -346,5 +367,5 @@ static void split_g2(uint64_t (*out)[24], uint8_t *well, const uint64_t (*points
 
 const lanes_operations BUILD = {
     NAME, scratch_bytes, checks, decode_g1, decode_g2, in_g2, hash_groups, interpolate_groups, weight_g1,
-    multiply_g2, miller, weighted_sum, sum_by_buckets, make_table, split_g1, split_g2,
+    multiply_g2, miller, weighted_sums, sum_by_buckets, make_table, split_g1, split_g2,
 };

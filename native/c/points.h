@@ -15,6 +15,7 @@
 #define CURVE(name) g1_##name
 #define FIELD_BYTES 48
 #include "curve.h"
+#include "affine.h"
 #undef FIELD
 #undef CURVE
 #undef FIELD_BYTES
@@ -23,6 +24,7 @@
 #define CURVE(name) g2_##name
 #define FIELD_BYTES 96
 #include "curve.h"
+#include "affine.h"
 #undef FIELD
 #undef CURVE
 #undef FIELD_BYTES

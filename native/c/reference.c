@@ -170,13 +170,36 @@ EXPORT void test_hash_to_g2(blst_p2_affine *points, uint8_t *well, const uint8_t
     }
 }
 
-EXPORT void test_weight_g1(blst_p1_affine *out, uint8_t *well, const blst_p1_affine *points, const uint64_t *weights,
+/* word P = a P + b x^2 P of the halves of a word less 0x88888888: see weights.h */
+#define WEIGHT(g, p) \
+    static void g##_weigh(blst_##p *out, const blst_##p##_affine *point, uint64_t word) \
+    { \
+        blst_##p one, other; \
+        blst_##p##_from_affine(&one, point); \
+        test_##g##_multiply_by_x(&other, &one, 1); \
+        test_##g##_multiply_by_x(&other, &other, 1); \
+        g##_multiply_signed(&one, (int64_t) (word & 0xffffffff) - 0x88888888); \
+        g##_multiply_signed(&other, (int64_t) (word >> 32) - 0x88888888); \
+        blst_##p##_add_or_double(out, &one, &other); \
+    }
+#define SIGNED(g, p) \
+    static void g##_multiply_signed(blst_##p *point, int64_t k) \
+    { \
+        uint64_t size = (uint64_t) (k < 0 ? -k : k); \
+        blst_##p##_mult(point, point, (const byte *) &size, 33); \
+        blst_##p##_cneg(point, k < 0); \
+    }
+SIGNED(g1, p1)
+SIGNED(g2, p2)
+WEIGHT(g1, p1)
+WEIGHT(g2, p2)
+
+EXPORT void test_weight_g1(blst_p1_affine *out, uint8_t *well, const blst_p1_affine *points, const uint64_t *words,
                            size_t n)
 {
     EACH_ROW {
         blst_p1 point;
-        blst_p1_from_affine(&point, &points[i]);
-        blst_p1_mult(&point, &point, (const byte *) &weights[i], 64);
+        g1_weigh(&point, &points[i], words[i]);
         well[i] = !blst_p1_is_inf(&point);
         blst_p1_to_affine(&out[i], &point);
     }
@@ -194,15 +217,15 @@ EXPORT void test_multiply_g2(blst_p2_affine *out, uint8_t *well, const blst_p2_a
     }
 }
 
-/* out = the sum of weights[i] points[i] */
-EXPORT void test_weighted_sum(blst_p2 *out, const blst_p2_affine *points, const uint64_t *weights, size_t n)
+/* out[j] = the sum of words[i] points[i] of rows j * group .. */
+EXPORT void test_weighted_sums(blst_p2 *out, const blst_p2_affine *points, const uint64_t *words, size_t n,
+                               size_t group)
 {
-    memset(out, 0, sizeof *out);
+    memset(out, 0, (n + group - 1) / group * sizeof *out);
     EACH_ROW {
         blst_p2 point;
-        blst_p2_from_affine(&point, &points[i]);
-        blst_p2_mult(&point, &point, (const byte *) &weights[i], 64);
-        blst_p2_add_or_double(out, out, &point);
+        g2_weigh(&point, &points[i], words[i]);
+        blst_p2_add_or_double(&out[i / group], &out[i / group], &point);
     }
 }
 

@@ -18,7 +18,6 @@
 #define SPLIT_GROUPS G1_SPLIT
 #define WINDOW_BITS 8
 #define LANE_WORDS 0
-#include "affine.h"
 
 /* out = x^2 p = -phi(p) */
 INLINE void g1_times_e(g1_affine *p)
@@ -46,7 +45,6 @@ INLINE void g1_times_e(g1_affine *p)
 #define SPLIT_GROUPS G2_SPLIT
 #define WINDOW_BITS 4
 #define LANE_WORDS 32
-#include "affine.h"
 
 /* out = |x| p = -psi(p) */
 INLINE void g2_times_e(g2_affine *p)

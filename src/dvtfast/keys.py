@@ -13,6 +13,7 @@ from dvtfast._backend import lanes_for
 from dvtfast._native import points as _points
 from dvtfast._native import signatures as _kernel
 from dvtfast._native import threshold as _scalars
+from dvtfast._native.weights import ZERO_WEIGHTS
 from dvtfast._parallel import for_slices
 from dvtfast._statuses import OK, require_ok
 from dvtfast.constants import PUBLIC_KEY_BYTES, SECRET_KEY_BYTES
@@ -141,9 +142,11 @@ def random_scalars(*shape: int) -> Bytes:
 
 
 def random_weights(n: int) -> Uint64s:
-    """Weights of 1..2^63 for a batch check, uniform, fresh from the operating system."""
-    words = np.frombuffer(os.urandom(8 * n), dtype=np.uint64)
-    return (words >> np.uint64(1)) + np.uint64(1)
+    """Words that weigh n rows of a batch check: uniform, none of no weight, from the operating system."""
+    words = np.frombuffer(bytearray(os.urandom(8 * n)), dtype=np.uint64)
+    while (zero := np.isin(words, np.array(ZERO_WEIGHTS, np.uint64))).any():  # never seen, n 2^-63
+        words[zero] = random_weights(int(zero.sum()))
+    return words
 
 
 def generate_secret_keys(n: int) -> Bytes:

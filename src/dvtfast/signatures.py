@@ -94,7 +94,7 @@ def check_signatures(
 ) -> Bools:
     """Which of uint8[n, 96] verify, each under its own key and root.
 
-    One pairing equation with fresh random weights of 63 bits judges all; only when it fails are the bad ones
+    One pairing equation with fresh random weights of 64 bits judges all; only when it fails are the bad ones
     sought by bisection. A signature that does not decode, or is infinity or outside G2, is False.
 
     Raises:

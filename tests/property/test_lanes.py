@@ -17,7 +17,22 @@ from tests.backends import lanes_named, use_backend
 R = reference.CURVE_ORDER
 BUILDS = ["ifma", "checked"]
 CLUSTER = samples.make_cluster(20, threshold=3, share_indices=(1, 2, 3, 4))
-WEIGHTS = [1, 2, 7, 8, 128, 129, 255, 256, 2**63, 2**63 - 1, 2**63 - 128, 0x7777777777777777, 2**32]
+ZERO = 0x8888888888888888  # the word that weighs 0 on lanes
+WEIGHTS = [
+    1,
+    2,
+    2**64 - 1,
+    2**32 - 1,
+    2**32,
+    ZERO - 1,
+    ZERO + 1,
+    ZERO ^ 0xFF,
+    ZERO & 0xFFFFFFFF,
+    ZERO + 2**32,
+    ZERO - 2**63,
+    0x0123456789ABCDEF,
+    0x7777777777777777,
+]
 
 
 @pytest.mark.parametrize("build", BUILDS)
