@@ -8,8 +8,11 @@ import pytest
 from py_ecc.optimized_bls12_381 import add, double, is_inf, multiply, neg, normalize
 
 import dvtfast
+from dvtfast._native.signatures import check
+from dvtfast._native.status import Status
 from dvtfast._native.weights import ZERO_WEIGHTS, sum_signatures, weigh_keys
 from dvtfast.keys import points_of, random_weights
+from dvtfast.signing_roots import hashes_of
 from tests import reference, samples
 from tests.backends import lanes_named
 
@@ -200,6 +203,31 @@ def test_points_outside_the_group_that_cancel(build, kind):
     ):
         words[40] = ZERO + differs
         assert not sum_signatures(forms, words_of(words), total, lanes_of(build)), hex(differs)
+
+
+@pytest.mark.parametrize("build", LANES)
+def test_claims_outside_the_group_are_judged_as_by_blst(build):
+    """One or all but one, beside a wrong signature; the others hold."""
+    rows = np.arange(MANY) % 20
+    torsion = outside(13)
+    keys = points_of(dvtfast.PublicKeys(CLUSTER.public_keys))[rows]
+    hashes = hashes_of(CLUSTER.signing_roots[rows], slice(0, MANY))
+    one_outside = [
+        samples.row(reference.g2_bytes(add(reference.g2(signature.tobytes()), torsion)))
+        for signature in CLUSTER.signatures
+    ]
+    for bad in ([5], [0, 63], range(1, MANY)):
+        sent = CLUSTER.signatures[rows].copy()
+        sent[0] = CLUSTER.signatures[1]
+        for i in bad:
+            sent[i] = one_outside[rows[i]]
+        outcomes = []
+        for lanes in (lanes_of(build), None):
+            status = np.zeros(MANY, np.uint8)
+            check(keys, hashes, sent, random_weights(MANY), status, lanes)
+            outcomes.append(status.tolist())
+        assert outcomes[0] == outcomes[1]
+        assert np.flatnonzero(np.array(outcomes[0]) == Status.NOT_IN_GROUP).tolist() == list(bad)
 
 
 def test_random_weights(monkeypatch):
