@@ -42,7 +42,7 @@ cdef extern from "api.h" nogil:
 
 cdef enum:
     ROWS_TOGETHER = 128  # of one call of the lanes; what they make shares an inversion
-    PAIRS_TOGETHER = 16  # of one Miller value
+    PAIRS_TOGETHER = 32  # of one Miller value
 
 cdef class Lanes:
     cdef const Operations *operations

@@ -26,7 +26,7 @@ cdef extern from *:
     #else
     #define CHECKED_OR_NULL NULL
     #endif
-    _Static_assert(LANES_PAIRS == 16, "PAIRS_TOGETHER is another number");
+    _Static_assert(LANES_PAIRS == 32, "PAIRS_TOGETHER is another number");
     """
     const Operations *IFMA_OR_NULL
     const Operations *CHECKED_OR_NULL

@@ -99,10 +99,10 @@ cdef void keep_those_in_group(Claims *claims, uint8_t *status, const Engine *eng
 cdef int judge_together(const Claims *claims, uint8_t *status, const Engine *engine, const blst_p2 *total,
                         void *room) noexcept nogil:
     """claims_judge of at least two claims with signatures in G2, by their weighted sum."""
-    # A small batch has smaller groups when there are lanes, one of which would do a whole group alone.
-    cdef size_t n = claims.n, group = GROUP
-    if engine.lanes != NULL:
-        group = min(<size_t> PAIRS_TOGETHER, (n + LANES - 1) // LANES)
+    cdef size_t n = claims.n, group = GROUP, eights
+    if engine.lanes != NULL:  # as few eights of groups as possible, all full
+        eights = (n + LANES * PAIRS_TOGETHER - 1) // (LANES * PAIRS_TOGETHER)
+        group = (n + LANES * eights - 1) // (LANES * eights)
     cdef size_t i, sides = (n + group - 1) // group
     cdef size_t one = sizeof(blst_p1_affine) + 1
     cdef char *memory = <char *> malloc(sides * (sizeof(Side) + sizeof(blst_fp12) + sizeof(blst_p2)) + n * one)

@@ -24,10 +24,10 @@ typedef struct lanes_plan {
 } lanes_plan;
 
 /* Pairs of one product of Miller values. */
-#define LANES_PAIRS 16
+#define LANES_PAIRS 32
 
 /* Rows of a group of weighted_sums, at most. */
-#define LANES_SUMMED 16
+#define LANES_SUMMED LANES_PAIRS
 /* The word that weighs 0. */
 #define LANES_ZERO_WEIGHT 0x8888888888888888ull
 

@@ -28,8 +28,11 @@ typedef union {
     struct { g2_jacobian p[GROUPS]; g2_affine q[GROUPS]; } g2;
     hash_room hash;
     struct { g1_round round; g1_jacobian p[GROUPS]; g1_affine q[GROUPS], tables[GROUPS][SMALL_MULTIPLES]; } g1_weighted;
-    struct { g2_round round; g2_affine q[GROUPS], tables[GROUPS][SMALL_MULTIPLES]; uint64_t words[GROUPS][LANES]; }
-        g2_weighted;
+    struct {
+        g2_round round;
+        g2_affine q[LANES_SUMMED], tables[LANES_SUMMED][SMALL_MULTIPLES];
+        uint64_t words[LANES_SUMMED][LANES];
+    } g2_weighted;
     miller_room miller;
     struct { bucket_room windows; divided sums[2]; } buckets;
 } room;
