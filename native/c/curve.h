@@ -131,8 +131,8 @@ SHARED void CURVE(add)(CURVE(jacobian) *out, const CURVE(jacobian) *p, const CUR
     CURVE(add_scaled)(out, &U, &S, &Z, &H, &R);
 }
 
-/* out = |x| p */
-SHARED void CURVE(multiply_by_x)(CURVE(jacobian) *out, const CURVE(jacobian) *p)
+/* out = |x| p; in G2 only the library of tests does so */
+SHARED __attribute__((unused)) void CURVE(multiply_by_x)(CURVE(jacobian) *out, const CURVE(jacobian) *p)
 {
     CURVE(jacobian) T = *p;
     for (int i = 0; i < X_ONES; i++) {

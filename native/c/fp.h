@@ -256,21 +256,20 @@ INLINE void fp_mul_fp(fp *out, const fp *a, const fp *s) { fp_mul(out, a, s); }
 
 /* --- sums; bounds add up --- */
 
-/* out = (a - 2^sb b - 2^sc c) 2^s + k; what is subtracted must be below k. c may be NULL. */
-INLINE void fp_linear(fp *out, const fp *a, const fp *b, unsigned sb, const fp *c, unsigned sc, unsigned s,
-                      multiple k)
+/* out = a - 2^sb b - 2^sc c + k; what is subtracted must be below k. c may be NULL. */
+INLINE void fp_linear(fp *out, const fp *a, const fp *b, unsigned sb, const fp *c, unsigned sc, multiple k)
 {
     lanes t[LIMBS];
 #ifdef LANES_CHECKED
     double minus = b->bound * (1u << sb) + (c ? c->bound * (1u << sc) : 0);
-    double bound = a->bound * (1u << s) + multiple_of(k);
-    CHECK(minus * (1u << s) <= multiple_of(k));
+    double bound = a->bound + multiple_of(k);
+    CHECK(minus <= multiple_of(k));
 #endif
     EACH_LIMB {
         lanes x = lane_sub(a->limb[j], lane_scale(b->limb[j], sb));
         if (c)
             x = lane_sub(x, lane_scale(c->limb[j], sc));
-        t[j] = lane_add(lane_scale(x, s), lane_constant(&k[j]));
+        t[j] = lane_add(x, lane_constant(&k[j]));
     }
     carry(out, t);
     fp_claim(out, bound);
@@ -371,30 +370,22 @@ INLINE void fp_negate_some(fp *out, lane_mask m, const fp *a, multiple k)
     fp_claim(out, bound);
 }
 
-/* a - b, a - b - c, 2 (a - b), 2 (a - b - c), a - 2^s b, a - b - 2 c; each + k */
+/* a - b, a - b - c, a - 2^s b, a - b - 2 c; each + k */
 INLINE void fp_sub(fp *out, const fp *a, const fp *b, multiple k)
 {
-    fp_linear(out, a, b, 0, NULL, 0, 0, k);
+    fp_linear(out, a, b, 0, NULL, 0, k);
 }
 INLINE void fp_sub2(fp *out, const fp *a, const fp *b, const fp *c, multiple k)
 {
-    fp_linear(out, a, b, 0, c, 0, 0, k);
-}
-INLINE void fp_twice_sub(fp *out, const fp *a, const fp *b, multiple k)
-{
-    fp_linear(out, a, b, 0, NULL, 0, 1, k);
-}
-INLINE void fp_twice_sub2(fp *out, const fp *a, const fp *b, const fp *c, multiple k)
-{
-    fp_linear(out, a, b, 0, c, 0, 1, k);
+    fp_linear(out, a, b, 0, c, 0, k);
 }
 INLINE void fp_sub_scaled(fp *out, const fp *a, const fp *b, unsigned s, multiple k)
 {
-    fp_linear(out, a, b, s, NULL, 0, 0, k);
+    fp_linear(out, a, b, s, NULL, 0, k);
 }
 INLINE void fp_sub_b_2c(fp *out, const fp *a, const fp *b, const fp *c, multiple k)
 {
-    fp_linear(out, a, b, 0, c, 1, 0, k);
+    fp_linear(out, a, b, 0, c, 1, k);
 }
 
 /* out = a - b - c + m p, of some m in each lane so that it is below 4.01 p; a below 4 p. c may be NULL.

@@ -178,18 +178,6 @@ SHARED void fp2_sub2_reduced(fp2 *out, const fp2 *a, const fp2 *b, const fp2 *c,
     fp_sub2_reduced(&out->c1, &a->c1, &b->c1, c ? &c->c1 : NULL, k);
 }
 
-SHARED void fp2_twice_sub(fp2 *out, const fp2 *a, const fp2 *b, multiple k)
-{
-    fp_twice_sub(&out->c0, &a->c0, &b->c0, k);
-    fp_twice_sub(&out->c1, &a->c1, &b->c1, k);
-}
-
-SHARED void fp2_twice_sub2(fp2 *out, const fp2 *a, const fp2 *b, const fp2 *c, multiple k)
-{
-    fp_twice_sub2(&out->c0, &a->c0, &b->c0, &c->c0, k);
-    fp_twice_sub2(&out->c1, &a->c1, &b->c1, &c->c1, k);
-}
-
 SHARED void fp2_sub_b_2c(fp2 *out, const fp2 *a, const fp2 *b, const fp2 *c, multiple k)
 {
     fp_sub_b_2c(&out->c0, &a->c0, &b->c0, &c->c0, k);
@@ -322,13 +310,4 @@ INLINE void fp_invert_by_norm(fp *out, const fp *a, const fp *inverse)
 {
     (void) a;
     *out = *inverse;
-}
-
-/* out = 1 / a; 0 of 0 */
-SHARED void fp2_invert(fp2 *out, const fp2 *a)
-{
-    fp norm;
-    fp2_norm(&norm, a);
-    fp_invert(&norm, &norm);
-    fp2_invert_by_norm(out, a, &norm);
 }

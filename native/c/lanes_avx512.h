@@ -48,7 +48,7 @@ INLINE lanes lane_constant(const uint64_t *p)
 }
 
 /* out = columns j, j + 2, j + 4 and j + 6, for j = 0 or 1, of what has columns of pairs of rows */
-INLINE void transpose_pairs(lanes out[LANES], lanes rows01, lanes rows23, lanes rows45, lanes rows67)
+INLINE void transpose_pairs(lanes *out, lanes rows01, lanes rows23, lanes rows45, lanes rows67)
 {
     lanes low = _mm512_shuffle_i64x2(rows01, rows23, 0x88), high = _mm512_shuffle_i64x2(rows45, rows67, 0x88);
     out[0] = _mm512_shuffle_i64x2(low, high, 0x88);

@@ -58,8 +58,6 @@ FP_FUNCTION(add, fp_add(&z, &x, &y))
 FP_FUNCTION(scale, fp_scale(&z, &x, 3))
 FP_FUNCTION(sub, fp_sub(&z, &x, &y, P_512))
 FP_FUNCTION(sub2, fp_sub2(&z, &x, &y, &y, P_512))
-FP_FUNCTION(twice_sub, fp_twice_sub(&z, &x, &y, P_512))
-FP_FUNCTION(twice_sub2, fp_twice_sub2(&z, &x, &y, &x, P_512))
 FP_FUNCTION(sub_scaled, fp_sub_scaled(&z, &x, &y, 3, P_512))
 FP_FUNCTION(sub_b_2c, fp_sub_b_2c(&z, &x, &y, &x, P_512))
 FP_FUNCTION(triple, fp_triple(&z, &x))
@@ -105,6 +103,15 @@ static void products_of(fp2 *out, const fp2 *a, const fp2 *b)
     set_factor(&x, a);
     set_factor(&y, b);
     fp2_mul3(out, &x, &y, &y, &y, &x, &x);
+}
+
+/* out = 1 / a; 0 of 0 */
+static void fp2_invert(fp2 *out, const fp2 *a)
+{
+    fp norm;
+    fp2_norm(&norm, a);
+    fp_invert(&norm, &norm);
+    fp2_invert_by_norm(out, a, &norm);
 }
 
 /* A root of a^2. */

@@ -58,8 +58,6 @@ FP = {
     "scale": (2**10, lambda z, a, b: z - 8 * a),
     "sub": (512, lambda z, a, b: z - a + b),
     "sub2": (256, lambda z, a, b: z - a + 2 * b),
-    "twice_sub": (256, lambda z, a, b: z - 2 * (a - b)),
-    "twice_sub2": (128, lambda z, a, b: z + 2 * b),
     "sub_scaled": (64, lambda z, a, b: z - a + 8 * b),
     "sub_b_2c": (128, lambda z, a, b: z + a + b),
     "triple": (2**12, lambda z, a, b: z - 3 * a),
