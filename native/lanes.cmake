@@ -11,7 +11,8 @@ set(CMAKE_REQUIRED_FLAGS "-Werror")
 check_c_compiler_flag("-mavx512f -mavx512dq -mavx512bw -mavx512ifma -mbmi2" DVTFAST_COMPILES_IFMA)
 unset(CMAKE_REQUIRED_FLAGS)
 
-set(lanes_options -std=gnu11 -O2 -Wall -Wextra)
+set(DVTFAST_LANES_OPTIONS "" CACHE STRING "further options of the compiler for the lanes")
+set(lanes_options -std=gnu11 -O2 -Wall -Wextra ${DVTFAST_LANES_OPTIONS})
 # gcc would move the instructions of two products apart until its registers run out.
 check_c_compiler_flag(-fno-schedule-insns2 DVTFAST_KEEPS_ORDER)
 if(DVTFAST_KEEPS_ORDER AND CMAKE_C_COMPILER_ID STREQUAL "GNU")

@@ -6,6 +6,7 @@
 #include "map.h"
 #include "multiply.h"
 #include "pairing.h"
+#include "rows.h"
 #include "split.h"
 #include "weights.h"
 
@@ -20,7 +21,6 @@ static uint64_t checks(void) { return 0; }
 #endif
 
 #define GROUP_ROWS (GROUPS * LANES)
-#define LEAST(a, b) ((a) < (b) ? (a) : (b))
 #define LARGEST(a, b) ((a) > (b) ? (a) : (b))
 #define GROUPS_OF(n) ((int) (((n) + LANES - 1) / LANES))
 
@@ -54,21 +54,6 @@ static size_t scratch_bytes(const lanes_plan *plan, size_t k)
         most = LARGEST(most, LARGEST(sizeof(g1_split_room) + G1_SPLIT * k * sizeof(g1_affine),
                                      sizeof(split_hash_room) + G2_SPLIT * k * sizeof(g2_affine)));
     return most;
-}
-
-/* Byte offsets of rows first .. first + 7, none behind row n - 1. */
-static lanes offsets_of(size_t first, size_t n, size_t row_bytes)
-{
-    uint64_t offsets[LANES];
-    for (size_t lane = 0; lane < LANES; lane++)
-        offsets[lane] = LEAST(first + lane, n - 1) * row_bytes;
-    return lane_load(offsets);
-}
-
-static void write_mask(uint8_t *well, size_t first, size_t n, lane_mask mask)
-{
-    for (size_t lane = 0; lane < LANES && first + lane < n; lane++)
-        well[first + lane] = mask >> lane & 1;
 }
 
 static void decode_g1(uint64_t (*points)[12], uint8_t *well, const uint8_t (*rows)[48], size_t n, int group)

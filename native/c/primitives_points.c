@@ -6,6 +6,7 @@
 #include "api.h"
 #include "map.h"
 #include "pairing.h"
+#include "rows.h"
 
 #define EXPORT __attribute__((visibility("default"), used))
 #define EACH_GROUP for (size_t first = 0; first < n; first += LANES)
@@ -15,21 +16,6 @@
 #define LIFT_Y 62
 #define LIFT_Z 62
 #define LIFT_AFFINE 62
-
-/* Byte offsets of rows first .. first + 7, none behind row n - 1. */
-static lanes offsets_of(size_t first, size_t n, size_t row_bytes)
-{
-    uint64_t offsets[LANES];
-    for (size_t lane = 0; lane < LANES; lane++)
-        offsets[lane] = (first + lane < n ? first + lane : n - 1) * row_bytes;
-    return lane_load(offsets);
-}
-
-static void write_mask(uint8_t *well, size_t first, size_t n, lane_mask mask)
-{
-    for (size_t lane = 0; lane < LANES && first + lane < n; lane++)
-        well[first + lane] = mask >> lane & 1;
-}
 
 /* a += k p of some k below `most` in each lane, which the lowest limb decides */
 static void fp_lift(fp *a, unsigned most)
