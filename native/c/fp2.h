@@ -4,7 +4,7 @@
  * times; p R is added, so that the result is below (a0 b0 p / R + 2.2501) p.
  */
 #pragma once
-#include "fp.h"
+#include "fp_roots.h"
 
 typedef struct { fp c0, c1; } fp2, fp2_element;
 

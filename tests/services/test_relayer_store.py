@@ -64,7 +64,7 @@ async def test_others_on_the_machine_cannot_read_the_file(tmp_path: Path) -> Non
         database = await Database.open(f"sqlite:///{path}")
         with structlog.testing.capture_logs() as lines:
             await database.take()
-        files = list(tmp_path.glob("relayer.db*"))  # noqa: ASYNC240
+        files = list(tmp_path.glob("relayer.db*"))  # noqa: ASYNC240 - a test has no one to keep waiting
         assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
         assert not lines
         await database.close()

@@ -349,7 +349,7 @@ async def test_a_relayer_that_lies(
 ) -> None:
     settings = scene.chosen()
     async with opening.open_office(settings, tell_nobody) as office:
-        relayer: Any = office.preparing.way.relayer  # type: ignore[attr-defined]
+        relayer: Any = office.preparing.way.relayer  # type: ignore[attr-defined] # the way is v4
         ask = relayer.post_register
 
         async def spoiled(request: wire.RegisterRequest) -> wire.RegisterAnswer:
@@ -373,7 +373,7 @@ async def test_a_relayer_that_gives_as_many_as_no_vault_can_read(
     for at in (approvals, by_manager):
         monkeypatch.setattr(at, "is_ambiguous", lambda count, _type: count == 2)
     async with opening.open_office(settings, tell_nobody) as office:
-        relayer: Any = office.preparing.way.relayer  # type: ignore[attr-defined]
+        relayer: Any = office.preparing.way.relayer  # type: ignore[attr-defined] # the way is v4
         ask = relayer.post_register
 
         async def two(request: wire.RegisterRequest) -> Any:

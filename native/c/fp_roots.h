@@ -1,0 +1,124 @@
+/* Roots and inverses in Fp. */
+#pragma once
+#include "fp_memory.h"
+
+/* --- powers --- */
+
+/* At most so many elements of one lane are raised together: one waits while another is computed. */
+#define STREAMS 3
+
+/* out[s] = in[s]^((p - 3) / 4) of n elements below 2^14 p. Of a square it is 1 / root; its square times
+ * the element is 1 for squares, -1 for others, 0 for 0. `out` is not `in`. */
+SHARED void fp_reciprocal_roots(fp *out, const fp *in, int n)
+{
+    fp odd[STREAMS][CHAIN_POWERS];
+    for (int s = 0; s < n; s++) {
+        fp square;
+        odd[s][0] = in[s];
+        fp_sqr(&square, &in[s]);
+        for (int k = 1; k < CHAIN_POWERS; k++)
+            fp_mul(&odd[s][k], &odd[s][k - 1], &square);
+        out[s] = odd[s][CHAIN[0].power];
+    }
+    for (int step = 1; step < CHAIN_STEPS; step++) {
+        for (int i = 0; i < CHAIN[step].squarings; i++)
+            for (int s = 0; s < n; s++)
+                fp_sqr(&out[s], &out[s]);
+        for (int s = 0; s < n; s++)
+            fp_mul(&out[s], &out[s], &odd[s][CHAIN[step].power]);
+    }
+    for (int i = 0; i < CHAIN_LAST_SQUARINGS; i++)
+        for (int s = 0; s < n; s++)
+            fp_sqr(&out[s], &out[s]);
+}
+
+/* --- inverses --- */
+
+/* blst's, of 6 words in its form; constant time */
+extern void blst_fp_inverse(uint64_t out[6], const uint64_t a[6]);
+
+/* out: in each lane the element of lane ^ distance */
+INLINE void fp_swap(fp *out, const fp *a, unsigned distance)
+{
+    EACH_LIMB out->limb[j] = lane_swap(a->limb[j], distance);
+    fp_claim(out, a->bound);
+}
+
+/* out = 1 / a, 0 of 0, below 1.26 p for operands below 2^14 p. Returned: the lanes of 0. Constant time.
+ *
+ * The lanes share one inversion: their product is made by halves, and its inverse times the halves that a lane is not
+ * in is the lane's own.
+ */
+SHARED lane_mask fp_invert(fp *out, const fp *a)
+{
+    lane_mask zero = fp_is_zero(a);
+    uint64_t words[6];
+    fp product, others[3], nothing;
+    fp_set(&product, ONE);
+    fp_select(&product, zero, a, &product);
+    for (int k = 0; k < 3; k++) {
+        fp_swap(&others[k], &product, 1u << k);
+        fp_mul(&product, &product, &others[k]);
+    }
+    fp_store(words, lane_set(0), &product);
+    blst_fp_inverse(words, words);
+    fp_load(&product, words, lane_set(0));
+    for (int k = 0; k < 3; k++)
+        fp_mul(&product, &product, &others[k]);
+    fp_clear(&nothing);
+    fp_select(out, zero, &product, &nothing);
+    return zero;
+}
+
+/* a[k] = numerator / a[k] of n elements, by one inversion (Montgomery's trick). Returned: the lanes where one of them
+ * is 0: there all are made 0. `prefix`: room for n.
+ */
+SHARED lane_mask fp_invert_all(fp *a, fp *prefix, const fp *numerator, int n)
+{
+    fp inverse;
+    prefix[0] = a[0];
+    for (int k = 1; k < n; k++)
+        fp_mul(&prefix[k], &prefix[k - 1], &a[k]);
+    lane_mask zero = fp_invert(&inverse, &prefix[n - 1]);
+    fp_mul(&inverse, &inverse, numerator);
+    for (int k = n - 1; k > 0; k--) {
+        fp_mul(&prefix[k], &prefix[k - 1], &inverse);
+        fp_mul(&inverse, &inverse, &a[k]);
+        a[k] = prefix[k];
+    }
+    a[0] = inverse;
+    return zero;
+}
+
+/* prefix[i] = a[0] ... a[i - 1], out = all of n elements */
+SHARED void fp_multiply_all(fp *out, fp *prefix, const fp *a, int n)
+{
+    fp_set(out, ONE);
+    for (int i = 0; i < n; i++) {
+        prefix[i] = *out;
+        fp_mul(out, out, &a[i]);
+    }
+}
+
+/* a[i] = 1 / a[i] of n elements, as above, but a 0 spoils no other: zero[i] are the lanes where a[i] was 0, and is 1
+ * then. `room`: n elements.
+ */
+SHARED void fp_invert_each(fp *a, fp *room, lane_mask *zero, int n)
+{
+    fp inverse, own, one;
+    fp_set(&one, ONE);
+    fp_multiply_all(&inverse, room, a, n);
+    lane_mask any = fp_is_zero(&inverse);
+    for (int i = 0; i < n; i++) {
+        zero[i] = any ? fp_is_zero(&a[i]) : 0;
+        fp_select(&a[i], zero[i], &a[i], &one);
+    }
+    if (any)
+        fp_multiply_all(&inverse, room, a, n);
+    fp_invert(&inverse, &inverse);
+    for (int i = n - 1; i >= 0; i--) {
+        fp_mul(&own, &inverse, &room[i]);
+        fp_mul(&inverse, &inverse, &a[i]);
+        a[i] = own;
+    }
+}
