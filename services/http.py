@@ -305,7 +305,7 @@ def _handle_error_in_json(
     return answer
 
 
-# aiohttp's own is a text, and quotes what was sent; it can be exchanged nowhere else, hence the ignored types.
+# aiohttp's own is a text, and quotes what was sent. Nothing else changes it, so types are ignored.
 web_protocol.RequestHandler.handle_error = _handle_error_in_json  # type: ignore[method-assign, assignment]
 
 
