@@ -44,18 +44,21 @@ static const uint64_t P_TIMES[13][8] = {
     {0xffffffaaab000, 0x153ffffb9feff, 0xf6241eabfffeb, 0xf6730d2a0f6b0,
      0x774b84f38512b, 0x7b6434bacd764, 0x397fe69a4b1ba, 0x1a0111ea}};
 
-/* a^((p - 3) / 4): 375 squarings,
- * 66 multiplications by odd powers a^(2 power + 1). */
-#define CHAIN_POWERS 16
-#define CHAIN_STEPS 67
+/* a^((p - 3) / 4) by 380 squarings and 69 multiplications.
+ * First powers, of which the first is a, and any other the power `of` times the square of the power `square`: */
+#define CHAIN_POWERS 15
+static const struct { uint8_t of, square; } CHAIN_POWER[CHAIN_POWERS] = {
+    {0, 0}, {0, 0}, {1, 0}, {2, 0}, {3, 0}, {4, 0}, {5, 0}, {1, 3}, {4, 3}, {6, 8}, {9, 8}, {2, 9},
+    {4, 9}, {12, 9}, {5, 10}};
+/* Then, from the first step's power on, squarings and a multiplication by a power. */
+#define CHAIN_STEPS 56
 #define CHAIN_LAST_SQUARINGS 1
 static const struct { uint8_t squarings, power; } CHAIN[CHAIN_STEPS] = {
-    {0, 6}, {13, 8}, {7, 7}, {4, 2}, {6, 3}, {7, 11}, {5, 15}, {5, 12}, {3, 2}, {6, 6}, {6, 4}, {3, 1},
-    {8, 13}, {3, 2}, {6, 7}, {6, 13}, {3, 0}, {8, 6}, {7, 11}, {5, 5}, {6, 6}, {6, 14}, {4, 4}, {8, 14},
-    {4, 6}, {7, 11}, {9, 9}, {5, 12}, {2, 1}, {7, 2}, {7, 4}, {6, 11}, {5, 14}, {5, 9}, {5, 9}, {8, 6},
-    {7, 10}, {9, 7}, {5, 6}, {3, 1}, {8, 7}, {3, 1}, {7, 4}, {9, 7}, {6, 10}, {6, 15}, {5, 15}, {5, 15},
-    {4, 6}, {3, 1}, {8, 10}, {7, 15}, {5, 15}, {5, 15}, {4, 7}, {4, 3}, {7, 15}, {5, 14}, {5, 15},
-    {5, 15}, {5, 15}, {5, 15}, {5, 15}, {5, 15}, {4, 6}, {6, 10}, {4, 2}};
+    {0, 6}, {13, 7}, {11, 13}, {6, 3}, {7, 8}, {7, 12}, {6, 6}, {9, 10}, {6, 5}, {11, 14}, {9, 11},
+    {2, 0}, {4, 4}, {8, 6}, {7, 8}, {5, 5}, {6, 6}, {7, 9}, {7, 7}, {8, 14}, {7, 8}, {8, 4}, {3, 3},
+    {5, 3}, {7, 2}, {7, 4}, {5, 5}, {7, 11}, {5, 3}, {4, 1}, {11, 10}, {4, 2}, {12, 11}, {5, 5},
+    {11, 11}, {7, 4}, {13, 13}, {6, 8}, {7, 12}, {7, 12}, {5, 5}, {6, 2}, {5, 4}, {3, 3}, {7, 12},
+    {7, 12}, {5, 8}, {9, 12}, {3, 2}, {7, 12}, {7, 12}, {7, 12}, {7, 12}, {8, 13}, {4, 2}, {4, 2}};
 
 /* p */
 static const uint64_t P_LIMBS[8] = {

@@ -164,7 +164,7 @@ SHARED void CURVE(to_affine)(CURVE(affine) *out, const CURVE(jacobian) *p, lane_
     fp inverse[GROUPS], room[GROUPS];
     for (int i = 0; i < n; i++)
         FIELD(norm)(&inverse[i], &p[i].Z);
-    fp_invert_each(inverse, room, zero, n);
+    fp_invert_each(inverse, room, zero, NULL, n);
     for (int i = 0; i < n; i++) {
         FIELD(element) own, square;
         FIELD(invert_by_norm)(&own, &p[i].Z, &inverse[i]);

@@ -64,6 +64,13 @@ static double multiple_of(multiple k) { return (double) (1u << ((k - P_TIMES[0])
 #define fp_expect(a, most) ((void) 0)
 #endif
 
+/* a, of which the compiler does not know that it is: it loads limbs again instead of keeping them, in too few registers. */
+INLINE const fp *reloaded(const fp *a)
+{
+    __asm__("" : "+r"(a));
+    return a;
+}
+
 /* --- columns --- */
 
 /* Signed columns, whose sum is not negative and below 2^416, to limbs. */
@@ -114,8 +121,20 @@ INLINE void add_half_product(lanes *t, const lanes *a, const lanes *b)
     }
 }
 
-/* low + high of the halves of an element: four limbs, and 2^208 more where `above`. */
-typedef struct { lanes limb[HALF]; lane_mask above; } half_sum;
+/* Products are Karatsuba's: with B = 2^208 and the halves a0 + a1 B, b0 + b1 B
+ *
+ *     a0 b0 + ((a0 + a1)(b0 + b1) - a0 b0 - a1 b1) B + a1 b1 B^2
+ */
+INLINE void add_low(lanes t[LIMBS], const fp *a, const fp *b) { add_half_product(t, a->limb, b->limb); }
+
+INLINE void add_high(lanes t[LIMBS], const fp *a, const fp *b)
+{
+    add_half_product(t, a->limb + HALF, b->limb + HALF);
+}
+
+/* low + high of the halves of an element: four limbs, and 2^208 more where `above` is -1, elsewhere 0. It is no mask
+ * register's: instructions that make or read those take a multiplier's turn. */
+typedef struct { lanes limb[HALF], above; } half_sum;
 
 INLINE void sum_halves(half_sum *out, const fp *a)
 {
@@ -125,61 +144,61 @@ INLINE void sum_halves(half_sum *out, const fp *a)
         sum = lane_add(lane_add(a->limb[j + 1], a->limb[j + 1 + HALF]), lane_shr(sum, LIMB_BITS));
     }
     out->limb[HALF - 1] = lane_low(sum);
-    out->above = lane_any_bits(sum, lane_set(1ull << LIMB_BITS));
+    out->above = lane_sub(lane_set(0), lane_shr(sum, LIMB_BITS));
 }
 
-/* Products are Karatsuba's: with B = 2^208 and the halves a0 + a1 B, b0 + b1 B
- *
- *     a0 b0 + ((a0 + a1)(b0 + b1) - a0 b0 - a1 b1) B + a1 b1 B^2
- *
- * First the outer two, of one product or several, then what the middle takes away of them, then the rest of it.
- */
-INLINE void add_outer(lanes t[2 * LIMBS], const fp *a, const fp *b)
+/* t[0 .. 8] += x y */
+INLINE void add_middle(lanes t[LIMBS + 1], const half_sum *x, const half_sum *y)
 {
-    add_half_product(t, a->limb, b->limb);
-    add_half_product(t + LIMBS, a->limb + HALF, b->limb + HALF);
-}
-
-INLINE void take_from_middle(lanes t[2 * LIMBS])
-{
+    add_half_product(t, x->limb, y->limb);
     UNROLL for (int j = 0; j < HALF; j++) {
-        lanes between = lane_sub(t[HALF + j], t[LIMBS + j]);
-        t[HALF + j] = lane_sub(between, t[j]);
-        t[LIMBS + j] = lane_sub(lane_sub(lane_set(0), between), t[LIMBS + HALF + j]);
+        t[HALF + j] = lane_add(t[HALF + j], lane_and(x->above, y->limb[j]));
+        t[HALF + j] = lane_add(t[HALF + j], lane_and(y->above, x->limb[j]));
     }
-}
-
-INLINE void add_middle(lanes t[2 * LIMBS], const fp *a, const fp *b)
-{
-    half_sum x, y;
-    sum_halves(&x, a);
-    sum_halves(&y, b);
-    add_half_product(t + HALF, x.limb, y.limb);
-    UNROLL for (int j = 0; j < HALF; j++) {
-        t[LIMBS + j] = lane_add_where(x.above, t[LIMBS + j], y.limb[j]);
-        t[LIMBS + j] = lane_add_where(y.above, t[LIMBS + j], x.limb[j]);
-    }
-    t[LIMBS + HALF] = lane_add_where(x.above & y.above, t[LIMBS + HALF], lane_set(1));
+    t[LIMBS] = lane_sub(t[LIMBS], lane_and(x->above, y->above));
 }
 
 /* t = a b */
 INLINE void set_product(lanes t[2 * LIMBS], const fp *a, const fp *b)
 {
+    half_sum x, y;
     clear(t, 2 * LIMBS);
-    add_outer(t, a, b);
-    take_from_middle(t);
-    add_middle(t, a, b);
+    add_low(t, a, b);
+    add_high(t + LIMBS, a, b);
+    sum_halves(&x, a);
+    sum_halves(&y, b);
+    UNROLL for (int j = 0; j < HALF; j++) {
+        lanes between = lane_sub(t[HALF + j], t[LIMBS + j]);
+        t[HALF + j] = lane_sub(between, t[j]);
+        t[LIMBS + j] = lane_sub(lane_sub(lane_set(0), between), t[LIMBS + HALF + j]);
+    }
+    add_middle(t + HALF, &x, &y);
 }
 
-/* t = a x + b y */
-INLINE void set_products(lanes t[2 * LIMBS], const fp *a, const fp *x, const fp *b, const fp *y)
+/* t = sum of a[k] b[k], k < n. Each product of halves is one chain of sums, so two of them go side by side. */
+INLINE void set_products(lanes t[2 * LIMBS], const fp *const *a, const fp *const *b, int n)
 {
+    lanes high[LIMBS];
     clear(t, 2 * LIMBS);
-    add_outer(t, a, x);
-    add_outer(t, b, y);
-    take_from_middle(t);
-    add_middle(t, a, x);
-    add_middle(t, b, y);
+    clear(high, LIMBS);
+    UNROLL for (int k = 0; k < n; k++)
+        add_low(t, a[k], b[k]);
+    UNROLL for (int j = 0; j < HALF; j++) {
+        t[LIMBS + j] = lane_sub(lane_set(0), t[HALF + j]);
+        t[HALF + j] = lane_sub(t[HALF + j], t[j]);
+    }
+    UNROLL for (int k = 0; k < n; k++) {
+        half_sum x, y;
+        sum_halves(&x, reloaded(a[k]));
+        sum_halves(&y, reloaded(b[k]));
+        add_middle(t + HALF, &x, &y);
+        add_high(high, reloaded(a[k]), reloaded(b[k]));
+    }
+    UNROLL for (int j = 0; j < HALF; j++) {
+        t[HALF + j] = lane_sub(t[HALF + j], high[j]);
+        t[LIMBS + j] = lane_add(t[LIMBS + j], lane_sub(high[j], high[HALF + j]));
+        t[LIMBS + HALF + j] = lane_add(t[LIMBS + HALF + j], high[HALF + j]);
+    }
 }
 
 INLINE void set_square(lanes t[2 * LIMBS], const fp *a)
@@ -246,7 +265,7 @@ SHARED void fp_mul2(fp *out, const fp *a, const fp *x, const fp *b, const fp *y)
 #ifdef LANES_CHECKED
     double bound = REDUCED(a->bound * x->bound + b->bound * y->bound);
 #endif
-    set_products(t, a, x, b, y);
+    set_products(t, (const fp *[]) {a, b}, (const fp *[]) {x, y}, 2);
     reduce(out, t);
     fp_claim(out, bound);
 }

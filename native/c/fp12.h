@@ -46,12 +46,12 @@ INLINE const fp *part_of(const factor *a, int part) { return part == 0 ? &a->c0 
 /* t = sum of the products of one part of a[k] and x[k], k < n */
 INLINE void set_sum(lanes t[2 * LIMBS], const factor *const *a, const factor *const *x, int part, int n)
 {
-    clear(t, 2 * LIMBS);
-    UNROLL for (int k = 0; k < n; k++)
-        add_outer(t, part_of(a[k], part), part_of(x[k], part));
-    take_from_middle(t);
-    UNROLL for (int k = 0; k < n; k++)
-        add_middle(t, part_of(a[k], part), part_of(x[k], part));
+    const fp *left[3], *right[3];
+    UNROLL for (int k = 0; k < n; k++) {
+        left[k] = part_of(a[k], part);
+        right[k] = part_of(x[k], part);
+    }
+    set_products(t, left, right, n);
 }
 
 /* out = c + sum of a[k] x[k], k < n; c0 is below c's + (sum a0 x0 p / R + 2.2501) p. c may be NULL. */

@@ -30,7 +30,7 @@ INLINE void add_r_times(lanes t[2 * LIMBS], const fp *a)
 SHARED void fp2_mul(fp2 *out, const fp2 *a, const fp2 *b)
 {
     lanes t[2 * LIMBS], u[2 * LIMBS];
-    fp a_sum, b_sum, c0;
+    fp a_sum, b_sum;
 #ifdef LANES_CHECKED
     double bound0 = REDUCED(a->c0.bound * b->c0.bound) + 1;
     double bound1 = REDUCED(a->c0.bound * b->c1.bound + a->c1.bound * b->c0.bound);
@@ -46,12 +46,11 @@ SHARED void fp2_mul(fp2 *out, const fp2 *a, const fp2 *b)
         t[i] = lane_sub(first, t[i]);
     }
     add_p_r(t);
-    reduce(&c0, t);
+    reduce(&out->c0, t);
     set_product(t, &a_sum, &b_sum);
     UNROLL for (int i = 0; i < 2 * LIMBS; i++)
         t[i] = lane_sub(t[i], u[i]);
     reduce(&out->c1, t);
-    out->c0 = c0;
     fp_claim(&out->c0, bound0);
     fp_claim(&out->c1, bound1);
 }
@@ -60,17 +59,17 @@ SHARED void fp2_mul(fp2 *out, const fp2 *a, const fp2 *b)
 SHARED void fp2_mul2(fp2 *out, const fp2 *a, const fp2 *x, const fp2 *b, const fp2 *y)
 {
     lanes t[2 * LIMBS], u[2 * LIMBS];
-    fp a_sum, b_sum, x_sum, y_sum, c0;
+    fp a_sum, b_sum, x_sum, y_sum;
 #ifdef LANES_CHECKED
     double bound0 = REDUCED(a->c0.bound * x->c0.bound + b->c0.bound * y->c0.bound) + 1;
     double bound1 = REDUCED(a->c0.bound * x->c1.bound + a->c1.bound * x->c0.bound + b->c0.bound * y->c1.bound
                             + b->c1.bound * y->c0.bound);
     CHECK((a->c1.bound * x->c1.bound + b->c1.bound * y->c1.bound) * P_PER_R <= 1);
 #endif
-    set_products(u, &a->c0, &x->c0, &b->c0, &y->c0);
+    set_products(u, (const fp *[]) {&a->c0, &b->c0}, (const fp *[]) {&x->c0, &y->c0}, 2);
     fp_add(&a_sum, &a->c0, &a->c1);
     fp_add(&x_sum, &x->c0, &x->c1);
-    set_products(t, &a->c1, &x->c1, &b->c1, &y->c1);
+    set_products(t, (const fp *[]) {&a->c1, &b->c1}, (const fp *[]) {&x->c1, &y->c1}, 2);
     fp_add(&b_sum, &b->c0, &b->c1);
     fp_add(&y_sum, &y->c0, &y->c1);
     UNROLL for (int i = 0; i < 2 * LIMBS; i++) {
@@ -79,12 +78,11 @@ SHARED void fp2_mul2(fp2 *out, const fp2 *a, const fp2 *x, const fp2 *b, const f
         t[i] = lane_sub(first, t[i]);
     }
     add_p_r(t);
-    reduce(&c0, t);
-    set_products(t, &a_sum, &x_sum, &b_sum, &y_sum);
+    reduce(&out->c0, t);
+    set_products(t, (const fp *[]) {&a_sum, &b_sum}, (const fp *[]) {&x_sum, &y_sum}, 2);
     UNROLL for (int i = 0; i < 2 * LIMBS; i++)
         t[i] = lane_sub(t[i], u[i]);
     reduce(&out->c1, t);
-    out->c0 = c0;
     fp_claim(&out->c0, bound0);
     fp_claim(&out->c1, bound1);
 }

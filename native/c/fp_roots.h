@@ -11,21 +11,23 @@
  * the element is 1 for squares, -1 for others, 0 for 0. `out` is not `in`. */
 SHARED void fp_reciprocal_roots(fp *out, const fp *in, int n)
 {
-    fp odd[STREAMS][CHAIN_POWERS];
+    fp powers[STREAMS][CHAIN_POWERS];
     for (int s = 0; s < n; s++) {
-        fp square;
-        odd[s][0] = in[s];
-        fp_sqr(&square, &in[s]);
-        for (int k = 1; k < CHAIN_POWERS; k++)
-            fp_mul(&odd[s][k], &odd[s][k - 1], &square);
-        out[s] = odd[s][CHAIN[0].power];
+        fp *power = powers[s], square;
+        power[0] = in[s];
+        for (int k = 1; k < CHAIN_POWERS; k++) {
+            if (k == 1 || CHAIN_POWER[k].square != CHAIN_POWER[k - 1].square)
+                fp_sqr(&square, &power[CHAIN_POWER[k].square]);
+            fp_mul(&power[k], &power[CHAIN_POWER[k].of], &square);
+        }
+        out[s] = power[CHAIN[0].power];
     }
     for (int step = 1; step < CHAIN_STEPS; step++) {
         for (int i = 0; i < CHAIN[step].squarings; i++)
             for (int s = 0; s < n; s++)
                 fp_sqr(&out[s], &out[s]);
         for (int s = 0; s < n; s++)
-            fp_mul(&out[s], &out[s], &odd[s][CHAIN[step].power]);
+            fp_mul(&out[s], &out[s], &powers[s][CHAIN[step].power]);
     }
     for (int i = 0; i < CHAIN_LAST_SQUARINGS; i++)
         for (int s = 0; s < n; s++)
@@ -70,26 +72,6 @@ SHARED lane_mask fp_invert(fp *out, const fp *a)
     return zero;
 }
 
-/* a[k] = numerator / a[k] of n elements, by one inversion (Montgomery's trick). Returned: the lanes where one of them
- * is 0: there all are made 0. `prefix`: room for n.
- */
-SHARED lane_mask fp_invert_all(fp *a, fp *prefix, const fp *numerator, int n)
-{
-    fp inverse;
-    prefix[0] = a[0];
-    for (int k = 1; k < n; k++)
-        fp_mul(&prefix[k], &prefix[k - 1], &a[k]);
-    lane_mask zero = fp_invert(&inverse, &prefix[n - 1]);
-    fp_mul(&inverse, &inverse, numerator);
-    for (int k = n - 1; k > 0; k--) {
-        fp_mul(&prefix[k], &prefix[k - 1], &inverse);
-        fp_mul(&inverse, &inverse, &a[k]);
-        a[k] = prefix[k];
-    }
-    a[0] = inverse;
-    return zero;
-}
-
 /* prefix[i] = a[0] ... a[i - 1], out = all of n elements */
 SHARED void fp_multiply_all(fp *out, fp *prefix, const fp *a, int n)
 {
@@ -100,10 +82,10 @@ SHARED void fp_multiply_all(fp *out, fp *prefix, const fp *a, int n)
     }
 }
 
-/* a[i] = 1 / a[i] of n elements, as above, but a 0 spoils no other: zero[i] are the lanes where a[i] was 0, and is 1
- * then. `room`: n elements.
+/* a[i] = numerator / a[i] of n elements, by one inversion (Montgomery's trick). zero[i]: the lanes where a[i] was 0, which
+ * spoils no other; the result is any there. `numerator` may be NULL for 1. `room`: n elements.
  */
-SHARED void fp_invert_each(fp *a, fp *room, lane_mask *zero, int n)
+SHARED void fp_invert_each(fp *a, fp *room, lane_mask *zero, const fp *numerator, int n)
 {
     fp inverse, own, one;
     fp_set(&one, ONE);
@@ -116,6 +98,8 @@ SHARED void fp_invert_each(fp *a, fp *room, lane_mask *zero, int n)
     if (any)
         fp_multiply_all(&inverse, room, a, n);
     fp_invert(&inverse, &inverse);
+    if (numerator)
+        fp_mul(&inverse, &inverse, numerator);
     for (int i = n - 1; i >= 0; i--) {
         fp_mul(&own, &inverse, &room[i]);
         fp_mul(&inverse, &inverse, &a[i]);

@@ -207,28 +207,36 @@ static void miller(uint64_t (*out)[72], uint8_t *well, const uint64_t (*p)[12], 
                    size_t group, void *scratch)
 {
     miller_room *r = &((room *) scratch)->miller;
-    size_t sides = (n + group - 1) / group;
-    for (size_t first = 0; first < sides; first += LANES) {
-        for (size_t k = 0; k < group; k++) {
+    size_t sides = (n + group - 1) / group, together = LEAST(VALUES, PAIRS / group) * LANES;
+    for (size_t first = 0; first < sides; first += together) {
+        r->n = GROUPS_OF(LEAST(sides - first, together));
+        r->group = (int) group;
+        for (int k = 0; k < r->n * r->group; k++) {
             uint64_t p_offsets[LANES], q_offsets[LANES];
             r->active[k] = 0;
             for (size_t lane = 0; lane < LANES; lane++) {
-                size_t row = LEAST(first + lane, sides - 1) * group + k;
+                size_t side = first + (size_t) (k / r->group) * LANES + lane;
+                size_t row = LEAST(side, sides - 1) * group + (size_t) (k % r->group);
                 r->active[k] |= (lane_mask) ((row < n) << lane);
                 row = LEAST(row, n - 1);
                 p_offsets[lane] = row * sizeof *p;
                 q_offsets[lane] = row * sizeof *q;
             }
-            g1_load(&r->p[k], p, lane_load(p_offsets));
+            g1_load(&r->pair[k].p, p, lane_load(p_offsets));
             g2_load(&r->pair[k].q, q, lane_load(q_offsets));
         }
-        lane_mask fine = miller_loops(r, (int) group);
-        lanes offsets = offsets_of(first, sides, sizeof *out);
-        for (int k = 0; k < 6; k++) {
-            fp_store((char *) out + 96 * k, offsets, &r->f->c[k].c0);
-            fp_store((char *) out + 96 * k + 48, offsets, &r->f->c[k].c1);
+        miller_loops(r);
+        for (int i = 0; i < r->n; i++) {
+            lanes offsets = offsets_of(first + (size_t) i * LANES, sides, sizeof *out);
+            lane_mask zero = 0;
+            for (int k = 0; k < r->group; k++)
+                zero |= r->zero[i * r->group + k];
+            for (int k = 0; k < 6; k++) {
+                fp_store((char *) out + 96 * k, offsets, &r->f[i]->c[k].c0);
+                fp_store((char *) out + 96 * k + 48, offsets, &r->f[i]->c[k].c1);
+            }
+            write_mask(well, first + (size_t) i * LANES, sides, (lane_mask) ~zero);
         }
-        write_mask(well, first, sides, fine);
     }
 }
 

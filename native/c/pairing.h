@@ -15,40 +15,58 @@
  *     u^2 = -i g^2 / 2,   u^3 = (1 + i) g^3 / 4
  *
  * Points are affine (eprint 2010/354 has such a loop), so every step needs an inverse in each pair: all pairs and lanes
- * share one inversion in Fp, as 1 / z = conj(z) / norm(z).
+ * share one inversion in Fp, as 1 / z = conj(z) / norm(z), be they of one value or of several.
  *
- * Exceptions: at infinity, a point of order 2, T = Q and T = -Q a denominator is 0. It spoils its lane, which says so.
+ * Exceptions: at infinity, a point of order 2, T = Q and T = -Q a denominator is 0. It spoils its value, which says so.
  */
 #pragma once
 #include "api.h"
 #include "fp12.h"
 #include "points.h"
 
-/* At most so many pairs share squarings and inversions. */
-#define PAIRS LANES_PAIRS
+/* At most so many pairs share inversions, and are of so many values. */
+#define PAIRS 128
+#define VALUES 8
 
-/* Of one pair: Q and a multiple of it, both scaled, and +-2 y_P^2 / x_P^3. */
-typedef struct { g2_affine q, T; fp factor, minus_factor; } miller_pair;
-
+/* Of one pair: the point of G1, then a multiple of Q; Q, and +-2 y_P^2 / x_P^3. Both points of G2 are scaled. */
 typedef struct {
-    g1_affine p[PAIRS];
+    union { g1_affine p; g2_affine T; };
+    g2_affine q;
+    fp factor, minus_factor;
+} miller_pair;
+
+/* Pairs of n values, `group` of them each. */
+typedef struct {
+    int n, group;
     miller_pair pair[PAIRS];
-    lane_mask active[PAIRS];
+    lane_mask active[PAIRS], zero[PAIRS];  /* where there is such a pair, and where it met an exception */
     fp inverse[PAIRS], prefix[PAIRS];
-    fp12 values[2], *f, *other;  /* f is the value, `other` room for the next one */
+    fp12 values[VALUES + 1], *f[VALUES], *room;  /* the values, and room for the next one */
 } miller_room;
 
-INLINE void swap_values(miller_room *room)
+/* Makes what is in `room` the value f[i]. */
+INLINE void take_room(miller_room *r, int i)
 {
-    fp12 *f = room->f;
-    room->f = room->other;
-    room->other = f;
+    fp12 *f = r->f[i];
+    r->f[i] = r->room;
+    r->room = f;
+}
+
+/* The inverses, and what is 0 among them. */
+INLINE void invert_all(miller_room *r, const fp *numerator)
+{
+    int n = r->n * r->group;
+    lane_mask zero[PAIRS];
+    fp_invert_each(r->inverse, r->prefix, zero, numerator, n);
+    for (int k = 0; k < n; k++)
+        r->zero[k] |= zero[k];
 }
 
 /* Q of a pair, scaled, to q and T; its points have finite orders above 3, and `inverse` is 1 / (x_P y_P). */
-SHARED void scale_pair(miller_pair *pair, const g1_affine *p, const fp *inverse)
+SHARED void scale_pair(miller_pair *pair, const fp *inverse)
 {
     fp g, square, cube, minus, inverse_x, t, u;
+    g1_affine of_g1 = pair->p, *p = &of_g1;
     g2_affine *T = &pair->T;
     const g2_affine *q = &pair->q;
     fp_sqr(&g, &p->x);
@@ -84,9 +102,11 @@ INLINE void slope_of(fp2 *slope, const fp2 *numerator, const fp2 *denominator, c
     fp2_mul_fp(slope, slope, inverse);
 }
 
-/* T = T + q, of the slope of the line through both, which f is multiplied by in the lanes `active`; q may be T. */
-SHARED void follow_line(miller_room *room, miller_pair *pair, const g2_affine *q, const fp2 *slope, lane_mask active)
+/* T = T + q of pair k, by the slope of the line through both, which its value is multiplied by; q may be T. */
+SHARED void follow_line(miller_room *r, int k, const g2_affine *q, const fp2 *slope)
 {
+    miller_pair *pair = &r->pair[k];
+    lane_mask active = r->active[k];
     fp2 constant, x, t, a = *slope, b;
     line l;
     fp2_mul(&t, slope, &q->x);
@@ -106,77 +126,75 @@ SHARED void follow_line(miller_room *room, miller_pair *pair, const g2_affine *q
         fp2_select(&b, active, &zero, &b);
     }
     set_line(&l, &a, &b);
-    fp12_mul_line(room->other, room->f, &l);
-    swap_values(room);
+    fp12_mul_line(r->room, r->f[k / r->group], &l);
+    take_room(r, k / r->group);
 }
 
-/* T = 2 T in n pairs; returned: the lanes where that went well */
-SHARED lane_mask double_points(miller_room *room, int n)
+/* T = 2 T in all pairs */
+SHARED void double_points(miller_room *r)
 {
     fp numerator;
-    for (int k = 0; k < n; k++)
-        fp2_norm(&room->inverse[k], &room->pair[k].T.y);
+    for (int k = 0; k < r->n * r->group; k++)
+        fp2_norm(&r->inverse[k], &r->pair[k].T.y);
     fp_set(&numerator, ONE);
     fp_triple(&numerator, &numerator);
     fp_halve(&numerator, &numerator);
-    lane_mask zero = fp_invert_all(room->inverse, room->prefix, &numerator, n);
-    for (int k = 0; k < n; k++) {
-        g2_affine *T = &room->pair[k].T;
+    invert_all(r, &numerator);
+    for (int k = 0; k < r->n * r->group; k++) {
+        g2_affine *T = &r->pair[k].T;
         fp2 slope, square;
         fp2_sqr(&square, &T->x);
-        slope_of(&slope, &square, &T->y, &room->inverse[k]);
-        follow_line(room, &room->pair[k], T, &slope, room->active[k]);
+        slope_of(&slope, &square, &T->y, &r->inverse[k]);
+        follow_line(r, k, T, &slope);
     }
-    return (lane_mask) ~zero;
 }
 
-/* T = T + q in n pairs; as above */
-SHARED lane_mask add_points(miller_room *room, int n)
+/* T = T + q in all pairs */
+SHARED void add_points(miller_room *r)
 {
-    fp one;
-    fp_set(&one, ONE);
-    for (int k = 0; k < n; k++) {
+    for (int k = 0; k < r->n * r->group; k++) {
         fp2 run;
-        fp2_sub(&run, &room->pair[k].T.x, &room->pair[k].q.x, P_4);
-        fp2_norm(&room->inverse[k], &run);
+        fp2_sub(&run, &r->pair[k].T.x, &r->pair[k].q.x, P_4);
+        fp2_norm(&r->inverse[k], &run);
     }
-    lane_mask zero = fp_invert_all(room->inverse, room->prefix, &one, n);
-    for (int k = 0; k < n; k++) {
-        miller_pair *pair = &room->pair[k];
+    invert_all(r, NULL);
+    for (int k = 0; k < r->n * r->group; k++) {
+        miller_pair *pair = &r->pair[k];
         fp2 rise, run, slope;
         fp2_sub(&rise, &pair->T.y, &pair->q.y, P_4);
         fp2_sub(&run, &pair->T.x, &pair->q.x, P_4);
-        slope_of(&slope, &rise, &run, &room->inverse[k]);
-        follow_line(room, pair, &pair->q, &slope, room->active[k]);
+        slope_of(&slope, &rise, &run, &r->inverse[k]);
+        follow_line(r, k, &pair->q, &slope);
     }
-    return (lane_mask) ~zero;
 }
 
-/* room->f = product of the Miller values of p[k] and pair[k].q, k < n, in the lanes active[k], but for factors that the
- * final exponentiation loses. Returned: where all is well. */
-SHARED lane_mask miller_loops(miller_room *room, int n)
+/* r->f[i] = product of the Miller values of `group` pairs p and q in the lanes `active`, but for factors that the final
+ * exponentiation loses. */
+SHARED void miller_loops(miller_room *r)
 {
-    fp one;
-    fp_set(&one, ONE);
-    for (int k = 0; k < n; k++)
-        fp_mul(&room->inverse[k], &room->p[k].x, &room->p[k].y);
-    lane_mask well = (lane_mask) ~fp_invert_all(room->inverse, room->prefix, &one, n);
-    for (int k = 0; k < n; k++)
-        scale_pair(&room->pair[k], &room->p[k], &room->inverse[k]);
-    room->f = &room->values[0];
-    room->other = &room->values[1];
-    fp12_set_one(room->f);
+    for (int k = 0; k < r->n * r->group; k++) {
+        fp_mul(&r->inverse[k], &r->pair[k].p.x, &r->pair[k].p.y);
+        r->zero[k] = 0;
+    }
+    invert_all(r, NULL);
+    for (int k = 0; k < r->n * r->group; k++)
+        scale_pair(&r->pair[k], &r->inverse[k]);
+    r->room = &r->values[VALUES];
+    for (int i = 0; i < r->n; i++) {
+        r->f[i] = &r->values[i];
+        fp12_set_one(r->f[i]);
+    }
     for (int i = 0; i < X_ONES; i++) {
         if (i)
-            well &= add_points(room, n);
+            add_points(r);
         for (int d = 0; d < X_DOUBLINGS[i]; d++) {
-            if (i || d) {
-                fp12_sqr(room->other, room->f);
-                swap_values(room);
+            for (int j = 0; j < r->n && (i || d); j++) {
+                fp12_sqr(r->room, r->f[j]);
+                take_room(r, j);
             }
-            well &= double_points(room, n);
+            double_points(r);
         }
     }
-    fp12_conjugate(room->f);  /* as x is negative */
-    return well;
+    for (int i = 0; i < r->n; i++)
+        fp12_conjugate(r->f[i]);  /* as x is negative */
 }
