@@ -53,25 +53,22 @@ INLINE void CURVE(negate_y)(FIELD(element) *out_y, lane_mask m, const FIELD(elem
     FIELD(negate_some)(out_y, m, y, P_64);
 }
 
-/* out = 2 p: with B = Y^2, D = X B, E = 3 X^2
+/* out = 2 p: with A = X^2, B = Y^2, D = X B
  *
- *     X' = E^2 - 8 D    Y' = E (X' - 4 D) + 8 B^2    Z' = -2 Y Z
+ *     X' = 9 A^2 - 8 D    Y' = A (12 D - 3 X') - 8 B^2    Z' = 2 Y Z
  */
 SHARED void CURVE(double)(CURVE(jacobian) *out, const CURVE(jacobian) *p)
 {
-    FIELD(element) B, D, E, S, u;
+    FIELD(element) A, B, D, S, u;
     CURVE(expect)(p);
+    FIELD(sqr)(&A, &p->X);
     FIELD(sqr)(&B, &p->Y);
-    FIELD(sqr)(&E, &p->X);
     FIELD(mul)(&D, &p->X, &B);
-    FIELD(triple)(&E, &E);
-    FIELD(negate_scaled)(&S, &p->Y, 1, P_128);
-    FIELD(mul)(&out->Z, &S, &p->Z);
-    FIELD(sqr)(&u, &E);
-    FIELD(sub_scaled)(&out->X, &u, &D, 3, P_32);
-    FIELD(sub_scaled)(&u, &out->X, &D, 2, P_16);
-    FIELD(scale)(&S, &B, 3);
-    FIELD(mul2)(&out->Y, &E, &u, &S, &B);
+    FIELD(mul_twice)(&out->Z, &p->Y, &p->Z);
+    FIELD(sqr_9_sub_8)(&out->X, &A, &D);
+    FIELD(sub_thrice)(&u, &D, &out->X);
+    FIELD(negate_scaled)(&S, &B, 3, P_16);
+    FIELD(mul2)(&out->Y, &A, &u, &S, &B);
     CURVE(expect)(out);
 }
 

@@ -258,6 +258,42 @@ SHARED void fp_sqr(fp *out, const fp *a)
     fp_claim(out, REDUCED(a->bound * a->bound));
 }
 
+/* t = 2 t */
+INLINE void double_columns(lanes t[2 * LIMBS])
+{
+    UNROLL for (int i = 0; i < 2 * LIMBS; i++)
+        t[i] = lane_add(t[i], t[i]);
+}
+
+/* t = 9 t + (32 p - 8 d) R, which is 9 t - 8 d for the reduction; d below 4 p */
+INLINE void take_8_of_9(lanes t[2 * LIMBS], const fp *d)
+{
+    fp_expect(d, 4);
+    UNROLL for (int i = 0; i < 2 * LIMBS; i++)
+        t[i] = lane_add(lane_scale(t[i], 3), t[i]);
+    EACH_LIMB t[LIMBS + j] = lane_add(t[LIMBS + j], lane_sub(lane_constant(&P_32[j]), lane_scale(d->limb[j], 3)));
+}
+
+/* out = 9 a^2 - 8 d, below 34 p for a below 2^12 p and d below 4 p */
+INLINE void fp_sqr_9_sub_8(fp *out, const fp *a, const fp *d)
+{
+    lanes t[2 * LIMBS];
+    set_square(t, a);
+    take_8_of_9(t, d);
+    reduce(out, t);
+    fp_claim(out, REDUCED(9 * a->bound * a->bound) + 32);
+}
+
+/* out = 2 a b; as fp_mul */
+INLINE void fp_mul_twice(fp *out, const fp *a, const fp *b)
+{
+    lanes t[2 * LIMBS];
+    set_product(t, a, b);
+    double_columns(t);
+    reduce(out, t);
+    fp_claim(out, REDUCED(2 * a->bound * b->bound));
+}
+
 /* out = a x + b y, by one reduction */
 SHARED void fp_mul2(fp *out, const fp *a, const fp *x, const fp *b, const fp *y)
 {
@@ -275,19 +311,19 @@ INLINE void fp_mul_fp(fp *out, const fp *a, const fp *s) { fp_mul(out, a, s); }
 
 /* --- sums; bounds add up --- */
 
-/* out = a - 2^sb b - 2^sc c + k; what is subtracted must be below k. c may be NULL. */
-INLINE void fp_linear(fp *out, const fp *a, const fp *b, unsigned sb, const fp *c, unsigned sc, multiple k)
+/* out = a - b - 2^s c + k; what is subtracted must be below k. c may be NULL. */
+INLINE void fp_linear(fp *out, const fp *a, const fp *b, const fp *c, unsigned s, multiple k)
 {
     lanes t[LIMBS];
 #ifdef LANES_CHECKED
-    double minus = b->bound * (1u << sb) + (c ? c->bound * (1u << sc) : 0);
+    double minus = b->bound + (c ? c->bound * (1u << s) : 0);
     double bound = a->bound + multiple_of(k);
     CHECK(minus <= multiple_of(k));
 #endif
     EACH_LIMB {
-        lanes x = lane_sub(a->limb[j], lane_scale(b->limb[j], sb));
+        lanes x = lane_sub(a->limb[j], b->limb[j]);
         if (c)
-            x = lane_sub(x, lane_scale(c->limb[j], sc));
+            x = lane_sub(x, lane_scale(c->limb[j], s));
         t[j] = lane_add(x, lane_constant(&k[j]));
     }
     carry(out, t);
@@ -360,6 +396,22 @@ INLINE void fp_triple(fp *out, const fp *a)
     fp_claim(out, bound);
 }
 
+/* out = 3 (4 a - b), of a below 4 p and b below 40 p: it is below 180 p */
+INLINE void fp_sub_thrice(fp *out, const fp *a, const fp *b)
+{
+    lanes t[LIMBS];
+#ifdef LANES_CHECKED
+    double bound = 12 * a->bound + multiple_of(P_128);
+    CHECK(3 * b->bound <= multiple_of(P_128));
+#endif
+    EACH_LIMB {
+        lanes x = lane_sub(lane_scale(a->limb[j], 2), b->limb[j]);
+        t[j] = lane_add(lane_add(lane_scale(x, 1), x), lane_constant(&P_128[j]));
+    }
+    carry(out, t);
+    fp_claim(out, bound);
+}
+
 /* out = -2^s a + k */
 INLINE void fp_negate_scaled(fp *out, const fp *a, unsigned s, multiple k)
 {
@@ -389,22 +441,18 @@ INLINE void fp_negate_some(fp *out, lane_mask m, const fp *a, multiple k)
     fp_claim(out, bound);
 }
 
-/* a - b, a - b - c, a - 2^s b, a - b - 2 c; each + k */
+/* a - b, a - b - c, a - b - 2 c; each + k */
 INLINE void fp_sub(fp *out, const fp *a, const fp *b, multiple k)
 {
-    fp_linear(out, a, b, 0, NULL, 0, k);
+    fp_linear(out, a, b, NULL, 0, k);
 }
 INLINE void fp_sub2(fp *out, const fp *a, const fp *b, const fp *c, multiple k)
 {
-    fp_linear(out, a, b, 0, c, 0, k);
-}
-INLINE void fp_sub_scaled(fp *out, const fp *a, const fp *b, unsigned s, multiple k)
-{
-    fp_linear(out, a, b, s, NULL, 0, k);
+    fp_linear(out, a, b, c, 0, k);
 }
 INLINE void fp_sub_b_2c(fp *out, const fp *a, const fp *b, const fp *c, multiple k)
 {
-    fp_linear(out, a, b, 0, c, 1, k);
+    fp_linear(out, a, b, c, 1, k);
 }
 
 /* out = a - b - c + m p, of some m in each lane so that it is below 4.01 p; a below 4 p. c may be NULL.

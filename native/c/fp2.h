@@ -26,15 +26,15 @@ INLINE void add_r_times(lanes t[2 * LIMBS], const fp *a)
     EACH_LIMB t[LIMBS + j] = lane_add(t[LIMBS + j], a->limb[j]);
 }
 
-/* out = a b, below 2.26 p for operands below 2^14 p */
-SHARED void fp2_mul(fp2 *out, const fp2 *a, const fp2 *b)
+/* out = 2^twice a b */
+INLINE void fp2_mul_inline(fp2 *out, const fp2 *a, const fp2 *b, unsigned twice)
 {
     lanes t[2 * LIMBS], u[2 * LIMBS];
     fp a_sum, b_sum;
 #ifdef LANES_CHECKED
-    double bound0 = REDUCED(a->c0.bound * b->c0.bound) + 1;
-    double bound1 = REDUCED(a->c0.bound * b->c1.bound + a->c1.bound * b->c0.bound);
-    CHECK(a->c1.bound * b->c1.bound * P_PER_R <= 1);
+    double bound0 = REDUCED((1 + twice) * a->c0.bound * b->c0.bound) + 1;
+    double bound1 = REDUCED((1 + twice) * (a->c0.bound * b->c1.bound + a->c1.bound * b->c0.bound));
+    CHECK((1 + twice) * a->c1.bound * b->c1.bound * P_PER_R <= 1);
 #endif
     set_product(u, &a->c0, &b->c0);
     fp_add(&a_sum, &a->c0, &a->c1);
@@ -45,15 +45,25 @@ SHARED void fp2_mul(fp2 *out, const fp2 *a, const fp2 *b)
         u[i] = lane_add(first, t[i]);
         t[i] = lane_sub(first, t[i]);
     }
+    if (twice)
+        double_columns(t);
     add_p_r(t);
     reduce(&out->c0, t);
     set_product(t, &a_sum, &b_sum);
     UNROLL for (int i = 0; i < 2 * LIMBS; i++)
         t[i] = lane_sub(t[i], u[i]);
+    if (twice)
+        double_columns(t);
     reduce(&out->c1, t);
     fp_claim(&out->c0, bound0);
     fp_claim(&out->c1, bound1);
 }
+
+/* out = a b, below 2.26 p for operands below 2^14 p */
+SHARED void fp2_mul(fp2 *out, const fp2 *a, const fp2 *b) { fp2_mul_inline(out, a, b, 0); }
+
+/* out = 2 a b; as fp2_mul */
+SHARED void fp2_mul_twice(fp2 *out, const fp2 *a, const fp2 *b) { fp2_mul_inline(out, a, b, 1); }
 
 /* out = a x + b y, by two reductions; as fp2_mul */
 SHARED void fp2_mul2(fp2 *out, const fp2 *a, const fp2 *x, const fp2 *b, const fp2 *y)
@@ -123,11 +133,32 @@ SHARED void fp2_sqr(fp2 *out, const fp2 *a)
     double bound1 = REDUCED(2 * a->c0.bound * a->c1.bound);
 #endif
     set_product(t, &a->c0, &a->c1);
-    UNROLL for (int i = 0; i < 2 * LIMBS; i++)
-        t[i] = lane_add(t[i], t[i]);
+    double_columns(t);
     reduce_beside_sums(&out->c1, t, &sum, &difference, &a->c0, &a->c1, P_4096);
     fp_claim(&out->c1, bound1);
     fp_mul_inline(&out->c0, &sum, &difference);
+}
+
+/* out = 9 a^2 - 8 d, below 34 p for a below 2^12 p and d below 4 p */
+SHARED void fp2_sqr_9_sub_8(fp2 *out, const fp2 *a, const fp2 *d)
+{
+    lanes t[2 * LIMBS];
+    fp sum, difference;
+#ifdef LANES_CHECKED
+    double bound1 = REDUCED(18 * a->c0.bound * a->c1.bound) + 32, bound0;
+#endif
+    set_product(t, &a->c0, &a->c1);
+    double_columns(t);
+    take_8_of_9(t, &d->c1);
+    reduce_beside_sums(&out->c1, t, &sum, &difference, &a->c0, &a->c1, P_4096);
+    fp_claim(&out->c1, bound1);
+#ifdef LANES_CHECKED
+    bound0 = REDUCED(9 * sum.bound * difference.bound) + 32;
+#endif
+    set_product(t, &sum, &difference);
+    take_8_of_9(t, &d->c0);
+    reduce(&out->c0, t);
+    fp_claim(&out->c0, bound0);
 }
 
 /* out = a0^2 + a1^2, below 1.26 p for operands below 2^14 p */
@@ -182,12 +213,6 @@ SHARED void fp2_sub_b_2c(fp2 *out, const fp2 *a, const fp2 *b, const fp2 *c, mul
     fp_sub_b_2c(&out->c1, &a->c1, &b->c1, &c->c1, k);
 }
 
-SHARED void fp2_sub_scaled(fp2 *out, const fp2 *a, const fp2 *b, unsigned s, multiple k)
-{
-    fp_sub_scaled(&out->c0, &a->c0, &b->c0, s, k);
-    fp_sub_scaled(&out->c1, &a->c1, &b->c1, s, k);
-}
-
 INLINE void fp2_sub_near(fp2 *out, const fp2 *a, const fp2 *b, const fp2 *c)
 {
     fp_sub_near(&out->c0, &a->c0, &b->c0, c ? &c->c0 : NULL);
@@ -198,6 +223,12 @@ SHARED void fp2_scale(fp2 *out, const fp2 *a, unsigned s)
 {
     fp_scale(&out->c0, &a->c0, s);
     fp_scale(&out->c1, &a->c1, s);
+}
+
+SHARED void fp2_sub_thrice(fp2 *out, const fp2 *a, const fp2 *b)
+{
+    fp_sub_thrice(&out->c0, &a->c0, &b->c0);
+    fp_sub_thrice(&out->c1, &a->c1, &b->c1);
 }
 
 SHARED void fp2_triple(fp2 *out, const fp2 *a)

@@ -91,12 +91,14 @@ SHARED void fp_invert_each(fp *a, fp *room, lane_mask *zero, const fp *numerator
     fp_set(&one, ONE);
     fp_multiply_all(&inverse, room, a, n);
     lane_mask any = fp_is_zero(&inverse);
-    for (int i = 0; i < n; i++) {
-        zero[i] = any ? fp_is_zero(&a[i]) : 0;
-        fp_select(&a[i], zero[i], &a[i], &one);
-    }
-    if (any)
+    memset(zero, 0, (size_t) n * sizeof *zero);
+    if (any) {
+        for (int i = 0; i < n; i++) {
+            zero[i] = fp_is_zero(&a[i]);
+            fp_select(&a[i], zero[i], &a[i], &one);
+        }
         fp_multiply_all(&inverse, room, a, n);
+    }
     fp_invert(&inverse, &inverse);
     if (numerator)
         fp_mul(&inverse, &inverse, numerator);

@@ -177,38 +177,56 @@ SHARED void isogeny(g2_jacobian *out, const g2_jacobian *p)
     fp2_mul(&out->Y, &t, &y_numerator);
 }
 
-/* Points p, and room to clear their cofactors. */
-typedef struct { g2_jacobian p[GROUPS]; g2_affine q[GROUPS], t[GROUPS], minus_psi[GROUPS]; } hash_room;
+/* Points p, and room to clear their cofactors: q are the same, t their multiples by |x|, and what is added to these. */
+typedef struct {
+    g2_round round;
+    g2_jacobian p[GROUPS];
+    g2_affine q[GROUPS], t[GROUPS], first[GROUPS], second[GROUPS];
+} hash_room;
+
+/* first = q - psi(q) and second = psi(psi(2 q)) - q - psi(q) of n groups; fine[]: the lanes without an exception. */
+static void cofactor_terms(hash_room *r, lane_mask *fine, int n)
+{
+    g2_affine minus[GROUPS], minus_psi[GROUPS];
+    for (int k = 0; k < n; k++) {
+        const g2_affine *q = &r->q[k];
+        fine[k] = 0xff;
+        psi_x(&minus_psi[k].x, &q->x);
+        psi_y(&minus_psi[k].y, &q->y);
+        fp2_negate(&minus_psi[k].y, &minus_psi[k].y, P_4);
+        minus[k].x = q->x;
+        fp2_negate(&minus[k].y, &q->y, P_4);
+        g2_queue(&r->round, &r->first[k], q, &minus_psi[k], &fine[k]);
+        g2_queue(&r->round, &r->second[k], q, q, &fine[k]);
+        g2_queue(&r->round, &minus[k], &minus[k], &minus_psi[k], &fine[k]);
+    }
+    g2_run(&r->round);
+    for (int k = 0; k < n; k++) {
+        fp factor;
+        fp_set(&factor, PSI_SQUARED_X);  /* psi(psi(x, y)) = (PSI_SQUARED_X x, -y) */
+        fp2_mul_fp(&r->second[k].x, &r->second[k].x, &factor);
+        fp2_negate(&r->second[k].y, &r->second[k].y, P_8);
+        g2_queue(&r->round, &r->second[k], &r->second[k], &minus[k], &fine[k]);
+    }
+    g2_run(&r->round);
+}
 
 /* p = (x^2 - x - 1) p + (x - 1) psi(p) + psi(psi(2 p)) of n groups, in G2 (eprint 2017/419). An exception makes Z = 0. */
 static void clear_cofactors(hash_room *r, int n)
 {
-    lane_mask zero[GROUPS], zero_then[GROUPS];
+    lane_mask zero[GROUPS], zero_then[GROUPS], fine[GROUPS];
     g2_to_affine(r->q, r->p, zero, n);
+    r->round.n = 0;
+    cofactor_terms(r, fine, n);
     for (int k = 0; k < n; k++) {
-        g2_jacobian *sum = &r->p[k];
-        g2_affine *minus_psi = &r->minus_psi[k];
-        psi_x(&minus_psi->x, &r->q[k].x);
-        psi_y(&minus_psi->y, &r->q[k].y);
-        fp2_negate(&minus_psi->y, &minus_psi->y, P_4);
-        g2_multiply_affine_by_x(sum, &r->q[k]);
-        g2_add_affine(sum, sum, &r->q[k]);
-        g2_add_affine(sum, sum, minus_psi);
+        g2_multiply_affine_by_x(&r->p[k], &r->q[k]);
+        g2_add_affine(&r->p[k], &r->p[k], &r->first[k]);
     }
-    g2_to_affine(r->t, r->p, zero_then, n);  /* (|x| + 1) q - psi(q) */
+    g2_to_affine(r->t, r->p, zero_then, n);
     for (int k = 0; k < n; k++) {
-        g2_jacobian *sum = &r->p[k], twice;
-        g2_affine *q = &r->q[k];
-        g2_from_affine(&twice, q);
-        g2_double(&twice, &twice);
-        g2_psi(&twice, &twice);
-        g2_psi(&twice, &twice);
-        fp2_negate(&q->y, &q->y, P_4);
-        g2_multiply_affine_by_x(sum, &r->t[k]);
-        g2_add(sum, sum, &twice);
-        g2_add_affine(sum, sum, q);
-        g2_add_affine(sum, sum, &r->minus_psi[k]);
-        g2_set_zero(sum, zero[k] | zero_then[k]);
+        g2_multiply_affine_by_x(&r->p[k], &r->t[k]);
+        g2_add_affine(&r->p[k], &r->p[k], &r->second[k]);
+        g2_set_zero(&r->p[k], zero[k] | zero_then[k] | (lane_mask) ~fine[k]);
     }
 }
 

@@ -25,7 +25,7 @@
 #include "points.h"
 
 /* At most so many pairs share inversions, and are of so many values. */
-#define PAIRS 128
+#define PAIRS 64
 #define VALUES 8
 
 /* Of one pair: the point of G1, then a multiple of Q; Q, and +-2 y_P^2 / x_P^3. Both points of G2 are scaled. */
