@@ -65,6 +65,33 @@ SHARED void fp2_mul(fp2 *out, const fp2 *a, const fp2 *b) { fp2_mul_inline(out, 
 /* out = 2 a b; as fp2_mul */
 SHARED void fp2_mul_twice(fp2 *out, const fp2 *a, const fp2 *b) { fp2_mul_inline(out, a, b, 1); }
 
+/* out = a (b0 - b1 i), below 1.26 p for a below 2^14 p and b below k */
+SHARED void fp2_mul_conjugate(fp2 *out, const fp2 *a, const fp2 *b, multiple k)
+{
+    lanes t[2 * LIMBS], u[2 * LIMBS];
+    fp a_sum, b_difference;
+#ifdef LANES_CHECKED
+    double bound0 = REDUCED(a->c0.bound * b->c0.bound + a->c1.bound * b->c1.bound);
+    double bound1 = REDUCED((a->c0.bound + a->c1.bound) * multiple_of(k) + a->c1.bound * b->c0.bound);
+#endif
+    set_product(u, &a->c0, &b->c0);
+    fp_add(&a_sum, &a->c0, &a->c1);
+    set_product(t, &a->c1, &b->c1);
+    fp_sub(&b_difference, &b->c0, &b->c1, k);
+    UNROLL for (int i = 0; i < 2 * LIMBS; i++) {
+        lanes first = u[i];
+        u[i] = lane_sub(first, t[i]);
+        t[i] = lane_add(first, t[i]);
+    }
+    reduce(&out->c0, t);
+    set_product(t, &a_sum, &b_difference);
+    UNROLL for (int i = 0; i < 2 * LIMBS; i++)
+        t[i] = lane_sub(t[i], u[i]);
+    reduce(&out->c1, t);
+    fp_claim(&out->c0, bound0);
+    fp_claim(&out->c1, bound1);
+}
+
 /* out = a x + b y, by two reductions; as fp2_mul */
 SHARED void fp2_mul2(fp2 *out, const fp2 *a, const fp2 *x, const fp2 *b, const fp2 *y)
 {

@@ -13,7 +13,7 @@
  * with n = norm(N D^3), c = n^((p - 3) / 4) is 1 / sqrt(n) up to sign for a square, and otherwise
  * c / SSWU_ROOT is 1 / sqrt(norm(Z^-3) n) = 1 / sqrt(n / 125).
  *
- * Points are incomplete-added, so Z = 0 where a lane met an exception.
+ * Where a lane met an exception of the additions Z is 0 in the end.
  */
 #pragma once
 #include "decode.h"
@@ -87,10 +87,10 @@ SHARED void inverse_roots(fp2 *out, const fp2 *a, lane_mask *square, int n)
     }
 }
 
-/* The SWU map of n elements u, to Jacobian points of the curve that is isogenous to G2's. */
-SHARED void map_to_isogenous(g2_jacobian *out, const fp2 *u, int n)
+/* The SWU map of n elements u, to points of the curve that is isogenous to G2's: (out[k].x / d[k], out[k].y). */
+SHARED void map_to_isogenous(g2_affine *out, fp2 *d, const fp2 *u, int n)
 {
-    fp2 v[STREAMS], x1[STREAMS], d[STREAMS], ddd[STREAMS], nd[STREAMS], a[STREAMS], inverse[STREAMS];
+    fp2 v[STREAMS], x1[STREAMS], ddd[STREAMS], nd[STREAMS], a[STREAMS], inverse[STREAMS];
     lane_mask square[STREAMS];
     for (int k = 0; k < n; k++) {
         fp2 vv, t, g, exception;
@@ -126,21 +126,16 @@ SHARED void map_to_isogenous(g2_jacobian *out, const fp2 *u, int n)
         fp2_sqr(&y2, &u[k]);
         fp2_mul(&y2, &y2, &u[k]);
         fp2_mul(&y2, &y2, &y);
-        fp2_select(&x2, square[k], &x2, &x1[k]);
+        fp2_select(&out[k].x, square[k], &x2, &x1[k]);
         fp2_select(&y, square[k], &y2, &y);
-        g2_negate_y(&y, is_odd(&u[k]) ^ is_odd(&y), &y);
-        fp2_mul(&out[k].X, &x2, &d[k]);
-        fp2_mul(&out[k].Y, &y, &ddd[k]);
-        out[k].Z = d[k];
+        g2_negate_y(&out[k].y, is_odd(&u[k]) ^ is_odd(&y), &y);
     }
 }
 
-/* out = c[0] z^n' + c[1] z^(n' - 1) X + ... of n coefficients, where z[i] = z^(i + 1); n' = n and X^n is added when
- * `monic`, else n' = n - 1.
- */
-SHARED void horner(fp2 *out, const uint64_t *coefficients, int n, int monic, const fp2 *x, const fp2 *z)
+/* out = c[0] + c[1] x + ... of n coefficients, and x^n where `monic` */
+SHARED void horner(fp2 *out, const uint64_t *coefficients, int n, int monic, const fp2 *x)
 {
-    fp2 term;
+    fp2 c;
     if (monic)
         *out = *x;
     else
@@ -148,27 +143,21 @@ SHARED void horner(fp2 *out, const uint64_t *coefficients, int n, int monic, con
     for (int k = n - 1; k >= 0; k--) {
         if (k < n - 1 || !monic)
             fp2_mul(out, out, x);
-        fp2_mul_constant(&term, &z[n - 1 - k], coefficients + 2 * LIMBS * k);
-        fp2_add(out, out, &term);
+        fp2_set(&c, coefficients + 2 * LIMBS * k);
+        fp2_add(out, out, &c);
     }
 }
 
-/* The 3-isogeny to G2's curve. Its fractions are homogeneous in X and Z^2; Y has Z^3 more. */
-SHARED void isogeny(g2_jacobian *out, const g2_jacobian *p)
+/* The 3-isogeny to G2's curve: fractions x = xn / xd and y = yn / yd times y. */
+SHARED void isogeny(g2_jacobian *out, const g2_affine *p)
 {
-    fp2 z[3], x_numerator, x_denominator, y_numerator, y_denominator, t;
-    fp2_sqr(&z[0], &p->Z);
-    fp2_sqr(&z[1], &z[0]);
-    fp2_mul(&z[2], &z[0], &z[1]);
-    horner(&x_numerator, ISOGENY_X_NUMERATOR, 4, 0, &p->X, z);
-    horner(&x_denominator, ISOGENY_X_DENOMINATOR, 2, 1, &p->X, z);
-    fp2_mul(&x_denominator, &x_denominator, &z[0]);
-    horner(&y_numerator, ISOGENY_Y_NUMERATOR, 4, 0, &p->X, z);
-    fp2_mul(&y_numerator, &y_numerator, &p->Y);
-    horner(&y_denominator, ISOGENY_Y_DENOMINATOR, 3, 1, &p->X, z);
-    fp2_mul(&t, &z[0], &p->Z);
-    fp2_mul(&y_denominator, &y_denominator, &t);
-    /* x = xn / xd, y = yn / yd: Z = xd yd, X = xn yd Z, Y = yn xd Z^2 */
+    fp2 x_numerator, x_denominator, y_numerator, y_denominator, t;
+    horner(&x_numerator, ISOGENY_X_NUMERATOR, 4, 0, &p->x);
+    horner(&x_denominator, ISOGENY_X_DENOMINATOR, 2, 1, &p->x);
+    horner(&y_numerator, ISOGENY_Y_NUMERATOR, 4, 0, &p->x);
+    fp2_mul(&y_numerator, &y_numerator, &p->y);
+    horner(&y_denominator, ISOGENY_Y_DENOMINATOR, 3, 1, &p->x);
+    /* Z = xd yd, X = xn yd Z, Y = yn xd Z^2 */
     fp2_mul(&out->Z, &x_denominator, &y_denominator);
     fp2_mul(&t, &x_numerator, &y_denominator);
     fp2_mul(&out->X, &t, &out->Z);
@@ -177,36 +166,75 @@ SHARED void isogeny(g2_jacobian *out, const g2_jacobian *p)
     fp2_mul(&out->Y, &t, &y_numerator);
 }
 
-/* Points p, and room to clear their cofactors: q are the same, t their multiples by |x|, and what is added to these. */
+/* Room for points p on their way to G2. First two points each of the isogenous curve, whose x have denominators d;
+ * then q are the p, t their multiples by |x|, and first and second what is added to the multiples.
+ */
 typedef struct {
     g2_round round;
+    lane_mask fine[GROUPS];  /* without an exception */
     g2_jacobian p[GROUPS];
-    g2_affine q[GROUPS], t[GROUPS], first[GROUPS], second[GROUPS];
+    union {
+        struct { g2_affine of_u[2 * GROUPS]; fp2 d[2 * GROUPS]; fp inverse[2 * GROUPS], room[2 * GROUPS]; };
+        struct { g2_affine q[GROUPS], t[GROUPS], first[GROUPS], second[GROUPS], minus[GROUPS], minus_psi[GROUPS]; };
+    };
 } hash_room;
 
-/* first = q - psi(q) and second = psi(psi(2 q)) - q - psi(q) of n groups; fine[]: the lanes without an exception. */
-static void cofactor_terms(hash_room *r, lane_mask *fine, int n)
+/* Elements u of Fp2 of a group from 256 uniform bytes at each offset, mapped to points k and k + 1. */
+SHARED void map_uniform(hash_room *r, int k, const uint8_t *uniform, lanes offsets)
 {
-    g2_affine minus[GROUPS], minus_psi[GROUPS];
+    fp2 u[2];
+    for (int i = 0; i < 2; i++) {
+        field_element(&u[i].c0, uniform + 128 * i, offsets);
+        field_element(&u[i].c1, uniform + 128 * i + 64, offsets);
+    }
+    map_to_isogenous(&r->of_u[k], &r->d[k], u, 2);
+}
+
+/* p = the sum of the two points on the isogenous curve, on G2's, of n groups. Its cofactor is still to be cleared. */
+static void add_mapped(hash_room *r, int n)
+{
+    lane_mask zero[2 * GROUPS];
+    for (int k = 0; k < 2 * n; k++)
+        fp2_norm(&r->inverse[k], &r->d[k]);
+    fp_invert_each(r->inverse, r->room, zero, NULL, 2 * n);
+    for (int k = 0; k < 2 * n; k++) {
+        fp2 x;
+        fp2_mul_conjugate(&x, &r->of_u[k].x, &r->d[k], P_4);
+        fp2_mul_fp(&r->of_u[k].x, &x, &r->inverse[k]);
+    }
+    r->round.n = 0;
+    for (int k = 0; k < n; k++) {
+        r->fine[k] = (lane_mask) ~(zero[2 * k] | zero[2 * k + 1]);
+        g2_queue(&r->round, &r->of_u[2 * k], &r->of_u[2 * k], &r->of_u[2 * k + 1], &r->fine[k]);
+    }
+    g2_run(&r->round);
+    for (int k = 0; k < n; k++)
+        isogeny(&r->p[k], &r->of_u[2 * k]);
+}
+
+/* first = q - psi(q) and second = psi(psi(2 q)) - q - psi(q) of n groups. */
+static void cofactor_terms(hash_room *r, int n)
+{
     for (int k = 0; k < n; k++) {
         const g2_affine *q = &r->q[k];
-        fine[k] = 0xff;
-        psi_x(&minus_psi[k].x, &q->x);
-        psi_y(&minus_psi[k].y, &q->y);
-        fp2_negate(&minus_psi[k].y, &minus_psi[k].y, P_4);
-        minus[k].x = q->x;
-        fp2_negate(&minus[k].y, &q->y, P_4);
-        g2_queue(&r->round, &r->first[k], q, &minus_psi[k], &fine[k]);
-        g2_queue(&r->round, &r->second[k], q, q, &fine[k]);
-        g2_queue(&r->round, &minus[k], &minus[k], &minus_psi[k], &fine[k]);
+        g2_affine *minus = &r->minus[k], *minus_psi = &r->minus_psi[k];
+        psi_x(&minus_psi->x, &q->x);
+        psi_y(&minus_psi->y, &q->y);
+        fp2_negate(&minus_psi->y, &minus_psi->y, P_4);
+        minus->x = q->x;
+        fp2_negate(&minus->y, &q->y, P_4);
+        g2_queue(&r->round, &r->first[k], q, minus_psi, &r->fine[k]);
+        g2_queue(&r->round, &r->second[k], q, q, &r->fine[k]);
+        g2_queue(&r->round, minus, minus, minus_psi, &r->fine[k]);
     }
     g2_run(&r->round);
     for (int k = 0; k < n; k++) {
+        g2_affine *second = &r->second[k];
         fp factor;
         fp_set(&factor, PSI_SQUARED_X);  /* psi(psi(x, y)) = (PSI_SQUARED_X x, -y) */
-        fp2_mul_fp(&r->second[k].x, &r->second[k].x, &factor);
-        fp2_negate(&r->second[k].y, &r->second[k].y, P_8);
-        g2_queue(&r->round, &r->second[k], &r->second[k], &minus[k], &fine[k]);
+        fp2_mul_fp(&second->x, &second->x, &factor);
+        fp2_negate(&second->y, &second->y, P_8);
+        g2_queue(&r->round, second, second, &r->minus[k], &r->fine[k]);
     }
     g2_run(&r->round);
 }
@@ -214,10 +242,9 @@ static void cofactor_terms(hash_room *r, lane_mask *fine, int n)
 /* p = (x^2 - x - 1) p + (x - 1) psi(p) + psi(psi(2 p)) of n groups, in G2 (eprint 2017/419). An exception makes Z = 0. */
 static void clear_cofactors(hash_room *r, int n)
 {
-    lane_mask zero[GROUPS], zero_then[GROUPS], fine[GROUPS];
+    lane_mask zero[GROUPS], zero_then[GROUPS];
     g2_to_affine(r->q, r->p, zero, n);
-    r->round.n = 0;
-    cofactor_terms(r, fine, n);
+    cofactor_terms(r, n);
     for (int k = 0; k < n; k++) {
         g2_multiply_affine_by_x(&r->p[k], &r->q[k]);
         g2_add_affine(&r->p[k], &r->p[k], &r->first[k]);
@@ -226,20 +253,6 @@ static void clear_cofactors(hash_room *r, int n)
     for (int k = 0; k < n; k++) {
         g2_multiply_affine_by_x(&r->p[k], &r->t[k]);
         g2_add_affine(&r->p[k], &r->p[k], &r->second[k]);
-        g2_set_zero(&r->p[k], zero[k] | zero_then[k] | (lane_mask) ~fine[k]);
+        g2_set_zero(&r->p[k], zero[k] | zero_then[k] | (lane_mask) ~r->fine[k]);
     }
-}
-
-/* A point of the curve of a group: from 256 uniform bytes at each offset. Its cofactor is still to be cleared. */
-SHARED void map_to_curve(g2_jacobian *out, const uint8_t *uniform, lanes offsets)
-{
-    fp2 u[2];
-    g2_jacobian p[2];
-    for (int k = 0; k < 2; k++) {
-        field_element(&u[k].c0, uniform + 128 * k, offsets);
-        field_element(&u[k].c1, uniform + 128 * k + 64, offsets);
-    }
-    map_to_isogenous(p, u, 2);
-    g2_add(&p[0], &p[0], &p[1]);
-    isogeny(out, &p[0]);
 }

@@ -122,7 +122,8 @@ static void hash_groups(uint64_t (*points)[24], uint8_t *well, const uint8_t (*u
     for (size_t first = 0; first < n; first += GROUP_ROWS) {
         size_t size = LEAST(n - first, GROUP_ROWS);
         for (int k = 0; k < GROUPS_OF(size); k++)
-            map_to_curve(&r->hash.p[k], uniform[0], offsets_of(first + k * LANES, n, sizeof *uniform));
+            map_uniform(&r->hash, 2 * k, uniform[0], offsets_of(first + k * LANES, n, sizeof *uniform));
+        add_mapped(&r->hash, GROUPS_OF(size));
         clear_cofactors(&r->hash, GROUPS_OF(size));
         store_g2(points, well, r->hash.p, r->hash.q, first, size, n);
     }

@@ -96,9 +96,7 @@ SHARED void scale_pair(miller_pair *pair, const fp *inverse)
 /* slope = numerator conj(denominator) inverse, of the inverse of its norm. */
 INLINE void slope_of(fp2 *slope, const fp2 *numerator, const fp2 *denominator, const fp *inverse)
 {
-    fp2 conjugate;
-    fp2_conjugate(&conjugate, denominator, P_8);
-    fp2_mul(slope, numerator, &conjugate);
+    fp2_mul_conjugate(slope, numerator, denominator, P_8);
     fp2_mul_fp(slope, slope, inverse);
 }
 

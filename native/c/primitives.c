@@ -126,6 +126,7 @@ static void root_of_square(fp2 *out, const fp2 *a)
 }
 
 FP2_FUNCTION(mul, fp2_mul(&z, &x, &y))
+FP2_FUNCTION(mul_conjugate, fp2_mul_conjugate(&z, &x, &y, P_512))
 FP2_FUNCTION(mul2, fp2_mul2(&z, &x, &y, &y, &y))
 FP2_FUNCTION(mul_twice, fp2_mul_twice(&z, &x, &y))
 FP2_FUNCTION(sqr, fp2_sqr(&z, &x))

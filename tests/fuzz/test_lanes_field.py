@@ -76,6 +76,7 @@ FP = {
 # The same for Fp2, of pairs.
 FP2 = {
     "mul": (2**14, product),
+    "mul_conjugate": (512, lambda z, a, b: product(z, a, (b[0], -b[1]))),
     "mul2": (2**14, lambda z, a, b: product(z, (a[0] + b[0], a[1] + b[1]), b)),
     "mul_twice": (2**14, lambda z, a, b: sums(z, times(a, b), times(a, b))),
     "sqr": (2**12, lambda z, a, b: product(z, a, a)),
