@@ -70,7 +70,7 @@ SHARED void CURVE(add_by_inverse)(CURVE(affine) *out, const CURVE(affine) *p, co
 SHARED void CURVE(run)(CURVE(round) *r)
 {
     lane_mask zero[ROUND];
-    fp_invert_each(r->norm, r->room, zero, NULL, r->n);
+    fp_divide_each(r->norm, r->room, zero, NULL, r->n);
     for (int i = 0; i < r->n; i++) {
         *r->of[i].fine &= (lane_mask) ~zero[i];
         CURVE(add_by_inverse)(r->of[i].out, r->of[i].p, r->of[i].q, &r->norm[i]);

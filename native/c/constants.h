@@ -44,13 +44,13 @@ static const uint64_t P_TIMES[13][8] = {
     {0xffffffaaab000, 0x153ffffb9feff, 0xf6241eabfffeb, 0xf6730d2a0f6b0,
      0x774b84f38512b, 0x7b6434bacd764, 0x397fe69a4b1ba, 0x1a0111ea}};
 
-/* a^((p - 3) / 4) by 380 squarings and 69 multiplications.
- * First powers, of which the first is a, and any other the power `of` times the square of the power `square`: */
+/* a^((p - 3) / 4) by 380 squarings and 69 products. First powers of a: a itself, then each
+ * the power `of` times the square of the power `square`. */
 #define CHAIN_POWERS 15
 static const struct { uint8_t of, square; } CHAIN_POWER[CHAIN_POWERS] = {
     {0, 0}, {0, 0}, {1, 0}, {2, 0}, {3, 0}, {4, 0}, {5, 0}, {1, 3}, {4, 3}, {6, 8}, {9, 8}, {2, 9},
     {4, 9}, {12, 9}, {5, 10}};
-/* Then, from the first step's power on, squarings and a multiplication by a power. */
+/* Then, from the first step's power on, squarings and a product with a power. */
 #define CHAIN_STEPS 56
 #define CHAIN_LAST_SQUARINGS 1
 static const struct { uint8_t squarings, power; } CHAIN[CHAIN_STEPS] = {

@@ -66,7 +66,7 @@ SHARED void CURVE(double)(CURVE(jacobian) *out, const CURVE(jacobian) *p)
     FIELD(mul)(&D, &p->X, &B);
     FIELD(mul_twice)(&out->Z, &p->Y, &p->Z);
     FIELD(sqr_9_sub_8)(&out->X, &A, &D);
-    FIELD(sub_thrice)(&u, &D, &out->X);
+    FIELD(12a_3b)(&u, &D, &out->X);
     FIELD(negate_scaled)(&S, &B, 3, P_16);
     FIELD(mul2)(&out->Y, &A, &u, &S, &B);
     CURVE(expect)(out);
@@ -154,14 +154,17 @@ SHARED void CURVE(multiply_affine_by_x)(CURVE(jacobian) *out, const CURVE(affine
 }
 
 /* Affine coordinates of n groups of points, with one inversion (Montgomery's trick).
- * Returned in zero[]: the lanes with Z = 0, which get some point and spoil no other. At most GROUPS groups.
+ * Returned in zero[]: the lanes with Z = 0, which get some point and spoil no other. At most GROUPS groups. Constant
+ * time.
  */
 SHARED void CURVE(to_affine)(CURVE(affine) *out, const CURVE(jacobian) *p, lane_mask *zero, int n)
 {
-    fp inverse[GROUPS], room[GROUPS];
+    fp inverse[GROUPS], prefix[GROUPS], product;
     for (int i = 0; i < n; i++)
         FIELD(norm)(&inverse[i], &p[i].Z);
-    fp_invert_each(inverse, room, zero, NULL, n);
+    fp_replace_zeros(inverse, zero, n);
+    fp_multiply_all(&product, prefix, inverse, n);
+    fp_divide_all(inverse, &product, prefix, NULL, n);
     for (int i = 0; i < n; i++) {
         FIELD(element) own, square;
         FIELD(invert_by_norm)(&own, &p[i].Z, &inverse[i]);

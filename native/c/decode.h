@@ -40,22 +40,12 @@ SHARED void half_trace(fp *out, const fp *a0, const fp *s)
     fp_halve(out, out);
 }
 
-/* out[k] = a[k]^2 + b^2 of the parts of n elements */
-INLINE void norms(fp *out, const fp2 *a, int n)
-{
-    for (int k = 0; k < n; k++) {
-        fp other;
-        fp_sqr(&out[k], &a[k].c0);
-        fp_sqr(&other, &a[k].c1);
-        fp_add(&out[k], &out[k], &other);
-    }
-}
-
 /* Roots of n elements below 64 p; found[]: the lanes that have one. */
 SHARED void fp2_roots(fp2 *out, const fp2 *a, lane_mask *found, int n)
 {
     fp norm[STREAMS], t[STREAMS], r[STREAMS];
-    norms(norm, a, n);
+    for (int k = 0; k < n; k++)
+        fp2_norm(&norm[k], &a[k]);
     fp_reciprocal_roots(r, norm, n);
     for (int k = 0; k < n; k++) {
         fp_mul(&t[k], &r[k], &norm[k]);

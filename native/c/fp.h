@@ -64,7 +64,7 @@ static double multiple_of(multiple k) { return (double) (1u << ((k - P_TIMES[0])
 #define fp_expect(a, most) ((void) 0)
 #endif
 
-/* a, of which the compiler does not know that it is: it loads limbs again instead of keeping them, in too few registers. */
+/* a, hidden from the compiler: limbs are loaded again, as there are too few registers to keep them. */
 INLINE const fp *reloaded(const fp *a)
 {
     __asm__("" : "+r"(a));
@@ -284,7 +284,7 @@ INLINE void fp_sqr_9_sub_8(fp *out, const fp *a, const fp *d)
     fp_claim(out, REDUCED(9 * a->bound * a->bound) + 32);
 }
 
-/* out = 2 a b; as fp_mul */
+/* out = 2 a b, below 1.27 p for operands below 2^14 p */
 INLINE void fp_mul_twice(fp *out, const fp *a, const fp *b)
 {
     lanes t[2 * LIMBS];
@@ -396,8 +396,8 @@ INLINE void fp_triple(fp *out, const fp *a)
     fp_claim(out, bound);
 }
 
-/* out = 3 (4 a - b), of a below 4 p and b below 40 p: it is below 180 p */
-INLINE void fp_sub_thrice(fp *out, const fp *a, const fp *b)
+/* out = 12 a - 3 b of a below 4 p and b below 40 p; below 176 p */
+INLINE void fp_12a_3b(fp *out, const fp *a, const fp *b)
 {
     lanes t[LIMBS];
 #ifdef LANES_CHECKED

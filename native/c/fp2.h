@@ -62,7 +62,7 @@ INLINE void fp2_mul_inline(fp2 *out, const fp2 *a, const fp2 *b, unsigned twice)
 /* out = a b, below 2.26 p for operands below 2^14 p */
 SHARED void fp2_mul(fp2 *out, const fp2 *a, const fp2 *b) { fp2_mul_inline(out, a, b, 0); }
 
-/* out = 2 a b; as fp2_mul */
+/* out = 2 a b, below 2.27 p for operands below 2^14 p */
 SHARED void fp2_mul_twice(fp2 *out, const fp2 *a, const fp2 *b) { fp2_mul_inline(out, a, b, 1); }
 
 /* out = a (b0 - b1 i), below 1.26 p for a below 2^14 p and b below k */
@@ -92,7 +92,7 @@ SHARED void fp2_mul_conjugate(fp2 *out, const fp2 *a, const fp2 *b, multiple k)
     fp_claim(&out->c1, bound1);
 }
 
-/* out = a x + b y, by two reductions; as fp2_mul */
+/* out = a x + b y, by two reductions, below 2.27 p for operands below 2^14 p */
 SHARED void fp2_mul2(fp2 *out, const fp2 *a, const fp2 *x, const fp2 *b, const fp2 *y)
 {
     lanes t[2 * LIMBS], u[2 * LIMBS];
@@ -252,10 +252,10 @@ SHARED void fp2_scale(fp2 *out, const fp2 *a, unsigned s)
     fp_scale(&out->c1, &a->c1, s);
 }
 
-SHARED void fp2_sub_thrice(fp2 *out, const fp2 *a, const fp2 *b)
+SHARED void fp2_12a_3b(fp2 *out, const fp2 *a, const fp2 *b)
 {
-    fp_sub_thrice(&out->c0, &a->c0, &b->c0);
-    fp_sub_thrice(&out->c1, &a->c1, &b->c1);
+    fp_12a_3b(&out->c0, &a->c0, &b->c0);
+    fp_12a_3b(&out->c1, &a->c1, &b->c1);
 }
 
 SHARED void fp2_triple(fp2 *out, const fp2 *a)
@@ -359,7 +359,15 @@ SHARED void fp2_invert_by_norm(fp2 *out, const fp2 *a, const fp *inverse)
     fp_negate(&out->c1, &out->c1, P_4);
 }
 
-/* The same for Fp, where an element is its own norm. */
+/* out = a / b of the inverse of b's norm; b below 8 p */
+INLINE void fp2_divide_by_norm(fp2 *out, const fp2 *a, const fp2 *b, const fp *inverse)
+{
+    fp2 numerator;
+    fp2_mul_conjugate(&numerator, a, b, P_8);
+    fp2_mul_fp(out, &numerator, inverse);
+}
+
+/* Norm and inverse for Fp, where an element is its own norm. */
 INLINE void fp_norm(fp *out, const fp *a) { *out = *a; }
 
 INLINE void fp_invert_by_norm(fp *out, const fp *a, const fp *inverse)

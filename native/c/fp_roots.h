@@ -13,7 +13,8 @@ SHARED void fp_reciprocal_roots(fp *out, const fp *in, int n)
 {
     fp powers[STREAMS][CHAIN_POWERS];
     for (int s = 0; s < n; s++) {
-        fp *power = powers[s], square;
+        fp *power = powers[s];
+        fp square;
         power[0] = in[s];
         for (int k = 1; k < CHAIN_POWERS; k++) {
             if (k == 1 || CHAIN_POWER[k].square != CHAIN_POWER[k - 1].square)
@@ -46,18 +47,15 @@ INLINE void fp_swap(fp *out, const fp *a, unsigned distance)
     fp_claim(out, a->bound);
 }
 
-/* out = 1 / a, 0 of 0, below 1.26 p for operands below 2^14 p. Returned: the lanes of 0. Constant time.
+/* out = 1 / a of a that is not 0, below 1.26 p for operands below 2^14 p. Constant time.
  *
  * The lanes share one inversion: their product is made by halves, and its inverse times the halves that a lane is not
  * in is the lane's own.
  */
-SHARED lane_mask fp_invert(fp *out, const fp *a)
+SHARED void fp_invert(fp *out, const fp *a)
 {
-    lane_mask zero = fp_is_zero(a);
     uint64_t words[6];
-    fp product, others[3], nothing;
-    fp_set(&product, ONE);
-    fp_select(&product, zero, a, &product);
+    fp product = *a, others[3];
     for (int k = 0; k < 3; k++) {
         fp_swap(&others[k], &product, 1u << k);
         fp_mul(&product, &product, &others[k]);
@@ -67,9 +65,18 @@ SHARED lane_mask fp_invert(fp *out, const fp *a)
     fp_load(&product, words, lane_set(0));
     for (int k = 0; k < 3; k++)
         fp_mul(&product, &product, &others[k]);
-    fp_clear(&nothing);
-    fp_select(out, zero, &product, &nothing);
-    return zero;
+    *out = product;
+}
+
+/* Makes what is 0 of n elements 1; zero[i]: the lanes where a[i] was. Constant time. */
+SHARED void fp_replace_zeros(fp *a, lane_mask *zero, int n)
+{
+    fp one;
+    fp_set(&one, ONE);
+    for (int i = 0; i < n; i++) {
+        zero[i] = fp_is_zero(&a[i]);
+        fp_select(&a[i], zero[i], &a[i], &one);
+    }
 }
 
 /* prefix[i] = a[0] ... a[i - 1], out = all of n elements */
@@ -82,29 +89,32 @@ SHARED void fp_multiply_all(fp *out, fp *prefix, const fp *a, int n)
     }
 }
 
-/* a[i] = numerator / a[i] of n elements, by one inversion (Montgomery's trick). zero[i]: the lanes where a[i] was 0, which
- * spoils no other; the result is any there. `numerator` may be NULL for 1. `room`: n elements.
+/* a[i] = numerator / a[i] of n elements with these products, none of them 0, by one inversion (Montgomery's trick).
+ * `numerator` may be NULL for 1. Constant time.
  */
-SHARED void fp_invert_each(fp *a, fp *room, lane_mask *zero, const fp *numerator, int n)
+SHARED void fp_divide_all(fp *a, const fp *product, const fp *prefix, const fp *numerator, int n)
 {
-    fp inverse, own, one;
-    fp_set(&one, ONE);
-    fp_multiply_all(&inverse, room, a, n);
-    lane_mask any = fp_is_zero(&inverse);
-    memset(zero, 0, (size_t) n * sizeof *zero);
-    if (any) {
-        for (int i = 0; i < n; i++) {
-            zero[i] = fp_is_zero(&a[i]);
-            fp_select(&a[i], zero[i], &a[i], &one);
-        }
-        fp_multiply_all(&inverse, room, a, n);
-    }
-    fp_invert(&inverse, &inverse);
+    fp inverse, own;
+    fp_invert(&inverse, product);
     if (numerator)
         fp_mul(&inverse, &inverse, numerator);
     for (int i = n - 1; i >= 0; i--) {
-        fp_mul(&own, &inverse, &room[i]);
+        fp_mul(&own, &inverse, &prefix[i]);
         fp_mul(&inverse, &inverse, &a[i]);
         a[i] = own;
     }
+}
+
+/* The same, where some may be 0, in the lanes zero[i]; the result is any there. It takes longer then. `room`: n elements.
+ */
+SHARED void fp_divide_each(fp *a, fp *room, lane_mask *zero, const fp *numerator, int n)
+{
+    fp product;
+    fp_multiply_all(&product, room, a, n);
+    memset(zero, 0, (size_t) n * sizeof *zero);
+    if (fp_is_zero(&product)) {
+        fp_replace_zeros(a, zero, n);
+        fp_multiply_all(&product, room, a, n);
+    }
+    fp_divide_all(a, &product, room, numerator, n);
 }

@@ -70,13 +70,14 @@ def square_root(a: int) -> int:
     return root
 
 
-# Odd powers, each the sum of an earlier one and of what is before the colon, which is twice an earlier one. A search by
-# simulated annealing found them to give the cheapest chain for (p - 3) / 4, of squarings that cost 0.89 products.
+# Odd powers, each the sum of an earlier one and of what is before the colon, twice an earlier one. Their
+# chain for (p - 3) / 4 is the cheapest that some minutes of simulated annealing met, where a squaring costs
+# 0.89 products.
 POWERS = {2: [3, 5, 7, 9, 11, 13], 14: [17, 23], 46: [59, 105], 118: [123, 127, 245], 210: [221]}
 
 
 def odd_powers() -> list[tuple[int, int, int]]:
-    """Odd powers in the order they are made: the power, and where the two earlier ones are, of which one is doubled."""
+    """Odd powers as they are made, each with the places of the two it is a sum of, once and twice."""
     made = [(1, 0, 0)]
     for even, odds in POWERS.items():
         for odd in odds:
@@ -86,18 +87,18 @@ def odd_powers() -> list[tuple[int, int, int]]:
 
 
 def fewest_windows(exponent: int, powers: list[int]) -> tuple[list[tuple[int, int]], int]:
-    """Steps (squarings, number of the odd power) that build `exponent`, highest bits first, and last squarings.
+    """Steps (squarings, place of the odd power) that build `exponent`, highest bits first; last squarings.
 
     The first step squares nothing.
     """
     bits, texts = f"{exponent:b}", [f"{power:b}" for power in powers]
-    best: list[tuple[int, int | None]] = [(0, None)] * (len(bits) + 1)  # from a place on: windows, and the first one
+    best: list[tuple[int, int | None]] = [(0, None)] * (len(bits) + 1)  # windows from a place on, the first
     for place in reversed(range(len(bits))):
         if bits[place] == "0":
             best[place] = (best[place + 1][0], None)
         else:
-            best[place] = min((1 + best[place + len(text)][0], k) for k, text in enumerate(texts)
-                              if bits.startswith(text, place))  # fmt: skip
+            fitting = [k for k, text in enumerate(texts) if bits.startswith(text, place)]
+            best[place] = min((1 + best[place + len(texts[k])][0], k) for k in fitting)
     steps, place, squarings = [], 0, 0
     while place < len(bits):
         _, window = best[place]
@@ -167,8 +168,10 @@ def constants() -> str:
     ]
     arrays = "\n".join(array(name, words, comment or "see above") for name, words, comment in raw)
     rows = "},\n    {".join(_rows_of_four(limbs(P << k), "0x{:x}", " " * 5) for k in range(multiples))
-    chain = "\n    ".join(_wrapped(", ".join(f"{{{squarings}, {window}}}" for squarings, window in steps), 100))
-    made = "\n    ".join(_wrapped(", ".join(f"{{{of}, {square}}}" for _, of, square in powers), 100))
+    chain = _pairs(steps)
+    made = _pairs([(of, square) for _, of, square in powers])
+    squarings = sum(s for s, _ in steps) + last + len(POWERS)
+    products = len(steps) - 1 + len(powers) - 1
     return f"""/* Written by generate.py, which says what these are. */
 #pragma once
 #include <stdint.h>
@@ -190,12 +193,12 @@ static const uint8_t X_DOUBLINGS[X_ONES] = {{{", ".join(map(str, _gaps(X)))}}};
 static const uint64_t P_TIMES[{multiples}][8] = {{
     {{{rows}}}}};
 
-/* a^((p - 3) / 4) by {sum(s for s, _ in steps) + last + len(POWERS)} squarings and {len(steps) + len(powers) - 2} multiplications.
- * First powers, of which the first is a, and any other the power `of` times the square of the power `square`: */
+/* a^((p - 3) / 4) by {squarings} squarings and {products} products. First powers of a: a itself, then each
+ * the power `of` times the square of the power `square`. */
 #define CHAIN_POWERS {len(powers)}
 static const struct {{ uint8_t of, square; }} CHAIN_POWER[CHAIN_POWERS] = {{
     {made}}};
-/* Then, from the first step's power on, squarings and a multiplication by a power. */
+/* Then, from the first step's power on, squarings and a product with a power. */
 #define CHAIN_STEPS {len(steps)}
 #define CHAIN_LAST_SQUARINGS {last}
 static const struct {{ uint8_t squarings, power; }} CHAIN[CHAIN_STEPS] = {{
@@ -208,6 +211,10 @@ def _rows_of_four(words: list[int], form: str, indent: str) -> str:
     """Four words a line."""
     rows = [", ".join(map(form.format, words[i : i + 4])) for i in range(0, len(words), 4)]
     return f",\n{indent}".join(rows)
+
+
+def _pairs(pairs: list[tuple[int, int]]) -> str:
+    return "\n    ".join(_wrapped(", ".join(f"{{{a}, {b}}}" for a, b in pairs), 100))
 
 
 def _gaps(value: int) -> list[int]:

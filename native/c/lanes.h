@@ -12,7 +12,6 @@
  *   lane_madd_hi(c, a, b)         c + (a * b div 2^52)
  *   lane_fold_lo, lane_fold_hi    the same of a mod 2^52, whatever a is
  *   lane_select(m, a, b)          b where m, else a
- *   lane_add_where(m, a, b)       a + b where m, else a
  *   lane_constant(p)              the word at p in all lanes, loaded: compilers make constants at greater cost
  *   lane_negative(a), lane_is_zero(a), lane_equal(a, b), lane_any_bits(a, b)   masks; the last: a & b is not 0
  *   lane_gather(base, offsets), lane_scatter(base, offsets, a)   64-bit words at byte offsets

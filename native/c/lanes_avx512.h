@@ -21,7 +21,6 @@ INLINE lanes lane_madd_hi(lanes c, lanes a, lanes b) { return _mm512_madd52hi_ep
 INLINE lanes lane_fold_lo(lanes c, lanes a, lanes b) { return _mm512_madd52lo_epu64(c, a, b); }
 INLINE lanes lane_fold_hi(lanes c, lanes a, lanes b) { return _mm512_madd52hi_epu64(c, a, b); }
 INLINE lanes lane_select(lane_mask m, lanes a, lanes b) { return _mm512_mask_blend_epi64(m, a, b); }
-INLINE lanes lane_add_where(lane_mask m, lanes a, lanes b) { return _mm512_mask_add_epi64(a, m, a, b); }
 INLINE lane_mask lane_negative(lanes a) { return _mm512_movepi64_mask(a); }
 INLINE lane_mask lane_is_zero(lanes a) { return _mm512_testn_epi64_mask(a, a); }
 INLINE lane_mask lane_equal(lanes a, lanes b) { return _mm512_cmpeq_epi64_mask(a, b); }

@@ -123,7 +123,6 @@ INLINE lanes lane_select(lane_mask m, lanes a, lanes b)
     OF_EACH_LANE(a.word[lane] ^ ((a.word[lane] ^ b.word[lane]) & -(uint64_t) (m >> lane & 1)));
 }
 
-INLINE lanes lane_add_where(lane_mask m, lanes a, lanes b) { return lane_select(m, a, lane_add(a, b)); }
 INLINE lane_mask lane_negative(lanes a) { MASK_OF_EACH_LANE((int64_t) a.word[lane] < 0); }
 INLINE lane_mask lane_is_zero(lanes a) { MASK_OF_EACH_LANE(a.word[lane] == 0); }
 INLINE lane_mask lane_equal(lanes a, lanes b) { MASK_OF_EACH_LANE(a.word[lane] == b.word[lane]); }

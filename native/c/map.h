@@ -62,7 +62,8 @@ SHARED void inverse_roots(fp2 *out, const fp2 *a, lane_mask *square, int n)
 {
     fp norm[STREAMS], c[STREAMS], t[STREAMS], r[STREAMS];
     fp2 of[STREAMS];
-    norms(norm, a, n);
+    for (int k = 0; k < n; k++)
+        fp2_norm(&norm[k], &a[k]);
     fp_reciprocal_roots(c, norm, n);
     for (int k = 0; k < n; k++) {
         fp s, s_squared, other;
@@ -166,8 +167,8 @@ SHARED void isogeny(g2_jacobian *out, const g2_affine *p)
     fp2_mul(&out->Y, &t, &y_numerator);
 }
 
-/* Room for points p on their way to G2. First two points each of the isogenous curve, whose x have denominators d;
- * then q are the p, t their multiples by |x|, and first and second what is added to the multiples.
+/* Room for points p on their way to G2. First there are two points each of the isogenous curve, whose x have
+ * denominators d. Then q is p, t is |x| q + first, and |x| t + second is in G2.
  */
 typedef struct {
     g2_round round;
@@ -196,12 +197,9 @@ static void add_mapped(hash_room *r, int n)
     lane_mask zero[2 * GROUPS];
     for (int k = 0; k < 2 * n; k++)
         fp2_norm(&r->inverse[k], &r->d[k]);
-    fp_invert_each(r->inverse, r->room, zero, NULL, 2 * n);
-    for (int k = 0; k < 2 * n; k++) {
-        fp2 x;
-        fp2_mul_conjugate(&x, &r->of_u[k].x, &r->d[k], P_4);
-        fp2_mul_fp(&r->of_u[k].x, &x, &r->inverse[k]);
-    }
+    fp_divide_each(r->inverse, r->room, zero, NULL, 2 * n);
+    for (int k = 0; k < 2 * n; k++)
+        fp2_divide_by_norm(&r->of_u[k].x, &r->of_u[k].x, &r->d[k], &r->inverse[k]);
     r->round.n = 0;
     for (int k = 0; k < n; k++) {
         r->fine[k] = (lane_mask) ~(zero[2 * k] | zero[2 * k + 1]);
@@ -239,7 +237,8 @@ static void cofactor_terms(hash_room *r, int n)
     g2_run(&r->round);
 }
 
-/* p = (x^2 - x - 1) p + (x - 1) psi(p) + psi(psi(2 p)) of n groups, in G2 (eprint 2017/419). An exception makes Z = 0. */
+/* p = (x^2 - x - 1) p + (x - 1) psi(p) + psi(psi(2 p)) of n groups, in G2 (eprint 2017/419). An exception makes
+ * Z = 0. */
 static void clear_cofactors(hash_room *r, int n)
 {
     lane_mask zero[GROUPS], zero_then[GROUPS];

@@ -24,8 +24,8 @@
 #include "fp12.h"
 #include "points.h"
 
-/* At most so many pairs share inversions, and are of so many values. */
-#define PAIRS 64
+/* At most so many pairs share inversions, of at most so many values: more would save little, and need more memory. */
+#define PAIRS (2 * LANES_PAIRS)
 #define VALUES 8
 
 /* Of one pair: the point of G1, then a multiple of Q; Q, and +-2 y_P^2 / x_P^3. Both points of G2 are scaled. */
@@ -40,24 +40,24 @@ typedef struct {
     int n, group;
     miller_pair pair[PAIRS];
     lane_mask active[PAIRS], zero[PAIRS];  /* where there is such a pair, and where it met an exception */
-    fp inverse[PAIRS], prefix[PAIRS];
-    fp12 values[VALUES + 1], *f[VALUES], *room;  /* the values, and room for the next one */
+    fp inverse[PAIRS], room[PAIRS];
+    fp12 values[VALUES + 1], *f[VALUES], *next;  /* the values, and room for the next of one */
 } miller_room;
 
-/* Makes what is in `room` the value f[i]. */
-INLINE void take_room(miller_room *r, int i)
+/* Makes `next` the value f[i]. */
+INLINE void take_next(miller_room *r, int i)
 {
     fp12 *f = r->f[i];
-    r->f[i] = r->room;
-    r->room = f;
+    r->f[i] = r->next;
+    r->next = f;
 }
 
-/* The inverses, and what is 0 among them. */
+/* inverse[k] = numerator / inverse[k]; zero[k] has the lanes, too, where it was 0 */
 INLINE void invert_all(miller_room *r, const fp *numerator)
 {
     int n = r->n * r->group;
     lane_mask zero[PAIRS];
-    fp_invert_each(r->inverse, r->prefix, zero, numerator, n);
+    fp_divide_each(r->inverse, r->room, zero, numerator, n);
     for (int k = 0; k < n; k++)
         r->zero[k] |= zero[k];
 }
@@ -93,13 +93,6 @@ SHARED void scale_pair(miller_pair *pair, const fp *inverse)
     fp_negate(&pair->minus_factor, &pair->factor, P_4);
 }
 
-/* slope = numerator conj(denominator) inverse, of the inverse of its norm. */
-INLINE void slope_of(fp2 *slope, const fp2 *numerator, const fp2 *denominator, const fp *inverse)
-{
-    fp2_mul_conjugate(slope, numerator, denominator, P_8);
-    fp2_mul_fp(slope, slope, inverse);
-}
-
 /* T = T + q of pair k, by the slope of the line through both, which its value is multiplied by; q may be T. */
 SHARED void follow_line(miller_room *r, int k, const g2_affine *q, const fp2 *slope)
 {
@@ -124,8 +117,8 @@ SHARED void follow_line(miller_room *r, int k, const g2_affine *q, const fp2 *sl
         fp2_select(&b, active, &zero, &b);
     }
     set_line(&l, &a, &b);
-    fp12_mul_line(r->room, r->f[k / r->group], &l);
-    take_room(r, k / r->group);
+    fp12_mul_line(r->next, r->f[k / r->group], &l);
+    take_next(r, k / r->group);
 }
 
 /* T = 2 T in all pairs */
@@ -142,7 +135,7 @@ SHARED void double_points(miller_room *r)
         g2_affine *T = &r->pair[k].T;
         fp2 slope, square;
         fp2_sqr(&square, &T->x);
-        slope_of(&slope, &square, &T->y, &r->inverse[k]);
+        fp2_divide_by_norm(&slope, &square, &T->y, &r->inverse[k]);
         follow_line(r, k, T, &slope);
     }
 }
@@ -161,7 +154,7 @@ SHARED void add_points(miller_room *r)
         fp2 rise, run, slope;
         fp2_sub(&rise, &pair->T.y, &pair->q.y, P_4);
         fp2_sub(&run, &pair->T.x, &pair->q.x, P_4);
-        slope_of(&slope, &rise, &run, &r->inverse[k]);
+        fp2_divide_by_norm(&slope, &rise, &run, &r->inverse[k]);
         follow_line(r, k, &pair->q, &slope);
     }
 }
@@ -177,7 +170,7 @@ SHARED void miller_loops(miller_room *r)
     invert_all(r, NULL);
     for (int k = 0; k < r->n * r->group; k++)
         scale_pair(&r->pair[k], &r->inverse[k]);
-    r->room = &r->values[VALUES];
+    r->next = &r->values[VALUES];
     for (int i = 0; i < r->n; i++) {
         r->f[i] = &r->values[i];
         fp12_set_one(r->f[i]);
@@ -187,8 +180,8 @@ SHARED void miller_loops(miller_room *r)
             add_points(r);
         for (int d = 0; d < X_DOUBLINGS[i]; d++) {
             for (int j = 0; j < r->n && (i || d); j++) {
-                fp12_sqr(r->room, r->f[j]);
-                take_room(r, j);
+                fp12_sqr(r->next, r->f[j]);
+                take_next(r, j);
             }
             double_points(r);
         }

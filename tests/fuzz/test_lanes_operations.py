@@ -21,7 +21,7 @@ ON_BUILDS = pytest.mark.parametrize("build", BUILDS)
 # The checked build needs a millisecond for most rows.
 CHECKED_LESS, CHECKED_SUMS_LESS = 200, 10
 MOST_OF_GROUP, IN_BUCKETS = 16, 1000  # rows of a sum
-PAIRS = 16
+PAIRS = 32
 ZERO_WEIGHT = 0x8888888888888888
 PREPARED = 64  # encodings of each hostile kind
 
