@@ -27,6 +27,11 @@ EVERYTHING = Role.OPERATOR, Scope(everything=True)
 For = tuple[Role, Scope]
 
 
+def secret_of(token: str) -> str:
+    """The part that nobody may see, which may have underscores of its own."""
+    return token.split("_", 2)[2]
+
+
 def sidecar(*nodes: tuple[str, int]) -> For:
     return Role.SIDECAR, Scope(nodes=tuple(NodeOfCluster(*node) for node in nodes))
 

@@ -12,7 +12,7 @@ from dvtfast.services.demo.app import START_INDEX
 from dvtfast.services.demo.processes import Services
 from dvtfast.services.demo.proof import prove
 
-from .access import EVERYTHING, For, sidecar, tokens_of
+from .access import EVERYTHING, For, secret_of, sidecar, tokens_of
 from .certificates import Authority
 from .rounds import cluster_of, settings_of
 
@@ -66,6 +66,6 @@ def test_a_round(tmp_path: Path) -> None:
         assert operator.exit_code() == 0, operator.last_lines()
         told = "".join(log.read_text() for log in tmp_path.glob("*.log"))
     for token in (operators, *of_nodes):
-        assert token.read_text().strip().rpartition("_")[2] not in told
+        assert secret_of(token.read_text().strip()) not in told
     bundle = wire.decode((tmp_path / "registration.json").read_bytes(), wire.RegistrationBundle)
     prove(bundle, cluster, network=settings.network, start_index=START_INDEX, threshold=8)

@@ -23,7 +23,7 @@ from dvtfast.services.relayer.access.known import NoTokensError
 from dvtfast.services.relayer.access.refusals import LINES
 from dvtfast.services.relayer.access.secret import TOKEN, digest_of, id_of, new_token, token_in
 
-from .access import EVERYTHING, READ_ONLY, basic, bearer, sidecar, status_of, tokens_of
+from .access import EVERYTHING, READ_ONLY, basic, bearer, secret_of, sidecar, status_of, tokens_of
 from .conftest import START_INDEX, Start, each_database, make_cluster
 from .postgres import Server
 from .test_relayer_register import ETH, VAULT, body_of, signature_shares
@@ -112,7 +112,7 @@ async def test_made_and_revoked_by_command(
         await until_status(url, bearer(file.read_text().strip()), 401)
         assert await status_of(url, {}) == 401  # without any token left, too
         await asyncio.to_thread(command, "revoke", "00000000", database=database_url, code=1)
-    secret = token.rpartition("_")[2]
+    secret = secret_of(token)
     with sqlite3.connect(database_url.removeprefix("sqlite:///")) as database:
         kept = "".join(database.iterdump())
     assert mine["id"] in kept
