@@ -27,6 +27,10 @@ class Network:
     there is no SSV. StakeWise has a dump of the first validators on IPFS (`genesis_validators_cid`), of those
     that were deposited for up to the block `genesis_validators_last_block`. `has_validators_without_deposit`
     says that the beacon chain began with validators that the deposit contract knows nothing of.
+
+    What is staked is called `stake_symbol`, what gas costs `gas_symbol`. The beacon chain counts the former
+    in units of its own, `stake_factor` each: a full validator has 32 of them, 32 ETH or 1 GNO. StakeWise's
+    operator offers at most `max_fee_gwei` for a unit of gas; a tip below `min_priority_fee_gwei` nobody takes.
     """
 
     name: str
@@ -50,6 +54,11 @@ class Network:
     consolidations_checker: str
     ssv_contract: str | None
     ssv_contract_block: int
+    stake_symbol: str
+    gas_symbol: str
+    stake_factor: int
+    max_fee_gwei: int
+    min_priority_fee_gwei: int
 
     @cached_property
     def exit_domain(self) -> bytes:
@@ -84,6 +93,11 @@ MAINNET: Final = Network(
     consolidations_checker="0x033E5BaE5bdc459CBb7d388b41a9d62020Be810F",
     ssv_contract="0xDD9BC35aE942eF0cFa76930954a156B3fF30a4E1",
     ssv_contract_block=17_507_487,
+    stake_symbol="ETH",
+    gas_symbol="ETH",
+    stake_factor=1,
+    max_fee_gwei=10,
+    min_priority_fee_gwei=0,
 )
 
 HOODI: Final = Network(
@@ -108,6 +122,11 @@ HOODI: Final = Network(
     consolidations_checker="0x033E5BaE5bdc459CBb7d388b41a9d62020Be810F",
     ssv_contract="0x58410Bef803ECd7E63B23664C586A6DB72DAf59c",
     ssv_contract_block=1_065,
+    stake_symbol="ETH",
+    gas_symbol="ETH",
+    stake_factor=1,
+    max_fee_gwei=10,
+    min_priority_fee_gwei=0,
 )
 
 GNOSIS: Final = Network(
@@ -132,6 +151,11 @@ GNOSIS: Final = Network(
     consolidations_checker="0x033E5BaE5bdc459CBb7d388b41a9d62020Be810F",
     ssv_contract=None,
     ssv_contract_block=0,
+    stake_symbol="GNO",
+    gas_symbol="xDAI",
+    stake_factor=32,
+    max_fee_gwei=2,
+    min_priority_fee_gwei=1,
 )
 
 NETWORKS: Final[Mapping[str, Network]] = MappingProxyType({n.name: n for n in (MAINNET, HOODI, GNOSIS)})
