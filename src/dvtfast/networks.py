@@ -30,7 +30,8 @@ class Network:
 
     What is staked is called `stake_symbol`, what gas costs `gas_symbol`. The beacon chain counts the former
     in units of its own, `stake_factor` each: a full validator has 32 of them, 32 ETH or 1 GNO. StakeWise's
-    operator offers at most `max_fee_gwei` for a unit of gas; a tip below `min_priority_fee_gwei` nobody takes.
+    operator offers at most `max_fee_gwei` for a unit of gas, and a tip of at least
+    `min_priority_fee_gwei`, which nodes want.
     """
 
     name: str
