@@ -41,6 +41,11 @@ class Pair:
     source: PublicKey
     target: PublicKey
 
+    @property
+    def is_switch(self) -> bool:
+        """It is one and the same: it becomes a compounding validator."""
+        return self.source == self.target
+
 
 def amount(value: str) -> Amount:
     """KEY=AMOUNT, the amount with its unit."""

@@ -103,7 +103,10 @@ async def validators_manager(node: NodeClient, vault: bytes, *, block: Block | i
 
 
 async def validators_manager_nonce(node: NodeClient, vault: bytes, *, block: Block | int | Tag) -> int:
-    """The nonce of the next signature of a vault's manager that is not about a registration."""
+    """The nonce of the next signature of a vault's manager that is not about a registration.
+
+    Each signature that the vault took raised it, those of registrations too.
+    """
     nonce: int = await view(node, vault, "validatorsManagerNonce()", "uint256", block=block)
     return nonce
 

@@ -32,6 +32,7 @@ NAMED: Final = {
     "NotEnoughSignatures()": "fewer oracles approved than the Keeper wants",
     "InvalidProof()": "the proof does not fit the deposit data root, or the rewards root",
     "NotHarvested()": "the vault must take its rewards first",
+    "NotCollateralized()": "the vault has registered no validators yet",
     "InsufficientAssets()": "the vault has too few assets",
     "ValueZero()": "an amount is zero",
     "InvalidAssets()": "an amount is wrong",

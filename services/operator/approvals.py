@@ -10,12 +10,13 @@ from enum import Enum
 from functools import cached_property
 from typing import NamedTuple
 
+from dvtfast.constants import GWEI_PER_VALIDATOR
 from dvtfast.deposit_tree import MultiProof
 from dvtfast.protocol_config import OracleConfig
 
 from .. import wire
 from ..chain.keeper_messages import approval_message, keeper_domain
-from ..chain.manager_messages import is_ambiguous, register_bytes
+from ..chain.manager_messages import COMPOUNDING, ETH1_ADDRESS, is_ambiguous, register_bytes
 from ..chain.unixfs import Cid
 from .agreement import Signed, agree
 from .oracle_wire import ApprovalAnswer, ApprovalBody, ApprovalBodyV3
@@ -94,6 +95,10 @@ class ApprovalRequest:
         columns = (self.deposit_signatures, self.amounts_gwei, self.shares)
         if n == 0 or any(len(column) != n for column in columns):
             raise ValueError(f"expected lists of one length, got {[n, *map(len, columns)]}")
+        if self.validator_type == ETH1_ADDRESS and set(self.amounts_gwei) != {GWEI_PER_VALIDATOR}:
+            raise ValueError(f"amounts_gwei: expected {GWEI_PER_VALIDATOR} for each of type 0x01")
+        if self.validator_type != ETH1_ADDRESS and self.generation is Generation.V3:
+            raise ValueError("validator_type: v3 has type 0x01 only")
         if is_ambiguous(n, self.validator_type):
             raise ValueError(f"public_keys: a vault cannot read {n} of this type; leave one off")
         if self.proof is not None and self.generation is not Generation.V3:
@@ -125,7 +130,10 @@ class ApprovalRequest:
             wire.UInt64(self.deadline),
         )
         if self.generation is Generation.V4:
-            return ApprovalBody(*common, [wire.UInt64(amount) for amount in self.amounts_gwei])
+            # Oracles tell the type of the validators by it.
+            has_amounts = self.validator_type == COMPOUNDING
+            amounts = [wire.UInt64(amount) for amount in self.amounts_gwei] if has_amounts else None
+            return ApprovalBody(*common, amounts)
         if self.proof is None:
             return ApprovalBodyV3(*common, None, None, None)
         nodes = [wire.Root(node) for node in self.proof.proof]

@@ -1,9 +1,11 @@
-"""The oracles' approval of a consolidation, without which a vault only takes targets that it knows."""
+"""The oracles' approval of a switch: a validator of type 0x01 becomes a compounding one of type 0x02.
+
+Of other consolidations oracles are not asked; a vault takes targets that it knows.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 
 from dvtfast.protocol_config import OracleConfig
 
@@ -14,11 +16,12 @@ from .agreement import Signed, agree
 from .oracle_wire import ConsolidationAnswer, ConsolidationBody
 from .oracles import Call, OracleClient, oracles_of
 
+ROUTE = "consolidate-validators/"  # a relative link, as StakeWise's operator has it
 
-async def approve_consolidation(
+
+async def approve_switch(
     vault: bytes,
-    source_public_keys: Sequence[bytes],
-    target_public_keys: Sequence[bytes],
+    public_key: bytes,
     oracles: OracleConfig,
     client: OracleClient,
     *,
@@ -26,7 +29,9 @@ async def approve_consolidation(
     chain_id: int,
     threshold: int,
 ) -> bytes:
-    """Ask all oracles to approve of a consolidation.
+    """Ask all oracles to approve that a validator compounds from now on.
+
+    They are told its key once, and sign what the chain takes: the key as source and as target.
 
     Returns their signatures, 65 bytes each, as the vault takes them.
 
@@ -37,13 +42,14 @@ async def approve_consolidation(
     Raises:
         TooFewOraclesError: fewer do; it says what came of each of the others.
     """
-    validators = consolidate_bytes(source_public_keys, target_public_keys)
-    request = ConsolidationBody(wire.PublicKey.rows(validators), wire.Address(vault))
-    body = await asyncio.to_thread(wire.encode, request)
+    body = await asyncio.to_thread(
+        wire.encode, ConsolidationBody([wire.PublicKey(public_key)], wire.Address(vault))
+    )
+    validators = consolidate_bytes([public_key], [public_key])
     digest = consolidation_message(chain_id, checker_address, vault, validators).digest
 
     def read(content: bytes) -> Signed[bytes]:
         return Signed(digest, digest, bytes(wire.decode(content, ConsolidationAnswer).signature))
 
-    call = Call("/consolidate-validators/", body)
+    call = Call(ROUTE, body)
     return (await agree(client, oracles_of(oracles), call, read, threshold=threshold)).signatures

@@ -23,7 +23,7 @@ from ..wire import PublicKey
 from . import doing
 from .batch import GNOSIS_CHAIN_ID
 from .doing import Task
-from .managing import Managing, Request, amount_details, pair_details
+from .managing import ONE_SWITCH, Managing, Request, amount_details, pair_details
 from .opening import Desk, open_desk
 from .oracles import OracleClient
 from .order_files import read_amounts, read_pairs
@@ -90,6 +90,8 @@ async def consolidating(settings: ConsolidateSettings, told: Told) -> AsyncItera
     if settings.pairs_file is not None:
         pairs = await asyncio.to_thread(read_pairs, settings.pairs_file)
     _require_once([pair.source for pair in pairs])
+    if len(pairs) > 1 and any(pair.is_switch for pair in pairs):
+        raise SettingsError([ONE_SWITCH])
     async with (
         open_desk(settings, told) as desk,
         OracleClient(timeout_seconds=settings.oracle_timeout) as oracle_client,

@@ -36,10 +36,11 @@ from ..chain.signers import recover_signer
 from ..chain.transactions import WEI_PER_GWEI
 from ..client import RelayerClient
 from ..orders import Amount, Pair
+from ..wire import PublicKey
 from .agreement import TooFewOraclesError
 from .batch import stake_gwei
-from .chain import Chain, positive
-from .consolidations import approve_consolidation
+from .chain import Chain
+from .consolidations import approve_switch
 from .oracles import OracleClient
 from .plan import NotReadyError, StaleError, shown
 from .preparing import require_relayer
@@ -48,7 +49,10 @@ from .summary import ether_of_gwei, ether_of_wei
 from .telling import Told, tell_nobody
 
 FEE_MARGIN: Final = 2  # the fee of a request may be higher when the transaction is mined; the rest comes back
-DEFAULT_CONSOLIDATION_LIMIT: Final = 100  # pairs that oracles approve of at once, where the config names none
+ONE_SWITCH: Final = (
+    "oracles approve of one validator that is made to compound, by itself: ask for each pair of a key with"
+    " itself alone, and for other pairs without it"
+)
 
 
 @dataclass(frozen=True)
@@ -162,9 +166,10 @@ class Managing:
     async def consolidate(
         self, pairs: Sequence[Pair], oracle_client: OracleClient, checker: bytes | None = None
     ) -> Request:
-        """Move the stake of validators to others, or make them compound; raises as `fund`.
+        """Move the stake of validators to others, or make one compound; raises as `fund`.
 
-        A vault takes targets that it knows as compounding; the oracles must approve of others.
+        Oracles approve of one validator that is made to compound, by itself, and are asked for nothing
+        else: other targets must be compounding ones that the vault knows.
 
         Args:
             checker: the ConsolidationsChecker, where it is not the network's.
@@ -173,9 +178,11 @@ class Managing:
         sources, targets = [pair.source for pair in pairs], [pair.target for pair in pairs]
         validators = consolidate_bytes(sources, targets)
         approvals = b""
-        if await self._must_be_approved(pairs, head):
+        if any(pair.is_switch for pair in pairs):
             address = checker or read_address(self.chain.network.consolidations_checker)
-            approvals = await self._approvals(sources, targets, oracle_client, address, head)
+            approvals = await self._approvals(pairs, oracle_client, address, head)
+        else:
+            await self._require_known(targets, head)
         fee_wei = await self._fee(CONSOLIDATION_REQUESTS, head)
         request = wire.ConsolidateRequest(wire.Address(self.vault), sources, targets)
         nonce, signature = await self._signed(
@@ -192,7 +199,7 @@ class Managing:
             },
             value_wei=self._value(fee_wei, len(pairs)),
         )
-        switched = sum(pair.source == pair.target for pair in pairs)
+        switched = sum(pair.is_switch for pair in pairs)
         what = [f"make {switched} validators compound"] * bool(switched)
         if moved := len(pairs) - switched:
             what.append(f"END {moved} validators, whose stake moves to others")
@@ -239,32 +246,29 @@ class Managing:
         """What is sent along for the fees."""
         return min(FEE_MARGIN * fee_wei, self.max_request_fee_wei) * requests
 
-    async def _must_be_approved(self, pairs: Sequence[Pair], head: Block) -> bool:
-        """Whether there is a target that the vault does not know as compounding."""
-        for target in dict.fromkeys(pair.target for pair in pairs):
+    async def _require_known(self, targets: Sequence[PublicKey], head: Block) -> None:
+        """Refuse a target that the vault would, as it does not know it as compounding."""
+        for target in dict.fromkeys(targets):
             if not await is_compounding(self.chain.node, self.vault, bytes(target), block=head):
-                return True
-        return False
+                key = target.to_wire()
+                raise NotReadyError(
+                    f"{key} is no compounding validator that the vault knows, so it takes no stake of others,"
+                    " and oracles are asked for none such. If it is the vault's own, of type 0x01, make it"
+                    f" compound first: --pair {key}={key}"
+                )
 
     async def _approvals(
-        self,
-        sources: Sequence[bytes],
-        targets: Sequence[bytes],
-        oracle_client: OracleClient,
-        checker: bytes,
-        head: Block,
+        self, pairs: Sequence[Pair], oracle_client: OracleClient, checker: bytes, head: Block
     ) -> bytes:
+        if len(pairs) != 1:
+            raise NotReadyError(ONE_SWITCH)
         config = await self.chain.oracle_config(head)
-        limit = positive(config.raw.get("validators_consolidation_batch_limit"), DEFAULT_CONSOLIDATION_LIMIT)
-        if len(targets) > limit:
-            raise NotReadyError(f"oracles approve of {limit} validators at once, got {len(targets)}")
         threshold = await validators_min_oracles(self.chain.node, self.chain.keeper, block=head)
         self.told(f"asking {len(config.public_keys)} oracles")
         try:
-            return await approve_consolidation(
+            return await approve_switch(
                 self.vault,
-                sources,
-                targets,
+                bytes(pairs[0].source),
                 config,
                 oracle_client,
                 checker_address=checker,
@@ -316,7 +320,7 @@ def _amount_lines(wanted: Sequence[Amount]) -> list[str]:
 
 
 def _pair_line(pair: Pair) -> str:
-    if pair.source == pair.target:
+    if pair.is_switch:
         return f"{pair.source.to_wire()} becomes a compounding validator"
     return f"{pair.source.to_wire()} ENDS, its stake moves to {pair.target.to_wire()}"
 

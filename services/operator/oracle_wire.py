@@ -40,7 +40,7 @@ class _ApprovalBody(msgspec.Struct):
 
 
 class ApprovalBody(_ApprovalBody):
-    """Asks an oracle to approve of a registration, as of v4; amounts in gwei."""
+    """Asks an oracle to approve of a registration, as of v4; amounts in gwei, null for type 0x01."""
 
     amounts: list[wire.UInt64] | None
 
@@ -75,7 +75,7 @@ class ApprovalAnswer(msgspec.Struct):
 
 
 class ConsolidationBody(msgspec.Struct):
-    """Asks an oracle to approve of a consolidation: source, target, the next source, and so on."""
+    """Asks an oracle to approve that a validator switches to type 0x02; its key, once."""
 
     public_keys: list[wire.PublicKey]
     vault_address: wire.Address

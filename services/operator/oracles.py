@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from secrets import SystemRandom
 from types import TracebackType
 from typing import Self, TypeVar
+from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from dvtfast.protocol_config import OracleConfig
 
@@ -53,7 +54,8 @@ class Call:
     """What is asked of each oracle.
 
     Attributes:
-        path: below the address of a replica.
+        path: with a slash in front it goes below the address of a replica; without one it is resolved as a
+            relative link, which replaces what follows the last slash of the address.
         body: of a POST; None is a GET.
         limit_bytes: of the answer.
     """
@@ -106,7 +108,7 @@ class OracleClient:
         self, oracle: Oracle, replica: Endpoint, call: Call, read: Callable[[bytes], T]
     ) -> T:
         method = "GET" if call.body is None else "POST"
-        url = replica.url.rstrip("/") + call.path if call.path else replica.url
+        url = _url(replica.url, call.path)
         status, content = await exchange(
             self._session, replica, method, url, limit_bytes=call.limit_bytes, body=call.body
         )
@@ -119,6 +121,13 @@ class OracleClient:
             return await asyncio.to_thread(read, content)
         except ValueError as error:
             raise replica.error(f"an answer that cannot be used: {error}") from None
+
+
+def _url(replica: str, path: str) -> str:
+    """Where a replica is asked; a query of its address stays."""
+    parts = urlsplit(replica)
+    below = parts.path.rstrip("/") + path if path.startswith("/") else urljoin(parts.path or "/", path)
+    return urlunsplit(parts._replace(path=below)) if path else replica
 
 
 def oracles_of(config: OracleConfig) -> list[Oracle]:

@@ -104,11 +104,11 @@ class FakeOracle:
 
 
 def validators_of(body: Mapping[str, Any]) -> bytes:
-    """What is registered, by the interface of the vault; the type by the amounts, the credentials by both."""
+    """What is registered, by the interface of the vault; only validators of type 0x02 have amounts."""
     keys, signatures = map(unhex_all, (body["public_keys"], body["deposit_signatures"]))
     vault = unhex(body["vault_address"])
+    prefix = b"\x01" if body.get("amounts") is None else b"\x02"
     amounts = body.get("amounts") or [32 * 10**9] * len(keys)
-    prefix = b"\x01" if set(amounts) == {32 * 10**9} else b"\x02"
     credentials = [prefix + bytes(11) + vault] * len(keys)
     roots = [root.tobytes() for root in deposit_data_roots(keys, credentials, amounts, signatures)]
     tails = [amount.to_bytes(8, "big") if prefix == b"\x02" else b"" for amount in amounts]
@@ -206,7 +206,7 @@ async def oracles_up(oracles: list[FakeOracle]) -> AsyncIterator[OracleConfig]:
                 -1, 64
             ),
             endpoints=tuple(
-                tuple(f"http://127.0.0.1:{port}/{i}/{j}" for j in range(max(1, len(each.answers))))
+                tuple(f"http://127.0.0.1:{port}/{i}/{j}/" for j in range(max(1, len(each.answers))))
                 for i, each in enumerate(oracles)
             ),
             exit_signature_recover_threshold=1,

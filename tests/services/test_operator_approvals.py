@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 from hypothesis import given
@@ -14,16 +15,17 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from dvtfast.constants import GWEI_PER_VALIDATOR
-from dvtfast.deposit_tree import DepositTree
+from dvtfast.deposit_tree import DepositTree, MultiProof
 from dvtfast.protocol_config import OracleConfig
 from dvtfast.services import wire
 from dvtfast.services.chain.encoding import read_address, write_address
 from dvtfast.services.chain.manager_messages import COMPOUNDING, ETH1_ADDRESS
 from dvtfast.services.chain.signers import CURVE_ORDER
+from dvtfast.services.demo.oracle.bodies import read_approval, read_consolidation, read_rotation
 from dvtfast.services.operator import oracles as oracles_module
 from dvtfast.services.operator.agreement import TooFewOraclesError
 from dvtfast.services.operator.approvals import Approval, ApprovalRequest, Generation, approve, read_upload
-from dvtfast.services.operator.consolidations import approve_consolidation
+from dvtfast.services.operator.consolidations import ROUTE, approve_switch
 from dvtfast.services.operator.oracles import OracleClient
 from dvtfast.services.operator.rotations import RotationInfo, RotationRequest, rotate, rotation_info
 from tests.services.oracle_servers import (
@@ -45,7 +47,9 @@ from tests.services.oracle_servers import (
     slow,
 )
 from tests.unit.test_deposit_tree import some_deposits
+from tests.vector_files import load, unhex
 
+REQUESTS = load("oracle_requests.json")
 VAULT = bytes(range(20))
 MANAGER_SIGNATURE = bytes(range(65))
 DEADLINE = int(time.time()) + 3600
@@ -155,6 +159,11 @@ def v3_request(oracles: int, *, first: int = 2, count: int = 3) -> ApprovalReque
     [
         pytest.param(request_for(3), {**COMMON, "amounts": [int]}, id="v4"),
         pytest.param(
+            request_for(3, amounts_gwei=[GWEI_PER_VALIDATOR] * 2, validator_type=1),
+            {**COMMON, "amounts": NONE},
+            id="v4-0x01",
+        ),
+        pytest.param(
             v3_request(3),
             {
                 **COMMON,
@@ -179,7 +188,7 @@ async def test_the_fields_of_a_request(
     fakes = fake_oracles(3)
     await approved(fakes, client, threshold=3, request=request_)
     ((_, path, body),) = fakes[0].asked
-    assert path == ""
+    assert path == "/"
     assert body.keys() == fields.keys()
     for name, shape in fields.items():
         assert_shape(body[name], shape)
@@ -188,7 +197,7 @@ async def test_the_fields_of_a_request(
     assert [len(row) for row in body["public_key_shards"]] == [3] * len(request_.public_keys)
     assert body["public_key_shards"][1][2] == "0x" + bytes([1, 2] * 24).hex()
     assert body["exit_signature_shards"][1][2] == "0x" + (bytes([101, 2] * 96) + b"\0").hex()
-    if "amounts" in body:
+    if body.get("amounts") is not None:
         assert body["amounts"] == list(request_.amounts_gwei)
     if request_.proof:
         assert sorted(body["proof_indexes"]) == [2, 3, 4]
@@ -379,8 +388,15 @@ async def test_a_config_that_cannot_be_asked(client: OracleClient) -> None:
         ({"manager_signature": bytes(64)}, "manager_signature: expected 65 bytes, got 64"),
         ({"manager_signature": b""}, "a proof or a manager's signature"),
         ({"proof": DepositTree(some_deposits(2)).prove(0, 2)}, "v4 has none"),
+        ({"validator_type": ETH1_ADDRESS}, "amounts_gwei: expected 32000000000 for each of type 0x01"),
+        ({"generation": Generation.V3}, "v3 has type 0x01 only"),
         (
-            {"generation": Generation.V3, "proof": DepositTree(some_deposits(2)).prove(0, 1)},
+            {
+                "generation": Generation.V3,
+                "validator_type": ETH1_ADDRESS,
+                "amounts_gwei": [GWEI_PER_VALIDATOR] * 2,
+                "proof": DepositTree(some_deposits(2)).prove(0, 1),
+            },
             "expected one for 2 validators, got 1",
         ),
     ],
@@ -479,18 +495,17 @@ async def test_what_is_to_be_rotated_is_what_most_say(client: OracleClient) -> N
     assert fakes[2].asked[0][1] == f"/signatures/{write_address(VAULT)}"
 
 
-async def test_consolidation(client: OracleClient) -> None:
-    keys = [bytes([i]) * 48 for i in range(4)]
-    validators = b"".join(keys)
+async def test_a_switch(client: OracleClient) -> None:
+    wanted = REQUESTS["switch to 0x02"]["body"]
+    (key,) = map(unhex, wanted["public_keys"])
     fakes = fake_oracles(3)
     for each in fakes:
-        each.consolidated = validators
+        each.consolidated = key + key
     fakes[2].consolidated = b"something else"
     async with oracles_up(fakes) as config:
-        signatures = await approve_consolidation(
-            VAULT,
-            keys[::2],
-            keys[1::2],
+        signatures = await approve_switch(
+            unhex(wanted["vault_address"]),
+            key,
             config,
             client,
             checker_address=read_address(CHECKER),
@@ -498,6 +513,82 @@ async def test_consolidation(client: OracleClient) -> None:
             threshold=2,
         )
     ((_, path, body),) = fakes[0].asked
-    assert path == "/consolidate-validators/"
-    assert body == {"public_keys": ["0x" + key.hex() for key in keys], "vault_address": write_address(VAULT)}
+    assert (path, body) == ("/consolidate-validators/", wanted)
     assert signers_of(fakes, signatures, body) == sorted(each.address for each in fakes[:2])
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "http://oracle.example",
+        "https://oracle.example/",
+        "http://oracle.example/v1",
+        "http://oracle.example/v1/",
+        "http://user:word@oracle.example:8000/a/b",
+    ],
+)
+def test_where_a_switch_is_asked_for(endpoint: str) -> None:
+    """Source: v3-operator `9c163d65` joins the route by the standard library's `urljoin`."""
+    assert oracles_module._url(endpoint, ROUTE) == urljoin(endpoint, "consolidate-validators/")
+
+
+def test_a_key_in_an_address_stays() -> None:
+    """As endpoints behind somebody's gateway have it."""
+    endpoint = "https://oracle.example/v1/?key=word"
+    assert oracles_module._url(endpoint, "") == endpoint
+    assert (
+        oracles_module._url(endpoint, ROUTE) == "https://oracle.example/v1/consolidate-validators/?key=word"
+    )
+    assert oracles_module._url(endpoint, "/signatures") == "https://oracle.example/v1/signatures?key=word"
+
+
+def test_approvals_are_what_stakewises_operator_sends() -> None:
+    """To the letter."""
+    for name in ("approval 0x01", "approval 0x02", "approval of deposit data"):
+        wanted = REQUESTS[name]["body"]
+        proof = None
+        if "proof" in wanted:
+            nodes, flags, positions = (wanted[f"proof{each}"] for each in ("", "_flags", "_indexes"))
+            proof = MultiProof(tuple(positions), (), tuple(map(unhex, nodes)), tuple(flags))
+        request = ApprovalRequest(
+            vault=unhex(wanted["vault_address"]),
+            validator_type=2 if name == "approval 0x02" else 1,
+            validator_index=wanted["validator_index"],
+            registry_root=unhex(wanted["validators_root"]),
+            public_keys=[unhex(key) for key in wanted["public_keys"]],
+            deposit_signatures=[unhex(signature) for signature in wanted["deposit_signatures"]],
+            amounts_gwei=wanted.get("amounts") or [32 * ETHER] * 2,
+            shares=shares_of(wanted),
+            deadline=wanted["deadline"],
+            manager_signature=unhex(wanted["validators_manager_signature"] or ""),
+            proof=proof,
+            generation=Generation.V3 if proof else Generation.V4,
+        )
+        assert json.loads(wire.encode(request.body())) == wanted, name
+
+
+def test_a_rotation_is_what_stakewises_operator_sends() -> None:
+    wanted = REQUESTS["rotation"]["body"]
+    keys = [unhex(key) for key in wanted["public_keys"]]
+    vault, deadline = unhex(wanted["vault_address"]), wanted["deadline"]
+    request = RotationRequest(
+        vault=vault, public_keys=keys, shares=shares_of(wanted), nonce=NONCE, deadline=deadline
+    )
+    assert json.loads(wire.encode(request.body())) == wanted
+
+
+def shares_of(body: dict[str, Any]) -> list[wire.OraclesExitSignatureShares]:
+    pairs = zip(body["public_key_shards"], body["exit_signature_shards"], strict=True)
+    return [
+        wire.OraclesExitSignatureShares(
+            [wire.PublicKey.from_wire(key) for key in keys],
+            [wire.EncryptedSignature.from_wire(shard) for shard in encrypted],
+        )
+        for keys, encrypted in pairs
+    ]
+
+
+def test_the_demos_oracle_reads_the_same_bodies() -> None:
+    for name, each in REQUESTS.items():
+        read = {"": read_approval, "signatures": read_rotation, ROUTE: read_consolidation}[each["path"]]
+        assert read(json.dumps(each["body"]).encode()) is not None, name

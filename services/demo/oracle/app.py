@@ -115,6 +115,7 @@ def routes(oracle: Oracle) -> list[web.RouteDef]:
         web.post("/", _answering(approve)),
         web.post("/signatures", _answering(rotate)),
         web.get("/signatures/{vault}", _answering(rotation_info)),
+        web.post("/consolidate-validators", _answering(consolidate)),
         web.post("/consolidate-validators/", _answering(consolidate)),
     ]
 

@@ -47,7 +47,7 @@ class Approval(Shards, forbid_unknown_fields=True):
 class ApprovalV4(Approval, forbid_unknown_fields=True):
     """Approval of a registration that the validators manager signed.
 
-    Amounts are in gwei; null is 32 ETH each.
+    Amounts are in gwei, for type 0x02; type 0x01 has null, which is 32 ETH each.
     """
 
     amounts: list[wire.UInt64] | None
@@ -69,7 +69,7 @@ class Rotation(Shards, forbid_unknown_fields=True):
 
 
 class Consolidation(msgspec.Struct, forbid_unknown_fields=True):
-    """Body of `POST /consolidate-validators/`: source, target, the next source, and so on."""
+    """Body of `POST /consolidate-validators/`: the key of a validator that is to switch to type 0x02."""
 
     vault_address: wire.Address
     public_keys: Keys

@@ -89,8 +89,7 @@ def check_shards(
 def check_deposits(request: Approval, amounts: Sequence[int] | None, network: Network) -> tuple[int, bytes]:
     """The type of the validators, and their bytes as the oracles sign them.
 
-    The request does not say the type; the signatures do, which are over withdrawal credentials. Without
-    amounts it is the first, of 32 ETH each.
+    Amounts are those of the second type. Without any it is the first, of 32 ETH each.
     """
     n = len(request.public_keys)
     if len(request.deposit_signatures) != n:
@@ -101,15 +100,14 @@ def check_deposits(request: Approval, amounts: Sequence[int] | None, network: Ne
     gwei = [GWEI_PER_VALIDATOR] * n if amounts is None else list(amounts)
     if wrong := [i for i, each in enumerate(gwei) if not LOWEST_GWEI <= each <= HIGHEST_GWEI]:
         raise WireError(f"amounts[{wrong[0]}]", f"expected {LOWEST_GWEI}..{HIGHEST_GWEI} gwei")
-    kinds = [ETH1] if amounts is None else [COMPOUNDING]
-    if amounts is not None and set(gwei) == {GWEI_PER_VALIDATOR}:
-        kinds.append(ETH1)
+    kind, other = (ETH1, COMPOUNDING) if amounts is None else (COMPOUNDING, ETH1)
     keys = _public_keys("public_keys", request.public_keys)
-    verdicts = {kind: _deposit_verdicts(request, keys, kind, gwei, network) for kind in kinds}
-    good = [kind for kind, verdict in verdicts.items() if verdict.all()]
-    if not good:
-        _require("deposit_signatures", verdicts[kinds[0]], "does not verify for this vault and amount")
-    return good[0], validators_bytes(request, good[0], gwei)
+    verdicts = _deposit_verdicts(request, keys, kind, gwei, network)
+    if not verdicts.all() and _deposit_verdicts(request, keys, other, gwei, network).all():
+        wanted = "null" if other == ETH1 else "a list"
+        raise WireError("amounts", f"expected {wanted} for validators of type 0x{other:02x}")
+    _require("deposit_signatures", verdicts, "does not verify for this vault and amount")
+    return kind, validators_bytes(request, kind, gwei)
 
 
 def validators_bytes(request: Approval, kind: int, amounts: Sequence[int]) -> bytes:

@@ -160,18 +160,17 @@ class Oracle:
         )
 
     async def consolidate(self, request: Consolidation) -> Signed:
-        """Sign that stake may move between validators of the vault; as `approve`."""
+        """Sign that a validator of the vault switches to type 0x02; as `approve`.
+
+        What StakeWise's oracles say of other consolidations is not known; their operator asks for none.
+        """
         block = await self._states.node.block("latest")
         await self._states.check_vault(request.vault_address, block)
-        config, _ = await self._own_place()
-        limit = config.raw.get("validators_consolidation_batch_limit")
-        n = len(request.public_keys)
-        if n % 2:
-            raise WireError("public_keys", f"expected pairs of source and target, got {n} keys")
-        if isinstance(limit, int) and n > 2 * limit:
-            raise WireError("public_keys", f"expected at most {limit} pairs, got {n // 2}")
+        await self._own_place()
+        if len(request.public_keys) != 1:
+            raise WireError("public_keys", f"expected the one that switches, got {len(request.public_keys)}")
         await self._indices_of(request.vault_address, "public_keys", request.public_keys, block)
-        validators = b"".join(request.public_keys)
+        validators = 2 * bytes(request.public_keys[0])  # as source and as target
         message = self._checker.message(
             "ConsolidationsChecker", typed_data.CONSOLIDATION, bytes(request.vault_address), validators
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from eth_account import Account
 
 from dvtfast import HOODI, exit_signing_roots, recover_signatures, verify_signatures
+from dvtfast.constants import GWEI_PER_VALIDATOR
 from dvtfast.deposits import sign_deposits
 from dvtfast.ecies import decrypt_batch
 from dvtfast.protocol_config import read_oracle_config
@@ -272,6 +274,20 @@ async def test_exits_for_another_index(ready: World, oracles: Oracles) -> None:
     )
 
 
+async def test_amounts_are_for_one_type_only(ready: World, oracles: Oracles) -> None:
+    """Source: v3-operator `9c163d65`: a list for type 0x02, null for 0x01."""
+    ordinary = new_validators(ready.vault.address, 2)
+    body = await request_v4(ready, ordinary, oracles.set, 0)
+    assert body["amounts"] is None
+    listed = body | {"amounts": [GWEI_PER_VALIDATOR] * 2}
+    await oracles.refused("/", listed, "amounts: expected null for validators of type 0x01")
+    await oracles.granted("/", body)
+    body = await request_v4(ready, new_validators(ready.vault.address, 2, 2), oracles.set, 0)
+    reason = "amounts: expected a list for validators of type 0x02"
+    await oracles.refused("/", body | {"amounts": None}, reason)
+    await oracles.granted("/", body)
+
+
 async def test_a_key_that_is_deposited(ready: World, oracles: Oracles) -> None:
     validators = new_validators(ready.vault.address, 1)
     await register(ready, oracles, validators, 0)
@@ -382,27 +398,33 @@ async def test_rotation_info_of_no_vault(world: World, oracles: Oracles) -> None
         assert status == 400
 
 
-async def test_consolidation(ready: World, oracles: Oracles) -> None:
+async def test_a_switch(ready: World, oracles: Oracles) -> None:
+    """One key, once, at the route that StakeWise's operator joins; the chain has it twice."""
     vault = write_address(ready.vault.address)
-    validators = new_validators(ready.vault.address, 3)
+    validators = new_validators(ready.vault.address, 2)
     await register(ready, oracles, validators, 0)
-    source, target, _ = validators.public_keys
-    body = {"vault_address": vault, "public_keys": [write_data(source), write_data(target)]}
+    key, other = validators.public_keys
+    body = {"vault_address": vault, "public_keys": [write_data(key)]}
+    urls = [url for endpoints in read_oracle_config(oracles.set.config).endpoints for url in endpoints]
+    routes = {urlsplit(urljoin(url, "consolidate-validators/")).path for url in urls}
+    assert routes == {"/consolidate-validators/"}
     answers = await oracles.granted("/consolidate-validators/", body)
+    assert answers == await oracles.granted("/consolidate-validators", body)
     message = Domain("ConsolidationsChecker", ready.keeper.address, CHAIN_ID).message(
-        "ConsolidationsChecker", typed_data.CONSOLIDATION, ready.vault.address, source + target
+        "ConsolidationsChecker", typed_data.CONSOLIDATION, ready.vault.address, key + key
     )
     signed = [signer_of(message, read_data(answer["signature"])) for answer in answers]
     assert signed == oracles.set.addresses
-    signature = manager_signature(ready, bytes(32), source + target)
+    signature = manager_signature(ready, (1).to_bytes(32, "big"), key + key)
     call = "consolidateValidators(bytes,bytes,bytes)"
-    await ready.vault.send(call, source + target, signature, oracles.joined(answers), value=1)
-    await oracles.refused(
-        "/consolidate-validators/",
-        body | {"public_keys": body["public_keys"][:1]},
-        "public_keys: expected pairs of source and target, got 1 keys",
-    )
-    foreign = [write_data(new_validators(ready.vault.address, 1).public_keys[0])] * 2
+    await ready.vault.send(call, key + key, signature, oracles.joined(answers), value=1)
+    for wrong in ([key, key], [key, other]):
+        await oracles.refused(
+            "/consolidate-validators/",
+            body | {"public_keys": [write_data(each) for each in wrong]},
+            "public_keys: expected the one that switches, got 2",
+        )
+    foreign = [write_data(new_validators(ready.vault.address, 1).public_keys[0])]
     await oracles.refused(
         "/consolidate-validators/",
         body | {"public_keys": foreign},

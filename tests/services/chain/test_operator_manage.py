@@ -111,7 +111,7 @@ async def test_fund(scene: Scene, running_oracles: list[RunningOracle]) -> None:
     deposits = decode_deposits(logs)
     assert [PublicKey(key.tobytes()).to_wire() for key in deposits.public_keys[2:]] == [second, first]
     assert deposits.amounts_gwei[2:].tolist() == [1_500_000_000, 2_000_000_000]
-    assert await nonce_of(scene) == 1
+    assert await nonce_of(scene) == 2  # the registration's was the first
 
 
 async def test_rewards_are_taken_before_a_top_up(
@@ -132,7 +132,7 @@ async def test_more_than_the_vault_has(scene: Scene, running_oracles: list[Runni
     ended = await performed(told(scene, FundSettings, validators=[f"{first}=20.000000001eth"]))
     assert ended.code == exit_codes.NOT_READY
     assert "has 20 ETH withdrawable" in ended.problem
-    assert await nonce_of(scene) == 0
+    assert await nonce_of(scene) == 1
 
 
 async def test_a_top_up_of_what_does_not_compound(
@@ -162,7 +162,7 @@ async def test_withdraw_and_exit(scene: Scene, running_oracles: list[RunningOrac
 
 
 async def test_consolidate(scene: Scene, running_oracles: list[RunningOracle]) -> None:
-    """A target that does not compound yet needs the oracles; a known one does not."""
+    """A validator that is to compound needs the oracles; a target that the vault knows does not."""
     first, second, third = await ordinary(scene)
     ended = await performed(told(scene, ConsolidateSettings, pairs=[f"{first}={first}"]))
     assert (ended.code, ended.problem) == (exit_codes.DONE, "")
@@ -178,12 +178,30 @@ async def test_consolidate(scene: Scene, running_oracles: list[RunningOracle]) -
 
 
 async def test_oracles_that_do_not_approve(scene: Scene, running_oracles: list[RunningOracle]) -> None:
-    first, *_ = await ordinary(scene)
+    await ordinary(scene)
     stranger = scene.cluster.keys[-1].to_wire()  # of the cluster, but not registered
-    ended = await performed(told(scene, ConsolidateSettings, pairs=[f"{first}={stranger}"]))
+    ended = await performed(told(scene, ConsolidateSettings, pairs=[f"{stranger}={stranger}"]))
     assert ended.code == exit_codes.NOT_READY
     assert "not a validator of this vault" in ended.problem
-    assert await nonce_of(scene) == 0
+    assert await nonce_of(scene) == 1
+
+
+async def test_a_target_that_the_vault_does_not_know(
+    scene: Scene, running_oracles: list[RunningOracle]
+) -> None:
+    """No oracle is asked, since what they sign of it is not known; the way there is told."""
+    first, second, _ = await ordinary(scene)
+    ended = await performed(told(scene, ConsolidateSettings, pairs=[f"{first}={second}"]))
+    assert ended.code == exit_codes.NOT_READY
+    assert f"{second} is no compounding validator that the vault knows" in ended.problem
+    assert f"--pair {second}={second}" in ended.problem
+    assert await nonce_of(scene) == 1
+
+
+async def test_switches_are_one_at_a_time(scene: Scene) -> None:
+    first, second, *_ = (key.to_wire() for key in scene.cluster.keys)
+    with pytest.raises(SettingsError, match="by itself"):
+        await performed(told(scene, ConsolidateSettings, pairs=[f"{first}={first}", f"{second}={first}"]))
 
 
 @pytest.mark.parametrize("allowed", [()])
@@ -195,7 +213,7 @@ async def test_a_relayer_that_does_not_sign_that(
     ended = await performed(told(scene, WithdrawSettings, validators=[f"{first}=1eth"]))
     assert ended.code == exit_codes.NOT_READY
     assert "--allow withdraw turns it on" in ended.problem
-    assert await nonce_of(scene) == 0
+    assert await nonce_of(scene) == 1
 
 
 async def test_the_relayers_limit(scene: Scene, running_oracles: list[RunningOracle]) -> None:
@@ -235,14 +253,14 @@ async def test_a_nonce_that_somebody_uses(
             nonces.append(action.details["nonce"])
             if len(nonces) == 1:
                 others = withdraw_bytes([bytes(PublicKey.from_wire(second))], [5])
-                signature = manager_signature(scene.world, nonce_bytes(0), others)
+                signature = manager_signature(scene.world, nonce_bytes(1), others)
                 await scene.world.vault.send("withdrawValidators(bytes,bytes)", others, signature, value=1)
             return await begin(action)
 
         monkeypatch.setattr(task.sender, "begin", begin_late)
         ended = await doing.perform(task, dry_run=False, yes=True, seconds=30)
     assert (ended.code, ended.problem) == (exit_codes.DONE, "")
-    assert nonces == [0, 1]
+    assert nonces == [1, 2]
     assert await withdrawals(scene) == [(second, 5), (first, GWEI)]
 
 
@@ -257,7 +275,7 @@ async def test_a_nonce_that_is_used_after_it_was_sent(
         entry = await doing.begin_next(task)
         assert entry is not None
         others = withdraw_bytes([bytes(PublicKey.from_wire(second))], [5])
-        signature = manager_signature(scene.world, nonce_bytes(0), others)
+        signature = manager_signature(scene.world, nonce_bytes(1), others)
         await scene.world.vault.send("withdrawValidators(bytes,bytes)", others, signature, value=1)
         ended = await doing.perform(task, dry_run=False, yes=True, seconds=30)
     assert ended.code == exit_codes.NOT_DONE
@@ -314,7 +332,7 @@ async def test_a_dry_run(
     assert said["would_send"]["exits"] == 1
     async with Journal(scene.folder / "operator.db") as journal:
         assert await journal.entries() == before
-    assert await nonce_of(scene) == 0
+    assert await nonce_of(scene) == 1
 
 
 async def test_a_person_is_asked_twice_before_an_exit(

@@ -12,7 +12,7 @@ from dvtfast import HOODI, deposit_data_roots
 from dvtfast.constants import GWEI_PER_VALIDATOR
 from dvtfast.protocol_config import read_oracle_config
 from dvtfast.services.chain.contracts import deposit_count, latest_config
-from dvtfast.services.chain.encoding import read_data, write_address, write_data
+from dvtfast.services.chain.encoding import keccak256, read_data, write_address, write_data
 from dvtfast.services.chain.ipfs import IpfsClient, IpfsError
 from dvtfast.services.chain.node import NodeClient
 from dvtfast.services.demo.world import anvil, compiling
@@ -224,22 +224,45 @@ def by_manager(world: World, nonce: int, validators: bytes) -> bytes:
     return manager_signature(world, nonce.to_bytes(32, "big"), validators)
 
 
+async def nonce_of(world: World) -> int:
+    nonce: int = await world.vault.call("validatorsManagerNonce()", ["uint256"])
+    return nonce
+
+
+async def test_each_signature_of_the_manager_raises_the_nonce(
+    world: World, oracle_set: OracleSet, registered: Validators
+) -> None:
+    """Source: v3-core; one of a registration too. None is needed, nor raised, where he is the sender."""
+    assert await nonce_of(world) == 1
+    await register(world, oracle_set, new_validators(world.vault.address, 1))
+    assert await nonce_of(world) == 2
+    item = top_up(world, registered.public_keys[0], 5 * 10**9)
+    await world.vault.send("fundValidators(bytes,bytes)", item, by_manager(world, 2, item))
+    assert await nonce_of(world) == 3
+    sender = (await world.chain.accounts())[1]
+    await world.set_manager(sender)
+    await world.vault.send("fundValidators(bytes,bytes)", item, b"", sender=sender)
+    with refused("AccessDenied"):
+        await world.vault.send("fundValidators(bytes,bytes)", item, b"")
+    assert await nonce_of(world) == 3
+
+
 async def test_funding(world: World, registered: Validators) -> None:
     call = "fundValidators(bytes,bytes)"
     item = top_up(world, registered.public_keys[0], 5 * 10**9)
     with refused("AccessDenied"):
-        await world.vault.send(call, item, by_manager(world, 1, item))
-    await world.vault.send(call, item, by_manager(world, 0, item))
+        await world.vault.send(call, item, by_manager(world, 0, item))
+    await world.vault.send(call, item, by_manager(world, 1, item))
     assert await withdrawable(world) == 867 * ETH
     with refused("AccessDenied"):  # the same again
-        await world.vault.send(call, item, by_manager(world, 0, item))
+        await world.vault.send(call, item, by_manager(world, 1, item))
     foreign = top_up(world, bytes(48), 10**9)
     with refused("InvalidValidators"):
-        await world.vault.send(call, foreign, by_manager(world, 1, foreign))
+        await world.vault.send(call, foreign, by_manager(world, 2, foreign))
     ambiguous = item * 22
     with refused("InvalidValidators"):
-        await world.vault.send(call, ambiguous, by_manager(world, 1, ambiguous))
-    assert await world.vault.call("validatorsManagerNonce()", ["uint256"]) == 1
+        await world.vault.send(call, ambiguous, by_manager(world, 2, ambiguous))
+    assert await nonce_of(world) == 2
 
 
 async def logged(world: World, address: str, block: int) -> list[bytes]:
@@ -250,12 +273,12 @@ async def logged(world: World, address: str, block: int) -> list[bytes]:
 async def test_withdrawing(world: World, registered: Validators) -> None:
     call = "withdrawValidators(bytes,bytes)"
     items = b"".join(key + (10**9).to_bytes(8, "big") for key in registered.public_keys[:2])
-    signature = by_manager(world, 0, items)
+    signature = by_manager(world, 1, items)
     with pytest.raises(RevertedError, match="the fee of the requests"):
         await world.vault.send(call, items, signature, value=1)
     for wrong in (items[:-1], b""):
         with refused("AccessDenied" if not wrong else "InvalidValidators"):
-            await world.vault.send(call, wrong, by_manager(world, 0, wrong), value=2)
+            await world.vault.send(call, wrong, by_manager(world, 1, wrong), value=2)
     block = await world.vault.send(call, items, signature, value=5)
     asked = [world.vault.address + items[:56], world.vault.address + items[56:]]
     assert await logged(world, WITHDRAWALS, block) == asked
@@ -263,22 +286,68 @@ async def test_withdrawing(world: World, registered: Validators) -> None:
     assert await withdrawable(world) == 872 * ETH
 
 
-async def test_consolidating(world: World, oracle_set: OracleSet, registered: Validators) -> None:
-    call = "consolidateValidators(bytes,bytes,bytes)"
+async def test_what_needs_validators_and_no_harvest(world: World, registered: Validators) -> None:
+    """Source: v3-core; withdrawals and consolidations demand that the vault is collateralized."""
+    await world.vote_rewards(ETH, times=2)
+    assert await can_and_must(world) == (True, True)
     source, target = registered.public_keys[:2]
-    block = await world.vault.send(call, source + target, by_manager(world, 0, source + target), b"", value=1)
-    assert await logged(world, CONSOLIDATIONS, block) == [world.vault.address + source + target]
+    item = source + (10**9).to_bytes(8, "big")
+    await world.vault.send("withdrawValidators(bytes,bytes)", item, by_manager(world, 1, item), value=1)
+    both = source + target
+    await world.vault.send(CONSOLIDATE, both, by_manager(world, 2, both), b"", value=1)
+    added = top_up(world, source, 10**9)
+    with refused("NotHarvested"):
+        await world.vault.send("fundValidators(bytes,bytes)", added, by_manager(world, 3, added))
+
+
+async def test_a_vault_without_validators(world: World) -> None:
+    await world.set_manager(MANAGER_ADDRESS)
+    item, pair = bytes(56), bytes(96)
+    with refused("NotCollateralized"):
+        await world.vault.send("withdrawValidators(bytes,bytes)", item, by_manager(world, 0, item), value=1)
+    with refused("NotCollateralized"):
+        await world.vault.send(CONSOLIDATE, pair, by_manager(world, 0, pair), b"", value=1)
+
+
+CONSOLIDATE = "consolidateValidators(bytes,bytes,bytes)"
+
+
+def approved(world: World, oracle_set: OracleSet, validators: bytes) -> bytes:
+    """By two of the oracles."""
+    values, name = [world.vault.address, validators], "ConsolidationsChecker"
+    fields = {"vault": "address", "validators": "bytes"}
+    return oracle_signatures(world, name, name, fields, values, oracle_set.secrets[:2])
+
+
+async def test_consolidating(world: World, oracle_set: OracleSet, registered: Validators) -> None:
+    source, target = registered.public_keys[:2]
+    both = source + target
+    block = await world.vault.send(CONSOLIDATE, both, by_manager(world, 1, both), b"", value=1)
+    assert await logged(world, CONSOLIDATIONS, block) == [world.vault.address + both]
     foreign = source + bytes(48)
     with refused("InvalidValidators"):
-        await world.vault.send(call, foreign, by_manager(world, 1, foreign), b"", value=1)
-    values = [world.vault.address, foreign]
-    fields = {"vault": "address", "validators": "bytes"}
-    name = "ConsolidationsChecker"
-    approved = oracle_signatures(world, name, name, fields, values, oracle_set.secrets[:2])
+        await world.vault.send(CONSOLIDATE, foreign, by_manager(world, 2, foreign), b"", value=1)
+    signed = approved(world, oracle_set, foreign)
     with refused("InvalidOracle"):
-        wrong = approved[65:] + approved[:65]
-        await world.vault.send(call, foreign, by_manager(world, 1, foreign), wrong, value=1)
-    await world.vault.send(call, foreign, by_manager(world, 1, foreign), approved, value=1)
+        wrong = signed[65:] + signed[:65]
+        await world.vault.send(CONSOLIDATE, foreign, by_manager(world, 2, foreign), wrong, value=1)
+    await world.vault.send(CONSOLIDATE, foreign, by_manager(world, 2, foreign), signed, value=1)
+
+
+async def test_a_switch_needs_the_oracles(
+    world: World, oracle_set: OracleSet, registered: Validators
+) -> None:
+    """Source: v3-core; source and target are the same, also of a validator that the vault knows."""
+    ordinary = new_validators(world.vault.address, 1)
+    await register(world, oracle_set, ordinary)
+    for key in (registered.public_keys[0], ordinary.public_keys[0]):
+        itself = key + key
+        nonce = await nonce_of(world)
+        with refused("InvalidValidators"):
+            await world.vault.send(CONSOLIDATE, itself, by_manager(world, nonce, itself), b"", value=1)
+        signed = approved(world, oracle_set, itself)
+        await world.vault.send(CONSOLIDATE, itself, by_manager(world, nonce, itself), signed, value=1)
+        assert await world.vault.call("v2Validators(bytes32)", ["bool"], keccak256(key))
 
 
 async def test_rotating(world: World, oracle_set: OracleSet, registered: Validators) -> None:

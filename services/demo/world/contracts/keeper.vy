@@ -161,6 +161,13 @@ def canHarvest(vault: address) -> bool:
     return nonce != 0 and nonce < convert(self.rewardsNonce, uint256)
 
 
+# It has registered validators.
+@external
+@view
+def isCollateralized(vault: address) -> bool:
+    return self.rewards[vault].nonce != 0
+
+
 # A vault may be one update behind.
 @external
 @view

@@ -12,6 +12,7 @@ interface DepositContract:
 interface Keeper:
     def approveValidators(params: ApprovalParams): nonpayable
     def isHarvestRequired(vault: address) -> bool: view
+    def isCollateralized(vault: address) -> bool: view
     def harvest(params: HarvestParams) -> (int256, uint256, bool): nonpayable
     def verify_consolidation(
         vault: address, validators: Bytes[MAX_VALIDATORS_BYTES], signatures: Bytes[MAX_SIGNATURES_BYTES]
@@ -174,25 +175,24 @@ def updateState(harvestParams: HarvestParams):
 def registerValidators(keeperParams: ApprovalParams, validatorsManagerSignature: Bytes[65]):
     extcall KEEPER.approveValidators(keeperParams)
     self._check_harvested()
-    if not self._is_by_manager(
+    self._check_manager(
         keeperParams.validatorsRegistryRoot, keeperParams.validators, validatorsManagerSignature
-    ):
-        raw_revert(method_id("AccessDenied()"))
+    )
     self._deposit(keeperParams.validators, False)
 
 
 @external
 def fundValidators(validators: Bytes[MAX_VALIDATORS_BYTES], validatorsManagerSignature: Bytes[65]):
     self._check_harvested()
-    self._use_nonce(validators, validatorsManagerSignature)
+    self._check_nonce(validators, validatorsManagerSignature)
     self._deposit(validators, True)
 
 
 @external
 @payable
 def withdrawValidators(validators: Bytes[MAX_VALIDATORS_BYTES], validatorsManagerSignature: Bytes[65]):
-    self._check_harvested()
-    self._use_nonce(validators, validatorsManagerSignature)
+    self._check_collateralized()
+    self._check_nonce(validators, validatorsManagerSignature)
     count: uint256 = self._count(validators, WITHDRAWAL_BYTES)
     fee: uint256 = self._fee(WITHDRAWALS, count)
     for i: uint256 in range(count, bound=MAX_ITEMS):
@@ -211,8 +211,8 @@ def consolidateValidators(
     validatorsManagerSignature: Bytes[65],
     oracleSignatures: Bytes[MAX_SIGNATURES_BYTES],
 ):
-    self._check_harvested()
-    self._use_nonce(validators, validatorsManagerSignature)
+    self._check_collateralized()
+    self._check_nonce(validators, validatorsManagerSignature)
     is_approved: bool = len(oracleSignatures) != 0
     if is_approved:
         extcall KEEPER.verify_consolidation(self, validators, oracleSignatures)
@@ -222,10 +222,10 @@ def consolidateValidators(
         item: Bytes[96] = slice(validators, i * CONSOLIDATION_BYTES, 96)
         source: Bytes[48] = slice(item, 0, 48)
         target: Bytes[48] = slice(item, 48, 48)
-        # To itself: it becomes a compounding one.
-        if is_approved or source == target:
+        # To itself: it becomes a compounding one, which only oracles can tell to be the vault's.
+        if is_approved:
             self.v2Validators[keccak256(target)] = True
-        elif not self.v2Validators[keccak256(target)]:
+        elif source == target or not self.v2Validators[keccak256(target)]:
             raw_revert(method_id("InvalidValidators()"))
         raw_call(CONSOLIDATIONS, item, value=fee)
         log ValidatorConsolidationSubmitted(fromPublicKey=source, toPublicKey=target, feePaid=fee)
@@ -300,26 +300,33 @@ def _check_harvested():
         raw_revert(method_id("NotHarvested()"))
 
 
-@internal
-def _use_nonce(validators: Bytes[MAX_VALIDATORS_BYTES], signature: Bytes[65]):
-    nonce: bytes32 = convert(self.validatorsManagerNonce, bytes32)
-    if not self._is_by_manager(nonce, validators, signature):
-        raw_revert(method_id("AccessDenied()"))
-    self.validatorsManagerNonce += 1
-
-
+# Requests to the beacon chain move no assets of the vault's state, but only a vault with validators has any.
 @internal
 @view
-def _is_by_manager(
-    root_or_nonce: bytes32, validators: Bytes[MAX_VALIDATORS_BYTES], signature: Bytes[65]
-) -> bool:
+def _check_collateralized():
+    if not staticcall KEEPER.isCollateralized(self):
+        raw_revert(method_id("NotCollateralized()"))
+
+
+@internal
+def _check_nonce(validators: Bytes[MAX_VALIDATORS_BYTES], signature: Bytes[65]):
+    self._check_manager(convert(self.validatorsManagerNonce, bytes32), validators, signature)
+
+
+# Each signature raises the nonce, that of a registration too; none is needed where the manager is the sender.
+@internal
+def _check_manager(root_or_nonce: bytes32, validators: Bytes[MAX_VALIDATORS_BYTES], signature: Bytes[65]):
     manager: address = self.validatorsManager
     if manager == empty(address) or len(validators) == 0:
-        return False
+        raw_revert(method_id("AccessDenied()"))
     if len(signature) == 0:
-        return msg.sender == manager
+        if msg.sender != manager:
+            raw_revert(method_id("AccessDenied()"))
+        return
     message: bytes32 = keccak256(abi_encode(VALIDATORS, root_or_nonce, keccak256(validators)))
-    return eip712._signer(eip712._digest(VAULT_VALIDATORS, message), signature) == manager
+    if eip712._signer(eip712._digest(VAULT_VALIDATORS, message), signature) != manager:
+        raw_revert(method_id("AccessDenied()"))
+    self.validatorsManagerNonce += 1
 
 
 @internal
