@@ -129,6 +129,28 @@ class NodeClient:
         """The block of that number or name; NodeError with `refused` when the nodes do not know it."""
         return await self._first_able(lambda endpoint: self._block(endpoint, which))
 
+    async def require_block(self, number: int, block_hash: bytes) -> Block:
+        """A final block; nodes that have another one there are passed over, and asked last from then on.
+
+        Raises:
+            NodeError: no node has it.
+        """
+        return await self._first_able(lambda endpoint: self._final_block(endpoint, number, block_hash))
+
+    async def blocks(self, which: int | Tag) -> dict[str, Block]:
+        """That block as each server on the chain has it, by name, for what one alone is not believed.
+
+        Those that do not answer, or do not know it, are left out.
+        """
+
+        async def work(endpoint: Endpoint) -> tuple[str, Block]:
+            if endpoint not in self._on_chain:
+                await self._check_chain(endpoint)
+            return endpoint.name, await self._block(endpoint, which)
+
+        answers = await self._endpoints.each(work)
+        return dict(answer for answer in answers if not isinstance(answer, EndpointError))
+
     async def require_fresh(self, max_age_seconds: float) -> Block:
         """The latest block of the first node whose latest block is no older than that.
 
@@ -204,7 +226,13 @@ class NodeClient:
         return await self._endpoints.each(work)
 
     async def logs(
-        self, address: bytes, topics: Sequence[bytes] = (), *, first: int, last: Block
+        self,
+        address: bytes,
+        topics: Sequence[bytes] = (),
+        *,
+        first: int,
+        last: Block,
+        known: tuple[int, bytes] | None = None,
     ) -> list[Log]:
         """All logs of a contract in the blocks `first` to `last`, in the order of the chain.
 
@@ -213,13 +241,16 @@ class NodeClient:
 
         Args:
             topics: the first topics wanted; all when empty.
+            known: number and hash of a final block, which that node must have in its chain, too.
 
         Raises:
             TooManyLogsError: there are more than `LOGS_LIMIT`.
-            NodeError: no node answers, or none has `last` in its chain.
+            NodeError: no node answers, or none has these blocks in its chain.
         """
 
         async def ask(endpoint: Endpoint) -> list[Log]:
+            if known is not None:
+                await self._final_block(endpoint, *known)
             await self._check_has(endpoint, last)
             found = await self._all_logs(endpoint, address, topics, first, last.number)
             await self._check_has(endpoint, last)
@@ -253,6 +284,12 @@ class NodeClient:
             raise endpoint.error(f"no block {which}", refused=True)
         if isinstance(which, int) and block.number != which:
             raise endpoint.error(f"expected block {which}, got {block.number}")
+        return block
+
+    async def _final_block(self, endpoint: Endpoint, number: int, block_hash: bytes) -> Block:
+        block = await self._block(endpoint, number)
+        if block.hash != block_hash:
+            raise endpoint.error(f"expected block {number} as it was when it was final, got another")
         return block
 
     async def _check_has(self, endpoint: Endpoint, block: Block) -> None:

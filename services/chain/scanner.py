@@ -1,4 +1,9 @@
-"""The logs of one contract from a block on, each once, whatever the chain and the nodes do."""
+"""The logs of one contract from a block on, each once, whatever the chain and the nodes do.
+
+What was final stays, on whatever one node says later: a node that has another block there is passed over,
+and when there is no other one, nothing is read. Only two nodes that agree take back what was final without
+being finalized, as blocks are where nodes know of no finality.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +13,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from .encoding import write_data
 from .node import Block, Log, NodeClient, NodeError, TooManyLogsError
 
 SPAN_BLOCKS = 10_000  # in one batch; a public node rarely gives more at once
 CONFIRMATIONS = 96  # blocks, three epochs of mainnet: more than finality takes when all is well
+AGREEING = 2  # nodes, before what counted as final is taken back
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,8 @@ class PendingLogs:
 
 @dataclass(frozen=True)
 class Rewound:
-    """The chain no longer has the checkpoint `lost`: what was learned above `back_to` is void.
+    """Several nodes agree that the chain no longer has the checkpoint `lost`, which no node has finalized:
+    what was learned above `back_to` is void.
 
     All of it is when `back_to` is None. The logs that take its place follow.
     """
@@ -56,6 +64,10 @@ class Rewound:
 
 
 Batch: TypeAlias = FinalLogs | PendingLogs | Rewound
+
+
+class NotFinalError(NodeError):
+    """The nodes have another block than one that was final before."""
 
 
 async def final_block(node: NodeClient, head: Block, *, confirmations: int = CONFIRMATIONS) -> Block:
@@ -131,24 +143,28 @@ class LogScanner:
                 the earliest begins again at the first block.
 
         Raises:
+            NotFinalError: no node has the last checkpoint, and too few agree on what came in its place, or
+                one has finalized it.
             NodeError: no node answers, or the chain moved meanwhile.
             TooManyLogsError: one block, or what is pending, has more logs than memory is meant for.
         """
-        head = await self._head()
-        final = await final_block(self._node, head, confirmations=self._confirmations)
-        begin = self._first
+        begin, held = self._first, None
         newest_first = sorted(checkpoints, key=lambda checkpoint: checkpoint.number, reverse=True)
         if newest_first:
-            held = await self._newest_held(newest_first, head)
+            held = await self._newest_held(newest_first)
             if held != newest_first[0]:
                 yield Rewound(newest_first[0], held)
             if held is not None:
                 begin = held.number + 1
+        head = await self._head()
+        final = await final_block(self._node, head, confirmations=self._confirmations)
+        if final.number > head.number:
+            raise NodeError(f"expected a final block up to {head.number}, got {final.number}")
         while begin <= final.number:
-            batch = await self._final_batch(begin, final)
-            begin = batch.last + 1
+            batch = await self._final_batch(begin, final, held)
+            begin, held = batch.last + 1, batch.checkpoint
             yield batch
-        logs = await self._node.logs(self._address, self._topics, first=begin, last=head)
+        logs = await self._logs(begin, head, held)
         yield PendingLogs(begin, max(head.number, begin - 1), logs)
 
     async def _head(self) -> Block:
@@ -156,21 +172,54 @@ class LogScanner:
             return await self._node.block("latest")
         return await self._node.require_fresh(self._max_age_seconds)
 
-    async def _newest_held(self, newest_first: Sequence[Checkpoint], head: Block) -> Checkpoint | None:
+    async def _newest_held(self, newest_first: Sequence[Checkpoint]) -> Checkpoint | None:
         """The newest checkpoint that the chain still has."""
-        if newest_first[0].number > head.number:
-            raise NodeError(f"expected a block after {newest_first[0].number}, got {head.number}: behind?")
+        newest = newest_first[0]
+        try:
+            await self._node.require_block(newest.number, newest.hash)
+        except NodeError:
+            head = await self._head()
+            if newest.number > head.number:
+                raise NodeError(
+                    f"expected a block after {newest.number}, got {head.number}: behind?"
+                ) from None
+        else:
+            return newest
         for checkpoint in newest_first:
-            if (await self._node.block(checkpoint.number)).hash == checkpoint.hash:
+            if await self._is_held_by_any(checkpoint):
                 return checkpoint
         return None
 
-    async def _final_batch(self, begin: int, final: Block) -> FinalLogs:
+    async def _is_held_by_any(self, checkpoint: Checkpoint) -> bool:
+        """Whether a node has it; that none does is believed if two say so, and no node has finalized it."""
+        number = checkpoint.number
+        blocks = await self._node.blocks(number)
+        if any(block.hash == checkpoint.hash for block in blocks.values()):
+            return True
+        said = f"block {number} was final as {write_data(checkpoint.hash)}, and is another one for"
+        if len(blocks) < AGREEING or len({block.hash for block in blocks.values()}) > 1:
+            raise NotFinalError(
+                f"{said} {', '.join(blocks) or 'no node'}: what was final is not undone on one node's word;"
+                " name another node beside it, or remove the database if the chain was begun anew"
+            )
+        finalized = await self._node.blocks("finalized")
+        if wrong := [name for name, block in finalized.items() if block.number >= number]:
+            raise NotFinalError(
+                f"{said} {', '.join(wrong)}, where it is finalized: is that the right chain? remove the"
+                " database if it was begun anew"
+            )
+        return False
+
+    async def _logs(self, first: int, last: Block, held: Checkpoint | None) -> list[Log]:
+        known = None if held is None else (held.number, held.hash)
+        return await self._node.logs(self._address, self._topics, first=first, last=last, known=known)
+
+    async def _final_batch(self, begin: int, final: Block, held: Checkpoint | None) -> FinalLogs:
         while True:
             end = min(begin + self._span - 1, final.number)
             last = final if end == final.number else await self._node.block(end)
             try:
-                logs = await self._node.logs(self._address, self._topics, first=begin, last=last)
+                logs = await self._logs(begin, last, held)
             except (NodeError, TooManyLogsError) as error:
                 self._span = max(self._span // 2, 1)
                 if isinstance(error, NodeError) or begin == end:

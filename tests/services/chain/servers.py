@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -65,5 +65,39 @@ async def node_between(url: str, change: Change) -> AsyncIterator[tuple[str, lis
             yield between, calls
 
 
+@asynccontextmanager
+async def nodes_between(url: str, *changes: Change) -> AsyncIterator[list[str]]:
+    """As many nodes that see the chain of the node at `url`, each with its answers changed."""
+    async with AsyncExitStack() as stack:
+        nodes = [await stack.enter_async_context(node_between(url, change)) for change in changes]
+        yield [between for between, _ in nodes]
+
+
 class RpcError(Exception):
     """What a node between answers instead."""
+
+
+def without_finality(method: str, params: list[Any], value: Any) -> Any:
+    """A node that knows of no finalized block."""
+    if method == "eth_getBlockByNumber" and params[0] == "finalized":
+        raise RpcError({"code": -39001, "message": "finalized block not found"})
+    return value
+
+
+class Rewriting:
+    """A node that gives other hashes for old blocks while it lies.
+
+    Args:
+        finality: whether it knows of finalized blocks.
+    """
+
+    def __init__(self, *, finality: bool = False) -> None:
+        self.lies = False
+        self._finality = finality
+
+    def __call__(self, method: str, params: list[Any], value: Any) -> Any:
+        if not self._finality:
+            value = without_finality(method, params, value)
+        if self.lies and method == "eth_getBlockByNumber" and params[0].startswith("0x"):
+            return value | {"hash": "0x" + bytes.fromhex(value["hash"][2:])[::-1].hex()}
+        return value

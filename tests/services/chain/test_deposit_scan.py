@@ -23,7 +23,7 @@ from dvtfast.services.cli import main
 from dvtfast.services.offload import UnavailableError
 from tests.services.chain.anvil import CHAIN_ID, Chain, Contract
 from tests.services.chain.deposit_events import Deposit, Model, bad, signed
-from tests.services.chain.servers import RpcError, node_between
+from tests.services.chain.servers import Rewriting, node_between, nodes_between, without_finality
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -32,20 +32,13 @@ SPAN_BLOCKS = 7
 FIRST = [signed(1), bad(2, 3), signed(3), signed(1), bad(4, 0), signed(2), bad(3, 1), signed(5)]
 
 
-def no_finality(method: str, params: list[Any], value: Any) -> Any:
-    """A node that knows of no finalized block."""
-    if method == "eth_getBlockByNumber" and params[0] == "finalized":
-        raise RpcError({"code": -39001, "message": "finalized block not found"})
-    return value
-
-
 @dataclass
 class World:
     """A deposit contract on a chain, and what was deposited."""
 
     chain: Chain
     contract: Contract
-    url: str
+    urls: list[str]
     database: Path
     deposits: list[Deposit] = field(default_factory=list)
 
@@ -72,11 +65,11 @@ class World:
         return replace(HOODI, deposit_contract=address, has_validators_without_deposit=False)
 
     @asynccontextmanager
-    async def scan(self, url: str | None = None) -> AsyncIterator[DepositScan]:
+    async def scan(self, *urls: str) -> AsyncIterator[DepositScan]:
         """One that begins where the last one ended, with small batches."""
         network = self.network
         ledger = Ledger(self.database, Source.of(network))
-        async with NodeClient([url or self.url], timeout_seconds=5, chain_id=CHAIN_ID) as node:
+        async with NodeClient(urls or self.urls, timeout_seconds=5, chain_id=CHAIN_ID) as node:
             yield DepositScan(
                 node,
                 ledger,
@@ -101,8 +94,8 @@ class World:
 @pytest.fixture
 async def world(chain: Chain, tmp_path: Path) -> AsyncIterator[World]:
     contract = await chain.deploy("deposit")
-    async with node_between(chain.url, no_finality) as (url, _):
-        yield World(chain, contract, url, tmp_path / "deposits.db")
+    async with nodes_between(chain.url, without_finality, without_finality) as urls:
+        yield World(chain, contract, urls, tmp_path / "deposits.db")
 
 
 async def test_the_count_is_that_of_a_plain_list_while_the_chain_grows(world: World) -> None:
@@ -159,6 +152,24 @@ async def test_across_a_reorganisation(world: World, depth: int) -> None:
         await world.require_equal(scan)
 
 
+async def test_one_node_undoes_nothing_that_was_final(world: World) -> None:
+    """Once it gives other hashes for old blocks."""
+    await world.deposit(*FIRST)
+    await world.chain.mine(30)
+    node_is = Rewriting()
+    async with node_between(world.chain.url, node_is) as (url, _), world.scan(url) as scan:
+        await world.require_equal(scan)
+        before = scan._ledger.checkpoints(), scan._ledger.totals()
+        node_is.lies = True
+        with pytest.raises(UnavailableError, match="not undone on one node's word"):
+            await scan.look()
+        with pytest.raises(UnavailableError, match="not undone on one node's word"):
+            await scan.next_index()
+        assert (scan._ledger.checkpoints(), scan._ledger.totals()) == before
+        node_is.lies = False
+        await world.require_equal(scan)
+
+
 async def test_an_invalid_deposit_that_a_reorganisation_makes_the_first(world: World) -> None:
     """The same key, once made by its first deposit and then by its second."""
     await world.deposit(signed(1), signed(2))
@@ -181,7 +192,7 @@ async def test_a_node_that_leaves_out_a_deposit(world: World, left_out: int) -> 
     def change(method: str, params: list[Any], value: Any) -> Any:
         if method == "eth_getLogs":
             return [log for log in value if int(log["data"][-64:-62], 16) != left_out]
-        return no_finality(method, params, value)
+        return without_finality(method, params, value)
 
     async with node_between(world.chain.url, change) as (url, _), world.scan(url) as scan:
         with pytest.raises(UnavailableError, match=r"deposits: .*(expected deposit|expected 8 deposits)"):

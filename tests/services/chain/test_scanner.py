@@ -19,24 +19,17 @@ from dvtfast.services.chain.scanner import (
     Checkpoint,
     FinalLogs,
     LogScanner,
+    NotFinalError,
     PendingLogs,
     Rewound,
     ahead,
 )
 from tests.services.chain.anvil import Chain, Contract
-from tests.services.chain.servers import DEAD, RpcError, node_between
+from tests.services.chain.servers import DEAD, Rewriting, node_between, nodes_between, without_finality
 
 pytestmark = pytest.mark.timeout(60)
 
 CONFIRMATIONS = 5
-UNKNOWN_BLOCK = {"code": -39001, "message": "finalized block not found"}
-
-
-def no_finality(method: str, params: list[Any], value: Any) -> Any:
-    """A node that knows of no finalized block."""
-    if method == "eth_getBlockByNumber" and params[0] == "finalized":
-        raise RpcError(UNKNOWN_BLOCK)
-    return value
 
 
 @dataclass
@@ -86,7 +79,7 @@ def scanner_of(node: NodeClient, keeper: Contract, **options: Any) -> LogScanner
 
 async def test_each_log_once(chain: Chain) -> None:
     async with (
-        node_between(chain.url, no_finality) as (url, _),
+        node_between(chain.url, without_finality) as (url, _),
         NodeClient([url], timeout_seconds=5) as node,
     ):
         keeper = await chain.deploy("keeper")
@@ -118,7 +111,7 @@ async def test_the_finalized_block_of_a_node(chain: Chain, node: NodeClient) -> 
 async def test_a_short_chain(chain: Chain, node: NodeClient) -> None:
     keeper = await chain.deploy("keeper")
     async with (
-        node_between(chain.url, no_finality) as (url, _),
+        node_between(chain.url, without_finality) as (url, _),
         NodeClient([url], timeout_seconds=5) as without,
     ):
         for each in (node, without):
@@ -154,7 +147,7 @@ async def test_a_restart(chain: Chain, node: NodeClient) -> None:
 
 async def test_a_reorganisation_of_pending_blocks(chain: Chain) -> None:
     async with (
-        node_between(chain.url, no_finality) as (url, _),
+        node_between(chain.url, without_finality) as (url, _),
         NodeClient([url], timeout_seconds=5) as node,
     ):
         keeper = await chain.deploy("keeper")
@@ -172,10 +165,11 @@ async def test_a_reorganisation_of_pending_blocks(chain: Chain) -> None:
 
 @pytest.mark.parametrize("depth", [8, 20])
 async def test_a_reorganisation_of_final_blocks(chain: Chain, depth: int) -> None:
-    """Deeper than anybody expected: to a checkpoint that still holds, or to the beginning."""
+    """Deeper than anybody expected, and two nodes say so: to a checkpoint that still holds, or to the
+    beginning."""
     async with (
-        node_between(chain.url, no_finality) as (url, _),
-        NodeClient([url], timeout_seconds=5) as node,
+        nodes_between(chain.url, without_finality, without_finality) as urls,
+        NodeClient(urls, timeout_seconds=5) as node,
     ):
         keeper = await chain.deploy("keeper")
         await chain.mine(2)
@@ -198,6 +192,83 @@ async def test_a_reorganisation_of_final_blocks(chain: Chain, depth: int) -> Non
         logs = await node.logs(keeper.address, first=0, last=await node.block("latest"))
         assert owner.known == [decode_config_updated(log) for log in logs]
         assert 1 < len(owner.known) < 17 if depth == 8 else owner.known[0] == "Qm0"
+
+
+@pytest.mark.parametrize("finality", [False, True])
+async def test_one_node_undoes_nothing_that_was_final(chain: Chain, finality: bool) -> None:
+    """It gives other hashes for old blocks: nothing is read of it, and what is known stays."""
+    keeper = await chain.deploy("keeper")
+    await announce(keeper, "Qm1", "Qm2")
+    await chain.mine(100)
+    node_is = Rewriting(finality=finality)
+    async with (
+        nodes_between(chain.url, node_is) as urls,
+        NodeClient(urls, timeout_seconds=5) as node,
+    ):
+        owner, scanner = Owner(), scanner_of(node, keeper, span_blocks=7)
+        await owner.look(scanner)
+        before = list(owner.checkpoints)
+        node_is.lies = True
+        with pytest.raises(NotFinalError, match=f"is another one for {urls[0]}: .* name another node"):
+            await owner.look(scanner)
+        node_is.lies = False
+        await announce(keeper, "Qm3")
+        await owner.look(scanner)
+        assert owner.rewound == []
+        assert owner.checkpoints[: len(before)] == before
+        assert owner.known == ["Qm1", "Qm2", "Qm3"]
+
+
+async def test_a_node_that_lies_of_old_blocks_is_passed_over(chain: Chain) -> None:
+    """Logs come from a node that has what was final."""
+    keeper = await chain.deploy("keeper")
+    await announce(keeper, "Qm1")
+    await chain.mine(100)
+    first = Rewriting()
+
+    def silent(method: str, params: list[Any], value: Any) -> Any:
+        return [] if first.lies and method == "eth_getLogs" else first(method, params, value)
+
+    async with (
+        nodes_between(chain.url, silent, without_finality) as urls,
+        NodeClient(urls, timeout_seconds=5) as node,
+    ):
+        owner, scanner = Owner(), scanner_of(node, keeper)
+        await owner.look(scanner)
+        first.lies = True
+        await announce(keeper, "Qm2")
+        await owner.look(scanner)
+        assert (owner.rewound, owner.known) == ([], ["Qm1", "Qm2"])
+
+
+async def test_what_nodes_have_finalized_is_never_undone(chain: Chain) -> None:
+    """Not even where two agree: that is another chain."""
+    keeper = await chain.deploy("keeper")
+    await chain.mine(100)
+    changes = Rewriting(finality=True), Rewriting(finality=True)
+    async with nodes_between(chain.url, *changes) as urls, NodeClient(urls, timeout_seconds=5) as node:
+        owner, scanner = Owner(), scanner_of(node, keeper)
+        await owner.look(scanner)
+        for change in changes:
+            change.lies = True
+        with pytest.raises(NotFinalError, match="where it is finalized: is that the right chain"):
+            await owner.look(scanner)
+        assert owner.rewound == []
+
+
+async def test_a_final_block_after_the_latest(chain: Chain) -> None:
+    keeper = await chain.deploy("keeper")
+
+    def ahead_of_itself(method: str, params: list[Any], value: Any) -> Any:
+        is_final = method == "eth_getBlockByNumber" and params[0] == "finalized"
+        return value | {"number": hex(10**6)} if is_final else value
+
+    async with (
+        nodes_between(chain.url, ahead_of_itself) as urls,
+        NodeClient(urls, timeout_seconds=5) as node,
+    ):
+        with pytest.raises(NodeError, match="expected a final block up to"):
+            [batch async for batch in scanner_of(node, keeper).batches()]
 
 
 async def test_a_node_that_is_behind_is_no_reorganisation(chain: Chain, node: NodeClient) -> None:
@@ -240,7 +311,7 @@ async def test_batches_shrink_to_what_works(chain: Chain) -> None:
     def weak(method: str, params: list[Any], value: Any) -> Any:
         if method == "eth_getLogs" and int(params[0]["toBlock"], 16) - int(params[0]["fromBlock"], 16) > 9:
             return "gateway timeout"
-        return no_finality(method, params, value)
+        return without_finality(method, params, value)
 
     async with node_between(chain.url, weak) as (url, _), NodeClient([url], timeout_seconds=5) as node:
         owner, scanner = Owner(), scanner_of(node, keeper, span_blocks=64)

@@ -21,9 +21,8 @@ from dvtfast.services.ssv import registry as registry_
 from dvtfast.services.ssv.following import Follower
 from dvtfast.services.ssv.registry import Registry, RegistryError
 from tests.services.chain.anvil import Chain
-from tests.services.chain.servers import DEAD, node_between
+from tests.services.chain.servers import DEAD, node_between, nodes_between, without_finality
 from tests.services.chain.ssv_events import EXPECTED, IDS, OTHER_IDS, OURS, SsvContract, operator_key
-from tests.services.chain.test_scanner import no_finality
 from tests.vector_files import unhex
 
 pytestmark = pytest.mark.timeout(60)
@@ -228,11 +227,11 @@ async def test_what_is_not_final_does_not_count(world: World) -> None:
 async def shallow(
     contract: SsvContract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[World]:
-    """On a node that knows of no finality: what has a few blocks on top counts as final."""
+    """On two nodes that know of no finality: what has a few blocks on top counts as final."""
     monkeypatch.setattr(following_, "LogScanner", partial(LogScanner, confirmations=CONFIRMATIONS))
     async with (
-        node_between(contract.chain.url, no_finality) as (url, _),
-        NodeClient([url], timeout_seconds=5) as node,
+        nodes_between(contract.chain.url, without_finality, without_finality) as urls,
+        NodeClient(urls, timeout_seconds=5) as node,
     ):
         yield following(contract, node, tmp_path / "ssv.db")
 
@@ -253,7 +252,7 @@ async def test_a_reorganisation_that_was_thought_impossible(shallow: World) -> N
     owner.nonce = 2
     with capture_logs() as lines:
         await shallow.knows(first, second)
-    assert [line["event"] for line in lines] == ["chain reorganised"]
+    assert [line["event"] for line in lines].count("chain reorganised") == 1
     assert shallow.reasons == []
     other = await owner.add()
     await chain.mine(CONFIRMATIONS)
