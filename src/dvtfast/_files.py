@@ -1,4 +1,4 @@
-"""Reading JSON files that may be wrong, and writing files whole or not at all.
+"""Reading JSON files that may be wrong, and writing files whole or not at all; see files.py for text.
 
 A document is walked with `Field`s: each knows its place, so that every complaint names the file and the
 field (`cluster.json: distributed_validators[3].public_shares[1]: expected 48 bytes of hex, got 3`).
@@ -11,7 +11,6 @@ import json
 import os
 import re
 import secrets
-import stat
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -22,6 +21,7 @@ import numpy as np
 
 from dvtfast._arrays import UINT64_MAX, Bytes
 from dvtfast.errors import FileError
+from dvtfast.files import decode_text, read_bytes
 
 # Our documents have up to 7 levels.
 MAX_DEPTH = 32
@@ -29,7 +29,25 @@ MAX_DEPTH = 32
 LEFT_SECONDS = 600.0
 SUFFIX_BYTES = 8
 NO_BRACKET = re.compile(r"[^][{}]+")
+LOOKED_AT = 4096  # letters, for what a file is instead of JSON
+WEB_PAGES = ("<!doctype", "<html", "<head", "<?xml")
+# What Python's parser says, by how it begins, and what is said here.
+JSON_PROBLEMS = {
+    "Expecting value": "a value is missing",
+    "Expecting property name": "the name of a field is missing",
+    "Expecting ':'": "a colon is missing",
+    "Expecting ','": "a comma is missing, or the end",
+    "Illegal trailing comma": "a comma too much",
+    "Unterminated string": "a text without an end",
+    "Invalid control character": "a text with a line end or a control character in it",
+    "Invalid \\": "a text with a backslash that means nothing",
+    "Extra data": "more after the end",
+}
 JSON_NAMES = {dict: "an object", list: "a list", str: "a text", bool: "true or false", int: "an integer"}
+
+
+class _UnusableError(ValueError):
+    """JSON that has two meanings, or none here."""
 
 
 class Field:
@@ -156,7 +174,7 @@ def read_json(path: Path | str, *, limit_bytes: int, error: type[FileError] = Fi
     """The content of a JSON file of at most `limit_bytes`.
 
     Raises:
-        FileError: unreadable, too large, not UTF-8, not JSON, nested too deeply, or an object names a
+        FileError: unreadable, too large, no text, not JSON, nested too deeply, or an object names a
             field twice.
     """
     path = Path(path)
@@ -165,70 +183,19 @@ def read_json(path: Path | str, *, limit_bytes: int, error: type[FileError] = Fi
 
 def parse_json(content: bytes, path: Path, *, error: type[FileError] = FileError) -> Field:
     """What `read_json` makes of the content of a file, by a caller who has read it."""
-    text = decoded(content, path, error=error)
+    text = decode_text(content, path, error=error)
     # The parser recurses, and where a library has raised Python's recursion limit it would crash.
     if _nested_too_deeply(text):
         raise error("nested too deeply", path)
     try:
         value = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
     except json.JSONDecodeError as problem:
-        raise error(f"not JSON: {problem.msg} at line {problem.lineno}", path) from None
-    except ValueError as problem:
+        raise error(f"not JSON: {_in_words(text, problem)}", path) from None
+    except _UnusableError as problem:
         raise error(f"not usable JSON: {problem}", path) from None
+    except ValueError:  # Python reads no integer of more than some thousand digits
+        raise error("not usable JSON: a number with too many digits", path) from None
     return Field(value, path, error)
-
-
-def read_bytes(
-    path: Path, *, limit_bytes: int, error: type[FileError] = FileError, directory: int | None = None
-) -> bytes:
-    """The content of a regular file of at most `limit_bytes`.
-
-    Args:
-        directory: a descriptor of its directory, which opens faster where there are many.
-    """
-    data = read_start(path, most_bytes=limit_bytes + 1, error=error, directory=directory)
-    if len(data) > limit_bytes:
-        raise error(f"expected at most {limit_bytes} bytes", path)
-    return data
-
-
-def read_start(
-    path: Path, *, most_bytes: int, error: type[FileError] = FileError, directory: int | None = None
-) -> bytes:
-    """The first `most_bytes` of a regular file, or all there are; see `read_bytes`."""
-    try:
-        name = path if directory is None else path.name
-        # Without O_NONBLOCK, opening a pipe would wait.
-        descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK, dir_fd=directory)
-        try:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise error("not a file", path)
-            # Python makes room for as much as is asked for, and one read may give less.
-            size = min(status.st_size, most_bytes)
-            data = os.read(descriptor, min(size + 1, most_bytes))
-            while 0 < len(data) < size and (more := os.read(descriptor, size - len(data))):
-                data += more
-        finally:
-            os.close(descriptor)
-    except (FileNotFoundError, NotADirectoryError):
-        raise error("no such file", path) from None
-    except (OSError, ValueError) as problem:
-        raise error(f"cannot be read: {getattr(problem, 'strerror', problem)}", path) from None
-    return data
-
-
-def read_text(path: Path, *, limit_bytes: int, error: type[FileError] = FileError) -> str:
-    """The UTF-8 text of a regular file of at most `limit_bytes`."""
-    return decoded(read_bytes(path, limit_bytes=limit_bytes, error=error), path, error=error)
-
-
-def decoded(content: bytes, path: Path, *, error: type[FileError] = FileError) -> str:
-    """The text of a file in UTF-8."""
-    try:
-        return content.decode()
-    except UnicodeDecodeError as problem:
-        raise error(f"not UTF-8 at byte {problem.start}", path) from None
 
 
 def write_json(path: Path | str, value: Any, *, mode: int = 0o644, durable: bool = True) -> None:
@@ -315,12 +282,22 @@ def _nested_too_deeply(text: str) -> bool:
 def _object(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
-        raise ValueError("an object names a field twice")
+        raise _UnusableError("an object names a field twice")
     return value
 
 
 def _refuse_constant(name: str) -> Iterator[Any]:
-    raise ValueError(f"{name} is not a JSON number")
+    raise _UnusableError(f"{name} is not a JSON number")
+
+
+def _in_words(text: str, problem: json.JSONDecodeError) -> str:
+    """What is wrong with a document, and where; it is not quoted."""
+    if not (start := text[:LOOKED_AT].lstrip().lower()):
+        return "the file is empty"
+    if start.startswith(WEB_PAGES):
+        return "it is a web page"
+    wanted = next((words for said, words in JSON_PROBLEMS.items() if problem.msg.startswith(said)), "")
+    return f"{wanted or 'not understood'} at line {problem.lineno}, column {problem.colno}"
 
 
 def _kind(value: Any) -> str:

@@ -69,10 +69,12 @@ class FileError(DvtfastError):
 
     Attributes:
         path: the file, or None when the content did not come from one.
+        reason: what is wrong, without the path.
     """
 
     def __init__(self, message: str, path: Path | None = None) -> None:
         self.path = path
+        self.reason = message
         super().__init__(f"{path}: {message}" if path is not None else message)
 
 

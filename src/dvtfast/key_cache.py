@@ -26,10 +26,11 @@ import numpy as np
 
 from dvtfast._arrays import Bytes, Uint64s
 from dvtfast._extras import needs_files_extra
-from dvtfast._files import Field, parse_json, read_bytes, read_start, remove_left, write_bytes
+from dvtfast._files import Field, parse_json, remove_left, write_bytes
 from dvtfast.clusters import ClusterShares
 from dvtfast.constants import PUBLIC_KEY_BYTES, SECRET_KEY_BYTES
 from dvtfast.errors import FileError, KeystoreError
+from dvtfast.files import read_bytes, read_start
 from dvtfast.keys import POINT_WORDS, PublicKeys, keys_of_points, points_of
 from dvtfast.keystores import PBKDF2_DEFAULT, SCRYPT_DEFAULT, Kdf, KeystoreFiles, LoadedKeystores, Scrypt
 from dvtfast.keystores.kdf import parse_kdf
@@ -43,6 +44,7 @@ FORMAT: Final = "dvtfast key cache"
 VERSION: Final = f"1 {sys.byteorder}"
 FILE_MODE = 0o600
 MAX_HEADER_BYTES = 4096
+MAX_VERSION_BYTES = 64
 # A keystore has a name, maybe a problem, and a validator of up to 256 nodes.
 KEYSTORE_MAX_BYTES = 48 * 1024
 OVERHEAD_MAX_BYTES = 1024 * 1024
@@ -120,7 +122,12 @@ def read_key_cache(path: Path | str, files: KeystoreFiles, *, lock_bytes: int = 
     """
     path = Path(path)
     header, head = _read_header(path)
-    head["version"].expect(VERSION)
+    if head["version"].text(longest=MAX_VERSION_BYTES) != VERSION:
+        raise KeyCacheError(
+            f"expected version {VERSION}, got {head['version'].value!r}: written by another version of"
+            " dvtfast, or on another kind of machine",
+            path,
+        )
     if head["keystores"].data() != files.digest:
         raise KeyCacheError("made of other keystores", path)
     kdf, salt = parse_kdf(head["kdf"]), head["kdf"]["params"]["salt"].data(SALT_BYTES)
@@ -150,6 +157,8 @@ def _read_header(path: Path) -> tuple[bytes, Field]:
     """The first line of a cache, and what it says."""
     start = read_start(path, most_bytes=MAX_HEADER_BYTES, error=KeyCacheError)
     header = start[: start.find(b"\n") + 1]
+    if not header:
+        raise KeyCacheError("no key cache: its first line is missing", path)
     head = parse_json(header, path, error=KeyCacheError)
     head["format"].expect(FORMAT)
     return header, head
@@ -290,4 +299,4 @@ def _memory(array: Bytes | Uint64s) -> memoryview:
 
 def _problem_to_json(problem: KeystoreError) -> list[str]:
     assert problem.path is not None
-    return [problem.path.name, str(problem).removeprefix(f"{problem.path}: ")]
+    return [problem.path.name, problem.reason]

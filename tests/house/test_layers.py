@@ -18,6 +18,7 @@ LAYERS = [
     {
         "_cluster_keys",
         "_files",
+        "files",
         "_ssz",
         "protocol_config",
         "deposits",

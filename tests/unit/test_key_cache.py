@@ -159,14 +159,18 @@ def with_header(content, **changes):
 
 
 DAMAGE = {
-    "empty": (lambda content: b"", "not JSON: Expecting value at line 1"),
-    "header-only": (lambda content: content.split(b"\n")[0], "not JSON: Expecting value at line 1"),
+    "empty": (lambda content: b"", "no key cache: its first line is missing"),
+    "header-only": (lambda content: content.split(b"\n")[0], "no key cache: its first line is missing"),
     "no-tag": (lambda content: content.split(b"\n")[0] + b"\n", "made with other passwords, or damaged"),
     "truncated": (lambda content: content[:-1], "made with other passwords, or damaged"),
     "longer": (lambda content: content + b"\0", "made with other passwords, or damaged"),
-    "random": (lambda content: b"\xff" * len(content), "not JSON: Expecting value at line 1"),
+    "random": (lambda content: b"\xff" * len(content), "no key cache: its first line is missing"),
     "other-format": (lambda content: with_header(content, format="x"), "format: expected dvtfast key cache"),
-    "later-version": (lambda content: with_header(content, version="2 little"), "version: expected 1 little"),
+    "later-version": (
+        lambda content: with_header(content, version="2 little"),
+        "expected version 1 little, got '2 little': written by another version of dvtfast, or on another kind"
+        " of machine",
+    ),
     "white-space": (
         lambda content: content.replace(b'", "', b'",  "', 1),
         "made with other passwords, or damaged",

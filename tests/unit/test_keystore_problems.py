@@ -34,9 +34,9 @@ def text(**changes):
 
 
 KEYSTORES = {
-    "empty": ("", "not JSON: Expecting value at line 1"),
-    "truncated": (text()[:-30], "not JSON: Unterminated string starting at at line 1"),
-    "not-utf-8": (b"\xff\xfe", "not UTF-8 at byte 0"),
+    "empty": ("", "not JSON: the file is empty"),
+    "truncated": (text()[:-30], "not JSON: a text without an end at line 1, column 546"),
+    "latin-1": (b'{\n"name": "\xe9"}', "line 2: not UTF-8; save it as UTF-8"),
     "list": ("[]", "expected an object, got a list"),
     "no-crypto": ('{"version": 4}', "crypto: missing"),
     "no-version": ("{}", "version: missing"),
@@ -97,7 +97,7 @@ def test_keystore(directory, content, message):
         (lambda path: path.mkdir(), "not a file"),
         (lambda path: os.mkfifo(path), "not a file"),
         (lambda path: path.symlink_to(path.name), "cannot be read: Too many levels of symbolic links"),
-        (lambda path: path.symlink_to("nowhere"), "no such file"),
+        (lambda path: path.symlink_to("nowhere"), "no such file{}"),
     ],
     ids=["directory", "pipe", "symlink-loop", "broken-symlink"],
 )
@@ -107,16 +107,17 @@ def test_no_regular_file(directory, suffix, make, message):
     (directory / "keystore-7.txt").write_text(PASSWORD)
     (directory / f"keystore-7{suffix}").unlink()
     make(directory / f"keystore-7{suffix}")
-    assert only_problem(directory) == (f"keystore-7{suffix}", message)
+    wanted = "" if suffix == ".json" else "; the keystore's password is expected in it"
+    assert only_problem(directory) == (f"keystore-7{suffix}", message.format(wanted))
 
 
 @pytest.mark.parametrize(
     ("password", "message"),
     [
-        (None, "keystore-7.txt: no such file"),
-        (b"", "keystore-7.json: wrong password"),
+        (None, "keystore-7.txt: no such file; the keystore's password is expected in it"),
+        (b"", "keystore-7.json: wrong password: it is empty"),
         (b"another", "keystore-7.json: wrong password"),
-        (b"\xff", "keystore-7.txt: not UTF-8 at byte 0"),
+        (b"\xff", "keystore-7.txt: line 1: not UTF-8; save it as UTF-8"),
         (b"x" * 5000, "keystore-7.txt: expected at most 4096 bytes"),
     ],
     ids=["missing", "empty", "wrong", "not-utf-8", "huge"],
@@ -157,7 +158,7 @@ def test_a_keystore_that_states_no_pubkey(directory):
     ("make", "message"),
     [
         (lambda path: None, "no such directory"),
-        (lambda path: path.mkdir(), "no keystore-*.json here"),
+        (lambda path: path.mkdir(), "no keystore-*.json here; the directory is empty"),
         (lambda path: path.write_text("{}"), "cannot be read: Not a directory"),
         (lambda path: path.symlink_to(path.name), "cannot be read: Too many levels of symbolic links"),
     ],
@@ -189,9 +190,9 @@ except KeystoreError as error:
 @pytest.mark.parametrize(
     ("closed", "message"),
     [
-        ("keystore-1.json", "{}/keystore-1.json: cannot be read: Permission denied"),
-        ("keystore-1.txt", "{}/keystore-1.txt: cannot be read: Permission denied"),
-        (".", "{}: cannot be read: Permission denied"),
+        ("keystore-1.json", "{}/keystore-1.json: cannot be read: Permission denied ({})"),
+        ("keystore-1.txt", "{}/keystore-1.txt: cannot be read: Permission denied ({})"),
+        (".", "{}: cannot be read: Permission denied ({})"),
     ],
 )
 def test_permission_denied(closed, message):
@@ -206,7 +207,9 @@ def test_permission_denied(closed, message):
         command = [sys.executable, "-c", AS_NOBODY, name]
         run = subprocess.run(command, capture_output=True, text=True, check=True, cwd=directory.anchor)
         directory.chmod(0o755)
-    assert run.stdout.strip() == message.format(name)
+    us, them = os.getuid(), os.getuid() or 65534
+    whose = f"it is of user {us}, mode 000; this process is user {them}"
+    assert run.stdout.strip() == message.format(name, whose)
 
 
 def test_no_memory_for_scrypt(directory, monkeypatch):

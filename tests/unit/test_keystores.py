@@ -67,6 +67,11 @@ def test_salt_and_iv_are_fresh():
         pytest.param(b"tab\tkept", "tab\tkept", id="controls-left-in"),
         pytest.param("c1\x85kept".encode(), "c1\x85kept", id="charon-keeps-c1"),
         pytest.param("é".encode(), "e\u0301", id="nfkc"),
+        pytest.param(b"passworde", "pa\u0308sswörde\u0301", id="keystorev4-drops-combining-marks"),
+        pytest.param("𝔱e".encode(), "𝔱é", id="and-leaves-the-other-letters"),
+        pytest.param("ｆé".encode(), "ｆé", id="as-it-is"),
+        pytest.param(b" secret", " secret \n", id="white-space-at-the-end-only"),
+        pytest.param("\ufeffsecret\n".encode(), "\ufeffsecret\n".encode(), id="the-bytes-of-the-file"),
     ],
 )
 def test_passwords_of_other_makers(written_with, typed):

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from dvtfast._arrays import Bools, Bytes, Rows, as_rows, same_length
-from dvtfast._files import decoded, write_text
+from dvtfast._files import write_text
 from dvtfast._parallel import for_slices
 from dvtfast.constants import PUBLIC_KEY_BYTES, SECRET_KEY_BYTES
 from dvtfast.errors import KeystoreError
@@ -26,6 +26,7 @@ from dvtfast.keystores.keystore import (
     unlock,
     write_keystore,
 )
+from dvtfast.keystores.passwords import password_forms
 
 # charon's passwords are 32 hex digits.
 PASSWORD_BYTES = 16
@@ -182,8 +183,8 @@ class _Opening:
         keystore = self._keystores[i] = parse_keystore_file(file.content, file.path)
         if len(keystore.crypto.ciphertext) != SECRET_KEY_BYTES:
             raise KeystoreError("does not contain a BLS secret key", file.path)
-        password = decoded(file.password, password_file(file.path), error=KeystoreError)
-        key = unlock(keystore, password, self._derivations)
+        forms = password_forms(file.password, password_file(file.path))
+        key = unlock(keystore, forms, self._derivations)
         keystore.crypto.decrypt_into(key, self.secret_keys[i])
 
     def collected(self, threads: int | None) -> LoadedKeystores:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from dvtfast._files import read_bytes
 from dvtfast.errors import KeystoreError
+from dvtfast.files import NO_FILE, read_bytes, reason
 from dvtfast.keystores.keystore import MAX_FILE_BYTES
+from dvtfast.keystores.looking import IS_KEYSTORE, names_of, what_is_there
 
 MAX_PASSWORD_FILE_BYTES = 4096
-IS_KEYSTORE: Final = re.compile(r"keystore-.*\.json", re.DOTALL)
+IS_PASSWORD: Final = re.compile(r"keystore-.*\.txt", re.DOTALL)
 PASSWORD_SUFFIX: Final = ".txt"  # noqa: S105 - of a file name
 LENGTH_BYTES = 8
 
@@ -59,14 +60,20 @@ def read_keystore_files(directory: Path | str) -> KeystoreFiles:
     except FileNotFoundError:
         raise KeystoreError("no such directory", directory) from None
     except OSError as error:
-        raise KeystoreError(f"cannot be read: {error.strerror}", directory) from None
+        raise KeystoreError(f"cannot be read: {reason(error, directory)}", directory) from None
     try:
         with os.scandir(descriptor) as entries:
-            names = [entry.name for entry in entries if IS_KEYSTORE.fullmatch(entry.name)]
+            there = [entry.name for entry in entries]
+        names = [name for name in there if IS_KEYSTORE.fullmatch(name)]
         if not names:
-            raise KeystoreError("no keystore-*.json here", directory)
+            raise KeystoreError(f"no keystore-*.json here; {what_is_there(directory)}", directory)
         paths = [directory / name for name in sorted(names, key=_natural_order)]
-        return KeystoreFiles(directory, tuple(_read(path, descriptor) for path in paths))
+        lone = sorted(
+            name for name in there if name.endswith(PASSWORD_SUFFIX) and not IS_PASSWORD.fullmatch(name)
+        )
+        return KeystoreFiles(directory, tuple(_read(path, descriptor, lone) for path in paths))
+    except OSError as error:
+        raise KeystoreError(f"cannot be read: {reason(error, directory)}", directory) from None
     finally:
         os.close(descriptor)
 
@@ -76,9 +83,15 @@ def password_file(keystore: Path) -> Path:
     return keystore.with_suffix(PASSWORD_SUFFIX)
 
 
-def _read(path: Path, directory: int) -> KeystoreFile:
+def _read(path: Path, directory: int, lone: Sequence[str]) -> KeystoreFile:
     keystore = _content(path, MAX_FILE_BYTES, directory)
-    return KeystoreFile(path, keystore, _content(password_file(path), MAX_PASSWORD_FILE_BYTES, directory))
+    password = _content(password_file(path), MAX_PASSWORD_FILE_BYTES, directory)
+    if isinstance(password, KeystoreError) and password.reason == NO_FILE:
+        aside = f"; {names_of(lone)} is none of a keystore: copy it for each" if lone else ""
+        password = KeystoreError(
+            f"{NO_FILE}; the keystore's password is expected in it{aside}", password.path
+        )
+    return KeystoreFile(path, keystore, password)
 
 
 def _content(path: Path, limit_bytes: int, directory: int) -> bytes | KeystoreError:

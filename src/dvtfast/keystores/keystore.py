@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import os
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -161,23 +162,24 @@ def encrypt(
     )
 
 
-def decrypt(keystore: Keystore, password: str, *, derivations: Derivations | None = None) -> bytes:
+def decrypt(keystore: Keystore, password: str | bytes, *, derivations: Derivations | None = None) -> bytes:
     """The secret of a keystore; forms of the password that other tools use are tried too.
 
     Args:
+        password: a text, or the content of a file that holds it; see `password_forms`.
         derivations: keys already derived, shared by the keystores of one load.
 
     Raises:
         KeystoreError: the password is wrong.
         MissingExtraError: the extra `files` is not installed.
     """
-    return keystore.crypto.decrypt(unlock(keystore, password, derivations or Derivations()))
+    return keystore.crypto.decrypt(unlock(keystore, password_forms(password), derivations or Derivations()))
 
 
-def unlock(keystore: Keystore, password: str, derivations: Derivations) -> bytes:
-    """The derived key that decrypts a keystore; see `decrypt`."""
+def unlock(keystore: Keystore, forms: Sequence[bytes], derivations: Derivations) -> bytes:
+    """The derived key that decrypts a keystore, with one of the forms of its password; see `decrypt`."""
     crypto = keystore.crypto
-    for form in password_forms(password):
+    for form in forms:
         try:
             key = derivations.key(crypto.kdf, form, crypto.salt)
         except MemoryError:
@@ -189,7 +191,8 @@ def unlock(keystore: Keystore, password: str, derivations: Derivations) -> bytes
             raise KeystoreError("crypto.kdf.params: refused by OpenSSL", keystore.source) from None
         if crypto.is_key(key):
             return key
-    raise KeystoreError("wrong password", keystore.source)
+    is_empty = not any(form.strip() for form in forms)
+    raise KeystoreError("wrong password: it is empty" if is_empty else "wrong password", keystore.source)
 
 
 def _parse(document: Field, source: Path | None) -> Keystore:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from dvtfast._arrays import Bytes, Uint64s
-from dvtfast._files import Field, parse_json, read_bytes, rows
+from dvtfast._files import Field, parse_json, rows
 from dvtfast.constants import PUBLIC_KEY_BYTES, ROOT_BYTES, SIGNATURE_BYTES, WITHDRAWAL_CREDENTIALS_BYTES
+from dvtfast.files import read_bytes
 from dvtfast.obol import hashing
 from dvtfast.obol.lock import (
     ADDRESS_BYTES,

@@ -11,15 +11,19 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from dvtfast._extras import needs_files_extra
-from dvtfast._files import Field, read_json, read_text, write_json, write_text
+from dvtfast._files import Field, parse_json, write_json, write_text
 from dvtfast.errors import InputError, KeystoreError
-from dvtfast.keystores import PBKDF2_DEFAULT, Kdf, decrypt, encrypt, parse_keystore
+from dvtfast.files import decode_text, read_bytes
+from dvtfast.keystores import PBKDF2_DEFAULT, Kdf, encrypt, parse_keystore, password_forms
+from dvtfast.keystores.kdf import Derivations
+from dvtfast.keystores.keystore import unlock
 from dvtfast.ssv.shares import CIPHERTEXT_BYTES
 
 if TYPE_CHECKING:
@@ -138,21 +142,23 @@ def read_operator_key(path: Path | str, password_file: Path | str | None = None)
 
     Args:
         path: PEM, base64 of PEM, or the node's encrypted_private_key.json.
-        password_file: text with the password of the latter; white space around it does not count.
+        password_file: text with the password of the latter; see `keystores.password_forms`.
 
     Raises:
         KeystoreError: it is none, or the password is wrong.
         MissingExtraError: the extra `files` is not installed.
     """
     path = Path(path)
-    text = read_text(path, limit_bytes=MAX_FILE_BYTES, error=KeystoreError).strip()
+    content = read_bytes(path, limit_bytes=MAX_FILE_BYTES, error=KeystoreError)
+    text = decode_text(content, path, error=KeystoreError).strip()
     if not text.startswith("{"):
         return _parse_key(text, path)
-    document = read_json(path, limit_bytes=MAX_FILE_BYTES, error=KeystoreError)
+    document = parse_json(content, path, error=KeystoreError)
     if password_file is None:
         raise KeystoreError("it is encrypted: give the file of its password, too", path)
-    password = read_text(Path(password_file), limit_bytes=MAX_PASSWORD_FILE_BYTES, error=KeystoreError)
-    key = _parse_key(_decrypt_pem(document, password.strip(), path), path)
+    password_file = Path(password_file)
+    password = read_bytes(password_file, limit_bytes=MAX_PASSWORD_FILE_BYTES, error=KeystoreError)
+    key = _parse_key(_decrypt_pem(document, password_forms(password, password_file), path), path)
     if (stated := _stated_public_key(document)) is not None and stated != key.public_key:
         raise KeystoreError("pubkey: not the public key of the secret in it", path)
     return key
@@ -187,14 +193,14 @@ def _parse_key(text: str, path: Path) -> OperatorKey:
     return OperatorKey(key)
 
 
-def _decrypt_pem(document: Field, password: str, path: Path) -> str:
+def _decrypt_pem(document: Field, forms: Sequence[bytes], path: Path) -> str:
     crypto = {name: document[name].value for name in ("kdf", "checksum", "cipher")}
     try:
         keystore = replace(parse_keystore({"version": 4, "crypto": crypto}), source=path)
     except KeystoreError as error:
-        raise KeystoreError(str(error).removeprefix("crypto."), path) from None
+        raise KeystoreError(error.reason.removeprefix("crypto."), path) from None
     try:
-        return decrypt(keystore, password).decode("ascii").strip()
+        return keystore.crypto.decrypt(unlock(keystore, forms, Derivations())).decode("ascii").strip()
     except UnicodeDecodeError:
         raise KeystoreError("does not contain an RSA key in PEM", path) from None
 
