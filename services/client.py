@@ -142,14 +142,16 @@ class RelayerClient:
         """Which network the relayer serves."""
         return await self._call("GET", "/info", wire.InfoAnswer)
 
-    async def exits(self, *, ahead: bool = False) -> wire.ExitsAnswer:
+    async def exits(self, *, ahead: bool = False, attempts: int | None = None) -> wire.ExitsAnswer:
         """Which exits it wants signed.
 
         Args:
             ahead: list those, too, that it may want next, behind the current one of their validator. A
                 relayer of others knows of none.
+            attempts: of this call, instead of the client's.
         """
-        return await self._call("GET", "/exits?window=1" if ahead else "/exits", wire.ExitsAnswer)
+        path = "/exits?window=1" if ahead else "/exits"
+        return await self._call("GET", path, wire.ExitsAnswer, attempts=attempts)
 
     async def poll_exits(
         self, share_index: int, *, etag: str | None, wait_seconds: float
@@ -187,12 +189,12 @@ class RelayerClient:
         """Ask for validators of a vault that are ready to be registered, or look whether they are."""
         return await self._call("POST", "/register", wire.RegisterAnswer, request)
 
-    async def post_rotate(self, request: wire.RotateRequest) -> wire.ValidatorsAnswer:
+    async def post_rotate(self, request: wire.RotateRequest) -> wire.RotateAnswer:
         """Ask for the exits of registered validators, split for the oracles of today.
 
         Those that it does not have are null; its nodes sign them, and a later call has them.
         """
-        return await self._call("POST", "/rotate", wire.ValidatorsAnswer, request)
+        return await self._call("POST", "/rotate", wire.RotateAnswer, request)
 
     async def post_fund(self, request: wire.FundRequest) -> wire.ManagerSignatureAnswer:
         """Ask for the manager's signature of a top-up."""

@@ -10,5 +10,6 @@ by_manager.py   the way of v4                      by_deposit_data.py           
 chain.py        what the chain is asked            plan.py     what would be sent     sending/   how, and once
 approvals.py, agreement.py, oracles.py, oracle_wire.py, rotations.py, consolidations.py: the oracles
 collect.py      the shares alone, as a bundle      bundle.py   the file that is written
+deposit_file.py what is wrong with deposit data
 loop.py         asks an era A relayer              checks.py   what must be true of its answer
 """

@@ -7,6 +7,11 @@ validators                           in the order of the deposit data, each with
     public_key, validator_index (null when the relayer chose it), amount_gwei,
     withdrawal_credentials, deposit_signature, deposit_data_root,
     oracles_exit_signature_shares: public_keys and encrypted_exit_signatures, in oracle order
+checked
+    vault                            whom all deposits go back to; their signatures verify, their amounts fit
+    oracle_shares                    whether there are as many as oracles, which interpolate to the keys
+    validator_indices                "told by the relayer", which goes by them or lists just these; or null
+    exit_signatures                  false: they are encrypted, and only the oracles can tell
 """
 
 from __future__ import annotations
@@ -30,8 +35,14 @@ def make_bundle(
     *,
     start_index: int | None,
     oracles: OracleConfig | None,
+    vault: bytes,
 ) -> wire.RegistrationBundle:
-    """The bundle of all validators that have shares."""
+    """The bundle of all validators that have shares.
+
+    Args:
+        start_index: where the relayer said that its exits are for the indices from it on.
+        vault: that the deposits were checked for.
+    """
     validators = []
     for i, row in enumerate(deposits.public_keys):
         if (of_key := shares.get(row.tobytes())) is not None:
@@ -49,7 +60,12 @@ def make_bundle(
                 )
             )
     threshold = oracles.exit_signature_recover_threshold if oracles else None
-    return wire.RegistrationBundle(VERSION, deposits.network.name, threshold, validators)
+    checked = wire.BundleChecks(
+        vault=wire.Address(vault),
+        oracle_shares=oracles is not None,
+        validator_indices=None if start_index is None else "told by the relayer",
+    )
+    return wire.RegistrationBundle(VERSION, deposits.network.name, threshold, validators, checked)
 
 
 def write_bundle(path: Path, bundle: wire.RegistrationBundle) -> None:

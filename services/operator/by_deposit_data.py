@@ -20,7 +20,7 @@ from ..client import RelayerClient, RelayerRefusedError
 from .approvals import ApprovalRequest, Generation
 from .chain import Chain
 from .checks import wrong_shares
-from .loop import ChangedAnswerError, WrongNetworkError, chunks_of, register
+from .loop import OtherIndicesError, WrongNetworkError, chunks_of, register
 from .plan import NotReadyError
 from .preparing import Situation, require_relayer
 from .telling import Told, tell_nobody
@@ -128,7 +128,7 @@ class ByDepositData:
                 )
         except TimeoutError:
             raise NotReadyError(f"relayer: not ready after {self.wait_seconds:g} s") from None
-        except (RelayerRefusedError, WrongNetworkError, ChangedAnswerError) as error:
+        except (RelayerRefusedError, WrongNetworkError, OtherIndicesError) as error:
             raise NotReadyError(f"relayer: {error}") from None
         for key, reason in registration.refused.items():
             raise NotReadyError(f"relayer: {wire.PublicKey(key).to_wire()}: {reason}")

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from dvtfast import DvtfastError
-from dvtfast.deposits import DepositData, check_deposit_data, read_deposit_data
+from dvtfast.deposits import DepositData, read_deposit_data
 from dvtfast.protocol_config import OracleConfig, read_oracle_config
 
 from .. import logs, running, wire
@@ -23,8 +23,13 @@ from ..client import RelayerClient, RelayerRefusedError
 from ..settings import EXIT_CODE, CollectSettings, SettingsError
 from .bundle import make_bundle, write_bundle
 from .checks import wrong_shares
-from .loop import ChangedAnswerError, Registration, WrongNetworkError, chunks_of, register
+from .deposit_file import problems_in, vault_in
+from .loop import OtherIndicesError, Registration, WrongNetworkError, chunks_of, register
 
+INDICES_UNKNOWN = (
+    "the relayer does not say whether its exits are for the indices of --start-index: it goes by none, and"
+    " does not list them. Leave --start-index out; the bundle then has no indices"
+)
 STOPPED = 130  # as a shell says of a program that Ctrl-C ended
 
 log = logs.get("operator")
@@ -53,7 +58,8 @@ def read_deposits(settings: CollectSettings) -> tuple[DepositData, int]:
     """
     begin = perf_counter()
     deposits = read_deposit_data(settings.deposit_data, network=settings.network)
-    found = check_deposit_data(deposits)
+    vault = settings.vault or vault_in(deposits)
+    found, about_file = problems_in(settings.deposit_data, deposits, vault=vault)
     problems = [
         f"{settings.deposit_data}: record {i}: {'; '.join(record)}"
         for i, record in enumerate(found)
@@ -64,11 +70,18 @@ def read_deposits(settings: CollectSettings) -> tuple[DepositData, int]:
         raise SettingsError([f"--start-index: {len(good)} validators need indices above 2^64 - 1"])
     if problems and (not settings.skip_invalid or not good.any()):
         hint = "mend them, or leave them out with --skip-invalid"
-        raise SettingsError([*problems, f"{int((~good).sum())} of {len(good)} records are wrong; {hint}"])
-    for problem in problems:
+        count = f"{int((~good).sum())} of {len(good)} records are wrong; {hint}"
+        raise SettingsError([*problems, *about_file, count])
+    for problem in [*problems, *about_file]:
         log.warning("left out", problem=problem)
     seconds = round(perf_counter() - begin, 3)
-    log.info("deposit data read", count=len(good), left_out=int((~good).sum()), seconds=seconds)
+    log.info(
+        "deposit data read",
+        vault=wire.Address(vault).to_wire(),
+        count=len(good),
+        left_out=int((~good).sum()),
+        seconds=seconds,
+    )
     return (_only(deposits, good), int((~good).sum()))
 
 
@@ -111,8 +124,11 @@ async def _collect(settings: CollectSettings, deposits: DepositData, oracles: Or
     except TimeoutError:
         log.error("gave up", timeout_seconds=settings.timeout_seconds)
         return 1
-    except (WrongNetworkError, ChangedAnswerError, RelayerRefusedError) as error:
+    except (WrongNetworkError, OtherIndicesError, RelayerRefusedError) as error:
         log.error("cannot register", error=str(error))
+        return 1
+    if settings.start_index is not None and not registration.indices_told:
+        log.error("cannot register", error=INDICES_UNKNOWN)
         return 1
     log.info("validators ready", count=len(registration.shares), seconds=round(perf_counter() - begin, 3))
     return await asyncio.to_thread(_finish, settings, deposits, oracles, registration)
@@ -137,7 +153,13 @@ def _finish(
     if not good:
         log.error("no validator is left; nothing was written")
         return 1
-    bundle = make_bundle(deposits, good, start_index=settings.start_index, oracles=oracles)
+    bundle = make_bundle(
+        deposits,
+        good,
+        start_index=settings.start_index,
+        oracles=oracles,
+        vault=settings.vault or vault_in(deposits),
+    )
     try:
         write_bundle(settings.output, bundle)
     except OSError as error:

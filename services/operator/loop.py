@@ -1,24 +1,29 @@
-"""Ask a relayer for the oracle shares of validators until it has them all."""
+"""Ask a relayer for the oracle shares of validators until it has them all.
+
+A relayer of others may give other shares each time: theirs splits an exit anew whenever one more node has
+signed it. Each answer is a set of its own, so the newest one counts, and nothing is put together from two.
+Nor does it know of start indices: whether it signs for those that are wanted, it only tells in `GET /exits`.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 
-from .. import logs, wire
-from ..client import RelayerClient, RelayerRefusedError
+from .. import wire
+from ..client import RelayerClient, RelayerRefusedError, RelayerUnavailableError
 
-log = logs.get("operator")
+LISTING_ATTEMPTS = 3
 
 
 class WrongNetworkError(Exception):
     """The relayer serves another network."""
 
 
-class ChangedAnswerError(Exception):
-    """The relayer gave other shares than before for the same validator."""
+class OtherIndicesError(Exception):
+    """The relayer has exits signed for other validator indices than those that are wanted."""
 
 
 @dataclass(frozen=True)
@@ -28,18 +33,27 @@ class Chunk:
     public_keys: tuple[wire.PublicKey, ...]
     start_index: int | None
 
+    @property
+    def indices(self) -> Iterator[tuple[wire.PublicKey, int | None]]:
+        """The validators, each with the index that it is to have."""
+        for i, key in enumerate(self.public_keys):
+            yield key, None if self.start_index is None else self.start_index + i
+
 
 @dataclass
 class Registration:
     """What the relayer answered so far.
 
     Attributes:
-        shares: of the validators that are ready.
+        shares: of the validators that are ready, as they were given last.
         refused: why the relayer does not serve a validator.
+        indices_told: whether the relayer says that the exits are for the wanted indices. It is the
+            relayer's word: only oracles can read what was signed.
     """
 
     shares: dict[bytes, wire.OraclesExitSignatureShares] = field(default_factory=dict)
     refused: dict[bytes, str] = field(default_factory=dict)
+    indices_told: bool = False
 
 
 def chunks_of(public_keys: Sequence[bytes], *, size: int, start_index: int | None) -> list[Chunk]:
@@ -70,23 +84,58 @@ async def register(
 
     Raises:
         WrongNetworkError: the relayer serves another network.
-        ChangedAnswerError: the relayer took back what it had answered.
+        OtherIndicesError: the relayer says that it has exits signed for other indices.
         RelayerRefusedError: the relayer refuses for a reason that concerns no single validator.
     """
     served = (await client.info()).network
     if served != network:
         raise WrongNetworkError(f"the relayer serves {served}, the deposit data is for {network}")
     registration = Registration()
-    waiting = []
+    while True:
+        goes_by_start = await _until_whole(
+            client,
+            chunks,
+            registration,
+            poll_seconds=poll_seconds,
+            wait_seconds=wait_seconds,
+            progress=progress,
+        )
+        if goes_by_start:
+            registration.indices_told = True
+            return registration
+        # What is listed before and after all is given once more, that was signed.
+        if not _is_listed(await _listing(client), chunks, registration):
+            return registration
+        if all([(await _ask(client, chunk, registration, 0)).is_whole for chunk in chunks]):
+            registration.indices_told = _is_listed(await _listing(client), chunks, registration)
+            return registration
+
+
+async def _until_whole(
+    client: RelayerClient,
+    chunks: Sequence[Chunk],
+    registration: Registration,
+    *,
+    poll_seconds: float,
+    wait_seconds: float,
+    progress: Callable[[int], None],
+) -> bool:
+    """Ask until each request had all its shares in one answer; whether the relayer goes by start indices."""
+    waiting: list[Chunk] = []
+    goes_by_start = True
     for chunk in chunks:
-        if not await _ask(client, chunk, registration, 0):
+        asked = await _ask(client, chunk, registration, 0)
+        goes_by_start = goes_by_start and asked.goes_by_start
+        if not asked.is_whole:
             waiting.append(chunk)
         progress(len(registration.shares))
     while waiting:
         still, seconds = [], wait_seconds  # for the first; when it is ready or does not become so, others are
         begin = monotonic()
         for chunk in waiting:
-            if await _ask(client, chunk, registration, seconds):
+            asked = await _ask(client, chunk, registration, seconds)
+            goes_by_start = goes_by_start and asked.goes_by_start
+            if asked.is_whole:
                 progress(len(registration.shares))
             else:
                 still.append(chunk)
@@ -94,13 +143,23 @@ async def register(
         waiting = still
         if waiting:
             await asyncio.sleep(max(0.0, poll_seconds - (monotonic() - begin)))
-    return registration
+    return goes_by_start
 
 
-async def _ask(client: RelayerClient, chunk: Chunk, registration: Registration, wait_seconds: float) -> bool:
-    """Whether all of a chunk is ready; leaves out what the relayer refuses by name."""
+@dataclass(frozen=True)
+class _Asked:
+    """What came of a chunk: whether all of it is ready, and for the indices that were asked for."""
+
+    is_whole: bool
+    goes_by_start: bool
+
+
+async def _ask(
+    client: RelayerClient, chunk: Chunk, registration: Registration, wait_seconds: float
+) -> _Asked:
+    """Take what the relayer has of a chunk now; leave out what it refuses by name."""
     waiting = [(i, key) for i, key in enumerate(chunk.public_keys) if key not in registration.refused]
-    ready = True
+    is_whole = goes_by_start = True
     while waiting:
         offset, keys = _first_run(waiting, with_indices=chunk.start_index is not None)
         start = None if chunk.start_index is None else wire.UInt64(chunk.start_index + offset)
@@ -113,12 +172,14 @@ async def _ask(client: RelayerClient, chunk: Chunk, registration: Registration, 
             if not refused:
                 raise
             registration.refused |= refused
+            for key in refused:
+                registration.shares.pop(key, None)
             waiting = [(i, key) for i, key in waiting if key not in refused]
         else:
-            _take(answer, keys, registration)
-            ready = ready and all(key in registration.shares for key in keys)
+            is_whole = _take(answer, keys, registration) and is_whole
+            goes_by_start = goes_by_start and start is not None and answer.validators_start_index == start
             waiting = waiting[len(keys) :]
-    return ready
+    return _Asked(is_whole, goes_by_start)
 
 
 def _first_run(
@@ -136,16 +197,56 @@ def _refused(error: RelayerRefusedError, keys: Sequence[wire.PublicKey]) -> Mapp
     return {key: reasons[key.to_wire()] for key in keys if key.to_wire() in reasons}
 
 
-def _take(
-    answer: wire.ValidatorsAnswer, asked: Collection[wire.PublicKey], registration: Registration
-) -> None:
-    """Keep the shares of validators that were asked for."""
-    wanted = set(asked)
-    for validator in answer.validators:
-        shares = validator.oracles_exit_signature_shares
-        if shares is None or validator.public_key not in wanted:
-            continue
-        before = registration.shares.setdefault(validator.public_key, shares)
-        if before != shares:
-            key = validator.public_key.to_wire()
-            raise ChangedAnswerError(f"the relayer's shares of {key} are not those it gave before")
+def _take(answer: wire.ValidatorsAnswer, asked: Sequence[wire.PublicKey], registration: Registration) -> bool:
+    """Keep the shares of validators that were asked for in place of older ones; whether all have some."""
+    given = {validator.public_key: validator.oracles_exit_signature_shares for validator in answer.validators}
+    for key in asked:
+        if shares := given.get(key):
+            registration.shares[key] = shares
+        else:
+            registration.shares.pop(key, None)
+    return all(key in registration.shares for key in asked)
+
+
+async def _listing(client: RelayerClient) -> Mapping[bytes, int] | None:
+    """For which index the relayer has each exit signed; None where it does not say."""
+    try:
+        exits = (await client.exits(attempts=LISTING_ATTEMPTS)).exits
+    except (RelayerRefusedError, RelayerUnavailableError):
+        return None
+    return {exit_.public_key: exit_.validator_index for exit_ in exits}
+
+
+def _is_listed(
+    listing: Mapping[bytes, int] | None, chunks: Sequence[Chunk], registration: Registration
+) -> bool:
+    """Whether the relayer says of all validators for which indices it has their exits signed.
+
+    Raises:
+        OtherIndicesError: it says others, or the same one of two.
+    """
+    if listing is None:
+        return False
+    keys: dict[int, wire.PublicKey] = {}
+    for key, wanted in (each for chunk in chunks for each in chunk.indices if each[0] in registration.shares):
+        index = listing.get(key)
+        if index is None:
+            return False
+        if wanted is not None and index != wanted:
+            raise OtherIndicesError(
+                f"the relayer has the exit of {key.to_wire()} signed for validator index {index}, not"
+                f" {wanted}: it chooses the indices itself. Wait until its next one is that of the first"
+                f" validator, or let it choose{_all_at_once(chunks)}"
+            )
+        if (other := keys.setdefault(index, key)) != key:
+            raise OtherIndicesError(
+                f"the relayer has the exits of {other.to_wire()} and {key.to_wire()} signed for the same"
+                f" validator index {index}{_all_at_once(chunks)}"
+            )
+    return True
+
+
+def _all_at_once(chunks: Sequence[Chunk]) -> str:
+    """A relayer that counts from its next index on does so in each request."""
+    count = sum(len(chunk.public_keys) for chunk in chunks)
+    return f"; it counts anew in each request, so ask for all in one of {count}" if len(chunks) > 1 else ""

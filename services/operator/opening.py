@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from dvtfast.deposit_tree import DepositTree
-from dvtfast.deposits import DepositData, check_deposit_data, read_deposit_data
+from dvtfast.deposits import DepositData, read_deposit_data
 from dvtfast.networks import Network
 from dvtfast.protocol_config import read_oracle_config
 
@@ -36,6 +36,7 @@ from .batch import default_max_balance_gwei
 from .by_deposit_data import ByDepositData
 from .by_manager import ByManager
 from .chain import Chain
+from .deposit_file import problems_in
 from .doing import Task
 from .oracles import OracleClient
 from .order_files import read_keys_by_index
@@ -282,7 +283,9 @@ def _deposits(settings: RegisterSettings) -> DepositData | None:
     if settings.deposit_data is None:
         return None
     deposits = read_deposit_data(settings.deposit_data, network=settings.network)
-    found = check_deposit_data(deposits, vault=settings.vault, threads=settings.threads)
+    found, about_file = problems_in(
+        settings.deposit_data, deposits, vault=settings.vault, threads=settings.threads
+    )
     for i, credentials in enumerate(deposits.withdrawal_credentials):
         if credentials[0] != ETH1_ADDRESS:
             found[i].append("withdrawal_credentials: the DepositDataRegistry takes type 0x01 only")
@@ -293,7 +296,8 @@ def _deposits(settings: RegisterSettings) -> DepositData | None:
     ]
     if problems:
         more = len(problems) - SHOWN_PROBLEMS
-        raise SettingsError(problems[:SHOWN_PROBLEMS] + ([f"and {more} more"] if more > 0 else []))
+        more_problems = [f"and {more} more"] if more > 0 else []
+        raise SettingsError([*problems[:SHOWN_PROBLEMS], *more_problems, *about_file])
     return deposits
 
 

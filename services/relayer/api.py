@@ -45,7 +45,8 @@ ROUTES = (
     _route(
         "POST", "/validators", "v3: ask for exits, split for the oracles",
         "Null stands for what is not ready yet; ask again until `ready`. `validators_start_index` is ours: it"
-        " says which validator index the first key will have, where the relayer cannot know it.",
+        " says which validator index the first key will have, where the relayer cannot know it; the answer"
+        " has it again, since other relayers do not go by it.",
         query=[WAIT_READY], body=wire.ValidatorsRequest, answer=wire.ValidatorsAnswer,
     ),
     _route(
@@ -75,7 +76,7 @@ ROUTES = (
     ),
     _route(
         "POST", "/rotate", "Exits of registered validators, split for the oracles of today",
-        body=wire.RotateRequest, answer=wire.ValidatorsAnswer,
+        body=wire.RotateRequest, answer=wire.RotateAnswer,
     ),
     _route(
         "POST", "/fund", "v4: the validators manager's signature for top-ups",

@@ -161,7 +161,8 @@ class Routes:
         if seconds:
             await self._ask_for(wanted, caller.asker, may_hand_out=False)
             await self._until_ready(wanted.public_keys, seconds)
-        return await self._validators(request, await self._ask_for(wanted, caller.asker))
+        asked = await self._ask_for(wanted, caller.asker)
+        return await self._validators(request, asked, start_index=wanted.validators_start_index)
 
     async def _ask_for(
         self, wanted: wire.ValidatorsRequest, asker: Asker, *, may_hand_out: bool = True
@@ -220,9 +221,11 @@ class Routes:
             for task in tasks:
                 task.cancel()
 
-    async def _validators(self, request: web.Request, asked: Sequence[AskedValidator]) -> web.StreamResponse:
+    async def _validators(
+        self, request: web.Request, asked: Sequence[AskedValidator], *, start_index: int | None = None
+    ) -> web.StreamResponse:
         """The answer about these validators; a long one is made and sent in pieces."""
-        pieces = _validators_answer(asked)
+        pieces = _validators_answer(asked, start_index)
         if len(pieces) == 1 and not self._gzips:
             return json_answer(await self._workers.run(pieces[0]))
         return await send_pieces(request, pieces, self._workers, gzips=self._gzips)
@@ -416,9 +419,11 @@ def _read_shares(body: bytes, kind: type[S], fields: Sequence[str], caller: Call
     return received
 
 
-def _validators_answer(asked: Sequence[AskedValidator]) -> list[Callable[[], bytes]]:
+def _validators_answer(asked: Sequence[AskedValidator], start_index: int | None) -> list[Callable[[], bytes]]:
     """A `wire.ValidatorsAnswer` in pieces, each of which is made when it is called."""
-    head = b'{"ready":%s,"validators":[' % (b"true" if all(map(_is_ready, asked)) else b"false")
+    ready = b"true" if all(map(_is_ready, asked)) else b"false"
+    index = b"" if start_index is None else b'"validators_start_index":%d,' % start_index
+    head = b'{"ready":%s,%s"validators":[' % (ready, index)
     starts = range(0, len(asked), PIECE_VALIDATORS)
     return [
         partial(

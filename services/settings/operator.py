@@ -66,6 +66,13 @@ class CollectSettings(RelayerClientSettings):
     deposit_data: Path = setting(
         "--deposit-data", parsing.file, "The launchpad deposit data of the validators."
     )
+    vault: bytes | None = setting(
+        "--vault",
+        parsing.address,
+        "The vault that the deposits are for; when not set, it is the first one's.",
+        optional=True,
+        metavar="ADDRESS",
+    )
     oracles: Path | None = setting(
         "--oracles",
         parsing.file,

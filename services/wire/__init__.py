@@ -2,8 +2,8 @@
 
 Field names and shapes are those of the first makers' relayers ("era A": `POST /validators`,
 `GET /exits`, `POST /exit-signature`, `GET /info`). Four fields are ours and optional, so old and
-new programs understand each other: `validators_start_index`, `validator_index` and `public_key_shares`
-in a share, and `share_indexes_rejected`.
+new programs understand each other: `validators_start_index` of a request and its answer,
+`validator_index` and `public_key_shares` in a share, and `share_indexes_rejected`.
 
 values.py     bytes and integers       messages.py   the bodies of requests and answers
 reading.py    bodies to values, back   errors.py     what is wrong with a request
@@ -20,6 +20,7 @@ from .messages import (
     ITEMS_LIMIT,
     KEY_SHARES_LIMIT,
     AtMostItems,
+    BundleChecks,
     ConsolidateRequest,
     ErrorAnswer,
     ExitsAnswer,
@@ -42,6 +43,7 @@ from .messages import (
     RegisterValidator,
     RegistrationBundle,
     Rejected,
+    RotateAnswer,
     RotateItem,
     RotateRequest,
     SignatureShares,
@@ -97,6 +99,7 @@ __all__ = [
     "UINT64_LIMIT",
     "Address",
     "AtMostItems",
+    "BundleChecks",
     "ConsolidateRequest",
     "EncryptedSignature",
     "ErrorAnswer",
@@ -129,6 +132,7 @@ __all__ = [
     "RegistrationBundle",
     "Rejected",
     "Root",
+    "RotateAnswer",
     "RotateItem",
     "RotateRequest",
     "ShareIndex",

@@ -56,11 +56,20 @@ class ValidatorShares(msgspec.Struct):
     oracles_exit_signature_shares: OraclesExitSignatureShares | None
 
 
-class ValidatorsAnswer(msgspec.Struct):
-    """Answer to `POST /validators`; `ready` when every validator has its shares."""
+class RotateAnswer(msgspec.Struct, omit_defaults=True):
+    """Answer to `POST /rotate`; `ready` when every validator has its shares."""
 
     ready: bool
     validators: list[ValidatorShares]
+
+
+class ValidatorsAnswer(RotateAnswer):
+    """Answer to `POST /validators`.
+
+    The start index is that of the request, from a relayer that went by it: the shares are of exits for it.
+    """
+
+    validators_start_index: UInt64 | None = None
 
 
 class ExitWanted(msgspec.Struct):
@@ -250,6 +259,15 @@ class RegisteredValidator(msgspec.Struct):
     oracles_exit_signature_shares: OraclesExitSignatureShares
 
 
+class BundleChecks(msgspec.Struct):
+    """What of a registration bundle was checked, and by whose word."""
+
+    vault: Address
+    oracle_shares: bool
+    validator_indices: str | None
+    exit_signatures: bool = False
+
+
 class RegistrationBundle(msgspec.Struct):
     """What `dvtfast operator collect` writes, validators in the order of the deposit data."""
 
@@ -257,6 +275,7 @@ class RegistrationBundle(msgspec.Struct):
     network: str
     exit_signature_recover_threshold: int | None
     validators: list[RegisteredValidator]
+    checked: BundleChecks | None = None
 
 
 class FundRequest(msgspec.Struct):

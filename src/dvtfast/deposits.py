@@ -40,6 +40,8 @@ FORK_VERSION_BYTES = 4
 DEPOSIT_CLI_VERSION = "2.7.0"
 
 ADDRESS_BYTES = 20
+AMOUNT_PROBLEM = "amount: "  # how what is said of a wrong amount begins
+GWEI_PER_ETHER = 10**9
 # How much a vault deposits for one validator, by the first byte of its withdrawal credentials.
 AMOUNTS_GWEI = {
     1: (GWEI_PER_VALIDATOR, GWEI_PER_VALIDATOR),
@@ -264,8 +266,14 @@ def _check_for_vault(deposits: DepositData, vault: bytes) -> dict[str, Bools]:
     fits = (lows <= deposits.amounts_gwei) & (deposits.amounts_gwei <= highs)
     return {
         "withdrawal_credentials: not those of the vault": is_vaults,
-        "amount: a vault deposits 32 ETH for 0x01, 32 to 2048 ETH for 0x02": fits | ~is_vaults,
+        _amounts_of_a_vault(deposits.network): fits | ~is_vaults,
     }
+
+
+def _amounts_of_a_vault(network: Network) -> str:
+    factor, symbol = GWEI_PER_ETHER * network.stake_factor, network.stake_symbol
+    (least, _), (low, high) = (tuple(amount // factor for amount in AMOUNTS_GWEI[type_]) for type_ in (1, 2))
+    return f"{AMOUNT_PROBLEM}a vault deposits {least} {symbol} for 0x01, {low} to {high} {symbol} for 0x02"
 
 
 def _column(records: Sequence[Field], name: str, width: int) -> Bytes:

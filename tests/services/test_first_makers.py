@@ -7,12 +7,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 import pytest
 
-from .conftest import START_INDEX, Cluster, Relayer, Start, make_cluster
+from dvtfast.deposit_tree import DepositTree
+from dvtfast.deposits import sign_deposits
+from dvtfast.networks import HOODI
+from dvtfast.services.client import RelayerClient
+from dvtfast.services.operator.by_deposit_data import ByDepositData
+from dvtfast.services.operator.plan import NotReadyError
+
+from .conftest import START_INDEX, Cluster, Oracles, Relayer, Start, make_cluster
+from .first_makers import FirstMakersRelayer
+from .sidecars import looping, signing_node
 from .test_relayer_register import ETH, VAULT, signature_shares, until_registered, wanted_of
 
 pytestmark = pytest.mark.timeout(60)
@@ -274,3 +285,35 @@ async def test_a_second_share_of_a_node_is_no_error(start: Start) -> None:
         body = {"share_index": 1, "shares": signature_shares(cluster, 1, await wanted_of(relayer))}
         for _ in range(3):
             assert await call(relayer, "POST", "/signatures", body) == (200, {"rejected": []})
+
+
+async def test_our_sidecars_and_operator_beside_their_relayer(oracles: Oracles) -> None:
+    """More nodes than it takes: each further share splits the exits anew. The index is its own."""
+    cluster, relayer = make_cluster(4), FirstMakersRelayer(oracles.config, threshold=3, next_index=1000)
+    credentials = np.zeros((4, 32), np.uint8)
+    credentials[:, 0] = 1
+    deposits = sign_deposits(cluster.secret_keys, credentials, np.full(4, 32 * ETH, np.uint64), HOODI)
+    keys = [row.tobytes() for row in deposits.public_keys]
+    async with AsyncExitStack() as stack:
+        url = await stack.enter_async_context(relayer.running())
+        for share_index in (1, 2, 3, 4):
+            node, signing = await stack.enter_async_context(signing_node(cluster, share_index))
+            await stack.enter_async_context(looping(url, node, signing))
+        client = await stack.enter_async_context(RelayerClient(url, timeout_seconds=20))
+        way = ByDepositData(
+            None,  # type: ignore[arg-type] # the chain is not asked for shares
+            client,
+            HOODI,
+            VAULT,
+            deposits,
+            DepositTree(deposits),
+            poll_seconds=0.01,
+            relayer_wait_seconds=0,
+            wait_seconds=30,
+        )
+        assert list(await way._shares(keys, 1000)) == keys
+        with pytest.raises(NotReadyError, match="signed for validator index 1000, not 1001"):
+            await way._shares(keys, 1001)
+        relayer.next_index = 1001  # somebody deposited: all begins anew, at the index that is wanted now
+        assert list(await way._shares(keys, 1001)) == keys
+    assert relayer.splits >= 2 * 4

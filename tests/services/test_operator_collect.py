@@ -12,6 +12,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
+import msgspec
 import numpy as np
 import pytest
 from aiohttp import web
@@ -20,10 +22,12 @@ from dvtfast import HOODI, split_exit_signatures
 from dvtfast.deposits import DepositData, sign_deposits, write_deposit_data
 from dvtfast.protocol_config import write_oracle_config
 from dvtfast.services import http, wire
+from dvtfast.services.client import RelayerClient
 from dvtfast.services.operator import collect
 from dvtfast.services.settings import CollectSettings, SettingsError
 
 from .conftest import ORACLE_THRESHOLD, START_INDEX, Cluster, Oracles, Relayer, Start, make_cluster
+from .first_makers import FirstMakersRelayer
 
 VALIDATORS = 5
 Said = wire.ValidatorsAnswer | wire.ErrorAnswer | bytes | int
@@ -132,7 +136,9 @@ async def test_a_restart_of_the_relayer_is_waited_for(
             wanted = set(request.public_keys)
             good = [v for v in ready.validators if v.public_key in wanted]
             odd = next(answers, None)
-            return odd if isinstance(odd, int) else wire.ValidatorsAnswer(True, good)
+            if isinstance(odd, int):
+                return odd
+            return wire.ValidatorsAnswer(True, good, request.validators_start_index)
 
         async with misbehaving(answer, port=unused_tcp_port) as url:
             chosen = settings(url, start_index="7")
@@ -241,17 +247,161 @@ async def test_without_a_config_nothing_is_checked_and_that_is_said(
     assert "not checked" in "".join(capfd.readouterr())
 
 
-async def test_an_answer_that_changes_is_refused(
-    cluster: Cluster, settings: Callable[..., CollectSettings], capfd: pytest.CaptureFixture[str]
+async def test_of_answers_that_change_the_newest_whole_one_counts(
+    cluster: Cluster, settings: Callable[..., CollectSettings]
 ) -> None:
-    first, second = right_shares(cluster), right_shares(cluster)
+    """What came before is not mixed with it, and what is not there any more is waited for."""
+    first, second, last = (right_shares(cluster) for _ in range(3))
     first[1] = wire.ValidatorShares(cluster.keys[1], None)  # so that its chunk is asked for again
-    answers = iter([first, second])
+    second[3] = wire.ValidatorShares(cluster.keys[3], None)
+    answers = iter([first, second, last])
     async with misbehaving(lambda _: wire.ValidatorsAnswer(False, next(answers))) as url:
         chosen = settings(url, chunk_size=str(VALIDATORS))
-        assert await register(chosen) == 1
+        assert await register(chosen) == 0
+    assert [v.oracles_exit_signature_shares for v in bundle_in(chosen).validators] == [
+        each.oracles_exit_signature_shares for each in last
+    ]
+
+
+async def test_a_relayer_that_splits_anew_at_each_further_share(
+    cluster: Cluster, oracles: Oracles, settings: Callable[..., CollectSettings]
+) -> None:
+    """The first makers' does; a slow node's share comes while the operator waits for another validator."""
+    relayer = FirstMakersRelayer(oracles.config, threshold=3, next_index=7)
+    steps = [((1, 2, 3), slice(0, 4)), ((4,), slice(0, 4)), ((1, 2, 3), slice(4, VALIDATORS))]
+
+    async def sign(url: str) -> None:
+        async with RelayerClient(url, timeout_seconds=20) as client:
+            for share_indices, rows in steps:
+                relayer.asked.clear()
+                await relayer.asked.wait()  # the operator saw the step before
+                for share_index in share_indices:
+                    shares = cluster.exit_shares(share_index, range(7, 7 + VALIDATORS))[rows]
+                    request = wire.ExitSignatureRequest(wire.ShareIndex(share_index), shares)
+                    await client.post_exit_shares(request)
+
+    async with relayer.running() as url:
+        chosen = settings(url, chunk_size=str(VALIDATORS), start_index="7")
+        signing = asyncio.create_task(sign(url))
+        assert await register(chosen) == 0
+        signing.cancel()
+    assert relayer.splits == 4 + 4 + 1
+    bundle = bundle_in(chosen)
+    for validator in bundle.validators:
+        assert msgspec.to_builtins(validator.oracles_exit_signature_shares, enc_hook=wire.Hex.to_wire) == (
+            relayer.exits[validator.public_key.to_wire()].for_oracles
+        )
+    assert [v.validator_index for v in bundle.validators] == [*range(7, 7 + VALIDATORS)]
+
+
+async def signed_by_first_makers(
+    relayer: FirstMakersRelayer, cluster: Cluster, chosen: CollectSettings, *, per_request: int = VALIDATORS
+) -> int:
+    """The exit code of an operator beside a relayer of the first makers whose nodes have signed it all."""
+    keys = [key.to_wire() for key in cluster.keys]
+    async with (
+        aiohttp.ClientSession() as session,
+        RelayerClient(chosen.relayer, timeout_seconds=20) as client,
+    ):
+        for start in range(0, VALIDATORS, per_request):
+            body = {"public_keys": keys[start : start + per_request]}
+            async with session.post(f"{chosen.relayer}/validators", json=body) as answer:
+                assert answer.status == 200
+        indices = [relayer.exits[key].validator_index for key in keys]
+        for share_index in (1, 2, 3):
+            shares = cluster.exit_shares(share_index, indices)
+            request = wire.ExitSignatureRequest(wire.ShareIndex(share_index), shares)
+            await client.post_exit_shares(request)
+    return await register(chosen)
+
+
+@pytest.mark.parametrize("lists", [True, False])
+async def test_indices_of_a_relayer_that_knows_no_start_index(
+    lists: bool,
+    cluster: Cluster,
+    oracles: Oracles,
+    settings: Callable[..., CollectSettings],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Where it signs for those that are wanted, it says so; where it does not, or says nothing, no file."""
+    relayer = FirstMakersRelayer(oracles.config, threshold=3, next_index=1000)
+    relayer.lists_exits = lists
+    whole = str(VALIDATORS)
+    async with relayer.running() as url:
+        right = settings(url, start_index="1000", chunk_size=whole)
+        assert await signed_by_first_makers(relayer, cluster, right) == (0 if lists else 1)
+        assert right.output.exists() is lists
+        if lists:
+            bundle = bundle_in(right)
+            assert [v.validator_index for v in bundle.validators] == [*range(1000, 1000 + VALIDATORS)]
+            assert bundle.checked is not None
+            assert bundle.checked.validator_indices == "told by the relayer"
+            right.output.unlink()
+        wrong = settings(url, start_index="7", chunk_size=whole)
+        assert await register(wrong) == 1
+        assert not wrong.output.exists()
+        output = "".join(capfd.readouterr())
+        assert ("index 1000, not 7" if lists else "does not say") in output
+        # Without an index the relayer's are as good as any, and the bundle has none.
+        free = settings(url, chunk_size=whole)
+        assert await register(free) == 0
+        assert [v.validator_index for v in bundle_in(free).validators] == [None] * VALIDATORS
+        assert bundle_in(free).checked == wire.BundleChecks(wire.Address(bytes(20)), True, None)
+
+
+@pytest.mark.parametrize("start", ["1000", None])
+async def test_a_relayer_that_counts_anew_in_each_request(
+    start: str | None,
+    cluster: Cluster,
+    oracles: Oracles,
+    settings: Callable[..., CollectSettings],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    relayer = FirstMakersRelayer(oracles.config, threshold=3, next_index=1000)
+    async with relayer.running() as url:
+        others = {"start_index": start} if start else {}
+        chosen = settings(url, chunk_size="2", **others)
+        assert await signed_by_first_makers(relayer, cluster, chosen, per_request=2) == 1
     assert not chosen.output.exists()
-    assert "not those it gave before" in "".join(capfd.readouterr())
+    assert f"ask for all in one of {VALIDATORS}" in "".join(capfd.readouterr())
+
+
+def test_parts_of_a_deposit_are_no_registration(
+    cluster: Cluster, settings: Callable[..., CollectSettings]
+) -> None:
+    """charon writes one file for each amount; somebody may have put two into one."""
+    chosen = settings("http://127.0.0.1:1")
+    whole = deposits_of(cluster)
+    part = sign_deposits(
+        cluster.secret_keys, whole.withdrawal_credentials, np.full(VALIDATORS, 10**9, np.uint64), HOODI
+    )
+    write_deposit_data(chosen.deposit_data, part)
+    for skip in (False, True):
+        with pytest.raises(SettingsError) as caught:
+            collect.read_deposits(dataclasses.replace(chosen, skip_invalid=skip))
+        text = "\n".join(caught.value.problems)
+        assert "record 0: amount: a vault deposits 32 ETH" in text
+        assert "it has deposits of 1 ETH (5). " in text
+        assert "charon writes a file for each amount" in text
+    two = json.loads(chosen.deposit_data.read_text())
+    write_deposit_data(chosen.deposit_data, whole)
+    chosen.deposit_data.write_text(json.dumps(json.loads(chosen.deposit_data.read_text()) + two))
+    with pytest.raises(SettingsError) as caught:
+        collect.read_deposits(chosen)
+    assert "it has deposits of 1 ETH (5) and of 32 ETH (5). " in "\n".join(caught.value.problems)
+
+
+def test_deposits_are_for_the_vault(cluster: Cluster, settings: Callable[..., CollectSettings]) -> None:
+    chosen = settings("http://127.0.0.1:1", vault="0x" + "11" * 20)
+    with pytest.raises(SettingsError, match="record 0: withdrawal_credentials: not those of the vault"):
+        collect.read_deposits(chosen)
+    credentials = np.zeros((VALIDATORS, 32), np.uint8)
+    credentials[:, 0], credentials[1:, 12:] = 1, 0x22
+    amounts = np.full(VALIDATORS, 32 * 10**9, np.uint64)
+    write_deposit_data(chosen.deposit_data, sign_deposits(cluster.secret_keys, credentials, amounts, HOODI))
+    with pytest.raises(SettingsError, match="goes back to 2 addresses") as caught:
+        collect.read_deposits(settings("http://127.0.0.1:1", vault="0x" + "22" * 20))
+    assert len(caught.value.problems) == 3  # the record, the addresses, how many
 
 
 async def test_validators_that_nobody_asked_for_are_not_taken(
