@@ -16,6 +16,7 @@ from dvtfast import Network
 from dvtfast.constants import PUBLIC_KEY_BYTES, SIGNATURE_BYTES, WITHDRAWAL_CREDENTIALS_BYTES
 
 from ..offload import UnavailableError
+from . import clock
 from .beacon import BeaconClient, BeaconHead, PendingDeposit
 from .contracts import DEPOSIT_EVENT, Bytes, ContractError, Deposits, decode_deposits
 from .deposits.judging import Judge
@@ -110,7 +111,7 @@ class BeaconIndex:
 
     async def _fresh_head(self) -> BeaconHead:
         network = self._network
-        slot = int(time.time() - network.genesis_time) // network.seconds_per_slot
+        slot = int(clock.now_seconds() - network.genesis_time) // network.seconds_per_slot
         return await self._beacon.head(first_slot=max(slot - STALE_SLOTS, 0))
 
     async def _unseen(self, head: BeaconHead, latest: Block) -> Deposits:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import Any, Literal, Self, TypeAlias, TypeVar
 
 import msgspec
 
+from . import clock
 from .encoding import ADDRESS_BYTES, HASH_BYTES, read_data, read_quantity, shown, write_data, write_quantity
 from .endpoints import Endpoint, EndpointError, Endpoints, TooLongError, exchange, session
 
@@ -161,7 +161,7 @@ class NodeClient:
 
         async def ask(endpoint: Endpoint) -> Block:
             block = await self._block(endpoint, "latest")
-            age_seconds = round(time.time()) - block.timestamp
+            age_seconds = round(clock.now_seconds()) - block.timestamp
             if abs(age_seconds) > max_age_seconds:
                 error = endpoint.error(
                     f"expected a latest block of the last {max_age_seconds} s, got {block.number},"

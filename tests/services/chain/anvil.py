@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import urllib.request
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +13,7 @@ from dvtfast.services.demo.world import chain
 from dvtfast.services.demo.world.anvil import CHAIN_ID
 from dvtfast.services.demo.world.chain import Contract
 
-__all__ = ["CHAIN_ID", "Chain", "Contract"]
+__all__ = ["CHAIN_ID", "Chain", "ChainClock", "Contract"]
 
 
 class Chain(chain.Chain):
@@ -24,3 +26,35 @@ class Chain(chain.Chain):
     async def deploy(self, code: bytes | str, *arguments: Any) -> Contract:
         """Also one of the tests' own contracts, by its name."""
         return await super().deploy(self._bytecodes[code] if isinstance(code, str) else code, *arguments)
+
+
+class ChainClock:
+    """The time of the chain's latest block: however slow the machine, the chain is of now.
+
+    Attributes:
+        stopped_at: the time that it shows instead, in Unix seconds.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._seen = 0
+        self.stopped_at: int | None = None
+
+    def stop(self) -> int:
+        """Time goes on in the chain alone; returns what the clock shows from now on."""
+        self.stopped_at = int(self())
+        return self.stopped_at
+
+    def __call__(self) -> float:
+        if self.stopped_at is not None:
+            return self.stopped_at
+        question = {"jsonrpc": "2.0", "id": 1, "method": "eth_getBlockByNumber", "params": ["latest", False]}
+        asked = urllib.request.Request(
+            self._url, json.dumps(question).encode(), {"Content-Type": "application/json"}
+        )
+        try:
+            with urllib.request.urlopen(asked, timeout=5) as answer:
+                self._seen = int(json.load(answer)["result"]["timestamp"], 16)
+        except OSError:  # the test stopped the node
+            pass
+        return self._seen

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from dvtfast import HOODI
+from dvtfast.services.chain import clock
 from tests.services.chain.deposit_events import Deposit
 from tests.services.chain.servers import serving
 
@@ -60,7 +60,7 @@ class BeaconState:
         )
 
     def _head(self) -> dict[str, Any]:
-        slot = int(time.time() - HOODI.genesis_time) // HOODI.seconds_per_slot - self.age_slots
+        slot = int(clock.now_seconds() - HOODI.genesis_time) // HOODI.seconds_per_slot - self.age_slots
         payload = {"block_number": str(self.block_number), "block_hash": "0x" + self.block_hash.hex()}
         body = {"randao_reveal": "0x", "execution_payload_header": payload}
         message = {"slot": str(slot), "state_root": "0x" + self.state_root.hex(), "body": body}

@@ -9,12 +9,13 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from dvtfast.services.chain import clock
 from dvtfast.services.chain.node import NodeClient
 from dvtfast.services.demo.world import anvil, oracles
 from dvtfast.services.demo.world.compiling import compiled
 from dvtfast.services.demo.world.deployed import World
 from dvtfast.services.demo.world.oracles import OracleSet, RunningOracle, make_oracles
-from tests.services.chain.anvil import CHAIN_ID, Chain
+from tests.services.chain.anvil import CHAIN_ID, Chain, ChainClock
 from tests.services.chain.scenes import allowed, cluster, quick, scene  # noqa: F401 - fixtures
 
 ORACLES, THRESHOLD = 3, 2
@@ -33,7 +34,17 @@ def anvil_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-async def chain(anvil_url: str, bytecodes: Mapping[str, bytes]) -> AsyncIterator[Chain]:
+def chain_clock(anvil_url: str, monkeypatch: pytest.MonkeyPatch) -> ChainClock:
+    """What time it is for whoever looks at the chain in this process."""
+    now = ChainClock(anvil_url)
+    monkeypatch.setattr(clock, "now_seconds", now)
+    return now
+
+
+@pytest.fixture
+async def chain(
+    anvil_url: str, bytecodes: Mapping[str, bytes], chain_clock: ChainClock
+) -> AsyncIterator[Chain]:
     """A chain that is as it was before the test when the test is over."""
     async with aiohttp.ClientSession() as session:
         chain = Chain(anvil_url, session, bytecodes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -34,6 +35,7 @@ from tests.services.conftest import Cluster, Relayer, Start, make_cluster
 
 GWEI = 32_000_000_000
 NODES = (1, 2, 3)
+IDLE_SECONDS = 30.0  # between two blocks in which nothing happens
 MANAGER = Account.from_key("0x" + "11" * 32)
 
 
@@ -193,16 +195,18 @@ async def sign_item(relayer: Relayer, cluster: Cluster, item: Any) -> None:
 
 
 def mining(world: World) -> Any:
-    """Blocks only while there is something to mine, so that the chain's clock stays near ours."""
+    """Blocks while there is something to mine, and seldom besides: for the programs that tests start, the
+    chain's clock stays near the machine's.
+    """
 
     async def work() -> None:
-        left = 0
+        left, mined_at = 0, 0.0
         while True:
             pool = await world.chain.rpc("txpool_status")
             left = 3 if int(pool["pending"], 16) else left
-            if left:
+            if left or time.monotonic() - mined_at > IDLE_SECONDS:
                 await world.chain.mine()
-                left -= 1
+                left, mined_at = max(left - 1, 0), time.monotonic()
             await asyncio.sleep(0.05)
 
     return background(work())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from typing import Any
 
 import pytest
@@ -22,7 +21,7 @@ from dvtfast.services.chain.node import (
     TooManyLogsError,
 )
 from dvtfast.services.offload import UnavailableError
-from tests.services.chain.anvil import CHAIN_ID, Chain
+from tests.services.chain.anvil import CHAIN_ID, Chain, ChainClock
 from tests.services.chain.servers import DEAD, RpcError, node_between, node_saying, serving
 
 pytestmark = pytest.mark.timeout(60)
@@ -188,31 +187,30 @@ async def test_more_logs_than_memory_is_for(
         await node.logs(deposits.address, first=0, last=last)
 
 
-async def test_an_old_chain_is_not_relied_on(chain: Chain, node: NodeClient) -> None:
+async def test_an_old_chain_is_not_relied_on(chain: Chain, node: NodeClient, chain_clock: ChainClock) -> None:
     await chain.mine()
     fresh = await node.require_fresh(30)
     assert fresh == await node.block("latest")
-    await chain.rpc("evm_setNextBlockTimestamp", int(time.time()) + 1000)
+    await chain.rpc("evm_setNextBlockTimestamp", chain_clock.stop() + 1000)
     await chain.mine()
     with pytest.raises(
-        StaleNodeError, match=r"expected a latest block of the last 30 s, got \d+, -\d+ s old"
+        StaleNodeError, match=r"expected a latest block of the last 30 s, got \d+, -1000 s old"
     ):
         await node.require_fresh(30)
 
 
-async def test_a_stale_node_is_passed_over(chain: Chain) -> None:
+async def test_a_stale_node_is_passed_over(chain: Chain, chain_clock: ChainClock) -> None:
     await chain.mine()
+    past = {"timestamp": hex(chain_clock.stop() - 100)}
 
     def old(method: str, _params: list[Any], value: Any) -> Any:
-        return (
-            value | {"timestamp": hex(int(time.time()) - 100)} if method == "eth_getBlockByNumber" else value
-        )
+        return value | past if method == "eth_getBlockByNumber" else value
 
     async with node_between(chain.url, old) as (stale, _):
         async with client(stale, chain.url) as node:
             assert (await node.require_fresh(60)).number == await chain.height()
         async with client(stale, DEAD) as node:
-            with pytest.raises(StaleNodeError, match=r"10\d s old.*cannot connect"):
+            with pytest.raises(StaleNodeError, match=r"100 s old.*cannot connect"):
                 await node.require_fresh(60)
         async with client(DEAD) as node:
             with pytest.raises(NodeError) as caught:

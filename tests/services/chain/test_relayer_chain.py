@@ -21,7 +21,7 @@ from dvtfast.services.chain.encoding import write_address
 from dvtfast.services.chain.scanner import CONFIRMATIONS
 from dvtfast.services.relayer import chain_watch
 from dvtfast.services.relayer.manager.key import ManagerKey
-from tests.services.chain.anvil import CHAIN_ID, Chain, Contract
+from tests.services.chain.anvil import CHAIN_ID, Chain, ChainClock, Contract
 from tests.services.chain.gateways import Blocks, gateway
 from tests.services.chain.servers import RpcError, node_between
 from tests.services.chain.test_oracles import document
@@ -30,6 +30,7 @@ from tests.services.conftest import Cluster, Oracles, Relayer, Start, make_clust
 pytestmark = pytest.mark.timeout(90)
 
 READY_SECONDS = 30.0
+STALE_SECONDS = chain_watch.STALE_SLOTS * HOODI.seconds_per_slot
 FINAL_BLOCKS = 70  # anvil's finalized block is 64 behind
 GWEI = 32_000_000_000
 MANAGER = Account.from_key("0x" + "11" * 32)
@@ -193,9 +194,8 @@ async def test_a_registration_is_signed_over_the_root_of_the_moment(start: Start
 
 
 async def test_nothing_is_signed_without_a_fresh_node(
-    start: Start, world: World, monkeypatch: pytest.MonkeyPatch
+    start: Start, world: World, chain_clock: ChainClock
 ) -> None:
-    monkeypatch.setattr(chain_watch, "STALE_SLOTS", 0.75)  # nine seconds
     cluster = make_cluster()
     settings = world.settings | {"manager_key": ManagerKey(MANAGER), "allow": ("withdraw",)}
     async with start(cluster, **settings) as relayer:
@@ -203,7 +203,9 @@ async def test_nothing_is_signed_without_a_fresh_node(
         await world.chain.mine()
         await ready(relayer, world, 5)
 
-        async def stopped() -> bool:  # the node has no new block
+        chain_clock.stopped_at = chain_clock.stop() + 2 * STALE_SECONDS  # the node has no new block
+
+        async def stopped() -> bool:
             answer = await register(relayer, world, 5)
             return answer == {"validators": [], "validators_manager_signature": None}
 
@@ -214,7 +216,7 @@ async def test_nothing_is_signed_without_a_fresh_node(
             "amounts": [0],
         }
         assert (await relayer.raw("POST", "/withdraw", json.dumps(body)))[0] == 503
-        await world.chain.mine()
+        chain_clock.stopped_at = None
         assert (await relayer.raw("POST", "/withdraw", json.dumps(body)))[0] == 200
         assert len((await register(relayer, world, 5))["validators"]) == 2
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -24,8 +23,14 @@ from dvtfast.services.chain.scanner import (
     Rewound,
     ahead,
 )
-from tests.services.chain.anvil import Chain, Contract
-from tests.services.chain.servers import DEAD, Rewriting, node_between, nodes_between, without_finality
+from tests.services.chain.anvil import Chain, ChainClock, Contract
+from tests.services.chain.servers import (
+    DEAD,
+    Rewriting,
+    node_between,
+    nodes_between,
+    without_finality,
+)
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -279,15 +284,15 @@ async def test_a_node_that_is_behind_is_no_reorganisation(chain: Chain, node: No
         [batch async for batch in scanner_of(node, keeper).batches([ahead])]
 
 
-async def test_a_stale_node_is_passed_over(chain: Chain, node: NodeClient) -> None:
+async def test_a_stale_node_is_passed_over(chain: Chain, node: NodeClient, chain_clock: ChainClock) -> None:
     keeper = await chain.deploy("keeper")
     await announce(keeper, "Qm1")
     owner = Owner()
     await owner.look(scanner_of(node, keeper, max_age_seconds=60))
     assert owner.known == ["Qm1"]
+    past = {"timestamp": hex(chain_clock.stop() - 100)}
 
     def old(method: str, _params: list[Any], value: Any) -> Any:
-        past = {"timestamp": hex(int(time.time()) - 100)}
         return value | past if method == "eth_getBlockByNumber" else value
 
     async with node_between(chain.url, old) as (url, _), NodeClient([url], timeout_seconds=5) as stale:

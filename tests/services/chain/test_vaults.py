@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from dvtfast.services.chain.contracts import ContractError, deposit_root
 from dvtfast.services.chain.node import NodeClient, StaleNodeError
 from dvtfast.services.chain.vaults import VaultsAtHead
-from tests.services.chain.anvil import Chain
+from tests.services.chain.anvil import Chain, ChainClock
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -31,10 +29,10 @@ async def test_roots_and_nonces_of_now(chain: Chain, node: NodeClient) -> None:
         await vaults.manager_nonce(bytes(19) + b"\x99")
 
 
-async def test_a_stale_chain(chain: Chain, node: NodeClient) -> None:
+async def test_a_stale_chain(chain: Chain, node: NodeClient, chain_clock: ChainClock) -> None:
     deposits, vault = await chain.deploy("deposit"), await chain.deploy("vault")
     vaults = VaultsAtHead(node, deposits.address, max_age_seconds=60)
-    await chain.rpc("evm_setNextBlockTimestamp", int(time.time()) + 1000)
+    await chain.rpc("evm_setNextBlockTimestamp", chain_clock.stop() + 1000)
     await chain.mine()
     for call in (vaults.registry_root(), vaults.manager_nonce(vault.address), vaults.manager(vault.address)):
         with pytest.raises(StaleNodeError):
