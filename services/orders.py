@@ -6,13 +6,16 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from dvtfast.networks import Network
+
+from .units import STAKE_FACTORS, WEI_PER_GWEI
 from .wire import UINT64_LIMIT, PublicKey
 
-GWEI_PER_ETHER: Final = 10**9
-DECIMALS: Final = 9  # of ether, down to one gwei
-NO_ETHER: Final = "expected gwei of mGNO on Gnosis, as the beacon chain counts, got eth"
+GWEI: Final = "gwei"  # as the beacon chain counts
+FACTORS: Final = {symbol.lower(): factor for symbol, factor in STAKE_FACTORS.items()}
+MOST_DECIMALS: Final = 18
 
-_AMOUNT = re.compile(r"(\d{1,20})(?:\.(\d+))? ?(eth|gwei)", re.ASCII | re.IGNORECASE)
+_AMOUNT = re.compile(rf"(\d{{1,20}})(?:\.(\d+))? ?({'|'.join([*FACTORS, GWEI])})", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -20,13 +23,13 @@ class Amount:
     """A validator and an amount.
 
     Attributes:
-        gwei: None is everything it has.
-        in_ether: it was written so.
+        gwei: as the beacon chain counts; None is everything it has.
+        unit: that it was written in; one of `FACTORS` is right on some networks only.
     """
 
     public_key: PublicKey
     gwei: int | None
-    in_ether: bool = False
+    unit: str = GWEI
 
     @property
     def shown(self) -> str:
@@ -52,8 +55,7 @@ def amount(value: str) -> Amount:
     key, equals, text = value.partition("=")
     if not equals:
         raise ValueError(f"expected KEY=AMOUNT, such as 0x8f...=1.5eth, got {value!r}")
-    gwei, in_ether = _gwei(text.strip())
-    return Amount(public_key(key.strip()), gwei, in_ether)
+    return amount_of(public_key(key.strip()), text.strip())
 
 
 def amount_or_all(value: str) -> Amount:
@@ -74,14 +76,22 @@ def public_key(text: str) -> PublicKey:
     return PublicKey.from_wire(text)
 
 
-def gwei(text: str) -> int:
-    """An amount in gwei, without its unit."""
-    return _gwei(text + "gwei")[0]
+def amount_of(key: PublicKey, text: str) -> Amount:
+    """A validator and an amount with its unit."""
+    gwei, unit = _gwei(text)
+    return Amount(key, gwei, unit)
 
 
-def ether(text: str) -> int:
-    """An amount in ether, without its unit, in gwei."""
-    return _gwei(text + "eth")[0]
+def fits(amount: Amount, network: Network) -> bool:
+    """Whether its unit is one on that network."""
+    return amount.unit in (GWEI, network.stake_symbol.lower())
+
+
+def wrong_unit(amount: Amount, network: Network) -> str:
+    """What is wrong with a unit that does not fit."""
+    symbol, factor = network.stake_symbol, network.stake_factor
+    counted = f"{factor * WEI_PER_GWEI} of them to a {symbol}"
+    return f"on {network.name}: expected {symbol.lower()}, or {GWEI} ({counted}), got {amount.unit}"
 
 
 def exit_or_amount(exits: bool) -> str:
@@ -91,19 +101,20 @@ def exit_or_amount(exits: bool) -> str:
     return "expected an amount, as KEY=AMOUNT; --exit takes everything, and ends the validator for good"
 
 
-def _gwei(text: str) -> tuple[int, bool]:
+def _gwei(text: str) -> tuple[int, str]:
+    """The amount in gwei, and the unit it was written in."""
     found = _AMOUNT.fullmatch(text)
     if not found:
         raise ValueError(f"expected an amount with its unit, such as 1.5eth or 1500000000gwei, got {text!r}")
     whole, decimals, unit = found.group(1), found.group(2) or "", found.group(3).lower()
-    if unit == "gwei":
-        if decimals:
-            raise ValueError(f"expected whole gwei, got {text!r}")
-        number = int(whole)
-    else:
-        if len(decimals) > DECIMALS:
-            raise ValueError(f"expected at most {DECIMALS} decimals, down to one gwei, got {text!r}")
-        number = int(whole) * GWEI_PER_ETHER + int(decimals.ljust(DECIMALS, "0"))
+    if unit == GWEI and decimals:
+        raise ValueError(f"expected whole gwei, got {text!r}")
+    if len(decimals) > MOST_DECIMALS:
+        raise ValueError(f"expected at most {MOST_DECIMALS} decimals, got {text!r}")
+    of_one = 1 if unit == GWEI else FACTORS[unit] * WEI_PER_GWEI
+    number, rest = divmod(int(whole + decimals) * of_one, 10 ** len(decimals))
+    if rest:
+        raise ValueError(f"expected whole gwei as the beacon chain counts, {of_one} to 1{unit}, got {text!r}")
     if not 0 < number < UINT64_LIMIT:
         raise ValueError(f"expected an amount above 0 and below 2^64 gwei, got {text!r}")
-    return number, unit == "eth"
+    return number, unit

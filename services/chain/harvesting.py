@@ -22,7 +22,6 @@ from .node import Block, NodeClient
 
 REWARDS_UPDATED = keccak256(b"RewardsUpdated(address,bytes32,uint256,uint64,uint64,string)")
 DOCUMENT_LIMIT_BYTES = 64 * 1024**2  # ten thousand vaults, each with its proof
-GNOSIS_CHAIN_ID = 100
 PROOF_LIMIT = 64  # hashes; enough for 2^64 vaults
 TOPICS = 3
 INT160_LIMIT = 1 << 159
@@ -79,7 +78,7 @@ def read_rewards(
 
     Args:
         shares_escrow: its MEV goes to the escrow that vaults share.
-        counts_mev: such rewards are in the reward, too; not so on Gnosis.
+        counts_mev: such rewards are in the reward, too; see `Network.mev_is_stake`.
 
     Raises:
         ValueError: the document is none, or has nothing about the vault.
@@ -125,7 +124,7 @@ async def _harvest_params(
                 log.topics[2],
                 vault,
                 shares_escrow=escrow == read_address(network.shared_mev_escrow),
-                counts_mev=network.chain_id != GNOSIS_CHAIN_ID,
+                counts_mev=network.mev_is_stake,
             )
         )
     except ValueError as error:

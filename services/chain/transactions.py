@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from ..units import WEI_PER_GWEI
 from .encoding import (
     HASH_BYTES,
     keccak256,
@@ -25,7 +26,6 @@ from .encoding import (
 from .endpoints import EndpointError
 from .node import Block, Log, LogAnswer, NodeClient, NodeError, Tag, block_parameter, decode_result, read_log
 
-WEI_PER_GWEI: Final = 10**9
 DEFAULT_PRIORITY_FEE_WEI: Final = WEI_PER_GWEI // 10  # where a node does not suggest one
 BASE_FEE_DENOMINATOR: Final = 8  # EIP-1559: from block to block, it rises by at most an eighth
 GAS_LIMIT: Final = 16_777_216  # of one transaction: EIP-7825

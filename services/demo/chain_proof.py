@@ -83,7 +83,7 @@ def _check_deposits(deposits: Deposits, cluster: DemoCluster, vault: bytes) -> N
             raise ProofError(f"validator {wire.PublicKey(key).to_wire()} has {count} deposits")
     of_vault = (deposits.withdrawal_credentials == np.frombuffer(credentials, np.uint8)).all(axis=1)
     if (deposits.amounts_gwei[of_vault] != GWEI_PER_VALIDATOR).any():
-        raise ProofError("a deposit of the vault is not of 32 ETH")
+        raise ProofError("a deposit of the vault is not of a full validator")
     ours = {key.tobytes() for key in cluster.public_keys.encoded}
     if {row.tobytes() for row in deposits.public_keys[of_vault]} != ours:
         raise ProofError("the deposits of the vault are not those of the cluster's validators")

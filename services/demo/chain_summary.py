@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from rich.console import Console
 from rich.table import Table
 
+from dvtfast.networks import HOODI
+
 
 @dataclass(frozen=True)
 class Way:
@@ -59,7 +61,8 @@ class ChainSummary:
         """As tables."""
         console.print(
             f"\n[bold]{self.validators} validators registered on chain[/bold], each by one of"
-            f" {self.deposits} deposits; {self.harvested_ether} ETH of rewards were harvested for them\n"
+            f" {self.deposits} deposits; {self.harvested_ether} {HOODI.stake_symbol} of rewards"
+            " were harvested for them\n"
             f"proven: {self.shares_proven} shares that the oracles approved, decrypted and verified;"
             f" {self.oracle_sets} sets of {self.oracle_threshold} of {self.oracles} oracles recover the exit"
             " of every validator at the index that its deposit made, one oracle fewer none"

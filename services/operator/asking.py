@@ -9,9 +9,9 @@ from typing import Final
 
 import click
 
+from .. import units
 from .plan import Proposal
 from .sending.sender import Estimate
-from .summary import ether_of_wei
 from .telling import Told, quiet, tell_nobody
 
 ANSWERS: Final = {"y": True, "yes": True, "n": False, "no": False, "": False}  # the end of the file is none
@@ -37,7 +37,10 @@ class Consent:
         for line in proposal.lines:
             click.echo(line, err=True)
         first, *more = proposal.questions
-        for question in (f"{first}, for at most {ether_of_wei(estimate.most_wei)} ETH of gas?", *more):
+        for question in (
+            f"{first}, for at most {units.gas(estimate.most_wei, proposal.network)} of gas?",
+            *more,
+        ):
             with quiet(self.told):
                 if not await confirmed(question):
                     return False

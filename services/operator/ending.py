@@ -10,7 +10,9 @@ import click
 import msgspec
 
 from dvtfast import DvtfastError
+from dvtfast.networks import network_with_chain_id
 
+from .. import units
 from ..account_key import AccountKeyError
 from ..chain.contracts import ContractError
 from ..chain.encoding import write_data
@@ -27,7 +29,7 @@ from .sending.action import Entry, Outcome
 from .sending.journal import JournalError
 from .sending.sender import Estimate
 from .sending.wallet import WalletError
-from .summary import as_json, ether_of_gwei, ether_of_wei
+from .summary import as_json
 
 GOES_ON = "the action goes on when the operator is started again with this journal"
 WHAT_TO_DO = {
@@ -111,16 +113,17 @@ def _lines(ended: Ended) -> Iterator[str]:
                 yield from (f"  {each}" for each in value)
             else:
                 yield f"{name}: {value}"
-        yield f"gas: {estimate.gas}, at most {ether_of_wei(estimate.most_wei)} ETH"
+        yield f"gas: {estimate.gas}, at most {units.gas(estimate.most_wei, proposal.network)}"
         yield "nothing was signed, nothing was sent"
     entry = ended.entry
     if entry is None:
         return
-    stake = ether_of_gwei(int(entry.action.details.get("amount_gwei", 0)))
+    network = network_with_chain_id(entry.chain_id)
+    stake = units.stake(int(entry.action.details.get("amount_gwei", 0)), network)
     conclusion = entry.conclusion
     outcome = "open" if conclusion is None else conclusion.outcome.value
     kind, count = entry.action.kind.value, len(entry.action.public_keys)
-    yield f"action {entry.id}: {kind} of {count} validators, {stake} ETH: {outcome}"
+    yield f"action {entry.id}: {kind} of {count} validators, {stake}: {outcome}"
     if conclusion is not None and conclusion.transaction_hash is not None:
         yield f"transaction {write_data(conclusion.transaction_hash)} in block {conclusion.block_number}"
-        yield f"gas {conclusion.gas_used}, {ether_of_wei(conclusion.fee_wei)} ETH"
+        yield f"gas {conclusion.gas_used}, {units.gas(conclusion.fee_wei, network)}"

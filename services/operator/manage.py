@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any, Final, TypeAlias
 
 from .. import orders
-from ..chain.transactions import WEI_PER_GWEI
 from ..orders import Amount
 from ..settings import (
     ConsolidateSettings,
@@ -19,9 +18,9 @@ from ..settings import (
     SettingsError,
     WithdrawSettings,
 )
+from ..units import WEI_PER_GWEI
 from ..wire import PublicKey
 from . import doing
-from .batch import GNOSIS_CHAIN_ID
 from .doing import Task
 from .managing import ONE_SWITCH, Managing, Request, amount_details, pair_details
 from .opening import Desk, open_desk
@@ -136,8 +135,9 @@ def _amounts(settings: FundSettings | WithdrawSettings) -> list[Amount]:
     wanted = list(settings.validators)
     if settings.validators_file is not None:
         wanted = read_amounts(settings.validators_file, all_of_it=exits)
-        if settings.network.chain_id == GNOSIS_CHAIN_ID and any(each.in_ether for each in wanted):
-            raise SettingsError([f"{settings.validators_file}: {orders.NO_ETHER}"])
+        if wrong := next((each for each in wanted if not orders.fits(each, settings.network)), None):
+            problem = orders.wrong_unit(wrong, settings.network)
+            raise SettingsError([f"{settings.validators_file}: {wrong.shown}: {problem}"])
     _require_once([each.public_key for each in wanted])
     return wanted
 

@@ -10,7 +10,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from .. import wire
+from dvtfast.networks import Network
+
+from .. import units, wire
 from ..chain import calls
 from ..chain.contracts import (
     CONSOLIDATION_REQUESTS,
@@ -33,19 +35,17 @@ from ..chain.manager_messages import (
 )
 from ..chain.node import Block
 from ..chain.signers import recover_signer
-from ..chain.transactions import WEI_PER_GWEI
 from ..client import RelayerClient
 from ..orders import Amount, Pair
+from ..units import WEI_PER_GWEI
 from ..wire import PublicKey
 from .agreement import TooFewOraclesError
-from .batch import stake_gwei
 from .chain import Chain
 from .consolidations import approve_switch
 from .oracles import OracleClient
 from .plan import NotReadyError, StaleError, shown
 from .preparing import require_relayer
 from .sending.action import Action, Kind
-from .summary import ether_of_gwei, ether_of_wei
 from .telling import Told, tell_nobody
 
 FEE_MARGIN: Final = 2  # the fee of a request may be higher when the transaction is mined; the rest comes back
@@ -64,6 +64,7 @@ class Request:
     """
 
     action: Action
+    network: Network
     lines: Sequence[str]
     questions: Sequence[str]
 
@@ -109,10 +110,10 @@ class Managing:
             )
         head, network = await self.chain.head(), self.chain.network
         assets = await vault_assets(self.chain.node, self.chain.ipfs, network, self.vault, at=head)
-        if (available := stake_gwei(assets.withdrawable_wei, network)) < sum(amounts):
+        if (available := units.stake_gwei(assets.withdrawable_wei, network)) < sum(amounts):
             raise NotReadyError(
-                f"the vault has {ether_of_gwei(available)} ETH withdrawable,"
-                f" {ether_of_gwei(sum(amounts))} ETH are wanted"
+                f"the vault has {units.stake(available, network)} withdrawable,"
+                f" {units.stake(sum(amounts), network)} are wanted"
             )
         validators = fund_bytes(self.vault, keys, amounts)
         request = wire.FundRequest(
@@ -129,10 +130,10 @@ class Managing:
         }
         action = self._action(Kind.FUND, keys, data, nonce, details)
         question = (
-            f"Top up {len(keys)} validators with {ether_of_gwei(sum(amounts))} ETH of"
+            f"Top up {len(keys)} validators with {units.stake(sum(amounts), network)} of"
             f" {write_address(self.vault)}" + ", which takes its rewards first" * bool(assets.harvest)
         )
-        return Request(action, _amount_lines(wanted), [question])
+        return Request(action, self.chain.network, self._amount_lines(wanted), [question])
 
     async def withdraw(self, wanted: Sequence[Amount]) -> Request:
         """Withdraw from validators, or exit them; raises as `fund`."""
@@ -154,14 +155,14 @@ class Managing:
             value_wei=self._value(fee_wei, len(keys)),
         )
         if not exits:
-            amount = ether_of_gwei(sum(amounts))
-            questions = [f"Withdraw {amount} ETH from {len(keys)} validators{_fees(action)}"]
+            amount = units.stake(sum(amounts), self.chain.network)
+            questions = [f"Withdraw {amount} from {len(keys)} validators{self._fees(action)}"]
         else:
             questions = [
-                f"EXIT {exits} validators of {write_address(self.vault)} FOR GOOD{_fees(action)}",
+                f"EXIT {exits} validators of {write_address(self.vault)} FOR GOOD{self._fees(action)}",
                 f"These {exits} validators end, and can never be used again. Really?",
             ]
-        return Request(action, _amount_lines(wanted), questions)
+        return Request(action, self.chain.network, self._amount_lines(wanted), questions)
 
     async def consolidate(
         self, pairs: Sequence[Pair], oracle_client: OracleClient, checker: bytes | None = None
@@ -203,8 +204,13 @@ class Managing:
         what = [f"make {switched} validators compound"] * bool(switched)
         if moved := len(pairs) - switched:
             what.append(f"END {moved} validators, whose stake moves to others")
-        question = f"{' and '.join(what)}{_fees(action)}"
-        return Request(action, [_pair_line(pair) for pair in pairs], [question[0].upper() + question[1:]])
+        question = f"{' and '.join(what)}{self._fees(action)}"
+        return Request(
+            action,
+            self.chain.network,
+            [_pair_line(pair) for pair in pairs],
+            [question[0].upper() + question[1:]],
+        )
 
     async def _signed(
         self, head: Block, validators: bytes, ask: Callable[[], Awaitable[wire.ManagerSignatureAnswer]]
@@ -241,6 +247,16 @@ class Managing:
                 f" ({self.max_request_fee_wei / WEI_PER_GWEI:.9g}); it falls when fewer are made"
             )
         return fee_wei
+
+    def _amount_lines(self, wanted: Sequence[Amount]) -> list[str]:
+        network = self.chain.network
+        return [
+            f"{each.shown} " + ("EVERYTHING" if each.gwei is None else units.stake(each.gwei, network))
+            for each in wanted
+        ]
+
+    def _fees(self, action: Action) -> str:
+        return f", for at most {units.gas(action.value_wei, self.chain.network)} of fees"
 
     def _value(self, fee_wei: int, requests: int) -> int:
         """What is sent along for the fees."""
@@ -312,18 +328,7 @@ def _columns(wanted: Sequence[Amount]) -> tuple[list[wire.PublicKey], list[int]]
     return [each.public_key for each in wanted], [each.gwei or 0 for each in wanted]
 
 
-def _amount_lines(wanted: Sequence[Amount]) -> list[str]:
-    return [
-        f"{each.shown} " + ("EVERYTHING" if each.gwei is None else f"{ether_of_gwei(each.gwei)} ETH")
-        for each in wanted
-    ]
-
-
 def _pair_line(pair: Pair) -> str:
     if pair.is_switch:
         return f"{pair.source.to_wire()} becomes a compounding validator"
     return f"{pair.source.to_wire()} ENDS, its stake moves to {pair.target.to_wire()}"
-
-
-def _fees(action: Action) -> str:
-    return f", for at most {ether_of_wei(action.value_wei)} ETH of fees"

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from time import monotonic
 from typing import Any
 
-from ..metrics import ServiceMetrics
-from .sending.action import Entry, Kind, Outcome
+from dvtfast.networks import network_with_chain_id
 
-WEI_PER_ETHER = 10**18
+from ..metrics import ServiceMetrics
+from ..units import WEI_PER_TOKEN
+from .sending.action import Entry, Kind, Outcome
 
 
 class Metrics(ServiceMetrics):
@@ -19,11 +20,11 @@ class Metrics(ServiceMetrics):
         super().__init__("dvtfast_operator")
         self.registered = self.counter("registered_validators", "Validators that were registered.")
         self.actions = self.counter("actions", "Actions that were concluded.", "outcome")
-        self.fees = self.counter("fees_ether", "What was paid for gas.")
+        self.fees = self.counter("fees", "What was paid for gas.", "token")
         self.rotated = self.counter("rotated_exits", "Exits that were given to the oracles of today.")
         self.left_out = self.gauge("exits_left_out", "Exits that the oracles want, and the relayer lacks.")
         self.failures = self.counter("failures", "Looks that came to nothing, by whose part it was.", "kind")
-        self.withdrawable = self.gauge("withdrawable_ether", "What the vault had at the last look.")
+        self.withdrawable = self.gauge("withdrawable", "What the vault had at the last look.", "token")
         self.open = self.gauge("open_actions", "Actions that have no conclusion yet.")
         self._looked_at: float | None = None
 
@@ -36,7 +37,8 @@ class Metrics(ServiceMetrics):
         conclusion = entry.conclusion
         assert conclusion is not None
         self.actions.labels(conclusion.outcome.value).inc()
-        self.fees.inc(conclusion.fee_wei / WEI_PER_ETHER)
+        symbol = network_with_chain_id(entry.chain_id).gas_symbol
+        self.fees.labels(symbol).inc(conclusion.fee_wei / WEI_PER_TOKEN)
         if conclusion.outcome is Outcome.DONE:
             counter = {Kind.REGISTER: self.registered, Kind.UPDATE_EXITS: self.rotated}.get(entry.action.kind)
             if counter is not None:

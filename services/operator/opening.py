@@ -20,7 +20,6 @@ from ..chain.keys_by_index import KeysByIndex
 from ..chain.manager_messages import ETH1_ADDRESS
 from ..chain.next_index import choose
 from ..chain.node import NodeClient
-from ..chain.transactions import WEI_PER_GWEI
 from ..client import RelayerClient
 from ..settings import (
     ActionSettings,
@@ -32,7 +31,7 @@ from ..settings import (
     SendingSettings,
     SettingsError,
 )
-from .batch import default_max_balance_gwei
+from ..units import WEI_PER_GWEI
 from .by_deposit_data import ByDepositData
 from .by_manager import ByManager
 from .chain import Chain
@@ -179,7 +178,7 @@ async def open_office(settings: RegisterSettings, told: Told) -> AsyncIterator[O
             _way(settings, desk.chain, desk.relayer, deposits, told),
             oracle_client,
             settings.vault,
-            settings.max_validator_balance_gwei or default_max_balance_gwei(desk.chain.network),
+            settings.max_validator_balance_gwei or desk.chain.network.max_validator_balance_gwei,
             settings.max_batch,
             told,
         )
@@ -318,7 +317,7 @@ async def _wallet(settings: SendingSettings, network: Network, stack: AsyncExitS
 
 def _policy(settings: SendingSettings, network: Network) -> SendingPolicy:
     return SendingPolicy(
-        max_fee_wei=round(settings.max_fee_gwei * WEI_PER_GWEI),
+        max_fee_wei=round((settings.max_fee_gwei or network.max_fee_gwei) * WEI_PER_GWEI),
         confirmations=settings.confirmations,
         poll_seconds=max(network.seconds_per_slot / POLLS_PER_SLOT, LEAST_POLL_SECONDS),
         replace_seconds=settings.replace_seconds,

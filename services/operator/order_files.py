@@ -15,13 +15,14 @@ from ..settings import SettingsError
 
 FILE_LIMIT_BYTES: Final = 256 * 1024**2
 SHOWN_PROBLEMS: Final = 20
+AMOUNTS: Final = {f"amount_{unit}": unit for unit in (orders.GWEI, *orders.FACTORS)}  # columns
 WRONG: Final = {"": "cells"}  # in a row that has more or fewer cells than the header
 
 T = TypeVar("T")
 
 
 def read_amounts(path: Path, *, all_of_it: bool = False) -> list[Amount]:
-    """Rows of `public_key` with `amount_gwei` or `amount_eth`.
+    """Rows of `public_key` with `amount_gwei`, `amount_eth` or `amount_gno`.
 
     Args:
         all_of_it: there must be no amounts.
@@ -32,14 +33,14 @@ def read_amounts(path: Path, *, all_of_it: bool = False) -> list[Amount]:
 
     def read(row: Mapping[str, str]) -> Amount:
         key = orders.public_key(_cell(row, "public_key"))
-        gwei, ether = row.get("amount_gwei", ""), row.get("amount_eth", "")
-        if all_of_it and (gwei or ether):
+        amounts = [row[name] + unit for name, unit in AMOUNTS.items() if row.get(name)]
+        if all_of_it and amounts:
             raise ValueError(orders.exit_or_amount(exits=True))
         if all_of_it:
             return Amount(key, None)
-        if bool(gwei) == bool(ether):
-            raise ValueError(f"expected amount_gwei or amount_eth, got {'both' if gwei else 'none'}")
-        return Amount(key, orders.gwei(gwei)) if gwei else Amount(key, orders.ether(ether), in_ether=True)
+        if len(amounts) != 1:
+            raise ValueError(f"expected one of {', '.join(AMOUNTS)}, got {len(amounts) or 'none'}")
+        return orders.amount_of(key, amounts[0])
 
     return _read(path, read)
 

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from .. import wire
+from dvtfast.networks import Network
+
+from .. import units, wire
 from ..chain.calls import ApprovalParams, HarvestParams
 from ..chain.encoding import write_address, write_data
 from .sending.action import Action, Kind
-from .summary import ether_of_gwei
 
 
 class NothingToDoError(Exception):
@@ -31,6 +32,10 @@ class Proposal(Protocol):
     @property
     def action(self) -> Action:
         """What would be sent."""
+
+    @property
+    def network(self) -> Network:
+        """Where; it says what amounts are called."""
 
     @property
     def lines(self) -> Sequence[str]:
@@ -79,6 +84,7 @@ class Plan:
     """
 
     action: Action
+    network: Network
     batch: Batch
     withdrawable_wei: int
     harvest: HarvestParams | None
@@ -93,13 +99,13 @@ class Plan:
     def lines(self) -> list[str]:
         """The validators."""
         pairs = zip(self.action.public_keys, self.batch.amounts_gwei, strict=True)
-        return [f"{write_data(key)} {ether_of_gwei(amount)} ETH" for key, amount in pairs]
+        return [f"{write_data(key)} {units.stake(amount, self.network)}" for key, amount in pairs]
 
     @property
     def questions(self) -> list[str]:
         """Whether that is meant."""
-        count, stake = len(self.batch.public_keys), ether_of_gwei(self.amount_gwei)
-        return [f"Register {count} validators with {stake} ETH of {write_address(self.action.vault)}"]
+        count, stake = len(self.batch.public_keys), units.stake(self.amount_gwei, self.network)
+        return [f"Register {count} validators with {stake} of {write_address(self.action.vault)}"]
 
     @property
     def size(self) -> tuple[int, ...]:
@@ -135,6 +141,7 @@ def plan_of(
     batch: Batch,
     params: ApprovalParams,
     *,
+    network: Network,
     to: bytes,
     data: bytes,
     withdrawable_wei: int,
@@ -160,4 +167,4 @@ def plan_of(
             "harvests": harvest is not None,
         },
     )
-    return Plan(action, batch, withdrawable_wei, harvest, approvals)
+    return Plan(action, network, batch, withdrawable_wei, harvest, approvals)

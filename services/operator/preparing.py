@@ -14,7 +14,7 @@ from typing import Final, Protocol
 from dvtfast.networks import Network
 from dvtfast.protocol_config import OracleConfig
 
-from .. import logs, wire
+from .. import logs, units, wire
 from ..chain import calls
 from ..chain.calls import ApprovalParams
 from ..chain.contracts import deposit_root, validators_manager, validators_min_oracles
@@ -25,7 +25,7 @@ from ..chain.node import Block
 from ..client import RelayerClient
 from .agreement import TooFewOraclesError
 from .approvals import Approval, ApprovalRequest, approve
-from .batch import batch_amounts, stake_gwei
+from .batch import batch_amounts
 from .chain import Chain, approval_deadline, positive
 from .oracles import OracleClient
 from .plan import Batch, NothingToDoError, NotReadyError, Plan, StaleError, plan_of
@@ -132,7 +132,7 @@ class Preparing:
         most = min(situation.batch_limit, await self.way.most(situation))
         if self.max_batch is not None:
             most = min(most, self.max_batch)
-        available = stake_gwei(situation.assets.withdrawable_wei, self.chain.network)
+        available = units.stake_gwei(situation.assets.withdrawable_wei, self.chain.network)
         if most < 1:
             raise NothingToDoError("no validators are left to register")
         amounts = batch_amounts(
@@ -218,6 +218,7 @@ class Preparing:
         return plan_of(
             batch,
             params,
+            network=self.chain.network,
             to=to,
             data=data,
             withdrawable_wei=situation.assets.withdrawable_wei,

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from dvtfast.networks import Network
 from dvtfast.protocol_config import OracleConfig
 
 from .. import logs, wire
@@ -53,6 +54,7 @@ class Rotation:
     """
 
     action: Action
+    network: Network
     left_out: dict[int, str]
     wanted: int
 
@@ -153,7 +155,7 @@ class Rotating:
             await self._require_same(nonce)  # for another nonce nobody signs
             raise
         await self._require_same(nonce)
-        return Rotation(action, left_out, len(wanted))
+        return Rotation(action, self.chain.network, left_out, len(wanted))
 
     async def _require_same(self, nonce: int) -> None:
         if await self.chain.nonce(Kind.UPDATE_EXITS, self.vault, await self.chain.head()) != nonce:

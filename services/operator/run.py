@@ -17,10 +17,11 @@ from ..hardening import forbid_dumps
 from ..http import listening
 from ..offload import UnavailableError
 from ..settings import EXIT_CODE, RunSettings
+from ..units import WEI_PER_TOKEN
 from . import exit_codes
 from .doing import Task, begin_next, ending, of_entry, timed, unless_stopped
 from .ending import OTHER_DEPOSITS, WRONG, Ended, problems_of
-from .metrics import WEI_PER_ETHER, Metrics
+from .metrics import Metrics
 from .opening import Office, open_office
 from .plan import NothingToDoError
 from .rotating import OraclesBehindError, Rotation
@@ -156,6 +157,7 @@ async def _look(settings: RunSettings, office: Office, metrics: Metrics) -> Ende
         if resumed.conclusion.outcome is not Outcome.UNSENT:
             return await of_entry(office.chain, resumed)
     situation = await office.preparing.situation()
-    metrics.withdrawable.set(situation.assets.withdrawable_wei / WEI_PER_ETHER)
+    withdrawable = situation.assets.withdrawable_wei / WEI_PER_TOKEN
+    metrics.withdrawable.labels(office.network.stake_symbol).set(withdrawable)
     await office.preparing.amounts(situation)
     return await timed(begin_next(office.task), settings.timeout_seconds, office.task)

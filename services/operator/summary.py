@@ -8,11 +8,12 @@ from typing import Any
 
 from rich.table import Table
 
+from dvtfast.networks import network_with_chain_id
+
+from .. import units
 from ..chain.encoding import write_address, write_data
 from .sending.action import Entry
 
-GWEI_PER_ETHER = 10**9
-WEI_PER_ETHER = 10**18
 OPEN = "open"
 
 
@@ -57,6 +58,7 @@ def as_table(entries: Sequence[Entry]) -> Table:
     table = Table("action", "at", "kind", "validators", "stake", "outcome", "gas paid", "transaction")
     for entry in entries:
         conclusion, transactions = entry.conclusion, entry.transactions
+        network = network_with_chain_id(entry.chain_id)
         hash_ = (
             conclusion.transaction_hash if conclusion else (transactions[-1].hash if transactions else None)
         )
@@ -65,23 +67,12 @@ def as_table(entries: Sequence[Entry]) -> Table:
             _time(entry.at),
             entry.action.kind.value,
             str(len(entry.action.public_keys)),
-            ether_of_gwei(int(entry.action.details.get("amount_gwei", 0))),
+            units.stake(int(entry.action.details.get("amount_gwei", 0)), network),
             OPEN if conclusion is None else conclusion.outcome.value,
-            ether_of_wei(conclusion.fee_wei) if conclusion else "",
+            units.gas(conclusion.fee_wei, network) if conclusion else "",
             write_data(hash_) if hash_ else "",
         )
     return table
-
-
-def ether_of_wei(wei: int) -> str:
-    """In the unit that people know, as exact as it is worth."""
-    return f"{wei / WEI_PER_ETHER:.9f}"
-
-
-def ether_of_gwei(gwei: int) -> str:
-    """The same of an amount of stake, exactly."""
-    whole, rest = divmod(gwei, GWEI_PER_ETHER)
-    return f"{whole}.{rest:09d}".rstrip("0").removesuffix(".")
 
 
 def _time(seconds: int) -> str:

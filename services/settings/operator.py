@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from dvtfast.constants import GWEI_PER_VALIDATOR
-from dvtfast.networks import GNOSIS, Network
+from dvtfast.networks import NETWORKS, Network
 
-from .. import orders, parsing
+from .. import orders, parsing, units
 from . import shared
 from .client import RelayerClientSettings
 from .sources import Settings, setting
 
 MAX_BALANCE_GWEI = 64 * GWEI_PER_VALIDATOR  # consensus-specs, MAX_EFFECTIVE_BALANCE_ELECTRA
+SUCH_AS = "such as 0x8f...=1.5eth, 0x8f...=0.5gno, or 0x8f...=1500000000gwei as the beacon chain counts"
 
 
 def _validators_file(columns: str) -> Any:
@@ -46,14 +47,14 @@ def _collect_seconds(default: str) -> Any:
     )
 
 
-def _max_request_fee() -> Any:
+def _max_request_fee(variable: str) -> Any:
     return setting(
         "--max-request-fee-gwei",
         parsing.gwei,
         "The most that is paid for one request to the beacon chain, beside gas; while it costs more nothing"
         " is sent.",
         default="1000",
-        also=["MAX_CONSOLIDATION_REQUEST_FEE_GWEI"],
+        also=[variable],
         metavar="GWEI",
     )
 
@@ -183,11 +184,13 @@ class SendingSettings(JournalSettings):
         "How long the signer, or who confirms there, may take.",
         default="60",
     )
-    max_fee_gwei: float = setting(
+    max_fee_gwei: float | None = setting(
         "--max-fee-gwei",
         parsing.gwei,
-        "The most that is offered for a unit of gas; while it costs more nothing is sent.",
-        default="100",
+        "The most that is offered for a unit of gas; while it costs more nothing is sent. When not set, "
+        + ", ".join(f"{each.max_fee_gwei} on {each.name}" for each in NETWORKS.values())
+        + ".",
+        optional=True,
         also=["MAX_FEE_PER_GAS_GWEI"],
         metavar="GWEI",
     )
@@ -336,14 +339,17 @@ class RegisterSettings(IndexSettings):
     validator_type: int = setting(
         "--validator-type",
         parsing.credentials_type,
-        "The type of withdrawal credentials: 0x01 has 32 ETH each, 0x02 compounds.",
+        "The type of withdrawal credentials: with 0x01 each validator has"
+        f" {units.stake_on_each((each, GWEI_PER_VALIDATOR) for each in NETWORKS.values())}; 0x02 compounds.",
         default="0x01",
         metavar="0x01|0x02",
     )
     max_validator_balance_gwei: int | None = setting(
         "--max-validator-balance-gwei",
         parsing.count,
-        "How much a validator of type 0x02 gets at most; 1,945 ETH when not set, 1,800 on Gnosis.",
+        "How much a validator of type 0x02 gets at most, in gwei as the beacon chain counts; when not set, "
+        + units.stake_on_each((each, each.max_validator_balance_gwei) for each in NETWORKS.values())
+        + ".",
         optional=True,
         metavar="GWEI",
     )
@@ -418,19 +424,16 @@ class FundSettings(ActionSettings):
     validators: tuple[orders.Amount, ...] = setting(
         "--validator",
         orders.amount,
-        "A validator to top up, and with how much, such as 0x8f...=1.5eth or 0x8f...=1500000000gwei;"
-        " repeatable.",
+        f"A validator to top up, and with how much, {SUCH_AS}; repeatable.",
         many=True,
         metavar="KEY=AMOUNT",
     )
-    validators_file: Path | None = _validators_file("amount_gwei or amount_eth")
+    validators_file: Path | None = _validators_file("amount_gwei, amount_eth or amount_gno")
     again: bool = _again()
 
     def problems(self) -> list[str]:
         """Somebody to top up."""
-        return (
-            super().problems() + _one_of_two(self, "validators", "validators_file") + _ether_on_gnosis(self)
-        )
+        return super().problems() + _one_of_two(self, "validators", "validators_file") + _wrong_units(self)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -440,19 +443,18 @@ class WithdrawSettings(ActionSettings):
     validators: tuple[orders.Amount, ...] = setting(
         "--validator",
         orders.amount_or_all,
-        "A validator to withdraw from, and how much, such as 0x8f...=1.5eth or 0x8f...=1500000000gwei; with"
-        " --exit the key alone; repeatable.",
+        f"A validator to withdraw from, and how much, {SUCH_AS}; with --exit the key alone; repeatable.",
         many=True,
         metavar="KEY[=AMOUNT]",
     )
-    validators_file: Path | None = _validators_file("amount_gwei or amount_eth, none with --exit")
+    validators_file: Path | None = _validators_file("amount_gwei, amount_eth or amount_gno, none with --exit")
     exit: bool = setting(
         "--exit",
         parsing.switch,
         "Exit the validators for good, with everything they have. It cannot be undone.",
         default="false",
     )
-    max_request_fee_gwei: float = _max_request_fee()
+    max_request_fee_gwei: float = _max_request_fee("MAX_WITHDRAWAL_REQUEST_FEE_GWEI")
     again: bool = _again()
 
     def problems(self) -> list[str]:
@@ -462,7 +464,7 @@ class WithdrawSettings(ActionSettings):
         for each in self.validators:
             if self.exit != (each.gwei is None):
                 problems.append(f"{names['validators']}: {each.shown}: {orders.exit_or_amount(self.exit)}")
-        return problems + _ether_on_gnosis(self)
+        return problems + _wrong_units(self)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -483,7 +485,7 @@ class ConsolidateSettings(OracleSettings):
         "The same in a CSV or JSON file, with source_public_key and target_public_key.",
         optional=True,
     )
-    max_request_fee_gwei: float = _max_request_fee()
+    max_request_fee_gwei: float = _max_request_fee("MAX_CONSOLIDATION_REQUEST_FEE_GWEI")
     again: bool = _again()
     consolidations_checker: bytes | None = setting(
         "--consolidations-checker",
@@ -521,11 +523,13 @@ class RotateExitsSettings(IndexSettings):
         return problems
 
 
-def _ether_on_gnosis(settings: FundSettings | WithdrawSettings) -> list[str]:
-    if settings.network is None or settings.network.chain_id != GNOSIS.chain_id:
-        return []
-    name = settings.sources()["validators"].name
-    return [f"{name}: {each.shown}: {orders.NO_ETHER}" for each in settings.validators if each.in_ether]
+def _wrong_units(settings: FundSettings | WithdrawSettings) -> list[str]:
+    network, name = settings.network, settings.sources()["validators"].name
+    return [
+        f"{name}: {each.shown}: {orders.wrong_unit(each, network)}"
+        for each in settings.validators
+        if network is not None and not orders.fits(each, network)
+    ]
 
 
 def _one_of_two(settings: Settings, *fields: str) -> list[str]:

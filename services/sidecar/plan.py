@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.table import Table
 
 from dvtfast import DvtfastError
+from dvtfast.networks import Network
 
-from .. import wire
+from .. import units, wire
 from ..client import RelayerClient, RelayerRefusedError, RelayerUnavailableError
 from ..hardening import forbid_dumps
 from ..offload import UnavailableError, Workers
@@ -28,8 +29,6 @@ from .nodes import Node, NoKeysError
 from .polling import NO_SUCH_ROUTE
 from .polls import ExitPoll, ValidatorPoll
 from .sources import sources_of
-
-GWEI_PER_ETHER = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -91,13 +90,13 @@ async def plan(settings: PlanSettings) -> tuple[list[Planned], list[str]]:
                         raise RelayerUnavailableError(f"it serves {network}")
                     for node in nodes:
                         sidecar = Sidecar(client, node, signing, relayer=name, poll_seconds=1)
-                        planned += await _planned(sidecar, node)
+                        planned += await _planned(sidecar, node, settings.network)
                 except (RelayerUnavailableError, RelayerRefusedError) as error:
                     problems.append(f"relayer {name}: {error}")
     return planned, problems
 
 
-async def _planned(sidecar: Sidecar, node: Node) -> list[Planned]:
+async def _planned(sidecar: Sidecar, node: Node, network: Network) -> list[Planned]:
     exits, validators = ExitPoll(sidecar), ValidatorPoll(sidecar)
     denied = [error for poll in (exits, validators) if (error := await _asked(poll))]
     if len(denied) == 2:
@@ -117,7 +116,7 @@ async def _planned(sidecar: Sidecar, node: Node) -> list[Planned]:
         for v, reason in zip(wanted, reasons, strict=True)
         for kind, subject in (
             (EXIT, f"validator index {v.validator_index}"),
-            (DEPOSIT, f"{v.amount / GWEI_PER_ETHER:g} ETH of {v.vault.to_wire()}, {v.validator_type.value}"),
+            (DEPOSIT, f"{units.stake(v.amount, network)} of {v.vault.to_wire()}, {v.validator_type.value}"),
         )
     ]
     return of_exits + of_validators

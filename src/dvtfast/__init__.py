@@ -38,6 +38,7 @@ from dvtfast.networks import (
     NETWORKS,
     Network,
     network_named,
+    network_with_chain_id,
     network_with_fork_version,
 )
 from dvtfast.oracles import OracleShares, encrypt_to_oracles, split_exit_signatures
@@ -118,6 +119,7 @@ __all__ = [
     "hash_to_g2",
     "lagrange_coefficients",
     "network_named",
+    "network_with_chain_id",
     "network_with_fork_version",
     "recover_and_check",
     "recover_public_keys",

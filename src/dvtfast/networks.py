@@ -31,7 +31,8 @@ class Network:
     What is staked is called `stake_symbol`, what gas costs `gas_symbol`. The beacon chain counts the former
     in units of its own, `stake_factor` each: a full validator has 32 of them, 32 ETH or 1 GNO. StakeWise's
     operator offers at most `max_fee_gwei` for a unit of gas, and a tip of at least
-    `min_priority_fee_gwei`, which nodes want.
+    `min_priority_fee_gwei`, which nodes want. It gives a compounding validator at most
+    `max_validator_balance_gwei`, less than the protocol's limit, so that rewards go on to compound.
     """
 
     name: str
@@ -60,6 +61,12 @@ class Network:
     stake_factor: int
     max_fee_gwei: int
     min_priority_fee_gwei: int
+    max_validator_balance_gwei: int
+
+    @property
+    def mev_is_stake(self) -> bool:
+        """Whether what blocks earn beside the beacon chain's rewards is what is staked, too."""
+        return self.gas_symbol == self.stake_symbol
 
     @cached_property
     def exit_domain(self) -> bytes:
@@ -99,6 +106,7 @@ MAINNET: Final = Network(
     stake_factor=1,
     max_fee_gwei=10,
     min_priority_fee_gwei=0,
+    max_validator_balance_gwei=1_945 * 10**9,
 )
 
 HOODI: Final = Network(
@@ -128,6 +136,7 @@ HOODI: Final = Network(
     stake_factor=1,
     max_fee_gwei=10,
     min_priority_fee_gwei=0,
+    max_validator_balance_gwei=1_945 * 10**9,
 )
 
 GNOSIS: Final = Network(
@@ -157,6 +166,7 @@ GNOSIS: Final = Network(
     stake_factor=32,
     max_fee_gwei=2,
     min_priority_fee_gwei=1,
+    max_validator_balance_gwei=1_800 * 10**9,
 )
 
 NETWORKS: Final[Mapping[str, Network]] = MappingProxyType({n.name: n for n in (MAINNET, HOODI, GNOSIS)})
@@ -172,6 +182,19 @@ def network_named(name: str) -> Network:
         return NETWORKS[name]
     except KeyError:
         raise InputError(f"network: expected one of {', '.join(NETWORKS)}, got {name!r}") from None
+
+
+def network_with_chain_id(chain_id: int) -> Network:
+    """The network whose transactions are for that chain.
+
+    Raises:
+        InputError: no such network.
+    """
+    for network in NETWORKS.values():
+        if network.chain_id == chain_id:
+            return network
+    known = ", ".join(f"{n.chain_id} ({n.name})" for n in NETWORKS.values())
+    raise InputError(f"chain_id: expected one of {known}, got {chain_id}")
 
 
 def network_with_fork_version(genesis_fork_version: bytes) -> Network:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dvtfast import HOODI
-from dvtfast.networks import GNOSIS
 from dvtfast.services.chain.transactions import Fees
-from dvtfast.services.operator.batch import batch_amounts, default_max_balance_gwei, stake_gwei
+from dvtfast.services.operator.batch import batch_amounts
 from dvtfast.services.operator.sending.action import SignedTransaction
 from dvtfast.services.operator.sending.fees import Offer, first_offer, higher_offer
 
@@ -34,13 +32,6 @@ def test_validators_of_32_each(available: int, most: int, count: int) -> None:
 def test_validators_that_compound(available: int, most: int, amounts: list[int]) -> None:
     found = batch_amounts(available, validator_type=2, max_balance_gwei=60 * ETHER, most=most)
     assert found == [amount * ETHER for amount in amounts]
-
-
-def test_the_stake_of_each_network() -> None:
-    assert stake_gwei(32 * 10**18 + 999, HOODI) == FULL
-    assert stake_gwei(10**18, GNOSIS) == FULL  # one GNO is 32 mGNO
-    assert default_max_balance_gwei(HOODI) == 1945 * ETHER
-    assert default_max_balance_gwei(GNOSIS) == 1800 * ETHER
 
 
 def sent(max_fee_wei: int, priority_fee_wei: int) -> SignedTransaction:

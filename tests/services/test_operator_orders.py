@@ -25,12 +25,15 @@ FIRST, SECOND, _ = (key.to_wire() for key in KEYS)
         ("0.000000001eth", 1),
         ("1gwei", 1),
         ("18446744073709551615gwei", 2**64 - 1),
+        ("1gno", 32 * 10**9),
+        ("0.03125 GNO", 10**9),
+        ("0.00000000003125gno", 1),
     ],
 )
 def test_amounts(text: str, gwei: int) -> None:
     found = orders.amount(f"{FIRST}={text}")
     assert (found.public_key, found.gwei) == (KEYS[0], gwei)
-    assert found.in_ether == text.lower().endswith("eth")
+    assert found.unit == text.lower().lstrip("0123456789. ")
 
 
 @pytest.mark.parametrize(
@@ -38,6 +41,7 @@ def test_amounts(text: str, gwei: int) -> None:
     [
         "", "1", "1.5", "eth", "1wei", "-1eth", "+1eth", "1e9gwei", "0eth", "0gwei", "1.5gwei", "1,5eth",
         ".5eth", "0.0000000001eth", "18446744073709551616gwei", "20000000000eth", "1eth1", "٣eth", "0x1gwei",
+        "0.00000000003124gno", "1mgno", "0.0000000000000000000eth",
     ],
 )  # fmt: skip
 def test_amounts_that_are_none(text: str) -> None:
@@ -73,7 +77,9 @@ def test_files_without_amounts_are_for_exits(tmp_path: Path) -> None:
     path = tmp_path / "keys.csv"
     path.write_text(f"public_key\n{FIRST}\n{SECOND}\n")
     assert read_amounts(path, all_of_it=True) == [Amount(KEYS[0], None), Amount(KEYS[1], None)]
-    with pytest.raises(SettingsError, match=r"line 2: expected amount_gwei or amount_eth, got none"):
+    with pytest.raises(
+        SettingsError, match=r"line 2: expected one of amount_gwei, amount_eth, amount_gno, got none"
+    ):
         read_amounts(path)
     path.write_text(FILES["a.csv"])
     with pytest.raises(SettingsError, match=r"line 4: .*--exit"):
@@ -85,7 +91,7 @@ def test_files_without_amounts_are_for_exits(tmp_path: Path) -> None:
     [
         ("", "at least one"),
         ("public_key,amount_gwei\n", "at least one"),
-        (f"public_key,amount_gwei,amount_eth\n{FIRST},1,1", "line 2: expected amount_gwei or amount_eth"),
+        (f"public_key,amount_gwei,amount_eth\n{FIRST},1,1", "line 2: expected one of amount_gwei"),
         (f"public_key,amount_gwei\n{FIRST},1,1", "line 2: expected as many cells"),
         (f"key,amount_gwei\n{FIRST},1", "line 2: public_key: missing"),
         (f'public_key,amount_gwei\n"{FIRST},1', "line 2: "),
@@ -93,7 +99,7 @@ def test_files_without_amounts_are_for_exits(tmp_path: Path) -> None:
         ("{}", "list of objects"),
         ('[{"public_key": "0x", "amount_gwei": 1}]', "item 0: expected 48 bytes"),
         (f'[{{"public_key": "{FIRST}", "amount_gwei": true}}]', "item 0: expected an amount"),
-        (f'[{{"public_key": "{FIRST}", "amount_gwei": null}}]', "item 0: expected amount_gwei or amount_eth"),
+        (f'[{{"public_key": "{FIRST}", "amount_gwei": null}}]', "item 0: expected one of amount_gwei"),
         ("[" * 10_000, "list of objects"),
         ("\x00", "at least one"),
     ],
@@ -144,7 +150,12 @@ BASE: dict[str, Any] = {
         (FundSettings, {}, "expected one of --validator"),
         (FundSettings, {"validators": [f"{FIRST}=1eth"], "validators_file": __file__}, "got both"),
         (FundSettings, {"validators": [f"{FIRST}=1"]}, "with its unit"),
-        (FundSettings, {"validators": [f"{FIRST}=1eth"], "network": "gnosis"}, "gwei of mGNO"),
+        (
+            FundSettings,
+            {"validators": [f"{FIRST}=1eth"], "network": "gnosis"},
+            "on gnosis: expected gno, or gwei",
+        ),
+        (WithdrawSettings, {"validators": [f"{FIRST}=1gno"]}, "on hoodi: expected eth, or gwei"),
         (WithdrawSettings, {"validators": [FIRST]}, "--exit takes everything"),
         (WithdrawSettings, {"validators": [f"{FIRST}=1eth"], "exit": "true"}, "expected the key alone"),
         (WithdrawSettings, {"validators": [f"{FIRST}=0gwei"]}, "above 0"),
@@ -160,6 +171,9 @@ def test_settings_that_are_wrong(kind: Any, told: dict[str, Any], says: str) -> 
 
 
 def test_settings_that_are_right() -> None:
+    gnosis = {**BASE, "network": "gnosis"}
+    (validator,) = WithdrawSettings.load({**gnosis, "validators": [f"{FIRST}=0.5gno"]}, {}).validators
+    assert validator.gwei == 16 * 10**9
     assert FundSettings.load({**BASE, "validators": [f"{FIRST}=1eth"], "ipfs_gateways": []}, {}).validators
     settings = WithdrawSettings.load({**BASE, "validators": [FIRST], "exit": "true"}, {})
     assert settings.validators == (Amount(KEYS[0], None),)

@@ -16,13 +16,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from ... import logs
+from dvtfast.networks import network_with_chain_id
+
+from ... import logs, units
 from ...chain.encoding import keccak256, write_address, write_data
 from ...chain.node import CallRevertedError, NodeClient, NodeError
 from ...chain.reverts import explain
 from ...chain.transactions import (
     GAS_LIMIT,
-    WEI_PER_GWEI,
     Call,
     NodesDisagreeError,
     Receipt,
@@ -36,6 +37,7 @@ from ...chain.transactions import (
     transaction_count,
 )
 from ...offload import UnavailableError
+from ...units import WEI_PER_GWEI
 from ..telling import Told, tell_nobody
 from .action import Action, Conclusion, Entry, Outcome, SignedTransaction
 from .fees import Offer, first_offer, higher_offer
@@ -360,8 +362,10 @@ class Sender:
         estimate = Estimate(_with_margin(gas), offer or Offer(cap, min(fees.priority_wei, cap)))
         needed, has = estimate.most_wei + action.value_wei, await balance_wei(self._node, call.sender)
         if has < needed:
+            network = network_with_chain_id(self._chain_id)
+            owned, wanted = units.gas(has, network), units.gas(needed, network)
             raise TooPoorError(
-                f"{write_address(call.sender)} has {_ether(has)} and may need {_ether(needed)}; send it more"
+                f"{write_address(call.sender)} has {owned} and may need {wanted}; send it more"
             )
         return estimate, offer is not None
 
@@ -402,13 +406,9 @@ def _tell(entry: Entry) -> None:
         outcome=conclusion.outcome.value,
         block=conclusion.block_number,
         gas=conclusion.gas_used,
-        fee=_ether(conclusion.fee_wei),
+        fee=units.gas(conclusion.fee_wei, network_with_chain_id(entry.chain_id)),
     )
 
 
 def _gwei(wei: int) -> float:
     return wei / WEI_PER_GWEI
-
-
-def _ether(wei: int) -> str:
-    return f"{wei / 10**18:.9f}"

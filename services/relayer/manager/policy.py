@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final
 
+from dvtfast.constants import GWEI_PER_VALIDATOR
+
 from ... import wire
 from ...settings import RelayerSettings
 from ..store.journal import Action, Spent
-
-ETHER_IN_GWEI: Final = 1_000_000_000
 
 
 class RefusedError(wire.WireError):
@@ -36,8 +36,8 @@ class DailyLimit:
 DEFAULT_LIMITS: Final[Mapping[Action, DailyLimit]] = MappingProxyType(
     {
         Action.REGISTER: DailyLimit(),  # the oracles approve each one, and it is signed anew with every block
-        Action.FUND: DailyLimit(items=200, amount_gwei=6_400 * ETHER_IN_GWEI),
-        Action.WITHDRAW: DailyLimit(items=200, amount_gwei=3_200 * ETHER_IN_GWEI, exits=10),
+        Action.FUND: DailyLimit(items=200, amount_gwei=200 * GWEI_PER_VALIDATOR),
+        Action.WITHDRAW: DailyLimit(items=200, amount_gwei=100 * GWEI_PER_VALIDATOR, exits=10),
         Action.CONSOLIDATE: DailyLimit(items=50),
     }
 )

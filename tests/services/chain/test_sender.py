@@ -17,6 +17,7 @@ import aiohttp
 import pytest
 from eth_account.signers.local import LocalAccount
 
+from dvtfast import HOODI
 from dvtfast.services.chain import transactions
 from dvtfast.services.chain.calls import encode_call
 from dvtfast.services.chain.contracts import validators_manager_nonce
@@ -364,7 +365,7 @@ async def test_a_fault_of_ours_says_what_state_it_leaves(desk: Desk, monkeypatch
         raise ZeroDivisionError
 
     async def proposed() -> Any:
-        return Request(desk.action(), [], [])
+        return Request(desk.action(), HOODI, [], [])
 
     async def ended(sender: Sender, prepare: Any) -> Ended:
         return await perform(Task(NOBODY, sender, prepare), dry_run=False, yes=True, seconds=20)
