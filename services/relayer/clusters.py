@@ -129,7 +129,7 @@ class ServedClusters:
         signature_threshold: for validators of no such cluster; None does not serve them.
 
     Raises:
-        ClustersError: a name or a key is there twice.
+        ClustersError: a name or a key is there twice, or a name means something else.
     """
 
     def __init__(self, clusters: Sequence[ClusterShares], *, signature_threshold: int | None) -> None:
@@ -137,14 +137,18 @@ class ServedClusters:
             Group(OTHERS, signature_threshold, UNKNOWN_SHARES_LIMIT) if signature_threshold else None
         )
         self._clusters: dict[bytes, Cluster] = {}
-        problems = _repeated_names([*clusters, *([self._others] if self._others else [])])
+        problems = _wrong_names(clusters) + _repeated_names(
+            [*clusters, *([self._others] if self._others else [])]
+        )
         served = [Cluster(cluster) for cluster in clusters]
         self.in_order: list[Group] = [*served, *([self._others] if self._others else [])]
         self.groups: frozenset[Group] = frozenset(self.in_order)
         self._by_name: dict[str, Group] = {group.name: group for group in self.groups}
         for cluster in served:
             if cluster.lock_hash is not None:
-                self._by_name[wire.Root(cluster.lock_hash).to_wire()] = cluster
+                lock_hash = wire.Root(cluster.lock_hash).to_wire()
+                if self._by_name.setdefault(lock_hash, cluster) is not cluster:
+                    problems.append(f"{cluster.name!r} has the lock hash of another cluster, {lock_hash}")
             if shared := self._clusters.keys() & cluster.rows.keys():
                 problems.append(self._conflict(cluster, shared))
             self._clusters |= dict.fromkeys(cluster.rows, cluster)
@@ -225,6 +229,29 @@ def _named(cluster: ClusterShares, name: str | None, *, alone: bool) -> ClusterS
     if name is None:
         return cluster
     return replace(cluster, name=name if alone else f"{name} {cluster.name}")
+
+
+def _wrong_names(clusters: Iterable[ClusterShares]) -> list[str]:
+    """Names that mean something else, to tokens and in `--vault-cluster`: a lock hash, or no cluster."""
+    problems = []
+    for cluster in clusters:
+        if cluster.name == OTHERS:
+            problems.append(
+                f"a cluster is called {OTHERS!r}, as validators of no named cluster are; name it with"
+                " NAME=FILE"
+            )
+        try:
+            meant = wire.Root.from_wire(cluster.name)
+        except ValueError:
+            continue
+        own = cluster.lock_hash
+        if own is None or meant != own:
+            is_ = "it has none" if own is None else f"its own is {wire.Root(own).to_wire()}"
+            problems.append(
+                f"a cluster is called {cluster.name!r}, which is the lock hash of another, {is_};"
+                " name it with NAME=FILE"
+            )
+    return problems
 
 
 def _repeated_names(clusters: Iterable[ClusterShares | Group]) -> list[str]:

@@ -175,7 +175,7 @@ class Routes:
         try:
             asked = await self._database.run(
                 ask_for,
-                list(dict.fromkeys(wanted.public_keys)),
+                wanted.public_keys,
                 may_hand_out=may_hand_out,
                 asker=asker,
                 start_index=wanted.validators_start_index,

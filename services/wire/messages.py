@@ -41,6 +41,9 @@ class ValidatorsRequest(msgspec.Struct, omit_defaults=True):
     public_keys: Annotated[list[PublicKey], AtMostItems]
     validators_start_index: UInt64 | None = None
 
+    def __post_init__(self) -> None:
+        _require_different("public_keys", self.public_keys)
+
 
 class OraclesExitSignatureShares(msgspec.Struct):
     """One exit, split: a list per field, in the order of the oracles in their config."""

@@ -91,3 +91,31 @@ async def test_clusters_of_different_thresholds_in_one_relayer(start: Start) -> 
         await relayer.until_ready(large)
         exits = await relayer.exits()
         assert exits[large.keys[0]].share_indexes_ready == [7, 9, 12, 2**63, 2**64 - 1]
+
+
+def test_a_name_that_is_a_lock_hash_is_refused() -> None:
+    """Tokens name a cluster by either, so one could be bound to a cluster that somebody else made."""
+    one = replace(make_cluster(1, name="one").shares, lock_hash=bytes([0xAB]) * 32)
+    for name in ("0x" + "ab" * 32, "AB" * 32, "0x" + "cd" * 32):
+        like = make_cluster(1, name=name).shares
+        for order in ([one, like], [like, one]):
+            with pytest.raises(ClustersError, match="which is the lock hash of another, it has none"):
+                ServedClusters(order, signature_threshold=None)
+        other = replace(like, lock_hash=bytes([0xEF]) * 32)
+        with pytest.raises(ClustersError, match="its own is 0xefef"):
+            ServedClusters([one, other], signature_threshold=None)
+    own = replace(one, name="0x" + "ab" * 32)
+    assert ServedClusters([own], signature_threshold=None).group_named(own.name)
+
+
+def test_a_lock_hash_is_of_one_cluster() -> None:
+    one = replace(make_cluster(1, name="one").shares, lock_hash=bytes([0xAB]) * 32)
+    two = replace(make_cluster(1, name="two").shares, lock_hash=bytes([0xAB]) * 32)
+    with pytest.raises(ClustersError, match="'two' has the lock hash of another cluster, 0xabab"):
+        ServedClusters([one, two], signature_threshold=None)
+
+
+@pytest.mark.parametrize("signature_threshold", [None, 3])
+def test_no_cluster_is_called_as_those_without_one(signature_threshold: int | None) -> None:
+    with pytest.raises(ClustersError, match="a cluster is called 'other', as validators of no named cluster"):
+        ServedClusters([make_cluster(1, name="other").shares], signature_threshold=signature_threshold)

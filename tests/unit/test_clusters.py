@@ -131,6 +131,13 @@ def test_one_cluster_per_set_of_operators(tmp_path):
             id="operator-missing",
         ),
         pytest.param(
+            lambda lock: lock["cluster_definition"]["operators"][2].update(
+                enr=lock["cluster_definition"]["operators"][0]["enr"]
+            ),
+            r"cluster_definition.operators\[2\].enr: the same as of operators\[0\]; each node has its own",
+            id="enr-twice",
+        ),
+        pytest.param(
             lambda lock: lock["node_signatures"].pop(),
             "node_signatures: expected one for each of 4 operators, got 3",
             id="node-signature-missing",

@@ -13,10 +13,11 @@ from dvtfast import HOODI, FileError, InputError, generate_secret_keys, obol, sp
 from dvtfast.clusters import read_cluster_lock
 from dvtfast.obol import Verdict, Version, check_cluster_lock
 from dvtfast.obol.enr import make_enr, public_key_of
-from tests.vector_files import VECTORS, cases, load
+from tests.vector_files import VECTORS, cases, load, unhex
 
 SYNTHETIC = VECTORS / "obol/synthetic"
 LOCK = SYNTHETIC / "node0/cluster-lock.json"
+FIRST_NODE = unhex((SYNTHETIC / "node0/charon-enr-private-key").read_text())
 LOCKS = cases(sorted(SYNTHETIC.glob("locks/*.json")), lambda path: path.stem)
 NAMES = [
     "network", "config hash", "definition hash", "definition signatures", "lock hash", "keys and shares",
@@ -97,6 +98,12 @@ CHANGES = {
         {"definition hash", "lock hash", "node signatures"},
         "node signatures",
         "cluster_definition.operators[2].enr: not a node record",
+    ),
+    "enr-of-another": (
+        lambda lock: lock["cluster_definition"]["operators"][3].update(enr=make_enr(FIRST_NODE, sequence=9)),
+        {"definition hash", "lock hash", "node signatures"},
+        "node signatures",
+        "cluster_definition.operators[3].enr: has the key of operators[0]; each node has its own",
     ),
     "share-order": (
         lambda lock: lock["distributed_validators"][1]["public_shares"].reverse(),

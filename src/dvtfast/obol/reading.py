@@ -100,7 +100,7 @@ def _parse_definition(field: Field) -> ClusterDefinition:
         threshold=field["threshold"].integer(low=1, high=len(operators)),
         dkg_algorithm=field["dkg_algorithm"].text(longest=hashing.MAX_DKG_ALGORITHM),
         fork_version=field["fork_version"].data(FORK_VERSION_BYTES),
-        operators=tuple(_parse_operator(operator, version) for operator in operators),
+        operators=_parse_operators(operators, version),
         creator=Creator(
             _parse_address(field["creator"]["address"]),
             _parse_signature(field["creator"]["config_signature"], version),
@@ -118,6 +118,16 @@ def _parse_version(field: Field) -> Version:
         if version.text == field.text():
             return version
     raise field.wrong(f"expected one of {', '.join(version.text for version in Version)}")
+
+
+def _parse_operators(fields: Sequence[Field], version: Version) -> tuple[Operator, ...]:
+    """The operators; no two of them have one ENR: that would be one node with two shares of each key."""
+    operators = tuple(_parse_operator(field, version) for field in fields)
+    first_with: dict[str, int] = {}
+    for i, operator in enumerate(operators):
+        if (first := first_with.setdefault(operator.enr, i)) != i:
+            raise fields[i]["enr"].wrong(f"the same as of operators[{first}]; each node has its own")
+    return operators
 
 
 def _parse_operator(field: Field, version: Version) -> Operator:

@@ -193,11 +193,17 @@ def _check_nodes(lock: ClusterLock) -> str:
     operators = lock.definition.operators
     if not lock.node_signatures:
         raise _FaultError("node_signatures: empty, no node has signed this lock")
+    first_with: dict[bytes, int] = {}
     for i, (operator, signature) in enumerate(zip(operators, lock.node_signatures, strict=True)):
         try:
             public_key = public_key_of(operator.enr)
         except InputError as error:
             raise _FaultError(f"cluster_definition.operators[{i}].enr: {error}") from None
+        if (first := first_with.setdefault(public_key, i)) != i:
+            raise _FaultError(
+                f"cluster_definition.operators[{i}].enr: has the key of operators[{first}]; each node has its"
+                " own"
+            )
         if not is_signed_by(public_key, lock.lock_hash, signature):
             raise _FaultError(f"node_signatures[{i}]: not the signature of this node over the lock hash")
     return f"by all {len(operators)} nodes"
