@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from .hardening import forbid_dumps
+
 # Objects made, less those gone, between two looks for garbage in cycles, and what makes a look go further.
 # A request with thousands of items is no garbage, and a look at it stops all threads.
 GARBAGE_THRESHOLDS = 100_000, 20, 100
@@ -21,8 +23,10 @@ def run(service: Callable[[asyncio.Event], Coroutine[Any, Any, int]]) -> int:
     """Run `service(stop)` and return its exit code.
 
     SIGTERM and SIGINT set `stop`, upon which the service finishes what it accepted and returns. A
-    second signal acts as if nobody listened: it ends the process.
+    second signal acts as if nobody listened: it ends the process. Nothing of a service is dumped: each has
+    keys, tokens or signatures in memory.
     """
+    forbid_dumps()
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.collect()
     gc.freeze()  # modules, settings and keys stay; nobody has to look at them again

@@ -13,7 +13,6 @@ import click
 
 from .. import logs, running
 from ..chain.contracts import ContractError
-from ..hardening import forbid_dumps
 from ..offload import UnavailableError
 from ..settings import EXIT_CODE, ActionSettings
 from . import exit_codes
@@ -79,7 +78,6 @@ def run_until_stopped(
     settings: ActionSettings, work: Callable[[Told, asyncio.Event], Awaitable[Ended]]
 ) -> int:
     """Do work that ends as commands end, and tell of it; the exit code."""
-    forbid_dumps()
     return running.run(partial(_told_of, settings, work))
 
 

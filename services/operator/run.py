@@ -13,7 +13,6 @@ import click
 
 from .. import logs, running
 from ..background import LONGEST_PAUSE_SECONDS
-from ..hardening import forbid_dumps
 from ..http import listening
 from ..offload import UnavailableError
 from ..settings import EXIT_CODE, RunSettings
@@ -40,7 +39,6 @@ KINDS = {
 
 def run(settings: RunSettings) -> int:
     """Run until told to stop; the exit code."""
-    forbid_dumps()
     return running.run(partial(_until_stopped, settings))
 
 

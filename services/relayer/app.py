@@ -20,6 +20,7 @@ from ..addresses import is_loopback
 from ..background import in_background, repeat
 from ..chain.beacon import BeaconClient
 from ..chain.next_index import choose
+from ..hardening import forbid_dumps
 from ..offload import UnavailableError, Workers
 from ..settings import EXIT_CODE, RelayerSettings, SettingsError
 from ..timings import Timings
@@ -296,6 +297,7 @@ async def _unlock(database: Database, key: StorageKey | None) -> None:
 
 def run(settings: RelayerSettings) -> int:
     """Run until told to stop; the exit code."""
+    forbid_dumps()
     try:
         configuration = read_configuration(settings)
     except SettingsError as error:

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from dvtfast import MissingExtraError
 
 from .. import wire
+from ..hardening import forbid_dumps
 from ..offload import UnavailableError
 from ..settings import EXIT_CODE, DatabaseSettings, EncryptSettings, ForgetSettings, RotateSettings
 from .storage_key import StorageKeyError, make_storage_key, read_storage_key
@@ -171,7 +172,11 @@ def run(work: Coroutine[Any, Any, Any]) -> Any:
 
 
 def reported(work: Callable[[], None]) -> int:
-    """Do it; what goes wrong that may is told, and the exit code says so."""
+    """Do it; what goes wrong that may is told, and the exit code says so.
+
+    Storage keys, tokens and whole exit signatures pass through, so nothing of the process is dumped.
+    """
+    forbid_dumps()
     try:
         work()
     except EXPECTED as error:
