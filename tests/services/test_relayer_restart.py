@@ -88,12 +88,22 @@ async def test_a_cluster_that_is_gone_holds_up_nobody(start: Start) -> None:
         assert len(await relayer.post(3, gone.exit_shares(3, INDICES))) == 3
 
 
+def files_in(directory: Path) -> list[Path]:
+    return sorted(directory.iterdir())
+
+
 async def test_a_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
-    with sqlite3.connect(tmp_path / "other.db") as other:
-        other.execute("CREATE TABLE validators (id INTEGER)")
-    other.close()
-    with pytest.raises(ForeignDatabaseError, match="tables of another program: validators"):
-        await Database.open(f"sqlite:///{tmp_path}/other.db")
+    """It may be in use: nothing of it changes, the mode of its journal neither. Others use alembic, too."""
+    path = tmp_path / "other.db"
+    for table in ("validators (id INTEGER)", "alembic_version (version_num TEXT)"):
+        with sqlite3.connect(path) as other:
+            other.execute(f"CREATE TABLE {table}")
+        other.close()
+        before = path.read_bytes()
+        with pytest.raises(ForeignDatabaseError, match=r"tables of another program: .*validators"):
+            await Database.open(f"sqlite:///{path}")
+        assert path.read_bytes() == before
+        assert files_in(tmp_path) == [path]
 
 
 async def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
@@ -101,9 +111,13 @@ async def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> No
     await database.close()
     with sqlite3.connect(tmp_path / "newer.db") as newer:
         newer.execute("UPDATE alembic_version SET version_num = '9999'")
+        newer.execute("PRAGMA journal_mode=DELETE")
     newer.close()
-    with pytest.raises(ForeignDatabaseError, match="newer version"):
+    before = (tmp_path / "newer.db").read_bytes()
+    wanted = "a newer version of dvtfast made it: its schema is 9999, and this version knows those up to 0"
+    with pytest.raises(ForeignDatabaseError, match=wanted):
         await Database.open(f"sqlite:///{tmp_path}/newer.db")
+    assert (tmp_path / "newer.db").read_bytes() == before
 
 
 async def test_a_database_that_cannot_be_opened(tmp_path: Path) -> None:

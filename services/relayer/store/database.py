@@ -12,17 +12,18 @@ from typing import Concatenate, ParamSpec, Protocol, Self, TypeVar
 import alembic.command
 import alembic.config
 import sqlalchemy
-from alembic.util import CommandError
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, func, select, update
 
 from dvtfast import MissingExtraError
 
 from .sealing import PLAIN, Seal, hand_seal
 from .sqlite import SQLite
-from .tables import forgotten, messages, tokens
+from .tables import forgotten, made_for, messages, tokens
 from .watching import Watch
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
+VERSIONS = "alembic_version"  # the table that says which migrations were made
 KEYS_PER_QUERY = 1000  # databases bound the parameters of a statement
 
 TimedTransaction = Callable[[str, float, float], None]
@@ -83,12 +84,13 @@ class Database:
         """Connect and bring the schema up to date.
 
         Raises:
-            ForeignDatabaseError: some other program's database.
+            ForeignDatabaseError: some other program's database, or a newer version's; it is left as it was.
             MissingExtraError: PostgreSQL needs the extra `postgres`.
             UnavailableError: it cannot be opened.
         """
         database = cls(url)
         try:
+            await database.read(_require_ours)
             await database.run(_migrate)
             database._note(await database.read(latest_revision), is_ours=True)
             await database._engine.listen(latest_revision, database._note)
@@ -231,14 +233,32 @@ def chunks(keys: Iterable[T]) -> Iterator[list[T]]:
         yield chunk
 
 
-def _migrate(connection: Connection) -> None:
+def _require_ours(connection: Connection) -> None:
+    """Look at a database before anything is changed in it.
+
+    Raises:
+        ForeignDatabaseError: another program made it, or a newer version of this one.
+    """
     tables = set(sqlalchemy.inspect(connection).get_table_names())
-    if tables and "alembic_version" not in tables:
+    if tables and (VERSIONS not in tables or made_for.name not in tables):
         raise ForeignDatabaseError(f"it holds tables of another program: {', '.join(sorted(tables))}")
+    if not tables:
+        return
+    scripts = ScriptDirectory(str(MIGRATIONS))
+    known = {script.revision for script in scripts.walk_revisions()}
+    versions = sqlalchemy.table(VERSIONS, sqlalchemy.column("version_num", sqlalchemy.String))
+    found: set[str] = set(connection.scalars(select(versions.c.version_num)))
+    if newer := found - known:
+        raise ForeignDatabaseError(
+            f"a newer version of dvtfast made it: its schema is {', '.join(sorted(newer))}, and this version"
+            f" knows those up to {scripts.get_current_head()}; run the newer one, or restore the backup from"
+            " before"
+        )
+
+
+def _migrate(connection: Connection) -> None:
+    _require_ours(connection)
     config = alembic.config.Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = connection
-    try:
-        alembic.command.upgrade(config, "head")
-    except CommandError as error:  # a revision that we do not have
-        raise ForeignDatabaseError(f"it was made by another program or a newer version: {error}") from None
+    alembic.command.upgrade(config, "head")
