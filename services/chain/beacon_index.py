@@ -18,11 +18,12 @@ from dvtfast.constants import PUBLIC_KEY_BYTES, SIGNATURE_BYTES, WITHDRAWAL_CRED
 from ..offload import UnavailableError
 from . import clock
 from .beacon import BeaconClient, BeaconHead, PendingDeposit
-from .contracts import DEPOSIT_EVENT, Bytes, ContractError, Deposits, decode_deposits
+from .contracts import DEPOSIT_EVENT, Bytes, ContractError, Deposits, decode_deposits, deposit_count
 from .deposits.judging import Judge
+from .deposits.whole import require_count
 from .encoding import read_address, write_data
 from .next_index import require_since
-from .node import Block, NodeClient
+from .node import Block, CallRevertedError, NodeClient
 
 FRESH_SECONDS = 2.0  # how long what was seen counts as of now
 STALE_SLOTS = 8  # without a block, after which a node counts as behind
@@ -115,20 +116,22 @@ class BeaconIndex:
         return await self._beacon.head(first_slot=max(slot - STALE_SLOTS, 0))
 
     async def _unseen(self, head: BeaconHead, latest: Block) -> Deposits:
-        """Deposits of blocks after the one that the beacon chain has."""
+        """Deposits of blocks after the one that the beacon chain has; the contract counts them."""
         assert self._node is not None, "it said which block is the latest"
         if latest.number < head.block_number:
             return decode_deposits([])
-        if (await self._node.block(head.block_number)).hash != head.block_hash:
+        seen = await self._node.block(head.block_number)
+        if seen.hash != head.block_hash:
             raise UnavailableError(
                 f"execution and beacon node have different blocks {head.block_number}: one is behind, or on"
                 " another chain"
             )
-        first = head.block_number + 1
-        logs = await self._node.logs(self._contract, [DEPOSIT_EVENT], first=first, last=latest)
+        logs = await self._node.logs(self._contract, [DEPOSIT_EVENT], first=seen.number + 1, last=latest)
         try:
+            before = await deposit_count(self._node, self._contract, block=seen)
+            await require_count(self._node, self._contract, before + len(logs), block=latest)
             return decode_deposits(logs)
-        except ContractError as error:
+        except (ContractError, CallRevertedError) as error:
             raise UnavailableError(f"deposits: {error}") from error
 
 

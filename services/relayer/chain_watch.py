@@ -17,11 +17,12 @@ from ..background import in_background, repeat
 from ..chain.contracts import DEPOSIT_EVENT, ContractError, decode_deposits
 from ..chain.deposits.judging import Judge
 from ..chain.deposits.scan import DepositScan
+from ..chain.deposits.whole import number_before, whole
 from ..chain.encoding import read_address, write_address
 from ..chain.ipfs import IpfsClient, IpfsContentError
 from ..chain.node import CallRevertedError, Log, NodeClient
 from ..chain.oracles import AnnouncedOracles, OracleConfigError, announced_oracles
-from ..chain.scanner import Checkpoint, FinalLogs, LogScanner, Rewound, final_block
+from ..chain.scanner import Batch, Checkpoint, FinalLogs, LogScanner, Rewound, final_block
 from ..chain.vaults import VaultsAtHead
 from ..offload import UnavailableError
 from ..settings import RelayerSettings
@@ -198,37 +199,54 @@ class DepositWatch:
         database: Database,
     ) -> None:
         self.is_complete = False
+        self._node = node
+        self._contract = read_address(network.deposit_contract)
+        self._born = network.deposit_contract_block
         self._judge = Judge(network, threads=threads)
         self._clusters = clusters
         self._database = database
         self._scanner = LogScanner(
             node,
-            read_address(network.deposit_contract),
+            self._contract,
             [DEPOSIT_EVENT],
             first=network.deposit_contract_block if first_block is None else first_block,
             max_age_seconds=max_age_seconds,
         )
 
     async def look(self) -> None:
-        """One look at the deposit contract."""
+        """One look at the deposit contract.
+
+        Raises:
+            UnavailableError: no node answers, or it leaves out deposits: keys in use would be missed.
+        """
         places = await self._database.run(known_places)
-        async for batch in self._scanner.batches([Checkpoint(number, hash_) for number, hash_ in places]):
-            if isinstance(batch, Rewound):
-                self.is_complete = False
-                back_to = batch.back_to.number if batch.back_to else None
-                log.warning("chain reorganised", lost=batch.lost.number, back_to=back_to)
-                await self._database.run(rewind, back_to)
-                continue
-            is_pending = not isinstance(batch, FinalLogs)
-            ours = await asyncio.to_thread(self._deposits_of_ours, batch.logs, is_pending)
-            if isinstance(batch, FinalLogs):
-                place = batch.checkpoint.number, batch.checkpoint.hash
-                new = await self._database.run(learn_final, ours, batch.first, place)
-            else:
-                new = await self._database.run(learn_pending, ours, batch.first, batch.last)
-            if new:
-                log.info("validators deposited", n=new, blocks=f"{batch.first}-{batch.last}")
+        batches = self._scanner.batches([Checkpoint(number, hash_) for number, hash_ in places])
+        try:
+            async for batch in whole(batches, self._node, self._contract, self._number_before):
+                await self._take(batch)
+        except (ContractError, CallRevertedError) as error:
+            raise UnavailableError(f"deposits: {error}") from error
         self.is_complete = True
+
+    async def _number_before(self, first: int) -> int:
+        return await number_before(self._node, self._contract, first, born=self._born)
+
+    async def _take(self, batch: Batch) -> None:
+        if isinstance(batch, Rewound):
+            self.is_complete = False
+            back_to = batch.back_to.number if batch.back_to else None
+            log.warning("chain reorganised", lost=batch.lost.number, back_to=back_to)
+            await self._database.run(rewind, back_to)
+            return
+        is_pending = not isinstance(batch, FinalLogs)
+        ours = await asyncio.to_thread(self._deposits_of_ours, batch.logs, is_pending)
+        if isinstance(batch, FinalLogs):
+            place = batch.checkpoint.number, batch.checkpoint.hash
+            new = await self._database.run(learn_final, ours, batch.first, place)
+        else:
+            new = await self._database.run(learn_pending, ours, batch.first, batch.last)
+        if new:
+            log.info("validators deposited", n=new, blocks=f"{batch.first}-{batch.last}")
 
     def _deposits_of_ours(self, logs_: Sequence[Log], are_pending: bool) -> dict[bytes, int]:
         """The block of the first deposit of each of our validators that proves possession of its key.

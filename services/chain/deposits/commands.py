@@ -94,14 +94,14 @@ def _status(settings: DepositsSettings) -> int:
         raise UnavailableError(f"no such database: {path}; make it with `dvtfast deposits scan`")
     ledger = Ledger(path, Source.of(network))
     try:
-        totals, checkpoints, seeded = ledger.totals(), ledger.checkpoints(), ledger.seeded
+        totals, checkpoints, seed = ledger.totals(), ledger.checkpoints(), ledger.seed
     finally:
         ledger.close()
     _show(
         {
             "network": network.name,
             "validators with a final deposit": totals.validators,
-            "of them from the dump": seeded or 0,
+            "of them from the dump": 0 if seed is None else seed.validators,
             "deposits": totals.deposits,
             "bad signatures": totals.bad_signatures,
             "last final block": checkpoints[-1].number if checkpoints else None,

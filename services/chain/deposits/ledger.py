@@ -21,15 +21,17 @@ from ..scanner import Checkpoint
 from .dump import Dump
 
 APPLICATION_ID = 0x44564450  # "DVDP"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_SECONDS = 30.0  # more than another process takes to write a batch, or a dump
 KEPT_CHECKPOINTS = 32  # the last ones, to return to after a reorganisation that was thought impossible
 KEYS_AT_ONCE = 1000  # in one statement
+FROM_VERSION_1 = "ALTER TABLE seed ADD COLUMN next_deposit INTEGER"
 ROWS_AT_ONCE = 10_000  # of a dump, as Python objects
 
 SCHEMA = """
 CREATE TABLE source (chain_id INTEGER, contract BLOB, first_block INTEGER);
-CREATE TABLE seed (validators INTEGER, last_block INTEGER);
+-- `next_deposit` is the contract's number for the first one after the dump, NULL until that is proven.
+CREATE TABLE seed (validators INTEGER, last_block INTEGER, next_deposit INTEGER);
 -- With the totals up to there, so that a rewind has nothing to count.
 CREATE TABLE checkpoints (
     number INTEGER PRIMARY KEY, hash BLOB NOT NULL,
@@ -73,8 +75,7 @@ class Totals:
         validators: those of a dump among them; the index of the next one.
         deposits: how many were read, without those of a dump.
         bad_signatures: how many of these prove nothing, for keys that had no validator.
-        next_deposit: the contract's number for the next one; None before the first that was read after
-            a dump.
+        next_deposit: the contract's number for the next one; None after a dump until that is proven.
     """
 
     validators: int
@@ -89,6 +90,21 @@ class Known:
 
     validator_index: int
     block_number: int
+
+
+@dataclass(frozen=True)
+class Seed:
+    """The dump that a ledger began with.
+
+    Attributes:
+        validators: how many are in it.
+        last_block: up to which it has all.
+        next_deposit: the contract's number for the first deposit after that block; None until it is proven.
+    """
+
+    validators: int
+    last_block: int
+    next_deposit: int | None
 
 
 class Ledger:
@@ -116,20 +132,21 @@ class Ledger:
     @property
     def first_block(self) -> int:
         """The first one that events are read from: after the dump, if there was one."""
-        seeded = self._seed()
-        return self._source.first_block if seeded is None else seeded[1] + 1
+        seed = self.seed
+        return self._source.first_block if seed is None else seed.last_block + 1
 
     @property
-    def seeded(self) -> int | None:
-        """How many validators came from a dump; None without one."""
-        seeded = self._seed()
-        return None if seeded is None else seeded[0]
+    def seed(self) -> Seed | None:
+        """The dump that it began with; None without one."""
+        with self._alone():
+            row = self._connection.execute("SELECT * FROM seed").fetchone()
+        return None if row is None else Seed(*row)
 
     def is_empty(self) -> bool:
         """Whether nothing was read yet, neither a dump nor events."""
-        return self._seed() is None and not self.checkpoints()
+        return self.seed is None and not self.checkpoints()
 
-    def seed(self, dump: Dump, last_block: int) -> None:
+    def begin_with(self, dump: Dump, last_block: int) -> None:
         """Begin with a dump of all validators up to a block.
 
         Raises:
@@ -149,7 +166,22 @@ class Ledger:
                         strict=True,
                     ),
                 )
-            self._connection.execute("INSERT INTO seed VALUES (?, ?)", (len(dump), last_block))
+            self._connection.execute("INSERT INTO seed VALUES (?, ?, NULL)", (len(dump), last_block))
+
+    def go_on_from(self, next_deposit: int) -> None:
+        """Note the number of the first deposit after the dump.
+
+        Raises:
+            LedgerError: what was read before that was noted begins with another one.
+        """
+        with self._transaction():
+            totals = self.totals()
+            if totals.next_deposit not in (None, next_deposit + totals.deposits):
+                raise LedgerError(
+                    f"{self._path}: deposits right after the dump are missing in it: their first one is"
+                    f" {next_deposit}; remove the file, and begin again with the dump"
+                )
+            self._connection.execute("UPDATE seed SET next_deposit = ?", (next_deposit,))
 
     def checkpoints(self) -> list[Checkpoint]:
         """The last final blocks up to which deposits are known; none before the first."""
@@ -176,8 +208,10 @@ class Ledger:
             )
         if totals:
             return Totals(*totals)
-        seeded = self.seeded
-        return Totals(0, next_deposit=0) if seeded is None else Totals(seeded)
+        seed = self.seed
+        if seed is None:
+            return Totals(0, next_deposit=0)
+        return Totals(seed.validators, next_deposit=seed.next_deposit)
 
     def known(self, public_keys: Sequence[bytes]) -> dict[bytes, Known]:
         """Those of these keys that are validators'."""
@@ -249,11 +283,6 @@ class Ledger:
             self._connection.execute("DELETE FROM checkpoints WHERE number > ?", (above,))
             self._connection.execute("DELETE FROM validators WHERE block_number > ?", (above,))
 
-    def _seed(self) -> tuple[int, int] | None:
-        with self._alone():
-            row: tuple[int, int] | None = self._connection.execute("SELECT * FROM seed").fetchone()
-        return row
-
     def _prepare(self) -> None:
         (application_id,) = self._connection.execute("PRAGMA application_id").fetchone()
         (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -264,6 +293,10 @@ class Ledger:
         source = self._source.chain_id, self._source.contract, self._source.first_block
         with self._transaction():
             (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+            if version == 1:
+                self._connection.execute(FROM_VERSION_1)
+                version = SCHEMA_VERSION
+                self._connection.execute(f"PRAGMA user_version = {version}")
             if version == 0:
                 for statement in SCHEMA.split(";"):
                     self._connection.execute(statement)
@@ -272,7 +305,8 @@ class Ledger:
                 self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
             elif version != SCHEMA_VERSION:
                 raise LedgerError(
-                    f"{self._path}: expected version {SCHEMA_VERSION}, got {version}; remove the file"
+                    f"{self._path}: expected version {SCHEMA_VERSION}, got {version}, of a newer dvtfast:"
+                    " use that one, or remove the file, and all is read again"
                 )
             elif self._connection.execute("SELECT * FROM source").fetchone() != source:
                 raise LedgerError(f"{self._path}: has the deposits of another contract; name another file")

@@ -14,7 +14,7 @@ from dvtfast import Network
 
 from ... import logs
 from ...offload import UnavailableError, Workers
-from ..contracts import DEPOSIT_EVENT, ContractError, Deposits, decode_deposits, deposit_count
+from ..contracts import DEPOSIT_EVENT, ContractError, Deposits, decode_deposits
 from ..encoding import read_address
 from ..next_index import IndexUnknownError, require_since
 from ..node import CallRevertedError, NodeClient
@@ -30,7 +30,8 @@ from ..scanner import (
 )
 from .dump import count_dump, read_dump
 from .judging import Judge, Judged
-from .ledger import Ledger, LedgerError, LedgerMovedError, Source, Totals
+from .ledger import Ledger, LedgerError, LedgerMovedError, Seed, Source, Totals
+from .whole import PRUNED, whole
 
 ATTEMPTS = 3  # of a look, where another process reads into the same database
 TELL_SECONDS = 10.0  # between two lines on a long way
@@ -96,7 +97,7 @@ class DepositScan:
         confirmations: int = CONFIRMATIONS,
         span_blocks: int = SPAN_BLOCKS,
     ) -> None:
-        self.gives_index = ledger.seeded is not None or not network.has_validators_without_deposit
+        self.gives_index = ledger.seed is not None or not network.has_validators_without_deposit
         self.is_complete = False
         self._node = node
         self._ledger = ledger
@@ -239,14 +240,50 @@ class DepositScan:
         head = (await self._node.block("latest")).number
         checkpoints = await self._workers.run(self._ledger.checkpoints)
         try:
-            async with aclosing(ahead(self._scanner.batches(checkpoints))) as batches:
-                async for batch in batches:
+            async with aclosing(ahead(self._scanner.batches(checkpoints))) as read:
+                async for batch in whole(read, self._node, self._contract, self._number_before):
                     await self._take(batch)
                     if not isinstance(batch, Rewound):
                         self._tell(batch.last, max(head, batch.last), progress)
         except (ContractError, CallRevertedError) as error:
             raise UnavailableError(f"deposits: {error}") from error
         self.is_complete = True
+
+    async def _number_before(self, first: int) -> int:
+        """The number of the next deposit; that of the first one after a dump is proven first."""
+        seed = await self._workers.run(lambda: self._ledger.seed)
+        if seed is not None and seed.next_deposit is None:
+            await self._prove_end(seed)
+        totals = await self._workers.run(lambda: self._ledger.totals(before=first))
+        assert totals.next_deposit is not None, "proven now"
+        return totals.next_deposit
+
+    async def _prove_end(self, seed: Seed) -> None:
+        """That what is read goes on where the dump ends, by the deposits of its last block.
+
+        These are in the dump, or else it is not whole; and the deposit that follows has the number after
+        theirs.
+        """
+        last = await self._node.block(seed.last_block)
+        found = await self._node.logs(self._contract, [DEPOSIT_EVENT], first=last.number, last=last)
+        if not found:
+            raise ContractError(
+                f"expected deposits in block {last.number}, the last one of the dump, got none: the node"
+                f" has pruned them, or is on another chain; {PRUNED}"
+            )
+        deposits = decode_deposits(found)
+        lacking = await self._workers.run(self._unknown, deposits)
+        if lacking:
+            raise LedgerError(
+                f"the dump of the first validators lacks {lacking} of its last block {last.number}: is it"
+                " whole, and of this network? remove the database and begin again with the right file"
+            )
+        await self._workers.run(self._ledger.go_on_from, int(deposits.indices[-1]) + 1)
+
+    def _unknown(self, deposits: Deposits) -> int:
+        """How many validators that are not known these deposits make."""
+        keys = list({row.tobytes() for row in deposits.public_keys})
+        return len(self._judge.judge(deposits, self._ledger.known(keys)).places)
 
     async def _take(self, batch: Batch) -> None:
         run = self._workers.run
@@ -258,9 +295,7 @@ class DepositScan:
         elif isinstance(batch, FinalLogs):
             await run(self._learn, batch)
         else:
-            pending = await run(self._judge_pending, batch)
-            await self._require_all(pending)
-            self._pending = pending
+            self._pending = await run(self._judge_pending, batch)
 
     def _tell(self, last: int, head: int, progress: Progress | None) -> None:
         self._read_to = last
@@ -292,9 +327,7 @@ class DepositScan:
         before = self._ledger.totals(before=batch.first)
         n = len(batch.logs)
         if n:
-            first, last = (int(deposits.indices[place]) for place in (0, -1))
-            if before.next_deposit not in (None, first):
-                raise ContractError(f"expected deposit {before.next_deposit}, got {first}: a log is missing")
+            last = int(deposits.indices[-1])
             if last >= DEPOSITS_LIMIT:
                 raise ContractError(f"expected deposits below 2^32, got {last}")
         keys = list({row.tobytes() for row in deposits.public_keys})
@@ -309,18 +342,6 @@ class DepositScan:
         )
         return deposits, judged, totals
 
-    async def _require_all(self, pending: _Pending) -> None:
-        """The contract itself counts deposits: what logs were left out would go unnoticed otherwise."""
-        told = pending.totals.next_deposit
-        if told is None:
-            return
-        count = await deposit_count(self._node, self._contract, block=pending.head)
-        if count != told:
-            raise ContractError(
-                f"expected {count} deposits up to block {pending.head}, got {told}: the node lacks logs, or"
-                " the chain has just changed"
-            )
-
 
 def _made(deposits: Deposits, judged: Judged) -> dict[bytes, int]:
     """Blocks of the deposits that make validators, by public key, in the order of the chain."""
@@ -333,10 +354,10 @@ def _seed(ledger: Ledger, path: Path, network: Network) -> None:
     count = count_dump(path)
     if ledger.is_empty():
         log.info("reading the dump of the first validators", file=str(path), validators=count)
-        ledger.seed(read_dump(path, network), network.genesis_validators_last_block)
-    elif ledger.seeded not in (None, count):
-        raise LedgerError(f"{path}: has {count} validators, the database began with {ledger.seeded}")
-    elif ledger.seeded is None and network.has_validators_without_deposit:
+        ledger.begin_with(read_dump(path, network), network.genesis_validators_last_block)
+    elif (seed := ledger.seed) is not None and seed.validators != count:
+        raise LedgerError(f"{path}: has {count} validators, the database began with {seed.validators}")
+    elif seed is None and network.has_validators_without_deposit:
         raise LedgerError(
             f"{path}: the database was begun without it; remove the database, or name another one"
         )

@@ -84,6 +84,17 @@ def without_finality(method: str, params: list[Any], value: Any) -> Any:
     return value
 
 
+def leaving_out(*numbers: int) -> Change:
+    """A node that has no logs of these deposits, and knows of no finality."""
+
+    def change(method: str, params: list[Any], value: Any) -> Any:
+        if method == "eth_getLogs":
+            return [log for log in value if int(log["data"][-64:-62], 16) not in numbers]
+        return without_finality(method, params, value)
+
+    return change
+
+
 class Rewriting:
     """A node that gives other hashes for old blocks while it lies.
 

@@ -16,6 +16,7 @@ from dvtfast.services.chain.deposits.ledger import (
     Known,
     Ledger,
     LedgerError,
+    Seed,
     Source,
     Totals,
 )
@@ -53,7 +54,7 @@ def fill(ledger: Ledger, blocks: int) -> None:
 def test_what_is_learned_is_known_after_a_restart(path: Path) -> None:
     ledger = Ledger(path, SOURCE)
     assert ledger.is_empty()
-    assert (ledger.first_block, ledger.seeded) == (10, None)
+    assert (ledger.first_block, ledger.seed) == (10, None)
     assert (ledger.checkpoints(), ledger.totals()) == ([], Totals(0, next_deposit=0))
     many = [(key(n), 15) for n in range(2500)]
     ledger.learn(10, place(20), many, Totals(2500, 3000, 7, 3000))
@@ -122,7 +123,7 @@ def test_files_that_are_something_else(path: Path, tmp_path: Path) -> None:
         Ledger(tmp_path / "nowhere" / "file", SOURCE)
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 99")
-    with pytest.raises(LedgerError, match="expected version 1, got 99"):
+    with pytest.raises(LedgerError, match="expected version 2, got 99"):
         Ledger(path, SOURCE)
 
 
@@ -159,12 +160,12 @@ def test_a_dump(tmp_path: Path, path: Path) -> None:
     content = b"".join(record(block, public_key) for _, block, public_key in validators)
     assert read(tmp_path, content) == validators
     ledger = Ledger(path, SOURCE)
-    ledger.seed(read_dump(tmp_path / "dump", NETWORK), 100)
-    assert (ledger.seeded, ledger.first_block, ledger.totals()) == (200, 101, Totals(200))
+    ledger.begin_with(read_dump(tmp_path / "dump", NETWORK), 100)
+    assert (ledger.seed, ledger.first_block, ledger.totals()) == (Seed(200, 100, None), 101, Totals(200))
     found = ledger.known([public_key for *_, public_key in validators])
     assert found == {public_key: Known(index, block) for index, block, public_key in validators}
     with pytest.raises(LedgerError, match="expected an empty file"):
-        ledger.seed(read_dump(tmp_path / "dump", NETWORK), 100)
+        ledger.begin_with(read_dump(tmp_path / "dump", NETWORK), 100)
     ledger.learn(101, place(110), [(key(500), 105)], Totals(201, 1, 0, 77))
     assert ledger.known([key(500)]) == {key(500): Known(200, 105)}
     ledger.rewind(None)  # the dump stays
@@ -172,6 +173,42 @@ def test_a_dump(tmp_path: Path, path: Path) -> None:
     assert ledger.known([key(0), key(500)]) == {key(0): Known(0, 5)}
     ledger.close()
     assert Ledger(path, SOURCE).first_block == 101
+
+
+def test_what_follows_a_dump(tmp_path: Path, path: Path) -> None:
+    """The number of the first deposit after it, once that is proven."""
+    written(tmp_path, record(5, key(1)))
+    ledger = Ledger(path, SOURCE)
+    ledger.begin_with(read_dump(tmp_path / "dump", NETWORK), 100)
+    ledger.go_on_from(77)
+    assert ledger.totals() == Totals(1, next_deposit=77)
+    ledger.learn(101, place(110), [(key(500), 105)], Totals(2, 1, 0, 78))
+    ledger.rewind(None)
+    assert ledger.totals() == Totals(1, next_deposit=77)
+
+
+@pytest.mark.parametrize(("begins_with", "is_whole"), [(77, True), (79, False)])
+def test_a_file_of_version_1_that_began_with_a_dump(
+    tmp_path: Path, path: Path, begins_with: int, is_whole: bool
+) -> None:
+    """What was read into it may lack the deposits right after the dump."""
+    written(tmp_path, record(5, key(1)))
+    ledger = Ledger(path, SOURCE)
+    ledger.begin_with(read_dump(tmp_path / "dump", NETWORK), 100)
+    ledger.learn(101, place(110), [(key(500), 105)], Totals(2, 1, 0, begins_with + 1))
+    ledger.close()
+    with sqlite3.connect(path) as old:
+        old.execute("ALTER TABLE seed DROP COLUMN next_deposit")
+        old.execute("PRAGMA user_version = 1")
+    old.close()
+    ledger = Ledger(path, SOURCE)
+    assert ledger.seed == Seed(1, 100, None)
+    if is_whole:
+        ledger.go_on_from(77)
+        assert ledger.seed == Seed(1, 100, 77)
+        return
+    with pytest.raises(LedgerError, match="right after the dump are missing in it: their first one is 77"):
+        ledger.go_on_from(77)
 
 
 @pytest.mark.parametrize(

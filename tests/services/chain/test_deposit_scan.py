@@ -23,7 +23,13 @@ from dvtfast.services.cli import main
 from dvtfast.services.offload import UnavailableError
 from tests.services.chain.anvil import CHAIN_ID, Chain, Contract
 from tests.services.chain.deposit_events import Deposit, Model, bad, signed
-from tests.services.chain.servers import Rewriting, node_between, nodes_between, without_finality
+from tests.services.chain.servers import (
+    Rewriting,
+    leaving_out,
+    node_between,
+    nodes_between,
+    without_finality,
+)
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -189,16 +195,24 @@ async def test_a_node_that_leaves_out_a_deposit(world: World, left_out: int) -> 
     """The first one, one in the middle, or the last one, which only the contract's own count betrays."""
     await world.deposit(*FIRST)
 
-    def change(method: str, params: list[Any], value: Any) -> Any:
-        if method == "eth_getLogs":
-            return [log for log in value if int(log["data"][-64:-62], 16) != left_out]
-        return without_finality(method, params, value)
-
-    async with node_between(world.chain.url, change) as (url, _), world.scan(url) as scan:
+    async with node_between(world.chain.url, leaving_out(left_out)) as (url, _), world.scan(url) as scan:
         with pytest.raises(UnavailableError, match=r"deposits: .*(expected deposit|expected 8 deposits)"):
             await scan.look()
         with pytest.raises(UnavailableError):
             await scan.next_index()
+    async with world.scan() as scan:
+        await world.require_equal(scan)
+
+
+@pytest.mark.parametrize("left_out", range(8))
+async def test_a_final_deposit_that_a_node_leaves_out(world: World, left_out: int) -> None:
+    """Nothing that lacks it is kept: with a better node the same file goes on."""
+    await world.deposit(*FIRST)
+    await world.chain.mine(2 * SPAN_BLOCKS)
+    async with node_between(world.chain.url, leaving_out(left_out)) as (url, _), world.scan(url) as scan:
+        with pytest.raises(UnavailableError, match=r"deposits: .*(expected deposit|expected 8 deposits)"):
+            await scan.look()
+        assert scan._ledger.totals().deposits <= left_out
     async with world.scan() as scan:
         await world.require_equal(scan)
 
@@ -273,6 +287,60 @@ async def test_after_a_dump(world: World, node: NodeClient, tmp_path: Path) -> N
     with pytest.raises(UnavailableError, match="has 1 validators, the database began with 3"):
         async with source(network=network, node=node, **options):
             pass
+
+
+async def dumped(world: World, tmp_path: Path, *, lacking: int = 0) -> tuple[dict[str, Any], Network]:
+    """Four validators in a dump, and two more right after it; options of a source."""
+    first = [signed(n) for n in (1, 2, 3, 4)]
+    blocks = []
+    for each in first:
+        await world.deposit(each)
+        blocks.append(await world.chain.height())
+    await world.deposit(signed(5), signed(6))
+    await world.chain.mine(70)
+    await world.deposit(signed(7))
+    rows = [(block, each.public_key) for block, each in zip(blocks, first, strict=True)]
+    dump = tmp_path / "dump"
+    dump.write_bytes(records(*rows[: 4 - lacking]))
+    network = replace(
+        HOODI,
+        deposit_contract=write_address(world.contract.address),
+        genesis_validators_last_block=blocks[-1],
+    )
+    return {"deposits_database": world.database, "genesis_validators": dump}, network
+
+
+@pytest.mark.parametrize("left_out", [(4,), (5,), (4, 5), (3, 4, 5), (6,), (4, 5, 6)])
+async def test_a_node_that_lacks_the_deposits_after_a_dump(
+    world: World, tmp_path: Path, node: NodeClient, left_out: tuple[int, ...]
+) -> None:
+    """The number of the first deposit after the dump is proven, not taken from the node's first log."""
+    options, network = await dumped(world, tmp_path)
+    async with (
+        nodes_between(world.chain.url, leaving_out(*left_out)) as urls,
+        NodeClient(urls, timeout_seconds=5) as lacking,
+        source(network=network, node=lacking, **options) as index,
+    ):
+        assert index is not None
+        with pytest.raises(UnavailableError, match=r"keeps all logs|expected deposit"):
+            await index.next_index()
+        with pytest.raises(UnavailableError):
+            await index.used([signed(5).public_key])
+    async with source(network=network, node=node, **options) as index:
+        assert index is not None
+        assert await index.next_index() == 7
+        keys = {signed(n).public_key for n in range(1, 8)}
+        assert await index.used(keys) == keys
+
+
+async def test_a_dump_that_lacks_validators_of_its_last_block(
+    world: World, tmp_path: Path, node: NodeClient
+) -> None:
+    options, network = await dumped(world, tmp_path, lacking=1)
+    async with source(network=network, node=node, **options) as index:
+        assert index is not None
+        with pytest.raises(UnavailableError, match="the dump of the first validators lacks 1 of its last"):
+            await index.next_index()
 
 
 async def test_a_dump_comes_too_late(world: World, node: NodeClient, tmp_path: Path) -> None:

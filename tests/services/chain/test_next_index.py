@@ -23,7 +23,7 @@ from dvtfast.services.offload import UnavailableError
 from tests.services.chain.anvil import Chain, Contract
 from tests.services.chain.beacon_nodes import BeaconState, beacon_with
 from tests.services.chain.deposit_events import Deposit, bad, signed
-from tests.services.chain.servers import serving
+from tests.services.chain.servers import leaving_out, nodes_between, serving
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -122,6 +122,26 @@ async def test_deposits_that_the_beacon_node_has_not_seen(chain: Chain, node: No
         assert await index.next_index() == 1002
         state.block_number, state.block_hash = block.number, bytes(32)
         with pytest.raises(UnavailableError, match=f"different blocks {block.number}"):
+            await index.next_index()
+
+
+@pytest.mark.parametrize("left_out", [3, 6])
+async def test_an_execution_node_that_leaves_out_what_the_beacon_node_has_not_seen(
+    chain: Chain, node: NodeClient, left_out: int
+) -> None:
+    """The first one, or the last one, which only the contract's count betrays."""
+    contract = await chain.deploy("deposit")
+    network = replace(HOODI, deposit_contract=write_address(contract.address))
+    await deposit_on(chain, contract, *WAITING[:3])
+    block = await node.block("latest")
+    state = BeaconState(1000, pending=WAITING[:3], block_number=block.number, block_hash=block.hash)
+    await deposit_on(chain, contract, *WAITING[3:])
+    async with (
+        nodes_between(chain.url, leaving_out(left_out)) as urls,
+        NodeClient(urls, timeout_seconds=5) as lacking,
+        index_of(state, network=network, node=lacking) as index,
+    ):
+        with pytest.raises(UnavailableError, match="deposits: expected 7 deposits up to block"):
             await index.next_index()
 
 

@@ -23,7 +23,7 @@ from dvtfast.services.relayer import chain_watch
 from dvtfast.services.relayer.manager.key import ManagerKey
 from tests.services.chain.anvil import CHAIN_ID, Chain, ChainClock, Contract
 from tests.services.chain.gateways import Blocks, gateway
-from tests.services.chain.servers import RpcError, node_between
+from tests.services.chain.servers import RpcError, leaving_out, node_between, nodes_between
 from tests.services.chain.test_oracles import document
 from tests.services.conftest import Cluster, Oracles, Relayer, Start, make_cluster
 
@@ -285,6 +285,45 @@ async def test_validators_with_deposits_are_used(
         await until(moved_on)
     async with start(cluster, **settings) as relayer:
         assert await until(listed) == wanted[2:]
+
+
+@pytest.mark.parametrize("with_scan", [False, True])
+async def test_a_node_that_leaves_out_a_deposit(
+    start: Start, world: World, tmp_path: Path, with_scan: bool
+) -> None:
+    """The key stays used that it said was used, and nothing is reserved while it may be another one's."""
+    cluster = make_cluster(4)
+    wanted = [key.to_wire() for key in cluster.keys]
+    await world.deposit_of(cluster, 0)
+    lies = False
+
+    def change(method: str, params: list[Any], value: Any) -> Any:
+        return leaving_out(0, 1)(method, params, value) if lies else value
+
+    async with nodes_between(world.chain.url, change) as urls:
+        settings = world.settings | {"execution_endpoints": tuple(urls)}
+        settings |= {"deposits_database": tmp_path / "deposits.db"} if with_scan else {}
+        async with start(cluster, **settings) as relayer:
+
+            async def listed() -> list[str]:
+                await register(relayer, world, 7, count=4)
+                _, answer = await relayer.raw("GET", "/validators")
+                return [v["public_key"] for v in answer["validators"]]
+
+            assert await until(listed) == wanted[1:]
+            lies = True
+            with capture_logs() as lines:
+
+                async def refused() -> bool:
+                    return any("expected 1 deposits up to block" in str(line) for line in lines)
+
+                await until(refused)
+            assert await listed() == wanted[1:]
+        async with start(cluster, **settings) as relayer:
+            with capture_logs() as lines:
+                await until(refused)
+            nothing = {"validators": [], "validators_manager_signature": None}
+            assert await register(relayer, world, 7, count=4) == nothing
 
 
 async def test_nothing_is_reserved_before_the_deposits_are_read(start: Start, world: World) -> None:
