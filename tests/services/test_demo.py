@@ -122,7 +122,7 @@ def bundle_of(
         )
     }
     deposits = read_deposit_data(cluster.deposit_data)
-    return make_bundle(deposits, shares, start_index=START_INDEX, oracles=oracles)
+    return make_bundle(deposits, shares, start_index=START_INDEX, oracles=oracles, vault=bytes(20))
 
 
 def check(bundle: wire.RegistrationBundle, cluster: DemoCluster) -> None:
