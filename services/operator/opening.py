@@ -238,6 +238,7 @@ def _rotating(
         keys,
         desk.relayer,
         oracle_client,
+        desk.journal,
         settings.vault,
         poll_seconds=settings.poll_interval,
         collect_seconds=settings.collect_seconds,

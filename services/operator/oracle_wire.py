@@ -94,7 +94,10 @@ class RotationValidator(msgspec.Struct):
 
 
 class RotationInfoAnswer(msgspec.Struct):
-    """When a vault's exits were last split, and of which validators an oracle wants them split anew."""
+    """When a vault's exits were last split, and of which validators an oracle wants them split anew.
 
-    exit_signature_block_number: wire.UInt64
-    validators: Annotated[list[RotationValidator], msgspec.Meta(max_length=INDICES_LIMIT)]
+    The block is null where the oracle knows of no rotation of the vault, or of none yet.
+    """
+
+    exit_signature_block_number: wire.UInt64 | None
+    validators: Annotated[list[RotationValidator], msgspec.Meta(max_length=INDICES_LIMIT)] | None = None

@@ -104,6 +104,25 @@ class OracleClient:
                 problems.append(str(error))
         raise OracleError("; ".join(problems) or "the oracle config names no address that can be asked")
 
+    async def ask_replicas(self, oracle: Oracle, call: Call, read: Callable[[bytes], T]) -> list[T]:
+        """What `read` makes of the answer of each of an oracle's replicas that gives a good one; as `ask`."""
+
+        async def one(replica: Endpoint) -> T | EndpointError:
+            try:
+                return await self._ask_replica(oracle, replica, call, read)
+            except EndpointError as error:
+                log.warning("no answer of an oracle", oracle=oracle.name, error=str(error))
+                return error
+
+        count = min(REPLICAS_ASKED, len(oracle.endpoints))
+        asked = self._random.sample(oracle.endpoints, count)
+        answers = await asyncio.gather(*map(one, asked))
+        good = [answer for answer in answers if not isinstance(answer, EndpointError)]
+        if not good:
+            problems = map(str, answers)
+            raise OracleError("; ".join(problems) or "the oracle config names no address that can be asked")
+        return good
+
     async def _ask_replica(
         self, oracle: Oracle, replica: Endpoint, call: Call, read: Callable[[bytes], T]
     ) -> T:

@@ -12,7 +12,8 @@ from .chain import Chain
 from .doing import Task, perform, unless_stopped
 from .ending import Ended
 from .opening import open_rotating
-from .rotating import OraclesBehindError, Rotating, Rotation, said_of
+from .rotating import Rotating, Rotation, said_of
+from .rotations import OraclesBehindError
 from .sending.action import Action, Kind
 from .sending.sender import Sender
 from .telling import Told

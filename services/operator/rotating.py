@@ -10,7 +10,8 @@ Nothing is signed by the operator here, and nothing sent to the chain.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ from ..chain.contracts import exits_updated_at, validators_min_oracles
 from ..chain.encoding import write_address, write_data
 from ..chain.keys_by_index import KeysByIndex
 from ..chain.node import Block
+from ..chain.scanner import final_block
 from ..client import RelayerClient, RelayerRefusedError
 from .agreement import TooFewOraclesError
 from .chain import Chain, approval_deadline, positive
@@ -30,18 +32,20 @@ from .checks import wrong_shares
 from .oracles import OracleClient
 from .plan import NothingToDoError, NotReadyError, StaleError, shown
 from .preparing import require_relayer
-from .rotations import RotationInfo, RotationRequest, rotate, rotation_info
+from .rotations import OraclesBehindError, RotationInfo, RotationRequest, rotate, rotation_info
 from .sending.action import Action, Kind
+from .sending.journal import Journal
 from .telling import Told, tell_nobody
 
 DEFAULT_ROTATION_LIMIT: Final = 100  # validators of one rotation, where the config names none
 SHOWN_LEFT_OUT: Final = 5
+PAUSE_SECONDS: Final = 3600  # of a validator between two rotations of its exit, however often it is wanted
 
 log = logs.get("operator")
 
 
-class OraclesBehindError(NotReadyError):
-    """The oracles have not seen the vault's last rotation yet; what they say is of before."""
+class NotFinalYetError(OraclesBehindError):
+    """The vault's last rotation is not final yet; oracles do not count it before."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,7 @@ class Rotating:
     """Makes rotations of one vault ready, one batch after the other.
 
     Attributes:
+        journal: which exits were given lately: none is again within the hour, after a restart either.
         collect_seconds: how long the relayer's nodes may take to sign what it does not have.
         left_out: why validators could not be rotated, by index; they are not tried again.
     """
@@ -96,18 +101,23 @@ class Rotating:
     keys: KeysByIndex
     relayer: RelayerClient
     oracle_client: OracleClient
+    journal: Journal
     vault: bytes
     poll_seconds: float
     collect_seconds: float
     told: Told = tell_nobody
+    now: Callable[[], float] = time.time
     left_out: dict[int, str] = field(default_factory=dict, init=False)
+    _last: tuple[int, int] = field(default=(0, 0), init=False)  # the nonce, and where it was raised to that
 
     async def prepare(self) -> Rotation:
         """The next batch.
 
         Raises:
-            NothingToDoError: the oracles want no exits, or only such as were left out.
-            OraclesBehindError: they have to catch up first.
+            NothingToDoError: the oracles want no exits, or only such as were left out, or given to them
+                within the hour.
+            NotFinalYetError: the last rotation is not.
+            OraclesBehindError: the oracles have to catch up first.
             NotReadyError: the relayer, or the oracles, are not ready.
             StaleError: the vault's exits were updated meanwhile; begin again.
             UnavailableError, RelayerUnavailableError, RelayerRefusedError, ContractError,
@@ -124,15 +134,10 @@ class Rotating:
         config = await chain.oracle_config(head)
         threshold = await validators_min_oracles(chain.node, chain.keeper, block=head)
         nonce = await chain.nonce(Kind.UPDATE_EXITS, self.vault, head)
-        info = await self._info(config, threshold)
-        wanted = [index for index in info.validator_indices if index not in self.left_out]
-        if not wanted:
-            raise NothingToDoError(
-                "the oracles want no exits of the vault"
-                if not self.left_out
-                else f"nothing more can be done; {said_of(self.left_out)}"
-            )
-        await self._require_seen(info, nonce, head)
+        info = await rotation_info(
+            self.vault, config, self.oracle_client, since=await self._last_rotation(nonce, head)
+        )
+        wanted = await self._wanted(info)
         await require_relayer(self.relayer, chain.network)
         limit = positive(config.raw.get("validators_exit_rotation_batch_limit"), DEFAULT_ROTATION_LIMIT)
         batch = wanted[:limit]
@@ -149,8 +154,9 @@ class Rotating:
             deadline=approval_deadline(config, await chain.head()),
         )
         left_out = {index: self.left_out[index] for index in batch if index in self.left_out}
+        indices = [index for index in batch if index not in left_out]
         try:
-            action = await self._approved(request, config, threshold, left_out)
+            action = await self._approved(request, config, threshold, indices, left_out)
         except NotReadyError:
             await self._require_same(nonce)  # for another nonce nobody signs
             raise
@@ -161,23 +167,57 @@ class Rotating:
         if await self.chain.nonce(Kind.UPDATE_EXITS, self.vault, await self.chain.head()) != nonce:
             raise StaleError("the vault's exits were updated meanwhile")
 
-    async def _info(self, config: OracleConfig, threshold: int) -> RotationInfo:
-        try:
-            return await rotation_info(self.vault, config, self.oracle_client, threshold=threshold)
-        except (TooFewOraclesError, ValueError) as error:
-            raise NotReadyError(f"oracles: {error}") from None
+    async def _last_rotation(self, nonce: int, head: Block) -> int | None:
+        """The block of the vault's last rotation, if there was one; it has to be final.
 
-    async def _require_seen(self, info: RotationInfo, nonce: int, head: Block) -> None:
-        """Refuse what oracles say that have not seen the last rotation: it would be paid for twice."""
+        What is said by oracles that have not seen it is of before, and would be paid for twice.
+        """
         if nonce == 0:
-            return  # there was none
-        first = max(info.block_number, self.chain.network.keeper_genesis_block)
-        last = await exits_updated_at(self.chain.node, self.chain.keeper, self.vault, first=first, last=head)
-        if last is not None and last > info.block_number:
-            raise OraclesBehindError(
-                f"the oracles have not seen the rotation of block {last} yet; they tell of block"
-                f" {info.block_number}"
+            return None
+        chain = self.chain
+        if self._last[0] != nonce:
+            first = chain.network.keeper_genesis_block
+            found = await exits_updated_at(chain.node, chain.keeper, self.vault, first=first, last=head)
+            if found is None:
+                raise NotReadyError(
+                    f"the vault's exits were rotated {nonce} times, and the node has no such event: it lacks"
+                    " logs of the Keeper; name one that keeps them"
+                )
+            self._last = nonce, found
+        number = self._last[1]
+        final = await final_block(chain.node, head)
+        if number > final.number:
+            self._last = 0, 0  # it may move
+            raise NotFinalYetError(f"the rotation of block {number} is not final yet; {final.number} is")
+        return number
+
+    async def _wanted(self, info: RotationInfo) -> list[int]:
+        """The validators whose exits can be given now."""
+        given = await self._given_lately()
+        wanted = [
+            index for index in info.validator_indices if index not in self.left_out and index not in given
+        ]
+        if wanted:
+            return wanted
+        if self.left_out:
+            raise NothingToDoError(f"nothing more can be done; {said_of(self.left_out)}")
+        if again := given.intersection(info.validator_indices):
+            raise NothingToDoError(
+                f"the oracles want exits of {len(again)} validators that they were given within the hour;"
+                " they get none twice in that time"
             )
+        raise NothingToDoError("the oracles want no exits of the vault")
+
+    async def _given_lately(self) -> set[int]:
+        """Whose exits were given within the hour, by what the journal says was signed."""
+        entries = await self.journal.begun_since(
+            int(self.now()) - PAUSE_SECONDS,
+            chain_id=self.chain.network.chain_id,
+            kind=Kind.UPDATE_EXITS,
+            vault=self.vault,
+        )
+        signed = [entry for entry in entries if entry.transactions]
+        return {index for entry in signed for index in entry.action.details.get("indices", ())}
 
     async def _shares(
         self, batch: Sequence[int], config: OracleConfig
@@ -233,7 +273,12 @@ class Rotating:
         return {}
 
     async def _approved(
-        self, request: RotationRequest, config: OracleConfig, threshold: int, left_out: dict[int, str]
+        self,
+        request: RotationRequest,
+        config: OracleConfig,
+        threshold: int,
+        indices: Sequence[int],
+        left_out: dict[int, str],
     ) -> Action:
         self.told(f"asking {len(config.public_keys)} oracles")
         try:
@@ -258,6 +303,7 @@ class Rotating:
             deadline=approval.deadline,
             details={
                 "validators": len(request.public_keys),
+                "indices": list(indices),
                 "nonce": request.nonce,
                 "exit_signatures": approval.ipfs_hash,
                 "approvals": threshold,

@@ -14,25 +14,34 @@ from dvtfast.protocol_config import OracleConfig
 from .. import wire
 from ..chain.encoding import write_address
 from ..chain.keeper_messages import keeper_domain, rotation_message
-from .agreement import Signed, TooFewOraclesError, agree
+from .agreement import Signed, agree
 from .approvals import Approval, Upload, read_upload, require_shares_for
 from .oracle_wire import RotationBody, RotationInfoAnswer
 from .oracles import Call, OracleClient, OracleError, oracles_of
+from .plan import NotReadyError
 
 INFO_LIMIT_BYTES = 32 * 1024 * 1024
 BYTES_PER_MARK = 8  # of JSON, at least, in `{"index":1},`
 
 
+class OraclesBehindError(NotReadyError):
+    """No oracle has seen the vault's last rotation yet; what they say is of before."""
+
+
 class RotationInfo(NamedTuple):
-    """What oracles say of a vault's exits.
+    """What an oracle says of a vault's exits.
 
     Attributes:
-        block_number: where they were last split.
-        validator_indices: of the validators whose exits an oracle wants, ascending.
+        block_number: where they were last split, as far as it knows; None where it knows of no rotation.
+        validator_indices: of the validators whose exits it wants, ascending.
     """
 
-    block_number: int
+    block_number: int | None
     validator_indices: tuple[int, ...]
+
+    def has_seen(self, block: int | None) -> bool:
+        """Whether this is of after the rotation in a block; None is before the first one."""
+        return block is None or (self.block_number is not None and self.block_number >= block)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,34 +79,45 @@ class RotationRequest:
 
 
 async def rotation_info(
-    vault: bytes, oracles: OracleConfig, client: OracleClient, *, threshold: int
+    vault: bytes, oracles: OracleConfig, client: OracleClient, *, since: int | None
 ) -> RotationInfo:
-    """What most oracles say of a vault's exits; nobody signs it.
+    """What oracles say of a vault's exits; nobody signs it.
+
+    One oracle that has seen the vault's last rotation is enough. Of its replicas the one that has seen least
+    speaks for it: any of them may be asked to sign. Where several oracles have seen it, what most say counts.
 
     Args:
-        threshold: how many must say the same.
+        since: the block of the vault's last rotation; None before the first.
 
     Raises:
-        TooFewOraclesError: fewer do.
+        OraclesBehindError: of those that answer none has seen it.
+        NotReadyError: none answers.
     """
     call = Call(f"/signatures/{write_address(vault)}", limit_bytes=INFO_LIMIT_BYTES)
     asked = oracles_of(oracles)
     answers = await asyncio.gather(
-        *(client.ask(oracle, call, _read_info) for oracle in asked), return_exceptions=True
+        *(client.ask_replicas(oracle, call, _read_info) for oracle in asked), return_exceptions=True
     )
-    for answer in answers:
-        if isinstance(answer, BaseException) and not isinstance(answer, OracleError):
+    told: list[RotationInfo] = []
+    said: list[str] = []
+    for oracle, answer in zip(asked, answers, strict=True):
+        if isinstance(answer, OracleError):
+            said.append(f"{oracle.name}: {answer}")
+        elif isinstance(answer, BaseException):
             raise answer
-    counted = Counter(answer for answer in answers if isinstance(answer, RotationInfo))
-    leading, votes = max(counted.items(), key=lambda item: item[1], default=(None, 0))
-    if leading is None or votes < threshold:
-        said = {
-            oracle.address: _in_words(answer)
-            for oracle, answer in zip(asked, answers, strict=True)
-            if leading is None or answer != leading
-        }
-        raise TooFewOraclesError(threshold, votes, said)
-    return leading
+        else:
+            least = min(answer, key=lambda info: -1 if info.block_number is None else info.block_number)
+            told.append(least)
+            said.append(f"{oracle.name}: {_in_words(least)}")
+    if not told:
+        raise NotReadyError(f"oracles: none answers; {'; '.join(said)}")
+    seen = [info for info in told if info.has_seen(since)]
+    if not seen:
+        raise OraclesBehindError(
+            f"no oracle has seen the rotation of block {since} yet; they tell of: {'; '.join(said)}"
+        )
+    votes = Counter(info.validator_indices for info in seen)
+    return max(seen, key=lambda info: (votes[info.validator_indices], info.block_number or 0))
 
 
 async def rotate(
@@ -135,11 +155,11 @@ async def rotate(
 
 def _read_info(content: bytes) -> RotationInfo:
     answer = wire.decode_bounded(content, RotationInfoAnswer, INFO_LIMIT_BYTES // BYTES_PER_MARK)
-    indices = sorted({int(validator.index) for validator in answer.validators})
-    return RotationInfo(int(answer.exit_signature_block_number), tuple(indices))
+    number = answer.exit_signature_block_number
+    indices = sorted({int(validator.index) for validator in answer.validators or ()})
+    return RotationInfo(None if number is None else int(number), tuple(indices))
 
 
-def _in_words(answer: RotationInfo | BaseException) -> str:
-    if isinstance(answer, RotationInfo):
-        return f"block {answer.block_number}, {len(answer.validator_indices)} validators"
-    return str(answer)
+def _in_words(answer: RotationInfo) -> str:
+    number = "no rotation" if answer.block_number is None else f"block {answer.block_number}"
+    return f"{number}, {len(answer.validator_indices)} validators"

@@ -23,7 +23,8 @@ from .ending import OTHER_DEPOSITS, WRONG, Ended, problems_of
 from .metrics import Metrics
 from .opening import Office, open_office
 from .plan import NothingToDoError
-from .rotating import OraclesBehindError, Rotation
+from .rotating import NotFinalYetError, Rotation
+from .rotations import OraclesBehindError
 from .sending.action import Outcome
 from .telling import telling
 
@@ -119,7 +120,7 @@ async def look_after_exits(
         try:
             return await rotating.prepare()
         except OraclesBehindError as error:
-            if not goes_on:
+            if not goes_on and not isinstance(error, NotFinalYetError):
                 raise
             raise NothingToDoError(str(error)) from None
 

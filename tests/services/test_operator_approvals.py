@@ -27,7 +27,14 @@ from dvtfast.services.operator.agreement import TooFewOraclesError
 from dvtfast.services.operator.approvals import Approval, ApprovalRequest, Generation, approve, read_upload
 from dvtfast.services.operator.consolidations import ROUTE, approve_switch
 from dvtfast.services.operator.oracles import OracleClient
-from dvtfast.services.operator.rotations import RotationInfo, RotationRequest, rotate, rotation_info
+from dvtfast.services.operator.plan import NotReadyError
+from dvtfast.services.operator.rotations import (
+    OraclesBehindError,
+    RotationInfo,
+    RotationRequest,
+    rotate,
+    rotation_info,
+)
 from tests.services.oracle_servers import (
     CHAIN_ID,
     CHECKER,
@@ -35,6 +42,7 @@ from tests.services.oracle_servers import (
     KEEPER,
     NONCE,
     OTHER_CID,
+    Answer,
     FakeOracle,
     answering,
     broken_off,
@@ -481,18 +489,73 @@ async def test_rotation_under_another_nonce_is_refused(client: OracleClient) -> 
             )
 
 
-async def test_what_is_to_be_rotated_is_what_most_say(client: OracleClient) -> None:
+def told(block: int | None, *indices: int) -> Answer:
+    """What an oracle tells of rotations, as StakeWise's do."""
+    validators = [{"index": index} for index in indices]
+    return answering(json.dumps({"exit_signature_block_number": block, "validators": validators}))
+
+
+async def test_one_oracle_that_has_seen_the_last_rotation_is_enough(client: OracleClient) -> None:
+    """Others know of none yet, or of one before, or answer nonsense."""
     fakes = fake_oracles(5)
-    fakes[0].answers = [answering('{"exit_signature_block_number": 1, "validators": []}')]
-    fakes[1].answers = [answering('{"exit_signature_block_number": 1, "validators": [{"index": -1}]}')]
+    fakes[0].answers = [told(None)]
+    fakes[1].answers = [told(122, 1, 2, 3)]
+    fakes[2].answers = [told(123, 9, 2**63)]
+    fakes[3].answers = [answering('{"exit_signature_block_number": 123, "validators": [{"index": -1}]}')]
+    fakes[4].answers = [answering("", status=500)]
     async with oracles_up(fakes) as config:
-        info = await rotation_info(VAULT, config, client, threshold=3)
-        assert info == RotationInfo(123, (9, 2**63))
-        with pytest.raises(TooFewOraclesError, match="4 of 5 oracles, got 3") as error:
-            await rotation_info(VAULT, config, client, threshold=4)
-    assert error.value.said[fakes[0].address] == "block 1, 0 validators"
-    assert "validators[0].index" in error.value.said[fakes[1].address].replace("[...]", "[0]")
+        assert await rotation_info(VAULT, config, client, since=123) == RotationInfo(123, (9, 2**63))
+        with pytest.raises(OraclesBehindError, match="no oracle has seen the rotation of block 124") as error:
+            await rotation_info(VAULT, config, client, since=124)
+    said = str(error.value)
+    assert f"{write_address(fakes[0].address)}: no rotation, 0 validators" in said
+    assert f"{write_address(fakes[1].address)}: block 122, 3 validators" in said
+    assert "an answer that cannot be used" in said
     assert fakes[2].asked[0][1] == f"/signatures/{write_address(VAULT)}"
+
+
+async def test_before_the_first_rotation_oracles_know_of_none(client: OracleClient) -> None:
+    fakes = fake_oracles(1)
+    fakes[0].answers = [told(None, 4, 5)]
+    async with oracles_up(fakes) as config:
+        assert await rotation_info(VAULT, config, client, since=None) == RotationInfo(None, (4, 5))
+        with pytest.raises(OraclesBehindError, match="no rotation, 2 validators"):
+            await rotation_info(VAULT, config, client, since=0)
+        fakes[0].answers = [answering('{"exit_signature_block_number": null}')]
+        assert await rotation_info(VAULT, config, client, since=None) == RotationInfo(None, ())
+
+
+@pytest.mark.parametrize("least", [None, 7, 122])
+async def test_the_replica_that_has_seen_least_speaks_for_its_oracle(
+    client: OracleClient, least: int | None
+) -> None:
+    fakes = fake_oracles(2)
+    fakes[0].answers = [told(200, 1), answering("", status=502), told(least, 2), told(123, 3)]
+    fakes[1].answers = [told(122)]
+    async with oracles_up(fakes) as config:
+        with pytest.raises(OraclesBehindError):
+            await rotation_info(VAULT, config, client, since=123)
+        fakes[0].answers[2] = told(124, 2)
+        assert await rotation_info(VAULT, config, client, since=123) == RotationInfo(123, (3,))
+
+
+async def test_of_those_that_have_seen_it_most_count(client: OracleClient) -> None:
+    fakes = fake_oracles(4)
+    for fake, answer in zip(
+        fakes, [told(500, *range(100)), told(123, 9), told(130, 9), told(100, *range(50))], strict=True
+    ):
+        fake.answers = [answer]
+    async with oracles_up(fakes) as config:
+        assert await rotation_info(VAULT, config, client, since=123) == RotationInfo(130, (9,))
+
+
+async def test_no_oracle_answers(client: OracleClient) -> None:
+    fakes = fake_oracles(2)
+    for fake in fakes:
+        fake.answers = [answering("busy", status=503)]
+    async with oracles_up(fakes) as config:
+        with pytest.raises(NotReadyError, match=r"oracles: none answers; 0x.*HTTP 503: busy"):
+            await rotation_info(VAULT, config, client, since=None)
 
 
 async def test_a_switch(client: OracleClient) -> None:

@@ -102,10 +102,10 @@ class Index(msgspec.Struct):
 class RotationInfo(msgspec.Struct):
     """The answer to `GET /signatures/{vault}`: validators whose exits the oracles of today do not hold.
 
-    `exit_signature_block_number` is that of the vault's last rotation; 0 when there was none.
+    `exit_signature_block_number` is that of the vault's last rotation; null when the oracle knows of none.
     """
 
-    exit_signature_block_number: int
+    exit_signature_block_number: int | None
     validators: Sequence[Index]
 
 

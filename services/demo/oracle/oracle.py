@@ -155,7 +155,7 @@ class Oracle:
         indices = await self._states.indices(block)
         outdated = [indices[key] for key, number in split_at.items() if number < announced and key in indices]
         return RotationInfo(
-            exit_signature_block_number=rotations[-1].block_number if rotations else 0,
+            exit_signature_block_number=rotations[-1].block_number if rotations else None,
             validators=[Index(index) for index in sorted(outdated)],
         )
 

@@ -140,6 +140,11 @@ class Journal:
         query = f"{OPEN} OR a.id IN (SELECT id FROM actions ORDER BY id DESC LIMIT ?)"  # noqa: S608 - OPEN is ours
         return await self._run(self._entries, query, (-1 if most is None else most,))
 
+    async def begun_since(self, at: int, *, chain_id: int, kind: Kind, vault: bytes) -> list[Entry]:
+        """The actions of a kind and a vault that were begun since that Unix time, the latest first."""
+        where = "a.at >= ? AND a.chain_id = ? AND a.kind = ? AND a.vault = ?"
+        return await self._run(self._entries, where, (at, str(chain_id), kind.value, vault))
+
     async def next_nonce(self, *, chain_id: int, account: bytes) -> int:
         """The nonce after the last one that is known to be used up."""
         return await self._run(self._next_nonce, chain_id, account)

@@ -66,6 +66,27 @@ async def node_between(url: str, change: Change) -> AsyncIterator[tuple[str, lis
 
 
 @asynccontextmanager
+async def node_finalizing(url: str, behind: Callable[[], int]) -> AsyncIterator[str]:
+    """The node at `url`, with so many blocks on top of its finalized one."""
+    async with aiohttp.ClientSession() as session:
+
+        async def ask(asked: Any) -> Any:
+            async with session.post(url, json=asked) as answer:
+                return await answer.json()
+
+        async def handle(request: web.Request) -> web.Response:
+            asked = await request.json()
+            if asked["method"] == "eth_getBlockByNumber" and asked["params"][0] == "finalized":
+                latest = await ask(asked | {"params": ["latest", False]})
+                number = max(int(latest["result"]["number"], 16) - behind(), 0)
+                asked["params"] = [hex(number), False]
+            return web.json_response(await ask(asked))
+
+        async with serving(handle) as between:
+            yield between
+
+
+@asynccontextmanager
 async def nodes_between(url: str, *changes: Change) -> AsyncIterator[list[str]]:
     """As many nodes that see the chain of the node at `url`, each with its answers changed."""
     async with AsyncExitStack() as stack:

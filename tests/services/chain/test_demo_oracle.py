@@ -356,7 +356,7 @@ async def test_rotation(ready: World, oracles: Oracles) -> None:
     await ready.foreign_deposits(2)
     await register(ready, oracles, validators, 2)
     info = f"/signatures/{vault}"
-    nothing = {"exit_signature_block_number": 0, "validators": []}
+    nothing = {"exit_signature_block_number": None, "validators": []}
     assert await oracles.granted(info, None) == [nothing] * 3
     await ready.announce(oracles.set.config.read_bytes())
     outdated = nothing | {"validators": [{"index": index} for index in (2, 3, 4)]}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import time
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,11 +16,12 @@ from dvtfast.services.client import RelayerClient
 from dvtfast.services.demo.world import oracles
 from dvtfast.services.demo.world.deployed import ETH, World
 from dvtfast.services.demo.world.oracles import OracleSet, RunningOracle, make_oracles
-from dvtfast.services.operator import doing, exit_codes, opening, rotate, run
+from dvtfast.services.operator import doing, exit_codes, opening, rotate, rotations, run
 from dvtfast.services.operator.ending import Ended
 from dvtfast.services.operator.metrics import Metrics
 from dvtfast.services.operator.opening import open_rotating
-from dvtfast.services.operator.rotating import OraclesBehindError
+from dvtfast.services.operator.rotating import PAUSE_SECONDS, NotFinalYetError
+from dvtfast.services.operator.rotations import OraclesBehindError, RotationInfo
 from dvtfast.services.operator.telling import tell_nobody
 from dvtfast.services.relayer.current_oracles import CurrentOracles
 from dvtfast.services.relayer.pipeline import Pipeline
@@ -28,6 +30,7 @@ from dvtfast.services.relayer.store.forgetting import forget
 from dvtfast.services.settings import RotateExitsSettings, SettingsError
 from dvtfast.services.wire import PublicKey
 from tests.services.chain.scenes import Scene, nodes, registered
+from tests.services.chain.servers import node_finalizing
 from tests.services.conftest import Relayer
 
 pytestmark = pytest.mark.timeout(120)
@@ -71,6 +74,7 @@ class Change:
     scene: Scene
     others: OracleSet
     relayers: list[tuple[CurrentOracles, Pipeline]]
+    final_behind: int = 0  # blocks on top of the finalized one
 
     async def happen(self) -> None:
         """The Keeper announces other oracles, and the relayer follows it."""
@@ -102,10 +106,13 @@ async def change(
     running_oracles: list[RunningOracle],
     other_set: OracleSet,
     other_oracles: list[RunningOracle],
-) -> Change:
+) -> AsyncIterator[Change]:
     ended = await registered(scene)
     assert (ended.code, ended.problem) == (exit_codes.DONE, "")
-    return Change(scene, other_set, relayers_oracles)
+    change = Change(scene, other_set, relayers_oracles)
+    async with node_finalizing(scene.world.chain.url, lambda: change.final_behind) as url:
+        scene.settings["execution_endpoints"] = [url]
+        yield change
 
 
 async def rotated(settings: RotateExitsSettings) -> Ended:
@@ -202,26 +209,65 @@ async def test_a_validator_that_is_not_the_relayers(change: Change) -> None:
 async def test_oracles_that_are_behind(change: Change, monkeypatch: pytest.MonkeyPatch) -> None:
     """What they say of before a rotation is not believed: it would be paid for again."""
     await change.happen()
+    read, asked = rotations._read_info, 0
+
+    def of_before(content: bytes) -> RotationInfo:
+        nonlocal asked
+        asked += 1
+        return read(content)._replace(block_number=None)
+
+    monkeypatch.setattr(rotations, "_read_info", of_before)
     async with open_rotating(change.settings(), tell_nobody) as (desk, rotating):
-        before = await rotating._info(read_oracle_config(change.others.config), 2)
         task = rotate.rotation_task(desk.chain, desk.sender, rotating)
         assert (await doing.perform(task, dry_run=False, yes=True, seconds=30)).code == exit_codes.DONE
-        asked = 0
-
-        async def info(*_: Any) -> Any:
-            nonlocal asked
-            asked += 1
-            return before
-
-        monkeypatch.setattr(rotating, "_info", info)
+        before = asked
         ended = await doing.perform(task, dry_run=False, yes=True, seconds=1)
         assert ended.code == exit_codes.NOT_READY
-    assert asked == 1
+    assert asked == before + 4
     assert await change.nonce() == 1
 
 
+async def test_a_rotation_that_is_not_final_yet(change: Change) -> None:
+    """Oracles do not count it before; that is waited for."""
+    await change.happen()
+    change.final_behind = 1000
+    settings, metrics = change.scene.chosen(), Metrics()
+    async with opening.open_office(settings, tell_nobody) as office:
+        codes = [(await run.look_after_exits(settings, office, metrics)).code for _ in range(2)]
+        assert codes == [exit_codes.DONE, exit_codes.NOTHING_TO_DO]
+        assert office.rotating is not None
+        with pytest.raises(NotFinalYetError, match="is not final yet"):
+            await office.rotating.prepare()
+        assert metrics.failures.labels("not rotated")._value.get() == 0
+        change.final_behind = 0
+        assert (await run.look_after_exits(settings, office, metrics)).code == exit_codes.DONE
+
+
+async def test_what_oracles_want_for_ever(change: Change, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each validator is paid for once within the hour, after a restart of the operator too."""
+    await change.happen()
+    read = rotations._read_info
+
+    def of_all(content: bytes) -> RotationInfo:
+        return read(content)._replace(validator_indices=(0, 1, 2))
+
+    monkeypatch.setattr(rotations, "_read_info", of_all)
+    ended = await rotated(change.settings())
+    assert (ended.code, ended.problem) == (exit_codes.DONE, "")
+    assert await change.nonce() == 2
+    for _ in range(2):
+        ended = await rotated(change.settings())
+        assert ended.code == exit_codes.NOTHING_TO_DO
+        assert "want exits of 3 validators that they were given within the hour" in ended.problem
+    assert await change.nonce() == 2
+    async with open_rotating(change.settings(), tell_nobody) as (_, rotating):
+        rotating.now = lambda: time.time() + PAUSE_SECONDS + 60
+        rotation = await rotating.prepare()
+        assert rotation.action.details["indices"] == [0, 1]
+
+
 async def test_oracles_that_are_out(change: Change, other_oracles: list[RunningOracle]) -> None:
-    """Two of four must be there."""
+    """One of four tells what is wanted, and two must sign."""
     await change.happen()
     for oracle in other_oracles[:3]:
         oracle.stop()
