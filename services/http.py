@@ -21,11 +21,12 @@ from aiohttp.http import HttpProcessingError
 
 from . import logs, wire
 from .connections import Connections
+from .heads import MOST_HEADERS
 from .offload import UnavailableError, Workers
 
 BODY_LIMIT_BYTES = 16 * 1024 * 1024
 BODY_TIMEOUT_SECONDS = 30.0
-SILENCE_SECONDS = 75.0  # of a connection, until a request's headers are there; proxies keep theirs for 60
+SILENCE_SECONDS = 75.0  # of a connection, between two requests; proxies keep theirs for 60
 LINGERING_SECONDS = 2.0  # for the rest of a body that nobody reads, so that its sender gets the answer
 REJECTED_SHOWN = 1_000  # items in the answer to a request that failed
 ONE_WRITE_BYTES = 256 * 1024  # longer answers go out in pieces, so that other requests come between
@@ -46,6 +47,7 @@ _BROKEN_OFF = (web.RequestPayloadError, HttpProcessingError, ConnectionResetErro
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+_CONNECTIONS = web.AppKey("connections", Connections)
 _UNDER_WAY = web.AppKey("under_way", set[asyncio.Future[web.StreamResponse]])
 
 log = logs.get("http")
@@ -61,6 +63,11 @@ def application() -> web.Application:
     app[_UNDER_WAY] = set()
     app.on_cleanup.append(_end_work)
     return app
+
+
+def let_in(request: web.Request) -> None:
+    """Note that whoever sent the request may be here; of connections of others there are fewer."""
+    request.app[_CONNECTIONS].let_in(request.protocol)
 
 
 async def read_body(request: web.Request) -> bytes:
@@ -183,6 +190,7 @@ async def listening(
     Bodies stay as they were sent, since a small one can decompress to anything; `read_body` refuses
     what is encoded.
     """
+    connections = app[_CONNECTIONS] = Connections()
     runner = web.AppRunner(
         app,
         access_log=None,
@@ -191,6 +199,7 @@ async def listening(
         keepalive_timeout=SILENCE_SECONDS,
         lingering_time=LINGERING_SECONDS,
         logger=aiohttp_log,
+        max_headers=MOST_HEADERS,
         shutdown_timeout=SHUTDOWN_SECONDS,
     )
     await runner.setup()
@@ -198,7 +207,7 @@ async def listening(
     server = None
     try:
         server = await asyncio.get_running_loop().create_server(
-            Connections().wrapping(runner.server, tls=tls), host, port
+            connections.wrapping(runner.server, tls=tls), host, port
         )
         yield server.sockets[0].getsockname()[1]
     finally:

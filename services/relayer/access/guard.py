@@ -10,7 +10,7 @@ from aiohttp import web
 
 from ... import wire
 from ...addresses import is_address, is_loopback, network_of
-from ...http import BODY_LIMIT_BYTES, read_body
+from ...http import BODY_LIMIT_BYTES, let_in, read_body
 from .caller import Caller, caller_if_known, put_caller
 from .known import KnownTokens
 from .limits import Rates, UnderWay, units_of
@@ -68,6 +68,7 @@ class Guard:
                 return await handler(request)
             caller = self._caller(request)
             put_caller(request, caller)
+            let_in(request)
             return await self._handled(request, handler, caller, roles)
         except wire.WireError as error:
             if error.status in REFUSED_STATUSES:
