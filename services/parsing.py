@@ -19,6 +19,7 @@ from .chain.encoding import read_address
 
 Parse = Callable[[str], Any]
 TOKEN_ROLES = ("operator", "sidecar", "read-only")
+FEE_BLOCKS_LIMIT = 1024  # go-ethereum tells the fees of no more blocks at once
 MANAGER_ACTIONS = ("fund", "withdraw", "consolidate")
 
 
@@ -83,6 +84,22 @@ def seconds(value: str) -> float:
 def gwei(value: str) -> float:
     """A positive amount, in gwei: from one wei to one ether."""
     return _positive(value, "a positive number of gwei", least=1e-9, below=1e9)
+
+
+def percentile(value: str) -> float:
+    """A number of percent."""
+    number = _positive(value, "a number from 0 to 100", least=0.0)
+    if number > 100:
+        raise ValueError(f"expected a number from 0 to 100, got {value!r}")
+    return number
+
+
+def fee_blocks(value: str) -> int:
+    """How many blocks nodes tell the fees of."""
+    number = count(value)
+    if number > FEE_BLOCKS_LIMIT:
+        raise ValueError(f"expected at most {FEE_BLOCKS_LIMIT}, got {value!r}")
+    return number
 
 
 def rate(value: str) -> float:

@@ -13,11 +13,10 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import msgspec
+from yarl import URL
 
 from dvtfast.constants import PUBLIC_KEY_BYTES, SIGNATURE_BYTES, WITHDRAWAL_CREDENTIALS_BYTES
 
-from ..outgoing import joined
-from ..saying import with_words
 from .encoding import HASH_BYTES, read_data, write_data
 from .endpoints import Endpoint, EndpointError, Endpoints, exchange, session
 
@@ -259,12 +258,13 @@ class BeaconClient:
         body: bytes | None = None,
     ) -> T:
         async def ask(endpoint: Endpoint) -> T:
-            url = joined(endpoint.url, path)
+            base = URL(endpoint.url)
+            url = (base / path).with_query(base.query)
             status, content = await exchange(
                 self._session, endpoint, method, url, body=body, limit_bytes=limit_bytes
             )
             if status != 200:
-                raise endpoint.error(with_words(f"{path}: HTTP {status}", content), status=status)
+                raise endpoint.error(f"{path}: HTTP {status}")
             try:
                 return await asyncio.to_thread(read, content)
             except ValueError as error:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from ..outgoing import joined
+from yarl import URL
+
 from .endpoints import Endpoint, EndpointError, Endpoints, exchange, session
 from .unixfs import Cid, FilePart, read_part
 
@@ -93,7 +94,8 @@ class IpfsClient:
 
     async def _part(self, cid: Cid) -> FilePart:
         async def ask(gateway: Endpoint) -> bytes:
-            url = joined(gateway.url, f"ipfs/{cid}", "format=raw")
+            base = URL(gateway.url)
+            url = (base / "ipfs" / str(cid)).with_query([*base.query.items(), ("format", "raw")])
             status, block = await exchange(
                 self._session,
                 gateway,

@@ -15,6 +15,7 @@ from .contracts import ConfigPointer, latest_config, validators_min_oracles
 from .encoding import read_address
 from .ipfs import IpfsClient
 from .node import Block, NodeClient
+from .policies import quorum
 
 
 class OracleConfigError(Exception):
@@ -38,7 +39,7 @@ class AnnouncedOracles:
 async def announced_oracles(
     node: NodeClient, ipfs: IpfsClient, network: Network, *, at: Block, known: AnnouncedOracles | None = None
 ) -> AnnouncedOracles:
-    """The oracles in force at a block.
+    """The oracles in force at a block, as more than half of the nodes say: to them exits are given.
 
     Args:
         at: a block that stays, such as the finalized one.
@@ -50,8 +51,14 @@ async def announced_oracles(
     """
     keeper = read_address(network.keeper)
     first = known.up_to + 1 if known else network.keeper_genesis_block
-    pointer = await latest_config(node, keeper, first=first, last=at)
-    min_oracles = await validators_min_oracles(node, keeper, block=at)
+    pointer = await quorum(
+        node, "the oracle config", lambda one: latest_config(one, keeper, first=first, last=at)
+    )
+    min_oracles = await quorum(
+        node,
+        "how many oracles must approve",
+        lambda one: validators_min_oracles(one, keeper, block=at),
+    )
     if pointer is not None:
         document = await ipfs.fetch(pointer.cid, limit_bytes=MAX_FILE_BYTES)
         config = await asyncio.to_thread(_parse, document, pointer.cid)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -24,10 +24,23 @@ from .encoding import (
     write_quantity,
 )
 from .endpoints import EndpointError
-from .node import Block, Log, LogAnswer, NodeClient, NodeError, Tag, block_parameter, decode_result, read_log
+from .node import (
+    Block,
+    CallRevertedError,
+    Log,
+    LogAnswer,
+    NodeClient,
+    NodeError,
+    Tag,
+    block_parameter,
+    decode_result,
+    read_log,
+)
+from .policies import NodesDisagreeError, Said, agreed, all_at_least
+from .reverts import explain
 
-DEFAULT_PRIORITY_FEE_WEI: Final = WEI_PER_GWEI // 10  # where a node does not suggest one
-BASE_FEE_DENOMINATOR: Final = 8  # EIP-1559: from block to block, it rises by at most an eighth
+DEFAULT_PRIORITY_FEE_WEI: Final = WEI_PER_GWEI // 10  # where no block of late says what others pay
+LEAST_PRIORITY_FEE_WEI: Final = WEI_PER_GWEI // 1000  # go-ethereum: what a block is built with at least
 GAS_LIMIT: Final = 16_777_216  # of one transaction: EIP-7825
 
 # What nodes say to a transaction that they have, or that comes too late; in lower case.
@@ -122,51 +135,67 @@ class Sent:
     problems: tuple[str, ...]
 
 
-class NodesDisagreeError(NodeError):
-    """Nodes tell different things of the same account or transaction; one is behind, or lies."""
-
-
-async def transaction_count(node: NodeClient, account: bytes, *, block: Block | int | Tag) -> int:
+async def transaction_count(
+    node: NodeClient, account: bytes, *, block: Block | int | Tag | Literal["pending"]
+) -> int:
     """How many transactions of an account are in the chain up to a block."""
-    params = [write_address(account), block_parameter(block)]
+    params = [write_address(account), block if block == "pending" else block_parameter(block)]
     return await node.ask("eth_getTransactionCount", params, _quantity)
 
 
-async def next_nonce(node: NodeClient, account: bytes) -> int:
-    """The nonce of the account's next transaction, on which all nodes that answer must agree.
+async def next_nonce(
+    node: NodeClient, account: bytes, *, at_least: int = 0, max_age_seconds: float | None = None
+) -> int:
+    """The nonce of the account's next transaction, on which all nodes agree that are at least at a block.
 
     Raises:
         NodesDisagreeError: they do not, or the account has transactions that wait.
-        NodeError: no node answers.
+        NodeError: no node answers, or all are behind.
     """
-    latest = await _counts(node, account, "latest")
-    pending = await _counts(node, account, "pending")
-    if len(set(latest)) > 1:
-        raise NodesDisagreeError(f"transactions of {write_address(account)}: nodes count {sorted(latest)}")
-    if max(pending) > latest[0]:
-        waiting = max(pending) - latest[0]
+
+    async def read(one: NodeClient, head: Block) -> tuple[int, int]:
+        mined = await transaction_count(one, account, block=head)
+        return mined, await transaction_count(one, account, block="pending")
+
+    said = await all_at_least(node, at_least, read, max_age_seconds=max_age_seconds)
+    mined = agreed(
+        f"how many transactions {write_address(account)} has",
+        [Said(each.node, each.value[0]) for each in said],
+    )
+    if (waiting := max(each.value[1] for each in said) - mined) > 0:
         raise NodesDisagreeError(
             f"{write_address(account)} has {waiting} transactions that wait and are not the operator's;"
             " let them be mined, and use the account for nothing else"
         )
-    return latest[0]
+    return mined
 
 
 async def balance_wei(node: NodeClient, account: bytes) -> int:
-    """What an account has."""
+    """What an account has, as any node says."""
     return await node.ask("eth_getBalance", [write_address(account), "latest"], _amount)
 
 
-async def current_fees(node: NodeClient) -> Fees:
-    """What the next block costs, and the tip that the node suggests."""
-    history = await node.ask("eth_feeHistory", ["0x1", "latest", []], _read_base_fees)
-    try:
-        priority = await node.ask("eth_maxPriorityFeePerGas", [], _amount)
-    except NodeError as error:
-        if not error.refused:
-            raise
-        priority = DEFAULT_PRIORITY_FEE_WEI
-    return Fees(history[-1], priority)
+async def current_fees(node: NodeClient, *, blocks: int, percentile: float) -> Fees:
+    """What the next block costs, and what others pay in the latest blocks to be in them soon.
+
+    Each fee is the lower middle one of what the nodes say, so of two the lower: one node alone cannot make
+    anybody pay more.
+
+    Args:
+        blocks: how many of the latest are looked at; those without transactions say nothing.
+        percentile: of the transactions' tips in each of them, by gas; the middle one of these counts.
+
+    Raises:
+        NodeError: no node answers.
+    """
+    params = [write_quantity(blocks), "latest", [percentile]]
+    answers, failures = await node.each(lambda one: one.ask("eth_feeHistory", params, _read_fees))
+    if not answers:
+        raise NodeError("; ".join(map(str, failures)))
+    return Fees(
+        _lower_middle([fees.base_wei for _, fees in answers]),
+        _lower_middle([fees.priority_wei for _, fees in answers]),
+    )
 
 
 async def estimate_gas(node: NodeClient, call: Call) -> int:
@@ -174,24 +203,43 @@ async def estimate_gas(node: NodeClient, call: Call) -> int:
     return await node.ask("eth_estimateGas", [call.to_json(), "latest"], _quantity)
 
 
-async def find_receipt(node: NodeClient, transaction_hash: bytes) -> tuple[Receipt | None, bool]:
-    """The receipt of a transaction, and whether all nodes that could be asked say the same of it.
+async def simulate(
+    node: NodeClient, call: Call, *, at_least: int = 0, max_age_seconds: float | None = None
+) -> int:
+    """How much gas a call takes now, the most of what all nodes say that are at least at a block.
 
     Raises:
-        NodeError: no node answers.
+        CallRevertedError: it would revert, as all of them say.
+        NodesDisagreeError: as some of them say.
+        NodeError: no node answers, or all are behind.
     """
+
+    async def read(one: NodeClient, _: Block) -> int | CallRevertedError:
+        try:
+            gas = await estimate_gas(one, call)
+            await one.call(call.to, call.data, block="latest", sender=call.sender, value_wei=call.value_wei)
+        except CallRevertedError as error:
+            return error
+        return gas
+
+    said = await all_at_least(node, at_least, read, max_age_seconds=max_age_seconds)
+    reverts = [(each.node, each.value) for each in said if isinstance(each.value, CallRevertedError)]
+    if len(reverts) == len(said):
+        raise reverts[0][1]
+    for name, error in reverts:
+        raise NodesDisagreeError(
+            f"nodes disagree whether the contract takes it: {name} says {explain(error)}, others take it"
+        )
+    return max(each.value for each in said if isinstance(each.value, int))
+
+
+async def find_receipt(node: NodeClient, transaction_hash: bytes) -> Receipt | None:
+    """The receipt of a transaction, None when it is in no block, as any node says."""
 
     def read(result: msgspec.Raw) -> Receipt | None:
         return _read_receipt(result, transaction_hash)
 
-    found = await node.ask_each("eth_getTransactionReceipt", [write_data(transaction_hash)], read)
-    answers = [each for each in found if not isinstance(each, EndpointError)]
-    if not answers:
-        raise NodeError("; ".join(str(each) for each in found))
-    some = [each for each in answers if each is not None]
-    if not some:
-        return None, len(answers) == len(found)
-    return some[0], all(each == some[0] for each in answers)
+    return await node.ask("eth_getTransactionReceipt", [write_data(transaction_hash)], read)
 
 
 async def send_raw(node: NodeClient, raw: bytes) -> Sent:
@@ -219,20 +267,14 @@ async def send_raw(node: NodeClient, raw: bytes) -> Sent:
     )
 
 
-async def _counts(node: NodeClient, account: bytes, block: str) -> list[int]:
-    found = await node.ask_each("eth_getTransactionCount", [write_address(account), block], _quantity)
-    counts = [each for each in found if not isinstance(each, EndpointError)]
-    if not counts:
-        raise NodeError("; ".join(str(each) for each in found))
-    return counts
-
-
 def _says(text: str, words: Sequence[str]) -> bool:
     return any(word in text for word in words)
 
 
 class _FeeHistory(msgspec.Struct, rename="camel"):
     base_fee_per_gas: list[str]
+    gas_used_ratio: list[float] = []
+    reward: list[list[str]] | None = None
 
 
 class _Receipt(msgspec.Struct, rename="camel"):
@@ -253,11 +295,22 @@ def _amount(result: msgspec.Raw) -> int:
     return read_amount(decode_result(result, str))
 
 
-def _read_base_fees(result: msgspec.Raw) -> list[int]:
-    fees = [read_amount(fee) for fee in decode_result(result, _FeeHistory).base_fee_per_gas]
-    if not fees:
+def _read_fees(result: msgspec.Raw) -> Fees:
+    history = decode_result(result, _FeeHistory)
+    bases = [read_amount(fee) for fee in history.base_fee_per_gas]
+    if not bases:
         raise ValueError("expected base fees, got none")
-    return fees
+    tips = [
+        read_amount(tip)
+        for of_block, used in zip(history.reward or [], history.gas_used_ratio, strict=False)
+        for tip in of_block[:1]
+        if used > 0
+    ]
+    return Fees(bases[-1], _lower_middle(tips) if tips else DEFAULT_PRIORITY_FEE_WEI)
+
+
+def _lower_middle(amounts: Sequence[int]) -> int:
+    return sorted(amounts)[(len(amounts) - 1) // 2]
 
 
 def _read_receipt(result: msgspec.Raw, wanted: bytes) -> Receipt | None:

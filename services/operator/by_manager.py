@@ -106,7 +106,8 @@ class ByManager:
                         return answer
                     self.told("waiting for the relayer's nodes to sign")
                     await asyncio.sleep(self.poll_seconds)
-                    if await self.chain.registry_root() != situation.registry_root:
+                    now = await self.chain.registry_root(at_least=situation.block.number)
+                    if now != situation.registry_root:
                         raise StaleError("somebody deposited while the relayer's nodes signed")
         except TimeoutError:
             raise NotReadyError(f"relayer: not ready after {self.wait_seconds:g} s") from None

@@ -13,6 +13,7 @@ import click
 
 from .. import logs, running
 from ..chain.contracts import ContractError
+from ..chain.policies import NodesDisagreeError
 from ..offload import UnavailableError
 from ..settings import EXIT_CODE, ActionSettings
 from . import exit_codes
@@ -136,10 +137,18 @@ async def begin_next(task: Task, consent: Consent | None = None) -> Entry | None
         except (StaleError, StaleActionError) as error:
             log.warning("begins again", why=str(error))
         except WouldRevertError as error:
-            if not (why := await task.chain.why_stale(proposal.action)):
+            if not (why := await _why_stale(task, proposal.action)):
                 raise
             log.warning("begins again", why=why, refused=str(error))
         await asyncio.sleep(AGAIN_SECONDS)
+
+
+async def _why_stale(task: Task, action: Action) -> str:
+    """Why the contract would refuse it, if that is only as something happened meanwhile."""
+    try:
+        return await task.chain.why_stale(action)
+    except NodesDisagreeError as error:  # some have seen it happen
+        return str(error)
 
 
 async def timed(work: Awaitable[Entry | None], seconds: float, task: Task) -> Ended:

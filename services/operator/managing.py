@@ -128,7 +128,7 @@ class Managing:
             "amounts": amount_details(wanted),
             "harvests": assets.harvest is not None,
         }
-        action = self._action(Kind.FUND, keys, data, nonce, details)
+        action = self._action(head, Kind.FUND, keys, data, nonce, details)
         question = (
             f"Top up {len(keys)} validators with {units.stake(sum(amounts), network)} of"
             f" {write_address(self.vault)}" + ", which takes its rewards first" * bool(assets.harvest)
@@ -147,6 +147,7 @@ class Managing:
         nonce, signature = await self._signed(head, validators, lambda: self.relayer.post_withdraw(request))
         exits = amounts.count(0)
         action = self._action(
+            head,
             Kind.WITHDRAW,
             keys,
             calls.withdraw_validators(validators, signature),
@@ -190,6 +191,7 @@ class Managing:
             head, validators, lambda: self.relayer.post_consolidate(request)
         )
         action = self._action(
+            head,
             Kind.CONSOLIDATE,
             sources,
             calls.consolidate_validators(validators, signature, approvals),
@@ -228,7 +230,7 @@ class Managing:
             signer = recover_signer(message.digest, bytes(signature))
         except ValueError as error:
             raise NotReadyError(f"relayer: manager's {error}") from None
-        now = await self.chain.head()
+        now = await self.chain.head(at_least=head.number)
         if await self.chain.nonce(Kind.FUND, self.vault, now) != nonce:
             raise StaleError("something was done with the vault's validators meanwhile: the nonce is another")
         if signer != (manager := await validators_manager(node, self.vault, block=now)):
@@ -296,6 +298,7 @@ class Managing:
 
     def _action(
         self,
+        head: Block,
         kind: Kind,
         keys: Sequence[bytes],
         data: bytes,
@@ -311,6 +314,7 @@ class Managing:
             value_wei=value_wei,
             public_keys=tuple(map(bytes, keys)),
             details={"validators": len(keys), "nonce": nonce, **details},
+            block_number=head.number,
         )
 
 

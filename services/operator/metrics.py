@@ -33,13 +33,14 @@ class Metrics(ServiceMetrics):
         self._looked_at = monotonic()
 
     def concluded(self, entry: Entry) -> None:
-        """An action was concluded."""
-        conclusion = entry.conclusion
+        """An action was concluded; what counted when it was before, in vain, does not count again."""
+        conclusion, before = entry.conclusion, [each.conclusion for each in entry.reopenings]
         assert conclusion is not None
         self.actions.labels(conclusion.outcome.value).inc()
         symbol = network_with_chain_id(entry.chain_id).gas_symbol
-        self.fees.labels(symbol).inc(conclusion.fee_wei / WEI_PER_TOKEN)
-        if conclusion.outcome is Outcome.DONE:
+        paid_before = max((each.fee_wei for each in before), default=0)
+        self.fees.labels(symbol).inc(max(conclusion.fee_wei - paid_before, 0) / WEI_PER_TOKEN)
+        if conclusion.outcome is Outcome.DONE and all(each.outcome is not Outcome.DONE for each in before):
             counter = {Kind.REGISTER: self.registered, Kind.UPDATE_EXITS: self.rotated}.get(entry.action.kind)
             if counter is not None:
                 counter.inc(len(entry.action.public_keys))

@@ -34,7 +34,7 @@ from ..settings import (
 from ..units import WEI_PER_GWEI
 from .by_deposit_data import ByDepositData
 from .by_manager import ByManager
-from .chain import Chain
+from .chain import MAX_BLOCK_AGE_SECONDS, Chain
 from .deposit_file import problems_in
 from .doing import Task
 from .oracles import OracleClient
@@ -318,8 +318,14 @@ async def _wallet(settings: SendingSettings, network: Network, stack: AsyncExitS
 
 def _policy(settings: SendingSettings, network: Network) -> SendingPolicy:
     return SendingPolicy(
-        max_fee_wei=round((settings.max_fee_gwei or network.max_fee_gwei) * WEI_PER_GWEI),
+        max_fee_wei=round(settings.fee_cap_gwei(network) * WEI_PER_GWEI),
+        max_priority_fee_wei=round(settings.priority_fee_cap_gwei(network) * WEI_PER_GWEI),
+        min_priority_fee_wei=network.min_priority_fee_gwei * WEI_PER_GWEI,
+        fee_blocks=settings.priority_fee_blocks,
+        fee_percentile=settings.priority_fee_percentile,
         confirmations=settings.confirmations,
         poll_seconds=max(network.seconds_per_slot / POLLS_PER_SLOT, LEAST_POLL_SECONDS),
         replace_seconds=settings.replace_seconds,
+        raise_seconds=network.seconds_per_slot,
+        max_age_seconds=MAX_BLOCK_AGE_SECONDS,
     )

@@ -147,6 +147,7 @@ def plan_of(
     withdrawable_wei: int,
     harvest: HarvestParams | None,
     approvals: int,
+    block_number: int,
 ) -> Plan:
     """The plan of a batch and its call."""
     action = Action(
@@ -166,5 +167,6 @@ def plan_of(
             "approvals": approvals,
             "harvests": harvest is not None,
         },
+        block_number=block_number,
     )
     return Plan(action, network, batch, withdrawable_wei, harvest, approvals)

@@ -224,10 +224,12 @@ class Preparing:
             withdrawable_wei=situation.assets.withdrawable_wei,
             harvest=harvest,
             approvals=situation.min_oracles,
+            block_number=situation.block.number,
         )
 
     async def _require_same(self, situation: Situation) -> None:
-        if await self.chain.registry_root() != situation.registry_root:
+        now = await self.chain.registry_root(at_least=situation.block.number)
+        if now != situation.registry_root:
             raise StaleError("somebody deposited meanwhile: the registry root is another")
 
     async def _start_index(self, situation: Situation) -> int:

@@ -24,6 +24,7 @@ from ..chain.contracts import exits_updated_at, validators_min_oracles
 from ..chain.encoding import write_address, write_data
 from ..chain.keys_by_index import KeysByIndex
 from ..chain.node import Block
+from ..chain.policies import quorum
 from ..chain.scanner import final_block
 from ..client import RelayerClient, RelayerRefusedError
 from .agreement import TooFewOraclesError
@@ -156,15 +157,16 @@ class Rotating:
         left_out = {index: self.left_out[index] for index in batch if index in self.left_out}
         indices = [index for index in batch if index not in left_out]
         try:
-            action = await self._approved(request, config, threshold, indices, left_out)
+            action = await self._approved(request, config, threshold, indices, left_out, head)
         except NotReadyError:
-            await self._require_same(nonce)  # for another nonce nobody signs
+            await self._require_same(nonce, head)  # for another nonce nobody signs
             raise
-        await self._require_same(nonce)
+        await self._require_same(nonce, head)
         return Rotation(action, self.chain.network, left_out, len(wanted))
 
-    async def _require_same(self, nonce: int) -> None:
-        if await self.chain.nonce(Kind.UPDATE_EXITS, self.vault, await self.chain.head()) != nonce:
+    async def _require_same(self, nonce: int, head: Block) -> None:
+        now = await self.chain.head(at_least=head.number)
+        if await self.chain.nonce(Kind.UPDATE_EXITS, self.vault, now) != nonce:
             raise StaleError("the vault's exits were updated meanwhile")
 
     async def _last_rotation(self, nonce: int, head: Block) -> int | None:
@@ -177,7 +179,11 @@ class Rotating:
         chain = self.chain
         if self._last[0] != nonce:
             first = chain.network.keeper_genesis_block
-            found = await exits_updated_at(chain.node, chain.keeper, self.vault, first=first, last=head)
+            found = await quorum(
+                chain.node,
+                "the vault's last rotation",
+                lambda one: exits_updated_at(one, chain.keeper, self.vault, first=first, last=head),
+            )
             if found is None:
                 raise NotReadyError(
                     f"the vault's exits were rotated {nonce} times, and the node has no such event: it lacks"
@@ -279,6 +285,7 @@ class Rotating:
         threshold: int,
         indices: Sequence[int],
         left_out: dict[int, str],
+        head: Block,
     ) -> Action:
         self.told(f"asking {len(config.public_keys)} oracles")
         try:
@@ -309,6 +316,7 @@ class Rotating:
                 "approvals": threshold,
                 "left_out": {str(index): why for index, why in left_out.items()},
             },
+            block_number=head.number,
         )
 
     def _tell_left_out(self, batch: Sequence[int]) -> None:

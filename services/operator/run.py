@@ -148,6 +148,7 @@ async def _whatever_happens(work: Coroutine[Any, Any, Ended], office: Office, me
 
 
 async def _look(settings: RunSettings, office: Office, metrics: Metrics) -> Ended:
+    await office.sender.look_back()
     if await office.sender.open_entry() is not None:
         metrics.open.set(1)
         resumed = await office.sender.resume()

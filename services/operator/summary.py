@@ -41,6 +41,17 @@ def as_json(entry: Entry) -> dict[str, Any]:
             for each in entry.transactions
         ],
         "outcome": OPEN if conclusion is None else conclusion.outcome.value,
+        "is_final": entry.is_final,
+        "reopenings": [
+            {
+                "outcome": each.conclusion.outcome.value,
+                "block": each.conclusion.block_number,
+                "concluded_at": _time(each.conclusion.at),
+                "at": _time(each.at),
+                "why": each.why,
+            }
+            for each in entry.reopenings
+        ],
     }
     if conclusion is not None:
         shown |= {
@@ -68,11 +79,17 @@ def as_table(entries: Sequence[Entry]) -> Table:
             entry.action.kind.value,
             str(len(entry.action.public_keys)),
             units.stake(int(entry.action.details.get("amount_gwei", 0)), network),
-            OPEN if conclusion is None else conclusion.outcome.value,
+            _outcome(entry),
             units.gas(conclusion.fee_wei, network) if conclusion else "",
             write_data(hash_) if hash_ else "",
         )
     return table
+
+
+def _outcome(entry: Entry) -> str:
+    if entry.conclusion is None:
+        return f"{OPEN} again" if entry.reopenings else OPEN
+    return entry.conclusion.outcome.value + ("" if entry.is_final else ", not final")
 
 
 def _time(seconds: int) -> str:

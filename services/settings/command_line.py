@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 import click
 
-from .. import outgoing
 from .sources import Settings, SettingsError
 
 EXIT_CODE = 2  # as click's usage errors
@@ -35,7 +34,6 @@ def options(cls: type[S]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
             arguments = {field: flags.pop(field) for field in flags.keys() - cls.sources().keys()}
             try:
                 from_file = read_env_file(Path(env_file)) if env_file else {}
-                outgoing.adopt(from_file)
                 settings = cls.load(flags, {**from_file, **os.environ})
             except SettingsError as error:
                 for problem in error.problems:

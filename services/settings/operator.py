@@ -16,8 +16,14 @@ from . import shared
 from .client import RelayerClientSettings
 from .sources import Settings, setting
 
+ROOM_TO_CANCEL = 1.125 + 1e-6  # what a tip must be able to rise by: a replacement offers an eighth more
 MAX_BALANCE_GWEI = 64 * GWEI_PER_VALIDATOR  # consensus-specs, MAX_EFFECTIVE_BALANCE_ELECTRA
 SUCH_AS = "such as 0x8f...=1.5eth, 0x8f...=0.5gno, or 0x8f...=1500000000gwei as the beacon chain counts"
+
+
+def default_tip_cap_gwei(network: Network) -> float:
+    """The most that is offered as a tip: half of the network's cap above the least that nodes want."""
+    return network.max_fee_gwei / 2 + network.min_priority_fee_gwei
 
 
 def _validators_file(columns: str) -> Any:
@@ -187,12 +193,38 @@ class SendingSettings(JournalSettings):
     max_fee_gwei: float | None = setting(
         "--max-fee-gwei",
         parsing.gwei,
-        "The most that is offered for a unit of gas; while it costs more nothing is sent. When not set, "
+        "The most that is offered for a unit of gas, the last ninth of it only to cancel; while it costs more"
+        " nothing is sent. When not set, "
         + ", ".join(f"{each.max_fee_gwei} on {each.name}" for each in NETWORKS.values())
         + ".",
         optional=True,
         also=["MAX_FEE_PER_GAS_GWEI"],
         metavar="GWEI",
+    )
+    max_priority_fee_gwei: float | None = setting(
+        "--max-priority-fee-gwei",
+        parsing.gwei,
+        "The most of it that is offered as a tip, whatever nodes say that others pay. When not set, "
+        + ", ".join(f"{default_tip_cap_gwei(each):g} on {each.name}" for each in NETWORKS.values())
+        + ".",
+        optional=True,
+        metavar="GWEI",
+    )
+    priority_fee_blocks: int = setting(
+        "--priority-fee-blocks",
+        parsing.fee_blocks,
+        "Of how many of the latest blocks the tips are looked at.",
+        default="10",
+        also=["PRIORITY_FEE_NUM_BLOCKS"],
+        metavar="N",
+    )
+    priority_fee_percentile: float = setting(
+        "--priority-fee-percentile",
+        parsing.percentile,
+        "The tip that is offered is above those of so many percent of what was in these blocks.",
+        default="80",
+        also=["PRIORITY_FEE_PERCENTILE"],
+        metavar="PERCENT",
     )
     confirmations: int = setting(
         "--confirmations",
@@ -233,6 +265,32 @@ class SendingSettings(JournalSettings):
             deposit_data_registry=self.deposit_data_registry,
             shared_mev_escrow=self.shared_mev_escrow,
         )
+
+    def fee_cap_gwei(self, network: Network) -> float:
+        """The most that is offered for a unit of gas."""
+        return self.max_fee_gwei or network.max_fee_gwei
+
+    def priority_fee_cap_gwei(self, network: Network) -> float:
+        """The most of it that is a tip."""
+        cap = self.max_priority_fee_gwei or default_tip_cap_gwei(network)
+        return min(cap, self.fee_cap_gwei(network))
+
+    def fee_problems(self, network: Network | None) -> list[str]:
+        """Caps that no transaction of the network could be sent under, and be cancelled."""
+        if network is None:  # another problem says so
+            return []
+        least = network.min_priority_fee_gwei * ROOM_TO_CANCEL
+        names = {field: source.name for field, source in self.sources().items()}
+        caps = {
+            "max_fee_gwei": self.max_fee_gwei,
+            "max_priority_fee_gwei": self.max_priority_fee_gwei,
+        }
+        return [
+            f"{names[field]}: expected at least {least:g}, as {network.name} wants a tip of"
+            f" {network.min_priority_fee_gwei} gwei and a replacement offers an eighth more, got {cap:g}"
+            for field, cap in caps.items()
+            if cap is not None and cap < least
+        ]
 
     def problems(self) -> list[str]:
         """One account, and a node to send to."""
@@ -288,7 +346,8 @@ class ActionSettings(RelayerClientSettings, SendingSettings):
 
     def problems(self) -> list[str]:
         """Of the relayer, and of what is sent."""
-        return RelayerClientSettings.problems(self) + SendingSettings.problems(self)
+        problems = RelayerClientSettings.problems(self) + SendingSettings.problems(self)
+        return problems + self.fee_problems(self.network)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

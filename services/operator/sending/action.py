@@ -21,6 +21,8 @@ class Kind(StrEnum):
 class Outcome(StrEnum):
     """What came of an action; all but `DONE` changed nothing on chain but what gas cost.
 
+    A reorganisation that goes deeper than the confirmations takes it back: the action is open again.
+
     DONE: it is in the chain, confirmed.
     REVERTED: its transaction is in the chain, confirmed, and was refused by the contract.
     CANCELLED: a transaction that does nothing took its place.
@@ -45,6 +47,7 @@ class Action:
         registry_root: with another root of the deposit contract it reverts; None where that is nothing to it.
         deadline: after this Unix time it reverts; None for never.
         details: what people want to read of it later, in JSON.
+        block_number: of the block that it was made for. A node that has not reached it says nothing of it.
     """
 
     kind: Kind
@@ -56,6 +59,7 @@ class Action:
     registry_root: bytes | None = None
     deadline: int | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+    block_number: int = 0
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,7 @@ class SignedTransaction:
 
     Attributes:
         is_cancel: it does nothing but use up the nonce.
+        block_number: of the latest block when it was signed.
     """
 
     hash: bytes
@@ -72,6 +77,7 @@ class SignedTransaction:
     priority_fee_wei: int
     is_cancel: bool
     at: int
+    block_number: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,9 @@ class Conclusion:
     """What came of an action.
 
     Attributes:
-        transaction_hash, block_number, block_hash: of the transaction in the chain, if one of ours is.
+        transaction_hash: of the transaction in the chain, if one of ours is.
+        block_number, block_hash: of its block, or of another in which the nonce is used up. While that block
+            is in the chain, so is what came of the action.
         fee_wei: what was paid for gas.
     """
 
@@ -93,8 +101,23 @@ class Conclusion:
 
 
 @dataclass(frozen=True)
+class Reopening:
+    """A conclusion that is void, as its block is in the chain no more."""
+
+    conclusion: Conclusion
+    why: str
+    at: int
+
+
+@dataclass(frozen=True)
 class Entry:
-    """An action in the journal, with all that was signed for it: every transaction has the same nonce."""
+    """An action in the journal, with all that was signed for it: every transaction has the same nonce.
+
+    Attributes:
+        conclusion: None while it is open.
+        is_final: the conclusion's block is final, so nothing changes it any more.
+        reopenings: how often it was concluded before, in vain.
+    """
 
     id: int
     at: int
@@ -104,3 +127,5 @@ class Entry:
     nonce: int
     transactions: tuple[SignedTransaction, ...] = ()
     conclusion: Conclusion | None = None
+    is_final: bool = False
+    reopenings: tuple[Reopening, ...] = ()

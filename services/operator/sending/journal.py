@@ -1,7 +1,8 @@
 """The operator's record: an action before it is signed, a transaction before it is sent, what came of it.
 
 One SQLite file. Rows are added and never changed, so what is there says what happened in which order.
-An action is open until it has a conclusion; an account has one open action at most.
+An action is open until it has a conclusion, and again when that is void as a reorganisation took its block
+back. While an account has an open action, no other one begins.
 """
 
 from __future__ import annotations
@@ -18,40 +19,72 @@ from typing import Self, TypeVar
 
 from ...append_only import append_only
 from ...offload import UnavailableError, Workers
-from .action import Action, Conclusion, Entry, Kind, Outcome, SignedTransaction
+from .action import Action, Conclusion, Entry, Kind, Outcome, Reopening, SignedTransaction
 
 BUSY_SECONDS = 5.0  # how long another process may hold the file
 FILE_MODE = 0o600
-VERSION = 1
-TABLE_NAMES = ("actions", "action_keys", "transactions", "conclusions")
+VERSION = 2
+WHAT_IS_DONE = ("actions", "action_keys", "transactions")
+WHAT_CAME_OF_IT = ("conclusions", "reopenings", "finals")
+TABLE_NAMES = WHAT_IS_DONE + WHAT_CAME_OF_IT
 
 T = TypeVar("T")
 
+CONCLUSIONS = (
+    "CREATE TABLE conclusions (id INTEGER PRIMARY KEY, at INTEGER NOT NULL,"
+    " action INTEGER NOT NULL REFERENCES actions (id), outcome TEXT NOT NULL, transaction_hash BLOB,"
+    " block_number TEXT, block_hash BLOB, gas_used TEXT NOT NULL, fee_wei TEXT NOT NULL)",
+    "CREATE INDEX conclusions_by_action ON conclusions (action)",
+    "CREATE TABLE reopenings (id INTEGER PRIMARY KEY, at INTEGER NOT NULL,"
+    " conclusion INTEGER NOT NULL UNIQUE REFERENCES conclusions (id), why TEXT NOT NULL)",
+    "CREATE TABLE finals (id INTEGER PRIMARY KEY, at INTEGER NOT NULL,"
+    " conclusion INTEGER NOT NULL UNIQUE REFERENCES conclusions (id))",
+    *(statement for table in WHAT_CAME_OF_IT for statement in append_only(table)["sqlite"]),
+    "CREATE VIEW standing AS SELECT c.*, f.id IS NOT NULL AS is_final FROM conclusions c"
+    " LEFT JOIN finals f ON f.conclusion = c.id"
+    " WHERE NOT EXISTS (SELECT 1 FROM reopenings r WHERE r.conclusion = c.id)",
+)
 TABLES = (
     # Integers that may have more than 63 bits are decimal text.
     "CREATE TABLE actions (id INTEGER PRIMARY KEY, at INTEGER NOT NULL, chain_id TEXT NOT NULL,"
     " account BLOB NOT NULL, nonce TEXT NOT NULL, kind TEXT NOT NULL, vault BLOB NOT NULL,"
     " target BLOB NOT NULL, data BLOB NOT NULL, value_wei TEXT NOT NULL, registry_root BLOB,"
-    " deadline TEXT, details TEXT NOT NULL)",
+    " deadline TEXT, details TEXT NOT NULL, block_number TEXT NOT NULL DEFAULT '0')",
     "CREATE TABLE action_keys (id INTEGER PRIMARY KEY, action INTEGER NOT NULL REFERENCES actions (id),"
     " public_key BLOB NOT NULL)",
     "CREATE INDEX action_keys_by_key ON action_keys (public_key)",
     "CREATE INDEX action_keys_by_action ON action_keys (action)",
     "CREATE TABLE transactions (id INTEGER PRIMARY KEY, at INTEGER NOT NULL,"
     " action INTEGER NOT NULL REFERENCES actions (id), hash BLOB NOT NULL UNIQUE, raw BLOB NOT NULL,"
-    " max_fee_wei TEXT NOT NULL, priority_fee_wei TEXT NOT NULL, is_cancel INTEGER NOT NULL)",
-    "CREATE TABLE conclusions (id INTEGER PRIMARY KEY, at INTEGER NOT NULL,"
-    " action INTEGER NOT NULL UNIQUE REFERENCES actions (id), outcome TEXT NOT NULL, transaction_hash BLOB,"
-    " block_number TEXT, block_hash BLOB, gas_used TEXT NOT NULL, fee_wei TEXT NOT NULL)",
-    *(statement for table in TABLE_NAMES for statement in append_only(table)["sqlite"]),
+    " max_fee_wei TEXT NOT NULL, priority_fee_wei TEXT NOT NULL, is_cancel INTEGER NOT NULL,"
+    " block_number TEXT NOT NULL DEFAULT '0')",
+    *(statement for table in WHAT_IS_DONE for statement in append_only(table)["sqlite"]),
+    *CONCLUSIONS,
     f"PRAGMA user_version = {VERSION}",
 )
-OPEN = "NOT EXISTS (SELECT 1 FROM conclusions c WHERE c.action = a.id)"
+# What makes a journal of an earlier version one of this version.
+FROM_VERSION_1 = (
+    "ALTER TABLE actions ADD COLUMN block_number TEXT NOT NULL DEFAULT '0'",
+    "ALTER TABLE transactions ADD COLUMN block_number TEXT NOT NULL DEFAULT '0'",
+    # An action had one conclusion for ever, which is said of the table, so there must be another table.
+    "CREATE TEMPORARY TABLE before AS SELECT * FROM conclusions",
+    "DROP TABLE conclusions",
+    *CONCLUSIONS,
+    "INSERT INTO conclusions SELECT * FROM before ORDER BY id",
+    "DROP TABLE before",
+    f"PRAGMA user_version = {VERSION}",
+)
+OPEN = "NOT EXISTS (SELECT 1 FROM standing s WHERE s.action = a.id)"
 SELECT_ENTRIES = (
     "SELECT a.id, a.at, a.chain_id, a.account, a.nonce, a.kind, a.vault, a.target, a.data,"
-    " a.value_wei, a.registry_root, a.deadline, a.details, c.outcome, c.transaction_hash,"
-    " c.block_number, c.block_hash, c.gas_used, c.fee_wei, c.at FROM actions a"
-    " LEFT JOIN conclusions c ON c.action = a.id"
+    " a.value_wei, a.registry_root, a.deadline, a.details, a.block_number, c.is_final, c.outcome,"
+    " c.transaction_hash, c.block_number, c.block_hash, c.gas_used, c.fee_wei, c.at FROM actions a"
+    " LEFT JOIN standing c ON c.action = a.id"
+)
+SELECT_REOPENINGS = (
+    "SELECT r.why, r.at, c.outcome, c.transaction_hash, c.block_number, c.block_hash, c.gas_used,"
+    " c.fee_wei, c.at FROM reopenings r JOIN conclusions c ON c.id = r.conclusion"
+    " WHERE c.action = ? ORDER BY r.id"
 )
 
 
@@ -126,14 +159,35 @@ class Journal:
         return await self._run(self._add, entry, transaction)
 
     async def conclude(self, entry: Entry, conclusion: Conclusion) -> Entry:
-        """Put on record what came of an action; the action as it is now."""
+        """Put on record what came of an action; the action as it is now.
+
+        Raises:
+            RefusedError: it has a conclusion, or nothing was sent for it as is claimed.
+        """
         return await self._run(self._conclude, entry, conclusion)
 
+    async def reopen(self, entry: Entry, why: str) -> Entry:
+        """Put on record that what came of an action is void; it is open again.
+
+        Raises:
+            RefusedError: it is open, or what came of it is final.
+        """
+        return await self._run(self._reopen, entry, why)
+
+    async def finalize(self, entry: Entry) -> Entry:
+        """Put on record that nothing changes any more what came of an action."""
+        return await self._run(self._finalize, entry)
+
     async def open_entry(self, *, chain_id: int, account: bytes) -> Entry | None:
-        """The action of an account that has no conclusion yet."""
+        """The action of an account that has no conclusion; of several, which were reopened, the first."""
         where = f"a.chain_id = ? AND a.account = ? AND {OPEN}"
         entries = await self._run(self._entries, where, (str(chain_id), account))
-        return entries[0] if entries else None
+        return min(entries, key=lambda entry: entry.nonce, default=None)
+
+    async def not_final(self, *, chain_id: int, account: bytes) -> list[Entry]:
+        """The actions of an account with a conclusion that a reorganisation may take back, latest first."""
+        where = "a.chain_id = ? AND a.account = ? AND NOT c.is_final AND c.outcome != ?"
+        return await self._run(self._entries, where, (str(chain_id), account, Outcome.UNSENT.value))
 
     async def entries(self, *, most: int | None = None) -> list[Entry]:
         """All actions, the latest first; where there are too many, the latest, and those that are open."""
@@ -176,11 +230,12 @@ class Journal:
             deadline = None if action.deadline is None else str(action.deadline)
             identity = self._connection.execute(
                 "INSERT INTO actions (at, chain_id, account, nonce, kind, vault, target, data, value_wei,"
-                " registry_root, deadline, details) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " registry_root, deadline, details, block_number)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     at, str(chain_id), account, str(nonce), action.kind.value, action.vault, action.to,
                     action.data, str(action.value_wei), action.registry_root, deadline,
-                    json.dumps(dict(action.details)),
+                    json.dumps(dict(action.details)), str(action.block_number),
                 ),
             ).lastrowid  # fmt: skip
             self._connection.executemany(
@@ -192,11 +247,11 @@ class Journal:
     def _add(self, entry: Entry, transaction: SignedTransaction) -> Entry:
         with self._transaction():
             self._connection.execute(
-                "INSERT INTO transactions (at, action, hash, raw, max_fee_wei, priority_fee_wei, is_cancel)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO transactions (at, action, hash, raw, max_fee_wei, priority_fee_wei, is_cancel,"
+                " block_number) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     transaction.at, entry.id, transaction.hash, transaction.raw, str(transaction.max_fee_wei),
-                    str(transaction.priority_fee_wei), transaction.is_cancel,
+                    str(transaction.priority_fee_wei), transaction.is_cancel, str(transaction.block_number),
                 ),
             )  # fmt: skip
         return self._entry(entry.id)
@@ -204,7 +259,10 @@ class Journal:
     def _conclude(self, entry: Entry, conclusion: Conclusion) -> Entry:
         number = None if conclusion.block_number is None else str(conclusion.block_number)
         with self._transaction():
-            if conclusion.outcome is Outcome.UNSENT and self._entry(entry.id).transactions:
+            now = self._entry(entry.id)
+            if now.conclusion is not None:
+                raise RefusedError(f"action {entry.id} has a conclusion")
+            if conclusion.outcome is Outcome.UNSENT and now.transactions:
                 raise RefusedError(f"action {entry.id} has signed transactions, which may have been sent")
             self._connection.execute(
                 "INSERT INTO conclusions (at, action, outcome, transaction_hash, block_number, block_hash,"
@@ -216,9 +274,32 @@ class Journal:
             )  # fmt: skip
         return self._entry(entry.id)
 
+    def _reopen(self, entry: Entry, why: str) -> Entry:
+        with self._transaction():
+            self._connection.execute(
+                "INSERT INTO reopenings (at, conclusion, why) VALUES (?, ?, ?)",
+                (int(time.time()), self._not_final_conclusion(entry), why),
+            )
+        return self._entry(entry.id)
+
+    def _finalize(self, entry: Entry) -> Entry:
+        with self._transaction():
+            self._connection.execute(
+                "INSERT INTO finals (at, conclusion) VALUES (?, ?)",
+                (int(time.time()), self._not_final_conclusion(entry)),
+            )
+        return self._entry(entry.id)
+
+    def _not_final_conclusion(self, entry: Entry) -> int:
+        query = "SELECT id FROM standing WHERE action = ? AND NOT is_final"
+        found = self._connection.execute(query, (entry.id,)).fetchone()
+        if found is None:
+            raise RefusedError(f"action {entry.id} is open, or final")
+        return int(found[0])
+
     def _next_nonce(self, chain_id: int, account: bytes) -> int:
         rows = self._connection.execute(
-            "SELECT a.nonce FROM actions a JOIN conclusions c ON c.action = a.id"
+            "SELECT a.nonce FROM actions a JOIN standing c ON c.action = a.id"
             " WHERE a.chain_id = ? AND a.account = ? AND c.outcome != ?",
             (str(chain_id), account, Outcome.UNSENT.value),
         )
@@ -227,7 +308,7 @@ class Journal:
     def _taken(self, public_keys: Sequence[bytes]) -> set[bytes]:
         query = (
             "SELECT 1 FROM action_keys k JOIN actions a ON a.id = k.action"
-            " LEFT JOIN conclusions c ON c.action = a.id"
+            " LEFT JOIN standing c ON c.action = a.id"
             " WHERE k.public_key = ? AND a.kind = ? AND (c.outcome IS NULL OR c.outcome = ?)"
         )
         about = (Kind.REGISTER.value, Outcome.DONE.value)
@@ -249,7 +330,7 @@ class Journal:
     def _read(self, row: Sequence[object]) -> Entry:
         (
             identity, at, chain_id, account, nonce, kind, vault, to, data, value, root, deadline, details,
-            *concluded,
+            number, is_final, *concluded,
         ) = row  # fmt: skip
         keys = self._connection.execute(
             "SELECT public_key FROM action_keys WHERE action = ? ORDER BY id", (identity,)
@@ -257,10 +338,10 @@ class Journal:
         action = Action(
             Kind(str(kind)), _bytes(vault), _bytes(to), _bytes(data), int(str(value)),
             tuple(_bytes(key) for (key,) in keys), None if root is None else _bytes(root),
-            None if deadline is None else int(str(deadline)), json.loads(str(details)),
+            None if deadline is None else int(str(deadline)), json.loads(str(details)), int(str(number)),
         )  # fmt: skip
         transactions = self._connection.execute(
-            "SELECT hash, raw, max_fee_wei, priority_fee_wei, is_cancel, at FROM transactions"
+            "SELECT hash, raw, max_fee_wei, priority_fee_wei, is_cancel, at, block_number FROM transactions"
             " WHERE action = ? ORDER BY id",
             (identity,),
         )
@@ -272,10 +353,15 @@ class Journal:
             account=_bytes(account),
             nonce=int(str(nonce)),
             transactions=tuple(
-                SignedTransaction(hash_, raw, int(most), int(priority), bool(is_cancel), at)
-                for hash_, raw, most, priority, is_cancel, at in transactions
+                SignedTransaction(hash_, raw, int(most), int(priority), bool(is_cancel), at, int(number))
+                for hash_, raw, most, priority, is_cancel, at, number in transactions
             ),
-            conclusion=_conclusion(concluded),
+            conclusion=_conclusion(concluded) if concluded[0] is not None else None,
+            is_final=bool(is_final),
+            reopenings=tuple(
+                Reopening(_conclusion(before), str(why), int(at))
+                for why, at, *before in self._connection.execute(SELECT_REOPENINGS, (identity,))
+            ),
         )
 
     @contextmanager
@@ -293,16 +379,30 @@ class Journal:
         if not read_only:
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
-            self._connection.execute("BEGIN IMMEDIATE")
         (version,) = self._connection.execute("PRAGMA user_version").fetchone()
         (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if version == VERSION:
+            return
         if version == 0 and tables == 0 and not read_only:
-            for statement in TABLES:
+            statements: Sequence[str] = TABLES
+        elif version == 1:
+            statements = FROM_VERSION_1
+        else:
+            newer = "; a newer program made it" if version > VERSION else ""
+            raise sqlite3.DatabaseError(
+                f"expected a journal of version 1 to {VERSION}, got version {version}{newer}"
+            )
+        if read_only:
+            self._copy_to_memory()  # where it can be made newer: the file is its writer's
+        with self._transaction():
+            for statement in statements:
                 self._connection.execute(statement)
-        elif version != VERSION:
-            raise sqlite3.DatabaseError(f"expected a journal of version {VERSION}, got version {version}")
-        if not read_only:
-            self._connection.execute("COMMIT")
+
+    def _copy_to_memory(self) -> None:
+        copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        self._connection.backup(copy)
+        self._connection.close()
+        self._connection = copy
 
     def _take_lock(self) -> None:
         """One process only works with a journal; the file beside it is locked, since SQLite locks its own."""
@@ -328,10 +428,8 @@ def _bytes(value: object) -> bytes:
     return value
 
 
-def _conclusion(row: Sequence[object]) -> Conclusion | None:
+def _conclusion(row: Sequence[object]) -> Conclusion:
     outcome, transaction_hash, number, block_hash, gas_used, fee, at = row
-    if outcome is None:
-        return None
     return Conclusion(
         Outcome(str(outcome)),
         None if transaction_hash is None else _bytes(transaction_hash),

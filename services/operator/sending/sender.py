@@ -2,7 +2,9 @@
 
 All transactions of an action have one nonce, so at most one of them is ever mined: that is what makes
 sure that nothing is done twice. An action is concluded only when its nonce is used up, `confirmations`
-blocks deep; until then another one with the same account does not begin, after a restart either.
+blocks deep; until then another one with the same account does not begin, after a restart either. What was
+concluded is looked at again until it is final, and goes on, with the same nonce, when a reorganisation took
+it back.
 
 Each look at the chain decides anew from what the journal and the nodes say, so it does not matter when
 the process ended.
@@ -14,44 +16,48 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from dvtfast.networks import network_with_chain_id
 
 from ... import logs, units
 from ...chain.encoding import keccak256, write_address, write_data
 from ...chain.node import CallRevertedError, NodeClient, NodeError
+from ...chain.policies import NodesDisagreeError, block_of_quorum, quorum, reached
 from ...chain.reverts import explain
 from ...chain.transactions import (
     GAS_LIMIT,
     Call,
-    NodesDisagreeError,
-    Receipt,
+    Fees,
     Transaction,
     balance_wei,
     current_fees,
-    estimate_gas,
-    find_receipt,
     next_nonce,
     send_raw,
+    simulate,
     transaction_count,
 )
 from ...offload import UnavailableError
 from ...units import WEI_PER_GWEI
 from ..telling import Told, tell_nobody
 from .action import Action, Conclusion, Entry, Outcome, SignedTransaction
-from .fees import Offer, first_offer, higher_offer
-from .journal import Journal
+from .fees import Bounds, Offer, first_offer, higher_offer
+from .finality import look_back
+from .journal import Journal, RefusedError
+from .sight import Mined, Sight, look
 from .wallet import Wallet, WalletError
 
 GAS_MARGIN_PERCENT: Final = 20  # the state may be another when the transaction is mined
 CANCEL_GAS: Final = 21_000  # of a transfer of nothing
-SUPERSEDED_LOOKS: Final = 5  # behind one address there may be several nodes, of which one lacks receipts
+SUPERSEDED_LOOKS: Final = 10  # behind one address there may be several nodes, of which one lacks receipts
+AGREE_LOOKS: Final = 5  # one node may know a block a moment before another
+SIGNER_REST_SECONDS: Final = 60.0  # before a signer that refused is asked again
 TOLD_EVERY_SECONDS: Final = 60.0  # of one and the same thing that is waited for
 
 log = logs.get("sending")
 
 WhyStale = Callable[[Action], Awaitable[str]]
+T = TypeVar("T")
 
 
 class NotSentError(Exception):
@@ -76,17 +82,33 @@ class SendingPolicy:
 
     Attributes:
         max_fee_wei: the most that is offered for a unit of gas; above it, what is not sent yet waits.
+        max_priority_fee_wei, min_priority_fee_wei: the most and least of it that is offered as a tip.
+        fee_blocks, fee_percentile: what others pay in so many of the latest blocks, to be in before so many
+            percent of their gas, is what is offered as a tip.
         confirmations: blocks from the one that has the transaction, with that one, until it counts.
         poll_seconds: between two looks.
         replace_seconds: how long a transaction may wait before it is replaced with higher fees.
         resend_seconds: how long before it is given to the nodes once more.
+        raise_seconds: how long a transaction is left as it is at least; a new block must have come, too.
+        max_age_seconds: of the latest block of a node that is believed about the present.
     """
 
     max_fee_wei: int
+    max_priority_fee_wei: int
     confirmations: int
     poll_seconds: float
     replace_seconds: float
+    min_priority_fee_wei: int = 0
+    fee_blocks: int = 10
+    fee_percentile: float = 80.0
     resend_seconds: float = 60.0
+    raise_seconds: float = 0.0
+    max_age_seconds: float | None = None
+
+    @property
+    def bounds(self) -> Bounds:
+        """Of fees."""
+        return Bounds(self.max_fee_wei, self.max_priority_fee_wei, self.min_priority_fee_wei)
 
 
 @dataclass(frozen=True)
@@ -106,7 +128,8 @@ class Sender:
     """Does actions with one account, one after the other.
 
     Args:
-        why_stale: why an action is certain to revert by now, or "".
+        why_stale: why an action is certain to revert by now, or ""; NodesDisagreeError when some nodes say
+            so and others do not.
         told: called with what happens.
     """
 
@@ -132,9 +155,27 @@ class Sender:
         self._sent_at: dict[bytes, float] = {}  # transaction hash: monotonic seconds of this process
         self._was_mined = False  # at the last look
         self._superseded_looks = 0  # one after the other, that found the nonce used up by none of ours
+        self._underpriced: set[bytes] = set()  # transactions of which no node takes what they offer
+        self._signer_rests_until = 0.0  # monotonic seconds
+
+    async def look_back(self) -> None:
+        """Look again at what was concluded and is not final: what a reorganisation took back is open again.
+
+        When nodes or the journal do not answer, that is told of, and done the next time.
+        """
+        try:
+            await look_back(
+                self._node,
+                self._journal,
+                chain_id=self._chain_id,
+                account=self._wallet.address,
+                max_age_seconds=self._policy.max_age_seconds,
+            )
+        except UnavailableError as error:
+            self._say_waiting("what was concluded cannot be looked at again now", error=str(error))
 
     async def open_entry(self) -> Entry | None:
-        """The action that was begun and has no conclusion, if there is one."""
+        """The action that was begun and has no conclusion; the first one, if some were reopened."""
         return await self._journal.open_entry(chain_id=self._chain_id, account=self._wallet.address)
 
     async def estimate(self, action: Action) -> Estimate:
@@ -144,15 +185,19 @@ class Sender:
 
         Raises:
             WouldRevertError, TooPoorError: it would not.
+            NodesDisagreeError: some nodes say that it would, others that it would not.
             NodeError: no node answers.
         """
-        estimate, _ = await self._estimate(action)
+        estimate, _ = await self._agreed(lambda: self._estimate(action))
         return estimate
 
     async def until_affordable(self) -> None:
         """Wait while gas costs more than the cap."""
-        while first_offer(await current_fees(self._node), cap_wei=self._policy.max_fee_wei) is None:
-            self._say_waiting("gas costs more than --max-fee-gwei", cap_gwei=_gwei(self._policy.max_fee_wei))
+        while first_offer(await self._fees(), self._policy.bounds) is None:
+            self._say_waiting(
+                "gas costs more than --max-fee-gwei allows, with room for a replacement",
+                cap_gwei=_gwei(self._policy.max_fee_wei),
+            )
             await asyncio.sleep(self._policy.poll_seconds)
 
     async def begin(self, action: Action) -> Entry:
@@ -167,18 +212,23 @@ class Sender:
             UnavailableError: nodes, or the journal, do not answer; it did not begin.
         """
         while True:
-            if why := await self._why_stale(action):
+            if why := await self._agreed(lambda: self._why_stale(action)):
                 raise StaleActionError(why)
-            estimate, is_affordable = await self._estimate(action)
+            estimate, is_affordable = await self._agreed(lambda: self._estimate(action))
             if is_affordable:
                 break
             await self.until_affordable()
-        nonce = await self._next_nonce()
+        nonce = await self._next_nonce(action)
+        head = await reached(
+            self._node, at_least=action.block_number, max_age_seconds=self._policy.max_age_seconds
+        )
         entry = await self._journal.begin(
             action, chain_id=self._chain_id, account=self._wallet.address, nonce=nonce
         )
         try:
-            transaction = await self._signed(entry, self._call(action), estimate.offer, gas=estimate.gas)
+            transaction = await self._signed(
+                entry, self._call(action), estimate.offer, gas=estimate.gas, head=head.number
+            )
         except BaseException:
             await asyncio.shield(self._journal.conclude(entry, Conclusion(Outcome.UNSENT)))
             raise
@@ -189,20 +239,16 @@ class Sender:
         return await self.follow(await self.begin(action))
 
     async def resume(self) -> Entry | None:
-        """Go on with the action that was begun and not concluded; None when there is none."""
-        entry = await self.open_entry()
-        if entry is None:
-            return None
-        if not entry.transactions:
-            log.info("action was begun, but nothing was signed for it", action=entry.id)
-            return await self._journal.conclude(entry, Conclusion(Outcome.UNSENT))
-        log.info("action goes on", action=entry.id, kind=entry.action.kind.value, nonce=entry.nonce)
-        return await self.follow(entry)
+        """Go on with what was begun and not concluded, or reopened; the last of it, None if nothing is."""
+        await self.look_back()
+        last = None
+        while (entry := await self.open_entry()) is not None:
+            last = await self._go_on(entry)
+        return last
 
     async def follow(self, entry: Entry) -> Entry:
         """Watch an action, send it again and replace it as need be, until it is concluded."""
-        self._was_mined = False
-        self._superseded_looks = 0
+        self._forget_looks()
         while entry.conclusion is None:
             try:
                 entry = await self._step(entry)
@@ -213,37 +259,39 @@ class Sender:
         _tell(entry)
         return entry
 
-    async def _step(self, entry: Entry) -> Entry:
-        head = await self._node.block("latest")
-        for transaction in entry.transactions:
-            receipt, is_certain = await find_receipt(self._node, transaction.hash)
-            if receipt is not None:
-                return await self._mined(entry, transaction, receipt, is_certain, head.number)
-        count = await transaction_count(self._node, entry.account, block="latest")
-        if count > entry.nonce:
-            return await self._nonce_used(entry, head.number)
-        if count < entry.nonce:
-            self._say_waiting(
-                "transactions of the account before this one lack; no fee mends that",
-                nonce=entry.nonce,
-                in_the_chain=count,
-            )
-            return await self._send_if_due(entry)
-        return await self._waiting(entry)
+    async def _go_on(self, entry: Entry) -> Entry:
+        if not entry.transactions:
+            log.info("action was begun, but nothing was signed for it", action=entry.id)
+            return await self._journal.conclude(entry, Conclusion(Outcome.UNSENT))
+        log.info("action goes on", action=entry.id, kind=entry.action.kind.value, nonce=entry.nonce)
+        return await self.follow(entry)
 
-    async def _mined(
-        self, entry: Entry, transaction: SignedTransaction, receipt: Receipt, is_certain: bool, head: int
-    ) -> Entry:
+    def _forget_looks(self) -> None:
+        self._was_mined = False
+        self._superseded_looks = 0
+
+    async def _step(self, entry: Entry) -> Entry:
+        sight = await look(self._node, entry, max_age_seconds=self._policy.max_age_seconds)
+        if (mined := sight.mined) is not None:
+            return await self._mined(entry, mined, sight.head)
+        if sight.count > entry.nonce:
+            return await self._nonce_used(entry, sight)
+        if sight.count < entry.nonce:
+            return await self._before(entry, sight)
+        return await self._waiting(entry, sight.head)
+
+    async def _mined(self, entry: Entry, mined: Mined, head: int) -> Entry:
         """One of ours is in a block; conclude when that stays."""
         self._was_mined = True
         self._superseded_looks = 0
+        transaction, receipt = mined.transaction, mined.receipt
         depth = head - receipt.block_number + 1
         self._told("confirmations", max(depth, 0), self._policy.confirmations)
         if depth < self._policy.confirmations:
             return entry
-        if not is_certain:
+        if not mined.is_certain:
             raise NodesDisagreeError(f"nodes disagree about transaction {write_data(transaction.hash)}")
-        if (await self._node.block(receipt.block_number)).hash != receipt.block_hash:
+        if (await block_of_quorum(self._node, receipt.block_number)).hash != receipt.block_hash:
             raise NodeError(f"block {receipt.block_number} of the receipt is another one in the chain")
         if transaction.is_cancel:
             outcome = Outcome.CANCELLED
@@ -261,53 +309,95 @@ class Sender:
             ),
         )
 
-    async def _nonce_used(self, entry: Entry, head: int) -> Entry:
+    async def _nonce_used(self, entry: Entry, sight: Sight) -> Entry:
         """The nonce is used up, but by none of ours as it seems; conclude when that is certain and stays."""
-        settled = head - self._policy.confirmations + 1
-        used = settled >= 0 and (
-            await transaction_count(self._node, entry.account, block=settled) > entry.nonce
-        )
-        for transaction in entry.transactions:
-            receipt, is_certain = await find_receipt(self._node, transaction.hash)
-            if receipt is not None or not is_certain:
-                used = False
-        self._superseded_looks = self._superseded_looks + 1 if used else 0
+        settled = sight.head - self._policy.confirmations + 1
+        is_used = settled >= 0 and sight.nobody_has_it
+        if is_used:
+            block = await block_of_quorum(self._node, settled)
+            count = await quorum(
+                self._node,
+                "how many transactions the account has",
+                lambda one: transaction_count(one, entry.account, block=settled),
+            )
+            is_used = count > entry.nonce
+        self._superseded_looks = self._superseded_looks + 1 if is_used else 0
         if self._superseded_looks < SUPERSEDED_LOOKS:
             self._say_waiting("nonce is used up; waiting to be sure by what", nonce=entry.nonce)
             return entry
-        return await self._journal.conclude(entry, Conclusion(Outcome.SUPERSEDED))
+        return await self._journal.conclude(
+            entry, Conclusion(Outcome.SUPERSEDED, block_number=settled, block_hash=block.hash)
+        )
 
-    async def _waiting(self, entry: Entry) -> Entry:
+    async def _before(self, entry: Entry, sight: Sight) -> Entry:
+        """Transactions of the account before this one lack: go on with those that were taken back first."""
+        await self.look_back()
+        before = await self.open_entry()
+        if before is not None and before.nonce < entry.nonce:
+            await self._go_on(before)
+            self._forget_looks()
+            return entry
+        self._say_waiting(
+            "transactions of the account before this one lack; no fee mends that",
+            nonce=entry.nonce,
+            in_the_chain=sight.count,
+        )
+        return await self._send_if_due(entry)
+
+    async def _waiting(self, entry: Entry, head: int) -> Entry:
         """Nothing is mined yet: replace what is stale or stuck, send the rest again from time to time."""
         last = entry.transactions[-1]
-        if not last.is_cancel and (why := await self._why_stale(entry.action)):
+        if not last.is_cancel and (why := await self._why_certainly_stale(entry.action)):
             log.warning("action would revert now; it is cancelled", action=entry.id, why=why)
-            return await self._replace(entry, cancel=True)
+            return await self._replace(entry, head, cancel=True)
         if self._was_mined:
             log.warning("transaction is in the chain no more", action=entry.id)
             self._was_mined = False
             return await self._send(entry, last)
-        if last.hash in self._sent_at and time.time() - last.at >= self._policy.replace_seconds:
-            return await self._replace(entry, cancel=last.is_cancel)
+        if self._must_offer_more(last, head):
+            return await self._replace(entry, head, cancel=last.is_cancel)
         self._say_waiting("transaction waits to be mined", hash=write_data(last.hash))
         return await self._send_if_due(entry)
 
-    async def _replace(self, entry: Entry, *, cancel: bool) -> Entry:
+    async def _why_certainly_stale(self, action: Action) -> str:
+        """Why it would revert now, as all nodes say that have reached the block that it was made for."""
+        try:
+            return await self._why_stale(action)
+        except NodesDisagreeError as error:
+            self._say_waiting("action is not cancelled while nodes disagree", error=str(error))
+            return ""
+
+    def _must_offer_more(self, last: SignedTransaction, head: int) -> bool:
+        """Whether it is stuck, and had its block: nothing that nodes say makes offers rise faster."""
+        age_seconds = time.time() - last.at
+        if head <= last.block_number or age_seconds < self._policy.raise_seconds:
+            return False
+        is_stuck = last.hash in self._sent_at and age_seconds >= self._policy.replace_seconds
+        return is_stuck or last.hash in self._underpriced
+
+    async def _replace(self, entry: Entry, head: int, *, cancel: bool) -> Entry:
         """Offer more for the same nonce, for the same action or for none."""
-        fees = await current_fees(self._node)
-        offer = higher_offer(fees, entry.transactions, cap_wei=self._policy.max_fee_wei)
-        if offer is None:
-            self._say_waiting("no higher fee below --max-fee-gwei; the transaction stays as it is")
+        if time.monotonic() < self._signer_rests_until:
             return await self._send_if_due(entry)
+        fees, bounds = await self._fees(), self._policy.bounds
         call, gas = Call(entry.account, entry.account), CANCEL_GAS
         if not cancel:
             try:
-                gas = _with_margin(await estimate_gas(self._node, self._call(entry.action)))
+                gas = await self._gas(entry.action)
                 call = self._call(entry.action)
+            except NodesDisagreeError as error:
+                self._say_waiting("transaction stays as it is while nodes disagree", error=str(error))
+                return await self._send_if_due(entry)
             except CallRevertedError as error:
                 log.warning("action would revert now; it is cancelled", action=entry.id, why=explain(error))
                 cancel = True
-        transaction = await self._signed(entry, call, offer, gas=gas, is_cancel=cancel)
+        offer = higher_offer(fees, entry.transactions, bounds, cancels=cancel)
+        if offer is None:
+            self._say_waiting(
+                "no higher fee below --max-fee-gwei and --max-priority-fee-gwei; the transaction stays"
+            )
+            return await self._send_if_due(entry)
+        transaction = await self._signed(entry, call, offer, gas=gas, head=head, is_cancel=cancel)
         return await self._send(await self._journal.add(entry, transaction), transaction)
 
     async def _send_if_due(self, entry: Entry) -> Entry:
@@ -319,65 +409,100 @@ class Sender:
         return entry
 
     async def _signed(
-        self, entry: Entry, call: Call, offer: Offer, *, gas: int, is_cancel: bool = False
+        self, entry: Entry, call: Call, offer: Offer, *, gas: int, head: int, is_cancel: bool = False
     ) -> SignedTransaction:
         wanted = Transaction(
             entry.chain_id, entry.nonce, call, gas, offer.max_fee_wei, offer.priority_fee_wei
         )
-        raw = await self._wallet.sign(wanted)
+        try:
+            raw = await self._wallet.sign(wanted)
+        except WalletError:
+            self._signer_rests_until = time.monotonic() + SIGNER_REST_SECONDS
+            raise
         return SignedTransaction(
-            keccak256(raw), raw, offer.max_fee_wei, offer.priority_fee_wei, is_cancel, int(time.time())
+            keccak256(raw), raw, offer.max_fee_wei, offer.priority_fee_wei, is_cancel, int(time.time()), head
         )
 
     async def _send(self, entry: Entry, transaction: SignedTransaction) -> Entry:
-        """Give it to the nodes; what they say decides nothing but whether to offer more."""
+        """Give it to the nodes; what they say decides nothing but whether to offer more, a block later."""
         self._sent_at[transaction.hash] = time.monotonic()
         sent = await send_raw(self._node, transaction.raw)
         what = {"hash": write_data(transaction.hash), "nonce": entry.nonce, "cancel": transaction.is_cancel}
         if sent.taken:
+            self._underpriced.discard(transaction.hash)
             log.info("transaction sent", max_fee_gwei=_gwei(transaction.max_fee_wei), **what)
             self._told("sent")
             return entry
         log.warning("no node takes the transaction", problems="; ".join(sent.problems), **what)
         if sent.underpriced and not sent.nonce_used:
-            return await self._replace(entry, cancel=transaction.is_cancel)
+            self._underpriced.add(transaction.hash)
         return entry
 
     async def _estimate(self, action: Action) -> tuple[Estimate, bool]:
-        call = self._call(action)
         try:
-            gas = await estimate_gas(self._node, call)
-            await self._node.call(
-                call.to, call.data, block="latest", sender=call.sender, value_wei=call.value_wei
-            )
+            gas = await self._gas(action)
         except CallRevertedError as error:
             raise WouldRevertError(f"the contract would refuse it: {explain(error)}") from None
         if gas > GAS_LIMIT:
             raise WouldRevertError(
                 f"it needs {gas} gas, a transaction has {GAS_LIMIT} at most; make the batch smaller"
             )
-        fees = await current_fees(self._node)
-        cap = self._policy.max_fee_wei
-        offer = first_offer(fees, cap_wei=cap)
-        estimate = Estimate(_with_margin(gas), offer or Offer(cap, min(fees.priority_wei, cap)))
-        needed, has = estimate.most_wei + action.value_wei, await balance_wei(self._node, call.sender)
+        fees, bounds = await self._fees(), self._policy.bounds
+        offer = first_offer(fees, bounds)
+        cap = bounds.max_fee_wei
+        estimate = Estimate(gas, offer or Offer(cap, min(bounds.tip_wei(fees.priority_wei), cap)))
+        sender = self._wallet.address
+        needed, has = estimate.most_wei + action.value_wei, await balance_wei(self._node, sender)
         if has < needed:
             network = network_with_chain_id(self._chain_id)
             owned, wanted = units.gas(has, network), units.gas(needed, network)
-            raise TooPoorError(
-                f"{write_address(call.sender)} has {owned} and may need {wanted}; send it more"
-            )
+            raise TooPoorError(f"{write_address(sender)} has {owned} and may need {wanted}; send it more")
         return estimate, offer is not None
 
-    async def _next_nonce(self) -> int:
+    async def _gas(self, action: Action) -> int:
+        """The gas limit of an action, with a margin."""
+        gas = await simulate(
+            self._node,
+            self._call(action),
+            at_least=action.block_number,
+            max_age_seconds=self._policy.max_age_seconds,
+        )
+        return _with_margin(gas)
+
+    async def _fees(self) -> Fees:
+        return await current_fees(
+            self._node, blocks=self._policy.fee_blocks, percentile=self._policy.fee_percentile
+        )
+
+    async def _next_nonce(self, action: Action) -> int:
         known = await self._journal.next_nonce(chain_id=self._chain_id, account=self._wallet.address)
-        nonce = await next_nonce(self._node, self._wallet.address)
-        if nonce < known:
-            raise NodesDisagreeError(
-                f"the nodes count {nonce} transactions of the account, the journal has {known}: they are"
-                " behind, or the journal is of another chain"
+        nonce = await self._agreed(
+            lambda: next_nonce(
+                self._node,
+                self._wallet.address,
+                at_least=action.block_number,
+                max_age_seconds=self._policy.max_age_seconds,
             )
-        return nonce
+        )
+        if nonce >= known:
+            return nonce
+        await self.look_back()
+        if (entry := await self.open_entry()) is not None:
+            raise RefusedError(f"action {entry.id} was taken back by a reorganisation; it goes on first")
+        raise NodesDisagreeError(
+            f"the nodes count {nonce} transactions of the account, the journal has {known}: they are"
+            " behind, or the journal is of another chain"
+        )
+
+    async def _agreed(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do what nodes must agree on; while they do not, again after a moment, a few times."""
+        for _ in range(AGREE_LOOKS - 1):
+            try:
+                return await work()
+            except NodesDisagreeError as error:
+                self._say_waiting("waiting for nodes to agree", error=str(error))
+            await asyncio.sleep(self._policy.poll_seconds)
+        return await work()
 
     def _call(self, action: Action) -> Call:
         return Call(self._wallet.address, action.to, action.data, action.value_wei)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -45,17 +46,25 @@ async def node_saying(*bodies: str | bytes, status: int = 200) -> AsyncIterator[
 
 
 @asynccontextmanager
-async def node_between(url: str, change: Change) -> AsyncIterator[tuple[str, list[Any]]]:
-    """The node at `url` with its answers changed; an exception's JSON is the error it answers with."""
+async def node_between(
+    url: str, change: Change, refuse: Callable[[str, list[Any]], None] = lambda *_: None
+) -> AsyncIterator[tuple[str, list[Any]]]:
+    """The node at `url` with its answers changed; an exception's JSON is the error it answers with.
+
+    Args:
+        refuse: called before; what it raises for, the node does not get.
+    """
     calls: list[Any] = []
     async with aiohttp.ClientSession() as session:
 
         async def handle(request: web.Request) -> web.Response:
             asked = await request.json()
             calls.append((asked["method"], asked["params"]))
-            async with session.post(url, json=asked) as answer:
-                content = await answer.json()
+            content = {"jsonrpc": "2.0", "id": asked["id"]}
             try:
+                refuse(asked["method"], asked["params"])
+                async with session.post(url, json=asked) as answer:
+                    content = await answer.json()
                 content["result"] = change(asked["method"], asked["params"], content.get("result"))
             except RpcError as error:
                 content = {"jsonrpc": "2.0", "id": asked["id"], "error": error.args[0]}
@@ -92,6 +101,56 @@ async def nodes_between(url: str, *changes: Change) -> AsyncIterator[list[str]]:
     async with AsyncExitStack() as stack:
         nodes = [await stack.enter_async_context(node_between(url, change)) for change in changes]
         yield [between for between, _ in nodes]
+
+
+@dataclass
+class Behind:
+    """A node that is at a block, and does not know of later ones.
+
+    Attributes:
+        at: None when it is as far as the chain.
+    """
+
+    url: str
+    at: int | None
+
+
+@asynccontextmanager
+async def node_behind(url: str, at: int) -> AsyncIterator[Behind]:
+    """A node that has fallen behind the one at `url`."""
+    behind = Behind("", at)
+    async with aiohttp.ClientSession() as session:
+
+        async def ask(method: str, *params: Any) -> Any:
+            body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+            async with session.post(url, json=body) as answer:
+                return await answer.json()
+
+        async def number_of(block: Any) -> int:
+            if isinstance(block, dict):
+                found = await ask("eth_getBlockByHash", block["blockHash"], False)
+                return int(found["result"]["number"], 16)
+            return int(block, 16) if str(block).startswith("0x") else 0
+
+        async def handle(request: web.Request) -> web.Response:
+            asked = await request.json()
+            method, params, at = asked["method"], asked["params"], behind.at
+            if at is not None:
+                params = [hex(at) if each in ("latest", "pending") else each for each in params]
+                named = [each for each in params if isinstance(each, dict) and "blockHash" in each]
+                if method == "eth_getBlockByNumber":
+                    named = params[:1]
+                if any([await number_of(each) > at for each in named]):
+                    error = {"code": -32001, "message": "header not found"}
+                    return web.json_response({"jsonrpc": "2.0", "id": asked["id"], "error": error})
+            content = await ask(method, *params) | {"id": asked["id"]}
+            is_receipt = method == "eth_getTransactionReceipt" and content["result"] is not None
+            if at is not None and is_receipt and int(content["result"]["blockNumber"], 16) > at:
+                content["result"] = None
+            return web.json_response(content)
+
+        async with serving(handle) as behind.url:
+            yield behind
 
 
 class RpcError(Exception):

@@ -299,7 +299,7 @@ async def test_other_deposits_than_it_should_make_end_it(
 
 
 async def no_receipt(*_: object) -> Any:
-    return None, True
+    return None
 
 
 async def test_a_manager_that_is_not_the_vaults(scene: Scene, running_oracles: list[RunningOracle]) -> None:

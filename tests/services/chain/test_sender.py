@@ -23,14 +23,16 @@ from dvtfast.services.chain.calls import encode_call
 from dvtfast.services.chain.contracts import validators_manager_nonce
 from dvtfast.services.chain.encoding import write_data
 from dvtfast.services.chain.node import NodeClient
+from dvtfast.services.chain.transactions import Transaction
 from dvtfast.services.demo.world import anvil
 from dvtfast.services.offload import UnavailableError
+from dvtfast.services.operator import chain as operator_chain
 from dvtfast.services.operator import exit_codes
 from dvtfast.services.operator.doing import Task, perform, timed
 from dvtfast.services.operator.ending import Ended
 from dvtfast.services.operator.managing import Request
 from dvtfast.services.operator.sending import sender as sending
-from dvtfast.services.operator.sending.action import Action, Entry, Kind, Outcome
+from dvtfast.services.operator.sending.action import Action, Conclusion, Entry, Kind, Outcome
 from dvtfast.services.operator.sending.journal import Journal, RefusedError
 from dvtfast.services.operator.sending.sender import (
     NotSentError,
@@ -42,13 +44,18 @@ from dvtfast.services.operator.sending.sender import (
 from dvtfast.services.operator.sending.wallet import KeystoreWallet, WalletError
 from tests.services.chain.accounts import address_of, rich_account, send_from
 from tests.services.chain.anvil import CHAIN_ID, Chain, Contract
-from tests.services.chain.servers import DEAD, RpcError, node_between
+from tests.services.chain.servers import DEAD, RpcError, node_behind, node_between
 from tests.services.rounds import free_port
 
 GWEI = 10**9
 NOBODY: Any = None  # is asked
 POLICY = SendingPolicy(
-    max_fee_wei=100 * GWEI, confirmations=2, poll_seconds=0.02, replace_seconds=600, resend_seconds=0.2
+    max_fee_wei=100 * GWEI,
+    max_priority_fee_wei=5 * GWEI,
+    confirmations=2,
+    poll_seconds=0.02,
+    replace_seconds=600,
+    resend_seconds=0.2,
 )
 
 
@@ -60,7 +67,7 @@ class Desk:
         self.vault = vault
         self.account = account
         self.path = folder / "operator.db"
-        self.stale = ""
+        self.stale: str | None = ""  # as the chain says, if None
         self.told: list[str] = []
 
     def action(self, call: str = "use_nonce()", *keys: bytes) -> Action:
@@ -68,8 +75,13 @@ class Desk:
             Kind.REGISTER, self.vault.address, self.vault.address, encode_call(call), public_keys=keys
         )
 
-    async def why_stale(self, _: Action) -> str:
-        return self.stale
+    def why_stale(self, node: NodeClient) -> Callable[[Action], Awaitable[str]]:
+        judged = operator_chain.Chain(node, None, HOODI)
+
+        async def why(action: Action) -> str:
+            return await judged.why_stale(action) if self.stale is None else self.stale
+
+        return why
 
     def tell(self, what: str, done: int = 0, of: int = 0) -> None:
         self.told.append(f"{what} {done}/{of}")
@@ -90,7 +102,7 @@ class Desk:
                     journal,
                     dataclasses.replace(POLICY, **policy),
                     chain_id=CHAIN_ID,
-                    why_stale=self.why_stale,
+                    why_stale=self.why_stale(node),
                     told=self.tell,
                 ),
                 journal,
@@ -261,28 +273,82 @@ async def test_no_replacement_above_the_cap(desk: Desk) -> None:
         async with mining(desk.chain):
             entry = await task
     assert outcome(entry) is Outcome.DONE
-    assert [each.max_fee_wei for each in entry.transactions] == [30 * GWEI]
+    (only,) = entry.transactions
+    assert only.max_fee_wei * 9 // 8 < 30 * GWEI  # leaves room for what cancels it
+
+
+def as_it_is(_: str, __: list[Any], result: Any) -> Any:
+    return result
 
 
 async def test_a_node_that_wants_more(desk: Desk) -> None:
-    refusals = 2
+    """It gets more, block by block."""
+    seen: list[str] = []
 
-    def change(method: str, params: list[Any], result: Any) -> Any:
-        nonlocal refusals
-        if method == "eth_sendRawTransaction" and refusals:
-            refusals -= 1
-            raise RpcError({"code": -32000, "message": "replacement transaction underpriced"})
-        return result
+    def refuse(method: str, params: list[Any]) -> None:
+        if method == "eth_sendRawTransaction":
+            seen.append(params[0])
+            if len(set(seen)) <= 2:
+                raise RpcError({"code": -32000, "message": "replacement transaction underpriced"})
 
     async with (
-        node_between(desk.chain.url, change) as (url, _),
+        node_between(desk.chain.url, as_it_is, refuse) as (url, _),
         desk.process(url) as (sender, _),
         mining(desk.chain),
     ):
         entry = await performed(sender, desk.action())
     assert outcome(entry) is Outcome.DONE
     assert len(entry.transactions) == 3
+    blocks = [each.block_number for each in entry.transactions]
+    assert blocks == sorted(set(blocks))
     assert await desk.count() == 1
+
+
+async def test_a_node_that_always_wants_more(desk: Desk) -> None:
+    """One raise a block at most, up to the caps, with room for what cancels it; never another nonce."""
+    signed: list[Transaction] = []
+
+    class Watched(KeystoreWallet):
+        async def sign(self, transaction: Transaction) -> bytes:
+            signed.append(transaction)
+            return await super().sign(transaction)
+
+    def refuse(method: str, _: list[Any]) -> None:
+        if method == "eth_sendRawTransaction":
+            raise RpcError({"code": -32000, "message": "transaction underpriced"})
+
+    def looks() -> int:
+        return sum(method == "eth_getTransactionReceipt" for method, _ in calls)
+
+    wallet = Watched(desk.account, CHAIN_ID)
+    async with (
+        node_between(desk.chain.url, as_it_is, refuse) as (url, calls),
+        desk.process(url, wallet=wallet, max_priority_fee_wei=2 * GWEI) as (sender, _),
+    ):
+        task = asyncio.create_task(performed(sender, desk.action()))
+        for blocks in range(1, 13):
+            before = looks()
+            await until(
+                lambda least=before + 10: _is(looks() >= least)
+            )  # as long as that block is the latest
+            assert len(signed) <= blocks
+            await desk.chain.mine()
+        await desk.until_told("no higher fee below --max-fee-gwei and --max-priority-fee-gwei")
+        tips = [each.priority_fee_wei for each in signed]
+        assert len(tips) > 3
+        assert tips == sorted(set(tips))
+        assert tips[-1] * 9 // 8 < 2 * GWEI
+        assert {each.nonce for each in signed} == {0}
+        desk.stale = "the registry root is another"
+        await until(lambda: _is(signed[-1].call.data == b""))
+        assert tips[-1] < signed[-1].priority_fee_wei <= 2 * GWEI
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def _is(truth: bool) -> bool:
+    return truth
 
 
 @pytest.mark.parametrize("point", ["begin", "sign", "add", "send", "mined"])
@@ -466,7 +532,7 @@ async def test_somebody_else_used_the_nonce(desk: Desk) -> None:
 async def test_transactions_before_it_lack(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """As when every node counted too many: it is told, and no higher fees are offered for nothing."""
 
-    async def too_many() -> int:
+    async def too_many(_: Action) -> int:
         return 2
 
     async with desk.process(replace_seconds=0.1) as (sender, _), mining(desk.chain):
@@ -537,7 +603,7 @@ async def test_one_node_lies(desk: Desk, lie: str) -> None:
         desk.process(url, desk.chain.url) as (sender, journal),
     ):
         if lie == "count":
-            with pytest.raises(transactions.NodesDisagreeError, match="nodes count"):
+            with pytest.raises(transactions.NodesDisagreeError, match="how many transactions"):
                 await performed(sender, desk.action())
             assert await journal.entries() == []
             lying = False
@@ -633,3 +699,298 @@ async def test_a_chain_that_is_behind_the_journal(desk: Desk) -> None:
     async with desk.process() as (sender, _):
         with pytest.raises(transactions.NodesDisagreeError, match="they are behind"):
             await performed(sender, desk.action())
+
+
+async def funding(desk: Desk, nonce: int) -> Action:
+    """An action that is good while the vault has this nonce, made at the latest block."""
+    return dataclasses.replace(
+        desk.action(), kind=Kind.FUND, details={"nonce": nonce}, block_number=await desk.chain.height()
+    )
+
+
+async def test_a_fallback_that_is_behind_cancels_nothing(desk: Desk) -> None:
+    """It knows the vault's nonce of before, and is asked alone when the other node is away."""
+    desk.stale, is_away = None, False
+    at = await desk.chain.height()
+    await desk.vault.send("use_nonce()")
+    await desk.chain.mine(2)
+
+    def refuse(*_: object) -> None:
+        if is_away:
+            raise RpcError({"code": -32603, "message": "starting"})
+
+    async with (
+        node_between(desk.chain.url, as_it_is, refuse) as (first, _),
+        node_behind(desk.chain.url, at) as second,
+        desk.process(first, second.url) as (sender, _),
+    ):
+        task = asyncio.create_task(performed(sender, await funding(desk, 1)))
+        await desk.until_waiting()
+        is_away = True
+        await desk.until_told("cannot be looked after now")
+        told = len(desk.told)
+        await until(lambda: _is(len(desk.told) >= told + 5))
+        second.at, is_away = None, False
+        async with mining(desk.chain):
+            entry = await task
+    assert outcome(entry) is Outcome.DONE
+    assert len(entry.transactions) == 1
+
+
+async def test_one_of_two_nodes_says_that_it_would_revert(desk: Desk) -> None:
+    """Neither is it signed while they disagree, nor cancelled when it was."""
+    desk.stale, lies = None, True
+
+    def change(method: str, params: list[Any], result: Any) -> Any:
+        return "0x" + "07" * 32 if method == "eth_call" and lies and "from" not in params[0] else result
+
+    async with (
+        node_between(desk.chain.url, change) as (url, _),
+        desk.process(desk.chain.url, url) as (sender, journal),
+    ):
+        action = await funding(desk, 0)
+        with pytest.raises(transactions.NodesDisagreeError, match="would revert now") as caught:
+            await performed(sender, action)
+        assert url in str(caught.value)
+        assert await journal.entries() == []
+        lies = False
+        task = asyncio.create_task(performed(sender, action))
+        await desk.until_waiting()
+        lies = True
+        await desk.until_told("not cancelled while nodes disagree")
+        lies = False
+        async with mining(desk.chain):
+            entry = await task
+    assert outcome(entry) is Outcome.DONE
+    assert len(entry.transactions) == 1
+
+
+async def test_one_of_two_simulations_reverts(desk: Desk) -> None:
+    def change(method: str, _: list[Any], result: Any) -> Any:
+        if method == "eth_estimateGas":
+            raise RpcError({"code": 3, "message": "execution reverted"})
+        return result
+
+    async with (
+        node_between(desk.chain.url, change) as (url, _),
+        desk.process(url, desk.chain.url) as (sender, journal),
+    ):
+        with pytest.raises(transactions.NodesDisagreeError, match="whether the contract takes it"):
+            await performed(sender, desk.action())
+        assert await journal.entries() == []
+
+
+async def test_the_larger_estimate_counts(desk: Desk) -> None:
+    """A node that says too little would have it run out of gas in the block."""
+
+    def change(method: str, _: list[Any], result: Any) -> Any:
+        return "0x5208" if method == "eth_estimateGas" else result
+
+    async with (
+        node_between(desk.chain.url, change) as (url, _),
+        desk.process(url, desk.chain.url) as (sender, _),
+        mining(desk.chain),
+    ):
+        assert outcome(await performed(sender, desk.action())) is Outcome.DONE
+    assert await desk.count() == 1
+
+
+async def test_one_of_two_nodes_says_that_others_pay_more(desk: Desk) -> None:
+    def change(method: str, _: list[Any], result: Any) -> Any:
+        if method == "eth_feeHistory":
+            blocks = len(result["gasUsedRatio"])
+            return result | {"reward": [[hex(90 * GWEI)]] * blocks, "gasUsedRatio": [0.5] * blocks}
+        return result
+
+    async with (
+        node_between(desk.chain.url, change) as (url, _),
+        desk.process(url, desk.chain.url) as (sender, _),
+        mining(desk.chain),
+    ):
+        (only,) = (await performed(sender, desk.action())).transactions
+        assert only.priority_fee_wei < 2 * GWEI
+    async with (
+        node_between(desk.chain.url, change) as (url, _),
+        desk.process(url) as (sender, _),
+        mining(desk.chain),
+    ):
+        (only,) = (await performed(sender, desk.action())).transactions
+        assert only.priority_fee_wei * 9 // 8 <= POLICY.max_priority_fee_wei
+
+
+async def deeply_reorganised(desk: Desk) -> Entry:
+    """An action that was concluded, and then taken back by a reorganisation that forgets it."""
+    async with desk.process() as (sender, _), mining(desk.chain):
+        entry = await performed(sender, desk.action())
+    assert entry.conclusion is not None
+    assert entry.conclusion.block_number is not None
+    await desk.chain.mine(3)
+    await desk.chain.reorg(await desk.chain.height() - entry.conclusion.block_number + 1)
+    await desk.chain.rpc("anvil_dropAllTransactions")
+    assert await desk.count() == 0
+    return entry
+
+
+async def test_a_reorganisation_deeper_than_the_confirmations(desk: Desk) -> None:
+    """After a restart it is open again, and done once in the end, with the nonce that it had."""
+    before = await deeply_reorganised(desk)
+    async with desk.process() as (sender, journal), mining(desk.chain):
+        entry = await resumed(sender)
+        assert outcome(entry) is Outcome.DONE
+        assert entry is not None
+        assert (entry.id, entry.nonce, entry.transactions) == (before.id, 0, before.transactions)
+        (reopening,) = entry.reopenings
+        assert reopening.conclusion == before.conclusion
+        assert "block" in reopening.why
+        assert entry.conclusion is not None
+        assert before.conclusion is not None
+        assert entry.conclusion.block_hash != before.conclusion.block_hash
+        assert await resumed(sender) is None
+        assert (await performed(sender, desk.action())).nonce == 1
+        assert len(await journal.entries()) == 2
+    assert await desk.count() == 2
+
+
+async def test_validators_of_what_was_taken_back(desk: Desk) -> None:
+    """They are not registered twice while it is open again, and free when nothing came of it."""
+    key = b"k" * 48
+    register = desk.action("use_nonce()", key)
+    async with desk.process() as (sender, journal), mining(desk.chain):
+        entry = await performed(sender, register)
+        assert await journal.taken([key]) == {key}
+    assert entry.conclusion is not None
+    await desk.chain.reorg(await desk.chain.height() - (entry.conclusion.block_number or 0) + 1)
+    await desk.chain.rpc("anvil_dropAllTransactions")
+    async with desk.process() as (sender, journal), mining(desk.chain):
+        await sender.look_back()
+        assert await journal.taken([key]) == {key}
+        with pytest.raises(RefusedError, match="not concluded"):
+            await performed(sender, register)
+        desk.stale = "the registry root is another"
+        assert outcome(await resumed(sender)) is Outcome.CANCELLED
+        assert await journal.taken([key]) == set()
+        desk.stale = ""
+        assert (await performed(sender, register)).nonce == 1
+    assert await desk.count() == 1
+
+
+async def test_a_nonce_that_the_chain_took_back(desk: Desk) -> None:
+    """Who begins without a look back is told what goes on first, and no nonce is left out."""
+    await deeply_reorganised(desk)
+    async with desk.process() as (sender, _), mining(desk.chain):
+        with pytest.raises(RefusedError, match="taken back by a reorganisation"):
+            await performed(sender, desk.action())
+        assert outcome(await resumed(sender)) is Outcome.DONE
+    assert await desk.count() == 1
+
+
+async def test_what_was_before_it_is_taken_back_meanwhile(desk: Desk) -> None:
+    """Two actions are gone: the concluded one goes on before the one that is followed."""
+    async with desk.process() as (sender, journal):
+        async with mining(desk.chain):
+            first = await performed(sender, desk.action())
+        task = asyncio.create_task(performed(sender, desk.action()))
+        await desk.until_waiting()
+        await desk.chain.mine()
+        await desk.until_told("confirmations 1/2")
+        assert first.conclusion is not None
+        await desk.chain.reorg(await desk.chain.height() - (first.conclusion.block_number or 0) + 1)
+        await desk.chain.rpc("anvil_dropAllTransactions")
+        async with mining(desk.chain):
+            second = await task
+        assert outcome(second) is Outcome.DONE
+        last, before = await journal.entries()
+    assert (last.id, before.id) == (second.id, first.id)
+    assert [(each.nonce, outcome(each)) for each in (before, last)] == [(0, Outcome.DONE), (1, Outcome.DONE)]
+    assert len(before.reopenings) == 1
+    assert await desk.count() == 2
+
+
+async def test_it_is_followed_until_it_is_final(desk: Desk) -> None:
+    async with desk.process() as (sender, journal):
+        async with mining(desk.chain):
+            entry = await performed(sender, desk.action())
+        await sender.look_back()
+        assert not (await journal.entries())[0].is_final
+        await desk.chain.mine(80)
+        await sender.look_back()
+        (final,) = await journal.entries()
+        assert final.is_final
+        assert final.conclusion == entry.conclusion
+        assert await journal.not_final(chain_id=CHAIN_ID, account=entry.account) == []
+        with pytest.raises(RefusedError):
+            await journal.reopen(final, "never")
+
+
+async def test_it_is_in_another_block_now(desk: Desk) -> None:
+    """A reorganisation that keeps it: it is concluded anew, and was sent once."""
+    async with desk.process() as (sender, _):
+        async with mining(desk.chain):
+            entry = await performed(sender, desk.action())
+        assert entry.conclusion is not None
+        depth = await desk.chain.height() - (entry.conclusion.block_number or 0) + 1
+        await desk.chain.reorg(depth + 1, [[write_data(entry.transactions[0].raw), 1]])
+        async with mining(desk.chain):
+            again = await resumed(sender)
+        assert outcome(again) is Outcome.DONE
+        assert again is not None
+        assert again.conclusion is not None
+        assert again.conclusion.block_number == entry.conclusion.block_number
+        assert again.conclusion.block_hash != entry.conclusion.block_hash
+        assert again.transactions == entry.transactions
+    assert await desk.count() == 1
+
+
+async def test_one_node_alone_reopens_nothing(desk: Desk) -> None:
+    """Of two nodes one has another block there."""
+    async with desk.process() as (sender, _), mining(desk.chain):
+        await performed(sender, desk.action())
+
+    def change(method: str, _: list[Any], result: Any) -> Any:
+        return result | {"hash": "0x" + "11" * 32} if method == "eth_getBlockByNumber" else result
+
+    async with (
+        node_between(desk.chain.url, change) as (url, _),
+        desk.process(url, desk.chain.url) as (sender, journal),
+    ):
+        await sender.look_back()
+        await desk.until_told("cannot be looked at again now")
+        (entry,) = await journal.entries()
+    assert outcome(entry) is Outcome.DONE
+    assert entry.reopenings == ()
+
+
+@pytest.mark.parametrize("is_used", [True, False])
+async def test_superseded_as_the_first_journals_said_it(desk: Desk, is_used: bool) -> None:
+    """No block was on record: it is final when the nonce is used up finally, and open when it is not."""
+    async with desk.process() as (sender, journal):
+        entry = await sender.begin(desk.action())
+        await journal.conclude(entry, Conclusion(Outcome.SUPERSEDED))
+        if is_used:
+            await send_from(desk.chain, desk.account, nonce=0, to=desk.vault.address[::-1])
+            await desk.chain.mine(2)
+            await sender.look_back()
+            assert not (await journal.entries())[0].is_final
+        await desk.chain.mine(80)
+        await sender.look_back()
+        (now,) = await journal.entries()
+        assert now.is_final is is_used
+        assert (now.conclusion is None) is not is_used
+
+
+async def test_superseded_until_its_receipt_is_there(desk: Desk) -> None:
+    """Nodes that lack a receipt for long say nothing for ever: before it is final, it is looked for again."""
+
+    def change(method: str, _: list[Any], result: Any) -> Any:
+        return None if method == "eth_getTransactionReceipt" else result
+
+    async with (
+        node_between(desk.chain.url, change) as (url, _),
+        desk.process(url) as (sender, _),
+        mining(desk.chain),
+    ):
+        assert outcome(await performed(sender, desk.action())) is Outcome.SUPERSEDED
+    await desk.chain.mine(80)
+    async with desk.process() as (sender, _):
+        assert outcome(await resumed(sender)) is Outcome.DONE
+    assert await desk.count() == 1
