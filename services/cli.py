@@ -25,6 +25,7 @@ from .settings import (
     PlanSettings,
     RegisterSettings,
     RelayerSettings,
+    ReleaseSettings,
     RotateExitsSettings,
     RotateSettings,
     RunSettings,
@@ -208,6 +209,24 @@ def sidecar(settings: SidecarSettings) -> None:
 def plan(settings: PlanSettings) -> None:
     """Print what the sidecar would sign for its relayers now, and what it would refuse; sign nothing."""
     from .sidecar.plan import run
+
+    logs.configure(settings.log_format, settings.log_level)
+    raise SystemExit(run(settings))
+
+
+@sidecar.command()
+@options(ReleaseSettings)
+def release(settings: ReleaseSettings) -> None:
+    """Bind validators to another vault than deposits were signed for; explains the danger, and asks.
+
+    A validator is deposited to for one vault only: the one that a relayer asked for first. When that was the
+    wrong one, and nobody will ever deposit for it, this is the way out.
+
+    \b
+    dvtfast sidecar release --journal sidecar-journal.db --from-vault 0x... --to-vault 0x... \\
+        --validator 0x... --consensus-endpoint http://beacon:5052
+    """
+    from .sidecar.release import run
 
     logs.configure(settings.log_format, settings.log_level)
     raise SystemExit(run(settings))

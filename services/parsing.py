@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from dvtfast.errors import InputError
+from dvtfast.errors import FileError, InputError
+from dvtfast.files import read_text
 from dvtfast.networks import NETWORKS, Network, network_named
 
 from . import wire
 from .chain.encoding import read_address
 
 Parse = Callable[[str], Any]
+VAULTS_LIMIT_BYTES = 1024 * 1024
 TOKEN_ROLES = ("operator", "sidecar", "read-only")
 FEE_BLOCKS_LIMIT = 1024  # go-ethereum tells the fees of no more blocks at once
 MANAGER_ACTIONS = ("fund", "withdraw", "consolidate")
@@ -110,6 +112,39 @@ def rate(value: str) -> float:
 def address(value: str) -> bytes:
     """An account or contract on chain; mixed case must be its checksum."""
     return read_address(value)
+
+
+@dataclasses.dataclass(frozen=True)
+class AllowedVault:
+    """A vault that deposits are signed for; for all relayers, or for the one of this name only."""
+
+    address: bytes
+    relayer: str | None = None
+
+
+def allowed_vault(value: str) -> AllowedVault:
+    """ADDRESS or RELAYER=ADDRESS; a relayer is called by its host, with its port, or by its whole address."""
+    relayer, equals, vault = value.rpartition("=")
+    name = relayer.strip()
+    if equals and not name:
+        raise ValueError(f"expected ADDRESS or RELAYER=ADDRESS, got {value!r}")
+    return AllowedVault(address(vault.strip()), (host_of(name) if "://" in name else name) or None)
+
+
+def allowed_vaults(value: str) -> tuple[AllowedVault, ...]:
+    """A file of these, one a line; what follows a # is for people."""
+    vaults = []
+    try:
+        lines = read_text(file(value), limit_bytes=VAULTS_LIMIT_BYTES).splitlines()
+    except FileError as error:
+        raise ValueError(str(error)) from None
+    for number, line in enumerate(lines, 1):
+        if text := line.partition("#")[0].strip():
+            try:
+                vaults.append(allowed_vault(text))
+            except ValueError as error:
+                raise ValueError(f"{value}: line {number}: {error}") from None
+    return tuple(vaults)
 
 
 @dataclasses.dataclass(frozen=True)

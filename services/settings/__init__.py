@@ -38,7 +38,7 @@ from .operator import (
     WithdrawSettings,
 )
 from .relayer import UNKNOWN_SHARES_LIMIT, RelayerSettings
-from .sidecar import PlanSettings, SidecarSettings
+from .sidecar import PlanSettings, ReleaseSettings, SidecarSettings
 from .sources import Settings, SettingsError
 from .tokens import TokenCreateSettings, TokenListSettings
 
@@ -65,6 +65,7 @@ __all__ = [
     "RegisterSettings",
     "RelayerClientSettings",
     "RelayerSettings",
+    "ReleaseSettings",
     "RotateExitsSettings",
     "RotateSettings",
     "RunSettings",

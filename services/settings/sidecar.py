@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 
-from .. import parsing
+from .. import orders, parsing, wire
 from . import shared
 from .client import RelayerClientSettings
-from .sources import setting
+from .sources import Settings, setting
 
 OPERATOR_ID = "{operator_id}"  # in the name of a file
 
@@ -83,12 +84,20 @@ class SidecarSettings(RelayerClientSettings):
         default="10",
         also=["REMOTE_SIGNER_TIMEOUT"],
     )
-    allow_vaults: tuple[bytes, ...] = setting(
+    allow_vaults: tuple[parsing.AllowedVault, ...] = setting(
         "--allow-vault",
-        parsing.address,
-        "Sign deposits for this vault, too; repeatable. Without it only exits are signed.",
+        parsing.allowed_vault,
+        "Sign deposits for this vault, too, when the relayer of this name asks (its host, with its port), or"
+        " whichever when none is named; repeatable. Without it only exits are signed.",
         many=True,
-        metavar="ADDRESS",
+        metavar="[RELAYER=]ADDRESS",
+    )
+    allow_vaults_file: tuple[parsing.AllowedVault, ...] | None = setting(
+        "--allow-vault-file",
+        parsing.allowed_vaults,
+        "The same, one a line; a # begins a comment.",
+        optional=True,
+        metavar="FILE",
     )
     allow_types: tuple[int, ...] = setting(
         "--allow-type",
@@ -100,8 +109,15 @@ class SidecarSettings(RelayerClientSettings):
     deposits_per_day: int = setting(
         "--deposits-per-day",
         parsing.integer,
-        "How many different deposits are signed in one day (UTC), for all vaults together.",
+        "How many different deposits each relayer gets in one day (UTC), for all its vaults together.",
         default="1000",
+        metavar="N",
+    )
+    deposits_per_validator: int = setting(
+        "--deposits-per-validator",
+        parsing.integer,
+        "How many of these may be of one validator: of other amounts, which change with the vault's assets.",
+        default="100",
         metavar="N",
     )
     exits_per_day: int = setting(
@@ -110,6 +126,24 @@ class SidecarSettings(RelayerClientSettings):
         "How many exits each relayer gets in one day (UTC); they are repeated whenever indices move.",
         default="1000000",
         metavar="N",
+    )
+    exits_per_validator: int = setting(
+        "--exits-per-validator",
+        parsing.integer,
+        "How many of these may be of one validator: of other indices.",
+        default="10000",
+        metavar="N",
+    )
+    consensus_endpoints: tuple[str, ...] = shared.consensus_endpoints(
+        "which validators are live: no deposit of them is signed, and no exit without --allow-rotation"
+    )
+    consensus_timeout: float = shared.consensus_timeout()
+    allow_rotation: bool = setting(
+        "--allow-rotation",
+        parsing.switch,
+        "With a beacon node: sign exits of live validators, too, at their indices, as it takes when the"
+        " oracles change.",
+        default="false",
     )
     journal: Path = setting(
         "--journal",
@@ -208,6 +242,13 @@ class SidecarSettings(RelayerClientSettings):
         ]
 
     @property
+    def vaults_by_relayer(self) -> dict[str | None, frozenset[bytes]]:
+        """What may be deposited for, by the relayer that may ask for it; None is any of them."""
+        vaults = (*self.allow_vaults, *(self.allow_vaults_file or ()))
+        names = dict.fromkeys(vault.relayer for vault in vaults)
+        return {name: frozenset(v.address for v in vaults if v.relayer == name) for name in names}
+
+    @property
     def keystores_directories(self) -> list[tuple[int | None, Path]]:
         """Where the keystores of each node are; None is a node to be found from them."""
         if self.keystores is not None:
@@ -238,11 +279,24 @@ class SidecarSettings(RelayerClientSettings):
         problems = super().problems()
         if not self.relayers:
             problems.append(f"{names['relayers']}: not set")
+        problems += self._vaults_problems(names)
+        if self.allow_rotation and not self.consensus_endpoints:
+            # It would change nothing: without a beacon node nobody knows which validators are live.
+            problems.append(f"{names['allow_rotation']}: needs {names['consensus_endpoints']}")
         if self.serves_obol:
             problems += self._keystores_problems(names)
         if self.serves_ssv:
             problems += self._ssv_problems(names)
         return problems
+
+    def _vaults_problems(self, names: Mapping[str, str]) -> list[str]:
+        known = self.relayer_names
+        return [
+            f"{names[field]}: no relayer is called {vault.relayer}; there are {', '.join(known)}"
+            for field in ("allow_vaults", "allow_vaults_file")
+            for vault in getattr(self, field) or ()
+            if known and vault.relayer is not None and vault.relayer not in known
+        ]
 
     def _ssv_problems(self, names: Mapping[str, str]) -> list[str]:
         problems = [
@@ -302,6 +356,51 @@ class PlanSettings(SidecarSettings):
     """What `dvtfast sidecar plan` can be told."""
 
     json: bool = setting("--json", parsing.switch, "Print the plan as JSON.", default="false")
+
+
+_of_release = functools.partial(setting, prefix="DVTFAST_RELEASE_")  # so that nothing is meant by accident
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReleaseSettings(Settings):
+    """What `dvtfast sidecar release` can be told."""
+
+    journal: Path = setting(
+        "--journal", parsing.file, "The sidecar's journal; the sidecar may run meanwhile.", metavar="FILE"
+    )
+    from_vault: bytes = _of_release(
+        "--from-vault",
+        parsing.address,
+        "The vault that the validators are bound to, wrongly.",
+        metavar="ADDRESS",
+    )
+    to_vault: bytes = _of_release(
+        "--to-vault",
+        parsing.address,
+        "The vault that they are to be bound to instead: deposits are signed for no other one then.",
+        metavar="ADDRESS",
+    )
+    validators: tuple[wire.PublicKey, ...] = _of_release(
+        "--validator", orders.public_key, "A validator; repeatable.", many=True, metavar="KEY"
+    )
+    all: bool = _of_release(
+        "--all", parsing.switch, "All validators that are bound to that vault.", default="false"
+    )
+    consensus_endpoints: tuple[str, ...] = shared.consensus_endpoints(
+        "which validators have a deposit already: these are not released"
+    )
+    consensus_timeout: float = shared.consensus_timeout()
+    yes: bool = _of_release("--yes", parsing.switch, "Do not ask whether that is meant.", default="false")
+
+    def problems(self) -> list[str]:
+        """Which validators, and that something changes."""
+        names = {field: source.name for field, source in self.sources().items()}
+        problems = super().problems()
+        if self.all and self.validators:
+            problems.append(f"{names['all']}: not together with {names['validators']}")
+        if self.to_vault is not None and self.from_vault == self.to_vault:
+            problems.append(f"{names['to_vault']}: expected another vault than {names['from_vault']}")
+        return problems
 
 
 def _file_of(template: str, operator_id: int) -> Path:

@@ -7,7 +7,9 @@ polling.py      ask, sign, post                     keys.py       key shares in 
 polls.py        what is asked: exits, deposits      remote.py     key shares in a remote signer
 signing.py      allowed, on record, signed
 policy.py       which deposits are allowed          metrics.py    /metrics and /healthz
-journal.py      the record                          plan.py       what would be signed
-remembering.py  the same is signed once             ssv.py        SSV operators, of keyshares files
-                                                    ssv_chain.py  SSV operators, of the chain
+live.py         which exits end live validators     plan.py       what would be signed
+remembering.py  the same is signed once             release.py    a validator bound to another vault
+journal.py      the record                          ssv.py        SSV operators, of keyshares files
+admitting.py    limits, one vault for each          ssv_chain.py  SSV operators, of the chain
+forgetting.py, journal_tables.py                    what it keeps, and as which tables
 """

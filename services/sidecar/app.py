@@ -16,6 +16,7 @@ from dvtfast import DvtfastError
 
 from .. import logs, running
 from ..background import in_background
+from ..chain.beacon import BeaconClient
 from ..client import RelayerClient
 from ..hardening import forbid_dumps
 from ..http import listening
@@ -24,6 +25,7 @@ from ..offload import UnavailableError, Workers
 from ..settings import EXIT_CODE, SidecarSettings
 from ..wire import ValidatorType
 from .journal import Journal, JournalError
+from .live import LiveValidators
 from .metrics import Metrics
 from .nodes import Node, NoKeysError, Source
 from .policy import DepositPolicy
@@ -65,7 +67,7 @@ async def _serve(settings: SidecarSettings, stop: asyncio.Event) -> int:
         if nodes is None:
             return 0
         metrics = Metrics(tuple(settings.relayer_names))
-        signing = signing_of(settings, journal, metrics)
+        signing = await signing_of(settings, journal, metrics, stack)
         clients = {}
         relayers = zip(settings.relayer_names, settings.relayers, settings.accesses(), strict=True)
         for name, relayer, access in relayers:
@@ -121,9 +123,29 @@ async def _unless_stopped(work: Coroutine[None, None, T], stop: asyncio.Event) -
         stopping.cancel()
 
 
-def signing_of(settings: SidecarSettings, journal: Journal, metrics: Metrics) -> Signing:
-    """What the settings allow to be signed."""
+async def signing_of(
+    settings: SidecarSettings, journal: Journal, metrics: Metrics, stack: AsyncExitStack
+) -> Signing:
+    """What the settings allow to be signed; what is open for it is closed with the stack."""
     types = frozenset(map(ValidatorType.of, settings.allow_types)) or frozenset(ValidatorType)
-    vaults = frozenset(settings.allow_vaults)
-    policy = DepositPolicy(vaults, types, most_a_day=settings.deposits_per_day)
-    return Signing(settings.network, journal, metrics, policy=policy, exits_per_day=settings.exits_per_day)
+    vaults = settings.vaults_by_relayer
+    policy = DepositPolicy(
+        vaults.pop(None, frozenset()),
+        types,
+        most_a_day=settings.deposits_per_day,
+        most_of_one=settings.deposits_per_validator,
+        vaults_of={relayer: of_one for relayer, of_one in vaults.items() if relayer is not None},
+    )
+    live = None
+    if settings.consensus_endpoints:
+        beacon = BeaconClient(settings.consensus_endpoints, timeout_seconds=settings.consensus_timeout)
+        live = LiveValidators(await stack.enter_async_context(beacon), may_rotate=settings.allow_rotation)
+    return Signing(
+        settings.network,
+        journal,
+        metrics,
+        policy=policy,
+        exits_per_day=settings.exits_per_day,
+        exits_per_validator=settings.exits_per_validator,
+        live=live,
+    )

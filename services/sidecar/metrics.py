@@ -7,7 +7,7 @@ from time import monotonic, time
 from typing import Any
 
 from ..metrics import ServiceMetrics
-from .journal import DEPOSIT, EXIT
+from .journal_tables import DEPOSIT, EXIT
 
 
 class Metrics(ServiceMetrics):

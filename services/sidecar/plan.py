@@ -22,7 +22,8 @@ from ..hardening import forbid_dumps
 from ..offload import UnavailableError, Workers
 from ..settings import EXIT_CODE, PlanSettings
 from .app import ANSWER_LIMIT_BYTES, signing_of
-from .journal import DEPOSIT, EXIT, Journal, JournalError
+from .journal import Journal, JournalError
+from .journal_tables import DEPOSIT, EXIT
 from .loop import Sidecar
 from .metrics import Metrics
 from .nodes import Node, NoKeysError
@@ -73,7 +74,7 @@ async def plan(settings: PlanSettings) -> tuple[list[Planned], list[str]]:
         nodes = [node for source in sources_of(settings, workers, stack) for node in await source.load()]
         for node in nodes:
             await node.signer.close()
-        signing = signing_of(settings, journal, Metrics())
+        signing = await signing_of(settings, journal, Metrics(), stack)
         relayers = zip(settings.relayer_names, settings.relayers, settings.accesses(), strict=True)
         for name, address, access in relayers:
             client = RelayerClient(
@@ -103,13 +104,15 @@ async def _planned(sidecar: Sidecar, node: Node, network: Network) -> list[Plann
         raise denied[0]
     wanted = list(validators.open_items(node).values())
     reasons = await sidecar.signing.refusals(node, sidecar.relayer, wanted)
+    wanted_exits = list(exits.open_items(node).values())
+    reasons_of_exits = await sidecar.signing.refusals_of_exits(node, sidecar.relayer, wanted_exits)
 
     def planned(kind: str, key: wire.PublicKey, subject: str, refused: str) -> Planned:
         return Planned(sidecar.relayer, node.share_index, kind, key.to_wire(), subject, refused)
 
     of_exits = [
-        planned(EXIT, exit_.public_key, f"validator index {exit_.validator_index}", "")
-        for exit_ in exits.open_items(node).values()
+        planned(EXIT, exit_.public_key, f"validator index {exit_.validator_index}", reason)
+        for exit_, reason in zip(wanted_exits, reasons_of_exits, strict=True)
     ]
     of_validators = [
         planned(kind, v.public_key, subject, reason)

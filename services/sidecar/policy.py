@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from dvtfast.constants import GWEI_PER_VALIDATOR
@@ -22,19 +22,25 @@ class DepositPolicy:
     """What a node's owner allows.
 
     Attributes:
-        vaults: addresses, 20 bytes each; with none, no deposit is signed.
+        vaults: addresses, 20 bytes each, that any relayer may ask for.
+        vaults_of: those that only the relayer of this name may ask for. With no vaults, no deposit is signed.
         types: of withdrawal credentials.
-        most_a_day: different deposits in one day (UTC).
+        most_a_day: different deposits for one relayer in one day (UTC).
+        most_of_one: of these, of one validator.
     """
 
     vaults: Collection[bytes] = ()
     types: Collection[wire.ValidatorType] = frozenset(wire.ValidatorType)
     most_a_day: int = 1_000
+    most_of_one: int = 100
+    vaults_of: Mapping[str, Collection[bytes]] = field(default_factory=dict)
 
-    def refusal(self, wanted: wire.ValidatorWanted) -> str:
+    def refusal(self, relayer: str, wanted: wire.ValidatorWanted) -> str:
         """Why this deposit is not signed; "" where it may be, as far as no record is needed to tell."""
         kind, most = wanted.validator_type, MOST_GWEI[wanted.validator_type]
-        if wanted.vault not in self.vaults:
+        if wanted.vault not in self.vaults and wanted.vault not in self.vaults_of.get(relayer, ()):
+            if any(wanted.vault in vaults for vaults in self.vaults_of.values()):
+                return f"the vault {wanted.vault.to_wire()} is another relayer's by --allow-vault"
             return f"the vault {wanted.vault.to_wire()} is none of --allow-vault"
         if kind not in self.types:
             return f"credentials of type {kind.value} are none of --allow-type"

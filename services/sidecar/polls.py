@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from .. import wire
 from ..client import Polled
-from .journal import DEPOSIT, EXIT
+from .journal_tables import DEPOSIT, EXIT
 from .nodes import Node
 from .polling import Poll
 from .signing import Admitted

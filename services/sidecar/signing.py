@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
@@ -15,12 +15,16 @@ from dvtfast import Network
 from dvtfast.constants import WITHDRAWAL_CREDENTIALS_BYTES
 
 from .. import logs, wire
-from .journal import DEPOSIT, EXIT, DepositEntry, ExitEntry, Journal, Party
+from .admitting import DepositEntry, ExitEntry, Limits, Party
+from .journal import Journal
+from .journal_tables import DEPOSIT, EXIT
+from .live import LiveValidators
 from .metrics import Metrics
 from .nodes import Deposits, Exits, Messages, Node
 from .policy import DepositPolicy, withdrawal_credentials
 
-REASONS_TOLD = 1_000  # then a relayer that invents reasons is not listened to any more
+REASONS_TOLD = 1_000  # of each relayer; one that invents more is not listened to
+EXITS_OF_ONE = 10_000  # of one validator, for one relayer in one day
 
 W = TypeVar("W", wire.ExitWanted, wire.ValidatorWanted)
 
@@ -65,36 +69,53 @@ class Signing:
         *,
         policy: DepositPolicy,
         exits_per_day: int,
+        exits_per_validator: int = EXITS_OF_ONE,
+        live: LiveValidators | None = None,
     ) -> None:
         self.network = network
         self.metrics = metrics
         self._journal = journal
         self._policy = policy
-        self._exits_per_day = exits_per_day
-        self._told: set[tuple[str, str]] = set()  # relayers, and why they do not get something
+        self._exit_limits = Limits(exits_per_day, exits_per_validator)
+        self._deposit_limits = Limits(policy.most_a_day, policy.most_of_one)
+        self._live = live
+        self._told: defaultdict[str, set[str]] = defaultdict(set)  # why relayers do not get something
 
     async def admit_exits(
         self, node: Node, relayer: str, wanted: Sequence[wire.ExitWanted]
     ) -> Admitted[wire.ExitWanted]:
         """Put exits of the node's validators on record, as many as a relayer may have."""
-        kept, exits = await self._record(node, relayer, wanted)
-        return Admitted(node, kept, exits)
+        exits = self._exits(node, wanted)
+        reasons = await self._decide(node, relayer, wanted, exits, write=True)
+        self._tell(node, relayer, reasons)
+        kept, rows = _kept(wanted, reasons)
+        self.metrics.recorded.labels(relayer, EXIT).inc(len(kept))
+        return Admitted(node, kept, exits if rows is None else exits[rows])
 
     async def admit_validators(
         self, node: Node, relayer: str, wanted: Sequence[wire.ValidatorWanted]
     ) -> Admitted[wire.ValidatorWanted]:
         """Put exits and deposits of the node's validators on record, as far as they are allowed."""
-        reasons = await self._reasons(node, relayer, wanted, write=True)
+        exits, deposits = self._exits(node, wanted), self._deposits(node, wanted)
+        reasons = await self._decide(node, relayer, wanted, exits, deposits, write=True)
         self._tell(node, relayer, reasons)
-        allowed = [validator for validator, reason in zip(wanted, reasons, strict=True) if not reason]
-        kept, exits = await self._record(node, relayer, allowed)
-        deposits = self._deposits(node, kept)
-        self.metrics.recorded.labels(relayer, DEPOSIT).inc(len(kept))
-        return Admitted(node, kept, exits, deposits)
+        kept, rows = _kept(wanted, reasons)
+        for kind in (EXIT, DEPOSIT):
+            self.metrics.recorded.labels(relayer, kind).inc(len(kept))
+        if rows is None:
+            return Admitted(node, kept, exits, deposits)
+        return Admitted(node, kept, exits[rows], deposits[rows])
+
+    async def refusals_of_exits(
+        self, node: Node, relayer: str, wanted: Sequence[wire.ExitWanted]
+    ) -> list[str]:
+        """Why exits would not be signed, "" where they would be; nothing is written."""
+        return await self._decide(node, relayer, wanted, self._exits(node, wanted), write=False)
 
     async def refusals(self, node: Node, relayer: str, wanted: Sequence[wire.ValidatorWanted]) -> list[str]:
-        """Why deposits would not be signed, "" where they would be; nothing is written."""
-        return await self._reasons(node, relayer, wanted, write=False)
+        """Why exits and deposits would not be signed; as `refusals_of_exits`."""
+        exits, deposits = self._exits(node, wanted), self._deposits(node, wanted)
+        return await self._decide(node, relayer, wanted, exits, deposits, write=False)
 
     async def exits(self, admitted: Admitted[wire.ExitWanted]) -> list[wire.ExitShare | None]:
         """Partial signatures; None is one that cannot be made now."""
@@ -122,39 +143,45 @@ class Signing:
             for validator, exit_, deposit in zip(admitted.items, exits, deposits, strict=True)
         ]
 
-    async def _record(self, node: Node, relayer: str, wanted: Sequence[W]) -> tuple[Sequence[W], Exits]:
-        """Those of which the relayer may have exits today, and these exits, on record."""
-        indices = [item.validator_index for item in wanted]
-        exits = Exits.of([node.places[item.public_key] for item in wanted], indices, self.network)
-        roots = _rows(exits.signing_roots)
-        entries = [
-            ExitEntry(item.public_key, index, root)
-            for item, index, root in zip(wanted, indices, roots, strict=True)
-        ]
-        party = self._party(node, relayer)
-        reasons = await self._journal.admit_exits(party, entries, most_a_day=self._exits_per_day)
-        self._tell(node, relayer, reasons)
-        rows_kept = [row for row, reason in enumerate(reasons) if not reason]
-        self.metrics.recorded.labels(relayer, EXIT).inc(len(rows_kept))
-        if len(rows_kept) == len(wanted):
-            return wanted, exits
-        return [wanted[row] for row in rows_kept], exits[np.array(rows_kept, np.intp)]
-
-    async def _reasons(
-        self, node: Node, relayer: str, wanted: Sequence[wire.ValidatorWanted], *, write: bool
+    async def _decide(
+        self,
+        node: Node,
+        relayer: str,
+        wanted: Sequence[W],
+        exits: Exits,
+        deposits: Deposits | None = None,
+        *,
+        write: bool,
     ) -> list[str]:
-        reasons = [self._policy.refusal(validator) for validator in wanted]
-        allowed = [validator for validator, reason in zip(wanted, reasons, strict=True) if not reason]
-        if not allowed:
-            return reasons
-        entries = [
-            DepositEntry(v.public_key, v.vault, v.validator_type.byte, v.amount, root)
-            for v, root in zip(allowed, _rows(self._deposits(node, allowed).signing_roots), strict=True)
-        ]
-        admit = self._journal.admit_deposits if write else self._journal.refusals_of_deposits
-        party = self._party(node, relayer)
-        decided = iter(await admit(party, entries, most_a_day=self._policy.most_a_day))
+        """For each item why it is not signed; "" is one that is on record now, if that is to be written."""
+        reasons = [self._refusal(relayer, item) for item in wanted]
+        if self._live is not None:
+            live = await self._live.refusals(
+                [(item.public_key, item.validator_index) for item in wanted], deposited=deposits is not None
+            )
+            reasons = [reason or other for reason, other in zip(reasons, live, strict=True)]
+        rows = [row for row, reason in enumerate(reasons) if not reason]
+        decided = iter(
+            await self._journal.admit(
+                Party(self.network.name, relayer, node.share_index),
+                _exit_entries(wanted, exits, rows),
+                None if deposits is None else _deposit_entries(wanted, deposits, rows),
+                exit_limits=self._exit_limits,
+                deposit_limits=self._deposit_limits,
+                write=write,
+            )
+            if rows
+            else ()
+        )
         return [reason or next(decided) for reason in reasons]
+
+    def _refusal(self, relayer: str, item: wire.ExitWanted | wire.ValidatorWanted) -> str:
+        """What needs no record to tell."""
+        return self._policy.refusal(relayer, item) if isinstance(item, wire.ValidatorWanted) else ""
+
+    def _exits(self, node: Node, wanted: Sequence[wire.ExitWanted | wire.ValidatorWanted]) -> Exits:
+        places = [node.places[item.public_key] for item in wanted]
+        return Exits.of(places, [item.validator_index for item in wanted], self.network)
 
     def _deposits(self, node: Node, wanted: Sequence[wire.ValidatorWanted]) -> Deposits:
         credentials = b"".join(map(withdrawal_credentials, wanted))
@@ -173,18 +200,45 @@ class Signing:
         rows = wire.Signature.rows(signed.signatures.tobytes())
         return [row if good else None for row, good in zip(rows, signed.ok.tolist(), strict=True)]
 
-    def _party(self, node: Node, relayer: str) -> Party:
-        return Party(self.network.name, relayer, node.share_index)
-
     def _tell(self, node: Node, relayer: str, reasons: Sequence[str]) -> None:
         """Log each reason once."""
         for reason, count in Counter(filter(None, reasons)).items():
             self.metrics.refused.labels(relayer).inc(count)
-            if (relayer, reason) not in self._told and len(self._told) < REASONS_TOLD:
-                self._told.add((relayer, reason))
+            told = self._told[relayer]
+            if reason not in told and len(told) < REASONS_TOLD:
+                told.add(reason)
                 log.warning(
                     "not signed", relayer=relayer, share_index=node.share_index, count=count, reason=reason
                 )
+
+
+def _kept(wanted: Sequence[W], reasons: Sequence[str]) -> tuple[Sequence[W], NDArray[np.intp] | None]:
+    """What there is no reason against, and its rows; None are all."""
+    rows = [row for row, reason in enumerate(reasons) if not reason]
+    if len(rows) == len(wanted):
+        return wanted, None
+    return [wanted[row] for row in rows], np.array(rows, np.intp)
+
+
+def _exit_entries(
+    wanted: Sequence[wire.ExitWanted | wire.ValidatorWanted], exits: Exits, rows: Sequence[int]
+) -> list[ExitEntry]:
+    roots = _rows(exits.signing_roots)
+    return [ExitEntry(wanted[row].public_key, wanted[row].validator_index, roots[row]) for row in rows]
+
+
+def _deposit_entries(
+    wanted: Sequence[wire.ExitWanted | wire.ValidatorWanted], deposits: Deposits, rows: Sequence[int]
+) -> list[DepositEntry]:
+    roots = _rows(deposits.signing_roots)
+    entries = []
+    for row in rows:
+        item = wanted[row]
+        assert isinstance(item, wire.ValidatorWanted)
+        entries.append(
+            DepositEntry(item.public_key, item.vault, item.validator_type.byte, item.amount, roots[row])
+        )
+    return entries
 
 
 def _public_key_shares(node: Node, public_key: bytes) -> list[wire.PublicKeyShare] | None:

@@ -15,6 +15,7 @@ from dvtfast.services.offload import Workers
 from dvtfast.services.sidecar.app import ANSWER_LIMIT_BYTES
 from dvtfast.services.sidecar.journal import Journal
 from dvtfast.services.sidecar.keys import NodeKeys, public_key_shares_of
+from dvtfast.services.sidecar.live import LiveValidators
 from dvtfast.services.sidecar.loop import Sidecar, WrongNetworkError
 from dvtfast.services.sidecar.metrics import Metrics
 from dvtfast.services.sidecar.nodes import Node
@@ -43,10 +44,18 @@ async def signing_node(
     policy: DepositPolicy | None = None,
     network: Network = HOODI,
     exits_per_day: int = 10**6,
+    live: LiveValidators | None = None,
 ) -> AsyncIterator[tuple[Node, Signing]]:
     """A node with keys in this process, and what it signs with."""
     workers, book = Workers("signing", threads=1), Journal(journal)
-    signing = Signing(network, book, Metrics(), policy=policy or DepositPolicy(), exits_per_day=exits_per_day)
+    signing = Signing(
+        network,
+        book,
+        Metrics(),
+        policy=policy or DepositPolicy(),
+        exits_per_day=exits_per_day,
+        live=live,
+    )
     try:
         yield keys_of(cluster, share_index).node(workers, threads=1), signing
     finally:

@@ -14,8 +14,10 @@ from dvtfast.services.parsing import NamedFile
 from dvtfast.services.settings import (
     CollectSettings,
     DemoSettings,
+    PlanSettings,
     RegisterSettings,
     RelayerSettings,
+    ReleaseSettings,
     RunSettings,
     Settings,
     SettingsError,
@@ -27,6 +29,8 @@ from dvtfast.services.settings import (
 COMMANDS = {
     "relayer": RelayerSettings,
     "sidecar": SidecarSettings,
+    "sidecar plan": PlanSettings,
+    "sidecar release": ReleaseSettings,
     "operator collect": CollectSettings,
     "operator register": RegisterSettings,
     "operator run": RunSettings,
