@@ -17,6 +17,7 @@ from ..background import in_background, repeat
 from ..chain.contracts import DEPOSIT_EVENT, ContractError, decode_deposits
 from ..chain.deposits.judging import Judge
 from ..chain.deposits.scan import DepositScan
+from ..chain.deposits.tree import DepositsSoFar
 from ..chain.deposits.whole import number_before, whole
 from ..chain.encoding import read_address, write_address
 from ..chain.ipfs import IpfsClient, IpfsContentError
@@ -222,14 +223,15 @@ class DepositWatch:
         places = await self._database.run(known_places)
         batches = self._scanner.batches([Checkpoint(number, hash_) for number, hash_ in places])
         try:
-            async for batch in whole(batches, self._node, self._contract, self._number_before):
+            async for batch in whole(batches, self._node, self._contract, self._before):
                 await self._take(batch)
         except (ContractError, CallRevertedError) as error:
             raise UnavailableError(f"deposits: {error}") from error
         self.is_complete = True
 
-    async def _number_before(self, first: int) -> int:
-        return await number_before(self._node, self._contract, first, born=self._born)
+    async def _before(self, first: int) -> DepositsSoFar:
+        number = await number_before(self._node, self._contract, first, born=self._born)
+        return DepositsSoFar(number, () if number == 0 else None)
 
     async def _take(self, batch: Batch) -> None:
         if isinstance(batch, Rewound):

@@ -19,13 +19,17 @@ from ...offload import UnavailableError
 from ..encoding import read_address
 from ..scanner import Checkpoint
 from .dump import Dump
+from .tree import DepositsSoFar
 
 APPLICATION_ID = 0x44564450  # "DVDP"
 SCHEMA_VERSION = 2
 BUSY_SECONDS = 30.0  # more than another process takes to write a batch, or a dump
 KEPT_CHECKPOINTS = 32  # the last ones, to return to after a reorganisation that was thought impossible
 KEYS_AT_ONCE = 1000  # in one statement
-FROM_VERSION_1 = "ALTER TABLE seed ADD COLUMN next_deposit INTEGER"
+FROM_VERSION_1 = (
+    "ALTER TABLE seed ADD COLUMN next_deposit INTEGER",
+    "ALTER TABLE checkpoints ADD COLUMN tree BLOB",
+)
 ROWS_AT_ONCE = 10_000  # of a dump, as Python objects
 
 SCHEMA = """
@@ -36,7 +40,7 @@ CREATE TABLE seed (validators INTEGER, last_block INTEGER, next_deposit INTEGER)
 CREATE TABLE checkpoints (
     number INTEGER PRIMARY KEY, hash BLOB NOT NULL,
     validators INTEGER NOT NULL, deposits INTEGER NOT NULL, bad_signatures INTEGER NOT NULL,
-    next_deposit INTEGER
+    next_deposit INTEGER, tree BLOB
 );
 CREATE TABLE validators (
     public_key BLOB PRIMARY KEY, validator_index INTEGER NOT NULL, block_number INTEGER NOT NULL
@@ -75,13 +79,14 @@ class Totals:
         validators: those of a dump among them; the index of the next one.
         deposits: how many were read, without those of a dump.
         bad_signatures: how many of these prove nothing, for keys that had no validator.
-        next_deposit: the contract's number for the next one; None after a dump until that is proven.
+        so_far: all of the contract, with those before a dump's end; None after a dump until its end is
+            proven.
     """
 
     validators: int
     deposits: int = 0
     bad_signatures: int = 0
-    next_deposit: int | None = None
+    so_far: DepositsSoFar | None = None
 
 
 @dataclass(frozen=True)
@@ -176,7 +181,7 @@ class Ledger:
         """
         with self._transaction():
             totals = self.totals()
-            if totals.next_deposit not in (None, next_deposit + totals.deposits):
+            if totals.so_far is not None and totals.so_far.count != next_deposit + totals.deposits:
                 raise LedgerError(
                     f"{self._path}: deposits right after the dump are missing in it: their first one is"
                     f" {next_deposit}; remove the file, and begin again with the dump"
@@ -197,21 +202,25 @@ class Ledger:
         """
         with self._alone():
             row = self._connection.execute(
-                "SELECT number, validators, deposits, bad_signatures, next_deposit FROM checkpoints"
+                "SELECT number, validators, deposits, bad_signatures, next_deposit, tree FROM checkpoints"
                 " ORDER BY number DESC LIMIT 1"
             ).fetchone()
-        last, *totals = row or (self.first_block - 1,)
+        last = self.first_block - 1 if row is None else row[0]
         if before not in (None, last + 1):
             raise LedgerMovedError(
                 f"{self._path}: expected deposits from block {last + 1}, got {before};"
                 " is another process reading into this file?"
             )
-        if totals:
-            return Totals(*totals)
         seed = self.seed
-        if seed is None:
-            return Totals(0, next_deposit=0)
-        return Totals(seed.validators, next_deposit=seed.next_deposit)
+        so_far: DepositsSoFar | None = DepositsSoFar.none()
+        if seed is not None:
+            so_far = None if seed.next_deposit is None else DepositsSoFar(seed.next_deposit)
+        if row is None:
+            return Totals(0 if seed is None else seed.validators, so_far=so_far)
+        _, validators, deposits, bad_signatures, next_deposit, tree = row
+        if next_deposit is not None:  # else there was none since the dump
+            so_far = DepositsSoFar.read(next_deposit, tree)
+        return Totals(validators, deposits, bad_signatures, so_far)
 
     def known(self, public_keys: Sequence[bytes]) -> dict[bytes, Known]:
         """Those of these keys that are validators'."""
@@ -260,14 +269,15 @@ class Ledger:
             rows.sort()  # beside each other in the file, too
             self._connection.executemany("INSERT INTO validators VALUES (?, ?, ?)", rows)
             self._connection.execute(
-                "INSERT INTO checkpoints VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO checkpoints VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (
                     checkpoint.number,
                     checkpoint.hash,
                     totals.validators,
                     totals.deposits,
                     totals.bad_signatures,
-                    totals.next_deposit,
+                    None if totals.so_far is None else totals.so_far.count,
+                    None if totals.so_far is None else totals.so_far.written,
                 ),
             )
             self._connection.execute(
@@ -294,7 +304,8 @@ class Ledger:
         with self._transaction():
             (version,) = self._connection.execute("PRAGMA user_version").fetchone()
             if version == 1:
-                self._connection.execute(FROM_VERSION_1)
+                for statement in FROM_VERSION_1:
+                    self._connection.execute(statement)
                 version = SCHEMA_VERSION
                 self._connection.execute(f"PRAGMA user_version = {version}")
             if version == 0:

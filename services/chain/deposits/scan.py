@@ -31,6 +31,7 @@ from ..scanner import (
 from .dump import count_dump, read_dump
 from .judging import Judge, Judged
 from .ledger import Ledger, LedgerError, LedgerMovedError, Seed, Source, Totals
+from .tree import DepositsSoFar
 from .whole import PRUNED, whole
 
 ATTEMPTS = 3  # of a look, where another process reads into the same database
@@ -241,7 +242,7 @@ class DepositScan:
         checkpoints = await self._workers.run(self._ledger.checkpoints)
         try:
             async with aclosing(ahead(self._scanner.batches(checkpoints))) as read:
-                async for batch in whole(read, self._node, self._contract, self._number_before):
+                async for batch in whole(read, self._node, self._contract, self._before):
                     await self._take(batch)
                     if not isinstance(batch, Rewound):
                         self._tell(batch.last, max(head, batch.last), progress)
@@ -249,14 +250,14 @@ class DepositScan:
             raise UnavailableError(f"deposits: {error}") from error
         self.is_complete = True
 
-    async def _number_before(self, first: int) -> int:
-        """The number of the next deposit; that of the first one after a dump is proven first."""
+    async def _before(self, first: int) -> DepositsSoFar:
+        """All deposits before what is read next; the end of a dump is proven first."""
         seed = await self._workers.run(lambda: self._ledger.seed)
         if seed is not None and seed.next_deposit is None:
             await self._prove_end(seed)
         totals = await self._workers.run(lambda: self._ledger.totals(before=first))
-        assert totals.next_deposit is not None, "proven now"
-        return totals.next_deposit
+        assert totals.so_far is not None, "proven now"
+        return totals.so_far
 
     async def _prove_end(self, seed: Seed) -> None:
         """That what is read goes on where the dump ends, by the deposits of its last block.
@@ -325,20 +326,19 @@ class DepositScan:
         """Deposits after those of the ledger, and the totals with them."""
         deposits = decode_deposits(batch.logs)
         before = self._ledger.totals(before=batch.first)
-        n = len(batch.logs)
-        if n:
-            last = int(deposits.indices[-1])
-            if last >= DEPOSITS_LIMIT:
-                raise ContractError(f"expected deposits below 2^32, got {last}")
+        assert before.so_far is not None, "proven before anything is read"
+        so_far = before.so_far.after(deposits)
+        if so_far.count > DEPOSITS_LIMIT:
+            raise ContractError(f"expected at most 2^32 deposits, got {so_far.count}")
         keys = list({row.tobytes() for row in deposits.public_keys})
         are_pending = isinstance(batch, PendingLogs)
         judged = self._judge.judge(deposits, self._ledger.known(keys), are_pending=are_pending)
         totals = replace(
             before,
             validators=before.validators + len(judged.places),
-            deposits=before.deposits + n,
+            deposits=before.deposits + len(batch.logs),
             bad_signatures=before.bad_signatures + judged.bad_signatures,
-            next_deposit=last + 1 if n else before.next_deposit,
+            so_far=so_far,
         )
         return deposits, judged, totals
 

@@ -4,6 +4,8 @@ Deposits are numbered, and the contract counts them. So the logs of a range of b
 numbers go from what the contract counted before it to what it counted after it. Which number comes before an
 old block is told by the contract, where a node still has the state of that block, or else by the deposit
 before it: too low a number cannot be got in this way without one that is missing later.
+
+Where all deposits from the first one on were read, the contract's root proves what is in them, too.
 """
 
 from __future__ import annotations
@@ -17,43 +19,47 @@ from ..contracts import (
     ContractError,
     decode_deposits,
     deposit_count,
+    deposit_root,
     latest_log,
 )
 from ..node import Block, CallRevertedError, Log, NodeClient, NodeError
 from ..scanner import Batch, FinalLogs, PendingLogs, Rewound
+from .tree import DepositsSoFar
 
 SEARCHED_BLOCKS = 20 * SEARCH_SPAN_BLOCKS  # for the deposit before a block, months
 PRUNED = "it lacks logs; name one that keeps all logs of the deposit contract (docs/deposits.md, Nodes)"
 
-NumberBefore = Callable[[int], Awaitable[int]]
-"""The number of the first deposit in or after a block."""
+Before = Callable[[int], Awaitable[DepositsSoFar]]
+"""The deposits before a block."""
 
 
 async def whole(
-    batches: AsyncGenerator[Batch], node: NodeClient, contract: bytes, number_before: NumberBefore
+    batches: AsyncGenerator[Batch], node: NodeClient, contract: bytes, before: Before
 ) -> AsyncGenerator[Batch]:
     """The same batches of one look, each as soon as it is proven that no deposit is missing in it.
 
     Logs at the end of one may be missing until those of the next one follow, or the contract's count agrees.
+    The last ones, which are all that is new but for the first look, come when the root agrees, too.
 
     Args:
-        number_before: asked once, when a `Rewound` was dealt with.
+        before: asked once, when a `Rewound` was dealt with.
 
     Raises:
-        ContractError: a deposit is missing.
+        ContractError: a deposit is missing, or is another one.
     """
-    number: int | None = None
+    so_far: DepositsSoFar | None = None
     held: list[FinalLogs] = []
     async for batch in batches:
         if isinstance(batch, Rewound):
             yield batch
             continue
-        if number is None:
-            number = await number_before(batch.first)
+        if so_far is None:
+            so_far = await before(batch.first)
         if batch.logs:
-            number = await asyncio.to_thread(_number_after, batch.logs, number)
+            so_far = await asyncio.to_thread(_after, batch.logs, so_far)
         if isinstance(batch, PendingLogs):
-            await require_count(node, contract, number, block=batch.last)
+            await require_count(node, contract, so_far.count, block=batch.last)
+            await _require_root(node, contract, so_far, block=batch.last)
         if batch.logs or isinstance(batch, PendingLogs):
             for proven in held:
                 yield proven
@@ -103,13 +109,25 @@ async def number_before(node: NodeClient, contract: bytes, first: int, *, born: 
     return 0
 
 
-def _number_after(logs: Sequence[Log], number: int) -> int:
-    """The number of the deposit after these, of which the first one must have that number."""
-    indices = decode_deposits(logs).indices
-    first, last = int(indices[0]), int(indices[-1])
-    if first != number:
+async def _require_root(node: NodeClient, contract: bytes, so_far: DepositsSoFar, *, block: int) -> None:
+    wanted = await asyncio.to_thread(lambda: so_far.root)
+    if wanted is None:
+        return
+    if await deposit_root(node, contract, block=block) != wanted:
         raise ContractError(
-            f"expected deposit {number}, got {first} in block {logs[0].block_number}: a log is missing:"
+            f"the deposits up to block {block} are not those that the contract has by its root: the chain has"
+            " just changed, or the node tells others. If that stays with another node, too, remove the"
+            " database: what was read first was wrong"
+        )
+
+
+def _after(logs: Sequence[Log], so_far: DepositsSoFar) -> DepositsSoFar:
+    """With these, of which the first one must be the next."""
+    deposits = decode_deposits(logs)
+    first = int(deposits.indices[0])
+    if first != so_far.count:
+        raise ContractError(
+            f"expected deposit {so_far.count}, got {first} in block {logs[0].block_number}: a log is missing:"
             f" {PRUNED}"
         )
-    return last + 1
+    return so_far.after(deposits)

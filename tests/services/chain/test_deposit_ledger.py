@@ -20,6 +20,7 @@ from dvtfast.services.chain.deposits.ledger import (
     Source,
     Totals,
 )
+from dvtfast.services.chain.deposits.tree import DepositsSoFar
 from dvtfast.services.chain.scanner import Checkpoint
 from dvtfast.services.settings.shared import on_test_chain
 
@@ -45,9 +46,8 @@ def fill(ledger: Ledger, blocks: int) -> None:
     """A new validator, and a bad signature, in each block from the first one on."""
     for number in range(10, 10 + blocks):
         before = ledger.totals()
-        totals = Totals(
-            before.validators + 1, before.deposits + 2, before.bad_signatures + 1, 2 * (number - 9)
-        )
+        so_far = DepositsSoFar(2 * (number - 9))
+        totals = Totals(before.validators + 1, before.deposits + 2, before.bad_signatures + 1, so_far)
         ledger.learn(number, place(number), [(key(number), number)], totals)
 
 
@@ -55,13 +55,14 @@ def test_what_is_learned_is_known_after_a_restart(path: Path) -> None:
     ledger = Ledger(path, SOURCE)
     assert ledger.is_empty()
     assert (ledger.first_block, ledger.seed) == (10, None)
-    assert (ledger.checkpoints(), ledger.totals()) == ([], Totals(0, next_deposit=0))
+    assert (ledger.checkpoints(), ledger.totals()) == ([], Totals(0, so_far=DepositsSoFar.none()))
     many = [(key(n), 15) for n in range(2500)]
-    ledger.learn(10, place(20), many, Totals(2500, 3000, 7, 3000))
+    so_far = DepositsSoFar(3000, tuple(bytes([n]) * 32 for n in range(7)))
+    ledger.learn(10, place(20), many, Totals(2500, 3000, 7, so_far))
     ledger.close()
     ledger = Ledger(path, SOURCE)
     assert not ledger.is_empty()
-    assert (ledger.checkpoints(), ledger.totals()) == ([place(20)], Totals(2500, 3000, 7, 3000))
+    assert (ledger.checkpoints(), ledger.totals()) == ([place(20)], Totals(2500, 3000, 7, so_far))
     asked = [key(n) for n in range(3000)]
     assert ledger.known(asked) == {key(n): Known(n, 15) for n in range(2500)}
     assert ledger.known([]) == {}
@@ -73,14 +74,14 @@ def test_a_rewind(path: Path) -> None:
     keys = [key(number) for number in range(10, 15)]
     ledger.rewind(12)
     assert ledger.checkpoints()[-1] == place(12)
-    assert ledger.totals() == Totals(3, 6, 3, 6)
+    assert ledger.totals() == Totals(3, 6, 3, DepositsSoFar(6))
     assert ledger.known(keys) == {key(n): Known(n - 10, n) for n in range(10, 13)}
     with pytest.raises(LedgerError, match=r"deposits\.db: expected deposits from block 13, got 14"):
         ledger.learn(14, place(14), [], Totals(3))
     ledger.rewind(None)
     assert ledger.is_empty()
     assert ledger.known(keys) == {}
-    assert ledger.totals() == Totals(0, next_deposit=0)
+    assert ledger.totals() == Totals(0, so_far=DepositsSoFar.none())
 
 
 def test_few_checkpoints_are_kept(path: Path) -> None:
@@ -166,7 +167,7 @@ def test_a_dump(tmp_path: Path, path: Path) -> None:
     assert found == {public_key: Known(index, block) for index, block, public_key in validators}
     with pytest.raises(LedgerError, match="expected an empty file"):
         ledger.begin_with(read_dump(tmp_path / "dump", NETWORK), 100)
-    ledger.learn(101, place(110), [(key(500), 105)], Totals(201, 1, 0, 77))
+    ledger.learn(101, place(110), [(key(500), 105)], Totals(201, 1, 0, DepositsSoFar(77)))
     assert ledger.known([key(500)]) == {key(500): Known(200, 105)}
     ledger.rewind(None)  # the dump stays
     assert ledger.totals() == Totals(200)
@@ -181,10 +182,10 @@ def test_what_follows_a_dump(tmp_path: Path, path: Path) -> None:
     ledger = Ledger(path, SOURCE)
     ledger.begin_with(read_dump(tmp_path / "dump", NETWORK), 100)
     ledger.go_on_from(77)
-    assert ledger.totals() == Totals(1, next_deposit=77)
-    ledger.learn(101, place(110), [(key(500), 105)], Totals(2, 1, 0, 78))
+    assert ledger.totals() == Totals(1, so_far=DepositsSoFar(77))
+    ledger.learn(101, place(110), [(key(500), 105)], Totals(2, 1, 0, DepositsSoFar(78)))
     ledger.rewind(None)
-    assert ledger.totals() == Totals(1, next_deposit=77)
+    assert ledger.totals() == Totals(1, so_far=DepositsSoFar(77))
 
 
 @pytest.mark.parametrize(("begins_with", "is_whole"), [(77, True), (79, False)])
@@ -195,10 +196,11 @@ def test_a_file_of_version_1_that_began_with_a_dump(
     written(tmp_path, record(5, key(1)))
     ledger = Ledger(path, SOURCE)
     ledger.begin_with(read_dump(tmp_path / "dump", NETWORK), 100)
-    ledger.learn(101, place(110), [(key(500), 105)], Totals(2, 1, 0, begins_with + 1))
+    ledger.learn(101, place(110), [(key(500), 105)], Totals(2, 1, 0, DepositsSoFar(begins_with + 1)))
     ledger.close()
     with sqlite3.connect(path) as old:
         old.execute("ALTER TABLE seed DROP COLUMN next_deposit")
+        old.execute("ALTER TABLE checkpoints DROP COLUMN tree")
         old.execute("PRAGMA user_version = 1")
     old.close()
     ledger = Ledger(path, SOURCE)

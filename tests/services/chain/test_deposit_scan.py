@@ -217,6 +217,32 @@ async def test_a_final_deposit_that_a_node_leaves_out(world: World, left_out: in
         await world.require_equal(scan)
 
 
+@pytest.mark.parametrize("place", [4, 7])
+async def test_a_node_that_tells_another_deposit(world: World, place: int) -> None:
+    """Its number is right, and another key is in it: the contract's root is over what is in them."""
+    await world.deposit(*FIRST[:4])
+    await world.chain.mine(2 * SPAN_BLOCKS)
+    async with world.scan() as scan:
+        await world.require_equal(scan)
+    await world.deposit(*FIRST[4:])
+    lies = True
+
+    def change(method: str, params: list[Any], value: Any) -> Any:
+        if method == "eth_getLogs" and lies:
+            true, other = FIRST[place].public_key.hex(), signed(80).public_key.hex()
+            return json.loads(json.dumps(value).replace(true, other))
+        return without_finality(method, params, value)
+
+    async with node_between(world.chain.url, change) as (url, _), world.scan(url) as scan:
+        with pytest.raises(UnavailableError, match="are not those that the contract has by its root"):
+            await scan.look()
+        await world.chain.mine(2 * SPAN_BLOCKS)
+        with pytest.raises(UnavailableError, match="are not those that the contract has by its root"):
+            await scan.look()
+        lies = False
+        await world.require_equal(scan)
+
+
 async def test_two_that_read_into_the_same_file(world: World) -> None:
     await world.deposit(*FIRST, *(signed(30 + n) for n in range(12)))
     async with world.scan() as one, world.scan() as other:
