@@ -8,7 +8,6 @@ from pathlib import Path
 
 import click
 
-from . import logs
 from .settings import (
     ClusterVerifySettings,
     CollectSettings,
@@ -71,7 +70,6 @@ def relayer(settings: RelayerSettings) -> None:
     """
     from .relayer.app import run
 
-    logs.configure(settings.log_format, settings.log_level)
     raise SystemExit(run(settings))
 
 
@@ -94,7 +92,6 @@ def encrypt_storage(settings: EncryptSettings) -> None:
     """
     from .relayer.upkeep import encrypt
 
-    logs.configure(settings.log_format, settings.log_level)
     raise SystemExit(encrypt(settings))
 
 
@@ -104,7 +101,6 @@ def rotate_storage_key(settings: RotateSettings) -> None:
     """Seal the signatures of a database under another storage key; stop the relayer first."""
     from .relayer.upkeep import rotate
 
-    logs.configure(settings.log_format, settings.log_level)
     raise SystemExit(rotate(settings))
 
 
@@ -118,7 +114,6 @@ def backup(settings: DatabaseSettings, file: Path) -> None:
     """
     from .relayer.upkeep import back_up
 
-    logs.configure(settings.log_format, settings.log_level)
     raise SystemExit(back_up(settings, file))
 
 
@@ -133,7 +128,6 @@ def forget(settings: ForgetSettings, public_keys: Sequence[str]) -> None:
     """
     from .relayer.upkeep import forget_validators
 
-    logs.configure(settings.log_format, settings.log_level)
     raise SystemExit(forget_validators(settings, public_keys))
 
 
@@ -159,7 +153,6 @@ def create(settings: TokenCreateSettings) -> None:
     """
     from .relayer.access import commands
 
-    logs.configure(settings.log_format, settings.log_level)
     raise SystemExit(commands.create(settings))
 
 
@@ -169,7 +162,6 @@ def list_tokens(settings: TokenListSettings) -> None:
     """Print all tokens, without their secrets, revoked ones too."""
     from .relayer.access import commands
 
-    logs.configure(settings.log_format, settings.log_level)
     raise SystemExit(commands.show(settings))
 
 
@@ -180,7 +172,6 @@ def revoke(settings: DatabaseSettings, ids: tuple[str, ...]) -> None:
     """Make tokens worthless, within a second, while the relayer runs or not."""
     from .relayer.access import commands
 
-    logs.configure(settings.log_format, settings.log_level)
     raise SystemExit(commands.revoke(settings, ids))
 
 
@@ -200,7 +191,6 @@ def sidecar(settings: SidecarSettings) -> None:
     """
     from .sidecar.app import run
 
-    logs.configure(settings.log_format, settings.log_level)
     raise SystemExit(run(settings))
 
 
@@ -210,7 +200,6 @@ def plan(settings: PlanSettings) -> None:
     """Print what the sidecar would sign for its relayers now, and what it would refuse; sign nothing."""
     from .sidecar.plan import run
 
-    logs.configure(settings.log_format, settings.log_level)
     raise SystemExit(run(settings))
 
 
@@ -228,7 +217,6 @@ def release(settings: ReleaseSettings) -> None:
     """
     from .sidecar.release import run
 
-    logs.configure(settings.log_format, settings.log_level)
     raise SystemExit(run(settings))
 
 
@@ -248,7 +236,6 @@ def collect(settings: CollectSettings) -> None:
     """
     from .operator.collect import run
 
-    logs.configure(settings.log_format, settings.log_level)
     raise SystemExit(run(settings))
 
 
@@ -272,7 +259,6 @@ def deposits_scan(settings: ScanSettings) -> None:
     """
     from .chain.deposits.commands import scan
 
-    logs.configure(settings.log_format, settings.log_level)
     raise SystemExit(scan(settings))
 
 
@@ -282,7 +268,6 @@ def deposits_status(settings: DepositsSettings) -> None:
     """Print what the database knows of final blocks, without a node."""
     from .chain.deposits.commands import status
 
-    logs.configure(settings.log_format, settings.log_level)
     raise SystemExit(status(settings))
 
 
@@ -301,7 +286,6 @@ def register(settings: RegisterSettings) -> None:
     """
     from .operator.register import run
 
-    logs.configure(settings.log_format, settings.log_level)
     raise SystemExit(run(settings))
 
 
@@ -311,7 +295,6 @@ def run_operator(settings: RunSettings) -> None:
     """Register validators whenever the vault has enough for them, until stopped; as `register`."""
     from .operator.run import run
 
-    logs.configure(settings.log_format, settings.log_level)
     raise SystemExit(run(settings))
 
 
@@ -329,7 +312,6 @@ def fund_validators(settings: FundSettings) -> None:
     """
     from .operator.manage import fund
 
-    logs.configure(settings.log_format, settings.log_level)
     raise SystemExit(fund(settings))
 
 
@@ -344,7 +326,6 @@ def withdraw_validators(settings: WithdrawSettings) -> None:
     """
     from .operator.manage import withdraw
 
-    logs.configure(settings.log_format, settings.log_level)
     raise SystemExit(withdraw(settings))
 
 
@@ -361,7 +342,6 @@ def consolidate_validators(settings: ConsolidateSettings) -> None:
     """
     from .operator.manage import consolidate
 
-    logs.configure(settings.log_format, settings.log_level)
     raise SystemExit(consolidate(settings))
 
 
@@ -377,7 +357,6 @@ def rotate_exits(settings: RotateExitsSettings) -> None:
     """
     from .operator.rotate import run
 
-    logs.configure(settings.log_format, settings.log_level)
     raise SystemExit(run(settings))
 
 
@@ -387,7 +366,6 @@ def status(settings: StatusSettings) -> None:
     """Show what the operator sent and what came of it; the exit code is 5 while an action is open."""
     from .operator.status import run
 
-    logs.configure(settings.log_format, settings.log_level)
     raise SystemExit(run(settings))
 
 
@@ -406,7 +384,6 @@ def cluster_verify(settings: ClusterVerifySettings, lock: Path) -> None:
     """
     from .keys.lock import verify
 
-    logs.configure(settings.log_format, settings.log_level)
     raise SystemExit(verify(settings, lock))
 
 
@@ -422,7 +399,6 @@ def import_(settings: KeyCacheSettings, directory: Path) -> None:
     """Decrypt all keystores now, so that the sidecar's first start is immediate."""
     from .keys import commands
 
-    logs.configure(settings.log_format, settings.log_level)
     raise SystemExit(commands.run(lambda: commands.import_keys(settings, directory)))
 
 
@@ -433,7 +409,6 @@ def list_(settings: ListSettings, directory: Path) -> None:
     """Print each keystore, and with --cluster-lock whose share it states to be; none is decrypted."""
     from .keys import commands
 
-    logs.configure(settings.log_format, settings.log_level)
     raise SystemExit(commands.run(lambda: commands.list_keys(settings, directory)))
 
 
@@ -447,7 +422,6 @@ def verify_keys(settings: VerifySettings, directory: Path) -> None:
     """
     from .keys import commands
 
-    logs.configure(settings.log_format, settings.log_level)
     raise SystemExit(commands.run(lambda: commands.verify_keys(settings, directory)))
 
 
@@ -462,7 +436,6 @@ def export(settings: ExportSettings, directory: Path, output: Path) -> None:
     """
     from .keys import commands
 
-    logs.configure(settings.log_format, settings.log_level)
     raise SystemExit(commands.run(lambda: commands.export_keys(settings, directory, output)))
 
 

@@ -22,6 +22,7 @@ Parse = Callable[[str], Any]
 VAULTS_LIMIT_BYTES = 1024 * 1024
 TOKEN_ROLES = ("operator", "sidecar", "read-only")
 FEE_BLOCKS_LIMIT = 1024  # go-ethereum tells the fees of no more blocks at once
+ABOVE_ERROR = ("critical", "fatal")  # levels of Python's, of which there are no lines
 MANAGER_ACTIONS = ("fund", "withdraw", "consolidate")
 
 
@@ -251,7 +252,12 @@ def cluster(value: str) -> str:
 
 def credentials_type(value: str) -> int:
     """The first byte of withdrawal credentials."""
-    return int(_one_of(value.lower(), ("0x01", "0x02")), 16)
+    forms = {
+        form: type_ for type_ in (1, 2) for form in (f"0x0{type_}", f"v{type_}", f"0{type_}", f"{type_}")
+    }
+    if (found := forms.get(value.lower())) is None:
+        raise ValueError(f"expected one of 0x01, 0x02, got {value!r}")
+    return found
 
 
 def database(value: str) -> str:
@@ -290,7 +296,8 @@ def log_format(value: str) -> str:
 
 def log_level(value: str) -> str:
     """The least severe log line that is shown."""
-    return _one_of(value.lower(), ("debug", "info", "warning", "error"))
+    level = value.lower()
+    return _one_of("error" if level in ABOVE_ERROR else level, ("debug", "info", "warning", "error"))
 
 
 def _one_of(value: str, choices: tuple[str, ...]) -> str:

@@ -33,7 +33,12 @@ def stake_wei(gwei: int, network: Network) -> int:
 
 def stake(gwei: int, network: Network) -> str:
     """An amount that the beacon chain counts in gwei, exactly, such as `1.5 ETH` or `3 GNO`."""
-    whole, rest = divmod(stake_wei(gwei, network), WEI_PER_TOKEN)
+    return stake_of_wei(stake_wei(gwei, network), network)
+
+
+def stake_of_wei(wei: int, network: Network) -> str:
+    """The same of what a vault has in wei."""
+    whole, rest = divmod(wei, WEI_PER_TOKEN)
     return f"{whole}.{rest:0{DECIMALS}d}".rstrip("0").removesuffix(".") + f" {network.stake_symbol}"
 
 

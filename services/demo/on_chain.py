@@ -288,7 +288,7 @@ class ChainDemo(AbstractContextManager["ChainDemo"]):
         return self.services.start(
             name, "operator", "run",
             *oracles.options(world), "--shared-mev-escrow", write_address(world.mev_escrow.address),
-            "--vault", write_address(world.vault.address),
+            "--vault", write_address(world.vault.address), "--validator-type", "0x01",
             "--relayer", self._url, "--relayer-timeout", RELAYER_TIMEOUT_SECONDS,
             "--poll-interval", POLL_SECONDS, "--ipfs-gateway", self._gateway,
             "--wallet-keystore", str(self._wallet.keystore),

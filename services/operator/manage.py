@@ -55,7 +55,8 @@ async def funding(settings: FundSettings, told: Told) -> AsyncIterator[Task]:
     """The task of `fund`, inside the block; raises as `open_desk`."""
     wanted = await asyncio.to_thread(_amounts, settings)
     async with open_desk(settings, told) as desk:
-        managing = Managing(desk.chain, desk.relayer, settings.vault, told=told)
+        reserve_wei = settings.vault_min_balance_gwei * WEI_PER_GWEI
+        managing = Managing(desk.chain, desk.relayer, settings.vault, told=told, reserve_wei=reserve_wei)
 
         is_same = partial(_is_same, Kind.FUND, settings.vault, amounts=amount_details(wanted))
 

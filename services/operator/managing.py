@@ -84,6 +84,7 @@ class Managing:
 
     Attributes:
         max_request_fee_wei: of one request to the beacon chain.
+        reserve_wei: what stays in the vault when others are topped up.
     """
 
     chain: Chain
@@ -91,6 +92,7 @@ class Managing:
     vault: bytes
     max_request_fee_wei: int = 0
     told: Told = tell_nobody
+    reserve_wei: int = 0
 
     async def fund(self, wanted: Sequence[Amount]) -> Request:
         """Top validators up, after the vault took its rewards if there are any.
@@ -110,9 +112,11 @@ class Managing:
             )
         head, network = await self.chain.head(), self.chain.network
         assets = await vault_assets(self.chain.node, self.chain.ipfs, network, self.vault, at=head)
-        if (available := units.stake_gwei(assets.withdrawable_wei, network)) < sum(amounts):
+        available_wei = max(assets.withdrawable_wei - self.reserve_wei, 0)
+        if units.stake_gwei(available_wei, network) < sum(amounts):
+            kept = f", of which {units.stake_of_wei(self.reserve_wei, network)} stay" * bool(self.reserve_wei)
             raise NotReadyError(
-                f"the vault has {units.stake(available, network)} withdrawable,"
+                f"the vault has {units.stake_of_wei(assets.withdrawable_wei, network)} withdrawable{kept};"
                 f" {units.stake(sum(amounts), network)} are wanted"
             )
         validators = fund_bytes(self.vault, keys, amounts)

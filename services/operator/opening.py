@@ -132,7 +132,7 @@ async def open_desk(settings: ActionSettings, told: Told) -> AsyncIterator[Desk]
         await stack.enter_async_context(node)
         ipfs = None
         if settings.ipfs_gateways:
-            ipfs = IpfsClient(settings.ipfs_gateways, timeout_seconds=settings.execution_timeout)
+            ipfs = IpfsClient(settings.ipfs_gateways, timeout_seconds=settings.ipfs_timeout)
             await stack.enter_async_context(ipfs)
         relayer = RelayerClient(
             settings.relayer,
@@ -180,6 +180,7 @@ async def open_office(settings: RegisterSettings, told: Told) -> AsyncIterator[O
             settings.vault,
             settings.max_validator_balance_gwei or desk.chain.network.max_validator_balance_gwei,
             settings.max_batch,
+            settings.vault_min_balance_gwei * WEI_PER_GWEI,
             told,
         )
         rotating = None
@@ -259,7 +260,7 @@ def _way(
             relayer,
             settings.network,
             settings.vault,
-            settings.validator_type,
+            settings.credentials_type,
             poll_seconds=settings.poll_interval,
             wait_seconds=settings.timeout_seconds,
             told=told,

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from dvtfast.constants import GWEI_PER_VALIDATOR
 from dvtfast.networks import Network
 from dvtfast.protocol_config import OracleConfig
 
@@ -91,6 +92,7 @@ class Preparing:
 
     Attributes:
         max_batch: validators in one batch at most; as many as the oracles approve of when None.
+        reserve_wei: what stays in the vault.
         told: called with what happens, in words.
     """
 
@@ -101,6 +103,7 @@ class Preparing:
     vault: bytes
     max_balance_gwei: int
     max_batch: int | None = None
+    reserve_wei: int = 0
     told: Told = tell_nobody
     _given_for: bytes | None = field(default=None, init=False)  # the root at which an index was given
 
@@ -132,7 +135,8 @@ class Preparing:
         most = min(situation.batch_limit, await self.way.most(situation))
         if self.max_batch is not None:
             most = min(most, self.max_batch)
-        available = units.stake_gwei(situation.assets.withdrawable_wei, self.chain.network)
+        network, withdrawable_wei = self.chain.network, situation.assets.withdrawable_wei
+        available = units.stake_gwei(max(withdrawable_wei - self.reserve_wei, 0), network)
         if most < 1:
             raise NothingToDoError("no validators are left to register")
         amounts = batch_amounts(
@@ -142,9 +146,10 @@ class Preparing:
             most=most,
         )
         if not amounts:
-            raise NothingToDoError(
-                f"the vault has {available / 10**9:.9g} withdrawable, a validator needs 32"
-            )
+            has = units.stake_of_wei(withdrawable_wei, network)
+            kept = f", of which {units.stake_of_wei(self.reserve_wei, network)} stay" * bool(self.reserve_wei)
+            needed = units.stake(GWEI_PER_VALIDATOR, network)
+            raise NothingToDoError(f"the vault has {has} withdrawable{kept}; a validator needs {needed}")
         return amounts
 
     async def prepare(self) -> Plan:

@@ -77,7 +77,7 @@ class Chain:
             )
             ipfs = None
             if settings.oracles is None:
-                gateways = IpfsClient(settings.ipfs_gateways, timeout_seconds=settings.execution_timeout)
+                gateways = IpfsClient(settings.ipfs_gateways, timeout_seconds=settings.ipfs_timeout)
                 ipfs = await stack.enter_async_context(gateways)
             await stack.enter_async_context(node)
             scan = None

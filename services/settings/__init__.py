@@ -3,13 +3,16 @@
 One frozen dataclass per service. A field says its flag, its variables, how its text is read and its
 default; `options` makes the command line from that, and `load` reads all sources and reports *all*
 problems at once. Every setting has a variable of ours, `DVTFAST_...`; the names that the first
-makers' `.env` files use are understood too.
+makers' `.env` files use are understood too, or refused, or named at the start.
 
 sources.py       one setting             relayer.py   database.py   client.py   sidecar.py
 shared.py        settings of several     operator.py  demo.py       keys.py    tokens.py
 command_line.py  flags, environment, --env-file        deposits.py
+environment.py   what is in it by mistake or by others first_makers.py  StakeWise's variables
+plain_http.py    secrets in the clear
 """
 
+from . import first_makers
 from .client import RelayerClientSettings
 from .command_line import EXIT_CODE, options, read_env_file
 from .database import DatabaseSettings, EncryptSettings, ForgetSettings, RotateSettings
@@ -79,6 +82,7 @@ __all__ = [
     "TokenListSettings",
     "VerifySettings",
     "WithdrawSettings",
+    "first_makers",
     "options",
     "read_env_file",
 ]

@@ -15,6 +15,7 @@ from .. import parsing
 from ..client_access import Access, Credentials, TokenFileError
 from ..tls import Certificate, CertificateError
 from . import shared
+from .plain_http import in_the_clear
 from .sources import Settings, setting
 
 LONGEST_WAIT_SECONDS = 20.0  # for a change at the relayer; proxies end what is silent for longer
@@ -61,6 +62,8 @@ class RelayerClientSettings(Settings):
         "--relayer-client-key", "The key (PEM) of that certificate."
     )
 
+    allow_plain_http: bool = shared.allow_plain_http()
+
     @property
     def addresses(self) -> Sequence[str]:
         """The relayers, in the order in which they were named."""
@@ -90,6 +93,8 @@ class RelayerClientSettings(Settings):
             problems.append(f"{names['client_certificates']}: needs as many {names['client_keys']}")
         if self.token_files and any(parsing.has_password(address) for address in self.addresses):
             problems.append(f"{names['token_files']}: not together with a token in a relayer's address")
+        relayers = next(field for field in ("relayers", "relayer") if field in names)
+        problems += in_the_clear(self, with_tokens=relayers if self.token_files else "")
         return problems or self._files_problems()
 
     def _files_problems(self) -> list[str]:

@@ -10,11 +10,14 @@ from typing import Any, TypeVar
 
 import click
 
+from .. import logs
 from .sources import Settings, SettingsError
 
 EXIT_CODE = 2  # as click's usage errors
 
 S = TypeVar("S", bound=Settings)
+
+log = logs.get("settings")
 
 
 def options(cls: type[S]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -34,11 +37,16 @@ def options(cls: type[S]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
             arguments = {field: flags.pop(field) for field in flags.keys() - cls.sources().keys()}
             try:
                 from_file = read_env_file(Path(env_file)) if env_file else {}
-                settings = cls.load(flags, {**from_file, **os.environ})
+                environment = {**from_file, **os.environ}
+                settings = cls.load(flags, environment)
             except SettingsError as error:
                 for problem in error.problems:
                     click.echo(f"error: {problem}", err=True)
                 raise SystemExit(EXIT_CODE) from None
+            logs.configure(settings.log_format, settings.log_level)
+            if names := settings.not_read(flags, environment):
+                page = f"docs/{cls.command.partition(' ')[0]}.md"
+                log.warning("variables that are not read", names=", ".join(names), see=page)
             return command(settings, **arguments)
 
         help_text = "Read variables from FILE (NAME=value lines); the environment goes before it."

@@ -13,6 +13,7 @@ from dvtfast.networks import Network
 
 from .. import parsing
 from . import shared
+from .plain_http import in_the_clear
 from .sources import Settings, setting
 
 
@@ -51,10 +52,11 @@ class ScanSettings(DepositsSettings):
     )
     consensus_timeout: float = shared.consensus_timeout()
     genesis_validators: Path | None = shared.genesis_validators()
+    allow_plain_http: bool = shared.allow_plain_http()
     threads: int | None = shared.threads()
 
     def problems(self) -> list[str]:
         """Deposits are somewhere."""
         if self.execution_endpoints:
-            return []
+            return in_the_clear(self)
         return [f"{self.sources()['execution_endpoints'].name}: not set; the deposits are read from it"]

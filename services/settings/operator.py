@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ from dvtfast.constants import GWEI_PER_VALIDATOR
 from dvtfast.networks import NETWORKS, Network
 
 from .. import orders, parsing, units
+from ..chain.manager_messages import COMPOUNDING, ETH1_ADDRESS
 from . import shared
 from .client import RelayerClientSettings
 from .sources import Settings, setting
 
 ROOM_TO_CANCEL = 1.125 + 1e-6  # what a tip must be able to rise by: a replacement offers an eighth more
 MAX_BALANCE_GWEI = 64 * GWEI_PER_VALIDATOR  # consensus-specs, MAX_EFFECTIVE_BALANCE_ELECTRA
+THEIR_METRICS_PORT = "9100"  # of StakeWise's operator
 SUCH_AS = "such as 0x8f...=1.5eth, 0x8f...=0.5gno, or 0x8f...=1500000000gwei as the beacon chain counts"
 
 
@@ -53,6 +56,28 @@ def _collect_seconds(default: str) -> Any:
     )
 
 
+def _oracle_timeout(*variables: str) -> Any:
+    return setting(
+        "--oracle-timeout",
+        parsing.seconds,
+        "How long one replica of an oracle may take.",
+        default="10",
+        also=variables,
+    )
+
+
+def _vault_min_balance() -> Any:
+    return setting(
+        "--vault-min-balance-gwei",
+        parsing.integer,
+        "Leave so much in the vault, in gwei of what it holds: 10^9 to one, whatever the beacon chain"
+        " counts.",
+        default="0",
+        also=["VAULT_MIN_BALANCE_GWEI"],
+        metavar="GWEI",
+    )
+
+
 def _max_request_fee(variable: str) -> Any:
     return setting(
         "--max-request-fee-gwei",
@@ -68,6 +93,8 @@ def _max_request_fee(variable: str) -> Any:
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CollectSettings(RelayerClientSettings):
     """What `dvtfast operator collect` can be told."""
+
+    command = "operator collect"
 
     relayer: str = setting("--relayer", parsing.url, "The address of the relayer.", also=["RELAYER_ENDPOINT"])
     deposit_data: Path = setting(
@@ -155,20 +182,20 @@ class SendingSettings(JournalSettings):
         "what the vault has, and transactions are sent to all of them"
     )
     execution_timeout: float = shared.execution_timeout()
-    vault: bytes = setting("--vault", parsing.address, "The vault.", metavar="ADDRESS")
+    vault: bytes = setting("--vault", parsing.address, "The vault.", also=["VAULT"], metavar="ADDRESS")
     wallet_keystore: Path | None = setting(
         "--wallet-keystore",
         parsing.file,
         "The keystore (version 3) of the account that sends.",
         optional=True,
-        also=["HOT_WALLET_FILE"],
+        also=["WALLET_FILE", "HOT_WALLET_FILE"],
     )
     wallet_password: Path | None = setting(
         "--wallet-password-file",
         parsing.file,
         "The file with the password of that keystore.",
         optional=True,
-        also=["HOT_WALLET_PASSWORD_FILE"],
+        also=["WALLET_PASSWORD_FILE", "HOT_WALLET_PASSWORD_FILE"],
     )
     signer: str | None = setting(
         "--signer-url",
@@ -316,15 +343,10 @@ class ActionSettings(RelayerClientSettings, SendingSettings):
     """What every command that does something with a vault's validators can be told."""
 
     relayer: str = setting("--relayer", parsing.url, "The address of the relayer.", also=["RELAYER_ENDPOINT"])
-    ipfs_gateways: tuple[str, ...] = setting(
-        "--ipfs-gateway",
-        parsing.url,
-        "A gateway to IPFS, where the vault's rewards are, and the oracle config; repeatable. What it serves"
-        " is verified.",
-        many=True,
-        also=["IPFS_FETCH_ENDPOINTS"],
-        metavar="URL",
+    ipfs_gateways: tuple[str, ...] = shared.ipfs_gateways(
+        ", where the vault's rewards are, and the oracle config"
     )
+    ipfs_timeout: float = shared.ipfs_timeout()
     timeout_seconds: float = setting(
         "--timeout-seconds",
         parsing.seconds,
@@ -360,9 +382,7 @@ class OracleSettings(ActionSettings):
         "The protocol config (JSON). Without it, the config is the one that the Keeper announces on chain.",
         optional=True,
     )
-    oracle_timeout: float = setting(
-        "--oracle-timeout", parsing.seconds, "How long one replica of an oracle may take.", default="10"
-    )
+    oracle_timeout: float = _oracle_timeout()
 
     def problems(self) -> list[str]:
         """Who the oracles are."""
@@ -388,6 +408,9 @@ class IndexSettings(OracleSettings):
 class RegisterSettings(IndexSettings):
     """What `dvtfast operator register` can be told."""
 
+    command = "operator register"
+    oracle_timeout: float = _oracle_timeout("ORACLES_VALIDATORS_TIMEOUT")
+
     deposit_data: Path | None = setting(
         "--deposit-data",
         parsing.file,
@@ -395,12 +418,14 @@ class RegisterSettings(IndexSettings):
         " (v4).",
         optional=True,
     )
-    validator_type: int = setting(
+    validator_type: int | None = setting(
         "--validator-type",
         parsing.credentials_type,
         "The type of withdrawal credentials: with 0x01 each validator has"
-        f" {units.stake_on_each((each, GWEI_PER_VALIDATOR) for each in NETWORKS.values())}; 0x02 compounds.",
-        default="0x01",
+        f" {units.stake_on_each((each, GWEI_PER_VALIDATOR) for each in NETWORKS.values())}; 0x02 compounds."
+        " When not set, 0x02, and 0x01 with --deposit-data.",
+        optional=True,
+        also=["VALIDATOR_TYPE"],
         metavar="0x01|0x02",
     )
     max_validator_balance_gwei: int | None = setting(
@@ -410,8 +435,10 @@ class RegisterSettings(IndexSettings):
         + units.stake_on_each((each, each.max_validator_balance_gwei) for each in NETWORKS.values())
         + ".",
         optional=True,
+        also=["MAX_VALIDATOR_BALANCE_GWEI"],
         metavar="GWEI",
     )
+    vault_min_balance_gwei: int = _vault_min_balance()
     max_batch: int | None = setting(
         "--max-batch",
         parsing.count,
@@ -428,6 +455,13 @@ class RegisterSettings(IndexSettings):
         metavar="INDEX",
     )
 
+    @property
+    def credentials_type(self) -> int:
+        """The first byte of the withdrawal credentials."""
+        if self.validator_type is not None:
+            return self.validator_type
+        return COMPOUNDING if self.deposit_data is None else ETH1_ADDRESS
+
     def problems(self) -> list[str]:
         """What needs what else."""
         names = {field: source.name for field, source in self.sources().items()}
@@ -436,7 +470,7 @@ class RegisterSettings(IndexSettings):
         if all(getattr(self, field) in (None, ()) for field in sources):
             wanted = ", ".join(names[field] for field in sources)
             problems.append(f"no next validator index; set at least one of {wanted}")
-        if self.deposit_data is not None and self.validator_type != 1:
+        if self.deposit_data is not None and self.validator_type not in (None, ETH1_ADDRESS):
             problems.append(f"{names['validator_type']}: expected 0x01 with {names['deposit_data']}")
         most = self.max_validator_balance_gwei
         if most is not None and not GWEI_PER_VALIDATOR <= most <= MAX_BALANCE_GWEI:
@@ -448,6 +482,8 @@ class RegisterSettings(IndexSettings):
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunSettings(RegisterSettings):
     """What `dvtfast operator run` can be told."""
+
+    command = "operator run"
 
     interval: float = setting(
         "--interval",
@@ -462,8 +498,22 @@ class RunSettings(RegisterSettings):
         default="600",
     )
     collect_seconds: float = _collect_seconds("30")
-    metrics_port: int | None = shared.metrics_port()
-    metrics_host: str = shared.metrics_host()
+    metrics_port: int | None = shared.metrics_port("METRICS_PORT")
+    metrics_host: str = shared.metrics_host("METRICS_HOST")
+
+    @classmethod
+    def translated(cls, flags: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, str]:
+        """With metrics where StakeWise's operator has them, which serves them only with ENABLE_METRICS."""
+        translated = super().translated(flags, environment)
+        try:
+            are_served = parsing.switch(translated.get("ENABLE_METRICS", "").strip() or "false")
+        except ValueError as error:
+            raise ValueError(f"ENABLE_METRICS: {error}") from None
+        if not are_served:
+            translated.pop("METRICS_PORT", None)
+        elif not translated.get("METRICS_PORT", "").strip():
+            translated["METRICS_PORT"] = THEIR_METRICS_PORT
+        return translated
 
     def problems(self) -> list[str]:
         """An index that is given is right once."""
@@ -480,6 +530,8 @@ class RunSettings(RegisterSettings):
 class FundSettings(ActionSettings):
     """What `dvtfast operator fund` can be told."""
 
+    command = "operator fund"
+
     validators: tuple[orders.Amount, ...] = setting(
         "--validator",
         orders.amount,
@@ -488,6 +540,7 @@ class FundSettings(ActionSettings):
         metavar="KEY=AMOUNT",
     )
     validators_file: Path | None = _validators_file("amount_gwei, amount_eth or amount_gno")
+    vault_min_balance_gwei: int = _vault_min_balance()
     again: bool = _again()
 
     def problems(self) -> list[str]:
@@ -498,6 +551,8 @@ class FundSettings(ActionSettings):
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WithdrawSettings(ActionSettings):
     """What `dvtfast operator withdraw` can be told."""
+
+    command = "operator withdraw"
 
     validators: tuple[orders.Amount, ...] = setting(
         "--validator",
@@ -529,6 +584,9 @@ class WithdrawSettings(ActionSettings):
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ConsolidateSettings(OracleSettings):
     """What `dvtfast operator consolidate` can be told."""
+
+    command = "operator consolidate"
+    oracle_timeout: float = _oracle_timeout("ORACLES_CONSOLIDATION_TIMEOUT")
 
     pairs: tuple[orders.Pair, ...] = setting(
         "--pair",
@@ -562,6 +620,9 @@ class ConsolidateSettings(OracleSettings):
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RotateExitsSettings(IndexSettings):
     """What `dvtfast operator rotate` can be told."""
+
+    command = "operator rotate"
+    oracle_timeout: float = _oracle_timeout("ORACLES_EXITS_TIMEOUT")
 
     validators_file: Path | None = setting(
         "--validators-file",

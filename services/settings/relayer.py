@@ -13,6 +13,7 @@ from dvtfast.networks import Network
 
 from .. import parsing
 from . import shared
+from .plain_http import in_the_clear
 from .sources import Settings, setting
 
 LARGEST_INDEX_WINDOW = 256  # each index is a signature of every node
@@ -22,6 +23,8 @@ UNKNOWN_SHARES_LIMIT = 32  # share indices of a validator whose cluster is not n
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RelayerSettings(Settings):
     """What the relayer can be told."""
+
+    command = "relayer"
 
     network: Network = shared.network("The network whose validators register.")
     oracles: Path | None = setting(
@@ -107,14 +110,9 @@ class RelayerSettings(Settings):
     )
     deposit_contract: bytes | None = shared.deposit_contract()
     keeper: bytes | None = shared.keeper()
-    ipfs_gateways: tuple[str, ...] = setting(
-        "--ipfs-gateway",
-        parsing.url,
-        "A gateway to IPFS; repeatable. What it serves is verified.",
-        many=True,
-        also=["IPFS_FETCH_ENDPOINTS"],
-        metavar="URL",
-    )
+    ipfs_gateways: tuple[str, ...] = shared.ipfs_gateways("")
+    ipfs_timeout: float = shared.ipfs_timeout()
+    allow_plain_http: bool = shared.allow_plain_http()
     manager_keystore: Path | None = setting(
         "--manager-keystore",
         parsing.file,
@@ -257,7 +255,7 @@ class RelayerSettings(Settings):
         if not (threshold or self.cluster_locks or self.ssv_keyshares):
             wanted = [names[field] for field in ("cluster_locks", "ssv_keyshares", "signature_threshold")]
             problems.append(f"nothing to serve; set at least one of {', '.join(wanted)}")
-        return problems
+        return problems + in_the_clear(self)
 
     def _chain_problems(self, names: Mapping[str, str]) -> list[str]:
         """What needs what else."""

@@ -86,7 +86,7 @@ def execution_endpoints(tells: str) -> Any:
         parsing.url,
         f"An execution node (JSON-RPC); repeatable, the next one is asked when one fails. It tells {tells}.",
         many=True,
-        also=["EXECUTION_ENDPOINT"],
+        also=["EXECUTION_ENDPOINT", "EXECUTION_ENDPOINTS"],
         metavar="URL",
     )
 
@@ -158,7 +158,7 @@ def consensus_endpoints(tells: str) -> Any:
         parsing.url,
         f"A beacon node; repeatable. It tells {tells}.",
         many=True,
-        also=["CONSENSUS_ENDPOINT"],
+        also=["CONSENSUS_ENDPOINT", "CONSENSUS_ENDPOINTS"],
         metavar="URL",
     )
 
@@ -171,6 +171,40 @@ def consensus_timeout() -> Any:
         "How long one request to a beacon node may take.",
         default="30",
         also=["CONSENSUS_TIMEOUT"],
+    )
+
+
+def ipfs_gateways(what: str) -> Any:
+    """Where documents are."""
+    return setting(
+        "--ipfs-gateway",
+        parsing.url,
+        f"A gateway to IPFS{what}; repeatable. What it serves is verified.",
+        many=True,
+        also=["IPFS_FETCH_ENDPOINTS"],
+        metavar="URL",
+    )
+
+
+def ipfs_timeout() -> Any:
+    """How patient it is asked."""
+    return setting(
+        "--ipfs-timeout",
+        parsing.seconds,
+        "How long one request to a gateway may take.",
+        default="60",
+        also=["IPFS_TIMEOUT"],
+    )
+
+
+def allow_plain_http() -> Any:
+    """Whether secrets may be seen on the way."""
+    return setting(
+        "--allow-plain-http",
+        parsing.switch,
+        "Send tokens and passwords over plain http to other hosts, too: whoever sees the network in between"
+        " can use them.",
+        default="false",
     )
 
 
@@ -196,22 +230,24 @@ def genesis_validators() -> Any:
     )
 
 
-def metrics_port() -> Any:
+def metrics_port(*variables: str) -> Any:
     """Where it is counted what a service does."""
     return setting(
         "--metrics-port",
         parsing.port,
         "Serve /metrics (Prometheus) and /healthz on this port; 0 takes any free one and logs it.",
         optional=True,
+        also=variables,
     )
 
 
-def metrics_host() -> Any:
+def metrics_host(*variables: str) -> Any:
     """For whom."""
     return setting(
         "--metrics-host",
         parsing.text,
         "The address to serve them on.",
         default="127.0.0.1",
+        also=variables,
         metavar="ADDRESS",
     )

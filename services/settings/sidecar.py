@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 from .. import orders, parsing, wire
 from . import shared
@@ -15,16 +16,46 @@ from .client import RelayerClientSettings
 from .sources import Settings, setting
 
 OPERATOR_ID = "{operator_id}"  # in the name of a file
+SIGNER, DIRECTORY, TEMPLATE = "REMOTE_SIGNER_URL", "OBOL_KEYSTORES_DIR", "OBOL_KEYSTORES_DIR_TEMPLATE"
+
+# What says nothing to the other kind of cluster.
+OBOL_FIELDS = frozenset(
+    {
+        "cluster_lock",
+        "keystores",
+        "keystores_template",
+        "node_indices",
+        "remote_signer",
+        "remote_signer_timeout",
+        "key_cache",
+        "no_key_cache",
+    }
+)
+SSV_FIELDS = frozenset(
+    {
+        "ssv_operator_ids",
+        "ssv_operator_key",
+        "ssv_operator_password",
+        "ssv_keyshares",
+        "ssv_owners",
+        "ssv_database",
+        "ssv_contract",
+        "ssv_from_block",
+    }
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SidecarSettings(RelayerClientSettings):
     """What a sidecar can be told."""
 
+    command = "sidecar"
+
     relayers: tuple[str, ...] = setting(
         "--relayer",
         parsing.url,
         "The address of a relayer; repeatable, each is served by itself.",
+        default="http://127.0.0.1:8000",
         also=["RELAYER_ENDPOINT"],
         metavar="URL",
         many=True,
@@ -227,6 +258,47 @@ class SidecarSettings(RelayerClientSettings):
         "--no-key-cache", parsing.switch, "Decrypt all keystores at every start.", default="false"
     )
 
+    @classmethod
+    def translated(cls, flags: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, str]:
+        """With what StakeWise's sidecar makes of several variables that say the same.
+
+        It serves Obol unless it is told otherwise, a remote signer goes before keystores, and of the
+        keystores' directory and its template the one that fits the number of nodes is meant. What is told
+        by our own names goes before all of that.
+        """
+        translated = super().translated(flags, environment)
+        fields = cls.sources()
+
+        def has_ours(field: str) -> bool:
+            return bool(flags.get(field) or translated.get(fields[field].variables[0], "").strip())
+
+        def has_theirs(variable: str) -> bool:
+            return bool(translated.get(variable, "").strip())
+
+        if has_ours("remote_signer") or (
+            has_theirs(SIGNER) and not (has_ours("keystores") or has_ours("keystores_template"))
+        ):
+            dropped = {DIRECTORY, TEMPLATE}
+        elif has_ours("keystores"):
+            dropped = {SIGNER, TEMPLATE}
+        elif has_ours("keystores_template"):
+            dropped = {SIGNER, DIRECTORY}
+        elif has_theirs(DIRECTORY) and has_theirs(TEMPLATE):
+            nodes = fields["node_indices"].text(flags.get("node_indices"), translated)
+            dropped = {DIRECTORY if "," in nodes else TEMPLATE}
+        else:
+            dropped = set()
+        is_told = has_ours("cluster_type") or has_theirs("CLUSTER_TYPE") or has_ours("ssv_operator_ids")
+        if not is_told and (has_ours("cluster_lock") or has_theirs("OBOL_CLUSTER_LOCK_FILE")):
+            translated["CLUSTER_TYPE"] = "obol"
+        return {name: text for name, text in translated.items() if name not in dropped}
+
+    def of_no_account(self) -> Collection[str]:
+        """The options of the other kind of cluster."""
+        if self.cluster_type is None:
+            return ()
+        return SSV_FIELDS if self.cluster_type == "obol" else OBOL_FIELDS
+
     @property
     def addresses(self) -> tuple[str, ...]:
         """The relayers, in the order in which they were named."""
@@ -277,8 +349,6 @@ class SidecarSettings(RelayerClientSettings):
         """Keys there must be, and where to use them."""
         names = {field: source.name for field, source in self.sources().items()}
         problems = super().problems()
-        if not self.relayers:
-            problems.append(f"{names['relayers']}: not set")
         problems += self._vaults_problems(names)
         if self.allow_rotation and not self.consensus_endpoints:
             # It would change nothing: without a beacon node nobody knows which validators are live.
@@ -335,6 +405,8 @@ class SidecarSettings(RelayerClientSettings):
         if self.remote_signer is not None:
             others = [field for field in ("keystores", "keystores_template") if getattr(self, field)]
             return [f"{names['remote_signer']}: not together with {names[field]}" for field in others]
+        if self.keystores is not None and self.keystores_template is not None:
+            return [f"{names['keystores']}: not together with {names['keystores_template']}"]
         if self.keystores is not None:
             if len(self.node_indices) > 1:
                 return [f"{names['node_indices']}: several need {names['keystores_template']}"]

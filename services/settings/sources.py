@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import click
 
 from .. import parsing
+from .environment import unknown, without_service_links
+from .first_makers import ignored, refused
 
 
 class SettingsError(Exception):
@@ -56,6 +58,10 @@ class Source:
             return None
         raise ValueError(f"not set. {self.help}")
 
+    def text(self, given: Any, environment: Mapping[str, str]) -> str:
+        """What `read` reads of a setting that is one text; raises as it does."""
+        return next(iter(self._texts(given, environment)), "")
+
     def unset(self) -> Any:
         """The value when nobody says anything."""
         if self.default is None:
@@ -77,10 +83,17 @@ class Source:
     def _texts(self, given: Any, environment: Mapping[str, str]) -> Sequence[str]:
         if given:
             return [given] if isinstance(given, str) else given
-        for variable in self.variables:
-            if text := environment.get(variable, "").strip():
-                return [part.strip() for part in text.split(",")] if self.many else [text]
+        ours = self.variables[0]
+        found = {name: text for name in self.variables if (text := environment.get(name, "").strip())}
+        if ours not in found and len({tuple(_parts(text)) for text in found.values()}) > 1:
+            raise ValueError(f"{' and '.join(found)} are set, and say different things; keep one of them")
+        for text in found.values():
+            return _parts(text) if self.many else [text]
         return [self.default] if self.default is not None else []
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",")]
 
 
 def setting(
@@ -126,8 +139,8 @@ class Settings:
         metavar="debug|info|warning|error",
     )
 
-    unsupported: ClassVar[Mapping[str, str]] = {}
-    """Variables of the first makers that must not be set, and what to do instead."""
+    command: ClassVar[str] = ""
+    """Whose settings these are, such as `operator run`, for what StakeWise's variables mean to it."""
 
     def problems(self) -> list[str]:
         """What is wrong with the settings taken together, each line with the names of those that it is about.
@@ -135,6 +148,37 @@ class Settings:
         One that could not be read is as if it were not set: None where it is required.
         """
         return []
+
+    def of_no_account(self) -> Collection[str]:
+        """The fields that say nothing, given the others; what is wrong with them does not matter."""
+        return ()
+
+    @classmethod
+    def translated(cls, flags: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, str]:
+        """The environment with what StakeWise's programs say in another way said in ours.
+
+        Raises:
+            ValueError: a variable has no value that it can have.
+        """
+        translated = dict(environment)
+        if text := translated.get("VERBOSE", "").strip():
+            try:
+                is_verbose = parsing.switch(text)
+            except ValueError as error:
+                raise ValueError(f"VERBOSE: {error}") from None
+            if is_verbose:
+                translated["LOG_LEVEL"] = "debug"
+        return translated
+
+    def not_read(self, flags: Mapping[str, Any], environment: Mapping[str, str]) -> list[str]:
+        """The variables of StakeWise's programs that are set, and say nothing here."""
+        environment = without_service_links(environment)
+        names = ignored(self.command, environment)
+        names |= environment.keys() - self.translated(flags, environment).keys()
+        for field in self.of_no_account():
+            _, *theirs = self.sources()[field].variables
+            names |= {name for name in theirs if environment.get(name, "").strip()}
+        return sorted(names)
 
     @classmethod
     def sources(cls) -> dict[str, Source]:
@@ -151,18 +195,32 @@ class Settings:
             SettingsError: with every problem there is, not only the first.
         """
         values: dict[str, Any] = {}
-        unread: list[str] = []
-        problems = [f"{name}: {why}" for name, why in cls.unsupported.items() if environment.get(name)]
+        unread: dict[str, str] = {}
+        environment = without_service_links(environment)
+        problems = unknown(environment, _known_variables()) + refused(cls.command, environment)
+        try:
+            environment = cls.translated(flags, environment)
+        except ValueError as error:
+            problems.append(str(error))
         for field, source in cls.sources().items():
             try:
                 values[field] = source.read(flags.get(field), environment)
             except ValueError as error:
                 values[field] = source.unset()
-                unread.append(source.name)
-                problems.append(f"{source.name}: {error}")
+                unread[field] = f"{source.name}: {error}"
         settings = cls(**values)
-        together = settings.problems()
-        problems += [line for line in together if not any(name in line for name in unread)]
+        of_no_account = settings.of_no_account()
+        problems += [line for field, line in unread.items() if field not in of_no_account]
+        names = [cls.sources()[field].name for field in unread]
+        problems += [line for line in settings.problems() if not any(name in line for name in names)]
         if problems:
             raise SettingsError(problems)
         return settings
+
+
+def _known_variables() -> set[str]:
+    """Those of all commands: one environment may be for several."""
+    classes = [Settings]
+    for cls in classes:
+        classes += cls.__subclasses__()
+    return {variable for cls in classes for source in cls.sources().values() for variable in source.variables}

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
+from dvtfast import HOODI
 from dvtfast.services.chain.transactions import Fees
 from dvtfast.services.operator.batch import batch_amounts
+from dvtfast.services.operator.plan import NothingToDoError
+from dvtfast.services.operator.preparing import Preparing
 from dvtfast.services.operator.sending.action import SignedTransaction
 from dvtfast.services.operator.sending.fees import Offer, first_offer, higher_offer
 
@@ -32,6 +38,26 @@ def test_validators_of_32_each(available: int, most: int, count: int) -> None:
 def test_validators_that_compound(available: int, most: int, amounts: list[int]) -> None:
     found = batch_amounts(available, validator_type=2, max_balance_gwei=60 * ETHER, most=most)
     assert found == [amount * ETHER for amount in amounts]
+
+
+@pytest.mark.parametrize(("reserve", "count"), [(0, 3), (1, 2), (32 * 10**18, 2), (70 * 10**18, 0)])
+async def test_what_stays_in_the_vault(reserve: int, count: int) -> None:
+    """Nothing of the reserve is registered with."""
+
+    async def most(_: Any) -> int:
+        return 50
+
+    network: Any = SimpleNamespace(network=HOODI)
+    way: Any = SimpleNamespace(most=most, validator_type=1)
+    nobody: Any = None
+    preparing = Preparing(network, nobody, way, nobody, b"", FULL, reserve_wei=reserve)
+    assets = SimpleNamespace(withdrawable_wei=96 * 10**18)
+    situation: Any = SimpleNamespace(batch_limit=50, assets=assets)
+    if count:
+        assert await preparing.amounts(situation) == [FULL] * count
+    else:
+        with pytest.raises(NothingToDoError, match="96 ETH withdrawable, of which 70 ETH stay; a validator"):
+            await preparing.amounts(situation)
 
 
 def sent(max_fee_wei: int, priority_fee_wei: int) -> SignedTransaction:

@@ -124,6 +124,7 @@ async def scene(
         settings = {
             "network": "hoodi",
             "relayer": relayer.url,
+            "validator_type": "0x01",
             "vault": write_address(world.vault.address),
             "execution_endpoints": [world.chain.url],
             "ipfs_gateways": [ipfs],

@@ -1,0 +1,438 @@
+"""An `.env` of StakeWise's programs, and an environment as it is: nothing passes in silence."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from dvtfast.services.cli import main
+from dvtfast.services.settings import (
+    CollectSettings,
+    ConsolidateSettings,
+    FundSettings,
+    RegisterSettings,
+    RelayerSettings,
+    RotateExitsSettings,
+    RunSettings,
+    Settings,
+    SettingsError,
+    SidecarSettings,
+    WithdrawSettings,
+    first_makers,
+)
+from dvtfast.services.settings.environment import unknown
+from tests.house.sources import ROOT, python_files
+
+# Of StakeWise's dvt-relayer, dvt-operator-sidecar and v3-operator, as their programs read them.
+NAMES = {
+    "relayer": """
+        RELAYER_HOST RELAYER_PORT SIGNATURE_THRESHOLD NETWORK EXECUTION_ENDPOINT EXECUTION_TIMEOUT
+        EXECUTION_RETRY_TIMEOUT CONSENSUS_ENDPOINT CONSENSUS_TIMEOUT CONSENSUS_RETRY_TIMEOUT
+        IPFS_FETCH_ENDPOINTS IPFS_TIMEOUT IPFS_RETRY_TIMEOUT GENESIS_VALIDATORS_IPFS_HASH
+        GENESIS_VALIDATORS_IPFS_TIMEOUT DATABASE LOG_LEVEL LOG_FORMAT SENTRY_DSN SENTRY_ENVIRONMENT
+        VALIDATOR_LIFETIME PUBLIC_KEYS_FILE VALIDATORS_MANAGER_KEY_FILE VALIDATORS_MANAGER_PASSWORD_FILE
+    """,
+    "sidecar": """
+        NETWORK LOG_LEVEL LOG_FORMAT VERBOSE SENTRY_DSN SENTRY_ENVIRONMENT RELAYER_ENDPOINT RELAYER_TIMEOUT
+        EXECUTION_ENDPOINT EXECUTION_TIMEOUT EXECUTION_RETRY_TIMEOUT CONSENSUS_ENDPOINT CONSENSUS_TIMEOUT
+        CONSENSUS_RETRY_TIMEOUT DATABASE CLUSTER_TYPE OBOL_KEYSTORES_DIR OBOL_KEYSTORES_DIR_TEMPLATE
+        OBOL_CLUSTER_LOCK_FILE OBOL_NODE_INDEX OBOL_NODE_INDEXES SSV_OPERATOR_KEY_FILE
+        SSV_OPERATOR_PASSWORD_FILE SSV_OPERATOR_KEY_FILE_TEMPLATE SSV_OPERATOR_PASSWORD_FILE_TEMPLATE
+        SSV_OPERATOR_ID SSV_OPERATOR_IDS POLL_INTERVAL REMOTE_SIGNER_URL REMOTE_SIGNER_TIMEOUT
+    """,
+    "operator": """
+        VAULT NETWORK DATA_DIR DATABASE_DIR EXECUTION_ENDPOINTS EXECUTION_JWT_SECRET CONSENSUS_ENDPOINTS
+        RELAYER_ENDPOINT RELAYER_TIMEOUT WALLET_FILE WALLET_PASSWORD_FILE WALLET_PRIVATE_KEY VALIDATOR_TYPE
+        MIN_DEPOSIT_AMOUNT_GWEI MIN_DEPOSIT_DELAY MAX_VALIDATOR_BALANCE_GWEI VAULT_MIN_BALANCE_GWEI
+        VAULT_FIRST_BLOCK MAX_FEE_PER_GAS_GWEI PRIORITY_FEE_NUM_BLOCKS PRIORITY_FEE_PERCENTILE
+        MAX_WITHDRAWAL_REQUEST_FEE_GWEI MAX_CONSOLIDATION_REQUEST_FEE_GWEI HARVEST_VAULT CLAIM_FEE_SPLITTER
+        FEE_SPLITTER_INTERVAL FEE_SPLITTER_MIN_ASSETS WITHDRAWALS_INTERVAL DISABLE_WITHDRAWALS
+        DISABLE_FULL_WITHDRAWALS DISABLE_VALIDATORS_REGISTRATION DISABLE_VALIDATORS_FUNDING
+        DISABLE_AVAILABLE_VALIDATORS_WARNINGS ENABLE_METRICS METRICS_HOST METRICS_PORT METRICS_PREFIX
+        LOG_LEVEL LOG_FORMAT VERBOSE CONCURRENCY KEYSTORES_DIR KEYSTORES_PASSWORD_FILE
+        KEYSTORES_PASSWORD_DIR REMOTE_SIGNER_URL REMOTE_SIGNER_TIMEOUT HASHI_VAULT_URL HASHI_VAULT_TOKEN
+        HASHI_VAULT_KEY_PATH HASHI_VAULT_KEY_PREFIX HASHI_VAULT_PARALLELISM GRAPH_ENDPOINT
+        IPFS_FETCH_ENDPOINTS IPFS_TIMEOUT IPFS_RETRY_TIMEOUT EXECUTION_TIMEOUT EXECUTION_RETRY_TIMEOUT
+        CONSENSUS_TIMEOUT CONSENSUS_RETRY_TIMEOUT EVENTS_BLOCKS_RANGE_INTERVAL SENTRY_DSN SENTRY_ENVIRONMENT
+        SKIP_STARTUP_CHECKS RUN_NODES ORACLES_VALIDATORS_TIMEOUT ORACLES_CONSOLIDATION_TIMEOUT
+        ORACLES_EXITS_TIMEOUT ATTEMPTS_WITH_DEFAULT_GAS VALIDATORS_FUNDING_BATCH_SIZE
+    """,
+}
+PROGRAMS: dict[str, list[type[Settings]]] = {
+    "relayer": [RelayerSettings],
+    "sidecar": [SidecarSettings],
+    "operator": [
+        CollectSettings,
+        RegisterSettings,
+        RunSettings,
+        FundSettings,
+        WithdrawSettings,
+        ConsolidateSettings,
+        RotateExitsSettings,
+    ],
+}
+TRANSLATED = {"VERBOSE", "ENABLE_METRICS"}
+ALL = [(program, name) for program, names in NAMES.items() for name in names.split()]
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Files that settings name, in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("oracles.json", "lock.json", "wallet.json", "password.txt", "operator.pem"):
+        (tmp_path / name).write_text("x")
+    for name in ("keys", "keys-0", "keys-1"):
+        (tmp_path / name).mkdir()
+    return tmp_path
+
+
+LEAST: dict[str, dict[str, str]] = {
+    "relayer": {"NETWORK": "hoodi", "SIGNATURE_THRESHOLD": "3", "DVTFAST_ORACLES": "oracles.json"},
+    "sidecar": {
+        "NETWORK": "hoodi",
+        "OBOL_CLUSTER_LOCK_FILE": "lock.json",
+        "OBOL_KEYSTORES_DIR": "keys",
+    },
+    "operator": {
+        "NETWORK": "hoodi",
+        "RELAYER_ENDPOINT": "http://127.0.0.1:8000",
+        "VAULT": "0x" + "11" * 20,
+        "EXECUTION_ENDPOINTS": "http://geth:8545,http://nethermind:8545",
+        "CONSENSUS_ENDPOINTS": "http://beacon:5052",
+        "WALLET_FILE": "wallet.json",
+        "WALLET_PASSWORD_FILE": "password.txt",
+        "IPFS_FETCH_ENDPOINTS": "https://ipfs.example",
+    },
+}
+
+
+def load(cls: type[Settings], environment: dict[str, str], **flags: Any) -> Any:
+    program = cls.command.partition(" ")[0]
+    return cls.load(flags, {**LEAST[program], **environment})
+
+
+def problems_of(cls: type[Settings], environment: dict[str, str], **flags: Any) -> tuple[str, ...]:
+    with pytest.raises(SettingsError) as caught:
+        load(cls, environment, **flags)
+    return caught.value.problems
+
+
+@pytest.mark.parametrize(("program", "name"), ALL)
+def test_there_is_a_decision_for_every_variable_of_stakewise(program: str, name: str) -> None:
+    """It is read by the setting that the table names, or ignored, or refused."""
+    decision = first_makers.decision_of(name, first_makers.TABLES[program])
+    assert decision is not None
+    readers = {
+        source.flag
+        for cls in PROGRAMS[program]
+        for source in cls.sources().values()
+        if name in source.variables
+    }
+    if name not in TRANSLATED:
+        assert readers == ({decision.flag} if decision.flag else set())
+    assert bool(decision.flag) != bool(decision.why)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_what_the_settings_read_is_in_the_table(program: str) -> None:
+    read = {
+        variable
+        for cls in PROGRAMS[program]
+        for source in cls.sources().values()
+        for variable in source.variables[1:]
+    }
+    assert read <= first_makers.TABLES[program].keys()
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_the_table_is_in_the_docs(program: str) -> None:
+    expected = first_makers.as_markdown(program)
+    assert expected in (ROOT / "docs" / f"{program}.md").read_text(), f"docs/{program}.md:\n{expected}"
+
+
+REFUSED = [
+    (RelayerSettings, {"PUBLIC_KEYS_FILE": "keys.csv"}, "--cluster-lock or --ssv-keyshares"),
+    (RegisterSettings, {"EXECUTION_JWT_SECRET": "hidden"}, "--execution-endpoint"),
+    (RegisterSettings, {"WALLET_PRIVATE_KEY": "hidden"}, "--wallet-keystore"),
+    (RunSettings, {"HARVEST_VAULT": "true"}, "unset it"),
+    (RunSettings, {"CLAIM_FEE_SPLITTER": "1"}, "unset it"),
+    (RunSettings, {"WITHDRAWALS_INTERVAL": "60"}, "dvtfast operator withdraw"),
+    (RunSettings, {"DISABLE_WITHDRAWALS": "false"}, "dvtfast operator withdraw"),
+    (RunSettings, {"DISABLE_FULL_WITHDRAWALS": "no"}, "--exit"),
+    (RunSettings, {"DISABLE_VALIDATORS_FUNDING": "0"}, "dvtfast operator fund"),
+    (RunSettings, {"DISABLE_VALIDATORS_REGISTRATION": "true"}, "do not start it"),
+    (RegisterSettings, {"DISABLE_VALIDATORS_REGISTRATION": "true"}, "do not start it"),
+    (RegisterSettings, {"RUN_NODES": "true"}, "--execution-endpoint"),
+]
+
+
+@pytest.mark.parametrize(("cls", "environment", "says"), REFUSED)
+def test_what_asks_for_what_is_not_done_is_refused_by_name(
+    cls: type[Settings], environment: dict[str, str], says: str, files: Path
+) -> None:
+    (problem,) = problems_of(cls, environment)
+    (name,) = environment
+    assert problem.startswith(f"{name}: ")
+    assert says in problem
+    assert "hidden" not in problem
+
+
+@pytest.mark.parametrize(
+    ("cls", "environment"),
+    [
+        (RunSettings, {"HARVEST_VAULT": "false", "CLAIM_FEE_SPLITTER": "0", "RUN_NODES": "False"}),
+        (RunSettings, {"DISABLE_WITHDRAWALS": "True", "DISABLE_FULL_WITHDRAWALS": "on"}),
+        (RunSettings, {"DISABLE_VALIDATORS_REGISTRATION": "false", "DISABLE_VALIDATORS_FUNDING": "1"}),
+        (RegisterSettings, {"HARVEST_VAULT": "true", "WITHDRAWALS_INTERVAL": "60"}),
+        (RunSettings, {"PUBLIC_KEYS_FILE": "for another program", "WALLET_PRIVATE_KEY": " "}),
+    ],
+)
+def test_what_asks_for_nothing_more_is_not_refused(
+    cls: type[Settings], environment: dict[str, str], files: Path
+) -> None:
+    load(cls, environment)
+
+
+def test_the_start_tells_what_is_not_read(files: Path) -> None:
+    """One line, with all names."""
+    (files / ".env").write_text("\n".join(f"{name}={value}" for name, value in LEAST["sidecar"].items()))
+    environment = {
+        "SENTRY_DSN": "https://SECRET@sentry.example",
+        "DATABASE": "sidecar.db",
+        "SSV_OPERATOR_ID": "7",
+        "REMOTE_SIGNER_URL": "",
+        "LOG_FORMAT": "json",
+    }
+    result = CliRunner().invoke(main, ["sidecar", "plan", "--env-file", ".env"], env=environment)
+    (line,) = [line for line in result.stderr.splitlines() if "not read" in line]
+    assert '"names": "DATABASE, SENTRY_DSN, SSV_OPERATOR_ID"' in line
+    assert '"see": "docs/sidecar.md"' in line
+    assert "SECRET" not in line
+
+
+def test_an_env_file_of_stakewises_operator(files: Path) -> None:
+    settings = load(
+        RunSettings,
+        {
+            "VALIDATOR_TYPE": "0x01",
+            "MAX_VALIDATOR_BALANCE_GWEI": "64000000000",
+            "VAULT_MIN_BALANCE_GWEI": "1000000000",
+            "MAX_FEE_PER_GAS_GWEI": "5",
+            "IPFS_TIMEOUT": "7",
+            "ORACLES_VALIDATORS_TIMEOUT": "8",
+            "VERBOSE": "true",
+            "LOG_LEVEL": "ERROR",
+            "ENABLE_METRICS": "true",
+            "METRICS_HOST": "0.0.0.0",
+        },
+    )
+    assert settings.vault == b"\x11" * 20
+    assert settings.execution_endpoints == ("http://geth:8545", "http://nethermind:8545")
+    assert settings.consensus_endpoints == ("http://beacon:5052",)
+    assert (settings.wallet_keystore, settings.wallet_password) == (Path("wallet.json"), Path("password.txt"))
+    assert (settings.credentials_type, settings.max_validator_balance_gwei) == (1, 64 * 10**9)
+    assert (settings.vault_min_balance_gwei, settings.max_fee_gwei) == (10**9, 5)
+    assert (settings.ipfs_timeout, settings.oracle_timeout, settings.log_level) == (7, 8, "debug")
+    assert (settings.metrics_host, settings.metrics_port) == ("0.0.0.0", 9100)
+
+
+def test_metrics_are_served_when_they_are_enabled(files: Path) -> None:
+    assert load(RunSettings, {"METRICS_PORT": "9"}).metrics_port is None
+    assert load(RunSettings, {"METRICS_PORT": "9", "ENABLE_METRICS": "1"}).metrics_port == 9
+    assert load(RunSettings, {"DVTFAST_METRICS_PORT": "8", "METRICS_PORT": "9"}).metrics_port == 8
+    (problem,) = problems_of(RunSettings, {"ENABLE_METRICS": "maybe"})
+    assert problem.startswith("ENABLE_METRICS: expected true or false")
+    (problem,) = problems_of(RunSettings, {"VERBOSE": "maybe"})
+    assert problem.startswith("VERBOSE: expected true or false")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("0x01", 1), ("0x02", 2), ("0X02", 2), ("v1", 1), ("V2", 2), ("1", 1), ("02", 2)]
+)
+def test_the_validator_type_in_all_its_forms(text: str, expected: int, files: Path) -> None:
+    assert load(RegisterSettings, {"VALIDATOR_TYPE": text}).credentials_type == expected
+
+
+def test_validators_compound_unless_deposit_data_says_otherwise(files: Path) -> None:
+    assert load(RegisterSettings, {}).credentials_type == 2
+    data = {"DVTFAST_DEPOSIT_DATA": "oracles.json"}
+    assert load(RegisterSettings, data).credentials_type == 1
+    (problem,) = problems_of(RegisterSettings, {**data, "VALIDATOR_TYPE": "0x02"})
+    assert "expected 0x01 with --deposit-data" in problem
+    (problem,) = problems_of(RegisterSettings, {"VALIDATOR_TYPE": "0x03"})
+    assert "expected one of 0x01, 0x02, got '0x03'" in problem
+
+
+@pytest.mark.parametrize("level", ["FATAL", "CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG"])
+def test_log_levels_of_python(level: str, files: Path) -> None:
+    expected = "error" if level in ("FATAL", "CRITICAL") else level.lower()
+    assert load(RelayerSettings, {"LOG_LEVEL": level}).log_level == expected
+
+
+BOTH = {
+    "EXECUTION_ENDPOINT": ("http://a", "EXECUTION_ENDPOINTS", "http://b,http://c"),
+    "CONSENSUS_ENDPOINT": ("http://a", "CONSENSUS_ENDPOINTS", "http://b"),
+    "WALLET_FILE": ("wallet.json", "HOT_WALLET_FILE", "oracles.json"),
+    "OBOL_NODE_INDEX": ("0", "OBOL_NODE_INDEXES", "1"),
+    "SSV_OPERATOR_ID": ("1", "SSV_OPERATOR_IDS", "1,2"),
+    "SSV_OPERATOR_KEY_FILE": ("operator.pem", "SSV_OPERATOR_KEY_FILE_TEMPLATE", "{operator_id}.pem"),
+}
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_two_names_of_one_setting(name: str, files: Path) -> None:
+    """Both may be set to the same; what differs is told, and never the first one taken in silence."""
+    text, other, another = BOTH[name]
+    cls: type[Settings] = RegisterSettings if name[0] in "CWE" else SidecarSettings
+    more = {"CLUSTER_TYPE": "ssv", "EXECUTION_ENDPOINT": "http://geth"} if name.startswith("SSV") else {}
+    problems = problems_of(cls, {**more, name: text, other: another})
+    assert any(f"{name} and {other} are set, and say different things" in problem for problem in problems)
+    found = [source for source in cls.sources().values() if name in source.variables]
+    assert found[0].read(None, {name: text, other: f" {text} "}) == found[0].read(None, {name: text})
+    assert found[0].read(None, {name: another, other: text, found[0].variables[0]: text}) == found[0].read(
+        None, {name: text}
+    )
+
+
+def test_a_variable_of_ours_that_is_none_is_refused_by_name(files: Path) -> None:
+    """With the name that may be meant; those of other commands, and empty ones, do not matter."""
+    told = {"DVTFAST_CLUSTER_LOCKS": "lock.json", "DVTFAST_QQQ": "", "DVTFAST_VAULTS": "x"}
+    assert problems_of(SidecarSettings, told) == (
+        "DVTFAST_CLUSTER_LOCKS: no such setting; is DVTFAST_CLUSTER_LOCK meant?",
+        "DVTFAST_QQQ: no such setting",
+        "DVTFAST_VAULTS: no such setting; is DVTFAST_VAULT meant?",
+    )
+    load(SidecarSettings, {"DVTFAST_MAX_FEE_GWEI": "nonsense", "DVTFAST_BACKEND": "lanes"})
+
+
+LINKS = {
+    "RELAYER_PORT": "tcp://10.0.0.7:8000",
+    "RELAYER_SERVICE_HOST": "10.0.0.7",
+    "RELAYER_SERVICE_PORT": "8000",
+    "RELAYER_SERVICE_PORT_HTTP": "8000",
+    "RELAYER_PORT_8000_TCP": "tcp://10.0.0.7:8000",
+    "RELAYER_PORT_8000_TCP_PROTO": "tcp",
+    "RELAYER_PORT_8000_TCP_PORT": "8000",
+    "RELAYER_PORT_8000_TCP_ADDR": "10.0.0.7",
+}
+
+
+@pytest.mark.parametrize("prefix", ["RELAYER", "DVTFAST", "DVTFAST_RELAYER", "DVTFAST_METRICS", "METRICS"])
+def test_what_kubernetes_says_of_services_is_not_ours(prefix: str, files: Path) -> None:
+    links = {name.replace("RELAYER", prefix, 1): value for name, value in LINKS.items()}
+    assert load(RelayerSettings, links).port == 8000
+    assert load(RunSettings, {**links, "ENABLE_METRICS": "true"}).metrics_port == 9100
+    assert load(SidecarSettings, links).metrics_port is None
+    (problem,) = problems_of(RelayerSettings, {"RELAYER_PORT": "tcp://"})
+    assert "got 'tcp://'" in problem
+
+
+def test_options_of_the_other_kind_of_cluster_do_not_count(files: Path) -> None:
+    """Also when the files that they name are missing, or what they say is nonsense."""
+    obol = {"OBOL_CLUSTER_LOCK_FILE": "missing.json", "OBOL_KEYSTORES_DIR": "missing", "OBOL_NODE_INDEX": "x"}
+    ssv = {
+        "SSV_OPERATOR_ID": "7",
+        "SSV_OPERATOR_KEY_FILE": "operator.pem",
+        "EXECUTION_ENDPOINT": "http://geth",
+    }
+    settings = load(SidecarSettings, {**obol, **ssv, "CLUSTER_TYPE": "SSV", "REMOTE_SIGNER_URL": "nonsense"})
+    assert (settings.serves_ssv, settings.serves_obol) == (True, False)
+    broken = {"SSV_OPERATOR_ID": "x", "SSV_OPERATOR_KEY_FILE": "missing", "DVTFAST_SSV_KEYSHARES": "missing"}
+    settings = load(SidecarSettings, {**broken, "CLUSTER_TYPE": "obol"})
+    assert (settings.serves_ssv, settings.serves_obol) == (False, True)
+    assert len(problems_of(SidecarSettings, {**obol, **broken})) == 3  # no more than Obol's
+
+
+def test_the_first_makers_kind_of_cluster_is_obol(files: Path) -> None:
+    """Where both are there by their names; by ours, both are served."""
+    settings = load(SidecarSettings, {"SSV_OPERATOR_ID": "7", "SSV_OPERATOR_KEY_FILE": "missing"})
+    assert (settings.serves_ssv, settings.serves_obol) == (False, True)
+    told = {"SSV_OPERATOR_KEY_FILE": "operator.pem", "EXECUTION_ENDPOINT": "http://geth"}
+    settings = load(SidecarSettings, told, ssv_operator_ids="7")
+    assert (settings.serves_ssv, settings.serves_obol) == (True, True)
+    only = {"OBOL_CLUSTER_LOCK_FILE": "", "OBOL_KEYSTORES_DIR": "", "SSV_OPERATOR_ID": "7", **told}
+    settings = load(SidecarSettings, only)
+    assert (settings.serves_ssv, settings.serves_obol) == (True, False)
+
+
+def test_a_sidecar_without_a_relayer_asks_the_one_beside_it(files: Path) -> None:
+    assert load(SidecarSettings, {}).relayers == ("http://127.0.0.1:8000",)
+
+
+def test_a_remote_signer_beside_keystores(files: Path) -> None:
+    """By StakeWise's names the signer counts, as with its sidecar; by ours one of them is wrong."""
+    signer = {"REMOTE_SIGNER_URL": "http://127.0.0.1:9000"}
+    settings = load(SidecarSettings, {**signer, "OBOL_KEYSTORES_DIR": "missing"})
+    assert (settings.remote_signer, settings.keystores) == ("http://127.0.0.1:9000", None)
+    settings = load(SidecarSettings, signer, keystores="keys")
+    assert (settings.remote_signer, settings.keystores) == (None, Path("keys"))
+    settings = load(SidecarSettings, {}, remote_signer="http://127.0.0.1:9000")
+    assert settings.keystores is None
+    (problem,) = problems_of(SidecarSettings, {}, keystores="keys", remote_signer="http://127.0.0.1:9000")
+    assert "not together with" in problem
+
+
+def test_a_directory_of_keystores_beside_its_template(files: Path) -> None:
+    template = {"OBOL_KEYSTORES_DIR_TEMPLATE": "keys-{node_index}"}
+    several = load(SidecarSettings, {**template, "OBOL_NODE_INDEXES": "0,1"})
+    assert [path for _, path in several.keystores_directories] == [Path("keys-0"), Path("keys-1")]
+    one = load(SidecarSettings, {**template, "OBOL_NODE_INDEX": "1"})
+    assert one.keystores_directories == [(1, Path("keys"))]
+    (problem,) = problems_of(SidecarSettings, {}, keystores="keys", keystores_template="keys-{node_index}")
+    assert "not together with" in problem
+
+
+TOKEN = {"DVTFAST_RELAYER_TOKEN_FILE": "password.txt"}
+
+
+@pytest.mark.parametrize(
+    ("environment", "secret"),
+    [
+        ({**TOKEN, "RELAYER_ENDPOINT": "http://relayer:8000"}, "token"),
+        ({"RELAYER_ENDPOINT": "http://u:SECRET@relayer:8000"}, "password"),
+        ({**TOKEN, "RELAYER_ENDPOINT": "http://10.0.0.7:8000/path"}, "token"),
+        ({"REMOTE_SIGNER_URL": "http://u:SECRET@signer"}, "password"),
+    ],
+)
+def test_secrets_go_over_plain_http_only_when_allowed(
+    environment: dict[str, str], secret: str, files: Path
+) -> None:
+    (problem,) = problems_of(SidecarSettings, environment)
+    assert f"a {secret} would go to" in problem
+    assert problem.endswith("in the clear; use https, or --allow-plain-http")
+    assert "SECRET" not in problem
+    load(SidecarSettings, environment, allow_plain_http="true")
+    load(SidecarSettings, {name: text.replace("http:", "https:") for name, text in environment.items()})
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost", "[::1]:8000"])
+def test_secrets_go_over_plain_http_to_this_machine(host: str, files: Path) -> None:
+    load(SidecarSettings, {**TOKEN, "RELAYER_ENDPOINT": f"http://{host}"})
+    load(SidecarSettings, {"RELAYER_ENDPOINT": f"http://u:SECRET@{host}"})
+
+
+def test_secrets_of_other_addresses(files: Path) -> None:
+    node = {"EXECUTION_ENDPOINT": "http://u:SECRET@geth"}
+    (problem,) = problems_of(RelayerSettings, node)
+    assert "--execution-endpoint" in problem
+    load(RelayerSettings, node, allow_plain_http="true")
+    (problem,) = problems_of(RegisterSettings, {"CONSENSUS_ENDPOINTS": "http://u:SECRET@beacon"})
+    assert "--consensus-endpoint" in problem
+
+
+def test_what_tests_are_told_is_no_wrong_setting() -> None:
+    """Programs that tests start inherit it."""
+    read = {
+        name
+        for file in [*python_files(ROOT / "tests"), *python_files(ROOT / "benchmarks")]
+        for line in file.read_text().splitlines()
+        if "environ" in line
+        for name in re.findall(r"\bDVTFAST_[A-Z_]+\b", line)
+    }
+    assert "DVTFAST_KILLS" in read
+    settings = {variable for source in RelayerSettings.sources().values() for variable in source.variables}
+    assert unknown(dict.fromkeys(read, "1"), settings) == []
