@@ -12,7 +12,17 @@ GZIP = 16 + zlib.MAX_WBITS  # how zlib is told of its header
 
 
 class AnswerError(Exception):
-    """A body that is longer than expected, or encoded as nobody asked for."""
+    """A body that is longer than expected, or encoded as nobody asked for.
+
+    Attributes:
+        status: of the answer; 0 where nobody said.
+    """
+
+    status = 0
+
+
+class TooLongAnswerError(AnswerError):
+    """It is longer than expected."""
 
 
 async def read_answer(response: aiohttp.ClientResponse, *, limit_bytes: int) -> bytes:
@@ -25,7 +35,7 @@ async def read_answer(response: aiohttp.ClientResponse, *, limit_bytes: int) -> 
     async for piece in response.content.iter_chunked(PIECE_BYTES):
         length += len(piece)
         if length > limit_bytes:
-            raise AnswerError(f"expected at most {limit_bytes} bytes")
+            raise TooLongAnswerError(f"expected at most {limit_bytes} bytes")
         pieces.append(piece)
     body = b"".join(pieces)
     coding = response.headers.get("Content-Encoding", "identity").strip().lower()
@@ -51,7 +61,7 @@ def inflated(body: bytes, limit_bytes: int) -> bytes:
             raise AnswerError("the body is no gzip") from None
         left -= len(piece)
         if left < 0:
-            raise AnswerError(f"expected at most {limit_bytes} bytes")
+            raise TooLongAnswerError(f"expected at most {limit_bytes} bytes")
         if not inflating.eof:
             raise AnswerError("the gzip is broken off")
         pieces.append(piece)

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import io
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Generic, ParamSpec, Self, TypeVar
 
-import aiohttp
 import msgspec
 import tenacity
 import yarl
 
 from . import logs, wire
 from .addresses import is_loopback
-from .bounded import AnswerError, read_answer
+from .bounded import AnswerError
 from .client_access import Access, Credentials, TokenFileError
+from .outgoing import OutgoingError, Session, censored, joined, retry_after
+from .saying import said
 
 RETRY_FIRST_SECONDS = 0.5
 RETRY_LONGEST_SECONDS = 15.0
@@ -90,8 +90,8 @@ class Polled(Generic[A]):
 class RelayerClient:
     """One relayer, for one program; an async context manager.
 
-    A path in the address is kept, `user:password@` becomes HTTP Basic, so an address with a token in
-    it works. Whatever cannot be reached is tried again with a growing, jittered pause, `attempts`
+    A path and a query in the address are kept, `user:password@` becomes HTTP Basic, so an address with a
+    token in it works. Whatever cannot be reached is tried again with a growing, jittered pause, `attempts`
     times or for ever; then `RelayerUnavailableError` is raised. No redirect is followed: what is posted
     is for this address only.
 
@@ -116,9 +116,9 @@ class RelayerClient:
         name: str | None = None,
         on_failure: Callable[[], object] = lambda: None,
     ) -> None:
-        self._address = address.rstrip("/")
+        self._address = address
         self._credentials = Credentials(access)
-        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+        self._timeout_seconds = timeout_seconds
         self._attempts = attempts
         self._answer_limit_bytes = answer_limit_bytes
         self._who = {"relayer": name} if name else {}
@@ -127,10 +127,7 @@ class RelayerClient:
         self._headers = {"Accept-Encoding": "identity" if is_here else "gzip"}
 
     async def __aenter__(self) -> Self:
-        connector = aiohttp.TCPConnector(ssl=self._credentials.tls or True)
-        self._session = aiohttp.ClientSession(
-            connector=connector, timeout=self._timeout, auto_decompress=False
-        )
+        self._session = Session(self._timeout_seconds, tls=self._credentials.tls)
         return self
 
     async def __aexit__(
@@ -287,33 +284,42 @@ class RelayerClient:
         headers = {**self._headers, **shown, **headers}
         if body:
             headers["Content-Type"] = "application/json"
-        data = None if body is None else io.BytesIO(body)  # aiohttp sends a stream in pieces
+        bare, _, query = path.partition("?")
         try:
-            async with self._session.request(
-                method, self._address + path, data=data, headers=headers, allow_redirects=False
-            ) as answer:
-                content = await read_answer(answer, limit_bytes=self._answer_limit_bytes)
+            answer = await self._session.ask(
+                method,
+                joined(self._address, bare, query),
+                body=body,
+                headers=headers,
+                limit_bytes=self._answer_limit_bytes,
+            )
         except AnswerError as error:
             raise RelayerRefusedError(
-                answer.status, f"{method} {path}: not a relayer's answer: {error}"
+                error.status, f"{method} {path}: not a relayer's answer: {error}"
             ) from None
-        except (aiohttp.ClientError, TimeoutError) as error:
-            # What aiohttp says can have the whole address, which can have a token.
-            why = _reason(error)
-            raise RelayerUnavailableError(f"{method} {path}: {why}") from None
+        except OutgoingError as error:
+            raise RelayerUnavailableError(f"{method} {path}: {error}") from None
+        content = answer.content
         if answer.status >= 500 or answer.status in TRY_AGAIN_STATUSES:
             raise RelayerUnavailableError(
-                f"{method} {path}: {_refusal(answer.status, content)}",
+                f"{method} {path}: {self._refusal(answer.status, content)}",
                 answer.status,
-                retry_after_seconds=_seconds(answer.headers.get("Retry-After", "")),
+                retry_after_seconds=min(retry_after(answer.headers) or 0.0, LONGEST_PAUSE_SECONDS),
             )
         if answer.status in REDIRECTS:
             raise RelayerRefusedError(
                 answer.status, f"{method} {path}: it sends elsewhere; name that address"
             )
         if answer.status >= 300 and not (answer.status == NOT_MODIFIED and "If-None-Match" in headers):
-            raise _refusal(answer.status, content)
+            raise self._refusal(answer.status, content)
         return answer.status, content, _usable(answer.headers.get("ETag"))
+
+    def _refusal(self, status: int, content: bytes) -> RelayerRefusedError:
+        try:
+            answer = wire.decode(content[:ERROR_LIMIT_BYTES], wire.ErrorAnswer)
+        except wire.WireError:  # perhaps of what stands before the relayer
+            return RelayerRefusedError(status, censored(said(content), self._address))
+        return RelayerRefusedError(status, answer.error[:ERROR_CHARACTERS], answer.field, answer.rejected)
 
     async def _decoded(self, method: str, path: str, status: int, content: bytes, kind: type[T]) -> T:
         try:
@@ -328,18 +334,6 @@ def _asked_pause(state: tenacity.RetryCallState) -> float:
     return error.retry_after_seconds if isinstance(error, RelayerUnavailableError) else 0.0
 
 
-def _seconds(retry_after: str) -> float:
-    """Of a header; its other form, a date, no relayer sends."""
-    is_number = retry_after.isascii() and retry_after.isdigit()
-    return min(float(retry_after), LONGEST_PAUSE_SECONDS) if is_number else 0.0
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, aiohttp.InvalidURL | aiohttp.ClientResponseError):
-        return type(error).__name__
-    return str(error) or type(error).__name__
-
-
 def _usable(etag: str | None) -> str | None:
     """An ETag that can be sent back."""
     fits = etag is not None and etag.isascii() and etag.isprintable() and len(etag) <= LONGEST_ETAG
@@ -348,11 +342,3 @@ def _usable(etag: str | None) -> str | None:
 
 def _waiting(mark: str, seconds: float) -> str:
     return f"{mark}wait={seconds:.3f}" if seconds > 0 else ""
-
-
-def _refusal(status: int, content: bytes) -> RelayerRefusedError:
-    try:
-        answer = wire.decode(content[:ERROR_LIMIT_BYTES], wire.ErrorAnswer)
-    except wire.WireError:
-        return RelayerRefusedError(status, content[:SHOWN_CHARACTERS].decode(errors="replace"))
-    return RelayerRefusedError(status, answer.error[:ERROR_CHARACTERS], answer.field, answer.rejected)

@@ -13,10 +13,11 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import msgspec
-from yarl import URL
 
 from dvtfast.constants import PUBLIC_KEY_BYTES, SIGNATURE_BYTES, WITHDRAWAL_CREDENTIALS_BYTES
 
+from ..outgoing import joined
+from ..saying import with_words
 from .encoding import HASH_BYTES, read_data, write_data
 from .endpoints import Endpoint, EndpointError, Endpoints, exchange, session
 
@@ -258,13 +259,12 @@ class BeaconClient:
         body: bytes | None = None,
     ) -> T:
         async def ask(endpoint: Endpoint) -> T:
-            base = URL(endpoint.url)
-            url = (base / path).with_query(base.query)
+            url = joined(endpoint.url, path)
             status, content = await exchange(
                 self._session, endpoint, method, url, body=body, limit_bytes=limit_bytes
             )
             if status != 200:
-                raise endpoint.error(f"{path}: HTTP {status}")
+                raise endpoint.error(with_words(f"{path}: HTTP {status}", content), status=status)
             try:
                 return await asyncio.to_thread(read, content)
             except ValueError as error:

@@ -1,27 +1,40 @@
-"""Several servers that should answer the same: in which order to ask them, and how to name and read them."""
+"""Several servers that should answer the same: whom to ask when, how to name them, and what they say.
+
+Whoever failed rests for a while and is not asked as long as others answer; whoever is slow is not waited for
+where there is another one; whoever asks for a pause gets it. That an endpoint is the one that is wanted, such
+as one on the right chain, is checked before anything else it says counts, again after each new connection.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import copy
-import io
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
-from urllib.parse import unquote, urlsplit
+from random import SystemRandom
+from typing import Final, TypeVar
+from urllib.parse import urlsplit
 
-import aiohttp
 from yarl import URL
 
 from .. import logs
+from ..bounded import AnswerError, TooLongAnswerError
 from ..offload import UnavailableError
+from ..outgoing import OutgoingError, Session, SlowError, censored, retry_after
+from ..saying import with_words
 
-REST_FIRST_SECONDS = 1.0  # how long an endpoint that failed stands behind the others
+REST_FIRST_SECONDS = 1.0  # how long an endpoint that failed is passed over
 REST_LONGEST_SECONDS = 60.0
+REST_FACTOR = 6  # it rests for so many times what it kept somebody waiting
+IMPATIENT_FACTOR = 4  # after this part of a request's time another endpoint is asked, too
+PAUSE_FIRST_SECONDS = 0.5  # where too much was asked for, and nobody says how long to wait
+PAUSE_LONGEST_SECONDS = 30.0  # for all pauses of one request
+PAUSES = 5  # of one request
 SHOWN_CHARACTERS = 200  # of what an endpoint says of itself
-SECRET_CHARACTERS = 6  # a part of an address that is shorter is no secret, such as "v2" or "rpc"
-IDENTITY = {"Accept-Encoding": "identity"}  # a small body could decompress to anything
+PAUSE_SPREAD = 0.2  # so that those who wait do not come back at once
+RATE_LIMITED_STATUS: Final = 429
+BUSY_STATUS: Final = 503  # with Retry-After, as 429
 
 T = TypeVar("T")
 
@@ -33,15 +46,31 @@ class EndpointError(UnavailableError):
 
     Attributes:
         refused: it answers, but with an error, so it is alive and not to blame.
+        status: of the HTTP answer, if that is what is wrong.
+        pause_seconds: it was asked too often, and wants to be left alone for so long, 0 when it does not say
+            how long; None if that is not what is wrong.
     """
 
-    def __init__(self, message: str, *, refused: bool = False) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        refused: bool = False,
+        status: int | None = None,
+        pause_seconds: float | None = None,
+    ) -> None:
         super().__init__(message)
         self.refused = refused
+        self.status = status
+        self.pause_seconds = pause_seconds
 
 
 class TooLongError(EndpointError):
     """An answer that is longer than anybody wants to read."""
+
+
+class NoAnswerInTimeError(EndpointError):
+    """An endpoint that takes too long, perhaps for what it was asked."""
 
 
 @dataclass(eq=False)
@@ -57,15 +86,28 @@ class Endpoint:
     left_out: str = ""
     failures: int = 0  # in a row
     rests_until: float = 0.0  # monotonic seconds
+    pauses: int = 0  # that it asked for, in a row; while it has one, it rests
+    is_checked: bool = False  # since the last new connection
+    checking: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
         host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
         self.name = f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")
 
-    def error(self, reason: str, *, refused: bool = False) -> EndpointError:
+    def error(
+        self,
+        reason: str,
+        *,
+        refused: bool = False,
+        status: int | None = None,
+        pause_seconds: float | None = None,
+        kind: type[EndpointError] = EndpointError,
+    ) -> EndpointError:
         """What to raise about this endpoint; whatever of its address is in the reason is taken out."""
-        return EndpointError(f"{self.name}: {self._censored(reason)}", refused=refused)
+        shown = censored(reason, self.url)[:SHOWN_CHARACTERS]
+        text = f"{self.name}: " + "".join(c if c.isprintable() else " " for c in shown)
+        return kind(text, refused=refused, status=status, pause_seconds=pause_seconds)
 
     def leave_out(self, reason: str) -> EndpointError:
         """Never ask this endpoint again; returns what to raise."""
@@ -74,98 +116,274 @@ class Endpoint:
         log.error("endpoint left out", error=str(error))
         return error
 
-    def did(self, error: EndpointError | None) -> None:
-        """Take note of how a request went; a refusal says nothing about its health."""
+    def connected(self) -> None:
+        """There is a new connection; who is at its end is not known."""
+        self.is_checked = False
+
+    def did(self, error: EndpointError | None, *, seconds: float = 0.0) -> None:
+        """Take note of how a request went, and how long it took; a refusal says nothing about its health."""
         if self.left_out:
             return
-        if error is None:
+        if error is None or error.refused:
             if self.failures:
                 log.info("endpoint is back", endpoint=self.name)
-            self.failures, self.rests_until = 0, 0.0
-        elif not error.refused:
+            self.failures = self.pauses = 0
+            self.rests_until = 0.0
+        elif error.pause_seconds is not None:
+            if not self.pauses:
+                log.warning("endpoint wants to be asked less often", error=str(error))
+            self.rest(error.pause_seconds or PAUSE_FIRST_SECONDS * 2 ** min(self.pauses, 10))
+            self.pauses += 1
+        else:
             if not self.failures:
                 log.warning("endpoint fails", error=str(error))
+            rest = max(REST_FIRST_SECONDS * 2 ** min(self.failures, 10), REST_FACTOR * seconds)
+            self.rest(min(rest, REST_LONGEST_SECONDS))
             self.failures += 1
-            rest = min(REST_FIRST_SECONDS * 2 ** min(self.failures - 1, 10), REST_LONGEST_SECONDS)
-            self.rests_until = time.monotonic() + rest
+            self.pauses = 0
+            self.is_checked = False
 
-    def _censored(self, reason: str) -> str:
-        parts = urlsplit(self.url)
-        words = [parts.username, parts.password, *parts.path.split("/")]
-        for setting in parts.query.split("&"):
-            words += [setting, setting.partition("=")[2]]
-        secrets = {form for word in words if word for form in (word, unquote(word))}
-        for secret in sorted(secrets, key=len, reverse=True):
-            if len(secret) >= SECRET_CHARACTERS:
-                reason = reason.replace(secret, "***")
-        return "".join(c if c.isprintable() else " " for c in reason[:SHOWN_CHARACTERS])
+    def rest(self, seconds: float) -> None:
+        """Pass it over for so long."""
+        self.rests_until = time.monotonic() + seconds
 
 
 class Endpoints:
-    """Endpoints in the order of preference; those that failed a short while ago are asked last."""
+    """Endpoints in the order of preference.
 
-    def __init__(self, urls: Sequence[str]) -> None:
+    Args:
+        timeout_seconds: of one request; when a part of it has passed without an answer, the next endpoint is
+            asked at the same time.
+        check: whether an endpoint is the one that is wanted; raises EndpointError when it is not, perhaps
+            with `leave_out`. It is called before the first request, again after each failure, and before
+            anything is believed that came over a new connection.
+    """
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        *,
+        timeout_seconds: float | None = None,
+        check: Callable[[Endpoint], Awaitable[None]] | None = None,
+    ) -> None:
         if not urls:
             raise ValueError("endpoints: expected at least one, got none")
         self._endpoints = [Endpoint(url) for url in urls]
+        self._impatient_seconds = None if timeout_seconds is None else timeout_seconds / IMPATIENT_FACTOR
+        self._check = check
+        self._random = SystemRandom()
 
-    def only(self, endpoint: Endpoint) -> Endpoints:
-        """One of them, as if there were no other; what is known of its health is known to both."""
-        one = copy.copy(self)
-        one._endpoints = [endpoint]
-        return one
+    @property
+    def names(self) -> str:
+        """What may be said of them."""
+        return ", ".join(dict.fromkeys(endpoint.name for endpoint in self._endpoints))
+
+    def each_alone(self) -> list[Endpoints]:
+        """Each of them by itself, for what one alone is not believed."""
+        alone = []
+        for endpoint in self._endpoints:
+            one = Endpoints([endpoint.url], check=self._check)
+            one._endpoints = [endpoint]
+            alone.append(one)
+        return alone
+
+    def awake_alone(self) -> list[tuple[str, Endpoints]]:
+        """Those that do not rest, or all when all do, each by its name and by itself.
+
+        Raises:
+            EndpointError: all are left out.
+        """
+        able = [endpoint for endpoint in self._endpoints if not endpoint.left_out]
+        if not able:
+            raise self._all({})
+        alone = []
+        for endpoint in next(self._groups(), able):
+            one = copy.copy(self)
+            one._endpoints = [endpoint]
+            alone.append((endpoint.name, one))
+        return alone
 
     async def first_able(self, work: Callable[[Endpoint], Awaitable[T]]) -> T:
         """What `work` returns for the first endpoint for which it raises no EndpointError.
 
+        Those that rest are asked when no other one gives an answer, be it a refusal. Where all that could
+        answer want a pause, they get it, within limits.
+
         Raises:
             EndpointError: it did for all of them; `refused` when all that were asked refused.
         """
-        errors: list[EndpointError] = []
-        for endpoint in self._in_order():
-            try:
-                result = await work(endpoint)
-            except EndpointError as error:
-                endpoint.did(error)
-                errors.append(error)
-            else:
-                endpoint.did(None)
-                return result
-        refused = bool(errors) and all(error.refused for error in errors)
-        left_out = [endpoint.left_out for endpoint in self._endpoints if endpoint.left_out]
-        messages = dict.fromkeys([*map(str, errors), *left_out])
-        raise EndpointError("; ".join(messages), refused=refused)
+        errors: dict[Endpoint, EndpointError] = {}
+        deadline = time.monotonic() + PAUSE_LONGEST_SECONDS
+        for _ in range(PAUSES + 1):
+            for endpoints in self._groups():
+                found, failed = await self._race(endpoints, work)
+                errors |= failed
+                if found:
+                    return found[0]
+                if any(error.refused for error in failed.values()):
+                    raise self._all(errors)
+            if not await self._pause(errors, deadline):
+                break
+        raise self._all(errors)
 
     async def each(self, work: Callable[[Endpoint], Awaitable[T]]) -> list[T | EndpointError]:
-        """What `work` returns for each endpoint that is not left out, or the EndpointError it raises."""
+        """What `work` returns for each endpoint that is not left out, or the EndpointError it raises.
+
+        Those that rest are not asked, unless all do. Where all want a pause, they get it, within limits.
+        """
+        deadline = time.monotonic() + PAUSE_LONGEST_SECONDS
+        for _ in range(PAUSES + 1):
+            found = await self._each_once(work)
+            errors = {e: each for e, each in found.items() if isinstance(each, EndpointError)}
+            if len(errors) < len(found) or not await self._pause(errors, deadline):
+                break
+        return list(found.values())
+
+    async def _each_once(self, work: Callable[[Endpoint], Awaitable[T]]) -> dict[Endpoint, T | EndpointError]:
+        asked = next(self._groups(), [])
 
         async def one(endpoint: Endpoint) -> T | EndpointError:
+            if endpoint not in asked:
+                return endpoint.error("not asked, since it failed, or wanted a pause, a moment ago")
             try:
-                result = await work(endpoint)
+                return await self._asked(endpoint, work)
             except EndpointError as error:
-                endpoint.did(error)
                 return error
-            endpoint.did(None)
-            return result
 
-        return list(await asyncio.gather(*map(one, self._in_order())))
+        able = [endpoint for endpoint in self._endpoints if not endpoint.left_out]
+        return dict(zip(able, await asyncio.gather(*map(one, able)), strict=True))
 
-    def _in_order(self) -> list[Endpoint]:
+    def _groups(self) -> Iterator[list[Endpoint]]:
+        """Those to ask first, then those that failed, in the order in which they have rested."""
         now = time.monotonic()
         able = [endpoint for endpoint in self._endpoints if not endpoint.left_out]
-        return sorted(able, key=lambda endpoint: max(endpoint.rests_until - now, 0.0))
+        if awake := [endpoint for endpoint in able if endpoint.rests_until <= now]:
+            yield awake
+        if resting := [each for each in able if each not in awake and not each.pauses]:
+            yield sorted(resting, key=lambda endpoint: endpoint.rests_until)
+
+    async def _race(
+        self, endpoints: Sequence[Endpoint], work: Callable[[Endpoint], Awaitable[T]]
+    ) -> tuple[list[T], dict[Endpoint, EndpointError]]:
+        """The first result, if there is one, and why others gave none.
+
+        One after the other is asked; the next one at the same time when an answer does not come soon.
+        """
+        left, errors = list(endpoints), dict[Endpoint, EndpointError]()
+        if len(left) == 1:
+            try:
+                return [await self._asked(left[0], work)], errors
+            except EndpointError as error:
+                return [], {left[0]: error}
+        asked: dict[asyncio.Task[T], tuple[Endpoint, float]] = {}
+        try:
+            while left or asked:
+                if left:
+                    endpoint = left.pop(0)
+                    task = asyncio.ensure_future(self._asked(endpoint, work))
+                    asked[task] = endpoint, time.monotonic()
+                patience = self._impatient_seconds if left else None
+                done, _ = await asyncio.wait(asked, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    endpoint, _ = asked.pop(task)
+                    try:
+                        found = task.result()
+                    except EndpointError as error:
+                        errors[endpoint] = error
+                        continue
+                    self._overtaken(asked.values())
+                    return [found], errors
+            return [], errors
+        finally:
+            for task in asked:
+                task.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
+
+    async def _asked(self, endpoint: Endpoint, work: Callable[[Endpoint], Awaitable[T]]) -> T:
+        began = time.monotonic()
+        if endpoint.failures:
+            endpoint.rest(REST_LONGEST_SECONDS)  # one request finds out whether it is back
+        try:
+            result = await self._believed(endpoint, work)
+        except EndpointError as error:
+            endpoint.did(error, seconds=time.monotonic() - began)
+            raise
+        endpoint.did(None)
+        return result
+
+    async def _believed(self, endpoint: Endpoint, work: Callable[[Endpoint], Awaitable[T]]) -> T:
+        """What `work` returns or raises, of an endpoint that is the one that is wanted."""
+        await self._require_checked(endpoint)
+        try:
+            result = await work(endpoint)
+        except EndpointError as error:
+            if error.refused:
+                await self._require_checked(endpoint)
+            raise
+        except Exception:  # such as a contract's refusal
+            await self._require_checked(endpoint)
+            raise
+        await self._require_checked(endpoint)
+        return result
+
+    async def _require_checked(self, endpoint: Endpoint) -> None:
+        if self._check is None or endpoint.is_checked:
+            return
+        async with endpoint.checking:
+            if endpoint.left_out:
+                raise EndpointError(endpoint.left_out)
+            if not endpoint.is_checked:
+                await self._check(endpoint)
+                endpoint.is_checked = True
+
+    def _overtaken(self, asked: Iterable[tuple[Endpoint, float]]) -> None:
+        """Others that were asked earlier have not answered yet; they are not waited for the next time."""
+        now = time.monotonic()
+        for endpoint, began in asked:
+            seconds = now - began
+            if self._impatient_seconds is not None and seconds >= self._impatient_seconds:
+                error = endpoint.error(f"no answer in {seconds:.1f} s; another endpoint was faster")
+                endpoint.did(error, seconds=seconds)
+
+    async def _pause(self, errors: Mapping[Endpoint, EndpointError], deadline: float) -> bool:
+        """Wait until the first endpoint that wanted a pause has had it; False when there is none, or it wants
+        a longer one than anybody waits for, which `errors` tell."""
+        pausing = [each for each in self._endpoints if each.pauses and not each.left_out]
+        if not pausing:
+            return False
+        soonest = min(pausing, key=lambda endpoint: endpoint.rests_until)
+        seconds = max(soonest.rests_until - time.monotonic(), 0.0)
+        seconds *= 1 + self._random.uniform(0, PAUSE_SPREAD)
+        if time.monotonic() + seconds > deadline:
+            return False
+        await asyncio.sleep(seconds)
+        return True
+
+    def _all(self, errors: Mapping[Endpoint, EndpointError]) -> EndpointError:
+        """What to raise when there is nothing but errors."""
+        now = time.monotonic()
+        pausing = [
+            str(each.error(f"wants to be left alone for {each.rests_until - now:.0f} s"))
+            for each in self._endpoints
+            if each.pauses and each not in errors and not each.left_out
+        ]
+        left_out = [endpoint.left_out for endpoint in self._endpoints if endpoint.left_out]
+        refused = bool(errors) and all(error.refused for error in errors.values())
+        statuses = {error.status for error in errors.values()}
+        return EndpointError(
+            "; ".join(dict.fromkeys([*map(str, errors.values()), *pausing, *left_out])),
+            refused=refused,
+            status=statuses.pop() if len(statuses) == 1 else None,
+        )
 
 
-def session(timeout_seconds: float) -> aiohttp.ClientSession:
-    """For requests that take at most so long from beginning to end, and whose answers stay encoded."""
-    timeout = aiohttp.ClientTimeout(total=timeout_seconds)
-    return aiohttp.ClientSession(
-        timeout=timeout, headers=IDENTITY, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
-    )
+def session(timeout_seconds: float) -> Session:
+    """For requests that take at most so long from beginning to end."""
+    return Session(timeout_seconds)
 
 
 async def exchange(
-    session: aiohttp.ClientSession,
+    session: Session,
     endpoint: Endpoint,
     method: str,
     url: str | URL,
@@ -176,30 +394,31 @@ async def exchange(
 ) -> tuple[int, bytes]:
     """Send one request to an endpoint; the status, and a body of at most `limit_bytes`.
 
-    Redirects are not followed.
+    Redirects are not followed. What is asked may be asked twice, where a connection had ended.
 
     Raises:
-        EndpointError: there is no whole answer in time, or it is too long.
+        EndpointError: there is no whole answer in time, it is too long, or the endpoint wants a pause.
     """
-    data = None if body is None else io.BytesIO(body)  # aiohttp sends a stream in pieces
     headers = {"Accept": accept} | ({"Content-Type": "application/json"} if body is not None else {})
     try:
-        async with session.request(method, url, data=data, headers=headers, allow_redirects=False) as answer:
-            if answer.headers.get("Content-Encoding", "identity").lower() != "identity":
-                raise endpoint.error("expected a body that is not compressed")
-            content = bytearray()
-            async for part in answer.content.iter_any():
-                content += part
-                if len(content) > limit_bytes:
-                    raise TooLongError(f"{endpoint.name}: expected at most {limit_bytes} bytes, got more")
-            return answer.status, bytes(content)
-    except TimeoutError:
-        raise endpoint.error("no answer in time") from None
-    except (aiohttp.ClientError, OSError, ValueError) as error:
-        raise endpoint.error(_why(error)) from None  # these quote the address, with what is secret in it
-
-
-def _why(error: Exception) -> str:
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return f"cannot connect: {error.os_error.strerror or type(error.os_error).__name__}"
-    return f"no answer: {type(error).__name__}"
+        answer = await session.ask(
+            method,
+            url,
+            body=body,
+            headers=headers,
+            limit_bytes=limit_bytes,
+            connected=endpoint.connected,
+        )
+    except SlowError as error:
+        raise endpoint.error(str(error), kind=NoAnswerInTimeError) from None
+    except OutgoingError as error:
+        raise endpoint.error(str(error)) from None
+    except TooLongAnswerError as error:
+        raise TooLongError(f"{endpoint.name}: {error}, got more") from None
+    except AnswerError:
+        raise endpoint.error("expected a body that is not compressed") from None
+    pause = retry_after(answer.headers)
+    if answer.status == RATE_LIMITED_STATUS or (answer.status == BUSY_STATUS and pause is not None):
+        words = with_words(f"HTTP {answer.status}", answer.content)
+        raise endpoint.error(words, status=answer.status, pause_seconds=pause or 0.0)
+    return answer.status, answer.content

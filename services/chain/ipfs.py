@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from yarl import URL
-
+from ..outgoing import joined
 from .endpoints import Endpoint, EndpointError, Endpoints, exchange, session
 from .unixfs import Cid, FilePart, read_part
 
@@ -94,8 +93,7 @@ class IpfsClient:
 
     async def _part(self, cid: Cid) -> FilePart:
         async def ask(gateway: Endpoint) -> bytes:
-            base = URL(gateway.url)
-            url = (base / "ipfs" / str(cid)).with_query([*base.query.items(), ("format", "raw")])
+            url = joined(gateway.url, f"ipfs/{cid}", "format=raw")
             status, block = await exchange(
                 self._session,
                 gateway,

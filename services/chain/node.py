@@ -19,6 +19,7 @@ from typing import Any, Literal, Self, TypeAlias, TypeVar
 
 import msgspec
 
+from ..saying import with_words
 from . import clock
 from .encoding import ADDRESS_BYTES, HASH_BYTES, read_data, read_quantity, shown, write_data, write_quantity
 from .endpoints import Endpoint, EndpointError, Endpoints, TooLongError, exchange, session
@@ -89,8 +90,8 @@ class Log:
 class NodeClient:
     """An execution node, or several that stand in for each other; an async context manager.
 
-    Each call asks the endpoints one after the other, those that failed a moment ago last, until one
-    answers. An endpoint on another chain than the rest is left out for good.
+    Each call asks the endpoints one after the other until one answers; see endpoints.py. An endpoint on
+    another chain than the rest is left out for good.
 
     Args:
         endpoints: http(s) addresses in the order of preference. They may hold secrets: only scheme, host
@@ -102,10 +103,9 @@ class NodeClient:
     def __init__(
         self, endpoints: Sequence[str], *, timeout_seconds: float, chain_id: int | None = None
     ) -> None:
-        self._endpoints = Endpoints(endpoints)
+        self._endpoints = Endpoints(endpoints, timeout_seconds=timeout_seconds, check=self._check_chain)
         self._timeout_seconds = timeout_seconds
         self._chain_id = chain_id
-        self._on_chain: set[Endpoint] = set()
         self._spans: dict[Endpoint, int] = {}  # blocks in one request for logs, where more were refused
         self._ids = itertools.count(1)
 
@@ -145,8 +145,6 @@ class NodeClient:
         """
 
         async def work(endpoint: Endpoint) -> tuple[str, Block]:
-            if endpoint not in self._on_chain:
-                await self._check_chain(endpoint)
             return endpoint.name, await self._block(endpoint, which)
 
         answers = await self._endpoints.each(work)
@@ -219,17 +217,12 @@ class NodeClient:
             CallRevertedError: a contract refuses.
         """
 
-        async def work(endpoint: Endpoint) -> T:
-            if endpoint not in self._on_chain:
-                await self._check_chain(endpoint)
-            return await self._request(endpoint, method, params, read)
-
-        return await self._endpoints.each(work)
+        return await self._endpoints.each(lambda endpoint: self._request(endpoint, method, params, read))
 
     async def each(
         self, work: Callable[[NodeClient], Awaitable[T]]
     ) -> tuple[list[tuple[str, T]], list[EndpointError]]:
-        """Do something with each endpoint on the chain alone; policies.py says whom to believe then.
+        """Do something with each endpoint alone that does not rest; policies.py says whom to believe then.
 
         Args:
             work: given a client that asks this endpoint and no other.
@@ -239,16 +232,22 @@ class NodeClient:
 
         Raises:
             CallRevertedError: a contract refuses.
+            NodeError: all endpoints are left out.
         """
 
-        async def one(endpoint: Endpoint) -> tuple[str, T]:
-            if endpoint not in self._on_chain:
-                await self._check_chain(endpoint)
+        async def one(name: str, endpoints: Endpoints) -> tuple[str, T] | EndpointError:
             alone = copy.copy(self)
-            alone._endpoints = self._endpoints.only(endpoint)
-            return endpoint.name, await work(alone)
+            alone._endpoints = endpoints
+            try:
+                return name, await work(alone)
+            except EndpointError as error:
+                return error
 
-        found = await self._endpoints.each(one)
+        try:
+            alone = self._endpoints.awake_alone()
+        except EndpointError as error:
+            raise NodeError(str(error)) from None
+        found = await asyncio.gather(*(one(*each) for each in alone))
         answers = [each for each in found if not isinstance(each, EndpointError)]
         return answers, [each for each in found if isinstance(each, EndpointError)]
 
@@ -286,15 +285,10 @@ class NodeClient:
         return await self._first_able(ask) if first <= last.number else []
 
     async def _first_able(self, work: Callable[[Endpoint], Awaitable[T]]) -> T:
-        async def on_chain(endpoint: Endpoint) -> T:
-            if endpoint not in self._on_chain:
-                await self._check_chain(endpoint)
-            return await work(endpoint)
-
         try:
-            return await self._endpoints.first_able(on_chain)
+            return await self._endpoints.first_able(work)
         except EndpointError as error:
-            raise NodeError(str(error), refused=error.refused) from None
+            raise NodeError(str(error), refused=error.refused, status=error.status) from None
 
     async def _check_chain(self, endpoint: Endpoint) -> None:
         chain_id = await self._request(endpoint, "eth_chainId", [], _read_quantity)
@@ -302,7 +296,6 @@ class NodeClient:
             self._chain_id = chain_id
         if chain_id != self._chain_id:
             raise endpoint.leave_out(f"expected chain {self._chain_id}, got {chain_id}")
-        self._on_chain.add(endpoint)
 
     async def _block(self, endpoint: Endpoint, which: int | Tag) -> Block:
         params = [block_parameter(which), False]
@@ -387,7 +380,7 @@ class NodeClient:
             return read(answer.result)
 
         if status in UNAVAILABLE_STATUSES:
-            raise endpoint.error(f"{method}: HTTP {status}")
+            raise endpoint.error(with_words(f"{method}: HTTP {status}", content), status=status)
         try:
             value = await asyncio.to_thread(decode) if len(content) > THREAD_BYTES else decode()
         except _RpcAnswerError as error:
@@ -396,7 +389,8 @@ class NodeClient:
             raise endpoint.error(f"{method}: {error.message} ({error.code})", refused=True) from None
         except ValueError as error:
             if status != 200:
-                raise endpoint.error(f"{method}: HTTP {status}", refused=status == TOO_LARGE_STATUS) from None
+                what = with_words(f"{method}: HTTP {status}", content)
+                raise endpoint.error(what, refused=status == TOO_LARGE_STATUS, status=status) from None
             raise endpoint.error(f"{method}: {error}") from None
         return value
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from .. import logs
+from .. import logs, outgoing
 from .sources import Settings, SettingsError
 
 EXIT_CODE = 2  # as click's usage errors
@@ -38,6 +38,7 @@ def options(cls: type[S]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
             try:
                 from_file = read_env_file(Path(env_file)) if env_file else {}
                 environment = {**from_file, **os.environ}
+                outgoing.adopt(from_file)
                 settings = cls.load(flags, environment)
             except SettingsError as error:
                 for problem in error.problems:

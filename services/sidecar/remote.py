@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import aiohttp
 import msgspec
 import numpy as np
 import tenacity
@@ -20,8 +19,10 @@ from dvtfast import Network, PublicKeys, check_signatures
 from dvtfast.constants import SIGNATURE_BYTES
 
 from .. import logs, wire
-from ..bounded import AnswerError, read_answer
+from ..bounded import AnswerError
 from ..offload import UnavailableError, Workers
+from ..outgoing import OutgoingError, Session, joined
+from ..saying import with_words
 from .nodes import SHOWN_ITEMS, Deposits, Exits, Messages, Signed
 
 KEYS_PATH = "/api/v1/eth2/publicKeys"
@@ -32,8 +33,8 @@ RETRY_FIRST_SECONDS = 0.2
 RETRY_LONGEST_SECONDS = 2.0
 KEYS_LIMIT_BYTES = 32 * 1024 * 1024
 ANSWER_LIMIT_BYTES = 16 * 1024
-SHOWN_CHARACTERS = 200  # of an answer that nobody expected
 NO_SUCH_KEY = 404  # the HTTP status
+RATE_LIMITED = 429
 
 log = logs.get("remote-signer")
 
@@ -105,17 +106,16 @@ async def remote_keys(address: str, *, timeout_seconds: float) -> list[wire.Publ
     Raises:
         UnavailableError: it does not say.
     """
-    async with _session(timeout_seconds) as session:
+    async with Session(timeout_seconds) as session:
         try:
-            async with session.get(_join(address, KEYS_PATH), allow_redirects=False) as response:
-                body = await read_answer(response, limit_bytes=KEYS_LIMIT_BYTES)
-                status = response.status
-        except (aiohttp.ClientError, TimeoutError, AnswerError) as error:
-            raise UnavailableError(f"remote signer: {_reason(error)}") from None
-    if status != 200:
-        raise UnavailableError(f"remote signer: GET {KEYS_PATH}: HTTP {status}")
+            answer = await session.ask("GET", joined(address, KEYS_PATH), limit_bytes=KEYS_LIMIT_BYTES)
+        except (OutgoingError, AnswerError) as error:
+            raise UnavailableError(f"remote signer: {error}") from None
+    if answer.status != 200:
+        what = with_words(f"HTTP {answer.status}", answer.content)
+        raise UnavailableError(f"remote signer: GET {KEYS_PATH}: {what}")
     try:
-        keys = msgspec.json.decode(body, type=list[str])
+        keys = msgspec.json.decode(answer.content, type=list[str])
         return [wire.PublicKey.from_wire(key) for key in keys]
     except (msgspec.DecodeError, ValueError) as error:
         raise UnavailableError(f"remote signer: GET {KEYS_PATH}: expected public keys: {error}") from None
@@ -146,7 +146,7 @@ class RemoteSigner:
         self._network = network
         self._workers = workers
         self._threads = threads
-        self._session = _session(timeout_seconds)
+        self._session = Session(timeout_seconds, connections=PARALLEL_REQUESTS)
         self._free = asyncio.Semaphore(PARALLEL_REQUESTS)
         self._told: set[str] = set()
 
@@ -212,22 +212,23 @@ class RemoteSigner:
                 return Failure(str(error))
 
     async def _ask(self, key: wire.PublicKey, body: bytes) -> wire.Signature | Failure:
-        url = _join(self._address, SIGN_PATH + key.to_wire())
+        url = joined(self._address, SIGN_PATH + key.to_wire())
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         try:
-            async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as response:
-                content = await read_answer(response, limit_bytes=ANSWER_LIMIT_BYTES)
+            answer = await self._session.ask(
+                "POST", url, body=body, headers=headers, limit_bytes=ANSWER_LIMIT_BYTES
+            )
         except AnswerError as error:
             return Failure(f"no answer of a remote signer: {error}")
-        except (aiohttp.ClientError, TimeoutError, RuntimeError) as error:
-            raise UnavailableError(f"it is away: {_reason(error)}") from None
-        if response.status >= 500:
-            raise UnavailableError(f"HTTP {response.status}")
-        if response.status == NO_SUCH_KEY:
+        except OutgoingError as error:
+            raise UnavailableError(f"it is away: {error}") from None
+        status, content = answer.status, answer.content
+        if status >= 500 or status == RATE_LIMITED:
+            raise UnavailableError(with_words(f"HTTP {status}", content))
+        if status == NO_SUCH_KEY:
             return Failure("it does not have the key (any more)")
-        shown = content[:SHOWN_CHARACTERS].decode(errors="replace")
-        if response.status != 200:
-            return Failure(f"HTTP {response.status}: {shown}")
+        if status != 200:
+            return Failure(with_words(f"HTTP {status}", content))
         try:
             if content[:1] == b"{":
                 return wire.decode(content, SignAnswer).signature
@@ -242,17 +243,3 @@ class RemoteSigner:
             if reason not in self._told:
                 log.warning("the remote signer does not sign", count=count, reason=reason)
         self._told = set(counts)
-
-
-def _session(timeout_seconds: float) -> aiohttp.ClientSession:
-    timeout = aiohttp.ClientTimeout(total=timeout_seconds)
-    connector = aiohttp.TCPConnector(limit=PARALLEL_REQUESTS)
-    return aiohttp.ClientSession(timeout=timeout, connector=connector, auto_decompress=False)
-
-
-def _join(address: str, path: str) -> str:
-    return address.rstrip("/") + path
-
-
-def _reason(error: Exception) -> str:
-    return str(error) or type(error).__name__

@@ -142,7 +142,12 @@ def test_hex_stays_at_the_border(file):
 
 @pytest.mark.parametrize("file", FILES_IN_LIBRARY + FILES_IN_SERVICES, ids=name_of)
 def test_the_environment_is_read_in_settings_only(file):
-    if file in (SERVICES / "settings" / "command_line.py", LIBRARY / "_backend.py"):
+    """But for what all programs of a machine share: proxies and certificates."""
+    if file in (
+        SERVICES / "settings" / "command_line.py",
+        SERVICES / "outgoing.py",
+        LIBRARY / "_backend.py",
+    ):
         return
     reads = [
         node
@@ -150,6 +155,20 @@ def test_the_environment_is_read_in_settings_only(file):
         if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv")
     ]
     assert_none(f"{name_of(file)}:{node.lineno} {ast.unparse(node)}" for node in reads)
+
+
+@pytest.mark.parametrize("file", FILES_IN_SERVICES, ids=name_of)
+def test_one_place_makes_requests(file):
+    """So that proxies, certificates and limits count for all that goes out."""
+    if file in (SERVICES / "outgoing.py", SERVICES / "demo" / "on_chain.py"):  # its chain is on this machine
+        return
+    made = ("ClientSession", "TCPConnector", "urlopen", "HTTPConnection", "HTTPSConnection")
+    nodes = ast.walk(ast.parse(file.read_text()))
+    assert_none(
+        f"{name_of(file)}:{node.lineno} {ast.unparse(node)}"
+        for node in nodes
+        if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in made
+    )
 
 
 @pytest.mark.parametrize("file", sorted(NATIVE.glob("*.p[yx][xd]")), ids=name_of)

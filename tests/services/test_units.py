@@ -72,7 +72,7 @@ def plan_on(network: Network) -> Plan:
     params = ApprovalParams(bytes(32), 10**10, b"", b"", "cid")
     return plan_of(
         *(batch, params), network=network, to=b"\x22" * 20, data=b"", withdrawable_wei=0, harvest=None,
-        approvals=1,
+        approvals=1, block_number=9,
     )  # fmt: skip
 
 

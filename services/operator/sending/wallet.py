@@ -10,14 +10,13 @@ import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import aiohttp
 import msgspec
 
 from dvtfast.errors import MissingExtraError
 
 from ...account_key import load_account
 from ...chain.encoding import read_address, read_data, shown, write_address
-from ...chain.endpoints import Endpoint, EndpointError, exchange
+from ...chain.endpoints import Endpoint, EndpointError, exchange, session
 from ...chain.transactions import Transaction
 
 if TYPE_CHECKING:
@@ -109,11 +108,11 @@ class ExternalWallet:
         self._endpoint = Endpoint(url)
         self._address = address
         self._chain_id = chain_id
-        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+        self._timeout_seconds = timeout_seconds
         self._ids = itertools.count(1)
 
     async def __aenter__(self) -> ExternalWallet:
-        self._session = aiohttp.ClientSession(timeout=self._timeout, auto_decompress=False)
+        self._session = session(self._timeout_seconds)
         return self
 
     async def __aexit__(self, *_: object) -> None:

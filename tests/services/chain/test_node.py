@@ -265,7 +265,8 @@ async def test_a_node_on_another_chain(chain: Chain) -> None:
 
 
 @pytest.mark.parametrize("status", [401, 429, 500, 503])
-async def test_an_http_error(chain: Chain, status: int) -> None:
+async def test_an_http_error(chain: Chain, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoints_module, "PAUSE_FIRST_SECONDS", 0.001)
     body = '{"jsonrpc":"2.0","id":ID,"error":{"code":1,"message":"x"}}' if status in (401, 429) else "<html>"
     async with node_saying(body, status=status) as (url, _), client(url, chain.url) as node:
         await node.block("latest")

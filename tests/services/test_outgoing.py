@@ -1,0 +1,292 @@
+"""What goes out: proxies, certificates, connections that had ended, and what is said when it fails."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from yarl import URL
+
+from dvtfast.services import http, outgoing
+from dvtfast.services.chain.beacon import BeaconClient
+from dvtfast.services.chain.endpoints import Endpoint, EndpointError
+from dvtfast.services.chain.ipfs import IpfsClient
+from dvtfast.services.chain.node import NodeClient
+from dvtfast.services.client import RelayerClient, RelayerUnavailableError
+from dvtfast.services.offload import UnavailableError
+from dvtfast.services.operator.oracles import Call, Oracle, OracleClient, OracleError
+from dvtfast.services.operator.sending.wallet import ExternalWallet, WalletError
+from dvtfast.services.outgoing import OutgoingError, Proxies, Session, joined
+from dvtfast.services.saying import said
+from dvtfast.services.sidecar.remote import remote_keys
+from dvtfast.services.tls import Certificate, server_context
+
+from .certificates import Authority
+from .chain.servers import serving
+from .chain.test_wallet import transaction
+
+pytestmark = pytest.mark.timeout(60)
+
+CID = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku"
+ASKING: dict[str, Callable[[str], Awaitable[object]]] = {}
+
+
+def asks(function: Callable[[str], Awaitable[object]]) -> Callable[[str], Awaitable[object]]:
+    ASKING[function.__name__] = function
+    return function
+
+
+@asks
+async def node(address: str) -> None:
+    async with NodeClient([address], timeout_seconds=5) as client:
+        await client.block("latest")
+
+
+@asks
+async def beacon(address: str) -> None:
+    async with BeaconClient([address], timeout_seconds=5) as client:
+        await client.head()
+
+
+@asks
+async def ipfs(address: str) -> None:
+    async with IpfsClient([address], timeout_seconds=5) as client:
+        await client.fetch(CID, limit_bytes=100)
+
+
+@asks
+async def relayer(address: str) -> None:
+    async with RelayerClient(address, timeout_seconds=5, attempts=1) as client:
+        await client.info()
+
+
+@asks
+async def oracle(address: str) -> None:
+    async with OracleClient(timeout_seconds=5) as client:
+        await client.ask(Oracle(bytes(20), (Endpoint(address),)), Call("/"), bytes)
+
+
+@asks
+async def signer(address: str) -> None:
+    wanted = transaction()
+    async with ExternalWallet(address, wanted.call.sender, wanted.chain_id, timeout_seconds=5) as wallet:
+        await wallet.sign(wanted)
+
+
+@asks
+async def remote_signer(address: str) -> None:
+    await remote_keys(address, timeout_seconds=5)
+
+
+FAILURES = (UnavailableError, RelayerUnavailableError, OracleError, WalletError, EndpointError)
+
+
+@asynccontextmanager
+async def proxy() -> AsyncIterator[tuple[str, list[str]]]:
+    """A proxy that answers 502 for everybody else; yields its address, and what it is asked for."""
+    asked: list[str] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        asked.append(head)
+        writer.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 8\r\nConnection: close\r\n\r\nno way\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", asked
+
+
+@pytest.mark.parametrize("ask", ASKING.values(), ids=ASKING)
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_all_go_through_the_proxy(
+    ask: Callable[[str], Awaitable[object]], scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with proxy() as (address, asked):
+        monkeypatch.setenv(f"{scheme.upper()}_PROXY", address.replace("//", "//user:pass@"))
+        with pytest.raises(FAILURES, match="502"):
+            await ask(f"{scheme}://far.example:1234/below?key=secret-query")
+        first = asked[0].partition("\r\n")[0]
+        if scheme == "http":
+            assert "http://far.example:1234/below" in first
+            assert "key=secret-query" in first
+        else:
+            assert first == "CONNECT far.example:1234 HTTP/1.1"
+        assert "Proxy-Authorization: Basic dXNlcjpwYXNz" in asked[0]
+        monkeypatch.setenv("NO_PROXY", "far.example")
+        with pytest.raises(FAILURES, match="cannot connect"):
+            await ask(f"{scheme}://far.example:1234/")
+        assert len({head.partition(" ")[0] for head in asked}) == 1
+
+
+@pytest.mark.parametrize(
+    ("without", "url", "is_asked"),
+    [
+        ("", "http://a.example", True),
+        ("*", "http://a.example", False),
+        ("a.example", "http://a.example", False),
+        ("example", "http://a.example", False),
+        (".example", "http://a.example", False),
+        ("*.example", "http://a.example", False),
+        ("b.example, a.EXAMPLE", "http://A.example", False),
+        ("ample", "http://a.example", True),
+        ("a.example:81", "http://a.example", True),
+        ("a.example:80", "http://a.example", False),
+        ("10.0.0.0/8", "http://10.1.2.3:8545", False),
+        ("10.0.0.0/8", "http://11.1.2.3:8545", True),
+        ("10.1.2.3:8545", "http://10.1.2.3:8545", False),
+        ("fd00::/8", "http://[fd00::1]:8545", False),
+        ("[fd00::1]:8545", "http://[fd00::1]:8545", False),
+        ("[fd00::1]:8545", "http://[fd00::1]:8546", True),
+        ("", "http://127.0.0.1:8545", False),  # of this machine, which that proxy does not reach
+        ("", "http://localhost:8545", False),
+        ("", "https://a.example", False),
+    ],
+)
+def test_which_hosts_have_a_proxy(without: str, url: str, is_asked: bool) -> None:
+    proxies = Proxies.of({"HTTP_PROXY": "proxy.example:3128", "NO_PROXY": without})
+    assert (proxies.before(URL(url)) is not None) == is_asked
+
+
+def test_what_is_no_proxy() -> None:
+    for named in ("socks5://proxy.example:1", "http://", "http://[", "ftp://x"):
+        with pytest.raises(OutgoingError, match="HTTP_PROXY: expected an address such as"):
+            Proxies.of({"http_proxy": named}).before(URL("http://a.example"))
+    assert Proxies.of({"http_proxy": "", "HTTP_PROXY": "x"}).before(URL("http://a.example")) is None
+    here = Proxies.of({"HTTP_PROXY": "http://127.0.0.1:3128"})
+    assert str(here.before(URL("http://127.0.0.1:8545"))) == "http://127.0.0.1:3128"
+
+
+def test_a_file_of_settings_names_proxies_and_certificates_too() -> None:
+    environment = {"http_proxy": "a", "PATH": "x"}
+    outgoing.adopt({"HTTP_PROXY": "b", "https_proxy": "c", "SSL_CERT_FILE": "d", "OTHER": "e"}, environment)
+    assert environment == {"http_proxy": "a", "PATH": "x", "https_proxy": "c", "SSL_CERT_FILE": "d"}
+
+
+@asynccontextmanager
+async def https(authority: Authority) -> AsyncIterator[str]:
+    async def handle(_: web.Request) -> web.Response:
+        return web.json_response(["0x" + "ab" * 48])
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handle)
+    tls = server_context(Certificate(*authority.issue("server")), None)
+    async with http.listening(app, "127.0.0.1", 0, tls=tls) as port:
+        yield f"https://127.0.0.1:{port}"
+
+
+async def test_certificates_of_an_own_ca(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = Authority(tmp_path)
+    async with https(authority) as url:
+        monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+        for ask in ASKING.values():
+            with pytest.raises(FAILURES, match=r"certificate is not trusted: .*; SSL_CERT_FILE can"):
+                await ask(url)
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+        assert len(await remote_keys(url, timeout_seconds=5)) == 1
+        for name, ask in ASKING.items():
+            if name not in ("oracle", "remote_signer"):  # it is no other server, but one that is trusted
+                with pytest.raises(Exception, match=r"^(?!.*certificate)"):
+                    await ask(url)
+        for name, content in (("none.pem", None), ("empty.pem", "")):
+            if content is not None:
+                (tmp_path / name).write_text(content)
+            monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / name))
+            with pytest.raises(UnavailableError, match=rf"SSL_CERT_FILE=.*{name}: expected CAs \(PEM\): "):
+                await remote_keys(url, timeout_seconds=5)
+
+
+async def test_http_and_https_mixed_up(tmp_path: Path) -> None:
+    async def handle(_: web.Request) -> web.Response:
+        return web.Response()
+
+    async with https(Authority(tmp_path)) as url:
+        with pytest.raises(UnavailableError, match="https:// instead of http://"):
+            await remote_keys(url.replace("https", "http"), timeout_seconds=5)
+    async with serving(handle) as url:
+        with pytest.raises(UnavailableError, match=r"no TLS .*does it want http://"):
+            await remote_keys(url.replace("http", "https"), timeout_seconds=5)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_connection_that_ended_while_idle_is_asked_again(method: str) -> None:
+    """One answer for each connection, which then ends at the next request, as after an idle time."""
+    connections = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        await writer.drain()
+        await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    made = []
+    async with server, Session(5) as session:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        for _ in range(3):
+            answer = await session.ask(
+                method, url, body=b"" if method == "POST" else None, limit_bytes=100,
+                connected=lambda: made.append(1),
+            )  # fmt: skip
+            assert answer.content == b"ok"
+    assert len(connections) == len(made) == 3
+
+
+async def test_a_server_that_never_answers_is_not_asked_for_ever() -> None:
+    connections = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    async with server, Session(5) as session:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        with pytest.raises(OutgoingError, match="no answer: the connection was closed"):
+            await session.ask("POST", url, body=b"x", limit_bytes=100)
+    assert len(connections) == 1
+
+
+@pytest.mark.parametrize(
+    ("address", "path", "query", "expected"),
+    [
+        ("http://a", "/b", "", "http://a/b"),
+        ("http://a/", "b", "", "http://a/b"),
+        ("http://a/x/?key=1%2F2&y", "/b", "", "http://a/x/b?key=1%2F2&y"),
+        ("http://a?key=1", "b", "c=d", "http://a/b?key=1&c=d"),
+        ("http://a/#part", "b", "c=d", "http://a/b?c=d"),
+    ],
+)
+def test_joined_addresses(address: str, path: str, query: str, expected: str) -> None:
+    assert joined(address, path, query) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"", ""),
+        (b'{"code": 403, "message": "no such plan"}', "no such plan"),
+        (b'{"error": {"message": "key\\nexpired"}}', "key expired"),
+        (b'{"title": 5, "detail": "x"}', "x"),
+        (b"<html><head><title>403 Forbidden</title></head>\n<hr>nginx</html>", "403 Forbidden nginx"),
+        (b"<html>", "<html>"),
+        (b"\x1b[31mred\xff", "[31mred\N{REPLACEMENT CHARACTER}"),
+        (b"[" * 2000, "[" * 200),
+        (b"<" * 100_000, "<" * 200),
+    ],
+)
+def test_what_a_refusal_says(content: bytes, expected: str) -> None:
+    assert said(content) == expected
+
+
+def test_tls_is_not_older_than_1_2() -> None:
+    assert outgoing.trusted("", "").minimum_version == ssl.TLSVersion.TLSv1_2
