@@ -1,7 +1,8 @@
 """What beacon nodes know of validators and of deposits that wait.
 
 Source: beacon API v3: `POST /eth/v1/beacon/states/{state_id}/validators`,
-`GET /eth/v1/beacon/states/{state_id}/pending_deposits`, `GET /eth/v1/beacon/blinded_blocks/head`.
+`GET /eth/v1/beacon/states/{state_id}/pending_deposits`, likewise `pending_partial_withdrawals` and
+`pending_consolidations`; `GET /eth/v1/beacon/blinded_blocks/head`.
 """
 
 from __future__ import annotations
@@ -28,12 +29,16 @@ PENDING_LIMIT_BYTES = 256 * 1024**2  # half a million pending deposits
 INDEX_BITS = 31  # of the highest index that is asked for; some nodes take no more
 INDICES_AT_ONCE = 64
 UINT64_LIMIT = 1 << 64
+FAR_FUTURE_EPOCH = UINT64_LIMIT - 1  # consensus-specs, phase0/beacon-chain.md
 UINT64_DIGITS = 20
 
 T = TypeVar("T")
 
 # Source: beacon API, ValidatorStatus.
 EXITED_STATUSES = frozenset({"exited_unslashed", "exited_slashed", "withdrawal_possible", "withdrawal_done"})
+ACTIVE_STATUS = "active_ongoing"  # neither exiting nor slashed
+WAITING_STATUSES = frozenset({"pending_initialized", "pending_queued"})
+STATUSES = EXITED_STATUSES | WAITING_STATUSES | {ACTIVE_STATUS, "active_exiting", "active_slashed"}
 
 
 class BeaconError(EndpointError):
@@ -46,6 +51,40 @@ class BeaconValidator:
 
     index: int
     has_exited: bool
+
+
+@dataclass(frozen=True)
+class ValidatorDetails:
+    """A validator in a state, with all that decides what may be done with it.
+
+    Attributes:
+        status: one of `STATUSES`.
+        activation_epoch, exit_epoch: `FAR_FUTURE_EPOCH` while there is none.
+    """
+
+    index: int
+    status: str
+    balance_gwei: int
+    withdrawal_credentials: bytes
+    is_slashed: bool
+    activation_epoch: int
+    exit_epoch: int
+
+
+@dataclass(frozen=True)
+class PendingWithdrawal:
+    """A part of a validator's balance that is to be paid out."""
+
+    validator_index: int
+    amount_gwei: int
+
+
+@dataclass(frozen=True)
+class PendingConsolidation:
+    """A validator whose stake is to move to another one."""
+
+    source_index: int
+    target_index: int
 
 
 @dataclass(frozen=True)
@@ -80,6 +119,46 @@ class _Validator(msgspec.Struct):
 
 class _Validators(msgspec.Struct):
     data: list[_Validator]
+
+
+class _AllDetails(msgspec.Struct):
+    pubkey: str
+    withdrawal_credentials: str
+    slashed: bool
+    activation_epoch: str
+    exit_epoch: str
+
+
+class _DetailedValidator(msgspec.Struct):
+    index: str
+    balance: str
+    status: str
+    validator: _AllDetails
+
+
+class _DetailedValidators(msgspec.Struct):
+    data: list[_DetailedValidator]
+    execution_optimistic: bool = False
+
+
+class _Withdrawal(msgspec.Struct):
+    validator_index: str
+    amount: str
+
+
+class _Withdrawals(msgspec.Struct):
+    data: list[_Withdrawal]
+    execution_optimistic: bool = False
+
+
+class _Consolidation(msgspec.Struct):
+    source_index: str
+    target_index: str
+
+
+class _Consolidations(msgspec.Struct):
+    data: list[_Consolidation]
+    execution_optimistic: bool = False
 
 
 class _Deposit(msgspec.Struct):
@@ -163,6 +242,26 @@ class BeaconClient:
             found |= await self._validators(state, [write_data(key) for key in some], read)
         return found
 
+    async def details(self, public_keys: Sequence[bytes], *, state: str) -> dict[bytes, ValidatorDetails]:
+        """The same with all that decides what may be done with a validator.
+
+        Raises:
+            BeaconError: no node answers, or not as it should, or its execution node is behind.
+        """
+        found: dict[bytes, ValidatorDetails] = {}
+        for begin in range(0, len(public_keys), KEYS_AT_ONCE):
+            some = public_keys[begin : begin + KEYS_AT_ONCE]
+            wanted = frozenset(some)
+
+            def read(content: bytes, wanted: frozenset[bytes] = wanted) -> dict[bytes, ValidatorDetails]:
+                validators = _read_details(content)
+                if not validators.keys() <= wanted:
+                    raise ValueError("tells of validators that it was not asked for")
+                return validators
+
+            found |= await self._validators(state, [write_data(key) for key in some], read)
+        return found
+
     async def public_keys(self, indices: Sequence[int], *, state: str = "head") -> dict[int, bytes]:
         """The keys of those of these validators that are on the beacon chain, by index.
 
@@ -214,6 +313,16 @@ class BeaconClient:
         """
         path = f"eth/v1/beacon/states/{state}/pending_deposits"
         return await self._ask("GET", path, _read_deposits, limit_bytes=PENDING_LIMIT_BYTES)
+
+    async def pending_withdrawals(self, state: str) -> list[PendingWithdrawal]:
+        """The partial withdrawals that wait in a state, in their order; raises as `pending_deposits`."""
+        path = f"eth/v1/beacon/states/{state}/pending_partial_withdrawals"
+        return await self._ask("GET", path, _read_withdrawals, limit_bytes=PENDING_LIMIT_BYTES)
+
+    async def pending_consolidations(self, state: str) -> list[PendingConsolidation]:
+        """The consolidations that wait in a state, in their order; raises as `pending_deposits`."""
+        path = f"eth/v1/beacon/states/{state}/pending_consolidations"
+        return await self._ask("GET", path, _read_consolidations, limit_bytes=PENDING_LIMIT_BYTES)
 
     async def head(self, *, first_slot: int = 0) -> BeaconHead:
         """The latest block of the first node that has one since a slot.
@@ -291,6 +400,45 @@ def _read_validators(content: bytes) -> dict[bytes, BeaconValidator]:
     return found
 
 
+def _read_details(content: bytes) -> dict[bytes, ValidatorDetails]:
+    answer = _decode(content, _DetailedValidators)
+    _require_judged(answer.execution_optimistic)
+    return {
+        read_data(item.validator.pubkey, width=PUBLIC_KEY_BYTES): ValidatorDetails(
+            index=_uint64("index", item.index),
+            status=_status(item.status),
+            balance_gwei=_uint64("balance", item.balance),
+            withdrawal_credentials=read_data(
+                item.validator.withdrawal_credentials, width=WITHDRAWAL_CREDENTIALS_BYTES
+            ),
+            is_slashed=item.validator.slashed,
+            activation_epoch=_uint64("activation_epoch", item.validator.activation_epoch),
+            exit_epoch=_uint64("exit_epoch", item.validator.exit_epoch),
+        )
+        for item in answer.data
+    }
+
+
+def _read_withdrawals(content: bytes) -> list[PendingWithdrawal]:
+    answer = _decode(content, _Withdrawals)
+    _require_judged(answer.execution_optimistic)
+    return [
+        PendingWithdrawal(_uint64("validator_index", item.validator_index), _uint64("amount", item.amount))
+        for item in answer.data
+    ]
+
+
+def _read_consolidations(content: bytes) -> list[PendingConsolidation]:
+    answer = _decode(content, _Consolidations)
+    _require_judged(answer.execution_optimistic)
+    return [
+        PendingConsolidation(
+            _uint64("source_index", item.source_index), _uint64("target_index", item.target_index)
+        )
+        for item in answer.data
+    ]
+
+
 def _read_deposits(content: bytes) -> list[PendingDeposit]:
     answer = _decode(content, _Deposits)
     _require_judged(answer.execution_optimistic)
@@ -320,6 +468,12 @@ def _read_head(content: bytes) -> BeaconHead:
 def _require_judged(is_optimistic: bool) -> None:
     if is_optimistic:
         raise ValueError("the node's execution node is behind")
+
+
+def _status(value: str) -> str:
+    if value not in STATUSES:
+        raise ValueError(f"status: expected one of {', '.join(sorted(STATUSES))}")
+    return value
 
 
 def _uint64(name: str, value: str) -> int:

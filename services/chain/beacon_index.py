@@ -75,7 +75,7 @@ class BeaconIndex:
         """How many validators there are, and the keys of those that waiting deposits make."""
         async with self._looking:
             if time.monotonic() - self._seen_at > FRESH_SECONDS or self._seen_to < since:
-                head = await self._fresh_head()
+                head = await fresh_head(self._beacon, self._network)
                 latest = None if self._node is None else await self._node.block("latest")
                 if (head, latest) != self._seen_of:
                     self._seen = await self._look(head, latest)
@@ -110,11 +110,6 @@ class BeaconIndex:
         asked = sorted(keys - self._top_ups)
         return self._top_ups | (await self._beacon.validators(asked, state=state)).keys()
 
-    async def _fresh_head(self) -> BeaconHead:
-        network = self._network
-        slot = int(clock.now_seconds() - network.genesis_time) // network.seconds_per_slot
-        return await self._beacon.head(first_slot=max(slot - STALE_SLOTS, 0))
-
     async def _unseen(self, head: BeaconHead, latest: Block) -> Deposits:
         """Deposits of blocks after the one that the beacon chain has; the contract counts them."""
         assert self._node is not None, "it said which block is the latest"
@@ -133,6 +128,16 @@ class BeaconIndex:
             return decode_deposits(logs)
         except (ContractError, CallRevertedError) as error:
             raise UnavailableError(f"deposits: {error}") from error
+
+
+async def fresh_head(beacon: BeaconClient, network: Network) -> BeaconHead:
+    """The latest block of a beacon node that is not behind.
+
+    Raises:
+        BeaconError: no node has one.
+    """
+    slot = int(clock.now_seconds() - network.genesis_time) // network.seconds_per_slot
+    return await beacon.head(first_slot=max(slot - STALE_SLOTS, 0))
 
 
 def _columns(pending: Sequence[PendingDeposit]) -> Deposits:

@@ -1,0 +1,174 @@
+"""What the beacon chain would not do, so that nobody pays for it: it passes over such requests in silence.
+
+Source: consensus-specs, electra/beacon-chain.md: `process_withdrawal_request`,
+`process_consolidation_request`, `is_valid_switch_to_compounding_request`; what StakeWise's operator looks at.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from dvtfast.constants import GWEI_PER_VALIDATOR
+from dvtfast.networks import Network
+
+from .. import units
+from ..chain.beacon import ACTIVE_STATUS, FAR_FUTURE_EPOCH, WAITING_STATUSES, ValidatorDetails
+from ..chain.encoding import ADDRESS_BYTES
+from ..chain.manager_messages import COMPOUNDING, ETH1_ADDRESS
+from ..orders import Amount, Pair
+from .beacon_view import BeaconView
+
+# Source: consensus-specs, presets and configs of electra; the same on all networks.
+SHARD_COMMITTEE_PERIOD: Final = 256  # epochs from activation to the first exit
+PENDING_PARTIAL_WITHDRAWALS_LIMIT: Final = 1 << 27
+PENDING_CONSOLIDATIONS_LIMIT: Final = 1 << 18
+SHOWN_PROBLEMS: Final = 20
+
+
+@dataclass(frozen=True)
+class BeaconRules:
+    """Whether the beacon chain would do what a vault asks it for.
+
+    Attributes:
+        max_balance_gwei: what a validator may have at most when stake is added.
+    """
+
+    view: BeaconView
+    network: Network
+    vault: bytes
+    max_balance_gwei: int
+
+    def of_withdrawals(self, wanted: Sequence[Amount]) -> list[str]:
+        """What is against withdrawals and exits, a line each."""
+        found = [f"{each.shown}: {reason}" for each in wanted for reason in self._of_withdrawal(each)]
+        waiting, parts = len(self.view.withdrawals), sum(each.gwei is not None for each in wanted)
+        if parts and waiting + parts > PENDING_PARTIAL_WITHDRAWALS_LIMIT:
+            found.append(f"the queue of partial withdrawals is full: {waiting} wait")
+        return found
+
+    def of_top_ups(self, wanted: Sequence[Amount]) -> list[str]:
+        """The same of stake that is added from the vault."""
+        found = []
+        for each in wanted:
+            assert each.gwei is not None, "a top-up has an amount"
+            reasons = self._of(each.public_key, self._type_2, self._takes_stake)
+            found += [f"{each.shown}: {reason}" for reason in reasons or self._too_much(each, each.gwei)]
+        return found
+
+    def of_consolidations(self, pairs: Sequence[Pair]) -> list[str]:
+        """The same of stake that moves, or of validators that are to compound."""
+        moved = [pair for pair in pairs if not pair.is_switch]
+        found = []
+        for pair in pairs:
+            if pair.is_switch:
+                reasons = self._of(pair.source, self._type_1, self._stays)
+                found += [f"{pair.source.to_wire()}: {reason}" for reason in reasons]
+        sources = {pair.source for pair in moved}
+        for pair in moved:
+            reasons = self._of(pair.source, self._stays, self._may_exit, self._is_in_no_queue)
+            found += [f"{pair.source.to_wire()}: {reason}" for reason in reasons]
+        for target in dict.fromkeys(pair.target for pair in moved):
+            reasons = self._of(target, self._type_2, self._stays)
+            if target in sources:
+                reasons.append("it is a source of this, too, so it ends")
+            if not reasons:
+                reasons = self._moved_to(target, [pair.source for pair in moved if pair.target == target])
+            found += [f"{target.to_wire()}: {reason}" for reason in reasons]
+        waiting = len(self.view.consolidations)
+        if moved and waiting + len(moved) > PENDING_CONSOLIDATIONS_LIMIT:
+            found.append(f"the queue of consolidations is full: {waiting} wait")
+        return found
+
+    def _of(self, key: bytes, *rules: Callable[[ValidatorDetails], Iterator[str]]) -> list[str]:
+        """What is against a validator of this vault."""
+        details = self.view.validators.get(bytes(key))
+        if details is None:
+            return ["the beacon chain does not know it; its deposit may still wait"]
+        kind, address = details.withdrawal_credentials[0], details.withdrawal_credentials[-ADDRESS_BYTES:]
+        if kind not in (ETH1_ADDRESS, COMPOUNDING) or address != self.vault:
+            return ["its withdrawal credentials are not this vault's"]
+        return [reason for rule in rules for reason in rule(details)]
+
+    def _of_withdrawal(self, wanted: Amount) -> list[str]:
+        if wanted.gwei is None:
+            return self._of(wanted.public_key, self._stays, self._may_exit, self._is_in_no_queue)
+        reasons = self._of(wanted.public_key, self._type_2, self._stays, self._may_exit)
+        if reasons:
+            return reasons
+        details = self.view.validators[bytes(wanted.public_key)]
+        waiting = self.view.withdrawing_gwei(details.index)
+        most = max(0, details.balance_gwei - GWEI_PER_VALIDATOR - waiting)
+        if wanted.gwei <= most:
+            return []
+        also = f" and the {self._stake(waiting)} that wait to be withdrawn" * bool(waiting)
+        least = self._stake(GWEI_PER_VALIDATOR)
+        return [
+            f"{self._stake(wanted.gwei)} are wanted, {self._stake(most)} can be had: it has"
+            f" {self._stake(details.balance_gwei)}, less the {least} that stay{also}"
+        ]
+
+    def _too_much(self, wanted: Amount, gwei: int) -> list[str]:
+        key = bytes(wanted.public_key)
+        return self._above(self.view.validators[key].balance_gwei, self.view.deposits.get(key, 0), gwei)
+
+    def _moved_to(self, target: bytes, sources: Sequence[bytes]) -> list[str]:
+        """What is against so much stake for one validator."""
+        details, view = self.view.validators[bytes(target)], self.view
+        added = sum(
+            view.validators[key].balance_gwei for key in map(bytes, sources) if key in view.validators
+        )
+        return self._above(details.balance_gwei, view.deposits.get(bytes(target), 0), added)
+
+    def _above(self, has: int, waiting: int, added: int) -> list[str]:
+        if has + waiting + added <= self.max_balance_gwei:
+            return []
+        return [
+            f"it has {self._stake(has)}, {self._stake(waiting)} wait to be deposited, and"
+            f" {self._stake(added)} would be added: more than {self._stake(self.max_balance_gwei)}"
+        ]
+
+    def _type_1(self, details: ValidatorDetails) -> Iterator[str]:
+        if details.withdrawal_credentials[0] != ETH1_ADDRESS:
+            yield "it compounds already"
+
+    def _type_2(self, details: ValidatorDetails) -> Iterator[str]:
+        if details.withdrawal_credentials[0] != COMPOUNDING:
+            yield "it is of type 0x01, which has 32 of stake; only type 0x02 has more, or gives a part"
+
+    def _stays(self, details: ValidatorDetails) -> Iterator[str]:
+        if details.is_slashed:
+            yield "it is slashed"
+        elif details.exit_epoch != FAR_FUTURE_EPOCH:
+            yield f"it exits already, at epoch {details.exit_epoch}"
+        elif details.activation_epoch > self.view.epoch:
+            yield "it is not active yet"
+        elif details.status != ACTIVE_STATUS:
+            yield f"its status is {details.status}"
+
+    def _takes_stake(self, details: ValidatorDetails) -> Iterator[str]:
+        """It may wait to become active."""
+        if details.status not in WAITING_STATUSES:
+            yield from self._stays(details)
+
+    def _may_exit(self, details: ValidatorDetails) -> Iterator[str]:
+        first = details.activation_epoch + SHARD_COMMITTEE_PERIOD
+        if details.activation_epoch <= self.view.epoch < first:
+            yield (
+                f"it is active since epoch {details.activation_epoch}, and can be withdrawn from or exit from"
+                f" epoch {first} on; it is epoch {self.view.epoch}"
+            )
+
+    def _is_in_no_queue(self, details: ValidatorDetails) -> Iterator[str]:
+        if waiting := self.view.withdrawing_gwei(details.index):
+            yield f"{self._stake(waiting)} wait to be withdrawn from it; it cannot exit before they are"
+        pending: Counter[int] = Counter()
+        for each in self.view.consolidations:
+            pending.update({each.source_index, each.target_index})
+        if pending[details.index]:
+            yield f"{pending[details.index]} consolidations with it wait; it cannot exit before they are done"
+
+    def _stake(self, gwei: int) -> str:
+        return units.stake(gwei, self.network)
