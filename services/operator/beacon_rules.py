@@ -136,7 +136,10 @@ class BeaconRules:
 
     def _type_2(self, details: ValidatorDetails) -> Iterator[str]:
         if details.withdrawal_credentials[0] != COMPOUNDING:
-            yield "it is of type 0x01, which has 32 of stake; only type 0x02 has more, or gives a part"
+            yield (
+                "it is of type 0x01, to which nothing is added and of which no part is paid out; make it"
+                " compound first"
+            )
 
     def _stays(self, details: ValidatorDetails) -> Iterator[str]:
         if details.is_slashed:

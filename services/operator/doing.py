@@ -49,6 +49,7 @@ class Task:
         prepare: makes the next action ready. StaleError begins it again; what else it raises ends the
             command, as `NOT_READY` and others in ending.py say.
         is_done_by: whether an action that was begun before is what the command is to do.
+        look: looks whether the beacon chain shows an action that the vault took; the action as it is then.
     """
 
     chain: Chain
@@ -56,6 +57,7 @@ class Task:
     prepare: Callable[[], Awaitable[Proposal]]
     told: Told = tell_nobody
     is_done_by: Callable[[Action], bool] = lambda _: True
+    look: Callable[[Entry], Awaitable[Entry]] | None = None
 
 
 def run(settings: ActionSettings, opened: Callable[[Told], AbstractAsyncContextManager[Task]]) -> int:
@@ -112,8 +114,8 @@ async def perform(task: Task, *, dry_run: bool, yes: bool, seconds: float) -> En
 
 async def _perform(task: Task, consent: Consent, seconds: float) -> Ended:
     if (entry := await task.sender.resume()) is not None and entry.transactions:
-        ended = await of_entry(task.chain, entry)
-        if ended.code != exit_codes.DONE or task.is_done_by(entry.action):
+        ended = await of_entry(task.chain, entry, task.look)
+        if ended.code not in (exit_codes.DONE, exit_codes.SUBMITTED) or task.is_done_by(entry.action):
             log.info("that was begun before, and was all there was to do now", action=entry.id)
             return ended
         log.info("that was begun before; now what was asked for", action=entry.id)
@@ -161,10 +163,10 @@ async def timed(work: Awaitable[Entry | None], seconds: float, task: Task) -> En
         if entry is None or not entry.transactions:
             problem = f"gave up after {seconds:g} s; nothing was sent"
             return Ended(exit_codes.NOT_READY, problem=problem)
-        return await of_entry(task.chain, entry)
+        return await of_entry(task.chain, entry, task.look)
     if entry is None:
         return Ended(exit_codes.STOPPED, problem="not meant; nothing was sent")
-    return await of_entry(task.chain, await task.sender.follow(entry))
+    return await of_entry(task.chain, await task.sender.follow(entry), task.look)
 
 
 async def ending(work: Awaitable[Ended], sender: Sender) -> Ended:
@@ -200,17 +202,24 @@ async def unless_stopped(work: Coroutine[Any, Any, Ended], sender: Sender, stop:
         stopping.cancel()
         working.cancel()
         await asyncio.gather(working, stopping, return_exceptions=True)
+    if not working.cancelled() and working.exception() is None:
+        return working.result()
     entry = await sender.open_entry()
     if entry is None:
         return Ended(exit_codes.STOPPED, problem="stopped; nothing was sent")
     return Ended(exit_codes.OPEN, entry, f"stopped; {GOES_ON}")
 
 
-async def of_entry(chain: Chain, entry: Entry) -> Ended:
-    """How a command ends whose action is concluded; the deposits that it should make are looked for."""
+async def of_entry(
+    chain: Chain, entry: Entry, look: Callable[[Entry], Awaitable[Entry]] | None = None
+) -> Ended:
+    """How a command ends whose action is concluded; the deposits that it should make are looked for.
+
+    Args:
+        look: as of `Task`.
+    """
     conclusion = entry.conclusion
     assert conclusion is not None
-    problem = WHAT_TO_DO[conclusion.outcome]
     if conclusion.outcome is Outcome.DONE and entry.action.kind in (Kind.REGISTER, Kind.FUND):
         assert conclusion.transaction_hash is not None
         try:
@@ -220,7 +229,14 @@ async def of_entry(chain: Chain, entry: Entry) -> Ended:
         else:
             if found != list(entry.action.public_keys):
                 return Ended(exit_codes.NOT_DONE, entry, OTHER_DEPOSITS)
-    return Ended(exit_codes.OF_OUTCOME[conclusion.outcome], entry, problem)
+    if entry.outcome is Outcome.SUBMITTED and look is not None:
+        try:
+            entry = await look(entry)
+        except asyncio.CancelledError:  # whoever stops the program stops the look; what is done is done
+            log.info("the beacon chain was not looked at to the end", action=entry.id)
+    outcome = entry.outcome
+    assert outcome is not None
+    return Ended(exit_codes.OF_OUTCOME[outcome], entry, WHAT_TO_DO[outcome])
 
 
 async def _dry_run(task: Task, seconds: float) -> Ended:

@@ -34,6 +34,8 @@ from .summary import as_json
 GOES_ON = "the action goes on when the operator is started again with this journal"
 WHAT_TO_DO = {
     Outcome.DONE: "",
+    Outcome.SUBMITTED: "the vault took it, and the beacon chain does not show it yet, or passed over it, as"
+    " it does in silence; the same command looks once more, and sends nothing",
     Outcome.REVERTED: "the contract refused it in the block, only gas was paid; start again for another try",
     Outcome.CANCELLED: "it would have reverted and was cancelled, only gas was paid; start again",
     Outcome.SUPERSEDED: "another transaction of this account took its place, nothing was done;"
@@ -121,7 +123,7 @@ def _lines(ended: Ended) -> Iterator[str]:
     network = network_with_chain_id(entry.chain_id)
     stake = units.stake(int(entry.action.details.get("amount_gwei", 0)), network)
     conclusion = entry.conclusion
-    outcome = "open" if conclusion is None else conclusion.outcome.value
+    outcome = "open" if entry.outcome is None else entry.outcome.value
     kind, count = entry.action.kind.value, len(entry.action.public_keys)
     yield f"action {entry.id}: {kind} of {count} validators, {stake}: {outcome}"
     if conclusion is not None and conclusion.transaction_hash is not None:

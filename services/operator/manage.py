@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, Final, TypeAlias
 
 from .. import orders
+from ..chain.beacon import BeaconClient
 from ..orders import Amount
 from ..settings import (
     ConsolidateSettings,
@@ -23,11 +24,12 @@ from ..wire import PublicKey
 from . import doing
 from .doing import Task
 from .managing import ONE_SWITCH, Managing, Request, amount_details, pair_details
-from .opening import Desk, open_desk
+from .opening import Desk, open_beacon, open_desk, poll_seconds
 from .oracles import OracleClient
 from .order_files import read_amounts, read_pairs
 from .plan import NothingToDoError
 from .sending.action import Action, Kind, Outcome
+from .showing import Showing
 from .telling import Told
 
 AGAIN_SECONDS: Final = 86_400  # during which the same once more is thought to be a mistake
@@ -54,33 +56,41 @@ def consolidate(settings: ConsolidateSettings) -> int:
 async def funding(settings: FundSettings, told: Told) -> AsyncIterator[Task]:
     """The task of `fund`, inside the block; raises as `open_desk`."""
     wanted = await asyncio.to_thread(_amounts, settings)
-    async with open_desk(settings, told) as desk:
-        reserve_wei = settings.vault_min_balance_gwei * WEI_PER_GWEI
-        managing = Managing(desk.chain, desk.relayer, settings.vault, told=told, reserve_wei=reserve_wei)
-
+    async with open_desk(settings, told) as desk, open_beacon(settings) as beacon:
+        managing = Managing(
+            desk.chain,
+            desk.relayer,
+            beacon,
+            settings.vault,
+            settings.max_validator_balance_gwei,
+            told=told,
+            reserve_wei=settings.vault_min_balance_gwei * WEI_PER_GWEI,
+        )
+        showing = _showing(desk, beacon, told)
         is_same = partial(_is_same, Kind.FUND, settings.vault, amounts=amount_details(wanted))
 
         async def prepare() -> Request:
-            await _require_new(settings, desk, is_same)
+            await _require_new(settings, desk, is_same, showing)
             return await managing.fund(wanted)
 
-        yield Task(desk.chain, desk.sender, prepare, told, is_same)
+        yield Task(desk.chain, desk.sender, prepare, told, is_same, showing.look)
 
 
 @asynccontextmanager
 async def withdrawing(settings: WithdrawSettings, told: Told) -> AsyncIterator[Task]:
     """The task of `withdraw`, inside the block; raises as `open_desk`."""
     wanted = await asyncio.to_thread(_amounts, settings)
-    async with open_desk(settings, told) as desk:
-        managing = Managing(desk.chain, desk.relayer, settings.vault, _max_fee_wei(settings), told)
-
+    async with open_desk(settings, told) as desk, open_beacon(settings) as beacon:
+        fee_wei = _max_fee_wei(settings)
+        managing = Managing(desk.chain, desk.relayer, beacon, settings.vault, None, fee_wei, told)
+        showing = _showing(desk, beacon, told)
         is_same = partial(_is_same, Kind.WITHDRAW, settings.vault, amounts=amount_details(wanted))
 
         async def prepare() -> Request:
-            await _require_new(settings, desk, is_same)
+            await _require_new(settings, desk, is_same, showing)
             return await managing.withdraw(wanted)
 
-        yield Task(desk.chain, desk.sender, prepare, told, is_same)
+        yield Task(desk.chain, desk.sender, prepare, told, is_same, showing.look)
 
 
 @asynccontextmanager
@@ -94,35 +104,46 @@ async def consolidating(settings: ConsolidateSettings, told: Told) -> AsyncItera
         raise SettingsError([ONE_SWITCH])
     async with (
         open_desk(settings, told) as desk,
+        open_beacon(settings) as beacon,
         OracleClient(timeout_seconds=settings.oracle_timeout) as oracle_client,
     ):
-        managing = Managing(desk.chain, desk.relayer, settings.vault, _max_fee_wei(settings), told)
-
+        most, fee_wei = settings.max_validator_balance_gwei, _max_fee_wei(settings)
+        managing = Managing(desk.chain, desk.relayer, beacon, settings.vault, most, fee_wei, told)
+        showing = _showing(desk, beacon, told)
         is_same = partial(_is_same, Kind.CONSOLIDATE, settings.vault, pairs=pair_details(pairs))
 
         async def prepare() -> Request:
-            await _require_new(settings, desk, is_same)
+            await _require_new(settings, desk, is_same, showing)
             return await managing.consolidate(pairs, oracle_client, settings.consolidations_checker)
 
-        yield Task(desk.chain, desk.sender, prepare, told, is_same)
+        yield Task(desk.chain, desk.sender, prepare, told, is_same, showing.look)
 
 
 def _max_fee_wei(settings: WithdrawSettings | ConsolidateSettings) -> int:
     return round(settings.max_request_fee_gwei * WEI_PER_GWEI)
 
 
-async def _require_new(settings: ManagingSettings, desk: Desk, is_same: Callable[[Action], bool]) -> None:
+def _showing(desk: Desk, beacon: BeaconClient, told: Told) -> Showing:
+    network = desk.chain.network
+    return Showing(beacon, network, desk.journal, poll_seconds(network), told)
+
+
+async def _require_new(
+    settings: ManagingSettings, desk: Desk, is_same: Callable[[Action], bool], showing: Showing
+) -> None:
     """Refuse what the journal says was just done, which whoever starts a program twice does not mean."""
     if settings.again:
         return
     for entry in await desk.journal.entries():
         if time.time() - entry.at > AGAIN_SECONDS:
             return
-        conclusion = entry.conclusion
-        if conclusion is not None and conclusion.outcome is Outcome.DONE and is_same(entry.action):
-            raise NothingToDoError(
-                f"the same was done already, as action {entry.id}; --again does it once more"
-            )
+        if entry.outcome not in (Outcome.SUBMITTED, Outcome.DONE) or not is_same(entry.action):
+            continue
+        if entry.outcome is Outcome.SUBMITTED:
+            entry = await showing.look(entry)
+        is_done = entry.outcome is Outcome.DONE
+        what = "done already" if is_done else "submitted already, and the beacon chain does not show it"
+        raise NothingToDoError(f"the same was {what}: action {entry.id}; --again does it once more")
 
 
 def _is_same(kind: Kind, vault: bytes, action: Action, **details: Any) -> bool:

@@ -14,6 +14,7 @@ from dvtfast.networks import Network
 
 from .. import units, wire
 from ..chain import calls
+from ..chain.beacon import BeaconClient
 from ..chain.contracts import (
     CONSOLIDATION_REQUESTS,
     WITHDRAWAL_REQUESTS,
@@ -40,12 +41,15 @@ from ..orders import Amount, Pair
 from ..units import WEI_PER_GWEI
 from ..wire import PublicKey
 from .agreement import TooFewOraclesError
+from .beacon_rules import SHOWN_PROBLEMS, BeaconRules
+from .beacon_view import look_at
 from .chain import Chain
 from .consolidations import approve_switch
 from .oracles import OracleClient
 from .plan import NotReadyError, StaleError, shown
 from .preparing import require_relayer
 from .sending.action import Action, Kind
+from .showing import before_gwei
 from .telling import Told, tell_nobody
 
 FEE_MARGIN: Final = 2  # the fee of a request may be higher when the transaction is mined; the rest comes back
@@ -83,13 +87,16 @@ class Managing:
     """Makes actions of a vault's validators manager ready.
 
     Attributes:
+        max_balance_gwei: of a validator that gets stake; None is the network's.
         max_request_fee_wei: of one request to the beacon chain.
         reserve_wei: what stays in the vault when others are topped up.
     """
 
     chain: Chain
     relayer: RelayerClient
+    beacon: BeaconClient
     vault: bytes
+    max_balance_gwei: int | None = None
     max_request_fee_wei: int = 0
     told: Told = tell_nobody
     reserve_wei: int = 0
@@ -98,7 +105,7 @@ class Managing:
         """Top validators up, after the vault took its rewards if there are any.
 
         Raises:
-            NotReadyError: it cannot be done now.
+            NotReadyError: it cannot be done now; neither would the beacon chain do it, which does not say so.
             StaleError: the vault's nonce changed meanwhile; begin again.
             RelayerRefusedError: the relayer does not sign that.
             UnavailableError, RelayerUnavailableError, ContractError, CallRevertedError, RewardsError,
@@ -119,6 +126,8 @@ class Managing:
                 f"the vault has {units.stake_of_wei(assets.withdrawable_wei, network)} withdrawable{kept};"
                 f" {units.stake(sum(amounts), network)} are wanted"
             )
+        rules = await self._rules(keys, with_deposits=True)
+        _require(rules.of_top_ups(wanted))
         validators = fund_bytes(self.vault, keys, amounts)
         request = wire.FundRequest(
             wire.Address(self.vault), keys, [wire.PositiveUInt64(each) for each in amounts]
@@ -130,6 +139,7 @@ class Managing:
         details = {
             "amount_gwei": sum(amounts),
             "amounts": amount_details(wanted),
+            "before_gwei": before_gwei(Kind.FUND, keys, rules.view),
             "harvests": assets.harvest is not None,
         }
         action = self._action(head, Kind.FUND, keys, data, nonce, details)
@@ -142,6 +152,8 @@ class Managing:
     async def withdraw(self, wanted: Sequence[Amount]) -> Request:
         """Withdraw from validators, or exit them; raises as `fund`."""
         keys, amounts = _columns(wanted)
+        rules = await self._rules(keys)
+        _require(rules.of_withdrawals(wanted))
         head = await self.chain.head()
         fee_wei = await self._fee(WITHDRAWAL_REQUESTS, head)
         validators = withdraw_bytes(keys, amounts)
@@ -156,7 +168,12 @@ class Managing:
             keys,
             calls.withdraw_validators(validators, signature),
             nonce,
-            {"amount_gwei": sum(amounts), "amounts": amount_details(wanted), "exits": exits},
+            {
+                "amount_gwei": sum(amounts),
+                "amounts": amount_details(wanted),
+                "before_gwei": before_gwei(Kind.WITHDRAW, keys, rules.view),
+                "exits": exits,
+            },
             value_wei=self._value(fee_wei, len(keys)),
         )
         if not exits:
@@ -180,15 +197,18 @@ class Managing:
         Args:
             checker: the ConsolidationsChecker, where it is not the network's.
         """
-        head = await self.chain.head()
         sources, targets = [pair.source for pair in pairs], [pair.target for pair in pairs]
+        head = await self.chain.head()
+        switches = any(pair.is_switch for pair in pairs)
+        if not switches:
+            await self._require_known(targets, head)
+        rules = await self._rules([*sources, *targets], with_deposits=True)
+        _require(rules.of_consolidations(pairs))
         validators = consolidate_bytes(sources, targets)
         approvals = b""
-        if any(pair.is_switch for pair in pairs):
+        if switches:
             address = checker or read_address(self.chain.network.consolidations_checker)
             approvals = await self._approvals(pairs, oracle_client, address, head)
-        else:
-            await self._require_known(targets, head)
         fee_wei = await self._fee(CONSOLIDATION_REQUESTS, head)
         request = wire.ConsolidateRequest(wire.Address(self.vault), sources, targets)
         nonce, signature = await self._signed(
@@ -217,6 +237,14 @@ class Managing:
             [_pair_line(pair) for pair in pairs],
             [question[0].upper() + question[1:]],
         )
+
+    async def _rules(self, keys: Sequence[bytes], *, with_deposits: bool = False) -> BeaconRules:
+        """What the beacon chain would do with these validators, as it is now."""
+        self.told("looking at the beacon chain")
+        network = self.chain.network
+        view = await look_at(self.beacon, network, list(map(bytes, keys)), with_deposits=with_deposits)
+        most = self.max_balance_gwei or network.max_validator_balance_gwei
+        return BeaconRules(view, network, self.vault, most)
 
     async def _signed(
         self, head: Block, validators: bytes, ask: Callable[[], Awaitable[wire.ManagerSignatureAnswer]]
@@ -320,6 +348,13 @@ class Managing:
             details={"validators": len(keys), "nonce": nonce, **details},
             block_number=head.number,
         )
+
+
+def _require(problems: Sequence[str]) -> None:
+    if problems:
+        more = len(problems) - SHOWN_PROBLEMS
+        named = [*problems[:SHOWN_PROBLEMS], *([f"and {more} more"] if more > 0 else [])]
+        raise NotReadyError("the beacon chain would not do it: " + "; ".join(named))
 
 
 def amount_details(wanted: Sequence[Amount]) -> list[Any]:

@@ -26,6 +26,7 @@ from ..settings import (
     IndexSettings,
     OracleSettings,
     RegisterSettings,
+    RequestSettings,
     RotateExitsSettings,
     RunSettings,
     SendingSettings,
@@ -205,6 +206,16 @@ async def open_rotating(settings: RotateExitsSettings, told: Told) -> AsyncItera
         yield desk, _rotating(settings, desk, oracle_client, keys, told)
 
 
+def poll_seconds(network: Network) -> float:
+    """Between two looks at something that a block decides."""
+    return max(network.seconds_per_slot / POLLS_PER_SLOT, LEAST_POLL_SECONDS)
+
+
+def open_beacon(settings: RequestSettings) -> BeaconClient:
+    """The beacon nodes, for an `async with`."""
+    return BeaconClient(settings.consensus_endpoints, timeout_seconds=settings.consensus_timeout)
+
+
 @asynccontextmanager
 async def _indices(
     settings: IndexSettings, chain: Chain
@@ -325,7 +336,7 @@ def _policy(settings: SendingSettings, network: Network) -> SendingPolicy:
         fee_blocks=settings.priority_fee_blocks,
         fee_percentile=settings.priority_fee_percentile,
         confirmations=settings.confirmations,
-        poll_seconds=max(network.seconds_per_slot / POLLS_PER_SLOT, LEAST_POLL_SECONDS),
+        poll_seconds=poll_seconds(network),
         replace_seconds=settings.replace_seconds,
         raise_seconds=network.seconds_per_slot,
         max_age_seconds=MAX_BLOCK_AGE_SECONDS,

@@ -82,12 +82,12 @@ async def watch(settings: RunSettings, office: Office, metrics: Metrics) -> Ende
                 monotonic() + settings.rotation_interval,
                 rotated.code == exit_codes.DONE,
             )
-        if ended.code in (exit_codes.DONE, exit_codes.NOTHING_TO_DO):
+        if ended.code in (exit_codes.DONE, exit_codes.SUBMITTED, exit_codes.NOTHING_TO_DO):
             failures = 0
         else:
             failures += 1
             metrics.failures.labels(KINDS.get(ended.code, "failed")).inc()
-        if rotates or ended.code == exit_codes.DONE:
+        if rotates or ended.code in (exit_codes.DONE, exit_codes.SUBMITTED):
             continue  # there may be enough for the next batch, or more exits
         pause = settings.interval
         if failures:

@@ -40,7 +40,7 @@ def as_json(entry: Entry) -> dict[str, Any]:
             }
             for each in entry.transactions
         ],
-        "outcome": OPEN if conclusion is None else conclusion.outcome.value,
+        "outcome": OPEN if entry.outcome is None else entry.outcome.value,
         "is_final": entry.is_final,
         "reopenings": [
             {
@@ -87,9 +87,9 @@ def as_table(entries: Sequence[Entry]) -> Table:
 
 
 def _outcome(entry: Entry) -> str:
-    if entry.conclusion is None:
+    if entry.outcome is None:
         return f"{OPEN} again" if entry.reopenings else OPEN
-    return entry.conclusion.outcome.value + ("" if entry.is_final else ", not final")
+    return entry.outcome.value + ("" if entry.is_final else ", not final")
 
 
 def _time(seconds: int) -> str:

@@ -38,6 +38,19 @@ def _validators_file(columns: str) -> Any:
     )
 
 
+def _max_balance() -> Any:
+    return setting(
+        "--max-validator-balance-gwei",
+        parsing.count,
+        "How much a validator of type 0x02 gets at most, in gwei as the beacon chain counts; when not set, "
+        + units.stake_on_each((each, each.max_validator_balance_gwei) for each in NETWORKS.values())
+        + ".",
+        optional=True,
+        also=["MAX_VALIDATOR_BALANCE_GWEI"],
+        metavar="GWEI",
+    )
+
+
 def _again() -> Any:
     return setting(
         "--again",
@@ -428,16 +441,7 @@ class RegisterSettings(IndexSettings):
         also=["VALIDATOR_TYPE"],
         metavar="0x01|0x02",
     )
-    max_validator_balance_gwei: int | None = setting(
-        "--max-validator-balance-gwei",
-        parsing.count,
-        "How much a validator of type 0x02 gets at most, in gwei as the beacon chain counts; when not set, "
-        + units.stake_on_each((each, each.max_validator_balance_gwei) for each in NETWORKS.values())
-        + ".",
-        optional=True,
-        also=["MAX_VALIDATOR_BALANCE_GWEI"],
-        metavar="GWEI",
-    )
+    max_validator_balance_gwei: int | None = _max_balance()
     vault_min_balance_gwei: int = _vault_min_balance()
     max_batch: int | None = setting(
         "--max-batch",
@@ -472,11 +476,7 @@ class RegisterSettings(IndexSettings):
             problems.append(f"no next validator index; set at least one of {wanted}")
         if self.deposit_data is not None and self.validator_type not in (None, ETH1_ADDRESS):
             problems.append(f"{names['validator_type']}: expected 0x01 with {names['deposit_data']}")
-        most = self.max_validator_balance_gwei
-        if most is not None and not GWEI_PER_VALIDATOR <= most <= MAX_BALANCE_GWEI:
-            limits = f"{GWEI_PER_VALIDATOR}..{MAX_BALANCE_GWEI}"
-            problems.append(f"{names['max_validator_balance_gwei']}: expected {limits}, got {most}")
-        return problems
+        return problems + _wrong_balance(self, self.max_validator_balance_gwei)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -527,7 +527,26 @@ class RunSettings(RegisterSettings):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FundSettings(ActionSettings):
+class RequestSettings(ActionSettings):
+    """What every command can be told that asks the beacon chain for something, which does not say no."""
+
+    consensus_endpoints: tuple[str, ...] = shared.consensus_endpoints(
+        "what the beacon chain would pass over in silence, which is refused, and whether it did the rest"
+    )
+    consensus_timeout: float = shared.consensus_timeout()
+    again: bool = _again()
+
+    def problems(self) -> list[str]:
+        """Somebody who knows the beacon chain."""
+        if self.consensus_endpoints:
+            return super().problems()
+        name = self.sources()["consensus_endpoints"].name
+        why = "without a beacon node nobody can say whether the beacon chain would do it"
+        return [*super().problems(), f"{name}: not set: {why}"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FundSettings(RequestSettings):
     """What `dvtfast operator fund` can be told."""
 
     command = "operator fund"
@@ -541,15 +560,16 @@ class FundSettings(ActionSettings):
     )
     validators_file: Path | None = _validators_file("amount_gwei, amount_eth or amount_gno")
     vault_min_balance_gwei: int = _vault_min_balance()
-    again: bool = _again()
+    max_validator_balance_gwei: int | None = _max_balance()
 
     def problems(self) -> list[str]:
         """Somebody to top up."""
-        return super().problems() + _one_of_two(self, "validators", "validators_file") + _wrong_units(self)
+        problems = super().problems() + _one_of_two(self, "validators", "validators_file")
+        return problems + _wrong_units(self) + _wrong_balance(self, self.max_validator_balance_gwei)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class WithdrawSettings(ActionSettings):
+class WithdrawSettings(RequestSettings):
     """What `dvtfast operator withdraw` can be told."""
 
     command = "operator withdraw"
@@ -569,7 +589,6 @@ class WithdrawSettings(ActionSettings):
         default="false",
     )
     max_request_fee_gwei: float = _max_request_fee("MAX_WITHDRAWAL_REQUEST_FEE_GWEI")
-    again: bool = _again()
 
     def problems(self) -> list[str]:
         """Somebody to withdraw from, and whether they exit."""
@@ -582,7 +601,7 @@ class WithdrawSettings(ActionSettings):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ConsolidateSettings(OracleSettings):
+class ConsolidateSettings(RequestSettings, OracleSettings):
     """What `dvtfast operator consolidate` can be told."""
 
     command = "operator consolidate"
@@ -603,7 +622,7 @@ class ConsolidateSettings(OracleSettings):
         optional=True,
     )
     max_request_fee_gwei: float = _max_request_fee("MAX_CONSOLIDATION_REQUEST_FEE_GWEI")
-    again: bool = _again()
+    max_validator_balance_gwei: int | None = _max_balance()
     consolidations_checker: bytes | None = setting(
         "--consolidations-checker",
         parsing.address,
@@ -614,7 +633,8 @@ class ConsolidateSettings(OracleSettings):
 
     def problems(self) -> list[str]:
         """Something to consolidate."""
-        return super().problems() + _one_of_two(self, "pairs", "pairs_file")
+        problems = super().problems() + _one_of_two(self, "pairs", "pairs_file")
+        return problems + _wrong_balance(self, self.max_validator_balance_gwei)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -650,6 +670,13 @@ def _wrong_units(settings: FundSettings | WithdrawSettings) -> list[str]:
         for each in settings.validators
         if network is not None and not orders.fits(each, network)
     ]
+
+
+def _wrong_balance(settings: Settings, most: int | None) -> list[str]:
+    if most is None or GWEI_PER_VALIDATOR <= most <= MAX_BALANCE_GWEI:
+        return []
+    name = settings.sources()["max_validator_balance_gwei"].name
+    return [f"{name}: expected {GWEI_PER_VALIDATOR}..{MAX_BALANCE_GWEI}, got {most}"]
 
 
 def _one_of_two(settings: Settings, *fields: str) -> list[str]:

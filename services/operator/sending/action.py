@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 
 class Kind(StrEnum):
@@ -23,7 +23,8 @@ class Outcome(StrEnum):
 
     A reorganisation that goes deeper than the confirmations takes it back: the action is open again.
 
-    DONE: it is in the chain, confirmed.
+    DONE: it is in the chain, confirmed; what the beacon chain is to do shows there.
+    SUBMITTED: it is in the chain, confirmed; the beacon chain does not show it yet, or passed over it.
     REVERTED: its transaction is in the chain, confirmed, and was refused by the contract.
     CANCELLED: a transaction that does nothing took its place.
     SUPERSEDED: a transaction of somebody else with the same account took its place.
@@ -31,10 +32,15 @@ class Outcome(StrEnum):
     """
 
     DONE = "done"
+    SUBMITTED = "submitted"
     REVERTED = "reverted"
     CANCELLED = "cancelled"
     SUPERSEDED = "superseded"
     UNSENT = "unsent"
+
+
+BY_THE_BEACON_CHAIN: Final = frozenset({Kind.FUND, Kind.WITHDRAW, Kind.CONSOLIDATE})
+"""What a vault only asks for."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +123,7 @@ class Entry:
         conclusion: None while it is open.
         is_final: the conclusion's block is final, so nothing changes it any more.
         reopenings: how often it was concluded before, in vain.
+        is_shown: the beacon chain shows what a vault asked it for.
     """
 
     id: int
@@ -129,3 +136,13 @@ class Entry:
     conclusion: Conclusion | None = None
     is_final: bool = False
     reopenings: tuple[Reopening, ...] = ()
+    is_shown: bool = False
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """What came of it so far; None while it is open. The conclusion is about its transaction only."""
+        if self.conclusion is None:
+            return None
+        outcome = self.conclusion.outcome
+        is_asked = outcome is Outcome.DONE and self.action.kind in BY_THE_BEACON_CHAIN
+        return Outcome.SUBMITTED if is_asked and not self.is_shown else outcome

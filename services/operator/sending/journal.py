@@ -25,7 +25,7 @@ BUSY_SECONDS = 5.0  # how long another process may hold the file
 FILE_MODE = 0o600
 VERSION = 2
 WHAT_IS_DONE = ("actions", "action_keys", "transactions")
-WHAT_CAME_OF_IT = ("conclusions", "reopenings", "finals")
+WHAT_CAME_OF_IT = ("conclusions", "reopenings", "finals", "shown")
 TABLE_NAMES = WHAT_IS_DONE + WHAT_CAME_OF_IT
 
 T = TypeVar("T")
@@ -39,9 +39,11 @@ CONCLUSIONS = (
     " conclusion INTEGER NOT NULL UNIQUE REFERENCES conclusions (id), why TEXT NOT NULL)",
     "CREATE TABLE finals (id INTEGER PRIMARY KEY, at INTEGER NOT NULL,"
     " conclusion INTEGER NOT NULL UNIQUE REFERENCES conclusions (id))",
+    "CREATE TABLE shown (id INTEGER PRIMARY KEY, at INTEGER NOT NULL,"
+    " conclusion INTEGER NOT NULL UNIQUE REFERENCES conclusions (id))",
     *(statement for table in WHAT_CAME_OF_IT for statement in append_only(table)["sqlite"]),
-    "CREATE VIEW standing AS SELECT c.*, f.id IS NOT NULL AS is_final FROM conclusions c"
-    " LEFT JOIN finals f ON f.conclusion = c.id"
+    "CREATE VIEW standing AS SELECT c.*, f.id IS NOT NULL AS is_final, h.id IS NOT NULL AS is_shown"
+    " FROM conclusions c LEFT JOIN finals f ON f.conclusion = c.id LEFT JOIN shown h ON h.conclusion = c.id"
     " WHERE NOT EXISTS (SELECT 1 FROM reopenings r WHERE r.conclusion = c.id)",
 )
 TABLES = (
@@ -77,7 +79,7 @@ FROM_VERSION_1 = (
 OPEN = "NOT EXISTS (SELECT 1 FROM standing s WHERE s.action = a.id)"
 SELECT_ENTRIES = (
     "SELECT a.id, a.at, a.chain_id, a.account, a.nonce, a.kind, a.vault, a.target, a.data,"
-    " a.value_wei, a.registry_root, a.deadline, a.details, a.block_number, c.is_final, c.outcome,"
+    " a.value_wei, a.registry_root, a.deadline, a.details, a.block_number, c.is_final, c.is_shown, c.outcome,"
     " c.transaction_hash, c.block_number, c.block_hash, c.gas_used, c.fee_wei, c.at FROM actions a"
     " LEFT JOIN standing c ON c.action = a.id"
 )
@@ -177,6 +179,10 @@ class Journal:
     async def finalize(self, entry: Entry) -> Entry:
         """Put on record that nothing changes any more what came of an action."""
         return await self._run(self._finalize, entry)
+
+    async def show(self, entry: Entry) -> Entry:
+        """Put on record that the beacon chain shows what a vault asked it for; the action as it is now."""
+        return await self._run(self._show, entry)
 
     async def open_entry(self, *, chain_id: int, account: bytes) -> Entry | None:
         """The action of an account that has no conclusion; of several, which were reopened, the first."""
@@ -290,6 +296,15 @@ class Journal:
             )
         return self._entry(entry.id)
 
+    def _show(self, entry: Entry) -> Entry:
+        with self._transaction():
+            self._connection.execute(
+                "INSERT INTO shown (at, conclusion) SELECT ?, id FROM standing"
+                " WHERE action = ? AND NOT is_shown",
+                (int(time.time()), entry.id),
+            )
+        return self._entry(entry.id)
+
     def _not_final_conclusion(self, entry: Entry) -> int:
         query = "SELECT id FROM standing WHERE action = ? AND NOT is_final"
         found = self._connection.execute(query, (entry.id,)).fetchone()
@@ -330,7 +345,7 @@ class Journal:
     def _read(self, row: Sequence[object]) -> Entry:
         (
             identity, at, chain_id, account, nonce, kind, vault, to, data, value, root, deadline, details,
-            number, is_final, *concluded,
+            number, is_final, is_shown, *concluded,
         ) = row  # fmt: skip
         keys = self._connection.execute(
             "SELECT public_key FROM action_keys WHERE action = ? ORDER BY id", (identity,)
@@ -358,6 +373,7 @@ class Journal:
             ),
             conclusion=_conclusion(concluded) if concluded[0] is not None else None,
             is_final=bool(is_final),
+            is_shown=bool(is_shown),
             reopenings=tuple(
                 Reopening(_conclusion(before), str(why), int(at))
                 for why, at, *before in self._connection.execute(SELECT_REOPENINGS, (identity,))

@@ -63,7 +63,11 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @dataclass
 class Scene:
-    """A vault, its relayer with signing nodes, and what an operator is told."""
+    """A vault, its relayer with signing nodes, and what an operator is told.
+
+    Attributes:
+        beacon: addresses of beacon nodes, for those who ask the beacon chain for something.
+    """
 
     world: World
     cluster: Cluster
@@ -71,6 +75,7 @@ class Scene:
     oracle_set: OracleSet
     folder: Path
     settings: dict[str, Any] = field(default_factory=dict)
+    beacon: list[str] = field(default_factory=list)
 
     def chosen(self, **others: Any) -> RunSettings:
         """Settings of the operator."""

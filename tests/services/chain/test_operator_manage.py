@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import copy
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeAlias
 
@@ -17,18 +19,20 @@ from dvtfast.services.chain.manager_messages import nonce_bytes, withdraw_bytes
 from dvtfast.services.chain.node import NodeClient
 from dvtfast.services.demo.world.deployed import ETH, REQUESTS_CODE, WITHDRAWALS
 from dvtfast.services.demo.world.oracles import RunningOracle
-from dvtfast.services.operator import asking, doing, exit_codes
+from dvtfast.services.operator import asking, doing, exit_codes, showing
 from dvtfast.services.operator.doing import Task
 from dvtfast.services.operator.ending import Ended, tell
 from dvtfast.services.operator.manage import consolidating, funding, withdrawing
+from dvtfast.services.operator.sending.action import Entry, Outcome
 from dvtfast.services.operator.sending.journal import Journal
 from dvtfast.services.operator.telling import tell_nobody
 from dvtfast.services.settings import ConsolidateSettings, FundSettings, SettingsError, WithdrawSettings
 from dvtfast.services.wire import PublicKey
+from tests.services.chain.beacon_chain import BeaconChain, beacon_beside
 from tests.services.chain.registrations import manager_signature
 from tests.services.chain.scenes import Scene, command, registered
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("beacon")]
 
 GWEI = 10**9
 Settings: TypeAlias = FundSettings | WithdrawSettings | ConsolidateSettings
@@ -39,12 +43,20 @@ OPENED: dict[type[Any], Callable[..., AbstractAsyncContextManager[Task]]] = {
 }
 
 
+@pytest.fixture
+async def beacon(scene: Scene) -> AsyncIterator[BeaconChain]:
+    """What the vault asks the beacon chain for, it does, if it can."""
+    async with beacon_beside(scene.world) as (chain, url):
+        scene.beacon.append(url)
+        yield chain
+
+
 def told(scene: Scene, kind: type[Settings], **others: Any) -> Settings:
     """What a command is told: of the scene's settings those that it has."""
     flags = {name: value for name, value in scene.settings.items() if name in kind.sources()}
     if kind is ConsolidateSettings:
         flags["consolidations_checker"] = flags["keeper"]  # of our chain
-    return kind.load({**flags, **others}, {})
+    return kind.load({**flags, "consensus_endpoints": scene.beacon, **others}, {})
 
 
 async def performed(settings: Settings) -> Ended:
@@ -58,6 +70,14 @@ async def performed(settings: Settings) -> Ended:
 async def compounding(scene: Scene) -> list[str]:
     """Two validators of type 0x02 with 40 ETH each; the vault has 20 left."""
     most = str(40 * GWEI)
+    ended = await registered(scene, validator_type="0x02", max_validator_balance_gwei=most)
+    assert ended.code == exit_codes.DONE
+    return await keys_of(scene)
+
+
+async def with_a_rest(scene: Scene) -> list[str]:
+    """Three validators of type 0x02 with 33 ETH each, so that a part of each can be withdrawn."""
+    most = str(33 * GWEI)
     ended = await registered(scene, validator_type="0x02", max_validator_balance_gwei=most)
     assert ended.code == exit_codes.DONE
     return await keys_of(scene)
@@ -141,24 +161,25 @@ async def test_a_top_up_of_what_does_not_compound(
 ) -> None:
     first, *_ = await ordinary(scene)
     ended = await performed(told(scene, FundSettings, validators=[f"{first}=1eth"]))
-    assert ended.code == exit_codes.FAILED
-    assert "InvalidValidators" in ended.problem
+    assert ended.code == exit_codes.NOT_READY
+    assert "it is of type 0x01, to which nothing is added" in ended.problem
     assert "nothing was sent" in ended.problem
+    assert await nonce_of(scene) == 1
 
 
 async def test_withdraw_and_exit(scene: Scene, running_oracles: list[RunningOracle]) -> None:
-    first, second, third = await ordinary(scene)
+    first, second, third = await with_a_rest(scene)
     before = await scene.world.chain.balance(bytes.fromhex(scene.account.address[2:]))
-    ended = await performed(told(scene, WithdrawSettings, validators=[f"{first}=1.5eth", f"{third}=7gwei"]))
+    ended = await performed(told(scene, WithdrawSettings, validators=[f"{first}=0.5eth", f"{third}=7gwei"]))
     assert (ended.code, ended.problem) == (exit_codes.DONE, "")
-    assert await withdrawals(scene) == [(first, 1_500_000_000), (third, 7)]
+    assert await withdrawals(scene) == [(first, 500_000_000), (third, 7)]
     assert ended.entry is not None
     assert ended.entry.conclusion is not None
     after = await scene.world.chain.balance(bytes.fromhex(scene.account.address[2:]))
     assert before - after == ended.entry.conclusion.fee_wei + 2  # 1 wei for each request, the rest came back
     ended = await performed(told(scene, WithdrawSettings, validators=[second], exit="true"))
     assert (ended.code, ended.problem) == (exit_codes.DONE, "")
-    assert await withdrawals(scene) == [(first, 1_500_000_000), (third, 7), (second, 0)]
+    assert await withdrawals(scene) == [(first, 500_000_000), (third, 7), (second, 0)]
 
 
 async def test_consolidate(scene: Scene, running_oracles: list[RunningOracle]) -> None:
@@ -177,9 +198,14 @@ async def test_consolidate(scene: Scene, running_oracles: list[RunningOracle]) -
     assert await consolidations(scene) == [(first, first), (second, first), (third, first)]
 
 
-async def test_oracles_that_do_not_approve(scene: Scene, running_oracles: list[RunningOracle]) -> None:
+async def test_oracles_that_do_not_approve(
+    scene: Scene, beacon: BeaconChain, running_oracles: list[RunningOracle]
+) -> None:
     await ordinary(scene)
     stranger = scene.cluster.keys[-1].to_wire()  # of the cluster, but not registered
+    credentials = b"\x01" + bytes(11) + scene.world.vault.address
+    await beacon.follow()
+    beacon.deposit(bytes(scene.cluster.keys[-1]), credentials, 32 * GWEI)  # by somebody, for the vault
     ended = await performed(told(scene, ConsolidateSettings, pairs=[f"{stranger}={stranger}"]))
     assert ended.code == exit_codes.NOT_READY
     assert "not a validator of this vault" in ended.problem
@@ -209,26 +235,31 @@ async def test_a_relayer_that_does_not_sign_that(
     scene: Scene,
     running_oracles: list[RunningOracle],
 ) -> None:
-    first, *_ = await ordinary(scene)
-    ended = await performed(told(scene, WithdrawSettings, validators=[f"{first}=1eth"]))
+    first, *_ = await with_a_rest(scene)
+    ended = await performed(told(scene, WithdrawSettings, validators=[f"{first}=0.1eth"]))
     assert ended.code == exit_codes.NOT_READY
     assert "--allow withdraw turns it on" in ended.problem
     assert await nonce_of(scene) == 1
 
 
-async def test_the_relayers_limit(scene: Scene, running_oracles: list[RunningOracle]) -> None:
-    first, *_ = await ordinary(scene)
-    ended = await performed(told(scene, WithdrawSettings, validators=[f"{first}=3201eth"]))
+async def test_the_relayers_limit(
+    scene: Scene, beacon: BeaconChain, running_oracles: list[RunningOracle]
+) -> None:
+    first, second, _ = await with_a_rest(scene)
+    await beacon.follow()
+    beacon[first].balance = beacon[second].balance = 2000 * GWEI
+    amounts = [f"{first}=1700eth", f"{second}=1501eth"]
+    ended = await performed(told(scene, WithdrawSettings, validators=amounts))
     assert ended.code == exit_codes.NOT_READY
     assert "limit of withdraw" in ended.problem
 
 
 async def test_requests_that_cost_too_much(scene: Scene, running_oracles: list[RunningOracle]) -> None:
-    first, *_ = await ordinary(scene)
+    first, *_ = await with_a_rest(scene)
     at = REQUESTS_CODE.index(b"\x60\x01\x5f\x52") + 1
     dearer = REQUESTS_CODE[:at] + b"\xff" + REQUESTS_CODE[at + 1 :]
     await scene.world.chain.rpc("anvil_setCode", WITHDRAWALS, "0x" + dearer.hex())
-    asked = {"validators": [f"{first}=1eth"]}
+    asked = {"validators": [f"{first}=0.1eth"]}
     ended = await performed(told(scene, WithdrawSettings, **asked, max_request_fee_gwei="0.000000254"))
     assert ended.code == exit_codes.NOT_READY
     assert "--max-request-fee-gwei" in ended.problem
@@ -244,8 +275,8 @@ async def test_a_nonce_that_somebody_uses(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It begins again at the relayer, and is done once."""
-    first, second, _ = await ordinary(scene)
-    settings = told(scene, WithdrawSettings, validators=[f"{first}=1eth"])
+    first, second, _ = await with_a_rest(scene)
+    settings = told(scene, WithdrawSettings, validators=[f"{first}=0.1eth"])
     async with withdrawing(settings, tell_nobody) as task:
         begin, nonces = task.sender.begin, []
 
@@ -261,7 +292,7 @@ async def test_a_nonce_that_somebody_uses(
         ended = await doing.perform(task, dry_run=False, yes=True, seconds=30)
     assert (ended.code, ended.problem) == (exit_codes.DONE, "")
     assert nonces == [1, 2]
-    assert await withdrawals(scene) == [(second, 5), (first, GWEI)]
+    assert await withdrawals(scene) == [(second, 5), (first, GWEI // 10)]
 
 
 async def test_a_nonce_that_is_used_after_it_was_sent(
@@ -269,8 +300,8 @@ async def test_a_nonce_that_is_used_after_it_was_sent(
     running_oracles: list[RunningOracle],
 ) -> None:
     """It can only revert by then: it is cancelled."""
-    first, second, _ = await ordinary(scene)
-    settings = told(scene, WithdrawSettings, validators=[f"{first}=1eth"])
+    first, second, _ = await with_a_rest(scene)
+    settings = told(scene, WithdrawSettings, validators=[f"{first}=0.1eth"])
     async with withdrawing(settings, tell_nobody) as task:
         entry = await doing.begin_next(task)
         assert entry is not None
@@ -287,8 +318,8 @@ async def test_a_process_that_ends_after_signing(
     running_oracles: list[RunningOracle],
 ) -> None:
     """The next command, whichever it is, goes on with it; then with its own part, if that is another."""
-    first, second, _ = await ordinary(scene)
-    settings = told(scene, WithdrawSettings, validators=[f"{first}=1eth"])
+    first, second, _ = await with_a_rest(scene)
+    settings = told(scene, WithdrawSettings, validators=[f"{first}=0.1eth"])
     async with withdrawing(settings, tell_nobody) as task:
         entry = await doing.begin_next(task)
         assert entry is not None
@@ -296,17 +327,17 @@ async def test_a_process_that_ends_after_signing(
     assert (ended.code, ended.problem) == (exit_codes.DONE, "")
     assert ended.entry is not None
     assert ended.entry.id == entry.id
-    assert await withdrawals(scene) == [(first, GWEI)]
+    assert await withdrawals(scene) == [(first, GWEI // 10)]
     async with withdrawing(dataclasses.replace(settings, again=True), tell_nobody) as task:
         assert await doing.begin_next(task) is not None
     ended = await performed(told(scene, WithdrawSettings, validators=[second], exit="true"))
     assert (ended.code, ended.problem) == (exit_codes.DONE, "")
-    assert await withdrawals(scene) == [(first, GWEI), (first, GWEI), (second, 0)]
+    assert await withdrawals(scene) == [(first, GWEI // 10), (first, GWEI // 10), (second, 0)]
 
 
 async def test_the_same_again(scene: Scene, running_oracles: list[RunningOracle]) -> None:
-    first, *_ = await ordinary(scene)
-    asked = {"validators": [f"{first}=1eth"]}
+    first, *_ = await with_a_rest(scene)
+    asked = {"validators": [f"{first}=0.1eth"]}
     assert (await performed(told(scene, WithdrawSettings, **asked))).code == exit_codes.DONE
     ended = await performed(told(scene, WithdrawSettings, **asked))
     assert ended.code == exit_codes.NOTHING_TO_DO
@@ -366,15 +397,218 @@ async def test_a_file_with_wrong_lines(scene: Scene) -> None:
     assert [problem.split(": ")[1] for problem in caught.value.problems] == ["line 3", "line 4", "line 5"]
 
 
+REFUSED: dict[str, tuple[type[Settings], dict[str, Any], Callable[[BeaconChain, list[str]], Any], str]] = {
+    "an exit too early": (
+        WithdrawSettings,
+        {"validators": ["{0}"], "exit": "true"},
+        lambda beacon, keys: young(beacon, keys[0]),
+        "can be withdrawn from or exit from epoch",
+    ),
+    "a part too early": (
+        WithdrawSettings,
+        {"validators": ["{0}=0.1eth"]},
+        lambda beacon, keys: young(beacon, keys[0]),
+        "can be withdrawn from or exit from epoch",
+    ),
+    "one that exits": (
+        WithdrawSettings,
+        {"validators": ["{0}"], "exit": "true"},
+        lambda beacon, keys: vars(beacon[keys[0]]).update(exit_epoch=2**40),
+        f"it exits already, at epoch {2**40}",
+    ),
+    "one that is slashed": (
+        FundSettings,
+        {"validators": ["{1}=1eth"]},
+        lambda beacon, keys: vars(beacon[keys[1]]).update(slashed=True),
+        "it is slashed",
+    ),
+    "an exit behind partial withdrawals": (
+        WithdrawSettings,
+        {"validators": ["{0}"], "exit": "true"},
+        lambda beacon, keys: beacon.pending_withdrawals.append((beacon.index(keys[0]), 10**8)),
+        "0.1 ETH wait to be withdrawn from it; it cannot exit before they are",
+    ),
+    "more than there is": (
+        WithdrawSettings,
+        {"validators": ["{0}=0.95eth"]},
+        lambda beacon, keys: beacon.pending_withdrawals.append((beacon.index(keys[0]), 10**8)),
+        "0.95 ETH are wanted, 0.9 ETH can be had",
+    ),
+    "more than a validator may have": (
+        FundSettings,
+        {"validators": ["{0}=1eth"]},
+        lambda beacon, keys: vars(beacon[keys[0]]).update(balance=1_944_500_000_000),
+        "more than 1945 ETH",
+    ),
+    "a source that waits to be consolidated": (
+        ConsolidateSettings,
+        {"pairs": ["{0}={1}"]},
+        lambda beacon, keys: beacon.pending_consolidations.append((beacon.index(keys[2]), 0)),
+        "consolidations with it wait",
+    ),
+    "a source too young": (
+        ConsolidateSettings,
+        {"pairs": ["{0}={1}"]},
+        lambda beacon, keys: young(beacon, keys[0]),
+        "can be withdrawn from or exit from epoch",
+    ),
+    "a target that exits": (
+        ConsolidateSettings,
+        {"pairs": ["{0}={1}"]},
+        lambda beacon, keys: vars(beacon[keys[1]]).update(exit_epoch=2**40),
+        "it exits already",
+    ),
+    "a target with too much": (
+        ConsolidateSettings,
+        {"pairs": ["{0}={1}"]},
+        lambda beacon, keys: vars(beacon[keys[1]]).update(balance=1_930 * GWEI),
+        "more than 1945 ETH",
+    ),
+    "one that compounds already": (
+        ConsolidateSettings,
+        {"pairs": ["{0}={0}"]},
+        lambda beacon, keys: None,
+        "it compounds already",
+    ),
+    "somebody else's": (
+        WithdrawSettings,
+        {"validators": ["{0}"], "exit": "true"},
+        lambda beacon, keys: vars(beacon[keys[0]]).update(withdrawal_credentials=b"\x01" + bytes(31)),
+        "its withdrawal credentials are not this vault's",
+    ),
+    "a full queue": (
+        ConsolidateSettings,
+        {"pairs": ["{0}={1}"]},
+        lambda beacon, keys: beacon.pending_consolidations.extend([(10**6, 10**6)] * 2**18),
+        "the queue of consolidations is full",
+    ),
+}
+
+
+def young(beacon: BeaconChain, key: str) -> None:
+    beacon[key].activation_epoch = beacon.epoch - 200
+
+
+async def test_nothing_is_paid_for_what_the_beacon_chain_would_pass_over(
+    scene: Scene, beacon: BeaconChain, running_oracles: list[RunningOracle]
+) -> None:
+    """The vault would take each of them, and the fee with it."""
+    keys = await with_a_rest(scene)
+    await beacon.follow()
+    before = copy.deepcopy(vars(beacon) | {"world": None})
+    wallet = bytes.fromhex(scene.account.address[2:])
+    rich = await scene.world.chain.balance(wallet)
+    for name, (kind, asked, change, reason) in REFUSED.items():
+        change(beacon, keys)
+        lists = {
+            field: [each.format(*keys) for each in value] for field, value in asked.items() if value != "true"
+        }
+        ended = await performed(told(scene, kind, **{**asked, **lists}))
+        assert ended.code == exit_codes.NOT_READY, name
+        assert "the beacon chain would not do it: 0x" in ended.problem or "is full" in ended.problem, name
+        assert reason in ended.problem, name
+        vars(beacon).update(copy.deepcopy(before), world=scene.world)
+    assert await nonce_of(scene) == 1
+    assert await scene.world.chain.balance(wallet) == rich
+
+
+async def test_what_is_taken_is_submitted_until_it_shows(
+    scene: Scene,
+    beacon: BeaconChain,
+    running_oracles: list[RunningOracle],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    first, *_ = await with_a_rest(scene)
+    settings = told(scene, WithdrawSettings, validators=[first], exit="true")
+    beacon.passes_over = True
+    ended = await performed(settings)
+    assert ended.code == exit_codes.SUBMITTED
+    assert ended.entry is not None
+    assert ended.entry.outcome is Outcome.SUBMITTED
+    capsys.readouterr()
+    tell(ended, is_json=True)
+    assert json.loads(capsys.readouterr().out)["action"]["outcome"] == "submitted"
+    ended = await performed(settings)
+    assert ended.code == exit_codes.NOTHING_TO_DO
+    assert "submitted already, and the beacon chain does not show it" in ended.problem
+    beacon[first].exit_epoch = beacon.epoch + 5
+    ended = await performed(settings)
+    assert ended.code == exit_codes.NOTHING_TO_DO
+    assert "done already" in ended.problem
+    async with Journal(scene.folder / "operator.db") as journal:
+        assert [each.outcome for each in await journal.entries()] == [Outcome.DONE, Outcome.DONE]
+    assert await withdrawals(scene) == [(first, 0)]
+
+
+async def test_a_beacon_node_that_has_not_seen_the_block(
+    scene: Scene,
+    beacon: BeaconChain,
+    running_oracles: list[RunningOracle],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is waited for, since it knows nothing of it; not for ever."""
+    first, second, _ = await with_a_rest(scene)
+    await beacon.follow()
+    beacon.behind = 1_000
+    seen, head = 0, beacon._head
+
+    async def late() -> Any:
+        nonlocal seen
+        seen += 1
+        if seen == 5:
+            beacon.behind = 0
+        return await head()
+
+    monkeypatch.setattr(beacon, "_head", late)
+    assert (await performed(told(scene, WithdrawSettings, validators=[f"{first}=0.5eth"]))).code == 0
+    assert seen > 5
+    beacon.behind = 1_000
+    monkeypatch.setattr(showing, "PATIENCE_SLOTS", 0)
+    ended = await performed(told(scene, WithdrawSettings, validators=[f"{second}=0.5eth"]))
+    assert ended.code == exit_codes.SUBMITTED
+
+
+async def test_stopping_while_the_beacon_chain_is_looked_at(
+    scene: Scene, beacon: BeaconChain, running_oracles: list[RunningOracle]
+) -> None:
+    """What is done is told of, not that nothing was sent."""
+    first, *_ = await with_a_rest(scene)
+    await beacon.follow()
+    settings = told(scene, WithdrawSettings, validators=[first], exit="true")
+    async with withdrawing(settings, tell_nobody) as task:
+        stop = asyncio.Event()
+
+        async def look(entry: Entry) -> Entry:
+            stop.set()
+            await asyncio.sleep(60)
+            return entry
+
+        work = doing.perform(dataclasses.replace(task, look=look), dry_run=False, yes=True, seconds=30)
+        ended = await doing.unless_stopped(work, task.sender, stop)
+    assert ended.code == exit_codes.SUBMITTED
+    assert ended.entry is not None
+
+
+async def test_without_a_beacon_node(scene: Scene) -> None:
+    key = scene.cluster.keys[0].to_wire()
+    for kind, asked in (
+        (FundSettings, {"validators": [f"{key}=1eth"]}),
+        (WithdrawSettings, {"validators": [key], "exit": "true"}),
+        (ConsolidateSettings, {"pairs": [f"{key}={key}"]}),
+    ):
+        with pytest.raises(SettingsError, match="not set: without a beacon node nobody can say"):
+            told(scene, kind, **asked, consensus_endpoints=[])
+
+
 async def test_as_a_process(scene: Scene, running_oracles: list[RunningOracle]) -> None:
-    first, *_ = await ordinary(scene)
+    first, *_ = await with_a_rest(scene)
     sources = WithdrawSettings.sources()
-    flags = ["--validator", f"{first}=1eth", "--json"]
-    for name, value in scene.settings.items():
+    flags = ["--validator", f"{first}=0.1eth", "--json"]
+    for name, value in {**scene.settings, "consensus_endpoints": scene.beacon}.items():
         if name in sources:
             for each in value if isinstance(value, list) else [value]:
                 flags += [sources[name].flag] + ([] if name == "yes" else [each])
     code, output = await command("withdraw", *flags)
     assert code == exit_codes.DONE, output
     assert json.loads(output)["action"]["kind"] == "withdraw"
-    assert await withdrawals(scene) == [(first, GWEI)]
+    assert await withdrawals(scene) == [(first, GWEI // 10)]

@@ -1,0 +1,284 @@
+"""What is let through to the beacon chain, it does; what it did, shows. The specification is the judge."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from aiohttp import web
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dvtfast import GNOSIS, HOODI
+from dvtfast.services.chain.beacon import (
+    FAR_FUTURE_EPOCH,
+    BeaconClient,
+    BeaconError,
+    PendingConsolidation,
+    PendingWithdrawal,
+    ValidatorDetails,
+)
+from dvtfast.services.chain.encoding import ADDRESS_BYTES
+from dvtfast.services.operator.beacon_rules import PENDING_PARTIAL_WITHDRAWALS_LIMIT, BeaconRules
+from dvtfast.services.operator.beacon_view import BeaconView
+from dvtfast.services.operator.sending.action import Action, Kind
+from dvtfast.services.operator.showing import before_gwei, not_shown
+from dvtfast.services.orders import Amount, Pair
+from dvtfast.services.wire import PublicKey
+from tests.services.chain.beacon_chain import BeaconChain, Validator
+from tests.services.chain.servers import serving
+
+GWEI = 10**9
+VAULT, STRANGER = bytes(range(20)), bytes(20)
+KEYS = [PublicKey(bytes([n + 1]) * 48) for n in range(4)]
+EPOCH = 1_000
+MOST = 2_048 * GWEI
+NO_WORLD: Any = None  # there is no execution chain to follow
+
+
+class AtEpoch(BeaconChain):
+    """Whose clock stands still."""
+
+    @property
+    def epoch(self) -> int:
+        return EPOCH
+
+
+def view_of(chain: BeaconChain) -> BeaconView:
+    return BeaconView(
+        chain.epoch,
+        0,
+        {
+            each.public_key: ValidatorDetails(
+                index,
+                each.status(chain.epoch),
+                each.balance,
+                each.withdrawal_credentials,
+                each.slashed,
+                each.activation_epoch,
+                each.exit_epoch,
+            )
+            for index, each in enumerate(chain.validators)
+        },
+        [PendingWithdrawal(index, amount) for index, amount in chain.pending_withdrawals],
+        [PendingConsolidation(source, target) for source, target in chain.pending_consolidations],
+        {},
+    )
+
+
+def rules_of(chain: BeaconChain, **others: Any) -> BeaconRules:
+    return BeaconRules(
+        **{"view": view_of(chain), "network": HOODI, "vault": VAULT, "max_balance_gwei": MOST, **others}
+    )
+
+
+def credentials(kind: int, address: bytes = VAULT) -> bytes:
+    return bytes([kind]) + bytes(11) + address
+
+
+SPOILT: list[dict[str, Any]] = [
+    {"withdrawal_credentials": credentials(1)},
+    {"withdrawal_credentials": credentials(2, STRANGER)},
+    {"withdrawal_credentials": credentials(0)},
+    {"activation_epoch": EPOCH - 255},
+    {"activation_epoch": EPOCH + 1},
+    {"exit_epoch": EPOCH - 1},
+    {"exit_epoch": EPOCH + 5},
+    {"exit_epoch": EPOCH + 5, "slashed": True},
+    {"balance": 31 * GWEI},
+]
+
+
+@st.composite
+def chains(draw: st.DrawFn) -> AtEpoch:
+    """Most of the validators may do everything."""
+    validators = []
+    for key in KEYS[: draw(st.integers(2, 4))]:
+        good = {
+            "withdrawal_credentials": credentials(2),
+            "balance": draw(st.sampled_from([40, 48, 2_047])) * GWEI,
+            "activation_epoch": draw(st.sampled_from([0, EPOCH - 256])),
+        }
+        spoilt = draw(st.sampled_from([{}] * 2 * len(SPOILT) + SPOILT))
+        validators.append(Validator(bytes(key), **{**good, **spoilt}))
+    place, gwei = st.integers(0, 3), st.sampled_from([1, GWEI, 8 * GWEI])
+    return AtEpoch(
+        NO_WORLD,
+        validators,
+        pending_withdrawals=draw(st.just([]) | st.lists(st.tuples(place, gwei), max_size=2)),
+        pending_consolidations=draw(st.just([]) | st.lists(st.tuples(place, place), max_size=1)),
+    )
+
+
+def action(kind: Kind, keys: list[PublicKey], **details: Any) -> Action:
+    return Action(kind, VAULT, VAULT, b"", public_keys=tuple(map(bytes, keys)), details=details)
+
+
+@settings(max_examples=500)
+@given(
+    chain=chains(), key=st.sampled_from(KEYS), gwei=st.sampled_from([None, 1, GWEI, 8 * GWEI, 2_016 * GWEI])
+)
+def test_withdrawals_that_are_let_through_are_done(chain: AtEpoch, key: PublicKey, gwei: int | None) -> None:
+    rules = rules_of(chain)
+    if rules.of_withdrawals([Amount(key, gwei)]):
+        return
+    before = before_gwei(Kind.WITHDRAW, [key], rules.view)
+    done = action(Kind.WITHDRAW, [key], amounts=[[key.to_wire(), gwei or 0]], before_gwei=before)
+    asked = list(chain.pending_withdrawals)
+    chain.process_withdrawal_request(VAULT, bytes(key), gwei or 0)
+    assert not_shown(done, view_of(chain)) == []
+    if gwei is not None:
+        assert chain.pending_withdrawals == [*asked, (chain.index(key.to_wire()), gwei)]
+
+
+@settings(max_examples=500)
+@given(chain=chains(), source=st.sampled_from(KEYS), target=st.sampled_from(KEYS))
+def test_consolidations_that_are_let_through_are_done(
+    chain: AtEpoch, source: PublicKey, target: PublicKey
+) -> None:
+    if rules_of(chain).of_consolidations([Pair(source, target)]):
+        return
+    done = action(Kind.CONSOLIDATE, [source], pairs=[[source.to_wire(), target.to_wire()]])
+    assert not_shown(done, view_of(chain)) == [bytes(source)]
+    chain.process_consolidation_request(VAULT, bytes(source), bytes(target))
+    assert not_shown(done, view_of(chain)) == []
+
+
+@settings(max_examples=500)
+@given(
+    chain=chains(),
+    pairs=st.lists(st.tuples(st.sampled_from(KEYS[:3]), st.sampled_from(KEYS[:3])), max_size=3),
+)
+def test_several_that_are_let_through_together(
+    chain: AtEpoch, pairs: list[tuple[PublicKey, PublicKey]]
+) -> None:
+    """One may make another one impossible: a target that ends as a source."""
+    chosen = {source: Pair(source, target) for source, target in pairs if source != target}
+    if rules_of(chain).of_consolidations(list(chosen.values())):
+        return
+    details = [[pair.source.to_wire(), pair.target.to_wire()] for pair in chosen.values()]
+    for pair in chosen.values():
+        chain.process_consolidation_request(VAULT, bytes(pair.source), bytes(pair.target))
+    assert not_shown(action(Kind.CONSOLIDATE, list(chosen), pairs=details), view_of(chain)) == []
+
+
+def test_what_is_right_is_let_through() -> None:
+    """Else the laws above would hold of rules that refuse everything."""
+    first, second, third, _ = KEYS
+    chain = AtEpoch(
+        NO_WORLD,
+        [
+            Validator(bytes(first), credentials(1), 32 * GWEI, activation_epoch=EPOCH - 256),
+            Validator(bytes(second), credentials(2), 40 * GWEI, activation_epoch=EPOCH - 256),
+            Validator(bytes(third), credentials(2), 32 * GWEI, activation_epoch=EPOCH + 1),
+        ],
+        pending_withdrawals=[(1, 3 * GWEI)],
+    )
+    rules = rules_of(chain)
+    assert rules.of_withdrawals([Amount(first, None), Amount(second, 5 * GWEI)]) == []
+    assert rules.of_top_ups([Amount(second, 2_008 * GWEI), Amount(third, GWEI)]) == []
+    assert rules.of_consolidations([Pair(first, second)]) == []
+    assert rules.of_consolidations([Pair(first, first)]) == []
+
+
+def test_a_switch_need_not_be_old() -> None:
+    chain = AtEpoch(NO_WORLD, [Validator(bytes(KEYS[0]), credentials(1), 32 * GWEI, activation_epoch=EPOCH)])
+    assert rules_of(chain).of_consolidations([Pair(KEYS[0], KEYS[0])]) == []
+
+
+def test_a_full_queue_of_withdrawals() -> None:
+    chain = AtEpoch(NO_WORLD, [Validator(bytes(KEYS[0]), credentials(2), 40 * GWEI)])
+    view = view_of(chain)
+    many: Any = range(PENDING_PARTIAL_WITHDRAWALS_LIMIT)
+    full = BeaconView(view.epoch, 0, view.validators, many)
+    rules = rules_of(chain, view=full)
+    object.__setattr__(rules.view, "withdrawing_gwei", lambda _: 0)
+    assert "is full" in rules.of_withdrawals([Amount(KEYS[0], GWEI)])[0]
+    assert rules.of_withdrawals([Amount(KEYS[0], None)]) == []
+
+
+def test_amounts_are_in_what_people_know() -> None:
+    """32 of the beacon chain's are one GNO."""
+    chain = AtEpoch(NO_WORLD, [Validator(bytes(KEYS[0]), credentials(2), 64 * GWEI)])
+    (problem,) = rules_of(chain, network=GNOSIS).of_withdrawals([Amount(KEYS[0], 48 * GWEI)])
+    assert "1.5 GNO are wanted, 1 GNO can be had: it has 2 GNO, less the 1 GNO that stay" in problem
+
+
+def test_what_waits_counts() -> None:
+    """Somebody's deposit that waits is the validator's, too."""
+    chain = AtEpoch(NO_WORLD, [Validator(bytes(KEYS[0]), credentials(2), 2_000 * GWEI)])
+    view = view_of(chain)
+    view = BeaconView(view.epoch, 0, view.validators, deposits={bytes(KEYS[0]): 40 * GWEI})
+    (problem,) = rules_of(chain, view=view).of_top_ups([Amount(KEYS[0], 9 * GWEI)])
+    assert "40 ETH wait to be deposited" in problem
+
+
+VALIDATOR = {
+    "index": "7",
+    "balance": "33000000000",
+    "status": "active_ongoing",
+    "validator": {
+        "pubkey": KEYS[0].to_wire(),
+        "withdrawal_credentials": "0x02" + "00" * (31 - ADDRESS_BYTES) + VAULT.hex(),
+        "effective_balance": "33000000000",
+        "slashed": False,
+        "activation_eligibility_epoch": "0",
+        "activation_epoch": "5",
+        "exit_epoch": "18446744073709551615",
+        "withdrawable_epoch": "18446744073709551615",
+    },
+}
+ANSWERS = {
+    "validators": [VALIDATOR],
+    "pending_partial_withdrawals": [{"validator_index": "7", "amount": "5", "withdrawable_epoch": "9"}],
+    "pending_consolidations": [{"source_index": "7", "target_index": "8"}],
+}
+
+
+async def test_what_beacon_nodes_answer() -> None:
+    """Source: beacon API, in its own words."""
+
+    async def handle(request: web.Request) -> web.Response:
+        assert request.path.startswith("/eth/v1/beacon/states/0xab/")
+        return web.json_response(
+            {"execution_optimistic": False, "data": ANSWERS[request.path.split("/")[-1]]}
+        )
+
+    async with serving(handle) as url, BeaconClient([url], timeout_seconds=5) as beacon:
+        found = await beacon.details([bytes(KEYS[0])], state="0xab")
+        assert found == {
+            bytes(KEYS[0]): ValidatorDetails(
+                7, "active_ongoing", 33 * GWEI, credentials(2), False, 5, FAR_FUTURE_EPOCH
+            )
+        }
+        assert await beacon.pending_withdrawals("0xab") == [PendingWithdrawal(7, 5)]
+        assert await beacon.pending_consolidations("0xab") == [PendingConsolidation(7, 8)]
+
+
+WRONG = [
+    {"data": [VALIDATOR], "execution_optimistic": True},
+    {"data": [VALIDATOR | {"status": "\x1b[2Jwell"}]},
+    {"data": [VALIDATOR | {"balance": "-1"}]},
+    {"data": [VALIDATOR | {"balance": 5}]},
+    {"data": [{**VALIDATOR, "validator": VALIDATOR["validator"] | {"pubkey": KEYS[1].to_wire()}}]},
+    {"data": [{**VALIDATOR, "validator": VALIDATOR["validator"] | {"withdrawal_credentials": "0x02"}}]},
+    {"data": [{"source_index": "7"}]},
+    {"data": [{"validator_index": "7", "amount": "1e9"}]},
+    {},
+]
+
+
+@pytest.mark.parametrize("answer", WRONG, ids=range(len(WRONG)))
+async def test_answers_that_are_none(answer: dict[str, Any]) -> None:
+    async def handle(_: web.Request) -> web.Response:
+        return web.Response(body=json.dumps(answer))
+
+    async with serving(handle) as url, BeaconClient([url], timeout_seconds=5) as beacon:
+        for asked in (
+            beacon.details([bytes(KEYS[0])], state="head"),
+            beacon.pending_withdrawals("head"),
+            beacon.pending_consolidations("head"),
+        ):
+            with pytest.raises(BeaconError):
+                await asked
