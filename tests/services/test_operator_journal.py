@@ -167,13 +167,31 @@ async def test_nothing_is_changed_afterwards(path: Path) -> None:
         entry = await journal.begin(ACTION, chain_id=1, account=ACCOUNT, nonce=0)
         entry = await journal.add(entry, TRANSACTION)
         entry = await journal.reopen(await journal.conclude(entry, DONE), "another block")
-        await journal.finalize(await journal.conclude(entry, DONE))
+        await journal.show(await journal.finalize(await journal.conclude(entry, DONE)))
     with sqlite3.connect(path) as connection:
         for table in TABLE_NAMES:
             for statement in (f"DELETE FROM {table}", f"UPDATE {table} SET id = id + 1"):
                 with pytest.raises(sqlite3.DatabaseError, match="append-only"):
                     connection.execute(statement)
     connection.close()
+
+
+async def test_what_a_vault_asked_for_is_submitted_until_it_shows(path: Path) -> None:
+    """What is taken back is no longer shown, either."""
+    async with Journal(path) as journal:
+        entry = await journal.begin(replace(ACTION, kind=Kind.WITHDRAW), chain_id=1, account=ACCOUNT, nonce=0)
+        entry = await journal.add(entry, TRANSACTION)
+        assert entry.outcome is None
+        entry = await journal.conclude(entry, DONE)
+        assert entry.outcome is Outcome.SUBMITTED
+        for _ in range(2):
+            entry = await journal.show(entry)
+            assert (entry.outcome, entry.is_shown) == (Outcome.DONE, True)
+        entry = await journal.conclude(await journal.reopen(entry, "another block"), DONE)
+        assert entry.outcome is Outcome.SUBMITTED
+        other = await journal.begin(ACTION, chain_id=1, account=ACCOUNT, nonce=1)
+        other = await journal.conclude(await journal.add(other, replace(TRANSACTION, hash=b"i" * 32)), DONE)
+        assert other.outcome is Outcome.DONE
 
 
 @pytest.mark.parametrize("content", [b"not a database", b"SQLite format 3\x00" + bytes(84)])

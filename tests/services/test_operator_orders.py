@@ -138,6 +138,7 @@ BASE: dict[str, Any] = {
     "relayer": "http://relayer",
     "vault": "0x" + "11" * 20,
     "execution_endpoints": ["http://geth"],
+    "consensus_endpoints": ["http://beacon"],
     "ipfs_gateways": ["http://ipfs"],
     "signer": "http://signer",
     "signer_address": "0x" + "22" * 20,
@@ -161,6 +162,16 @@ BASE: dict[str, Any] = {
         (WithdrawSettings, {"validators": [f"{FIRST}=0gwei"]}, "above 0"),
         (ConsolidateSettings, {}, "expected one of --pair"),
         (ConsolidateSettings, {"pairs": [f"{FIRST}={SECOND}"], "ipfs_gateways": []}, "no oracle config"),
+        (
+            ConsolidateSettings,
+            {"pairs": [f"{FIRST}={SECOND}"], "consensus_endpoints": []},
+            "not set: without a beacon node",
+        ),
+        (
+            FundSettings,
+            {"validators": [f"{FIRST}=1eth"], "max_validator_balance_gwei": "2048000000001"},
+            "expected 32000000000..2048000000000",
+        ),
     ],
 )
 def test_settings_that_are_wrong(kind: Any, told: dict[str, Any], says: str) -> None:
