@@ -27,6 +27,7 @@ from ..scanner import Batch, FinalLogs, PendingLogs, Rewound
 from .tree import DepositsSoFar
 
 SEARCHED_BLOCKS = 20 * SEARCH_SPAN_BLOCKS  # for the deposit before a block, months
+HELD_LOGS = 20_000  # of one look, some 20 MB
 PRUNED = "it lacks logs; name one that keeps all logs of the deposit contract (docs/deposits.md, Nodes)"
 
 Before = Callable[[int], Awaitable[DepositsSoFar]]
@@ -39,7 +40,8 @@ async def whole(
     """The same batches of one look, each as soon as it is proven that no deposit is missing in it.
 
     Logs at the end of one may be missing until those of the next one follow, or the contract's count agrees.
-    The last ones, which are all that is new but for the first look, come when the root agrees, too.
+    Where the root can be compared, too, all of a look waits for it, unless that is more than is kept in
+    memory, as in the first look of all.
 
     Args:
         before: asked once, when a `Rewound` was dealt with.
@@ -60,7 +62,8 @@ async def whole(
         if isinstance(batch, PendingLogs):
             await require_count(node, contract, so_far.count, block=batch.last)
             await _require_root(node, contract, so_far, block=batch.last)
-        if batch.logs or isinstance(batch, PendingLogs):
+        waits = so_far.nodes is not None and sum(len(each.logs) for each in held) <= HELD_LOGS
+        if isinstance(batch, PendingLogs) or (batch.logs and not waits):
             for proven in held:
                 yield proven
             held.clear()

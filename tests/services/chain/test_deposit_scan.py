@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from dvtfast import HOODI, Network
+from dvtfast.services.chain.deposits import whole
 from dvtfast.services.chain.deposits.ledger import Ledger, Source
 from dvtfast.services.chain.deposits.scan import DepositScan
 from dvtfast.services.chain.encoding import write_address
@@ -240,6 +241,32 @@ async def test_a_node_that_tells_another_deposit(world: World, place: int) -> No
         with pytest.raises(UnavailableError, match="are not those that the contract has by its root"):
             await scan.look()
         lies = False
+        await world.require_equal(scan)
+
+
+async def test_a_first_look_that_is_too_much_for_memory(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is kept as it is read; the root at its end says whether it was right."""
+    monkeypatch.setattr(whole, "HELD_LOGS", 2)
+    await world.deposit(*FIRST, *(signed(20 + n) for n in range(10)))
+    await world.chain.mine(2 * SPAN_BLOCKS)
+
+    def change(method: str, params: list[Any], value: Any) -> Any:
+        if method == "eth_getLogs":
+            true, other = FIRST[0].public_key.hex(), signed(80).public_key.hex()
+            return json.loads(json.dumps(value).replace(true, other))
+        return without_finality(method, params, value)
+
+    async with node_between(world.chain.url, change) as (url, _), world.scan(url) as scan:
+        with pytest.raises(UnavailableError, match="remove the database: what was read first was wrong"):
+            await scan.look()
+        assert 0 < scan._ledger.totals().deposits < 18
+    async with world.scan() as scan:
+        with pytest.raises(UnavailableError, match="remove the database: what was read first was wrong"):
+            await scan.look()
+    world.database.unlink()
+    async with world.scan() as scan:
         await world.require_equal(scan)
 
 
