@@ -9,6 +9,9 @@ from .node import NodeClient
 class VaultsAtHead:
     """The state of the deposit contract and of vaults now; each call asks anew.
 
+    Any node is believed: a signature over what is not so is refused by vaults, and operators compare it with
+    what their own nodes say.
+
     Args:
         max_age_seconds: nodes whose latest block is older are passed over, so that nothing stale is signed.
 

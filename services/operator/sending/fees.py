@@ -47,11 +47,6 @@ class Bounds:
             self.min_priority_fee_wei,
         )
 
-    @property
-    def can_be_met(self) -> bool:
-        """Whether there is any offer, with gas that costs nothing but a tip."""
-        return first_offer(Fees(0, 0), self) is not None
-
     def tip_wei(self, wanted_wei: int) -> int:
         """A tip like that one, within the bounds."""
         least = max(self.min_priority_fee_wei, LEAST_PRIORITY_FEE_WEI)
