@@ -29,6 +29,7 @@ class Cluster:
 
 OBOL_4 = Cluster("3 of 4", (1, 2, 3, 4), 3)
 OBOL_10 = Cluster("7 of 10", tuple(range(1, 11)), 7)
+OBOL_31 = Cluster("21 of 31", tuple(range(1, 32)), 21)
 SSV_4 = Cluster("3 of 4 SSV ids", (997, 1003, 1010, 1021), 3)
 CLUSTERS = (OBOL_4, OBOL_10, SSV_4)
 

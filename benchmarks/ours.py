@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+from numpy.typing import NDArray
+
 import dvtfast
+from dvtfast import _lagrange
 
 from .cases import ORACLES, Bytes, Exits, oracle_public_keys
+
+Bools = NDArray[np.bool_]
 
 # What StakeWise's protocol config asks for, of ORACLES.
 ORACLE_THRESHOLD = 8
@@ -37,6 +43,24 @@ def recover(
             threshold=batch.cluster.threshold,
             public_key_shares=public_key_shares,
             threads=threads,
+        ).signatures
+
+    return run
+
+
+def recover_with_new_rules(batch: Exits, present: Bools) -> Callable[[], Bytes]:
+    """Some partial signatures are missing, and for no set of share indices it is known yet how to recover."""
+
+    def run() -> Bytes:
+        _lagrange.forget()
+        return dvtfast.recover_and_check(
+            batch.public_keys,
+            batch.signing_roots,
+            batch.partial_signatures,
+            batch.cluster.share_indices,
+            threshold=batch.cluster.threshold,
+            present=present,
+            threads=1,
         ).signatures
 
     return run

@@ -9,6 +9,7 @@ rounds and rows of that.
 from __future__ import annotations
 
 import time
+from itertools import combinations
 
 import numpy as np
 
@@ -18,11 +19,12 @@ from dvtfast.oracles import _split_with_masks
 
 from . import floor, lanes, others, ours
 from .backends import has_ifma, on, using
-from .cases import DISTINCT, OBOL_4, ORACLES, SSV_4, exits
+from .cases import DISTINCT, OBOL_4, OBOL_31, ORACLES, SSV_4, exits
 from .measure import LONG_ENOUGH, Way, alternate, ratio
 
 FEW = 64  # for loops over each validator
 LONG = 8192
+SETS = 63
 ROUNDS, LONG_ROUNDS, LANES_ROUNDS = 4, 2, 2
 
 
@@ -32,7 +34,10 @@ def main() -> None:
     print(f"# backend {info.name} (DVTFAST_BACKEND={info.requested}), from so many rows: {info.crossovers}")
     with using("blst"):
         of_blst()
+        of_many_sets("blst")
     if has_ifma():
+        with using("ifma"):
+            of_many_sets("ifma")
         lanes.print_ratios(LANES_ROUNDS)
 
 
@@ -129,6 +134,26 @@ def of_blst() -> None:
         "# microseconds per item: "
         + ", ".join(f"{name} {way.microseconds:.1f}" for name, way in ways.items())
     )
+
+
+def of_many_sets(backend: str) -> None:
+    """Validators that lack two shares each, nearly all other ones, beside such that lack the same."""
+    batch = exits(OBOL_31, FEW)
+    everywhere = np.ones(batch.partial_signatures.shape[:2], dtype=np.bool_)
+    same, other = everywhere.copy(), everywhere.copy()
+    same[:, :2] = False
+    pairs = list(combinations(range(len(OBOL_31.share_indices)), 2))
+    for row, (first, second) in zip(other, pairs[:: len(pairs) // SETS][:SETS], strict=False):
+        row[[first, second]] = False
+    ways = {
+        "one": Way(ours.recover_with_new_rules(batch, same), FEW),
+        "many": Way(ours.recover_with_new_rules(batch, other), FEW),
+    }
+    for way in ways.values():
+        assert np.array_equal(way.run(), batch.signatures)
+    alternate(ways, ROUNDS)
+    of = floor.costs(ways)
+    ratio(f"recover_21_of_31_in_{SETS}_sets/one_set_{backend}", of("many") / of("one"), 3.00)
 
 
 if __name__ == "__main__":

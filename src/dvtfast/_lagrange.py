@@ -15,11 +15,13 @@ In both all terms share their doublings, and signed windows of some width save a
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property, lru_cache
 from itertools import combinations, islice
+from typing import Final
 
 import numpy as np
 
@@ -31,22 +33,25 @@ from dvtfast.constants import CURVE_ORDER, CURVE_PARAMETER
 DOUBLE_COST, PSI_COST = 1.1, 0.3
 WINDOWS = (1, 2, 3, 4, 5)  # 1 is plain bits
 DIGITS = 4  # base |x| of a scalar
-CACHED_RULES = 4096
-# Subsets of the share indices that are looked at for the cheapest one.
-MAX_SUBSETS = 1000
+CACHED_BYTES: Final = 16 << 20  # of rules
+CACHED_SUBSETS: Final = 1024
+# A way is looked at closely when it is expected to cost at most so much more than the best one.
+SLACK, FEW_ADDITIONS = 1.1, 8.0
+# Subsets of the share indices that are looked at for the cheapest one: as many as take these multiplications.
+SUBSET_PRODUCTS: Final = 20_000
 
 
 def rational_coefficients(xs: Sequence[int], at: int) -> tuple[list[int], int]:
-    """Integers c_i and D with lambda_i = c_i / D."""
-    fractions = [
-        Fraction(
-            math.prod(at - other for other in xs if other != x),
-            math.prod(x - other for other in xs if other != x),
-        )
-        for x in xs
+    """Integers c_i and D with lambda_i = c_i / D, D > 0 and as small as can be."""
+    above = [math.prod([at - other for other in xs if other != x]) for x in xs]
+    below = [math.prod([x - other for other in xs if other != x]) for x in xs]
+    common = [math.gcd(*parts) for parts in zip(above, below, strict=True)]
+    denominator = math.lcm(*(part // divisor for part, divisor in zip(below, common, strict=True)))
+    numerators = [
+        n // divisor * (denominator // (part // divisor))
+        for n, part, divisor in zip(above, below, common, strict=True)
     ]
-    denominator = math.lcm(*(fraction.denominator for fraction in fractions))
-    return [int(fraction * denominator) for fraction in fractions], denominator
+    return numerators, denominator
 
 
 def coefficients(xs: Sequence[int], at: int) -> list[int]:
@@ -78,56 +83,117 @@ class Way:
         length = max(map(len, rows))
         return [row + [0] * (length - len(row)) for row in rows]
 
-    @property
+    @cached_property
     def multiples(self) -> int:
         """How many odd multiples of each share the windows need: 1, 3, 5, ..."""
-        return max(abs(digit) for row in self.digits for digit in row) // 2 + 1
+        return max(max(max(row), -min(row)) for row in self.digits) // 2 + 1
 
     @cached_property
     def cost(self) -> float:
         """In additions."""
-        additions = sum(digit != 0 for row in self.digits for digit in row)
-        doublings = len(self.digits[0]) - 1
-        if self.multiples > 1:
-            additions += self.shares * (self.multiples - 1)
+        additions = sum(len(row) - row.count(0) for row in self.digits)
+        return self._total(additions, len(self.digits[0]) - 1, self.multiples)
+
+    @cached_property
+    def expected_cost(self) -> float:
+        """About what it costs, before any digit is known: one in window + 1 bits begins a digit."""
+        bits = [factor.bit_length() for _, _, factor in self.terms]
+        additions = sum(bits) / (self.window + 1)
+        return self._total(additions, max(bits) - 1, 1 << max(self.window - 2, 0))
+
+    def _total(self, additions: float, doublings: int, multiples: int) -> float:
+        if multiples > 1:
+            additions += self.shares * (multiples - 1)
             doublings += self.shares
         powers = max(power for _, power, _ in self.terms)
-        own = additions + doublings * DOUBLE_COST + powers * self.shares * self.multiples * PSI_COST
+        own = additions + doublings * DOUBLE_COST + powers * self.shares * multiples * PSI_COST
         return own + (self.scale.cost if self.scale else 0.0)
 
     def rule(self) -> Rule:
         """As kernels take it."""
-        signed = [np.array(row, dtype=np.int8).tobytes() for row in self.digits]
-        terms = [(share, power, row) for (share, power, _), row in zip(self.terms, signed, strict=True)]
+        signed = np.array(self.digits, dtype=np.int8)
+        terms = [
+            (share, power, row.tobytes()) for (share, power, _), row in zip(self.terms, signed, strict=True)
+        ]
         return Rule(self.shares, self.multiples, terms, self.scale.rule() if self.scale else None)
 
 
-@lru_cache(maxsize=CACHED_RULES)
+class _Rules:
+    """The rules that were used last, as many as fit into some memory."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._bytes = 0
+        self._rules: OrderedDict[tuple[tuple[int, ...], int], tuple[Rule, int]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, xs: tuple[int, ...], at: int) -> Rule:
+        """A rule, perhaps a new one."""
+        with self._lock:
+            if (known := self._rules.get((xs, at))) is not None:
+                self._rules.move_to_end((xs, at))
+                return known[0]
+        made, size = self._make(xs, at)
+        with self._lock:
+            _, before = self._rules.pop((xs, at), (made, 0))  # another thread's, made meanwhile
+            self._rules[xs, at] = made, size
+            self._bytes += size - before
+            while self._bytes > self._most_bytes:
+                _, (_, gone) = self._rules.popitem(last=False)
+                self._bytes -= gone
+        return made
+
+    def clear(self) -> None:
+        """Forget them."""
+        with self._lock:
+            self._rules.clear()
+            self._bytes = 0
+
+    @staticmethod
+    def _make(xs: tuple[int, ...], at: int) -> tuple[Rule, int]:
+        way = cheapest_way(xs, at)
+        return way.rule(), RULE_BYTES + len(way.terms) * (TERM_BYTES + len(way.digits[0]))
+
+
+# Of memory, at least; a term is a struct, its digits, and two objects that keep them.
+RULE_BYTES, TERM_BYTES = 2048, 128
+_RULES = _Rules(CACHED_BYTES)
+
+
 def rule(xs: tuple[int, ...], at: int = 0) -> Rule:
-    """How kernels interpolate from `xs` at `at`."""
-    return cheapest_way(xs, at).rule()
+    """How kernels interpolate from `xs` at `at`; rules are kept, up to `CACHED_BYTES`."""
+    return _RULES.get(xs, at)
 
 
-@lru_cache(maxsize=CACHED_RULES)
+def forget() -> None:
+    """Let go of all that is kept; what comes next is made anew, as benchmarks want it."""
+    _RULES.clear()
+    cheapest_subset.cache_clear()
+
+
 def cheapest_way(xs: tuple[int, ...], at: int = 0) -> Way:
-    """The cheapest of all ways and widths."""
+    """About the cheapest of all ways and widths."""
     numerators, denominator = rational_coefficients(xs, at)
+    inverse = pow(denominator, -1, CURVE_ORDER)
     scale = None
     if denominator != 1:
-        inverse = pow(denominator, -1, CURVE_ORDER)
-        scale = min((Way(1, _in_base_x(0, inverse), w) for w in WINDOWS), key=lambda way: way.cost)
+        scale = _cheapest([Way(1, _in_base_x(0, inverse), window) for window in WINDOWS])
     small = tuple((i, 0, numerator) for i, numerator in enumerate(numerators))
-    split = tuple(term for i, value in enumerate(coefficients(xs, at)) for term in _in_base_x(i, value))
+    split = tuple(
+        term for i, value in enumerate(numerators) for term in _in_base_x(i, value * inverse % CURVE_ORDER)
+    )
+    return _cheapest(
+        [Way(len(xs), small, window, scale) for window in WINDOWS]
+        + [Way(len(xs), split, window) for window in WINDOWS]
+    )
 
-    def ways() -> Iterator[Way]:
-        for window in WINDOWS:
-            yield Way(len(xs), small, window, scale)
-            yield Way(len(xs), split, window)
 
-    return min(ways(), key=lambda way: way.cost)
+def _cheapest(ways: Sequence[Way]) -> Way:
+    most = min(way.expected_cost for way in ways) * SLACK + FEW_ADDITIONS
+    return min((way for way in ways if way.expected_cost <= most), key=lambda way: way.cost)
 
 
-@lru_cache(maxsize=CACHED_RULES)
+@lru_cache(maxsize=CACHED_SUBSETS)
 def cheapest_subset(xs: tuple[int, ...], size: int) -> tuple[int, ...]:
     """Positions, ascending, of the `size` indices that are about the cheapest to interpolate from at 0."""
 
@@ -136,7 +202,8 @@ def cheapest_subset(xs: tuple[int, ...], size: int) -> tuple[int, ...]:
         of_scale = DIGITS * CURVE_PARAMETER.bit_length() if denominator != 1 else 0
         return of_scale + sum(numerator.bit_length() for numerator in numerators)
 
-    return min(islice(combinations(range(len(xs)), size), MAX_SUBSETS), key=bits)
+    looked_at = max(1, SUBSET_PRODUCTS // size**2)
+    return min(islice(combinations(range(len(xs)), size), looked_at), key=bits)
 
 
 def _in_base_x(share: int, value: int) -> tuple[tuple[int, int, int], ...]:
@@ -153,11 +220,15 @@ def _signed_windows(value: int, width: int) -> list[int]:
     """Digits of an integer, lowest first: odd and below 2^(width-1) in size, or 0, which most are."""
     if width == 1:
         return [int(bit) * (-1 if value < 0 else 1) for bit in reversed(f"{abs(value):b}")]
-    digits = []
+    digits: list[int] = []
+    full, half = 1 << width, 1 << (width - 1)
     while value:
-        digit = value % (1 << width) if value % 2 else 0
-        if digit >= 1 << (width - 1):
-            digit -= 1 << width
+        zeros = (value & -value).bit_length() - 1
+        value >>= zeros
+        digit = value & (full - 1)
+        if digit >= half:
+            digit -= full
+        digits += [0] * zeros
         digits.append(digit)
         value = (value - digit) >> 1
     return digits or [0]

@@ -14,7 +14,7 @@ are then used last, so that one bad node costs little.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from itertools import combinations, pairwise
@@ -45,6 +45,11 @@ FIRST_VALIDATORS = 64
 CHUNK_VALIDATORS = 4096
 # Failing validators searched together at first; each later wave is twice as large and knows more suspects.
 FIRST_WAVE = 16
+
+# So many validators with the same shares have the subset that is best for them.
+MANY_VALIDATORS = 32
+# Subsets that a pattern of shares is compared with, to share one of them.
+SUBSETS_TRIED = 32
 
 Positions = NDArray[np.intp]
 
@@ -239,9 +244,10 @@ class _Chunk:
             indices_and_ranks = [self.found.share_indices[validators], self.ranks(validators)]
             patterns, pattern_of = _distinct(np.concatenate(indices_and_ranks, axis=1))
             ranked = [(pattern[:k], pattern[k:]) for pattern in patterns.tolist()]
-        subsets = [self.best_places(indices, ranks) for indices, ranks in ranked]
-        xs = [tuple(indices[p] for p in subset) for (indices, _), subset in zip(ranked, subsets, strict=True)]
-        return self.attempt(validators, np.array(subsets)[pattern_of], xs, pattern_of)
+        subsets, subset_of = self.best_subsets(ranked, np.bincount(pattern_of).tolist())
+        xs = [tuple(indices[place] for place in places) for indices, places in subsets]
+        which = np.array(subset_of, dtype=np.uint32)[pattern_of]
+        return self.attempt(validators, np.array([places for _, places in subsets])[which], xs, which)
 
     def nothing_amiss(self) -> bool:
         """Whether every share is there, and nothing is known against any."""
@@ -259,14 +265,61 @@ class _Chunk:
             ranks[usable & self.of_suspects(self.found.share_indices[validators])] = 1
         return ranks
 
-    def best_places(self, indices: list[int], ranks: list[int]) -> list[int]:
-        """The cheapest `threshold` places of the lowest rank, or of the two lowest if need be."""
+    def best_subsets(
+        self, ranked: Sequence[tuple[list[int], list[int]]], counts: Sequence[int]
+    ) -> tuple[list[tuple[list[int], list[int]]], list[int]]:
+        """Threshold subsets as (share indices, places), and which one each pattern (indices, ranks) is given.
+
+        Patterns of many validators have the subset that is best for them. The others make do with one of
+        those, or share one among themselves where they can: each subset needs a rule, and is a batch of its
+        own.
+        """
+        if len(ranked) == 1:
+            indices, ranks = ranked[0]
+            return [(indices, self.cheapest(indices, _bits(self.best_places(ranks))))], [0]
+        subsets: list[tuple[list[int], list[int]]] = []
+        subset_of = [0] * len(ranked)
+        sharing: dict[tuple[int, ...], list[_Shared]] = {}
+        chosen: dict[tuple[int, ...], list[tuple[int, int]]] = {}  # places as bits, number of the subset
+        for number in sorted(range(len(ranked)), key=lambda number: -counts[number]):
+            indices, ranks = ranked[number]
+            same = tuple(indices)
+            best = _bits(self.best_places(ranks))
+            fitting = (n for bits, n in chosen.get(same, [])[-SUBSETS_TRIED:] if bits & best == bits)
+            if (known := next(fitting, None)) is not None:
+                subset_of[number] = known
+            elif counts[number] >= MANY_VALIDATORS:
+                subset_of[number] = len(subsets)
+                subsets.append((indices, self.cheapest(indices, best)))
+                chosen.setdefault(same, []).append((_bits(subsets[-1][1]), subset_of[number]))
+            else:
+                groups = sharing.setdefault(same, [])
+                for group in groups[-SUBSETS_TRIED:]:
+                    if (group.places & best).bit_count() >= self.threshold:
+                        group.places &= best
+                        break
+                else:
+                    groups.append(group := _Shared(best, []))
+                group.patterns.append(number)
+        for same, groups in sharing.items():
+            for group in groups:
+                for number in group.patterns:
+                    subset_of[number] = len(subsets)
+                subsets.append((list(same), self.cheapest(list(same), group.places)))
+        return subsets, subset_of
+
+    def best_places(self, ranks: list[int]) -> list[int]:
+        """The places of the lowest rank; with some of the next if these are fewer than `threshold`."""
         order = sorted(range(len(ranks)), key=ranks.__getitem__)
-        best = order[: ranks.count(0)]
-        if len(best) <= self.threshold:
-            return order[: self.threshold]
-        subset = _lagrange.cheapest_subset(tuple(indices[place] for place in best), self.threshold)
-        return [best[i] for i in subset]
+        return order[: max(ranks.count(0), self.threshold)]
+
+    def cheapest(self, indices: list[int], places: int) -> list[int]:
+        """The cheapest `threshold` of these places, which are bits."""
+        some = [place for place in range(places.bit_length()) if places >> place & 1]
+        if len(some) == self.threshold:
+            return some
+        subset = _lagrange.cheapest_subset(tuple(indices[place] for place in some), self.threshold)
+        return [some[i] for i in subset]
 
     def attempt(
         self, validators: Positions, places: Positions, xs: list[tuple[int, ...]], which: NDArray[np.uint32]
@@ -387,6 +440,18 @@ class _Chunk:
             if status[0] != OK or not np.array_equal(expected[0], self.shares[validator, place]):
                 self.found.share_statuses[validator, place] = _BAD
                 self.suspects.add(index)
+
+
+@dataclass(slots=True)
+class _Shared:
+    """Patterns that can be given one subset: of `places`, which all of them have, as bits."""
+
+    places: int
+    patterns: list[int]
+
+
+def _bits(places: list[int]) -> int:
+    return sum(1 << place for place in places)
 
 
 def _subsets(places: list[int], size: int) -> Iterator[tuple[int, ...]]:

@@ -1,6 +1,6 @@
 """Recover and check against a model: whatever is sent, good shares win and nobody is accused wrongly."""
 
-from itertools import pairwise
+from itertools import combinations, pairwise
 from random import Random
 
 import numpy as np
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dvtfast
-from dvtfast import RecoveryStatus, ShareStatus
+from dvtfast import RecoveryStatus, ShareStatus, _lagrange
 from tests import reference, samples
 from tests.backends import ON_EACH_BACKEND, ON_FAST_BACKENDS
 from tests.recovery_model import assert_sound, expected_statuses, recover
@@ -166,3 +166,40 @@ def test_batches_of_every_size_around_the_kernels_groups():
         )
         assert np.array_equal(recovered.signatures, cluster.signatures[row])
         assert recovered.bad_share_indices(stop - start - 1).tolist() == [1]
+
+
+def test_validators_that_lack_other_shares_share_their_rules(monkeypatch):
+    """21 of 31, and each of 64 validators lacks two others: a few subsets serve them all."""
+    cluster = samples.make_cluster(2, threshold=21, share_indices=tuple(range(1, 32)))
+    rows = np.arange(64) % 2
+    present = np.ones((64, 31), np.bool_)
+    pairs = Random(5).sample(list(combinations(range(31), 2)), 63)
+    for row, pair in zip(present, pairs, strict=False):
+        row[list(pair)] = False
+    asked = set()
+    made = _lagrange.rule
+    monkeypatch.setattr(_lagrange, "rule", lambda xs, at=0: asked.add(xs) or made(xs, at))
+    found = dvtfast.recover_and_check(
+        cluster.public_keys[rows], cluster.signing_roots[rows], cluster.partial_signatures[rows],
+        cluster.share_indices, threshold=21, present=present,
+    )  # fmt: skip
+    assert found.ok.all()
+    assert np.array_equal(found.signatures, cluster.signatures[rows])
+    assert len(asked) <= 16
+
+
+def test_most_validators_have_the_best_subset_whoever_lacks_a_share(monkeypatch):
+    """1, 2, 3 is cheap; one validator without share 3 makes it no dearer for the others."""
+    cluster = samples.make_cluster(2)
+    rows = np.arange(40) % 2
+    present = np.ones((40, 4), np.bool_)
+    present[7, 2] = False
+    asked = set()
+    made = _lagrange.rule
+    monkeypatch.setattr(_lagrange, "rule", lambda xs, at=0: asked.add(xs) or made(xs, at))
+    found = dvtfast.recover_and_check(
+        cluster.public_keys[rows], cluster.signing_roots[rows], cluster.partial_signatures[rows],
+        cluster.share_indices, threshold=3, present=present,
+    )  # fmt: skip
+    assert found.ok.all()
+    assert asked == {(1, 2, 3), (1, 2, 4)}
