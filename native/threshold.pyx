@@ -11,8 +11,12 @@ from dvtfast._native.pairing cimport Claims, claims_add, claims_close, claims_ju
 from dvtfast._native.points cimport decode_p2, p1s_to_affine
 from dvtfast._native.status cimport Status
 
+cdef extern from "<sys/random.h>" nogil:
+    int getentropy(void *buffer, size_t length)
+
 cdef enum:
     SCALAR_BITS = 255
+    MOST_ENTROPY_BYTES = 256  # of one call
 
 
 # --- scalars: constant-time in their values ---
@@ -38,6 +42,19 @@ cdef inline void fr_from_uint64(blst_fr *out, uint64_t value) noexcept nogil:
     words[0], words[1], words[2], words[3] = value, 0, 0, 0
     blst_scalar_from_uint64(&scalar, words)
     blst_fr_from_scalar(out, &scalar)
+
+
+def fill_with_random_bytes(uint8_t[:, ::1] rows not None):
+    """Random bytes of the operating system, put there without a copy; OSError when it has none."""
+    cdef size_t done = 0, size = rows.shape[0] * rows.shape[1]
+    cdef uint8_t *memory = &rows[0, 0] if size else NULL
+    cdef int failed = 0
+    with nogil:
+        while done < size and not failed:
+            failed = getentropy(memory + done, min(size - done, <size_t> MOST_ENTROPY_BYTES))
+            done += MOST_ENTROPY_BYTES
+    if failed:
+        raise OSError("the operating system has no random bytes")
 
 
 def reduce_scalars(const uint8_t[:, ::1] wide not None, uint8_t[:, ::1] scalars not None):

@@ -13,6 +13,7 @@ except ImportError as error:
     ) from error
 
 from dvtfast._backend import BackendInfo, backend_info
+from dvtfast.domains import compute_domain
 from dvtfast.errors import (
     DvtfastError,
     EncodingError,
@@ -55,7 +56,6 @@ from dvtfast.signatures import (
 )
 from dvtfast.signing_roots import (
     HashedRoots,
-    compute_domain,
     compute_signing_roots,
     deposit_data_roots,
     deposit_message_roots,

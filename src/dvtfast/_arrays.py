@@ -20,6 +20,10 @@ Bools: TypeAlias = NDArray[np.bool_]
 # What a function accepts where it documents uint8[n, width].
 Rows: TypeAlias = "Bytes | bytes | bytearray | memoryview | Sequence[bytes]"
 
+# A batch of one, whose answer has no first axis; a uint8[width] is one, too, but has the type of many.
+LoneRow: TypeAlias = "bytes | bytearray | memoryview"
+ManyRows: TypeAlias = "Bytes | Sequence[bytes]"
+
 UINT64_MAX = 2**64 - 1
 
 
@@ -30,7 +34,7 @@ def as_rows(name: str, value: Any, width: int, *, leading: int = 1) -> tuple[Byt
         InputError: another type, dtype or shape.
     """
     if isinstance(value, bytes | bytearray | memoryview):
-        array = np.frombuffer(bytes(value), dtype=np.uint8)
+        array = np.frombuffer(value if isinstance(value, bytes) else bytearray(value), dtype=np.uint8)
     elif isinstance(value, np.ndarray):
         array = value
     elif isinstance(value, Sequence) and not isinstance(value, str):
@@ -42,6 +46,19 @@ def as_rows(name: str, value: Any, width: int, *, leading: int = 1) -> tuple[Byt
         raise InputError(f"{name}: expected {_shape(width, leading)}, got {array.dtype}{list(array.shape)}")
     rows: Bytes = np.ascontiguousarray(array[np.newaxis] if lone else array)
     return rows, lone
+
+
+def as_count(name: str, value: Any, *, least: int = 0) -> int:
+    """A count: an int of Python or numpy, no less than `least`.
+
+    Raises:
+        InputError: anything else; True, 2.0 and "2" are no counts.
+    """
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
+        raise InputError(f"{name}: expected an integer of at least {least}, got {value!r}")
+    if value < least:
+        raise InputError(f"{name}: expected an integer of at least {least}, got {value}")
+    return int(value)
 
 
 def as_row(name: str, value: Any, width: int) -> Bytes:
@@ -87,6 +104,27 @@ def same_length(**arrays: Any) -> int:
     return next(iter(lengths.values()))
 
 
+def leading_index(name: str, shape: tuple[int, ...], index: Any) -> Any:
+    """An index that chooses whole rows of an array with these leading axes, and leaves at least one axis.
+
+    Raises:
+        InputError: it reaches into the rows, or leaves none.
+        IndexError: there is no such place.
+    """
+    parts = index if isinstance(index, tuple) else (index,)
+    wide = any(part is None or part is Ellipsis for part in parts)
+    try:
+        # An array of no memory that has the leading axes alone.
+        chosen = np.broadcast_to(np.False_, shape)[index] if not wide else np.False_
+    except IndexError as error:
+        if len(parts) <= len(shape):
+            raise
+        raise InputError(f"{name}: {error}") from None
+    if np.ndim(chosen) == 0:
+        raise InputError(f"{name}: index with a slice, an index array or a mask of the leading axes")
+    return index
+
+
 def flat(array: NDArray[Any]) -> NDArray[Any]:
     """The same rows with all leading axes joined: [a, b, width] becomes [a * b, width]."""
     return array.reshape(-1, array.shape[-1])
@@ -97,7 +135,7 @@ def _joined(name: str, rows: Sequence[Any], width: int) -> Bytes:
         if not isinstance(row, bytes | bytearray) or len(row) != width:
             got = f"{len(row)} bytes" if isinstance(row, bytes | bytearray) else type(row).__name__
             raise InputError(f"{name}: expected rows of {width} bytes, got {got} at {i}")
-    return np.frombuffer(b"".join(rows), dtype=np.uint8).reshape(len(rows), width)
+    return np.frombuffer(bytearray().join(rows), dtype=np.uint8).reshape(len(rows), width)
 
 
 def _shape(width: int, leading: int) -> str:

@@ -6,11 +6,11 @@ import itertools
 import math
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from functools import cache
 from pathlib import Path
 
-from dvtfast.errors import InputError
+from dvtfast._arrays import as_count
 
 # A kernel call holds scratch memory for its rows: long batches go in pieces of this many rows.
 CHUNK_ROWS = 1024
@@ -56,14 +56,14 @@ def for_slices(
 ) -> None:
     """Call `kernel` with slices that cover rows 0..n-1, on up to `threads` threads.
 
-    Kernels release the GIL. The default is every core this process may use; the first exception
-    of a slice is raised after the running slices have ended. A thread gets at least `rows_per_thread` rows.
+    Kernels release the GIL. The default is every core this process may use. After an exception of a slice, or
+    Ctrl-C, no other slice begins; it is raised when the running ones have ended. A thread gets at least
+    `rows_per_thread` rows.
 
     Raises:
         InputError: `threads` is no count.
     """
-    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
-        raise InputError(f"threads: expected None or an integer of at least 1, got {threads!r}")
+    threads = None if threads is None else as_count("threads", threads, least=1)
     workers = min(threads or available_cores(), max(1, n // rows_per_thread))
     # Equal pieces, a multiple of the workers, none longer than chunk_rows.
     pieces = workers * max(1, math.ceil(n / (workers * chunk_rows)))
@@ -73,6 +73,10 @@ def for_slices(
         for rows in slices:
             kernel(rows)
         return
-    with ThreadPoolExecutor(workers) as pool:
-        for done in [pool.submit(kernel, rows) for rows in slices]:
-            done.result()
+    pool = ThreadPoolExecutor(workers)
+    try:
+        done, _ = wait([pool.submit(kernel, rows) for rows in slices], return_when=FIRST_EXCEPTION)
+        for each in done:
+            each.result()
+    finally:
+        pool.shutdown(cancel_futures=True)

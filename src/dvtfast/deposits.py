@@ -24,7 +24,7 @@ from dvtfast.constants import (
 )
 from dvtfast.errors import InputError
 from dvtfast.keys import derive_public_keys, valid_public_keys
-from dvtfast.networks import Network, network_with_fork_version
+from dvtfast.networks import Network, as_network, network_with_fork_version
 from dvtfast.signatures import check_signatures, sign
 from dvtfast.signing_roots import (
     compute_signing_roots,
@@ -85,7 +85,7 @@ def read_deposit_data(path: Path | str, *, network: Network | None = None) -> De
     """
     records = read_json(path, limit_bytes=MAX_FILE_BYTES).items(fewest=1, most=MAX_RECORDS)
     networks = [_parse_network(record) for record in records]
-    expected = network or networks[0]
+    expected = networks[0] if network is None else as_network(network)
     for record, found in zip(records, networks, strict=True):
         if found is not expected:
             raise record.wrong(f"expected a deposit for {expected.name}, got one for {found.name}")
@@ -166,7 +166,7 @@ def check_deposit_signatures(
     rows_of_signatures, _ = as_rows("signatures", signatures, SIGNATURE_BYTES)
     same_length(public_keys=keys, signatures=rows_of_signatures)
     message_roots = deposit_message_roots(keys, withdrawal_credentials, amounts_gwei)
-    return _check_signatures(keys, message_roots, rows_of_signatures, network, threads)[1]
+    return _check_signatures(keys, message_roots, rows_of_signatures, as_network(network), threads)[1]
 
 
 def sign_deposits(

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 FORMAT: Final = "dvtfast key cache"
 # Of the file, and of the decoded points in it, which are as blst keeps them on this kind of machine.
-VERSION: Final = f"1 {sys.byteorder}"
+VERSION: Final = f"2 {sys.byteorder}"
 FILE_MODE = 0o600
 MAX_HEADER_BYTES = 4096
 MAX_VERSION_BYTES = 64
@@ -227,6 +227,7 @@ def _packed(files: KeystoreFiles, cached: CachedKeys) -> bytearray:
             "threshold": cluster.threshold,
             "share_indices": cluster.share_indices.tolist(),
             "validators": len(cluster.public_keys),
+            "lock_hash": cluster.lock_hash.hex() if cluster.lock_hash is not None else None,
         }
         for keys in (cluster.public_keys, cluster.public_key_shares):
             arrays += [keys.encoded, points_of(keys)]
@@ -261,6 +262,7 @@ def _unpacked(files: KeystoreFiles, plaintext: Bytes, kdf: Kdf) -> CachedKeys:
 def _cluster_of(description: dict[str, Any], reader: _Reader) -> ClusterShares:
     share_indices = np.array(description["share_indices"], dtype=np.uint64)
     n, k, name = description["validators"], len(share_indices), description["network"]
+    lock_hash = description["lock_hash"]
     return ClusterShares(
         name=description["name"],
         network=network_named(name) if name else None,
@@ -268,6 +270,7 @@ def _cluster_of(description: dict[str, Any], reader: _Reader) -> ClusterShares:
         share_indices=share_indices,
         public_keys=reader.public_keys(n),
         public_key_shares=reader.public_keys(n, k),
+        lock_hash=bytes.fromhex(lock_hash) if lock_hash is not None else None,
     )
 
 

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, overload
 
 import numpy as np
 
-from dvtfast._arrays import Bools, Bytes, Rows, Uint64s, as_rows, flat
+from dvtfast._arrays import (
+    Bools,
+    Bytes,
+    LoneRow,
+    ManyRows,
+    Rows,
+    Uint64s,
+    as_count,
+    as_rows,
+    flat,
+    leading_index,
+)
 from dvtfast._backend import lanes_for
 from dvtfast._native import points as _points
 from dvtfast._native import signatures as _kernel
 from dvtfast._native import threshold as _scalars
 from dvtfast._native.weights import ZERO_WEIGHTS
 from dvtfast._parallel import for_slices
+from dvtfast._secrets import secret_rows, wiped
 from dvtfast._statuses import OK, require_ok
 from dvtfast.constants import PUBLIC_KEY_BYTES, SECRET_KEY_BYTES
 from dvtfast.errors import InputError
@@ -70,10 +82,13 @@ class PublicKeys:
         return len(self.encoded)
 
     def __getitem__(self, index: Any) -> PublicKeys:
-        """The keys at a slice, an index array or a mask over the leading axes, without checking again."""
-        encoded = self.encoded[index]
-        if encoded.ndim < 2 or encoded.shape[-1] != PUBLIC_KEY_BYTES:
-            raise InputError("public_keys: index with a slice, an index array or a mask of the leading axes")
+        """The keys at a slice, an index array or a mask over the leading axes, without checking again.
+
+        Raises:
+            InputError: the index is for another number of axes, or for one key alone.
+            IndexError: there is no such place.
+        """
+        encoded = self.encoded[leading_index("public_keys", self.shape, index)]
         return self._of(encoded, self._points[index])
 
     def __repr__(self) -> str:
@@ -134,10 +149,11 @@ def keys_of_points(encoded: Bytes, points: Uint64s) -> PublicKeys:
 def random_scalars(*shape: int) -> Bytes:
     """Uniform scalars uint8[*shape, 32] modulo r, from the operating system."""
     count = int(np.prod(shape))
-    wide = np.frombuffer(bytearray(os.urandom(count * WIDE_SCALAR_BYTES)), dtype=np.uint8)
+    wide = np.zeros((count, WIDE_SCALAR_BYTES), dtype=np.uint8)
     scalars = np.zeros((count, SECRET_KEY_BYTES), dtype=np.uint8)
-    _scalars.reduce_scalars(wide.reshape(count, WIDE_SCALAR_BYTES), scalars)
-    wide.fill(0)
+    with wiped(wide):
+        _scalars.fill_with_random_bytes(wide)
+        _scalars.reduce_scalars(wide, scalars)
     return scalars.reshape(*shape, SECRET_KEY_BYTES)
 
 
@@ -151,18 +167,20 @@ def random_weights(n: int) -> Uint64s:
 
 def generate_secret_keys(n: int) -> Bytes:
     """Secret keys uint8[n, 32], uniform, from the operating system."""
-    if isinstance(n, bool) or not isinstance(n, int) or n < 0:
-        raise InputError(f"n: expected a count, got {n!r}")
-    keys = random_scalars(n)
+    keys = random_scalars(as_count("n", n))
     while not (valid := check_secret_keys(keys)).all():  # zero: never seen, 2^-255
         keys[~valid] = random_scalars(int((~valid).sum()))
     return keys
 
 
-def check_secret_keys(secret_keys: Rows) -> Bools:
+@overload
+def check_secret_keys(secret_keys: ManyRows) -> Bools: ...
+@overload
+def check_secret_keys(secret_keys: LoneRow) -> np.bool_: ...
+def check_secret_keys(secret_keys: Rows) -> Bools | np.bool_:
     """Which of uint8[n, 32] are secret keys: scalars of 1..r-1."""
-    rows, lone = as_rows("secret_keys", secret_keys, SECRET_KEY_BYTES)
-    ok: Bools = _secret_key_statuses(rows) == OK
+    with secret_rows("secret_keys", secret_keys, SECRET_KEY_BYTES) as (rows, lone):
+        ok: Bools = _secret_key_statuses(rows) == OK
     return ok[0] if lone else ok
 
 
@@ -183,14 +201,20 @@ def derive_public_keys(secret_keys: Rows, *, threads: int | None = None) -> Byte
     Raises:
         EncodingError: a secret key is 0 or not below r.
     """
-    rows, lone = as_rows("secret_keys", secret_keys, SECRET_KEY_BYTES)
-    keys = np.zeros((len(rows), PUBLIC_KEY_BYTES), dtype=np.uint8)
-    status = np.zeros(len(rows), dtype=np.uint8)
-    for_slices(len(rows), lambda s: _kernel.derive_public_keys(rows[s], keys[s], status[s]), threads=threads)
+    with secret_rows("secret_keys", secret_keys, SECRET_KEY_BYTES) as (rows, lone):
+        keys = np.zeros((len(rows), PUBLIC_KEY_BYTES), dtype=np.uint8)
+        status = np.zeros(len(rows), dtype=np.uint8)
+        for_slices(
+            len(rows), lambda s: _kernel.derive_public_keys(rows[s], keys[s], status[s]), threads=threads
+        )
     require_ok("secret_keys", status)
     return keys[0] if lone else keys
 
 
-def check_public_keys(public_keys: Rows, *, threads: int | None = None) -> Bools:
+@overload
+def check_public_keys(public_keys: ManyRows, *, threads: int | None = None) -> Bools: ...
+@overload
+def check_public_keys(public_keys: LoneRow, *, threads: int | None = None) -> np.bool_: ...
+def check_public_keys(public_keys: Rows, *, threads: int | None = None) -> Bools | np.bool_:
     """Which of uint8[n, 48] are public keys: on the curve, in G1, not infinity (KeyValidate)."""
     return check_public_key_encodings(public_keys, threads=threads)

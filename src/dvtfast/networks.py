@@ -13,8 +13,8 @@ from types import MappingProxyType
 from typing import Final
 
 from dvtfast.constants import DOMAIN_DEPOSIT, DOMAIN_VOLUNTARY_EXIT, ROOT_BYTES
+from dvtfast.domains import compute_domain
 from dvtfast.errors import InputError
-from dvtfast.signing_roots import compute_domain
 
 ZERO_ROOT: Final = bytes(ROOT_BYTES)
 
@@ -172,6 +172,18 @@ GNOSIS: Final = Network(
 NETWORKS: Final[Mapping[str, Network]] = MappingProxyType({n.name: n for n in (MAINNET, HOODI, GNOSIS)})
 
 
+def as_network(network: object) -> Network:
+    """The same network.
+
+    Raises:
+        InputError: it is something else, such as a name.
+    """
+    if isinstance(network, Network):
+        return network
+    hint = f"; network_named({network!r}) is one" if isinstance(network, str) and network in NETWORKS else ""
+    raise InputError(f"network: expected a Network, such as dvtfast.HOODI, got {network!r}{hint}")
+
+
 def network_named(name: str) -> Network:
     """The network of that name.
 
@@ -180,7 +192,7 @@ def network_named(name: str) -> Network:
     """
     try:
         return NETWORKS[name]
-    except KeyError:
+    except (KeyError, TypeError):
         raise InputError(f"network: expected one of {', '.join(NETWORKS)}, got {name!r}") from None
 
 

@@ -8,11 +8,12 @@ from functools import cache
 import numpy as np
 
 from dvtfast import ecies
-from dvtfast._arrays import Bytes, Rows, as_rows, same_length
+from dvtfast._arrays import Bytes, Rows, as_count, as_rows, same_length
 from dvtfast._backend import lanes_for
 from dvtfast._native import oracles as _kernel
 from dvtfast._native.lanes import find
 from dvtfast._parallel import for_slices
+from dvtfast._secrets import wiped
 from dvtfast._statuses import require_ok
 from dvtfast.constants import (
     ECIES_OVERHEAD_BYTES,
@@ -23,9 +24,10 @@ from dvtfast.constants import (
 from dvtfast.errors import InputError, ThresholdError
 from dvtfast.keys import KeysLike, as_public_keys, points_of, random_scalars
 from dvtfast.signing_roots import RootsLike, as_roots, hashes_of
+from dvtfast.threshold import as_threshold
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class OracleShares:
     """Exit signatures split for k oracles; the oracle at position p has share index p + 1.
 
@@ -64,13 +66,12 @@ def split_exit_signatures(
 
     Source: StakeWise; the shares equal those of splitting the secret key.
     """
-    if not 1 <= threshold <= total:
+    total, threshold = as_count("total", total, least=1), as_threshold(threshold)
+    if threshold > total:
         raise ThresholdError(f"threshold: expected 1..{total} (the number of oracles), got {threshold}")
     masks = random_scalars(_row_count(signatures), threshold - 1)
-    try:
+    with wiped(masks):
         return _split_with_masks(signatures, public_keys, signing_roots, masks, total, threads=threads)
-    finally:
-        masks.fill(0)
 
 
 def encrypt_to_oracles(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
-from dvtfast._arrays import Bools, Bytes, Rows, as_rows
+from dvtfast._arrays import Bools, Bytes, LoneRow, ManyRows, Rows, as_rows
 from dvtfast._backend import lanes_for
 from dvtfast._native import points as _kernel
 from dvtfast._native.status import Status
@@ -19,9 +19,17 @@ from dvtfast.errors import InputError
 MAX_DST_BYTES = 255
 
 
+@overload
+def check_public_key_encodings(
+    rows: ManyRows, *, subgroup: bool = True, infinity: bool = False, threads: int | None = None
+) -> Bools: ...
+@overload
+def check_public_key_encodings(
+    rows: LoneRow, *, subgroup: bool = True, infinity: bool = False, threads: int | None = None
+) -> np.bool_: ...
 def check_public_key_encodings(
     rows: Rows, *, subgroup: bool = True, infinity: bool = False, threads: int | None = None
-) -> Bools:
+) -> Bools | np.bool_:
     """Which of uint8[n, 48] decode to a curve point.
 
     Args:
@@ -32,9 +40,17 @@ def check_public_key_encodings(
     return _check(_kernel.check_g1, "public_keys", rows, PUBLIC_KEY_BYTES, subgroup, infinity, threads)
 
 
+@overload
+def check_signature_encodings(
+    rows: ManyRows, *, subgroup: bool = True, infinity: bool = False, threads: int | None = None
+) -> Bools: ...
+@overload
+def check_signature_encodings(
+    rows: LoneRow, *, subgroup: bool = True, infinity: bool = False, threads: int | None = None
+) -> np.bool_: ...
 def check_signature_encodings(
     rows: Rows, *, subgroup: bool = True, infinity: bool = False, threads: int | None = None
-) -> Bools:
+) -> Bools | np.bool_:
     """Which of uint8[n, 96] decode to a curve point; arguments as for public keys."""
     return _check(_kernel.check_g2, "signatures", rows, SIGNATURE_BYTES, subgroup, infinity, threads)
 

@@ -24,18 +24,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dvtfast import _lagrange
-from dvtfast._arrays import UINT64_MAX, Bools, Bytes, Uint64s, as_rows, same_length
+from dvtfast._arrays import UINT64_MAX, Bools, Bytes, Uint64s, as_count, as_rows, same_length
 from dvtfast._backend import lanes_for
 from dvtfast._native import threshold as _kernel
 from dvtfast._parallel import for_slices
 from dvtfast._statuses import OK
 from dvtfast.constants import SIGNATURE_BYTES
-from dvtfast.errors import InputError, ThresholdError
+from dvtfast.errors import InputError
 from dvtfast.keys import KeysLike, PublicKeys, as_public_keys, points_of, random_weights
 from dvtfast.points import check_signature_encodings
 from dvtfast.signatures import check_decoded
 from dvtfast.signing_roots import HashedRoots, RootsLike, as_roots, hashes_of
-from dvtfast.threshold import checked_index_rows
+from dvtfast.threshold import as_threshold, checked_index_rows
 
 # Threshold subsets tried for one validator whose public key shares are unknown.
 MAX_SUBSETS = 2000
@@ -77,7 +77,7 @@ _TOO_FEW, _INCONSISTENT = int(RecoveryStatus.TOO_FEW_SHARES), int(RecoveryStatus
 _GOOD, _BAD = int(ShareStatus.GOOD), int(ShareStatus.BAD)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RecoveredSignatures:
     """What `recover_and_check` found out.
 
@@ -156,8 +156,7 @@ def recover_and_check(
         public_key_shares = PublicKeys(public_key_shares, threads=threads)
     if public_key_shares is not None and public_key_shares.shape != (n, k):
         raise InputError(f"public_key_shares: expected shape {(n, k)}, got {public_key_shares.shape}")
-    if threshold < 1:
-        raise ThresholdError(f"threshold: expected at least 1, got {threshold}")
+    threshold, max_subsets = as_threshold(threshold), as_count("max_subsets", max_subsets)
     here = np.ones((n, k), dtype=np.bool_) if present is None else np.array(present, dtype=np.bool_)
     if here.shape != (n, k):
         raise InputError(f"present: expected bool[{n}, {k}], got bool{list(here.shape)}")

@@ -6,18 +6,20 @@ consensus-specs uses it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, overload
 
 import numpy as np
 
-from dvtfast._arrays import Bools, Bytes, Rows, as_row, as_rows, same_length
+from dvtfast._arrays import Bools, Bytes, LoneRow, ManyRows, Rows, as_row, as_rows, same_length
 from dvtfast._backend import lanes_for
 from dvtfast._native import signatures as _kernel
 from dvtfast._parallel import for_slices
+from dvtfast._secrets import secret_rows
 from dvtfast._statuses import OK, require_ok
 from dvtfast.constants import ROOT_BYTES, SECRET_KEY_BYTES, SIGNATURE_BYTES
 from dvtfast.errors import InputError, SignatureError
 from dvtfast.keys import KeysLike, PublicKeys, as_public_keys, points_of, random_weights
+from dvtfast.networks import Network, as_network
 from dvtfast.signing_roots import (
     HashedRoots,
     RootsLike,
@@ -27,9 +29,6 @@ from dvtfast.signing_roots import (
     hashes_of,
 )
 
-if TYPE_CHECKING:
-    from dvtfast.networks import Network
-
 
 def sign(secret_keys: Rows, signing_roots: Rows, *, threads: int | None = None) -> Bytes:
     """Signatures uint8[n, 96] over uint8[n, 32], each by its own secret key; constant-time in these.
@@ -37,18 +36,18 @@ def sign(secret_keys: Rows, signing_roots: Rows, *, threads: int | None = None) 
     Raises:
         EncodingError: a secret key is 0 or not below r.
     """
-    keys, lone = as_rows("secret_keys", secret_keys, SECRET_KEY_BYTES)
-    roots, _ = as_rows("signing_roots", signing_roots, ROOT_BYTES)
-    n = same_length(secret_keys=keys, signing_roots=roots)
-    signatures = np.zeros((n, SIGNATURE_BYTES), dtype=np.uint8)
-    status = np.zeros(n, dtype=np.uint8)
-    for_slices(
-        n,
-        lambda s: _kernel.sign(
-            keys[s], roots[s], signatures[s], status[s], lanes_for("sign", s.stop - s.start)
-        ),
-        threads=threads,
-    )
+    with secret_rows("secret_keys", secret_keys, SECRET_KEY_BYTES) as (keys, lone):
+        roots, _ = as_rows("signing_roots", signing_roots, ROOT_BYTES)
+        n = same_length(secret_keys=keys, signing_roots=roots)
+        signatures = np.zeros((n, SIGNATURE_BYTES), dtype=np.uint8)
+        status = np.zeros(n, dtype=np.uint8)
+        for_slices(
+            n,
+            lambda s: _kernel.sign(
+                keys[s], roots[s], signatures[s], status[s], lanes_for("sign", s.stop - s.start)
+            ),
+            threads=threads,
+        )
     require_ok("secret_keys", status)
     return signatures[0] if lone else signatures
 
@@ -66,32 +65,47 @@ def sign_exits(
     Raises:
         EncodingError: a secret key is 0 or not below r.
     """
-    keys, lone = as_rows("secret_keys", secret_keys, SECRET_KEY_BYTES)
-    indices, _ = as_validator_indices(validator_indices)
-    n = same_length(secret_keys=keys, validator_indices=indices)
-    signed_epoch, domain = exit_epoch(network, epoch), as_row("domain", network.exit_domain, ROOT_BYTES)
-    signatures = np.zeros((n, SIGNATURE_BYTES), dtype=np.uint8)
-    status = np.zeros(n, dtype=np.uint8)
-    for_slices(
-        n,
-        lambda s: _kernel.sign_exits(
-            keys[s],
-            signed_epoch,
-            indices[s],
-            domain,
-            signatures[s],
-            status[s],
-            lanes_for("sign", s.stop - s.start),
-        ),
-        threads=threads,
+    signed_epoch, domain = (
+        exit_epoch(network, epoch),
+        as_row("domain", as_network(network).exit_domain, ROOT_BYTES),
     )
+    with secret_rows("secret_keys", secret_keys, SECRET_KEY_BYTES) as (keys, lone):
+        indices, _ = as_validator_indices(validator_indices)
+        n = same_length(secret_keys=keys, validator_indices=indices)
+        signatures = np.zeros((n, SIGNATURE_BYTES), dtype=np.uint8)
+        status = np.zeros(n, dtype=np.uint8)
+        for_slices(
+            n,
+            lambda s: _kernel.sign_exits(
+                keys[s],
+                signed_epoch,
+                indices[s],
+                domain,
+                signatures[s],
+                status[s],
+                lanes_for("sign", s.stop - s.start),
+            ),
+            threads=threads,
+        )
     require_ok("secret_keys", status)
     return signatures[0] if lone else signatures
 
 
+@overload
+def check_signatures(
+    public_keys: PublicKeys | ManyRows,
+    signing_roots: RootsLike,
+    signatures: Rows,
+    *,
+    threads: int | None = None,
+) -> Bools: ...
+@overload
+def check_signatures(
+    public_keys: LoneRow, signing_roots: RootsLike, signatures: Rows, *, threads: int | None = None
+) -> np.bool_: ...
 def check_signatures(
     public_keys: KeysLike, signing_roots: RootsLike, signatures: Rows, *, threads: int | None = None
-) -> Bools:
+) -> Bools | np.bool_:
     """Which of uint8[n, 96] verify, each under its own key and root.
 
     One pairing equation with fresh random weights of 64 bits judges all; only when it fails are the bad ones

@@ -6,12 +6,11 @@ deneb/beacon-chain.md (EIP-7044).
 
 from __future__ import annotations
 
-import hashlib
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from dvtfast._arrays import Bytes, Rows, Uint64s, as_row, as_rows, as_uint64s, same_length
+from dvtfast._arrays import Bytes, Rows, Uint64s, as_row, as_rows, as_uint64s, leading_index, same_length
 from dvtfast._backend import lanes_for
 from dvtfast._native import points as _points
 from dvtfast._native import roots as _kernel
@@ -23,11 +22,8 @@ from dvtfast.constants import (
     WITHDRAWAL_CREDENTIALS_BYTES,
 )
 from dvtfast.errors import InputError
+from dvtfast.networks import Network, as_network
 
-if TYPE_CHECKING:
-    from dvtfast.networks import Network
-
-DOMAIN_TYPE_BYTES = FORK_VERSION_BYTES = 4
 # An affine point of G2 in blst's own form: four field elements of six words.
 HASH_WORDS = 24
 
@@ -63,10 +59,13 @@ class HashedRoots:
         return len(self.roots)
 
     def __getitem__(self, index: Any) -> HashedRoots:
-        """Those at a slice, an index array or a mask, without hashing again."""
-        roots = self.roots[index]
-        if roots.ndim != 2:
-            raise InputError("signing_roots: index with a slice, an index array or a mask")
+        """Those at a slice, an index array or a mask, without hashing again.
+
+        Raises:
+            InputError: the index reaches into the roots, or is for one alone.
+            IndexError: there is no such place.
+        """
+        roots = self.roots[leading_index("signing_roots", (len(self),), index)]
         chosen = type(self).__new__(type(self))
         chosen._set(np.ascontiguousarray(roots), np.ascontiguousarray(self._hashes[index]))
         return chosen
@@ -97,19 +96,6 @@ def _hash(roots: Bytes, hashes: Uint64s) -> None:
     _points.hash_roots(roots, hashes, lanes_for("hash", len(roots)))
 
 
-def compute_domain(domain_type: bytes, fork_version: bytes, genesis_validators_root: bytes) -> bytes:
-    """The 32-byte domain: type, then the first 28 bytes of the fork data root."""
-    for name, value, width in (
-        ("domain_type", domain_type, DOMAIN_TYPE_BYTES),
-        ("fork_version", fork_version, FORK_VERSION_BYTES),
-        ("genesis_validators_root", genesis_validators_root, ROOT_BYTES),
-    ):
-        if len(value) != width:
-            raise InputError(f"{name}: expected {width} bytes, got {len(value)}")
-    fork_data_root = hashlib.sha256(fork_version.ljust(ROOT_BYTES, b"\0") + genesis_validators_root).digest()
-    return bytes(domain_type) + fork_data_root[:28]
-
-
 def compute_signing_roots(object_roots: Rows, domain: Rows) -> Bytes:
     """Signing roots of objects uint8[n, 32] under one domain."""
     objects, lone = as_rows("object_roots", object_roots, ROOT_BYTES)
@@ -126,6 +112,7 @@ def exit_signing_roots(validator_indices: Any, network: Network, *, epoch: int |
         network: gives the domain, and the epoch that StakeWise signs.
         epoch: another epoch than the network's `capella_epoch`.
     """
+    network = as_network(network)
     indices, lone = as_validator_indices(validator_indices)
     objects = np.zeros((indices.size, ROOT_BYTES), dtype=np.uint8)
     _kernel.exit_roots(exit_epoch(network, epoch), indices, objects)
@@ -143,7 +130,7 @@ def as_validator_indices(values: Any) -> tuple[Uint64s, bool]:
 
 def exit_epoch(network: Network, epoch: int | None) -> int:
     """The epoch of exits: a given one, or the network's `capella_epoch`."""
-    return int(as_uint64s("epoch", network.capella_epoch if epoch is None else epoch))
+    return int(as_uint64s("epoch", as_network(network).capella_epoch if epoch is None else epoch))
 
 
 def deposit_message_roots(public_keys: Rows, withdrawal_credentials: Rows, amounts_gwei: Any) -> Bytes:
@@ -164,7 +151,7 @@ def deposit_signing_roots(
 ) -> Bytes:
     """Signing roots uint8[n, 32] of deposit messages on a network."""
     objects = deposit_message_roots(public_keys, withdrawal_credentials, amounts_gwei)
-    return compute_signing_roots(objects, network.deposit_domain)
+    return compute_signing_roots(objects, as_network(network).deposit_domain)
 
 
 def _deposit_roots(

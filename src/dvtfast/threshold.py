@@ -10,15 +10,17 @@ secret; public keys and signatures interpolate with the same coefficients (BLS i
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from contextlib import nullcontext
+from typing import Any, overload
 
 import numpy as np
 
 from dvtfast import _lagrange
-from dvtfast._arrays import Bools, Bytes, Rows, Uint64s, as_rows, as_uint64s
+from dvtfast._arrays import Bools, Bytes, LoneRow, ManyRows, Rows, Uint64s, as_count, as_rows, as_uint64s
 from dvtfast._backend import lanes_for
 from dvtfast._native import threshold as _kernel
 from dvtfast._parallel import for_slices
+from dvtfast._secrets import secret_rows, wiped
 from dvtfast._statuses import require_ok
 from dvtfast.constants import PUBLIC_KEY_BYTES, SECRET_KEY_BYTES, SIGNATURE_BYTES
 from dvtfast.errors import InputError, ThresholdError
@@ -101,18 +103,17 @@ def split_secret_keys(
         EncodingError: a secret key is 0 or not below r.
         ThresholdError: bad share indices, or fewer of them than `threshold`.
     """
-    keys, lone = as_rows("secret_keys", secret_keys, SECRET_KEY_BYTES)
-    indices = checked_share_indices(share_indices)
-    _check_threshold(threshold, len(indices))
-    require_secret_keys(keys)
-    shares = np.zeros((len(keys), len(indices), SECRET_KEY_BYTES), dtype=np.uint8)
-    coefficients = np.concatenate([keys[:, np.newaxis], random_scalars(len(keys), threshold - 1)], axis=1)
-    try:
-        for_slices(
-            len(keys), lambda s: _kernel.evaluate(coefficients[s], indices, shares[s]), threads=threads
-        )
-    finally:
-        coefficients.fill(0)
+    with secret_rows("secret_keys", secret_keys, SECRET_KEY_BYTES) as (keys, lone):
+        indices = checked_share_indices(share_indices)
+        threshold = _checked_threshold(threshold, len(indices))
+        require_secret_keys(keys)
+        shares = np.zeros((len(keys), len(indices), SECRET_KEY_BYTES), dtype=np.uint8)
+        random = random_scalars(len(keys), threshold - 1)
+        coefficients = np.concatenate([keys[:, np.newaxis], random], axis=1)
+        with wiped(random, coefficients):
+            for_slices(
+                len(keys), lambda s: _kernel.evaluate(coefficients[s], indices, shares[s]), threads=threads
+            )
     return shares[0] if lone else shares
 
 
@@ -131,8 +132,10 @@ def recover_secret_keys(
     def kernel(xs: tuple[int, ...], shares: Bytes, out: Bytes, status: Bytes) -> None:
         _kernel.recover_secret_keys(shares, _lagrange.coefficient_rows(xs, 0), out, status)
 
-    rows, lone = as_rows("key_shares", key_shares, SECRET_KEY_BYTES, leading=2)
-    keys, status = _recover(rows, share_indices, threshold, SECRET_KEY_BYTES, kernel, threads)
+    with secret_rows("key_shares", key_shares, SECRET_KEY_BYTES, leading=2) as (rows, lone):
+        keys, status = _recover(
+            rows, share_indices, threshold, SECRET_KEY_BYTES, kernel, threads, are_secret=True
+        )
     require_ok("key_shares", status)
     return keys[0] if lone else keys
 
@@ -182,6 +185,24 @@ def recover_signatures(
     return signatures[0] if lone else signatures
 
 
+@overload
+def check_public_key_shares(
+    public_keys: PublicKeys | ManyRows,
+    public_key_shares: Rows | PublicKeys,
+    share_indices: Any,
+    *,
+    threshold: int,
+    threads: int | None = None,
+) -> Bools: ...
+@overload
+def check_public_key_shares(
+    public_keys: LoneRow,
+    public_key_shares: Rows | PublicKeys,
+    share_indices: Any,
+    *,
+    threshold: int,
+    threads: int | None = None,
+) -> np.bool_: ...
 def check_public_key_shares(
     public_keys: KeysLike,
     public_key_shares: Rows | PublicKeys,
@@ -189,7 +210,7 @@ def check_public_key_shares(
     *,
     threshold: int,
     threads: int | None = None,
-) -> Bools:
+) -> Bools | np.bool_:
     """Which validators' public key shares all interpolate to their public key.
 
     All k shares of a row must lie on the one polynomial of degree below `threshold` that has the public
@@ -209,7 +230,7 @@ def check_public_key_shares(
         shares, _ = as_rows("public_key_shares", public_key_shares, PUBLIC_KEY_BYTES, leading=2)
         public_key_shares = PublicKeys(shares, threads=threads)
     indices = checked_share_indices(share_indices)
-    _check_threshold(threshold, len(indices))
+    threshold = _checked_threshold(threshold, len(indices))
     if public_key_shares.shape != (len(keys), len(indices)):
         raise InputError(
             f"public_key_shares: expected shape {(len(keys), len(indices))}, got {public_key_shares.shape}"
@@ -240,6 +261,8 @@ def _recover(
     width: int,
     kernel: Callable[[tuple[int, ...], Any, Bytes, Bytes], None],
     threads: int | None,
+    *,
+    are_secret: bool = False,
 ) -> tuple[Bytes, Bytes]:
     """Run `kernel` on the first `threshold` shares of rows [n, k, ...], by set of share indices."""
     n, k = rows.shape[:2]
@@ -247,7 +270,7 @@ def _recover(
     if indices.ndim == 1:  # one set for all is checked also when there are no rows
         checked_share_indices(indices)
     indices = checked_index_rows(indices, np.ones((n, k), dtype=np.bool_))
-    _check_threshold(threshold, k)
+    threshold = _checked_threshold(threshold, k)
     out = np.zeros((n, width), dtype=np.uint8)
     status = np.zeros(n, dtype=np.uint8)
 
@@ -255,8 +278,9 @@ def _recover(
         shares = np.ascontiguousarray(rows[members, :threshold])
         results = np.zeros((len(shares), width), dtype=np.uint8)
         verdicts = np.zeros(len(shares), dtype=np.uint8)
-        for_slices(len(shares), lambda s: kernel(xs, shares[s], results[s], verdicts[s]), threads=threads)
-        out[members], status[members] = results, verdicts
+        with wiped(shares, results) if are_secret else nullcontext():
+            for_slices(len(shares), lambda s: kernel(xs, shares[s], results[s], verdicts[s]), threads=threads)
+            out[members], status[members] = results, verdicts
 
     sets, of_row = np.unique(indices[:, :threshold], axis=0, return_inverse=True)
     for number, xs in enumerate(sets):
@@ -264,8 +288,20 @@ def _recover(
     return out, status
 
 
-def _check_threshold(threshold: int, count: int) -> None:
-    if threshold < 1:
-        raise ThresholdError(f"threshold: expected at least 1, got {threshold}")
+def as_threshold(value: Any) -> int:
+    """A threshold of 1 or more.
+
+    Raises:
+        InputError: it is no integer.
+        ThresholdError: it is below 1.
+    """
+    if isinstance(value, int | np.integer) and value < 1:
+        raise ThresholdError(f"threshold: expected at least 1, got {value}")
+    return as_count("threshold", value, least=1)
+
+
+def _checked_threshold(value: Any, count: int) -> int:
+    threshold = as_threshold(value)
     if count < threshold:
         raise ThresholdError(f"share_indices: expected at least threshold = {threshold} shares, got {count}")
+    return threshold

@@ -1,5 +1,6 @@
 """Arguments of every wrong kind, to every function: the named error, never a crash or a quiet answer."""
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 import dvtfast
-from dvtfast import InputError
+from dvtfast import InputError, ThresholdError
 from tests.samples import make_cluster, rows
 from tests.vector_files import load, unhex
 
@@ -357,3 +358,79 @@ def test_a_lone_row_is_a_batch_of_one():
 def test_a_lone_row_may_be_any_bytes(kind):
     row = kind(CLUSTER.signatures[0].copy())
     assert dvtfast.check_signatures(CLUSTER.public_keys[0], CLUSTER.signing_roots[0], row)
+
+
+COUNTED = [each for each in CALLS.values() if "threshold" in each.arguments]
+ON_A_NETWORK = [each for each in CALLS.values() if "network" in each.arguments]
+
+
+@pytest.mark.parametrize("good_call", COUNTED, ids=lambda each: each.function.__name__)
+@pytest.mark.parametrize("wrong", [True, 2.0, 2.5, "2", None, [2], np.float64(2), np.True_], ids=repr)
+def test_counts_that_are_no_integers(good_call, wrong):
+    for argument in ("threshold", "total"):
+        if argument in good_call.arguments:
+            with pytest.raises(InputError, match=rf"^{argument}: expected an integer of at least 1, got "):
+                good_call(**{argument: wrong})
+
+
+@pytest.mark.parametrize("good_call", COUNTED, ids=lambda each: each.function.__name__)
+@pytest.mark.parametrize("kind", [np.int8, np.uint16, np.int64, np.uint64])
+def test_counts_of_any_integer_type(good_call, kind):
+    good_call(threshold=kind(3), threads=kind(1)) if "threads" in good_call.arguments else good_call(
+        threshold=kind(3)
+    )
+    for low in (kind(0), 0, -1):
+        with pytest.raises(ThresholdError, match=r"^threshold: expected at least 1"):
+            good_call(threshold=low)
+
+
+def test_subsets_that_are_no_count():
+    for wrong in (True, 1.5, "5", -1):
+        with pytest.raises(InputError, match=r"^max_subsets: expected an integer of at least 0"):
+            CALLS["recover_and_check"](max_subsets=wrong)
+
+
+@pytest.mark.parametrize("good_call", ON_A_NETWORK, ids=lambda each: each.function.__name__)
+def test_a_name_is_no_network(good_call):
+    for wrong, hint in (
+        ("hoodi", r"; network_named\('hoodi'\) is one$"),
+        ("hodi", "'hodi'$"),
+        (None, "None$"),
+    ):
+        with pytest.raises(
+            InputError, match=f"^network: expected a Network, such as dvtfast.HOODI, got .*{hint}"
+        ):
+            good_call(network=wrong)
+
+
+@pytest.mark.parametrize(
+    "of_bytes",
+    [np.s_[:, ::-1], np.s_[:, :48], np.s_[:, 0], np.s_[..., 0], np.s_[..., :48], np.s_[:, None], np.s_[0]],
+    ids=repr,
+)
+def test_columns_of_keys_and_roots_are_refused(of_bytes):
+    for batch in (dvtfast.PublicKeys(CLUSTER.public_keys), dvtfast.HashedRoots(CLUSTER.signing_roots)):
+        with pytest.raises(InputError, match="_"):
+            batch[of_bytes]
+    wide = dvtfast.PublicKeys(CLUSTER.public_key_shares)
+    with pytest.raises(InputError, match="public_keys"):
+        wide[:, :, ::-1]
+    assert wide[:, 1].shape == (4,)
+    assert wide[0].shape == (4,)
+
+
+def test_results_compare_by_identity():
+    """Their arrays have no one truth to compare, and change: two results are never equal, one is itself."""
+    one, other = CALLS["recover_and_check"](), CALLS["recover_and_check"]()
+    assert one == one
+    assert one != other
+    assert len({one, other, one}) == 2
+
+
+def test_every_class_that_holds_arrays_compares_by_identity():
+    for value in vars(dvtfast).values():
+        if dataclasses.is_dataclass(value) and isinstance(value, type):
+            kinds = {str(field.type) for field in dataclasses.fields(value)}
+            if kinds & {"Bytes", "Uint64s", "Bools", "PublicKeys", "Bytes | None"}:
+                assert value.__eq__ is object.__eq__, value
+                assert value.__hash__ is object.__hash__, value

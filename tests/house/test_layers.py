@@ -12,7 +12,7 @@ from tests.house.sources import LIBRARY, NATIVE, ROOT, SERVICES, imports, module
 # From the bottom to the top; a module imports from its own layer or from below.
 LAYERS = [
     {"constants", "errors"},
-    {"_arrays", "_backend", "_extras", "_keccak", "_parallel", "_statuses"},
+    {"_arrays", "_backend", "_extras", "_keccak", "_parallel", "_secrets", "_statuses", "domains"},
     {"points", "keys", "signatures", "_lagrange", "threshold", "recovery", "signing_roots", "networks"},
     {"ecies", "oracles"},
     {

@@ -53,6 +53,7 @@ def test_what_was_written_is_read(directory):
     assert cached.lock_digest == bytes(range(32))
     assert (cached.cluster.name, cached.cluster.network) == (cluster.name, cluster.network)
     assert cached.cluster.threshold == cluster.threshold
+    assert cached.cluster.lock_hash == cluster.lock_hash is not None
     np.testing.assert_array_equal(cached.cluster.share_indices, cluster.share_indices)
     for name in ("public_keys", "public_key_shares"):
         ours, theirs = getattr(cached.cluster, name), getattr(cluster, name)
@@ -167,8 +168,8 @@ DAMAGE = {
     "random": (lambda content: b"\xff" * len(content), "no key cache: its first line is missing"),
     "other-format": (lambda content: with_header(content, format="x"), "format: expected dvtfast key cache"),
     "later-version": (
-        lambda content: with_header(content, version="2 little"),
-        "expected version 1 little, got '2 little': written by another version of dvtfast, or on another kind"
+        lambda content: with_header(content, version="3 little"),
+        "expected version 2 little, got '3 little': written by another version of dvtfast, or on another kind"
         " of machine",
     ),
     "white-space": (

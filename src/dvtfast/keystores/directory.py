@@ -14,6 +14,7 @@ import numpy as np
 from dvtfast._arrays import Bools, Bytes, Rows, as_rows, same_length
 from dvtfast._files import write_text
 from dvtfast._parallel import for_slices
+from dvtfast._secrets import wiped
 from dvtfast.constants import PUBLIC_KEY_BYTES, SECRET_KEY_BYTES
 from dvtfast.errors import KeystoreError
 from dvtfast.keys import check_secret_keys, derive_public_keys
@@ -99,11 +100,9 @@ def open_keystores(
             if progress:
                 progress(done, len(files.files))
 
-    try:
+    with wiped(opening.secret_keys):
         for_slices(len(files.files), load, threads=threads, chunk_rows=1, rows_per_thread=1)
         return opening.collected(threads)
-    finally:
-        opening.secret_keys.fill(0)
 
 
 def write_keystores(
@@ -193,8 +192,8 @@ class _Opening:
         opened = np.flatnonzero([problem is None for problem in self._problems])
         public_keys = np.zeros((len(self._files), PUBLIC_KEY_BYTES), dtype=np.uint8)
         secret_keys = self.secret_keys[opened]
-        public_keys[opened] = derive_public_keys(secret_keys, threads=threads)
-        secret_keys.fill(0)
+        with wiped(secret_keys):
+            public_keys[opened] = derive_public_keys(secret_keys, threads=threads)
         first: dict[bytes, Path] = {}
         for i in opened.tolist():
             public_key, path, keystore = public_keys[i].tobytes(), self._files[i].path, self._keystores[i]

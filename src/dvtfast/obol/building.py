@@ -22,9 +22,10 @@ from dvtfast.constants import (
     SECRET_KEY_BYTES,
     WITHDRAWAL_CREDENTIALS_BYTES,
 )
+from dvtfast.domains import compute_domain
 from dvtfast.errors import InputError
 from dvtfast.keys import derive_public_keys
-from dvtfast.networks import Network
+from dvtfast.networks import Network, as_network
 from dvtfast.obol import hashing
 from dvtfast.obol.enr import make_enr
 from dvtfast.obol.lock import (
@@ -38,7 +39,7 @@ from dvtfast.obol.lock import (
     Version,
 )
 from dvtfast.signatures import sign
-from dvtfast.signing_roots import compute_domain, compute_signing_roots, deposit_signing_roots
+from dvtfast.signing_roots import compute_signing_roots, deposit_signing_roots
 
 GWEI_PER_ETH = 10**9
 GAS_LIMIT = 36_000_000
@@ -77,6 +78,7 @@ def build_cluster_lock(
     secrets, _ = as_rows("secret_keys", secret_keys, SECRET_KEY_BYTES)
     shares, _ = as_rows("key_shares", key_shares, SECRET_KEY_BYTES, leading=2)
     n, k, _ = shares.shape
+    network = as_network(network)
     if len(secrets) != n or len(node_secret_keys) != k:
         raise InputError(
             f"key_shares: expected uint8[{len(secrets)}, {len(node_secret_keys)}, 32] "

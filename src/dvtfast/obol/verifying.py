@@ -16,6 +16,7 @@ from dvtfast._arrays import Bools, Bytes
 from dvtfast._cluster_keys import decode_cluster_keys
 from dvtfast._files import to_hex
 from dvtfast.constants import DOMAIN_BUILDER
+from dvtfast.domains import compute_domain
 from dvtfast.errors import EncodingError, FileError, InputError, SignatureError
 from dvtfast.keys import PublicKeys
 from dvtfast.networks import ZERO_ROOT, Network, network_with_fork_version
@@ -23,7 +24,7 @@ from dvtfast.obol import consent, hashing
 from dvtfast.obol.enr import is_signed_by, public_key_of
 from dvtfast.obol.lock import ClusterLock
 from dvtfast.signatures import check_signatures, fast_aggregate_verify
-from dvtfast.signing_roots import compute_domain, compute_signing_roots, deposit_signing_roots
+from dvtfast.signing_roots import compute_signing_roots, deposit_signing_roots
 
 SHOWN = 5  # of many names
 

@@ -13,6 +13,7 @@ import numpy as np
 from dvtfast._arrays import Bytes
 from dvtfast._files import to_hex
 from dvtfast._parallel import for_slices
+from dvtfast._secrets import wiped
 from dvtfast.constants import PUBLIC_KEY_BYTES, SECRET_KEY_BYTES
 from dvtfast.keys import check_secret_keys, derive_public_keys
 from dvtfast.ssv.operator_keys import OperatorKey
@@ -73,14 +74,18 @@ def open_key_shares(
             if progress:
                 progress(done, len(ours))
 
-    for_slices(len(ours), decrypt, threads=threads)
-    listed = _stacked([item.public_key_shares[column] for item, column in zip(ours, columns, strict=True)])
-    good = check_secret_keys(key_shares)  # those that did not open are zero
-    derived = np.zeros_like(listed)
-    derived[good] = derive_public_keys(key_shares[good], threads=threads)
-    good &= (derived == listed).all(axis=1)
-    opened = key_shares[good]
-    key_shares.fill(0)
+    with wiped(key_shares):
+        for_slices(len(ours), decrypt, threads=threads)
+        listed = _stacked(
+            [item.public_key_shares[column] for item, column in zip(ours, columns, strict=True)]
+        )
+        good = check_secret_keys(key_shares)  # those that did not open are zero
+        derived = np.zeros_like(listed)
+        candidates = key_shares[good]
+        with wiped(candidates):
+            derived[good] = derive_public_keys(candidates, threads=threads)
+        good &= (derived == listed).all(axis=1)
+        opened = key_shares[good]
     return OpenedKeyShares(
         key_shares=opened,
         public_key_shares=listed[good],

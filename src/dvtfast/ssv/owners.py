@@ -12,7 +12,7 @@ import numpy as np
 from dvtfast._arrays import Bools
 from dvtfast._keccak import keccak256
 from dvtfast.constants import ROOT_BYTES, SIGNATURE_BYTES
-from dvtfast.keys import KeysLike
+from dvtfast.keys import KeysLike, as_public_keys
 from dvtfast.signatures import check_signatures
 from dvtfast.ssv.shares import KeyShares
 
@@ -40,7 +40,7 @@ def check_owner_signatures(
     roots = b"".join(owner_signing_root(item.owner_address, item.owner_nonce) for item in validators)
     signatures = b"".join(item.owner_signature for item in validators)
     return check_signatures(
-        public_keys,
+        as_public_keys(public_keys, threads=threads)[0],
         np.frombuffer(roots, np.uint8).reshape(-1, ROOT_BYTES),
         np.frombuffer(signatures, np.uint8).reshape(-1, SIGNATURE_BYTES),
         threads=threads,

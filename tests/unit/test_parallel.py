@@ -1,0 +1,72 @@
+"""Slices over threads: what ends a batch early leaves nothing to wait for."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from dvtfast._parallel import for_slices
+
+ROWS = 64
+
+
+def test_no_slice_begins_after_one_that_failed():
+    failed = threading.Event()
+    begun = []
+
+    def kernel(rows):
+        begun.append(rows.start)
+        if rows.start == 0:
+            failed.set()
+            raise ValueError("row 0")
+        failed.wait()  # so the failure comes first, whichever thread is faster
+
+    with pytest.raises(ValueError, match="row 0"):
+        for_slices(ROWS, kernel, threads=2, chunk_rows=1, rows_per_thread=1)
+    assert len(begun) < ROWS
+
+
+def test_the_first_failure_is_not_waited_for_in_order():
+    """The last slice fails while the first one still runs; the first sees that nothing else began."""
+    failed = threading.Event()
+    begun = []
+
+    def kernel(rows):
+        begun.append(rows.start)
+        if rows.start == 1:
+            failed.set()
+            raise ValueError("row 1")
+        failed.wait()
+
+    with pytest.raises(ValueError, match="row 1"):
+        for_slices(ROWS, kernel, threads=2, chunk_rows=1, rows_per_thread=1)
+    assert len(begun) < ROWS
+
+
+PROGRAM = """
+import time
+from dvtfast._parallel import for_slices
+begun = []
+def kernel(rows):
+    begun.append(rows.start)
+    if len(begun) == 2:
+        print("running", flush=True)
+    time.sleep(1)  # one slice of the batch, in a kernel
+try:
+    for_slices(64, kernel, threads=2, chunk_rows=1, rows_per_thread=1)
+except KeyboardInterrupt:
+    print("interrupted", len(begun), flush=True)
+"""
+
+
+def test_ctrl_c_ends_a_batch_on_two_threads():
+    """It waits for the slices that run, which are short, and for none of the others."""
+    with subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "running\n"
+        os.kill(process.pid, signal.SIGINT)
+        word, begun = process.communicate()[0].split()
+    assert word == "interrupted"
+    assert int(begun) < ROWS  # all of them before: a second for each two
