@@ -1,5 +1,8 @@
 """The key of an Ethereum account, in an encrypted keystore with its password in a file.
 
+Wallets do not agree on what a password is: geth takes the bytes, others normalise them (NFKC: MetaMask and
+ethers), or strip white space (StakeWise).
+
 Source: Web3 Secret Storage Definition, version 3 (scrypt or PBKDF2).
 """
 
@@ -9,6 +12,10 @@ import json
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from dvtfast import FileError
+from dvtfast.files import decode_text, read_bytes
+from dvtfast.keystores import password_forms
 
 from . import logs, wire
 
@@ -44,22 +51,30 @@ def load_account(keystore: Path, password: Path) -> LocalAccount:
         AccountKeyError: naming the file that is wrong, what was wanted, and what to do.
         ImportError: eth-account is not installed.
     """
-    from eth_account import Account
-
     document = _read_keystore(keystore)
-    words = _read_password(password)
-    try:
-        account: LocalAccount = Account.from_key(Account.decrypt(document, words))
-    except Exception as error:  # of many kinds; what they say may quote the content
-        if str(error) == WRONG_PASSWORD:
-            reason = f"the password in {password} does not open it; check that they belong together"
-        else:
-            reason = f"damaged, or of another kind ({type(error).__name__}): {WANTED}"
-        raise AccountKeyError(keystore, reason) from None
+    account = _decrypt(keystore, document, password)
     _require_address(keystore, document.get("address"), wire.Address.from_wire(account.address))
     for path in (keystore, password):
         _warn_of_readers(path)
     return account
+
+
+def _decrypt(keystore: Path, document: dict[str, Any], password: Path) -> LocalAccount:
+    """The account, with the first form of the password that opens it."""
+    from eth_account import Account
+    from eth_keyfile import keyfile
+
+    for words in _read_password(password):
+        try:
+            account: LocalAccount = Account.from_key(keyfile.decode_keyfile_json(document, words))
+            return account
+        except Exception as error:  # of many kinds; what they say may quote the content
+            if str(error) != WRONG_PASSWORD:
+                reason = f"damaged, or of another kind ({type(error).__name__}): {WANTED}"
+                raise AccountKeyError(keystore, reason) from None
+    raise AccountKeyError(
+        keystore, f"the password in {password} does not open it; check that they belong together"
+    )
 
 
 def _require_address(keystore: Path, stated: object, found: wire.Address) -> None:
@@ -78,7 +93,9 @@ def _require_address(keystore: Path, stated: object, found: wire.Address) -> Non
 
 def _read_keystore(path: Path) -> dict[str, Any]:
     try:
-        document = json.loads(_read(path, "the keystore"))
+        document = json.loads(decode_text(_read(path, "the keystore"), path))
+    except FileError as error:
+        raise AccountKeyError(path, f"{error.reason}: {WANTED}") from None
     except (ValueError, RecursionError):
         raise AccountKeyError(path, f"not JSON: {WANTED}") from None
     version = document.get("version") if isinstance(document, dict) else None
@@ -89,26 +106,24 @@ def _read_keystore(path: Path) -> dict[str, Any]:
     return document
 
 
-def _read_password(path: Path) -> str:
-    """The file's only line; white space is part of a password, the end of the line is not."""
+def _read_password(path: Path) -> list[bytes]:
+    """What the file's only line may mean: as geth takes it, without the end of the line, or as others do."""
+    content = _read(path, "the password of the keystore")
     try:
-        words = _read(path, "the password of the keystore").decode().rstrip("\r\n")
-    except UnicodeDecodeError:
-        raise AccountKeyError(path, "expected a password in UTF-8") from None
+        words = decode_text(content, path).rstrip("\r\n")
+        forms = [words.encode(), *password_forms(content, path)]
+    except FileError as error:
+        raise AccountKeyError(path, f"expected a password: {error.reason}") from None
     if not words:
         raise AccountKeyError(path, "expected a password, got an empty file; write it there")
-    return words
+    return list(dict.fromkeys(forms))
 
 
 def _read(path: Path, what: str) -> bytes:
     try:
-        with path.open("rb") as file:
-            content = file.read(FILE_LIMIT_BYTES + 1)
-    except OSError as error:
-        raise AccountKeyError(path, f"cannot read {what}: {error.strerror}") from None
-    if len(content) > FILE_LIMIT_BYTES:
-        raise AccountKeyError(path, f"expected {what}, at most {FILE_LIMIT_BYTES} bytes")
-    return content
+        return read_bytes(path, limit_bytes=FILE_LIMIT_BYTES)
+    except FileError as error:
+        raise AccountKeyError(path, f"cannot read {what}: {error.reason}") from None
 
 
 def _warn_of_readers(path: Path) -> None:

@@ -6,9 +6,13 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
+from dvtfast import FileError
+from dvtfast.files import read_text
+
 from .tls import Certificate, Renewal, client_context, fingerprint
 
 LONGEST_TOKEN = 4096
+TOKEN_FILE_BYTES = 4 * LONGEST_TOKEN  # in UTF-16, with line ends
 
 
 class TokenFileError(Exception):
@@ -69,13 +73,11 @@ def read_token(file: Path) -> str:
         TokenFileError: there is none.
     """
     try:
-        with file.open("rb") as opened:
-            token = opened.read(LONGEST_TOKEN + 1).decode("ascii").strip()
-    except OSError as error:
-        raise TokenFileError(f"token file {file}: cannot read it: {error.strerror}") from None
-    except UnicodeDecodeError:
-        token = ""
-    if not token or len(token) > LONGEST_TOKEN or not token.isprintable() or " " in token:
+        token = read_text(file, limit_bytes=TOKEN_FILE_BYTES).strip()
+    except FileError as error:
+        raise TokenFileError(f"token file {file}: {error.reason}") from None
+    is_one = token.isascii() and token.isprintable() and " " not in token
+    if not is_one or not 0 < len(token) <= LONGEST_TOKEN:
         raise TokenFileError(
             f"token file {file}: expected one token, as `dvtfast relayer token create` prints it"
         )

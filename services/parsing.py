@@ -15,7 +15,7 @@ from dvtfast.errors import FileError, InputError
 from dvtfast.files import read_text
 from dvtfast.networks import NETWORKS, Network, network_named
 
-from . import wire
+from . import paths, wire
 from .chain.encoding import read_address
 
 Parse = Callable[[str], Any]
@@ -184,10 +184,10 @@ def network(value: str) -> Network:
 
 
 def file(value: str) -> Path:
-    """A file that exists."""
+    """A file that is there and can be read."""
     path = Path(value)
-    if not path.is_file():
-        raise ValueError(f"no such file: {value}")
+    if problem := paths.no_file(path):
+        raise ValueError(problem)
     return path
 
 
@@ -197,17 +197,17 @@ def path(value: str) -> Path:
 
 
 def directory(value: str) -> Path:
-    """A directory that exists."""
+    """A directory that is there and can be read."""
     path = Path(value)
-    if not path.is_dir():
-        raise ValueError(f"no such directory: {value}")
+    if problem := paths.no_directory(path):
+        raise ValueError(problem)
     return path
 
 
 def named_file(value: str) -> NamedFile:
     """FILE or NAME=FILE."""
     name, equals, rest = value.partition("=")
-    if not equals or Path(value).is_file():
+    if not equals or not paths.no_file(Path(value)):
         return NamedFile(file(value))
     if not name.strip():
         raise ValueError(f"expected FILE or NAME=FILE, got {value!r}")

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from dvtfast import FileError
+from dvtfast.files import ENCODINGS, read_start
+
 from . import logs
 
+MARK_BYTES = 4  # of the longest byte order mark
 LOOK_SECONDS = 5.0  # between two looks whether a server's certificate was renewed
 
 log = logs.get("tls")
@@ -31,6 +36,8 @@ class Certificate:
         Raises:
             CertificateError: it cannot be used; the context is as before.
         """
+        for file in {self.chain, self.key}:
+            _require_plain(file)
         try:
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self.chain, self.key, _no_password)
             context.load_cert_chain(self.chain, self.key, _no_password)
@@ -110,7 +117,15 @@ def fingerprint(file: Path) -> tuple[int, int, int] | None:
     return status.st_mtime_ns, status.st_size, status.st_ino
 
 
+def _require_plain(file: Path) -> None:
+    """Refuse what OpenSSL would read without its first certificate: it does not know byte order marks."""
+    with suppress(FileError):  # what cannot be read, OpenSSL says
+        if read_start(file, most_bytes=MARK_BYTES).startswith(tuple(ENCODINGS)):
+            raise CertificateError(f"{file}: expected PEM without a byte order mark; save it as plain text")
+
+
 def _trust(context: ssl.SSLContext, ca: Path) -> None:
+    _require_plain(ca)
     try:
         context.load_verify_locations(ca)
     except (OSError, ValueError) as error:

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from dvtfast import DvtfastError
 
-from .. import wire
+from .. import paths, wire
 from ..settings import DemoSettings
 from .processes import ProcessDiedError
 from .proof import ProofError
@@ -70,7 +70,7 @@ def _directory(given: Path | None) -> Iterator[Path]:
         return
     directory = given.resolve()
     directory.mkdir(parents=True, exist_ok=True)
-    if any(directory.iterdir()):
+    if not paths.is_empty(directory):
         raise OSError(f"--workdir: {directory} is not empty")
     yield directory
 

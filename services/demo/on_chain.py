@@ -27,6 +27,7 @@ from ..chain.encoding import read_address, read_quantity, write_address
 from ..chain.node import NodeClient
 from ..operator.sending.action import Entry, Kind, Outcome
 from ..operator.sending.journal import Journal, JournalError
+from ..paths import is_there
 from ..settings import DemoSettings
 from .app import (
     NEVER_DEPOSIT,
@@ -304,7 +305,7 @@ class ChainDemo(AbstractContextManager["ChainDemo"]):
 
     def actions(self) -> list[Entry]:
         """All of the operator's journal, the oldest first."""
-        return self.loop.run(_actions(self._journal)) if self._journal.is_file() else []
+        return self.loop.run(_actions(self._journal)) if is_there(self._journal) else []
 
     async def transactions_sent(self) -> int:
         """How many transactions of the operator's account are in the chain."""

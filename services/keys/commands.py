@@ -20,7 +20,7 @@ from dvtfast.keystores import (
 )
 from dvtfast.obol import read_cluster_lock
 
-from .. import wire
+from .. import paths, wire
 from ..hardening import forbid_dumps
 from ..progress import showing_progress
 from ..settings import (
@@ -33,7 +33,7 @@ from ..settings import (
     VerifySettings,
 )
 from . import shown
-from .loading import KeyShares, LockFile, default_cache, is_there, load_key_shares
+from .loading import KeyShares, LockFile, default_cache, load_key_shares
 
 COLUMNS = ("file", "public key share", "validator", "node", "status")
 NOT_TOLD = "-"
@@ -49,7 +49,7 @@ def run(command: Callable[[], int]) -> int:
     try:
         return command()
     except (DvtfastError, OSError, SettingsError) as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {paths.told(error)}", err=True)
         return EXIT_CODE
 
 
@@ -107,7 +107,7 @@ def verify_keys(settings: VerifySettings, directory: Path) -> int:
 
 def export_keys(settings: ExportSettings, directory: Path, output: Path) -> int:
     """Write all keys as new keystores to a new directory; 1 if a keystore is of no use."""
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+    if not paths.is_empty(output):
         raise KeystoreError("is there already; expected a new or an empty directory", output)
     password = settings.password()
     loaded = _load(settings, directory, settings.key_cache or default_cache(directory))
@@ -209,8 +209,8 @@ def _tell_missing(owners: _Owners | None) -> None:
 
 
 def _tell_cache(cache: Path, files: KeystoreFiles) -> None:
-    whose = "fits these keystores" if fits_key_cache(cache, files) else "is of other keystores"
-    click.echo(f"key cache: {cache} {whose}" if is_there(cache) else "key cache: none")
+    fit = "fits" if fits_key_cache(cache, files) else "does not fit"
+    click.echo(f"key cache: {cache} {fit} these keystores" if paths.is_there(cache) else "key cache: none")
 
 
 def _hex(public_key: bytes) -> str:

@@ -21,7 +21,7 @@ from dvtfast.keystores import (
 )
 from dvtfast.obol import read_lock_file
 
-from .. import logs
+from .. import logs, paths
 
 CACHE_NAME = ".dvtfast-key-cache"
 
@@ -103,14 +103,6 @@ def default_cache(directory: Path) -> Path:
     return directory / CACHE_NAME
 
 
-def is_there(cache: Path) -> bool:
-    """Whether there is a cache, as far as that can be seen."""
-    try:
-        return cache.exists()
-    except OSError:  # a directory on the way that is for others
-        return False
-
-
 def load_key_shares(
     directory: Path,
     *,
@@ -155,7 +147,7 @@ def load_key_shares(
 
 
 def _read_cache(cache: Path, files: KeystoreFiles, lock: LockFile | None) -> CachedKeys | None:
-    if not is_there(cache):
+    if not paths.is_there(cache):
         return None
     try:
         return read_key_cache(cache, files, lock_bytes=lock.size_bytes if lock else 0)

@@ -9,6 +9,9 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from dvtfast import FileError
+from dvtfast.files import read_text
+
 from .. import orders, parsing
 from ..orders import Amount, Pair
 from ..settings import SettingsError
@@ -95,11 +98,9 @@ def _read(path: Path, read: Callable[[Mapping[str, str]], T]) -> list[T]:
 def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, str]]]:
     """Each row with the name of its place."""
     try:
-        if path.stat().st_size > FILE_LIMIT_BYTES:
-            raise SettingsError([f"{path}: expected at most {FILE_LIMIT_BYTES} bytes"])
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError([f"{path}: cannot be read: {error}"]) from None
+        text = read_text(path, limit_bytes=FILE_LIMIT_BYTES)
+    except FileError as error:
+        raise SettingsError([str(error)]) from None
     if text.lstrip()[:1] in ("[", "{"):
         yield from _json_rows(path, text)
     else:

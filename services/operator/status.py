@@ -8,6 +8,7 @@ import click
 import msgspec
 from rich.console import Console
 
+from .. import paths
 from ..settings import EXIT_CODE, StatusSettings
 from . import exit_codes
 from .sending.action import Entry
@@ -36,7 +37,7 @@ def run(settings: StatusSettings) -> int:
 
 
 async def _entries(settings: StatusSettings) -> list[Entry]:
-    if not settings.journal.is_file():
-        raise JournalError(f"{settings.journal}: no such file; --journal names the operator's")
+    if problem := paths.no_file(settings.journal):
+        raise JournalError(f"{problem}; --journal names the operator's")
     async with Journal(settings.journal, read_only=True) as journal:
         return await journal.entries(most=settings.last)

@@ -11,7 +11,8 @@ from ssl import SSLContext
 
 import click
 
-from dvtfast import DvtfastError, MissingExtraError, backend_info
+from dvtfast import DvtfastError, FileError, MissingExtraError, backend_info
+from dvtfast.files import read_text
 from dvtfast.protocol_config import OracleConfig, read_oracle_config
 
 from .. import http, logs, running, wire
@@ -105,10 +106,11 @@ def read_configuration(settings: RelayerSettings) -> Configuration:
         problems.append(str(error))
     if settings.registered_keys is not None:
         try:
-            registered_keys, wrong = wire.public_keys_in(settings.registered_keys.read_text())
+            text = read_text(settings.registered_keys, limit_bytes=wire.KEYS_FILE_BYTES)
+            registered_keys, wrong = wire.public_keys_in(text)
             problems += [f"{settings.registered_keys}: {problem}" for problem in wrong]
-        except (OSError, UnicodeDecodeError) as error:
-            problems.append(f"{settings.registered_keys}: cannot read it: {error}")
+        except FileError as error:
+            problems.append(str(error))
     try:
         shares = read_clusters(settings.cluster_locks, settings.ssv_keyshares, settings.network)
         clusters = ServedClusters(shares, signature_threshold=settings.signature_threshold)

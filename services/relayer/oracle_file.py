@@ -12,6 +12,7 @@ from dvtfast.protocol_config import read_oracle_config
 
 from .. import logs
 from ..background import in_background, repeat
+from ..tls import fingerprint
 from .current_oracles import CurrentOracles
 from .pipeline import Pipeline
 
@@ -51,6 +52,5 @@ class OracleFile:
             log.info("oracle config changed", file=str(self._path))
             self._pipeline.wake()
 
-    def _version(self) -> tuple[int, int]:
-        status = self._path.stat()
-        return status.st_mtime_ns, status.st_ino
+    def _version(self) -> tuple[int, int, int] | None:
+        return fingerprint(self._path)

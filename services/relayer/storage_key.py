@@ -7,12 +7,15 @@ import secrets
 import stat
 from pathlib import Path
 
+from dvtfast import FileError
+from dvtfast.files import decode_text, read_bytes, reason
+
 from .. import logs
 from .store.sealing import KEY_BYTES, StorageKey
 
 OTHERS_MAY = stat.S_IRWXG | stat.S_IRWXO
 OWNER_MAY_READ_AND_WRITE = 0o600
-FILE_LIMIT_BYTES = 2 * KEY_BYTES + 4  # hex digits, 0x, the end of the line
+FILE_LIMIT_BYTES = 4096  # hex digits in any encoding, and white space
 WANTED = (
     f"expected a storage key: {KEY_BYTES} bytes, or {2 * KEY_BYTES} hex digits on one line;"
     " make one with: dvtfast relayer storage-key FILE"
@@ -40,11 +43,10 @@ def read_storage_key(path: Path) -> StorageKey:
         StorageKeyError: naming the file, what was wanted, and what to do.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(FILE_LIMIT_BYTES + 1)
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-    except OSError as error:
-        raise StorageKeyError(path, f"cannot read the storage key: {error.strerror}") from None
+        content = read_bytes(path, limit_bytes=FILE_LIMIT_BYTES)
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except FileError as error:
+        raise StorageKeyError(path, f"cannot read the storage key: {error.reason}") from None
     secret = content if len(content) == KEY_BYTES else _from_hex(path, content)
     if len(set(secret)) == 1:
         raise StorageKeyError(path, f"all its bytes are the same: {WANTED}")
@@ -69,15 +71,15 @@ def make_storage_key(path: Path) -> StorageKey:
     except FileExistsError:
         raise StorageKeyError(path, "there is a file already, which is not overwritten") from None
     except OSError as error:
-        raise StorageKeyError(path, f"cannot write the storage key: {error.strerror}") from None
+        raise StorageKeyError(path, f"cannot write the storage key: {reason(error, path)}") from None
     return StorageKey(secret)
 
 
 def _from_hex(path: Path, content: bytes) -> bytes:
     try:
-        digits = content.decode("ascii").strip().removeprefix("0x")
+        digits = decode_text(content).strip().removeprefix("0x")
         secret = bytes.fromhex(digits) if len(digits) == 2 * KEY_BYTES else b""
-    except ValueError:  # what it says may quote the content
+    except (FileError, ValueError):  # what it says may quote the content
         secret = b""
     if len(secret) != KEY_BYTES:
         raise StorageKeyError(path, f"{len(content)} bytes that are no key: {WANTED}")

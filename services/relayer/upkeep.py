@@ -11,9 +11,10 @@ from typing import Any
 import click
 from sqlalchemy import Connection
 
-from dvtfast import MissingExtraError
+from dvtfast import FileError, MissingExtraError
+from dvtfast.files import read_text
 
-from .. import wire
+from .. import paths, wire
 from ..hardening import forbid_dumps
 from ..offload import UnavailableError
 from ..settings import EXIT_CODE, DatabaseSettings, EncryptSettings, ForgetSettings, RotateSettings
@@ -21,9 +22,9 @@ from .storage_key import StorageKeyError, make_storage_key, read_storage_key
 from .store.asking import ASKED_PRECISION_SECONDS
 from .store.backup import BackupError
 from .store.backup import back_up as copy_database
-from .store.database import Database, ForeignDatabaseError
+from .store.database import ForeignDatabaseError
 from .store.forgetting import expired_validators, forget, handed_out, known_validators
-from .store.rewriting import rewrite, sqlite_file
+from .store.rewriting import open_existing, rewrite, sqlite_file
 from .store.sealing import KeyUnusableError, StorageKey, key_name
 
 FAILED = 1
@@ -110,17 +111,15 @@ def _named(settings: ForgetSettings, public_keys: Sequence[str]) -> tuple[list[b
             problems.append(f"{value}: {error}")
     if settings.file is not None:
         try:
-            listed, wrong = wire.public_keys_in(settings.file.read_text())
-        except (OSError, UnicodeDecodeError) as error:
-            return keys, [*problems, f"{settings.file}: cannot read it: {error}"]
+            listed, wrong = wire.public_keys_in(read_text(settings.file, limit_bytes=wire.KEYS_FILE_BYTES))
+        except FileError as error:
+            return keys, [*problems, str(error)]
         keys += listed
         problems += [f"{settings.file}: {problem}" for problem in wrong]
     return keys, problems
 
 
 async def _forget(settings: ForgetSettings, named: Sequence[bytes]) -> None:
-    if (path := sqlite_file(settings.database)) is not None and not path.is_file():
-        raise UnavailableError(f"no such database: {path}")
     asked_before = int(time() - settings.validator_lifetime) - ASKED_PRECISION_SECONDS
 
     def chosen(connection: Connection) -> tuple[set[bytes], set[bytes]]:
@@ -136,7 +135,7 @@ async def _forget(settings: ForgetSettings, named: Sequence[bytes]) -> None:
         still, _ = chosen(connection)
         return forget(connection, keys & still)
 
-    database = await Database.open(settings.database)
+    database = await open_existing(settings.database)
     try:
         keys, were_handed_out = await database.run(chosen)
         if unknown := len(set(named) - keys):
@@ -180,6 +179,6 @@ def reported(work: Callable[[], None]) -> int:
     try:
         work()
     except EXPECTED as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {paths.told(error)}", err=True)
         return FAILED
     return 0

@@ -10,10 +10,14 @@ from typing import Any, TypeVar
 
 import click
 
+from dvtfast import FileError
+from dvtfast.files import read_text
+
 from .. import logs, outgoing
 from .sources import Settings, SettingsError
 
 EXIT_CODE = 2  # as click's usage errors
+ENV_FILE_BYTES = 1024 * 1024
 
 S = TypeVar("S", bound=Settings)
 
@@ -66,9 +70,9 @@ def read_env_file(path: Path) -> dict[str, str]:
         SettingsError: the file is unreadable, or some of its lines are no such thing.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError([f"--env-file: cannot read {path}: {error}"]) from None
+        lines = read_text(path, limit_bytes=ENV_FILE_BYTES).splitlines()
+    except FileError as error:
+        raise SettingsError([f"--env-file: {error}"]) from None
     variables: dict[str, str] = {}
     problems = []
     for number, line in enumerate(lines, 1):

@@ -5,14 +5,18 @@
 from __future__ import annotations
 
 import dataclasses
+import unicodedata
 from pathlib import Path
 
+from dvtfast import FileError
+from dvtfast.files import read_text
 from dvtfast.keystores import MAX_PBKDF2_COUNT, MAX_SCRYPT_WORK, SCRYPT_DEFAULT, Kdf, Pbkdf2, Scrypt
 
 from .. import parsing
 from . import shared
 from .sources import Settings, SettingsError, setting
 
+PASSWORD_FILE_BYTES = 4096
 SHORTEST_PASSWORD = 8  # staking-deposit-cli takes no shorter one
 LARGEST_SCRYPT = MAX_SCRYPT_WORK // SCRYPT_DEFAULT.r  # what keystores are read with
 
@@ -94,17 +98,25 @@ class ExportSettings(KeyCacheSettings):
         """The one given.
 
         Raises:
-            SettingsError: the file is unreadable, or the password shorter than any should be.
+            SettingsError: the file is unreadable, or the password shorter than any should be, or none that a
+                person can type.
         """
         if self.password_file is None:
             return None
+        name = self.sources()["password_file"].name
         try:
-            password = self.password_file.read_text(encoding="utf-8").rstrip("\r\n")
-        except (OSError, UnicodeDecodeError):
-            password = ""
+            password = read_text(self.password_file, limit_bytes=PASSWORD_FILE_BYTES).rstrip("\r\n")
+        except FileError as error:
+            raise SettingsError([f"{name}: {error}"]) from None
         if len(password) < SHORTEST_PASSWORD:
-            name = self.sources()["password_file"].name
-            raise SettingsError([f"{name}: expected at least {SHORTEST_PASSWORD} characters in UTF-8"])
+            raise SettingsError([f"{name}: expected at least {SHORTEST_PASSWORD} characters"])
+        if password != password.strip() or any(unicodedata.category(letter) == "Cc" for letter in password):
+            raise SettingsError(
+                [
+                    f"{name}: expected a password in one line, without tabs or white space around it, which"
+                    " other programs leave out when it is typed"
+                ]
+            )
         return password
 
     def problems(self) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 from dvtfast.constants import GWEI_PER_VALIDATOR
 from dvtfast.networks import NETWORKS, Network
 
-from .. import orders, parsing, units
+from .. import orders, parsing, paths, units
 from ..chain.manager_messages import COMPOUNDING, ETH1_ADDRESS
 from . import shared
 from .client import RelayerClientSettings
@@ -161,8 +161,8 @@ class CollectSettings(RelayerClientSettings):
     def problems(self) -> list[str]:
         """The output must have a place, which is better known before the round than after it."""
         problems = super().problems()
-        if not self.output.resolve().parent.is_dir():
-            problems.append(f"{self.sources()['output'].name}: no such directory: {self.output.parent}")
+        if problem := paths.no_place(self.output):
+            problems.append(f"{self.sources()['output'].name}: {problem}")
         return problems
 
 

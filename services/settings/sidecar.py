@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from .. import orders, parsing, wire
+from .. import orders, parsing, paths, wire
 from . import shared
 from .client import RelayerClientSettings
 from .sources import Settings, setting
@@ -390,10 +390,10 @@ class SidecarSettings(RelayerClientSettings):
             for place, field in enumerate(("ssv_operator_key", "ssv_operator_password"))
         }
         return [
-            f"{names[field]}: no such file: {path}"
-            for field, paths in files.items()
-            for path in paths
-            if path is not None and not path.is_file()
+            f"{names[field]}: {problem}"
+            for field, of_operators in files.items()
+            for path in of_operators
+            if path is not None and (problem := paths.no_file(path))
         ]
 
     def _keystores_problems(self, names: Mapping[str, str]) -> list[str]:
@@ -417,9 +417,9 @@ class SidecarSettings(RelayerClientSettings):
         if not self.node_indices:
             return [f"{names['node_indices']}: not set, but {names['keystores_template']} needs it"]
         return [
-            f"{names['keystores_template']}: no such directory: {directory}"
+            f"{names['keystores_template']}: {problem}"
             for _, directory in self.keystores_directories
-            if not directory.is_dir()
+            if (problem := paths.no_directory(directory))
         ]
 
 

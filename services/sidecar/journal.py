@@ -15,6 +15,7 @@ from pathlib import Path
 
 from .. import wire
 from ..offload import UnavailableError, Workers
+from ..paths import of_database
 from .admitting import Admitting, DepositEntry, ExitEntry, Limits, Party, address, vault_of
 from .forgetting import Forgetting
 from .journal_tables import FROM_1, TABLES, VERSION
@@ -63,7 +64,8 @@ class Journal:
             self._forgetting = Forgetting(self._connection)
             self._file = self._identity()
         except (OSError, sqlite3.Error) as error:
-            raise JournalError(f"{path}: no journal can be kept in it: {error}") from None
+            why = of_database(error, path) if path else str(error)
+            raise JournalError(f"{path}: no journal can be kept in it: {why}") from None
 
     async def close(self) -> None:
         """Finish what is under way."""

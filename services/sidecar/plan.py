@@ -16,7 +16,7 @@ from rich.table import Table
 from dvtfast import DvtfastError
 from dvtfast.networks import Network
 
-from .. import units, wire
+from .. import paths, units, wire
 from ..client import RelayerClient, RelayerRefusedError, RelayerUnavailableError
 from ..hardening import forbid_dumps
 from ..offload import UnavailableError, Workers
@@ -69,7 +69,7 @@ async def plan(settings: PlanSettings) -> tuple[list[Planned], list[str]]:
     async with AsyncExitStack() as stack:
         workers = Workers("signing", threads=1, deadline_seconds=None)
         stack.push_async_callback(workers.close)
-        journal = Journal(settings.journal if settings.journal.exists() else None)
+        journal = Journal(settings.journal if paths.is_there(settings.journal) else None)
         stack.push_async_callback(journal.close)
         nodes = [node for source in sources_of(settings, workers, stack) for node in await source.load()]
         for node in nodes:

@@ -19,6 +19,7 @@ from .. import logs
 from ..chain.encoding import write_address
 from ..chain.node import Log
 from ..chain.scanner import Checkpoint, FinalLogs
+from ..paths import of_database
 from ..wire import PublicKey
 from .events import Event, EventError, ValidatorAdded, ValidatorRemoved, read_event
 from .judging import judge
@@ -330,7 +331,7 @@ class Registry:
             try:
                 yield
             except sqlite3.Error as error:
-                raise RegistryError(f"{self._path}: {error}") from error
+                raise RegistryError(f"{self._path}: {of_database(error, self._path)}") from error
 
 
 def _write_ids(operator_ids: Iterable[int]) -> bytes:

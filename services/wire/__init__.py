@@ -71,7 +71,7 @@ from .reading import (
     read_share_index,
 )
 from .values import (
-    KEY_START,
+    KEYS_FILE_BYTES,
     UINT64_LIMIT,
     Address,
     EncryptedSignature,
@@ -92,8 +92,8 @@ from .values import (
 
 __all__ = [
     "ITEMS_LIMIT",
+    "KEYS_FILE_BYTES",
     "KEY_SHARES_LIMIT",
-    "KEY_START",
     "MARKS_LIMIT",
     "SHOWN_CHARACTERS",
     "UINT64_LIMIT",

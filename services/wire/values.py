@@ -5,11 +5,14 @@ Bytes are `0x` and lower case on the way out; on the way in case and prefix do n
 
 from __future__ import annotations
 
+import re
 from binascii import unhexlify
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from enum import Enum
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Final, Self
 
+import msgspec
 from Crypto.Hash import keccak
 
 from dvtfast.constants import (
@@ -21,7 +24,11 @@ from dvtfast.constants import (
 )
 
 UINT64_LIMIT = 1 << 64
-KEY_START = ("0x", *"89abcdef")  # of a compressed point in hex
+KEYS_FILE_BYTES = 64 * 1024 * 1024  # of a list of public keys: half a million of them
+KEY_FIELDS = ("public_key", "pubkey")  # of lists of objects, such as deposit data
+COLUMN_ENDS: Final = re.compile(r"[,;\s]")  # also as spreadsheets of other countries write them
+# A first line that begins with words, one of which says what is below: no key, and meant to be none.
+HEADING: Final = re.compile(r"[\s\"']*(?!0x|[0-9a-f]{8})[a-z_. -]*(key|validator)", re.IGNORECASE)
 
 
 class Hex(bytes):
@@ -38,7 +45,10 @@ class Hex(bytes):
         digits = value[2:] if value[:2] in ("0x", "0X") else value
         if len(digits) != 2 * cls.width:
             raise ValueError(f"expected {cls.width} bytes of hex, got {len(digits)} digits")
-        return cls(unhexlify(digits))
+        try:
+            return cls(unhexlify(digits))
+        except ValueError:
+            raise ValueError(f"expected {cls.width} bytes of hex, got other letters") from None
 
     @classmethod
     def rows(cls, joined: bytes) -> list[Self]:
@@ -175,18 +185,44 @@ class ValidatorType(Enum):
 
 
 def public_keys_in(text: str) -> tuple[list[PublicKey], list[str]]:
-    """The public keys that a file lists, in the first column of each line, and what is wrong with lines."""
+    """The public keys that a file lists, and what is wrong with it; nothing is passed over in silence.
+
+    They are in the first column of each line, below a heading or none; or in a JSON list, as texts or in
+    objects that have `public_key` or `pubkey`.
+    """
     keys: list[PublicKey] = []
     problems: list[str] = []
-    for number, line in enumerate(text.splitlines(), 1):
-        value = line.partition(",")[0].strip().strip('"')
-        if not value or value.startswith("#") or (number == 1 and not value.lower().startswith(KEY_START)):
-            continue  # a heading
+    try:
+        listed = list(_in_json(text) if text.lstrip()[:1] in ("[", "{") else _in_lines(text))
+    except ValueError as error:
+        return [], [str(error)]
+    for place, value in listed:
         try:
             keys.append(PublicKey.from_wire(value))
         except ValueError as error:
-            problems.append(f"line {number}: {error}")
+            problems.append(f"{place}: {error}")
     return keys, problems
+
+
+def _in_lines(text: str) -> Iterator[tuple[str, str]]:
+    is_first = True
+    for number, line in enumerate(text.splitlines(), 1):
+        value = COLUMN_ENDS.split(line.strip(), maxsplit=1)[0].strip("\"'")
+        if not value or value.startswith("#"):
+            continue
+        if not (is_first and HEADING.match(line)):
+            yield f"line {number}", value
+        is_first = False
+
+
+def _in_json(text: str) -> Iterator[tuple[str, object]]:
+    try:
+        items = msgspec.json.decode(text, type=list[Any])
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ValueError(f"expected a JSON list of public keys: {error}") from None
+    for position, item in enumerate(items):
+        names = [name for name in KEY_FIELDS if name in item] if isinstance(item, dict) else []
+        yield f"item {position}", item[names[0]] if names else item
 
 
 def timestamp_string(seconds: int) -> str:

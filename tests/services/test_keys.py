@@ -346,8 +346,8 @@ def test_list(node: Path) -> None:
     assert statuses == {
         "keystore-0.json": "ok",
         "keystore-1.json": "ok",
-        "keystore-2.txt": "no such file",
-        "keystore-7.json": "not JSON: Expecting property name enclosed in double quotes at line 1",
+        "keystore-2.txt": "no such file; the keystore's password is expected in it",
+        "keystore-7.json": "not JSON: the name of a field is missing at line 1, column 2",
         "keystore-8.json": "no key share of the cluster",
     }
     assert by_file["keystore-1.json"]["public key share"] == SHARES[1]
@@ -366,7 +366,7 @@ def test_list_decrypts_nothing_and_tells_of_the_cache(node: Path, monkeypatch: p
     assert done.exit_code == 0
     assert done.stdout.splitlines()[-1] == f"key cache: {directory}/.dvtfast-key-cache fits these keystores"
     (directory / "keystore-0.json").unlink()
-    assert run("keys", "list", directory).stdout.endswith("is of other keystores\n")
+    assert run("keys", "list", directory).stdout.endswith("does not fit these keystores\n")
 
 
 def test_verify(node: Path) -> None:
@@ -467,14 +467,26 @@ def test_export_with_wrong_options(node: Path, options: tuple[str, ...], message
     assert not (node / "backup").exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"short\n", b"\xff" * 20])
-def test_export_under_no_password(node: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "expected at least 8 characters"),
+        (b"short\n", "expected at least 8 characters"),
+        (b"\xff" * 20, "line 1: not UTF-8"),
+        (b"correct horse \n", "expected a password in one line, without tabs or white space around it"),
+        (b"correct\nhorse\n", "expected a password in one line"),
+        (b"correct\thorse", "expected a password in one line"),
+        ("correct\x85horse".encode(), "expected a password in one line"),
+    ],
+)
+def test_export_under_no_password(node: Path, content: bytes, says: str) -> None:
     (node / "password").write_bytes(content)
     done = run(
         "keys", "export", node / "validator_keys", node / "backup", "--password-file", node / "password"
     )
     assert done.exit_code == 2
-    assert "--password-file (DVTFAST_PASSWORD_FILE): expected at least 8 characters in UTF-8" in done.stderr
+    assert done.stderr.startswith("error: --password-file (DVTFAST_PASSWORD_FILE): ")
+    assert says in done.stderr
     assert not (node / "backup").exists()
 
 
@@ -513,7 +525,7 @@ def test_cluster_verify_tells_all_faults(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (None, "no such file"),
-        ("", "not JSON: Expecting value at line 1"),
+        ("", "not JSON: the file is empty"),
         ("[]", "expected an object, got a list"),
         ("{}", "cluster_definition: missing"),
     ],

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from eth_account import Account
+from eth_keyfile import keyfile
 from structlog.testing import capture_logs
 
 from dvtfast.services.account_key import AccountKeyError
@@ -87,7 +88,7 @@ def test_an_address_in_any_form(write: Write, form: Callable[[str], str]) -> Non
 OTHER = "0x" + "11" * 20
 BROKEN: dict[str, tuple[Any, str]] = {
     "not JSON": (b"{", "not JSON: expected an Ethereum keystore of version 3"),
-    "no text": (b"\xff", "not JSON"),
+    "no text": (b"\xff", "line 1: not UTF-8"),
     "deep": (b"[" * 60_000, "not JSON"),
     "long": (b" " * 70_000, "at most 65536 bytes"),
     "a list": ([], "expected an Ethereum keystore of version 3"),
@@ -110,7 +111,7 @@ def test_a_broken_keystore(write: Write, name: str, monkeypatch: pytest.MonkeyPa
     document, match = BROKEN[name]
     paths = write(document)
     if name == "a key that is none":
-        monkeypatch.setattr(Account, "decrypt", lambda *_: SECRET + SECRET)
+        monkeypatch.setattr(keyfile, "decode_keyfile_json", lambda *_: SECRET + SECRET)
     with pytest.raises(AccountKeyError, match=match) as caught:
         ManagerKey.load(*paths)
     assert caught.value.path == paths[0]

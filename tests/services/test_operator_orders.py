@@ -101,7 +101,7 @@ def test_files_without_amounts_are_for_exits(tmp_path: Path) -> None:
         (f'[{{"public_key": "{FIRST}", "amount_gwei": true}}]', "item 0: expected an amount"),
         (f'[{{"public_key": "{FIRST}", "amount_gwei": null}}]', "item 0: expected one of amount_gwei"),
         ("[" * 10_000, "list of objects"),
-        ("\x00", "at least one"),
+        ("\x00", "line 1: a zero byte"),
     ],
 )  # fmt: skip
 def test_files_that_are_wrong(content: str, says: str, tmp_path: Path) -> None:

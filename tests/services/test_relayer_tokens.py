@@ -322,12 +322,12 @@ async def test_our_clients_read_their_token_file_again(
             with pytest.raises(RelayerRefusedError, match="wrong, or was revoked") as refused:
                 await client.info()
             assert first not in str(refused.value)
-            for wrong in ("", "a b", "ü", "x" * 10_000):
+            for wrong in ("", "a b", "ü", "x" * 5_000):
                 file.write_text(wrong)
                 with pytest.raises(RelayerUnavailableError, match="expected one token"):
                     await client.info()
             file.unlink()
-            with pytest.raises(RelayerUnavailableError, match="cannot read it"):
+            with pytest.raises(RelayerUnavailableError, match="no such file"):
                 await client.info()
             file.write_text(f"  {second}  ")
             assert (await client.info()).network == "hoodi"

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 import click
 import msgspec
 
-from ... import logs
+from ... import logs, paths
 from ...offload import UnavailableError
 from ...progress import showing_progress
 from ...settings.deposits import DepositsSettings, ScanSettings
@@ -90,8 +90,8 @@ async def _scan(settings: ScanSettings) -> int:
 
 def _status(settings: DepositsSettings) -> int:
     network, path = settings.network, settings.deposits_database
-    if not path.is_file():
-        raise UnavailableError(f"no such database: {path}; make it with `dvtfast deposits scan`")
+    if problem := paths.no_file(path, noun="database"):
+        raise UnavailableError(f"{problem}; `dvtfast deposits scan` makes it")
     ledger = Ledger(path, Source.of(network))
     try:
         totals, checkpoints, seed = ledger.totals(), ledger.checkpoints(), ledger.seed
@@ -125,5 +125,5 @@ def _reported(work: Callable[[], int]) -> int:
     try:
         return work()
     except (UnavailableError, OSError) as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {paths.told(error)}", err=True)
         return FAILED

@@ -16,6 +16,7 @@ from typing import Self
 from dvtfast import Network
 
 from ...offload import UnavailableError
+from ...paths import of_database
 from ..encoding import read_address
 from ..scanner import Checkpoint
 from .dump import Dump
@@ -340,4 +341,4 @@ class Ledger:
             try:
                 yield
             except sqlite3.Error as error:
-                raise LedgerError(f"{self._path}: {error}") from error
+                raise LedgerError(f"{self._path}: {of_database(error, self._path)}") from error

@@ -12,7 +12,8 @@ import msgspec
 from aiohttp import web
 from coincurve import PrivateKey
 
-from dvtfast import DvtfastError
+from dvtfast import DvtfastError, FileError
+from dvtfast.files import read_text
 from dvtfast.protocol_config import read_oracle_config
 
 from ... import http, logs, running, wire
@@ -29,6 +30,7 @@ from .states import Contracts, States
 
 HOST = "127.0.0.1"
 SECRET_BYTES = 32
+KEY_FILE_BYTES = 1024
 
 log = logs.get("oracle")
 
@@ -46,11 +48,11 @@ def run(settings: OracleSettings) -> int:
 
 def read_secret(settings: OracleSettings) -> bytes:
     """The secp256k1 secret in the key file; ValueError without it."""
-    text = settings.key_file.read_text(errors="replace").strip()
     try:
+        text = read_text(settings.key_file, limit_bytes=KEY_FILE_BYTES).strip()
         secret = read_data("0x" + text.removeprefix("0x"), width=SECRET_BYTES)
         PrivateKey(secret)
-    except ValueError:
+    except (FileError, ValueError):
         raise ValueError(f"{settings.key_file}: expected a secp256k1 secret of 64 hex digits") from None
     return secret
 

@@ -19,6 +19,7 @@ from typing import Self, TypeVar
 
 from ...append_only import append_only
 from ...offload import UnavailableError, Workers
+from ...paths import of_database
 from .action import Action, Conclusion, Entry, Kind, Outcome, Reopening, SignedTransaction
 
 BUSY_SECONDS = 5.0  # how long another process may hold the file
@@ -132,7 +133,7 @@ class Journal:
             self._set_up(read_only)
         except (OSError, sqlite3.Error) as error:
             self._drop_lock()
-            raise JournalError(f"{path}: no journal can be kept in it: {error}") from None
+            raise JournalError(f"{path}: no journal can be kept in it: {of_database(error, path)}") from None
 
     async def __aenter__(self) -> Self:
         return self

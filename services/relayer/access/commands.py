@@ -13,10 +13,9 @@ from rich.console import Console
 from rich.table import Table
 
 from ... import logs, wire
-from ...offload import UnavailableError
 from ...settings import DatabaseSettings, TokenCreateSettings, TokenListSettings
 from ..store.database import Database
-from ..store.rewriting import sqlite_file
+from ..store.rewriting import open_existing
 from ..store.tokens import (
     KeptToken,
     NodeOfCluster,
@@ -72,7 +71,7 @@ def revoke(settings: DatabaseSettings, ids: tuple[str, ...]) -> int:
     missing: list[str] = []
 
     async def work() -> None:
-        database = await _existing(settings.database)
+        database = await open_existing(settings.database)
         try:
             for token_id in ids:
                 kept = await database.run(revoke_token, token_id, int(time()))
@@ -93,7 +92,7 @@ def show(settings: TokenListSettings) -> int:
     """Print all tokens, without their secrets."""
 
     async def work() -> None:
-        database = await _existing(settings.database)
+        database = await open_existing(settings.database)
         try:
             tokens = await database.read(all_tokens)
         finally:
@@ -121,12 +120,6 @@ def _scope(settings: TokenCreateSettings) -> Scope:
         return Scope(nodes=tuple(NodeOfCluster(*node) for node in settings.nodes))
     vaults = tuple(map(wire.Address, settings.vaults))
     return Scope(vaults=vaults, clusters=settings.clusters, everything=settings.all_vaults)
-
-
-async def _existing(url: str) -> Database:
-    if (path := sqlite_file(url)) is not None and not path.is_file():
-        raise UnavailableError(f"no such database: {path}")
-    return await Database.open(url)
 
 
 def _new_file(path: Path) -> int:

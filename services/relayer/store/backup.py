@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from ... import paths
 from ...offload import UnavailableError
 from .database import ForeignDatabaseError
 
@@ -28,9 +29,11 @@ def back_up(database: Path, target: Path) -> None:
         ForeignDatabaseError: it is not a relayer's database.
         UnavailableError: the database cannot be read.
     """
-    if not database.is_file():
-        raise UnavailableError(f"no such database: {database}")
-    if target.exists() or target.is_symlink():
+    if problem := paths.no_file(database, noun="database"):
+        raise UnavailableError(problem)
+    if problem := paths.no_place(target):
+        raise BackupError(problem)
+    if paths.is_there(target):
         raise BackupError(f"{target}: there is a file already, which is not overwritten")
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:

@@ -17,6 +17,7 @@ import sqlalchemy
 from sqlalchemy import Connection, Engine, StaticPool, func, select, update
 from sqlalchemy.exc import DBAPIError
 
+from ... import paths
 from ...offload import UnavailableError
 from .database import Database
 from .resealing import reseal
@@ -44,13 +45,19 @@ async def rewrite(url: str, old: StorageKey | None, new: StorageKey) -> int | No
         InUseError: a relayer, or anybody else, uses it.
         UnavailableError: it cannot be opened, written, or read: see DamagedError.
     """
-    if (path := sqlite_file(url)) is not None and not path.is_file():
-        raise UnavailableError(f"no such database: {path}")
-    database = await Database.open(url)  # which brings the schema up to date
+    path = sqlite_file(url)
+    database = await open_existing(url)  # which brings the schema up to date
     await database.close()
     if path is None:
         return await _rewrite_postgres(url, old, new)
     return _rewrite_sqlite(path, old, new)
+
+
+async def open_existing(url: str) -> Database:
+    """Open a database that is there already; raises as `Database.open`."""
+    if (path := sqlite_file(url)) is not None and (problem := paths.no_file(path, noun="database")):
+        raise UnavailableError(problem)
+    return await Database.open(url)
 
 
 def sqlite_file(url: str) -> Path | None:

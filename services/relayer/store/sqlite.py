@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sqlite3
 import stat
 import time
 from collections.abc import Callable
@@ -15,8 +16,11 @@ import sqlalchemy
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DBAPIError
 
+from dvtfast.files import reason
+
 from ... import logs
 from ...offload import UnavailableError, Workers
+from ...paths import of_database
 
 QUEUE_LIMIT = 1024
 BUSY_SECONDS = 5  # how long another process may hold the file
@@ -84,7 +88,7 @@ class SQLite:
         try:
             self._lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, OWNER_MAY_READ_AND_WRITE)
         except OSError as error:
-            raise UnavailableError(f"database: {path}: {error.strerror}") from None
+            raise UnavailableError(f"database: {path}: {reason(error, Path(path))}") from None
         deadline = time.monotonic() + BUSY_SECONDS  # perhaps the one before is about to end
         while True:
             try:
@@ -113,7 +117,10 @@ class SQLite:
                 result = transaction(connection)
             self._require_file()
         except DBAPIError as error:
-            raise UnavailableError(f"database: {error.orig}") from error
+            said = error.orig
+            if isinstance(said, sqlite3.OperationalError):
+                raise UnavailableError(f"database: {of_database(said, Path(self._path))}") from error
+            raise UnavailableError(f"database: {said}") from error
         return result
 
     def _require_file(self) -> None:

@@ -1,0 +1,39 @@
+"""Paths are looked at in services/paths.py, and files of people's are read in dvtfast.files, nowhere else."""
+
+import ast
+
+import pytest
+
+from tests.house.sources import LIBRARY, ROOT, SERVICES, python_files
+
+# They raise where a directory on the way is another user's, or hide why something is not there.
+LOOKING = {"exists", "is_file", "is_dir", "is_symlink", "iterdir"}
+# They know nothing of byte order marks, have no limit, and raise errors that are not ours.
+READING = {"read_text", "read_bytes"}
+FILES = [file for file in python_files(SERVICES, LIBRARY) if SERVICES / "demo" not in file.parents]
+# What is read is ours, or the kernel's.
+OWN_FILES = {
+    "services/relayer/documents.py",
+    "services/relayer/status/serving.py",
+    "src/dvtfast/_parallel.py",
+    "src/dvtfast/keystores/memory.py",
+}
+
+
+def calls(file, names):
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in names:
+            yield f"{file.relative_to(ROOT)}:{node.lineno} calls .{node.func.attr}()"
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(ROOT).as_posix())
+def test_paths_are_looked_at_in_one_place(file):
+    ours = {"src/dvtfast/keystores/looking.py", "services/sidecar/sources.py"}  # where errors mean nothing
+    if file.relative_to(ROOT).as_posix() not in ours:
+        assert not list(calls(file, LOOKING))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(ROOT).as_posix())
+def test_files_are_read_in_one_place(file):
+    if file.relative_to(ROOT).as_posix() not in OWN_FILES:
+        assert not list(calls(file, READING))
