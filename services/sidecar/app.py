@@ -23,7 +23,7 @@ from ..http import listening
 from ..memory import use_one_arena
 from ..offload import UnavailableError, Workers
 from ..settings import EXIT_CODE, SidecarSettings
-from ..wire import ValidatorType
+from ..wire import Address, ValidatorType
 from .journal import Journal, JournalError
 from .live import LiveValidators
 from .metrics import Metrics
@@ -129,6 +129,11 @@ async def signing_of(
     """What the settings allow to be signed; what is open for it is closed with the stack."""
     types = frozenset(map(ValidatorType.of, settings.allow_types)) or frozenset(ValidatorType)
     vaults = settings.vaults_by_relayer
+    if None in vaults and len(settings.relayers) > 1:
+        log.warning(
+            "any of the relayers may ask for these vaults; bind them with --allow-vault RELAYER=ADDRESS",
+            vaults=sorted(Address(vault).to_wire() for vault in vaults[None]),
+        )
     policy = DepositPolicy(
         vaults.pop(None, frozenset()),
         types,

@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from structlog.testing import capture_logs
 
 from dvtfast.services import wire
 from dvtfast.services.cli import main
 from dvtfast.services.settings import SettingsError, SidecarSettings
 from dvtfast.services.sidecar import signing as signing_module
+from dvtfast.services.sidecar.app import signing_of
 from dvtfast.services.sidecar.journal import Journal
+from dvtfast.services.sidecar.metrics import Metrics
 from dvtfast.services.sidecar.policy import DepositPolicy
 from dvtfast.services.sidecar.signing import Signing
 
@@ -218,3 +222,18 @@ async def admitted(
     signing: Signing, node: object, items: list[wire.ValidatorWanted]
 ) -> list[wire.ValidatorWanted]:
     return list((await signing.admit_validators(node, "a", items)).items)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("relayers", "told"), [((A, B), 1), ((A,), 0)])
+async def test_vaults_of_nobody_in_particular_are_told_of(
+    tmp_path: Path, relayers: Sequence[str], told: int
+) -> None:
+    """Where there are several relayers, each could have the others' validators bound."""
+    for vaults, count in ((["0x" + "11" * 20], told), (["a:8000=0x" + "11" * 20], 0)):
+        settings = settings_with(tmp_path, relayers=relayers, allow_vaults=vaults)
+        book = Journal(None)
+        async with AsyncExitStack() as stack:
+            with capture_logs() as lines:
+                await signing_of(settings, book, Metrics(), stack)
+        await book.close()
+        assert [line["vaults"] for line in lines] == [["0x" + "11" * 20]] * count

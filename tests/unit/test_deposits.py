@@ -144,6 +144,17 @@ def test_what_a_vault_deposits():
         check_deposit_data(deposits, vault=VAULT[1:])
 
 
+def test_amounts_are_in_what_the_network_stakes():
+    """The deposit contract of Gnosis counts 32 for 1 GNO."""
+    deposits = sign_deposits(
+        generate_secret_keys(2), [b"\1" + bytes(11) + VAULT] * 2, [32 * 10**9, 10**9], GNOSIS
+    )
+    assert check_deposit_data(deposits, vault=VAULT) == [
+        [],
+        ["amount: a vault deposits 1 GNO for 0x01, 1 to 64 GNO for 0x02"],
+    ]
+
+
 def test_keys_that_are_deposited_already():
     deposits = for_vault([1] * 3, [32 * 10**9] * 3)
     deposited = {deposits.public_keys[1].tobytes(), bytes(48)}
