@@ -36,9 +36,10 @@ from dvtfast.services.relayer.storage_key import read_storage_key
 from dvtfast.services.settings import RelayerSettings
 
 from . import postgres as postgres_
+from .patience import PATIENCE_SECONDS
 
 ORACLE_THRESHOLD = 2
-READY_SECONDS = 30.0
+READY_SECONDS = PATIENCE_SECONDS
 START_INDEX = 1000
 
 

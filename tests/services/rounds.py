@@ -14,7 +14,7 @@ from dvtfast.services.demo.cluster import ObolCluster, make_cluster
 from dvtfast.services.demo.steps import Steps
 from dvtfast.services.settings import DemoSettings
 
-ROUND_SECONDS = 120.0
+ROUND_SECONDS = 400.0
 
 
 def settings_of(validators: int, **others: str) -> DemoSettings:

@@ -23,8 +23,7 @@ from dvtfast.services.sidecar.policy import DepositPolicy
 from dvtfast.services.sidecar.signing import Signing
 
 from .conftest import Cluster
-
-PATIENCE_SECONDS = 20.0
+from .patience import PATIENCE_SECONDS
 
 
 def keys_of(cluster: Cluster, share_index: int) -> NodeKeys:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-import pytest
-
 from dvtfast.services import wire
 from dvtfast.services.demo.app import START_INDEX
 from dvtfast.services.demo.processes import Services
@@ -15,8 +13,6 @@ from dvtfast.services.demo.proof import prove
 from .access import EVERYTHING, For, secret_of, sidecar, tokens_of
 from .certificates import Authority
 from .rounds import cluster_of, settings_of
-
-pytestmark = pytest.mark.timeout(120)
 
 VALIDATORS = 8
 NODES = range(1, 5)

@@ -17,8 +17,6 @@ from dvtfast.services.relayer.store.database import ForeignDatabaseError
 
 from .conftest import START_INDEX, Start, make_cluster
 
-pytestmark = pytest.mark.timeout(120)
-
 INDICES = range(START_INDEX, START_INDEX + 3)
 
 

@@ -14,7 +14,7 @@ from dvtfast.services.demo.world.deployed import ETH
 
 from . import rounds
 
-SECONDS = 200
+SECONDS = 550
 ORACLES, NEEDED = 11, 8
 BATCH = 2
 TAKEN_BACK = 8  # blocks

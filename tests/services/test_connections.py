@@ -20,8 +20,6 @@ from dvtfast.services.tls import Certificate, client_context, server_context
 
 from .certificates import Authority
 
-pytestmark = pytest.mark.timeout(30)
-
 LONG = b"a" * 50_000_000
 
 

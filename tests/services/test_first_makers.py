@@ -26,8 +26,6 @@ from .first_makers import FirstMakersRelayer
 from .sidecars import looping, signing_node
 from .test_relayer_register import ETH, VAULT, signature_shares, until_registered, wanted_of
 
-pytestmark = pytest.mark.timeout(60)
-
 INDICES = range(START_INDEX, START_INDEX + 2)
 NO_KEY, NO_SIGNATURE = "0x" + "ab" * 48, "0x" + "cd" * 96
 

@@ -17,8 +17,6 @@ from dvtfast.services.relayer.store.tables import messages, oracle_shares, share
 
 from .conftest import START_INDEX, Cluster, Relayer, Start, make_cluster
 
-pytestmark = pytest.mark.timeout(120)
-
 INDICES = range(START_INDEX, START_INDEX + 3)
 LIFETIME = 5.0  # it looks twice a second
 

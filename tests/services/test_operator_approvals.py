@@ -54,6 +54,7 @@ from tests.services.oracle_servers import (
     signing,
     slow,
 )
+from tests.services.patience import PATIENCE_SECONDS
 from tests.unit.test_deposit_tree import some_deposits
 from tests.vector_files import load, unhex
 
@@ -350,7 +351,7 @@ async def test_nobody_answers(client: OracleClient) -> None:
 async def test_who_is_slow_is_not_waited_for() -> None:
     fakes = fake_oracles(4)
     fakes[0].answers = [slow]
-    async with asyncio.timeout(60), OracleClient(timeout_seconds=3600) as patient:
+    async with asyncio.timeout(PATIENCE_SECONDS), OracleClient(timeout_seconds=3600) as patient:
         await approved(fakes, patient, threshold=3)
 
 

@@ -12,8 +12,6 @@ from contextlib import contextmanager
 
 import pytest
 
-pytestmark = pytest.mark.timeout(60)
-
 ASKS = """
 import asyncio, sys
 from dvtfast.services import running
@@ -50,11 +48,11 @@ def asked() -> Iterator[tuple[subprocess.Popen[str], int]]:
 def test_an_answer(typed: bytes, code: int) -> None:
     with asked() as (process, terminal):
         os.write(terminal, typed)
-        assert process.wait(timeout=20) == code
+        assert process.wait(timeout=200) == code
 
 
 def test_a_signal_ends_the_question() -> None:
     """Nobody has to type anything any more."""
     with asked() as (process, _):
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=20) == 130
+        assert process.wait(timeout=200) == 130

@@ -28,6 +28,7 @@ from dvtfast.services.settings import CollectSettings, SettingsError
 
 from .conftest import ORACLE_THRESHOLD, START_INDEX, Cluster, Oracles, Relayer, Start, make_cluster
 from .first_makers import FirstMakersRelayer
+from .patience import PATIENCE_SECONDS
 
 VALIDATORS = 5
 Said = wire.ValidatorsAnswer | wire.ErrorAnswer | bytes | int
@@ -563,7 +564,7 @@ async def test_it_stops_when_told(
         process = await asyncio.create_subprocess_exec(
             *operator_process(chosen), stderr=asyncio.subprocess.PIPE
         )
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await asked.wait()
             process.send_signal(number)
             _, message = await process.communicate()

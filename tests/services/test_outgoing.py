@@ -30,8 +30,6 @@ from .certificates import Authority
 from .chain.servers import serving
 from .chain.test_wallet import transaction
 
-pytestmark = pytest.mark.timeout(60)
-
 CID = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku"
 ASKING: dict[str, Callable[[str], Awaitable[object]]] = {}
 

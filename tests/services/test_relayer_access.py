@@ -30,9 +30,8 @@ from .access import (
     tokens_of,
 )
 from .conftest import START_INDEX, Cluster, Relayer, Start, make_cluster
+from .patience import PATIENCE_SECONDS
 from .test_relayer_register import ETH, OTHER_VAULT, VAULT, body_of, signature_shares
-
-pytestmark = pytest.mark.timeout(90)
 
 
 def routes_of_the_router() -> list[tuple[str, str]]:
@@ -243,7 +242,7 @@ async def test_a_sidecar_sees_its_clusters_only(start: Start, database_url: str)
 
 async def until_known(relayer: Relayer, headers: dict[str, str]) -> None:
     """A token that was made while the relayer runs counts soon."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while (await send(relayer, "GET", "/info", None, headers))[0] == 401:  # noqa: ASYNC110 - the relayer looks
             await asyncio.sleep(0.05)
 

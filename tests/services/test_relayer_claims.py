@@ -23,8 +23,6 @@ from .test_relayer_shares import wrong
 from .test_relayer_signatures import culprits_in
 from .test_relayer_suspects import closer_looks
 
-pytestmark = pytest.mark.timeout(60)
-
 INDICES = range(START_INDEX, START_INDEX + 3)
 NODES = (1, 2, 3, 4)
 Claim = Mapping[int, bytes]

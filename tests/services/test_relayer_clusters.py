@@ -15,8 +15,6 @@ from tests.vector_files import VECTORS
 
 from .conftest import START_INDEX, Cluster, Start, make_cluster
 
-pytestmark = pytest.mark.timeout(60)
-
 KEYSHARES = VECTORS / "ssv" / "keyshares.json"
 
 

@@ -17,8 +17,6 @@ from .conftest import START_INDEX, Relayer, Start, make_cluster
 from .test_relayer_shares import wrong
 from .test_relayer_signatures import QUIET_SECONDS, culprits_in, until_named
 
-pytestmark = pytest.mark.timeout(60)
-
 GROUP = Group("one", 3, None)
 DEPOSIT = Deposit(bytes(20), 1, 32)
 

@@ -16,8 +16,6 @@ from dvtfast.services.relayer.store.database import Database
 
 from .access import EVERYTHING, READ_ONLY, bearer, tokens_of
 
-pytestmark = pytest.mark.timeout(30)
-
 
 async def test_open_routes_and_forgotten_ones(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A route without rights is nobody's; one that is open needs no token, and takes no notice of one."""

@@ -14,8 +14,6 @@ from dvtfast.services import http, wire
 from .conftest import START_INDEX, Relayer, Start, make_cluster
 from .test_relayer_shares import off_subgroup
 
-pytestmark = pytest.mark.timeout(60)
-
 KEY = "0x" + "ab" * 48
 SIGNATURE = "0x" + "cd" * 96
 DEEP = b"[" * 200_000

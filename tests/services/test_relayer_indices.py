@@ -8,8 +8,6 @@ from dvtfast.services import wire
 
 from .conftest import START_INDEX, Relayer, Start, make_cluster
 
-pytestmark = pytest.mark.timeout(60)
-
 
 @pytest.fixture
 def database_url(each_database: str) -> str:

@@ -12,8 +12,6 @@ from dvtfast.services import wire
 from .conftest import Start, make_cluster
 from .test_relayer_shares import wrong
 
-pytestmark = pytest.mark.timeout(60)
-
 
 @pytest.fixture
 def database_url(each_database: str) -> str:

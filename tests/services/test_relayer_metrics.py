@@ -17,9 +17,8 @@ from dvtfast.services.relayer.health import NO_DATABASE
 from dvtfast.services.sidecar.metrics import Metrics as SidecarMetrics
 
 from . import postgres as postgres_
-from .conftest import READY_SECONDS, START_INDEX, Relayer, Start, make_cluster
-
-pytestmark = pytest.mark.timeout(60)
+from .conftest import START_INDEX, Relayer, Start, make_cluster
+from .patience import PATIENCE_SECONDS
 
 PREFIX = "dvtfast_relayer_"
 Samples = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
@@ -41,7 +40,7 @@ def value(samples: Samples, name: str, **labels: str) -> float | None:
 
 
 async def until(relayer: Relayer, name: str, wanted: float, **labels: str) -> Samples:
-    async with asyncio.timeout(READY_SECONDS):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while value(samples := await samples_of(relayer), name, **labels) != wanted:  # noqa: ASYNC110 - the relayer does
             await asyncio.sleep(0.1)
     return samples
@@ -115,7 +114,7 @@ async def test_metrics_do_not_wait_for_a_database_that_hangs(
         other = await postgres.connect(url.rpartition("/")[2])
         async with other.transaction():
             await other.execute("LOCK TABLE messages IN ACCESS EXCLUSIVE MODE")
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 assert value(await samples_of(relayer), "database_up") == 0
                 assert await relayer.raw("GET", "/readyz") == (503, {"ok": False, "problems": [NO_DATABASE]})
         await other.close()
@@ -151,7 +150,7 @@ async def test_health(start: Start) -> None:
 async def test_not_ready_without_a_database(start: Start, tmp_path: Path) -> None:
     async with start(make_cluster(1)) as relayer:
         (tmp_path / "relayer.db").rename(tmp_path / "away.db")
-        async with asyncio.timeout(READY_SECONDS):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while (answer := await relayer.raw("GET", "/readyz"))[0] == 200:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
         assert answer == (503, {"ok": False, "problems": [NO_DATABASE]})

@@ -20,8 +20,6 @@ from dvtfast.services.relayer.access.rights import OPEN, RIGHTS
 from .conftest import START_INDEX, Start, make_cluster
 from .test_relayer_routes_fuzz import BODIES
 
-pytestmark = pytest.mark.timeout(60)
-
 DOCUMENT = api.openapi()
 SHORT = aiohttp.ClientTimeout(total=5)
 CLOSE = {"Connection": "close"}

@@ -11,9 +11,8 @@ import structlog
 from dvtfast.services.openapi import STATUSES
 
 from .conftest import START_INDEX, Start, make_cluster
+from .patience import PATIENCE_SECONDS
 from .raw_requests import send_many
-
-pytestmark = pytest.mark.timeout(90)
 
 # Of aiohttp itself, before any of our code, or to what is no route.
 OF_HTTP = {100, 404, 405}
@@ -45,7 +44,7 @@ async def test_connections_that_say_nothing_keep_nobody_waiting(start: Start) ->
             writer.write(
                 b"POST /validators HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{"[: number % 60]
             )
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             assert (await relayer.raw("GET", "/info"))[0] == 200
         for _, writer in idle:
             writer.close()

@@ -42,8 +42,6 @@ from .conftest import (
     make_cluster,
 )
 
-pytestmark = pytest.mark.timeout(90)
-
 ETH = 10**9
 VAULT = wire.Address(bytes(range(20)))
 OTHER_VAULT = wire.Address(bytes(range(100, 120)))

@@ -49,9 +49,8 @@ from dvtfast.services.relayer.store.verdicts import (
 from . import postgres as postgres_
 from . import rounds
 from .conftest import START_INDEX, Oracles, Start, make_cluster
+from .patience import PATIENCE_SECONDS
 from .test_kill_relayer import Node, require_consistent
-
-pytestmark = pytest.mark.timeout(180)
 
 INDICES = range(START_INDEX, START_INDEX + 3)
 VALIDATORS = 200
@@ -193,7 +192,7 @@ async def test_who_waits_learns_what_the_other_commits(pair: tuple[Database, Dat
     waiting = asyncio.create_task(pair[1].wait_for_change(revision, 30))
     await asyncio.sleep(0.1)
     assert not waiting.done()
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(20):  # less than the wait
         await pair[0].run(touch, [1])
         await waiting
         await woken.wait()
@@ -204,7 +203,7 @@ async def test_nothing_is_missed_when_nobody_listened(
 ) -> None:
     await make_due(pair[0], 1)
     revision = await pair[1].read(latest_revision)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(25):  # less than one wait
         for _ in range(3):
             waiting = asyncio.create_task(pair[1].wait_for_change(revision, 30))
             await postgres.execute(
@@ -251,7 +250,7 @@ async def test_who_hangs_while_it_writes_does_not_keep_the_others_from_writing(
     await asyncio.to_thread(has_lock.wait)
     try:
         with capture_logs() as logs:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 await database.run(lambda connection: connection.execute(text("SELECT 1")))
     finally:
         is_over.set()
@@ -325,7 +324,7 @@ async def test_one_of_two_relayers_is_killed_in_the_middle(
             os.kill(second.process_id, signal.SIGSTOP)  # so that the first one gets the work
             await node.post(client, VALIDATORS)
             is_claimed = select(func.count()).where(messages.c.claimed_until > 0)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while not await database.read(lambda c: c.scalar(is_claimed)):
                     pass
             services.forget(first)

@@ -22,9 +22,8 @@ from dvtfast.services.offload import UnavailableError
 from dvtfast.services.relayer.store.database import Database, ForeignDatabaseError
 
 from .conftest import START_INDEX, Oracles, Relayer, Start, make_cluster
+from .patience import PATIENCE_SECONDS
 from .test_relayer_shares import wrong
-
-pytestmark = pytest.mark.timeout(120)
 
 INDICES = range(START_INDEX, START_INDEX + 3)
 
@@ -215,7 +214,7 @@ async def test_it_stops_when_told(tmp_path: Path, oracles: Oracles, number: sign
     async with relayers.running() as (process, relayer):
         await relayer.ask(relayers.cluster)
         process.send_signal(number)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             assert await process.wait() == 0
 
 

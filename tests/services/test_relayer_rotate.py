@@ -42,8 +42,6 @@ from .conftest import (
 )
 from .test_relayer_register import VAULT, VAULTS, register, sign_all, until_ready, until_registered
 
-pytestmark = pytest.mark.timeout(60)
-
 INDICES = range(START_INDEX, START_INDEX + 3)
 
 

@@ -18,8 +18,6 @@ from dvtfast.services import wire
 
 from .conftest import ORACLE_THRESHOLD, START_INDEX, Oracles, Start, make_cluster
 
-pytestmark = pytest.mark.timeout(60)
-
 
 @pytest.fixture
 def database_url(each_database: str) -> str:

@@ -6,14 +6,11 @@ import asyncio
 import json
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, given, settings, strategies
 from hypothesis.strategies import SearchStrategy
 
 from .conftest import START_INDEX, Start, make_cluster
 from .test_relayer_register import VAULT, VAULTS
-
-pytestmark = pytest.mark.timeout(90)
 
 GWEI = 32 * 10**9
 KEY = make_cluster(1).keys[0].to_wire()

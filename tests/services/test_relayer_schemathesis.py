@@ -64,7 +64,7 @@ def serving(start: Start) -> Iterator[str]:
         thread.join()
 
 
-@pytest.mark.timeout(55 if EXAMPLES <= 120 else 0)
+@pytest.mark.timeout(500 if EXAMPLES <= 120 else 0)
 def test_no_answer_that_is_not_in_the_document(start: Start) -> None:
     statuses: set[int] = set()
     with serving(start) as url:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from .conftest import START_INDEX, Start, make_cluster
 from .test_relayer_shares import wrong
-
-pytestmark = pytest.mark.timeout(60)
 
 
 async def test_a_long_search_holds_up_nobody(start: Start) -> None:

@@ -24,8 +24,6 @@ from .test_relayer_register import (
     wanted_of,
 )
 
-pytestmark = pytest.mark.timeout(60)
-
 QUIET_SECONDS = 2.5  # longer than the relayer waits for more before it names anybody
 
 

@@ -42,6 +42,7 @@ from dvtfast.services.relayer.store.verdicts import (
     claim_due,
     record,
 )
+from tests.services.patience import PATIENCE_SECONDS
 
 
 async def test_migrations_make_the_tables(each_database: str) -> None:
@@ -104,7 +105,7 @@ async def test_who_waits_for_a_change_learns_of_it(each_database: str) -> None:
     await asyncio.sleep(0.05)
     assert not waiting.done()
     await database.run(make_current, {bytes(48): Exit(1)}, 1)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(20):  # less than the wait
         await waiting
         await database.wait_for_change(revision, 30)
     assert await database.read(latest_revision) == revision + 1
@@ -130,7 +131,7 @@ async def test_readers_do_not_wait_for_a_writer(each_database: str) -> None:
     is_sqlite = each_database.startswith("sqlite")
     writing = asyncio.create_task(database.run(write))
     await asyncio.to_thread(begun.wait, 60)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         assert await database.read(latest_revision) == 0
     go_on.set()
     await writing

@@ -15,8 +15,6 @@ from .conftest import START_INDEX, Cluster, Relayer, Start, make_cluster
 from .test_relayer_shares import wrong
 from .test_relayer_signatures import culprits_in
 
-pytestmark = pytest.mark.timeout(60)
-
 VALIDATORS = 9
 INDICES = range(START_INDEX, START_INDEX + VALIDATORS)
 LATER = range(START_INDEX + 50, START_INDEX + 50 + VALIDATORS)

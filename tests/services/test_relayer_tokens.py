@@ -25,14 +25,11 @@ from dvtfast.services.relayer.access.secret import TOKEN, digest_of, id_of, new_
 
 from .access import EVERYTHING, READ_ONLY, basic, bearer, secret_of, sidecar, status_of, tokens_of
 from .conftest import START_INDEX, Start, each_database, make_cluster
+from .patience import PATIENCE_SECONDS
 from .postgres import Server
 from .test_relayer_register import ETH, VAULT, body_of, signature_shares
 
 __all__ = ["each_database"]
-
-pytestmark = pytest.mark.timeout(60)
-
-SOON_SECONDS = 2.0
 
 
 def command(*arguments: str, database: str, code: int = 0) -> Result:
@@ -42,7 +39,7 @@ def command(*arguments: str, database: str, code: int = 0) -> Result:
 
 
 async def until_status(url: str, headers: dict[str, str], status: int) -> None:
-    async with asyncio.timeout(SOON_SECONDS):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while await status_of(url, headers) != status:  # noqa: ASYNC110 - the relayer looks
             await asyncio.sleep(0.02)
 

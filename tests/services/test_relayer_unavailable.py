@@ -19,11 +19,9 @@ from dvtfast.services.relayer.store.database import Database
 
 from . import postgres as postgres_
 from .conftest import START_INDEX, Cluster, Relayer, Start, make_cluster
-
-pytestmark = pytest.mark.timeout(120)
+from .patience import PATIENCE_SECONDS
 
 INDICES = range(START_INDEX, START_INDEX + 3)
-RECOVERY_SECONDS = 20.0
 
 
 async def test_two_relayers_do_not_share_a_file(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,7 +43,7 @@ async def require_put_off(relayer: Relayer, path: str = "/exits") -> None:
 
 async def until_taken(relayer: Relayer, cluster: Cluster, share_index: int) -> None:
     """Post until it is acknowledged; every other answer is 503."""
-    async with asyncio.timeout(RECOVERY_SECONDS):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while await status_of_post(relayer, cluster, share_index) != 200:  # noqa: ASYNC110 - the database comes back
             await asyncio.sleep(0.1)
 

@@ -10,8 +10,6 @@ from structlog.testing import capture_logs
 from .conftest import READY_SECONDS, START_INDEX, Start, make_cluster
 from .test_relayer_shares import wrong
 
-pytestmark = pytest.mark.timeout(60)
-
 
 @pytest.fixture
 def database_url(each_database: str) -> str:

@@ -11,8 +11,6 @@ from dvtfast.services import wire
 from .conftest import START_INDEX, Cluster, Relayer, Start, make_cluster
 from .test_relayer_register import VAULTS, body_of, register, sign_all, until_registered, verify
 
-pytestmark = pytest.mark.timeout(60)
-
 WINDOW = 3
 
 

@@ -41,8 +41,6 @@ from . import postgres as postgres_
 from .conftest import START_INDEX, Start, make_cluster
 from .test_relayer_shares import wrong
 
-pytestmark = pytest.mark.timeout(120)
-
 INDICES = range(START_INDEX, START_INDEX + 3)
 SIGNATURE = bytes(range(96))
 WHOSE = Identity(bytes(48), Kind.EXIT, uint64(7), uint64(1))

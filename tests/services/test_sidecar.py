@@ -43,10 +43,10 @@ from dvtfast.services.sidecar.sources import read_obol
 
 from . import rounds
 from .conftest import Cluster, Start
+from .patience import PATIENCE_SECONDS
 
 VALIDATORS = 6
 NODE = 1
-PATIENCE_SECONDS = 20.0
 
 
 @pytest.fixture(scope="module")
@@ -492,11 +492,11 @@ async def test_as_a_process(files: DemoCluster, cluster: Cluster, tmp_path: Path
         )  # fmt: skip
         assert process.stderr is not None
         output = b""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while b"shares posted" not in output and (line := await process.stderr.readline()):
                 output += line
         process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             output += (await process.communicate())[1]
     assert process.returncode == 0
     events = {line["event"]: line for line in map(json.loads, output.splitlines())}

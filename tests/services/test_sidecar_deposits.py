@@ -28,8 +28,6 @@ from .conftest import Cluster, Start, make_cluster
 from .sidecars import looping, signing_node, until
 from .test_relayer_register import ETH, VAULT, until_registered
 
-pytestmark = pytest.mark.timeout(90)
-
 OTHER = wire.Address(bytes(range(50, 70)))
 EXECUTION, COMPOUNDING = wire.ValidatorType.EXECUTION, wire.ValidatorType.COMPOUNDING
 VAULTS = DepositPolicy(frozenset({VAULT}))

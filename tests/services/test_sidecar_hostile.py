@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import pytest
 from aiohttp import web
 
 from dvtfast import HOODI, check_signatures, derive_public_keys, exit_signing_roots, generate_secret_keys
@@ -23,8 +22,6 @@ from . import rounds
 from .hostile_relayer import HostileRelayer
 from .sidecars import until
 from .test_sidecar import Fake
-
-pytestmark = pytest.mark.timeout(240)
 
 VALIDATORS, NODE = 4, 1
 VAULTS = ["0x" + "11" * 20, "0x" + "22" * 20]

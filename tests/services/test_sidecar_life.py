@@ -20,11 +20,10 @@ from dvtfast.services.demo.cluster import DemoCluster
 from dvtfast.services.sidecar.keys import share_index_of
 
 from . import rounds
+from .patience import PATIENCE_SECONDS
 from .sidecars import until
 from .test_sidecar import Fake
 from .test_sidecar_journal import rows
-
-pytestmark = pytest.mark.timeout(120)
 
 VALIDATORS = 4
 NODES = (0, 1, 2, 3)
@@ -113,7 +112,7 @@ async def test_relayers_of_other_networks_only(files: DemoCluster, tmp_path: Pat
         tmp_path, "--relayer", url, "--cluster-lock", str(files.lock),
         "--keystores", str(files.node_keystores[0]),
     ) as running:  # fmt: skip
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             assert await running.process.wait() == 1
 
 
@@ -182,7 +181,7 @@ async def test_it_stops_while_it_waits_for_a_remote_signer(files: DemoCluster, t
         running.process.send_signal(signal.SIGHUP)  # which changes nothing yet
         await running.has("no keys yet", 2)
         running.process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             assert await running.process.wait() == 0
 
 

@@ -27,8 +27,6 @@ from .access import EVERYTHING, READ_ONLY, For, bearer, secret_of, sidecar, toke
 from .browser import axe, browsing
 from .conftest import START_INDEX, Cluster, Relayer, Start, make_cluster
 
-pytestmark = pytest.mark.timeout(90)
-
 OPERATORS = (1, 2, 3, 4, 5, 6, 7)
 MISSING, BAD, LATE = 3, 6, 7
 LARGEST_IMAGE_BYTES = 200 * 1024

@@ -22,8 +22,7 @@ from dvtfast.services.tls import Certificate, CertificateError, Renewal, client_
 from .access import READ_ONLY, tokens_of
 from .certificates import Authority
 from .conftest import Start, make_cluster
-
-pytestmark = pytest.mark.timeout(60)
+from .patience import PATIENCE_SECONDS
 
 
 @pytest.fixture
@@ -91,7 +90,7 @@ async def test_a_certificate_is_renewed_under_a_connection(
         )
         before = await serial_of(port, authority.file)
         authority.issue("relayer")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while await serial_of(port, authority.file) == before:  # noqa: ASYNC110 - the relayer looks
                 await asyncio.sleep(0.02)
         writer.write(b"GET /info HTTP/1.1\r\nHost: localhost\r\n\r\n")

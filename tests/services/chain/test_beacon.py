@@ -15,8 +15,7 @@ from dvtfast.services.chain.beacon import KEYS_AT_ONCE, BeaconClient, BeaconErro
 from dvtfast.services.relayer import beacon_watch
 from tests.services.chain.servers import serving
 from tests.services.conftest import START_INDEX, Start, make_cluster
-
-pytestmark = pytest.mark.timeout(60)
+from tests.services.patience import PATIENCE_SECONDS
 
 KEYS = [bytes([0x80]) + number.to_bytes(47, "big") for number in range(2 * KEYS_AT_ONCE + 1)]
 PATH = "/eth/v1/beacon/states/head/validators"
@@ -139,6 +138,6 @@ async def test_the_relayer_forgets_who_has_exited(start: Start, monkeypatch: pyt
 
 
 async def until(look: Callable[[], Any], wanted: Callable[[Any], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not wanted(await look()):  # noqa: ASYNC110 - a relayer elsewhere
             await asyncio.sleep(0.05)

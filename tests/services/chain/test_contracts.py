@@ -26,8 +26,6 @@ from dvtfast.services.chain.contracts import (
 from dvtfast.services.chain.node import CallRevertedError, Log, NodeClient
 from tests.services.chain.anvil import Chain, Contract
 
-pytestmark = pytest.mark.timeout(60)
-
 FIELDS = ["bytes"] * 5
 GWEI = 32_000_000_000
 # Where EIP-6110 finds the fields of a DepositEvent.

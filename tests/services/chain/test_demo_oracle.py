@@ -38,7 +38,7 @@ from tests.services.chain.registrations import (
     shards,
 )
 
-pytestmark = [pytest.mark.timeout(90), pytest.mark.usefixtures("running_oracles")]
+pytestmark = pytest.mark.usefixtures("running_oracles")
 
 Body = dict[str, Any]
 

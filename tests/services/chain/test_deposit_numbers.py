@@ -14,8 +14,6 @@ from tests.services.chain.anvil import Chain, Contract
 from tests.services.chain.deposit_events import signed
 from tests.services.chain.servers import RpcError, nodes_between
 
-pytestmark = pytest.mark.timeout(60)
-
 
 @pytest.fixture
 async def contract(chain: Chain) -> Contract:

@@ -32,8 +32,6 @@ from tests.services.chain.servers import (
     without_finality,
 )
 
-pytestmark = pytest.mark.timeout(90)
-
 CONFIRMATIONS = 5
 SPAN_BLOCKS = 7
 FIRST = [signed(1), bad(2, 3), signed(3), signed(1), bad(4, 0), signed(2), bad(3, 1), signed(5)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from hashlib import sha256
 from random import Random
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,8 +14,6 @@ from dvtfast.services.chain.node import NodeClient
 from tests import reference
 from tests.services.chain.anvil import Chain
 from tests.services.chain.deposit_events import BAD_KINDS, Deposit, bad, logs_of, signed
-
-pytestmark = pytest.mark.timeout(60)
 
 DEPTH = 32
 # Source: consensus-specs, the root of the deposit contract without deposits.

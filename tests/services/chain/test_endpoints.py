@@ -20,8 +20,6 @@ from dvtfast.services.chain.endpoints import (
 from dvtfast.services.outgoing import retry_after
 from tests.services.chain.servers import DEAD, Handler, serving
 
-pytestmark = pytest.mark.timeout(60)
-
 SECRET = "https://alice:hunter22@node.example:8545/v3/0123456789abcdef?apikey=s3cr3t-t0ken&x=%2Fquoted%2F"
 
 

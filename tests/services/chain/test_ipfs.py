@@ -18,8 +18,6 @@ from dvtfast.services.chain.unixfs import DAG_PB, RAW, Cid, read_part
 from tests.services.chain.gateways import Blocks, binary, field, gateway, number
 from tests.services.chain.servers import DEAD, serving
 
-pytestmark = pytest.mark.timeout(60)
-
 FILES: dict[str, Any] = json.loads(Path(__file__).with_name("ipfs_files.json").read_text())["files"]
 LIMIT = 1_000_000
 HELLO = "bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e"  # raw: hello world

@@ -13,8 +13,6 @@ from dvtfast.services.chain.keys_by_index import KeysByIndex
 from dvtfast.services.chain.scanner import Checkpoint
 from tests.services.chain.beacon_nodes import BeaconState, beacon_with
 
-pytestmark = pytest.mark.timeout(60)
-
 
 def key(number: int) -> bytes:
     """As the beacon node of tests has them."""

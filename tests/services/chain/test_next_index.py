@@ -25,8 +25,6 @@ from tests.services.chain.beacon_nodes import BeaconState, beacon_with
 from tests.services.chain.deposit_events import Deposit, bad, signed
 from tests.services.chain.servers import leaving_out, nodes_between, serving
 
-pytestmark = pytest.mark.timeout(60)
-
 STATE = "head"
 WAITING = [signed(1), bad(2, 3), signed(3), bad(4, 0), signed(2), signed(1), bad(3, 1)]
 

@@ -24,8 +24,6 @@ from dvtfast.services.offload import UnavailableError
 from tests.services.chain.anvil import CHAIN_ID, Chain, ChainClock
 from tests.services.chain.servers import DEAD, RpcError, node_between, node_saying, serving
 
-pytestmark = pytest.mark.timeout(60)
-
 ZERO = "0x" + "00" * 32
 BLOCK = f'{{"number":"0x5","hash":"{ZERO}","parentHash":"{ZERO}","timestamp":"0x1"}}'
 NO_CODE = bytes(19) + b"\x99"

@@ -32,7 +32,7 @@ from tests.services.chain.beacon_chain import BeaconChain, beacon_beside
 from tests.services.chain.registrations import manager_signature
 from tests.services.chain.scenes import Scene, command, registered
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("beacon")]
+pytestmark = pytest.mark.usefixtures("beacon")
 
 GWEI = 10**9
 Settings: TypeAlias = FundSettings | WithdrawSettings | ConsolidateSettings

@@ -40,9 +40,7 @@ from dvtfast.services.operator.sending.action import Outcome
 from dvtfast.services.operator.telling import tell_nobody
 from dvtfast.services.settings import RegisterSettings
 from tests.services.chain.scenes import GWEI, MANAGER, Scene, command, performed, registered
-
-pytestmark = pytest.mark.timeout(120)
-
+from tests.services.patience import PATIENCE_SECONDS
 
 # As they are outside of tests, which do not wait for so long.
 INDEX_AGE_SECONDS = preparing.INDEX_AGE_SECONDS
@@ -291,7 +289,7 @@ async def test_other_deposits_than_it_should_make_end_it(
             assert (await look(settings, office, metrics)).code == exit_codes.DONE
         with monkeypatch.context() as patch:
             patch.setattr(operator_chain, "decode_deposits", lambda _: contracts.decode_deposits([]))
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 ended = await watch(settings, office, metrics)
     assert ended.code == exit_codes.NOT_DONE
     assert "other deposits than it should" in ended.problem

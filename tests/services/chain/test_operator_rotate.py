@@ -32,8 +32,7 @@ from dvtfast.services.wire import PublicKey
 from tests.services.chain.scenes import Scene, nodes, registered
 from tests.services.chain.servers import node_finalizing
 from tests.services.conftest import Relayer
-
-pytestmark = pytest.mark.timeout(120)
+from tests.services.patience import PATIENCE_SECONDS
 
 LIMIT = 2  # validators that the new oracles take at once
 
@@ -329,7 +328,7 @@ async def test_run_registers_between_two_rotations(change: Change, monkeypatch: 
         monkeypatch.setattr(office.rotating, "prepare", slowly)
         monkeypatch.setattr(run, "look", looked)
         with pytest.raises(asyncio.CancelledError):
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 await run.watch(settings, office, metrics)
     assert done == ["look", "rotation"] * 3 + ["look"]
     assert metrics.failures.labels("not rotated")._value.get() == 0

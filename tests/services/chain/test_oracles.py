@@ -22,8 +22,6 @@ from tests.services.chain.anvil import Chain
 from tests.services.chain.gateways import Blocks, gateway
 from tests.services.chain.servers import node_between
 
-pytestmark = pytest.mark.timeout(60)
-
 
 def document(oracles: int, threshold: int) -> tuple[bytes, list[bytes]]:
     keys = [PrivateKey().public_key.format(compressed=False)[1:] for _ in range(oracles)]

@@ -26,10 +26,8 @@ from tests.services.chain.gateways import Blocks, gateway
 from tests.services.chain.servers import RpcError, leaving_out, node_between, nodes_between
 from tests.services.chain.test_oracles import document
 from tests.services.conftest import Cluster, Oracles, Relayer, Start, make_cluster
+from tests.services.patience import PATIENCE_SECONDS
 
-pytestmark = pytest.mark.timeout(90)
-
-READY_SECONDS = 30.0
 STALE_SECONDS = chain_watch.STALE_SLOTS * HOODI.seconds_per_slot
 FINAL_BLOCKS = 70  # anvil's finalized block is 64 behind
 GWEI = 32_000_000_000
@@ -138,7 +136,7 @@ def oracles_of(validator: wire.ValidatorShares) -> int:
 
 
 async def until(look: Callable[[], Awaitable[Any]]) -> Any:
-    async with asyncio.timeout(READY_SECONDS):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not (found := await look()):  # noqa: ASYNC110 - a relayer elsewhere
             await asyncio.sleep(0.05)
     return found

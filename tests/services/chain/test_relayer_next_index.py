@@ -22,8 +22,6 @@ from tests.services.chain.servers import DEAD
 from tests.services.chain.test_relayer_chain import until
 from tests.services.conftest import Cluster, Relayer, Start, make_cluster
 
-pytestmark = pytest.mark.timeout(90)
-
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,8 +32,6 @@ from tests.services.chain.servers import (
     without_finality,
 )
 
-pytestmark = pytest.mark.timeout(60)
-
 CONFIRMATIONS = 5
 
 

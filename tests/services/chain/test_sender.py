@@ -45,6 +45,7 @@ from dvtfast.services.operator.sending.wallet import KeystoreWallet, WalletError
 from tests.services.chain.accounts import address_of, rich_account, send_from
 from tests.services.chain.anvil import CHAIN_ID, Chain, Contract
 from tests.services.chain.servers import DEAD, RpcError, node_behind, node_between
+from tests.services.patience import PATIENCE_SECONDS
 from tests.services.rounds import free_port
 
 GWEI = 10**9
@@ -133,7 +134,7 @@ class Desk:
 
 
 async def until(is_so: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not await is_so():  # noqa: ASYNC110 - of another process
             await asyncio.sleep(0.02)
 
@@ -163,12 +164,12 @@ async def mining(chain: Chain) -> AsyncIterator[None]:
 
 
 async def performed(sender: Sender, action: Action) -> Entry:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         return await sender.perform(action)
 
 
 async def resumed(sender: Sender) -> Entry | None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         return await sender.resume()
 
 

@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pytest
 from aiohttp import web
 
 from dvtfast import HOODI, check_signatures, exit_signing_roots, ssv
@@ -20,11 +19,9 @@ from dvtfast.services.chain.encoding import write_address
 from tests.services.chain.anvil import Chain
 from tests.services.chain.servers import DEAD, node_between
 from tests.services.chain.ssv_events import OURS, SsvContract
+from tests.services.patience import PATIENCE_SECONDS
 from tests.vector_files import VECTORS
 
-pytestmark = pytest.mark.timeout(120)
-
-PATIENCE_SECONDS = 60.0
 OPERATOR_KEY = VECTORS / f"ssv/operator-{OURS}/private_key_base64.txt"
 
 
@@ -117,7 +114,7 @@ async def sidecar(
     finally:
         if process.returncode is None:
             process.terminate()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await process.wait()
 
 

@@ -25,8 +25,6 @@ from tests.services.chain.servers import DEAD, node_between, nodes_between, with
 from tests.services.chain.ssv_events import EXPECTED, IDS, OTHER_IDS, OURS, SsvContract, operator_key
 from tests.vector_files import unhex
 
-pytestmark = pytest.mark.timeout(60)
-
 CONFIRMATIONS = 5
 
 

@@ -9,8 +9,6 @@ from dvtfast.services.chain.node import NodeClient, StaleNodeError
 from dvtfast.services.chain.vaults import VaultsAtHead
 from tests.services.chain.anvil import Chain, ChainClock
 
-pytestmark = pytest.mark.timeout(60)
-
 
 async def test_roots_and_nonces_of_now(chain: Chain, node: NodeClient) -> None:
     deposits, vault = await chain.deploy("deposit"), await chain.deploy("vault")

@@ -25,8 +25,6 @@ from tests.services.chain.registrations import (
     new_validators,
 )
 
-pytestmark = pytest.mark.timeout(60)
-
 SECP256K1_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 OSAKA_GAS = 2**24  # EIP-7825: what one transaction may use
 REGISTER = f"registerValidators({APPROVAL},bytes)"

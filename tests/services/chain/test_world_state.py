@@ -34,8 +34,6 @@ from tests.services.chain.registrations import (
 )
 from tests.services.chain.test_world_registration import refused, register
 
-pytestmark = pytest.mark.timeout(60)
-
 FINAL_BLOCKS = 70  # anvil's finalized block is 64 behind
 DEPOSIT = "deposit(bytes,bytes,bytes,bytes32)"
 HARVEST = "(bytes32,int160,uint160,bytes32[])"
