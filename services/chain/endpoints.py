@@ -1,8 +1,9 @@
 """Several servers that should answer the same: whom to ask when, how to name them, and what they say.
 
-Whoever failed rests for a while and is not asked as long as others answer; whoever is slow is not waited for
-where there is another one; whoever asks for a pause gets it. That an endpoint is the one that is wanted, such
-as one on the right chain, is checked before anything else it says counts, again after each new connection.
+Whoever failed rests for a while and is asked last, or, where that takes long, not at all as long as others
+answer; whoever is slow is not waited for where there is another one; whoever wants a pause gets it. That an
+endpoint is the one that is wanted, such as one on the right chain, is checked before anything else it says
+counts, again after each new connection.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import SystemRandom
 from typing import Final, TypeVar
@@ -27,6 +28,7 @@ from ..saying import with_words
 REST_FIRST_SECONDS = 1.0  # how long an endpoint that failed is passed over
 REST_LONGEST_SECONDS = 60.0
 REST_FACTOR = 6  # it rests for so many times what it kept somebody waiting
+SLOW_SECONDS = 1.0  # as long as this nobody waits again and again for an endpoint that fails
 IMPATIENT_FACTOR = 4  # after this part of a request's time another endpoint is asked, too
 PAUSE_FIRST_SECONDS = 0.5  # where too much was asked for, and nobody says how long to wait
 PAUSE_LONGEST_SECONDS = 30.0  # for all pauses of one request
@@ -86,6 +88,7 @@ class Endpoint:
     left_out: str = ""
     failures: int = 0  # in a row
     rests_until: float = 0.0  # monotonic seconds
+    is_slow: bool = False  # while it rests: to find out that it fails takes long
     pauses: int = 0  # that it asked for, in a row; while it has one, it rests
     is_checked: bool = False  # since the last new connection
     checking: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
@@ -122,9 +125,9 @@ class Endpoint:
 
     def did(self, error: EndpointError | None, *, seconds: float = 0.0) -> None:
         """Take note of how a request went, and how long it took; a refusal says nothing about its health."""
-        if self.left_out:
+        if self.left_out or (error is not None and error.refused):
             return
-        if error is None or error.refused:
+        if error is None:
             if self.failures:
                 log.info("endpoint is back", endpoint=self.name)
             self.failures = self.pauses = 0
@@ -141,6 +144,7 @@ class Endpoint:
             self.rest(min(rest, REST_LONGEST_SECONDS))
             self.failures += 1
             self.pauses = 0
+            self.is_slow = isinstance(error, NoAnswerInTimeError) or seconds >= SLOW_SECONDS
             self.is_checked = False
 
     def rest(self, seconds: float) -> None:
@@ -178,17 +182,18 @@ class Endpoints:
         """What may be said of them."""
         return ", ".join(dict.fromkeys(endpoint.name for endpoint in self._endpoints))
 
+    def only(self, endpoint: Endpoint) -> Endpoints:
+        """One of them, as if there were no other; what is known of its health is known to both."""
+        one = copy.copy(self)
+        one._endpoints = [endpoint]
+        return one
+
     def each_alone(self) -> list[Endpoints]:
-        """Each of them by itself, for what one alone is not believed."""
-        alone = []
-        for endpoint in self._endpoints:
-            one = Endpoints([endpoint.url], check=self._check)
-            one._endpoints = [endpoint]
-            alone.append(one)
-        return alone
+        """Each of them, as if there were no other."""
+        return [self.only(endpoint) for endpoint in self._endpoints]
 
     def awake_alone(self) -> list[tuple[str, Endpoints]]:
-        """Those that do not rest, or all when all do, each by its name and by itself.
+        """Those that it takes no long to hear of, or all when there are none, each by its name and alone.
 
         Raises:
             EndpointError: all are left out.
@@ -196,18 +201,14 @@ class Endpoints:
         able = [endpoint for endpoint in self._endpoints if not endpoint.left_out]
         if not able:
             raise self._all({})
-        alone = []
-        for endpoint in next(self._groups(), able):
-            one = copy.copy(self)
-            one._endpoints = [endpoint]
-            alone.append((endpoint.name, one))
-        return alone
+        awake, failed, _ = self._groups()
+        return [(endpoint.name, self.only(endpoint)) for endpoint in awake + failed or able]
 
     async def first_able(self, work: Callable[[Endpoint], Awaitable[T]]) -> T:
         """What `work` returns for the first endpoint for which it raises no EndpointError.
 
-        Those that rest are asked when no other one gives an answer, be it a refusal. Where all that could
-        answer want a pause, they get it, within limits.
+        Those that rest are asked last, slow ones only when no other one gives an answer, be it a refusal.
+        Where all that could answer want a pause, they get it, within limits.
 
         Raises:
             EndpointError: it did for all of them; `refused` when all that were asked refused.
@@ -215,13 +216,14 @@ class Endpoints:
         errors: dict[Endpoint, EndpointError] = {}
         deadline = time.monotonic() + PAUSE_LONGEST_SECONDS
         for _ in range(PAUSES + 1):
-            for endpoints in self._groups():
+            *quick, slow = self._groups()
+            for endpoints in (*quick, slow):
+                if endpoints is slow and any(error.refused for error in errors.values()):
+                    raise self._all(errors)
                 found, failed = await self._race(endpoints, work)
                 errors |= failed
                 if found:
                     return found[0]
-                if any(error.refused for error in failed.values()):
-                    raise self._all(errors)
             if not await self._pause(errors, deadline):
                 break
         raise self._all(errors)
@@ -229,7 +231,7 @@ class Endpoints:
     async def each(self, work: Callable[[Endpoint], Awaitable[T]]) -> list[T | EndpointError]:
         """What `work` returns for each endpoint that is not left out, or the EndpointError it raises.
 
-        Those that rest are not asked, unless all do. Where all want a pause, they get it, within limits.
+        Slow ones that rest are not asked unless all are. Where all want a pause, they get it, within limits.
         """
         deadline = time.monotonic() + PAUSE_LONGEST_SECONDS
         for _ in range(PAUSES + 1):
@@ -240,11 +242,12 @@ class Endpoints:
         return list(found.values())
 
     async def _each_once(self, work: Callable[[Endpoint], Awaitable[T]]) -> dict[Endpoint, T | EndpointError]:
-        asked = next(self._groups(), [])
+        awake, failed, slow = self._groups()
+        asked = awake + failed or slow
 
         async def one(endpoint: Endpoint) -> T | EndpointError:
             if endpoint not in asked:
-                return endpoint.error("not asked, since it failed, or wanted a pause, a moment ago")
+                return endpoint.error("not asked: it did not answer, or wanted a pause, a moment ago")
             try:
                 return await self._asked(endpoint, work)
             except EndpointError as error:
@@ -253,14 +256,19 @@ class Endpoints:
         able = [endpoint for endpoint in self._endpoints if not endpoint.left_out]
         return dict(zip(able, await asyncio.gather(*map(one, able)), strict=True))
 
-    def _groups(self) -> Iterator[list[Endpoint]]:
-        """Those to ask first, then those that failed, in the order in which they have rested."""
+    def _groups(self) -> list[list[Endpoint]]:
+        """Those to ask first, those that failed a moment ago, and those that are also slow to fail; the ones
+        that have a pause are in none."""
         now = time.monotonic()
         able = [endpoint for endpoint in self._endpoints if not endpoint.left_out]
-        if awake := [endpoint for endpoint in able if endpoint.rests_until <= now]:
-            yield awake
-        if resting := [each for each in able if each not in awake and not each.pauses]:
-            yield sorted(resting, key=lambda endpoint: endpoint.rests_until)
+        awake = [endpoint for endpoint in able if endpoint.rests_until <= now]
+        resting = [endpoint for endpoint in able if endpoint not in awake and not endpoint.pauses]
+        resting.sort(key=lambda endpoint: endpoint.rests_until)
+        return [
+            awake,
+            [endpoint for endpoint in resting if not endpoint.is_slow],
+            [endpoint for endpoint in resting if endpoint.is_slow],
+        ]
 
     async def _race(
         self, endpoints: Sequence[Endpoint], work: Callable[[Endpoint], Awaitable[T]]
@@ -270,7 +278,7 @@ class Endpoints:
         One after the other is asked; the next one at the same time when an answer does not come soon.
         """
         left, errors = list(endpoints), dict[Endpoint, EndpointError]()
-        if len(left) == 1:
+        if len(left) == 1:  # nobody to race with
             try:
                 return [await self._asked(left[0], work)], errors
             except EndpointError as error:
@@ -300,13 +308,15 @@ class Endpoints:
             await asyncio.gather(*asked, return_exceptions=True)
 
     async def _asked(self, endpoint: Endpoint, work: Callable[[Endpoint], Awaitable[T]]) -> T:
-        began = time.monotonic()
+        began, rests_until = time.monotonic(), endpoint.rests_until
         if endpoint.failures:
             endpoint.rest(REST_LONGEST_SECONDS)  # one request finds out whether it is back
         try:
             result = await self._believed(endpoint, work)
-        except EndpointError as error:
-            endpoint.did(error, seconds=time.monotonic() - began)
+        except Exception as error:
+            endpoint.rests_until = rests_until
+            if isinstance(error, EndpointError):
+                endpoint.did(error, seconds=time.monotonic() - began)
             raise
         endpoint.did(None)
         return result
@@ -342,7 +352,8 @@ class Endpoints:
         for endpoint, began in asked:
             seconds = now - began
             if self._impatient_seconds is not None and seconds >= self._impatient_seconds:
-                error = endpoint.error(f"no answer in {seconds:.1f} s; another endpoint was faster")
+                why = f"no answer in {seconds:.1f} s; another endpoint was faster"
+                error = endpoint.error(why, kind=NoAnswerInTimeError)
                 endpoint.did(error, seconds=seconds)
 
     async def _pause(self, errors: Mapping[Endpoint, EndpointError], deadline: float) -> bool:
@@ -370,10 +381,12 @@ class Endpoints:
         left_out = [endpoint.left_out for endpoint in self._endpoints if endpoint.left_out]
         refused = bool(errors) and all(error.refused for error in errors.values())
         statuses = {error.status for error in errors.values()}
+        pauses = [error.pause_seconds for error in errors.values() if error.pause_seconds is not None]
         return EndpointError(
             "; ".join(dict.fromkeys([*map(str, errors.values()), *pausing, *left_out])),
             refused=refused,
             status=statuses.pop() if len(statuses) == 1 else None,
+            pause_seconds=min(pauses) if len(pauses) == len(errors) > 0 else None,
         )
 
 

@@ -288,7 +288,9 @@ class NodeClient:
         try:
             return await self._endpoints.first_able(work)
         except EndpointError as error:
-            raise NodeError(str(error), refused=error.refused, status=error.status) from None
+            raise NodeError(
+                str(error), refused=error.refused, status=error.status, pause_seconds=error.pause_seconds
+            ) from None
 
     async def _check_chain(self, endpoint: Endpoint) -> None:
         chain_id = await self._request(endpoint, "eth_chainId", [], _read_quantity)

@@ -45,9 +45,12 @@ class Work:
         self.asked: list[str] = []
         self.failing: set[str] = set()
         self.refusing: set[str] = set()
+        self.silent: set[str] = set()
 
     async def __call__(self, endpoint: Endpoint) -> str:
         self.asked.append(endpoint.name)
+        if endpoint.name in self.silent:
+            raise endpoint.error("silent", kind=NoAnswerInTimeError)
         if endpoint.name in self.failing | self.refusing:
             raise endpoint.error("no", refused=endpoint.name in self.refusing)
         return endpoint.name
@@ -116,10 +119,10 @@ async def never(endpoint: Endpoint) -> str:
     return endpoint.name
 
 
-async def test_who_rests_is_not_asked_as_long_as_others_answer() -> None:
+async def test_who_is_slow_to_fail_is_not_asked_as_long_as_others_answer() -> None:
     """Be it with a refusal: each look would wait for it."""
     work, several = Work(), Endpoints(["http://a", "http://b"])
-    work.refusing, work.failing = {"http://a"}, {"http://b"}
+    work.refusing, work.silent = {"http://a"}, {"http://b"}
     for _ in range(30):
         with pytest.raises(EndpointError):
             await several.first_able(work)
@@ -128,9 +131,22 @@ async def test_who_rests_is_not_asked_as_long_as_others_answer() -> None:
     for _ in range(30):
         assert [str(each) for each in await several.each(work)] == [
             "http://a",
-            "http://b: not asked, since it failed, or wanted a pause, a moment ago",
+            "http://b: not asked: it did not answer, or wanted a pause, a moment ago",
         ]
     assert work.asked.count("http://b") == 1
+    work.failing = {"http://a"}
+    with pytest.raises(EndpointError, match="http://a: no; http://b: silent"):
+        await several.first_able(work)
+
+
+async def test_who_fails_at_once_is_heard() -> None:
+    """Of each, what it says may be wanted, such as which block it has."""
+    work, several = Work(), Endpoints(["http://a", "http://b"])
+    work.failing = {"http://a", "http://b"}
+    with pytest.raises(EndpointError):
+        await several.first_able(work)
+    work.failing = set()
+    assert await several.each(work) == ["http://a", "http://b"]
 
 
 async def test_one_request_finds_out_whether_an_endpoint_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,6 +208,8 @@ async def test_how_long_it_rests_depends_on_how_long_it_was_waited_for(
         endpoint.did(endpoint.error("no"), seconds=seconds)
         assert endpoint.rests_until == now[0] + rest
     endpoint.did(endpoint.error("no", refused=True))
+    assert endpoint.rests_until == now[0] + 60
+    endpoint.did(None)
     assert endpoint.rests_until == 0
 
 
