@@ -14,6 +14,7 @@ from dvtfast.key_cache import fits_key_cache
 from dvtfast.keystores import (
     KeystoreFile,
     KeystoreFiles,
+    LoadedKeystores,
     parse_keystore_file,
     read_keystore_files,
     write_keystores,
@@ -21,6 +22,7 @@ from dvtfast.keystores import (
 from dvtfast.obol import read_cluster_lock
 
 from .. import paths, wire
+from ..grouping import in_directory
 from ..hardening import forbid_dumps
 from ..progress import showing_progress
 from ..settings import (
@@ -58,8 +60,7 @@ def import_keys(settings: KeyCacheSettings, directory: Path) -> int:
     cache = settings.key_cache or default_cache(directory)
     loaded = _load(settings, directory, cache)
     loaded.keystores.wipe()
-    for problem in loaded.keystores.problems:
-        click.echo(f"error: {problem}", err=True)
+    _tell(loaded.keystores)
     if not fits_key_cache(cache, read_keystore_files(directory)):
         click.echo(f"error: {cache}: no key cache was written", err=True)
         return 1
@@ -112,6 +113,9 @@ def export_keys(settings: ExportSettings, directory: Path, output: Path) -> int:
     password = settings.password()
     loaded = _load(settings, directory, settings.key_cache or default_cache(directory))
     keystores = loaded.keystores
+    _tell(keystores)
+    if not keystores.sources:
+        raise KeystoreError("none of its keystores can be used", directory)
     try:
         output.mkdir(parents=True, exist_ok=True, mode=0o700)
         with showing_progress("encrypting keystores") as progress:
@@ -126,11 +130,15 @@ def export_keys(settings: ExportSettings, directory: Path, output: Path) -> int:
             )
     finally:
         keystores.wipe()
-    for problem in keystores.problems:
-        click.echo(f"error: {problem}", err=True)
     under = "the password given" if password is not None else "its own password, in the .txt next to it"
     click.echo(f"{len(keystores.sources)} keystores are in {output}, each under {under}")
     return 1 if keystores.problems else 0
+
+
+def _tell(keystores: LoadedKeystores) -> None:
+    """What is wrong with single keystores."""
+    for line in in_directory(keystores.problems):
+        click.echo(f"error: {line}", err=True)
 
 
 def _load(settings: KeysSettings, directory: Path, cache: Path | None) -> KeyShares:
@@ -198,7 +206,7 @@ def _row_of(
 
 def _fault(error: KeystoreError) -> Row:
     path = error.path or Path(NOT_TOLD)
-    return _row_of(path, None, status=str(error).removeprefix(f"{error.path}: "))
+    return _row_of(path, None, status=error.reason)
 
 
 def _tell_missing(owners: _Owners | None) -> None:

@@ -14,6 +14,7 @@ from dvtfast.clusters import ClusterShares
 from dvtfast.keystores import LoadedKeystores
 
 from .. import wire
+from ..grouping import grouped, in_directory
 from ..offload import UnavailableError, Workers
 from .nodes import SHOWN_ITEMS, Messages, Node, NoKeysError, Signed
 
@@ -127,6 +128,9 @@ def match_keys(
     Raises:
         NoKeysError: nothing is left.
     """
+    unusable = in_directory(loaded.problems)
+    if not loaded.sources:
+        raise NoKeysError(f"none of {len(loaded.problems)} keystores can be used: {'; '.join(unusable)}")
     sources = [str(source) for source in loaded.sources]
     matched = match(cluster, loaded.public_keys, sources, node_index=node_index, noun="keystore")
     keys = NodeKeys(
@@ -137,7 +141,7 @@ def match_keys(
         public_key_shares_of(cluster, matched.validators),
     )
     loaded.secret_keys.fill(0)
-    return keys, [*map(str, loaded.problems), *matched.problems]
+    return keys, [*unusable, *matched.problems]
 
 
 def match(
@@ -168,23 +172,23 @@ def match(
     }
     found = [owners.get(public_key.tobytes()) for public_key in public_keys]
     node = node_index if node_index is not None else _most_common(owner[1] for owner in found if owner)
-    if node is None or node >= shares.shape[1]:
-        where = f"node {node_index}" if node_index is not None else "any node"
-        raise NoKeysError(
-            f"none of {len(found)} {noun}s is a key share of {where} of {cluster.name!r}, which has"
-            f" nodes 0..{shares.shape[1] - 1}"
-        )
-    problems: list[str] = []
+    useless: list[tuple[str, str]] = []
     places: dict[int, int] = {}  # of validators: the key
     for row, (owner, source) in enumerate(zip(found, sources, strict=True)):
         if owner is None:
-            problems.append(f"{source}: its key is no share of the cluster {cluster.name!r}")
+            useless.append((source, f"its key is no share of the cluster {cluster.name!r}"))
         elif owner[1] != node:
-            problems.append(f"{source}: it is a key share of node {owner[1]}, not of node {node}")
+            useless.append((source, f"it is a key share of node {owner[1]}, not of node {node}"))
         else:
             places[owner[0]] = row
-    if not places:
-        raise NoKeysError(f"none of {len(found)} {noun}s is a key share of node {node} of {cluster.name!r}")
+    problems = grouped(useless)
+    if not places or node is None:
+        where = "any node" if node is None else f"node {node}"
+        reasons = f": {'; '.join(problems)}" if problems else ""
+        raise NoKeysError(
+            f"none of {len(found)} {noun}s is a key share of {where} of {cluster.name!r}, which has"
+            f" nodes 0..{shares.shape[1] - 1}{reasons}"
+        )
     missing = [i for i in range(len(shares)) if i not in places]
     if missing:
         few = [cluster.public_keys.encoded[i].tobytes() for i in missing[:SHOWN_ITEMS]]
