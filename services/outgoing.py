@@ -30,6 +30,7 @@ REUSED_ATTEMPTS = 4  # connections that had ended while nobody used them, for on
 CONNECTIONS = 100  # of one session
 SHARED_NAMES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
 SECRET_CHARACTERS = 6  # a part of an address that is shorter is no secret, such as "v2" or "rpc"
+CLOCK_SECONDS = 60  # that two clocks may differ
 DIGITS = 9  # of a pause in seconds; more is for ever
 PROXY_SCHEMES = ("http", "https")
 TLS_RECORD = r"b'\x15\x03"  # an alert, as Python writes the first bytes of it
@@ -115,6 +116,7 @@ class Session:
         self._proxies = Proxies.of(os.environ)
         self._session: aiohttp.ClientSession | None = None
         self._told: set[str] = set()
+        self._told_clocks: set[str] = set()
 
     async def __aenter__(self) -> Self:
         return self
@@ -200,6 +202,7 @@ class Session:
             proxy_headers=for_proxy if through_tunnel else None,
             trace_request_ctx=heard,
         ) as answer:
+            self._compare_clocks(url, answer.headers)
             try:
                 content = await read_answer(answer, limit_bytes=limit_bytes)
             except AnswerError as error:
@@ -230,6 +233,17 @@ class Session:
         if host not in self._told:
             self._told.add(host)
             log.info("asked through a proxy", host=host, proxy=_shown(proxy))
+
+    def _compare_clocks(self, url: URL, headers: Mapping[str, str]) -> None:
+        """A clock that is an hour off makes all that is new look old, which is told of once for each host."""
+        host, ahead = url.host or "", seconds_ahead(headers)
+        if ahead is not None and abs(ahead) > CLOCK_SECONDS and host not in self._told_clocks:
+            self._told_clocks.add(host)
+            log.warning(
+                "the clocks of this machine and of a server differ; one is wrong",
+                host=host,
+                this_one_is=f"{abs(ahead)} s {'ahead' if ahead > 0 else 'behind'}",
+            )
 
 
 class _Heard:
@@ -278,6 +292,17 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         now = parsedate_to_datetime(headers["Date"]) if "Date" in headers else datetime.now(UTC)
         return max((until - now).total_seconds(), 0.0)
     except (ValueError, TypeError):  # no date, or one without a zone beside one with a zone
+        return None
+
+
+def seconds_ahead(headers: Mapping[str, str]) -> int | None:
+    """How far the clock of this machine is ahead of a server's, by its Date; None when it does not say."""
+    try:
+        said = parsedate_to_datetime(headers["Date"])
+        if said.tzinfo is None or "Age" in headers:  # a cache answers with the time of long ago
+            return None
+        return round((datetime.now(UTC) - said).total_seconds())
+    except (KeyError, ValueError, TypeError):
         return None
 
 
@@ -343,6 +368,10 @@ def _why(error: Exception, url: URL, proxy: URL | None) -> str:
             return f"the proxy {_shown(proxy)} refuses: HTTP {error.status}"
         case aiohttp.ClientConnectorCertificateError():
             said = getattr(error.certificate_error, "verify_message", "") or "it is for another host"
+            if any(word in said for word in ("expired", "not yet valid")):
+                return (
+                    f"its certificate is not trusted: {said}, or the clock of this machine is wrong{through}"
+                )
             return f"its certificate is not trusted: {said}; SSL_CERT_FILE can name its CA{through}"
         case aiohttp.ClientConnectorSSLError():
             reason = getattr(error.os_error, "reason", None) or type(error.os_error).__name__

@@ -334,7 +334,10 @@ class BeaconClient:
         def read(content: bytes) -> BeaconHead:
             head = _read_head(content)
             if head.slot < first_slot:
-                raise ValueError(f"expected a head of now, from slot {first_slot} on, got slot {head.slot}")
+                raise ValueError(
+                    f"expected a head of now, from slot {first_slot} on, got slot {head.slot}: the node is"
+                    " behind, or the clock of this machine is ahead"
+                )
             return head
 
         return await self._ask(

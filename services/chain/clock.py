@@ -8,3 +8,10 @@ import time
 def now_seconds() -> float:
     """Unix seconds."""
     return time.time()
+
+
+def age_in_words(age_seconds: int) -> str:
+    """How old something of now is said to be, and why it may seem so."""
+    if age_seconds < 0:
+        return f"{age_seconds} s old: the clock of this machine is behind"
+    return f"{age_seconds} s old: the node is behind, or the clock of this machine is ahead"

@@ -164,7 +164,7 @@ class NodeClient:
             if abs(age_seconds) > max_age_seconds:
                 error = endpoint.error(
                     f"expected a latest block of the last {max_age_seconds} s, got {block.number},"
-                    f" {age_seconds} s old"
+                    f" {clock.age_in_words(age_seconds)}"
                 )
                 stale.append(error)
                 raise error

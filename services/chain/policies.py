@@ -165,7 +165,8 @@ def _why_behind(head: Block, number: int, max_age_seconds: float | None) -> str:
     age_seconds = round(clock.now_seconds()) - head.timestamp
     if max_age_seconds is not None and abs(age_seconds) > max_age_seconds:
         return (
-            f"expected a latest block of the last {max_age_seconds} s, got {head.number}, {age_seconds} s old"
+            f"expected a latest block of the last {max_age_seconds} s, got {head.number},"
+            f" {clock.age_in_words(age_seconds)}"
         )
     return "" if head.number >= number else f"expected block {number}, got blocks up to {head.number}: behind"
 

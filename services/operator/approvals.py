@@ -180,7 +180,10 @@ def read_upload(content: bytes, *, deadline: int, now: float) -> tuple[Upload, b
     """
     answer = wire.decode(content, ApprovalAnswer)
     if not now < answer.deadline <= deadline:
-        raise ValueError(f"deadline: expected one to come, up to {deadline}, got {answer.deadline}")
+        raise ValueError(
+            f"deadline: expected one to come, up to {deadline}, got {answer.deadline}; by the clock of this"
+            f" machine it is {now:.0f}"
+        )
     try:
         Cid.parse(answer.ipfs_hash)
     except ValueError as error:

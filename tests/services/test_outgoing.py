@@ -6,10 +6,13 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 from yarl import URL
 
 from dvtfast.services import http, outgoing
@@ -252,6 +255,41 @@ async def test_a_server_that_never_answers_is_not_asked_for_ever() -> None:
         with pytest.raises(OutgoingError, match="no answer: the connection was closed"):
             await session.ask("POST", url, body=b"x", limit_bytes=100)
     assert len(connections) == 1
+
+
+@pytest.mark.parametrize(("seconds", "this_one_is"), [(3600, "behind"), (-3600, "ahead"), (20, None)])
+async def test_a_clock_that_is_off_is_told_of_once(seconds: int, this_one_is: str | None) -> None:
+    """Of relayers, nodes and all others; whose it is shows when several say the same."""
+
+    async def answer(_: web.Request) -> web.Response:
+        date = format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
+        return web.json_response({"network": "hoodi"}, headers={"Date": date})
+
+    async with (
+        serving(answer) as url,
+        RelayerClient(url, timeout_seconds=5, attempts=1) as client,
+    ):
+        with capture_logs() as lines:
+            for _ in range(3):
+                await client.info()
+    told = [line for line in lines if line["event"].startswith("the clocks of this machine")]
+    assert len(told) == (0 if this_one_is is None else 1)
+    for line in told:
+        assert line["host"] == "127.0.0.1"
+        assert line["this_one_is"].split() in ([str(n), "s", this_one_is] for n in range(3590, 3611))
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Date": "yesterday"},
+        {"Date": "Mon, 30 Nov 1999 00:00:00 -0000"},
+        {"Date": "Mon, 30 Nov 1999 00:00:00 GMT", "Age": "1"},
+    ],
+)
+def test_dates_that_tell_nothing(headers: dict[str, str]) -> None:
+    assert outgoing.seconds_ahead(headers) is None
 
 
 @pytest.mark.parametrize(
