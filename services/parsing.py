@@ -15,7 +15,7 @@ from dvtfast.errors import FileError, InputError
 from dvtfast.files import read_text
 from dvtfast.networks import NETWORKS, Network, network_named
 
-from . import paths, wire
+from . import paths, postgres_url, wire
 from .chain.encoding import read_address
 
 Parse = Callable[[str], Any]
@@ -24,6 +24,9 @@ TOKEN_ROLES = ("operator", "sidecar", "read-only")
 FEE_BLOCKS_LIMIT = 1024  # go-ethereum tells the fees of no more blocks at once
 ABOVE_ERROR = ("critical", "fatal")  # levels of Python's, of which there are no lines
 MANAGER_ACTIONS = ("fund", "withdraw", "consolidate")
+
+_HOST = re.compile(r"[\w.:%~-]+")  # a name or an address, without brackets
+_DATABASE_SCHEME = re.compile(r"(sqlite|postgres\w*(?:\+\w+)?):", re.ASCII)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,23 +188,36 @@ def network(value: str) -> Network:
 
 def file(value: str) -> Path:
     """A file that is there and can be read."""
-    path = Path(value)
-    if problem := paths.no_file(path):
+    found = path(value)
+    if problem := paths.no_file(found):
         raise ValueError(problem)
-    return path
+    return found
 
 
 def path(value: str) -> Path:
-    """A place to write to."""
-    return Path(value)
+    """A path."""
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:  # the home of nobody
+        raise ValueError(f"expected a path, got {value!r}: there is no such home directory") from None
+
+
+def place(value: str) -> Path:
+    """A file to write, perhaps, in a directory that is there; whether it may is told when it is opened."""
+    where = path(value)
+    if not paths.is_there(where.parent):
+        raise ValueError(f"no such directory: {where.parent}")
+    if not paths.no_directory(where):
+        raise ValueError(f"expected a file, got a directory: {where}")
+    return where
 
 
 def directory(value: str) -> Path:
     """A directory that is there and can be read."""
-    path = Path(value)
-    if problem := paths.no_directory(path):
+    found = path(value)
+    if problem := paths.no_directory(found):
         raise ValueError(problem)
-    return path
+    return found
 
 
 def named_file(value: str) -> NamedFile:
@@ -216,14 +232,27 @@ def named_file(value: str) -> NamedFile:
 
 def url(value: str) -> str:
     """An http or https address; a path and user:password@ are kept, and never shown: they may be secrets."""
+    scheme, separator, rest = value.partition("://")
+    where = re.split("[/?#]", (rest if separator else value).rpartition("@")[2])[0]
+    if not separator:
+        raise ValueError(f"expected http:// or https:// in front of {where!r}")
+    if scheme.lower() not in ("http", "https"):
+        shown = f"{scheme}://" if re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]{0,15}", scheme) else "another"
+        raise ValueError(f"expected http:// or https:// in front of {where!r}, got {shown}")
+    if not value.isprintable() or " " in value:
+        raise ValueError(f"expected an address without spaces, got one in {where!r}")
     try:
-        parts = urlsplit(value)
-        is_one = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # of brackets, or of the port
-        is_one = False
-    if not is_one:
-        host = re.split("[/?#]", value.rpartition("://")[2].rpartition("@")[2])[0]
-        raise ValueError(f"expected http://host or https://host, or with :port, got another at {host!r}")
+        host = urlsplit(value).hostname
+    except ValueError:  # of brackets
+        host = None
+    if not host or not _HOST.fullmatch(host):
+        raise ValueError(f"expected http://HOST or https://HOST, or with :PORT, got no host in {where!r}")
+    try:
+        has_port = urlsplit(value).port != 0
+    except ValueError:
+        has_port = False
+    if not has_port:
+        raise ValueError(f"expected http://HOST:PORT with a port in 1..65535, got another in {where!r}")
     return value
 
 
@@ -263,20 +292,37 @@ def credentials_type(value: str) -> int:
 def database(value: str) -> str:
     """A database URL; a plain path is a SQLite file. It is not shown, since it can have a password."""
     scheme, separator, rest = value.partition("://")
+    if not separator and (found := _DATABASE_SCHEME.match(value)):
+        raise ValueError(f"expected {found.group(1)}://, got {found.group(1)}: without the slashes")
     if not separator:
-        return f"sqlite:///{value}"
+        return f"sqlite:///{_database_file(value)}"
     if scheme == "sqlite":
-        if rest.partition("?")[0] in ("", "/", "/:memory:"):
-            raise ValueError(f"expected sqlite:///FILE, got {value!r}")
-        return value
-    if scheme not in ("postgresql+asyncpg", "postgresql", "postgres"):
+        if not rest.startswith("/"):
+            raise ValueError(f"expected three slashes, as sqlite:///{rest}, got {value!r}")
+        return f"sqlite:///{_database_file(rest[1:])}"
+    if scheme not in postgres_url.SCHEMES:
+        shown = f"{scheme}://..." if scheme.isalnum() else "another"
         raise ValueError(
-            f"expected sqlite:///FILE or postgresql+asyncpg://USER:PASSWORD@HOST/NAME, got {scheme}://..."
+            f"expected sqlite:///FILE or postgresql+asyncpg://USER:PASSWORD@HOST/NAME, got {shown}"
         )
     for package in ("asyncpg", "greenlet"):
         if find_spec(package) is None:
             raise ValueError(f"{package} is not installed: pip install 'dvtfast[postgres]'")
+    try:
+        postgres_url.read(value)
+    except ValueError as error:
+        raise ValueError(f"{scheme}://...: {error}") from None
     return f"postgresql+asyncpg://{rest}"
+
+
+def _database_file(value: str) -> Path:
+    """The file of a SQLite database, in a directory that exists."""
+    path, question, options = value.partition("?")
+    if not path or path == ":memory:":
+        raise ValueError(f"expected sqlite:///FILE, got {value!r}")
+    if question:
+        raise ValueError(f"expected a file without options, got ?{options} behind {path!r}")
+    return place(path)
 
 
 def cluster_type(value: str) -> str:

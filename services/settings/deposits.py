@@ -24,7 +24,7 @@ class DepositsSettings(Settings):
     network: Network = shared.network("The network whose deposits are read.")
     deposits_database: Path = setting(
         "--deposits-database",
-        parsing.path,
+        parsing.place,
         "The file (SQLite) in which the validators are kept that deposits have made.",
         default="deposits.db",
         metavar="FILE",

@@ -172,7 +172,7 @@ class JournalSettings(Settings):
 
     journal: Path = setting(
         "--journal",
-        parsing.path,
+        parsing.place,
         "Where it goes on record what is sent, before it is (SQLite); made when it is missing.",
         default="operator-journal.db",
         metavar="FILE",

@@ -215,7 +215,7 @@ class RelayerSettings(Settings):
     )
     timings_file: Path | None = setting(
         "--timings-file",
-        parsing.path,
+        parsing.place,
         "Write how late the event loop woke up, and the slowest request, to FILE at the end.",
         optional=True,
         metavar="FILE",

@@ -28,7 +28,7 @@ def key_cache() -> Any:
     """Where decrypted keystores are kept."""
     return setting(
         "--key-cache",
-        parsing.path,
+        parsing.place,
         "The sealed file in which decrypted keystores are kept for the next start;"
         " .dvtfast-key-cache beside them when not set.",
         optional=True,
@@ -212,7 +212,7 @@ def deposits_database(what: str) -> Any:
     """Where the deposit contract's history is kept."""
     return setting(
         "--deposits-database",
-        parsing.path,
+        parsing.place,
         f"Read all deposits from the execution node into FILE (SQLite), {what}.",
         optional=True,
         metavar="FILE",

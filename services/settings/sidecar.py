@@ -178,7 +178,7 @@ class SidecarSettings(RelayerClientSettings):
     )
     journal: Path = setting(
         "--journal",
-        parsing.path,
+        parsing.place,
         "Where it goes on record what is signed, and for whom (SQLite); made when it is missing.",
         default="sidecar-journal.db",
         metavar="FILE",
@@ -231,7 +231,7 @@ class SidecarSettings(RelayerClientSettings):
     )
     ssv_database: Path = setting(
         "--ssv-database",
-        parsing.path,
+        parsing.place,
         "Where it is kept what the chain says of SSV validators (SQLite); made when it is missing.",
         default="ssv.db",
         metavar="FILE",
@@ -326,7 +326,9 @@ class SidecarSettings(RelayerClientSettings):
         if self.keystores is not None:
             return [(self.node_indices[0] if self.node_indices else None, self.keystores)]
         template = self.keystores_template or ""
-        return [(index, Path(template.replace("{node_index}", str(index)))) for index in self.node_indices]
+        return [
+            (index, parsing.path(template.replace("{node_index}", str(index)))) for index in self.node_indices
+        ]
 
     @property
     def serves_ssv(self) -> bool:
@@ -476,4 +478,4 @@ class ReleaseSettings(Settings):
 
 
 def _file_of(template: str, operator_id: int) -> Path:
-    return Path(template.replace(OPERATOR_ID, str(operator_id)))
+    return parsing.path(template.replace(OPERATOR_ID, str(operator_id)))

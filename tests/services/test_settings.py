@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -213,9 +214,97 @@ def test_what_is_secret_in_an_address_is_not_shown(text: str) -> None:
     assert "SECRET" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            "ws://node.example:8546/SECRET",
+            "expected http:// or https:// in front of 'node.example:8546', got ws://",
+        ),
+        ("node.example:8545/SECRET", "expected http:// or https:// in front of 'node.example:8545'"),
+        ("localhost:8545", "expected http:// or https:// in front of 'localhost:8545'"),
+        ("http:/node.example/SECRET", "expected http:// or https:// in front of 'http:'"),
+        (
+            "http://u:SECRET@node.example:70000/SECRET",
+            "a port in 1..65535, got another in 'node.example:70000'",
+        ),
+        ("http://node.example:85 45", "without spaces, got one in 'node.example:85 45'"),
+        ("http://node.example:0", "a port in 1..65535, got another in 'node.example:0'"),
+        ("http:///SECRET", "got no host in ''"),
+        ("http://[::1:8545/SECRET", "got no host in '[::1:8545'"),
+        ("http://u:SEC/RET@node.example", "a port in 1..65535, got another in 'node.example'"),
+    ],
+)
+def test_the_wrong_part_of_an_address_is_told(text: str, says: str) -> None:
+    with pytest.raises(ValueError, match="expected") as caught:
+        parsing.url(text)
+    assert says in str(caught.value)
+    assert "SEC" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["https://node.example/v3/key?a=b@c#d", "HTTP://[::1]:8545", "http://u:p@10.0.0.7", "http://a_b.example"],
+)
+def test_addresses(text: str) -> None:
+    assert parsing.url(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("missing/relayer.db", "no such directory: missing"),
+        ("sqlite:///missing/relayer.db", "no such directory: missing"),
+        ("sqlite:////nowhere/relayer.db", "no such directory: /nowhere"),
+        ("sqlite://relayer.db", "expected three slashes, as sqlite:///relayer.db, got 'sqlite://relayer.db'"),
+        ("sqlite:relayer.db", "expected sqlite://, got sqlite: without the slashes"),
+        ("relayer.db?mode=ro", "expected a file without options, got ?mode=ro behind 'relayer.db'"),
+        ("sqlite:///relayer.db?timeout=5", "expected a file without options, got ?timeout=5"),
+        ("~nobody-at-all/relayer.db", "there is no such home directory"),
+        ("sqlite:///.", "expected a file, got a directory: ."),
+        ("sqlite:///", "expected sqlite:///FILE"),
+    ],
+)
+def test_the_wrong_part_of_a_databases_path_is_told(
+    text: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=re.escape(says)):
+        parsing.database(text)
+
+
+def test_paths_of_ones_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a shell reads them, which does not read an env file."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "keys").mkdir()
+    assert parsing.database("~/relayer.db") == f"sqlite:///{tmp_path}/relayer.db"
+    assert parsing.database("sqlite:///~/relayer.db") == f"sqlite:///{tmp_path}/relayer.db"
+    assert parsing.directory("~/keys") == tmp_path / "keys"
+    assert parsing.place("~/keys/journal.db") == tmp_path / "keys" / "journal.db"
+
+
+@pytest.mark.parametrize(
+    ("cls", "field"),
+    [
+        (RegisterSettings, "journal"),
+        (RegisterSettings, "deposits_database"),
+        (SidecarSettings, "journal"),
+        (SidecarSettings, "ssv_database"),
+        (SidecarSettings, "key_cache"),
+        (RelayerSettings, "database"),
+        (RelayerSettings, "timings_file"),
+    ],
+)
+def test_files_to_write_are_in_directories_that_exist(cls: type[Settings], field: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        cls.load({field: "missing/file"}, {})
+    name = cls.sources()[field].name
+    assert f"{name}: no such directory: missing" in caught.value.problems
+
+
 def test_databases() -> None:
     assert parsing.database("relayer.db") == "sqlite:///relayer.db"
-    assert parsing.database("sqlite:////var/lib/relayer.db") == "sqlite:////var/lib/relayer.db"
+    assert parsing.database("sqlite:////tmp/relayer.db") == "sqlite:////tmp/relayer.db"
     for scheme in ("postgres", "postgresql", "postgresql+asyncpg"):
         assert parsing.database(f"{scheme}://me:word@host/db") == "postgresql+asyncpg://me:word@host/db"
     with pytest.raises(ValueError, match="expected sqlite") as caught:

@@ -10,15 +10,16 @@ from typing import Any, TypeVar
 
 import asyncpg
 import sqlalchemy.exc
-from sqlalchemy import URL, Connection, event, make_url, text
+from sqlalchemy import Connection, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from ... import logs
+from ... import logs, postgres_url
 from ...offload import DEADLINE_SECONDS, OverloadedError, UnavailableError
 
 WRITERS_LOCK = 0x6476_7466_6173_7400  # "dvtfast"; whoever writes holds this advisory lock
 CHANNEL = "dvtfast"
 QUEUE_LIMIT = 1024
+DRIVER = "postgresql+asyncpg://"  # the address is the driver's business
 CONNECTIONS = 4  # one writes, one listens, the others read
 CONNECT_SECONDS = 5
 RECONNECT_SECONDS = 1.0
@@ -59,17 +60,13 @@ class PostgreSQL:
 
     def __init__(self, url: str) -> None:
         self._engine = create_async_engine(
-            driver_url(url),
+            DRIVER,
             hide_parameters=True,  # errors are logged
             pool_pre_ping=True,
             pool_size=CONNECTIONS,
             max_overflow=0,
             pool_timeout=DEADLINE_SECONDS,
-            connect_args={
-                "timeout": CONNECT_SECONDS,
-                "command_timeout": DEADLINE_SECONDS + CONNECT_SECONDS,
-                "server_settings": {"application_name": "dvtfast"},
-            },
+            connect_args=connect_arguments(url) | {"command_timeout": DEADLINE_SECONDS + CONNECT_SECONDS},
         )
         event.listen(self._engine.sync_engine, "connect", _set_up)
         # As serial as the lock makes them, writers see all that was committed before they got it.
@@ -219,13 +216,21 @@ def _end_who_hangs(connection: Connection) -> None:
         log.warning("a relayer hung while it was writing: its connection was ended", connections=len(ended))
 
 
-def driver_url(url: str) -> URL:
-    """For asyncpg, which calls `ssl` what others call `sslmode`."""
-    parsed = make_url(url).set(drivername="postgresql+asyncpg")
-    query = dict(parsed.query)
-    if "sslmode" in query:
-        query["ssl"] = query.pop("sslmode")
-    return parsed.set(query=query)
+def connect_arguments(url: str) -> dict[str, Any]:
+    """What asyncpg is told to connect to an address, which has libpq's options.
+
+    Raises:
+        UnavailableError: the address is none; the settings see to it.
+    """
+    try:
+        address = postgres_url.read(url)
+    except ValueError as error:
+        raise UnavailableError(f"database: {error}") from None
+    return {
+        **address.arguments,
+        "timeout": min(address.connect_seconds or CONNECT_SECONDS, DEADLINE_SECONDS),
+        "server_settings": {"application_name": "dvtfast", **address.server_settings},
+    }
 
 
 def _set_up(connection: Any, _: Any) -> None:

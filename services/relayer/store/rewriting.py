@@ -62,8 +62,7 @@ async def open_existing(url: str) -> Database:
 
 def sqlite_file(url: str) -> Path | None:
     """The file of a SQLite database; None for one of another kind."""
-    parsed = sqlalchemy.make_url(url)
-    return Path(parsed.database or "") if parsed.get_backend_name() == "sqlite" else None
+    return Path(sqlalchemy.make_url(url).database or "") if url.startswith("sqlite") else None
 
 
 def _reseal(connection: Connection, old: StorageKey | None, new: StorageKey) -> int | None:
@@ -146,9 +145,11 @@ async def _rewrite_postgres(url: str, old: StorageKey | None, new: StorageKey) -
     from sqlalchemy.ext.asyncio import create_async_engine
     from sqlalchemy.pool import NullPool
 
-    from .postgres import driver_url
+    from .postgres import DRIVER, connect_arguments
 
-    engine = create_async_engine(driver_url(url), hide_parameters=True, poolclass=NullPool)
+    engine = create_async_engine(
+        DRIVER, connect_args=connect_arguments(url), hide_parameters=True, poolclass=NullPool
+    )
     with _as_unavailable():
         try:
             async with engine.begin() as connection:
