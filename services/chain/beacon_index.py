@@ -16,8 +16,8 @@ from dvtfast import Network
 from dvtfast.constants import PUBLIC_KEY_BYTES, SIGNATURE_BYTES, WITHDRAWAL_CREDENTIALS_BYTES
 
 from ..offload import UnavailableError
-from . import clock
 from .beacon import BeaconClient, BeaconHead, PendingDeposit
+from .beacon_head import fresh_head
 from .contracts import DEPOSIT_EVENT, Bytes, ContractError, Deposits, decode_deposits, deposit_count
 from .deposits.judging import Judge
 from .deposits.whole import require_count
@@ -26,7 +26,6 @@ from .next_index import require_since
 from .node import Block, CallRevertedError, NodeClient
 
 FRESH_SECONDS = 2.0  # how long what was seen counts as of now
-STALE_SLOTS = 8  # without a block, after which a node counts as behind
 
 
 class BeaconIndex:
@@ -128,16 +127,6 @@ class BeaconIndex:
             return decode_deposits(logs)
         except (ContractError, CallRevertedError) as error:
             raise UnavailableError(f"deposits: {error}") from error
-
-
-async def fresh_head(beacon: BeaconClient, network: Network) -> BeaconHead:
-    """The latest block of a beacon node that is not behind.
-
-    Raises:
-        BeaconError: no node has one.
-    """
-    slot = int(clock.now_seconds() - network.genesis_time) // network.seconds_per_slot
-    return await beacon.head(first_slot=max(slot - STALE_SLOTS, 0))
 
 
 def _columns(pending: Sequence[PendingDeposit]) -> Deposits:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from dvtfast.networks import Network
 
 from ..chain.beacon import BeaconClient, PendingConsolidation, PendingWithdrawal, ValidatorDetails
-from ..chain.beacon_index import fresh_head
+from ..chain.beacon_head import fresh_head
 from ..chain.encoding import write_data
 
 

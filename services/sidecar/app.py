@@ -144,7 +144,8 @@ async def signing_of(
     live = None
     if settings.consensus_endpoints:
         beacon = BeaconClient(settings.consensus_endpoints, timeout_seconds=settings.consensus_timeout)
-        live = LiveValidators(await stack.enter_async_context(beacon), may_rotate=settings.allow_rotation)
+        opened = await stack.enter_async_context(beacon)
+        live = LiveValidators(opened, settings.network, may_rotate=settings.allow_rotation)
     return Signing(
         settings.network,
         journal,

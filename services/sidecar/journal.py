@@ -34,10 +34,11 @@ class JournalError(Exception):
 class Binding:
     """A validator, the vault that deposits of it may be signed for, and those that were, by the journal."""
 
+    network: str
     public_key: bytes
     vault: bytes
     deposits: int
-    last_at: int | None
+    last_at: int
 
 
 class Journal:
@@ -128,15 +129,15 @@ class Journal:
 
     def _bindings(self, vault: bytes | None) -> list[Binding]:
         query = (
-            "SELECT public_key, count(*), max(at) FROM signatures WHERE kind = 'deposit'"
+            "SELECT network, public_key, count(*), max(at) FROM signatures WHERE kind = 'deposit'"
             " GROUP BY public_key ORDER BY min(id)"
         )
         found = []
         with self._transaction(keep=False):
-            for key, count, last_at in self._connection.execute(query).fetchall():
+            for network, key, count, last_at in self._connection.execute(query).fetchall():
                 bound = vault_of(self._connection, key)
                 if bound is not None and vault in (None, bound):
-                    found.append(Binding(bytes(key), bound, count, last_at))
+                    found.append(Binding(network, bytes(key), bound, count, last_at))
         return found
 
     def _release(self, public_keys: Sequence[bytes], from_vault: bytes, to_vault: bytes) -> None:

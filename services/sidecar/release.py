@@ -8,8 +8,11 @@ from datetime import UTC, datetime
 
 import click
 
+from dvtfast import network_named
+
 from .. import logs, wire
 from ..chain.beacon import BeaconClient
+from ..chain.beacon_head import fresh_head
 from ..chain.encoding import write_data
 from ..offload import UnavailableError
 from ..settings import EXIT_CODE, ReleaseSettings
@@ -67,30 +70,35 @@ async def _run(settings: ReleaseSettings) -> int:
             )
         if not keys:
             raise NotReleasedError(f"no validator is bound to {_written(settings.from_vault)}")
-        await _require_no_deposit(settings, keys)
-        _explain(settings, [bound[key] for key in dict.fromkeys(keys)])
+        meant = [bound[key] for key in dict.fromkeys(keys)]
+        await _require_no_deposit(settings, meant)
+        _explain(settings, meant)
         if not settings.yes and not _is_meant(settings.to_vault):
             click.echo("nothing was released", err=True)
             return NOT_MEANT
         await journal.release(
-            list(dict.fromkeys(keys)), from_vault=settings.from_vault, to_vault=settings.to_vault
+            [each.public_key for each in meant],
+            from_vault=settings.from_vault,
+            to_vault=settings.to_vault,
         )
     except ValueError as error:  # another process was faster
         raise NotReleasedError(str(error)) from None
     finally:
         await journal.close()
-    log.info("released", count=len(keys), to_vault=_written(settings.to_vault))
+    log.info("released", count=len(meant), to_vault=_written(settings.to_vault))
     return 0
 
 
-async def _require_no_deposit(settings: ReleaseSettings, keys: Sequence[bytes]) -> None:
+async def _require_no_deposit(settings: ReleaseSettings, meant: Sequence[Binding]) -> None:
     """Refuse those that the beacon chain has a deposit of, if there is somebody to ask."""
     if not settings.consensus_endpoints:
         return
     async with BeaconClient(
         settings.consensus_endpoints, timeout_seconds=settings.consensus_timeout
     ) as beacon:
-        state = write_data((await beacon.head()).state_root)
+        network = network_named(meant[0].network)  # a key has one
+        state = write_data((await fresh_head(beacon, network)).state_root)
+        keys = [each.public_key for each in meant]
         there = {deposit.public_key for deposit in await beacon.pending_deposits(state)}
         there |= (await beacon.validators(keys, state=state)).keys()
     if deposited := [key for key in keys if key in there]:
@@ -106,7 +114,7 @@ def _explain(settings: ReleaseSettings, bound: Sequence[Binding]) -> None:
     vaults = {name: _written(getattr(settings, name)) for name in ("from_vault", "to_vault")}
     click.echo(DANGER.format(count=count, checked=checked, **vaults), err=True)
     for each in bound[:SHOWN_ITEMS]:
-        last = "" if each.last_at is None else datetime.fromtimestamp(each.last_at, UTC).isoformat(" ")
+        last = datetime.fromtimestamp(each.last_at, UTC).isoformat(" ")
         click.echo(f"    {wire.PublicKey(each.public_key).to_wire()}  last signed {last}", err=True)
     if len(bound) > SHOWN_ITEMS:
         click.echo(f"    and {len(bound) - SHOWN_ITEMS} more", err=True)

@@ -287,6 +287,34 @@ def test_what_was_admitted_survives_a_kill(tmp_path: Path) -> None:
     assert os.access(path, os.R_OK)
 
 
+@pytest.mark.parametrize("acknowledged", [1, 4, 9])
+def test_a_kill_leaves_exits_and_deposits_that_belong_together(tmp_path: Path, acknowledged: int) -> None:
+    """Whenever it comes: what was admitted is there, and nothing by half."""
+    program = (
+        "import asyncio, sys; from pathlib import Path;"
+        "from tests.services.test_sidecar_journal import PARTY, admit_deposits, deposit, Journal;"
+        "journal = Journal(Path(sys.argv[1]));"
+        "entries = lambda i: [deposit(40 * i + j) for j in range(40)];"
+        "admit = lambda i: asyncio.run(admit_deposits(journal, PARTY, entries(i)));"
+        "[print(admit(i).count(''), flush=True) for i in range(100_000)]"
+    )
+    path = tmp_path / "journal.db"
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, str(path)], cwd=Path(__file__).parents[2], stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert [process.stdout.readline() for _ in range(acknowledged)] == [b"40\n"] * acknowledged
+    process.kill()
+    process.communicate()
+    found = rows(path, "kind, CAST(substr(signing_root, 2) AS BLOB)")
+    exits_there, deposits_there = (
+        {root for kind, root in found if kind == wanted} for wanted in ("exit", "deposit")
+    )
+    assert exits_there == deposits_there
+    assert len(exits_there) >= 40 * acknowledged
+    assert len(exits_there) % 40 == 0
+
+
 def test_several_processes_share_a_journal(tmp_path: Path) -> None:
     """Three make it at once; one of them gets to deposit for a vault, the others for no other."""
     program = (

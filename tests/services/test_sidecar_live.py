@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from dvtfast import HOODI
 from dvtfast.services import wire
 from dvtfast.services.chain.beacon import BeaconClient, BeaconError
 from dvtfast.services.sidecar import live as live_module
@@ -29,7 +30,7 @@ async def test_exits_of_live_validators(may_rotate: bool, monkeypatch: pytest.Mo
     async with (
         beacon_with(state) as url,
         BeaconClient([url], timeout_seconds=5) as beacon,
-        signing_node(cluster, policy=policy, live=LiveValidators(beacon, may_rotate=may_rotate)) as (
+        signing_node(cluster, policy=policy, live=LiveValidators(beacon, HOODI, may_rotate=may_rotate)) as (
             node,
             signing,
         ),
@@ -55,14 +56,26 @@ async def test_without_an_answer_nothing_is_signed() -> None:
     state = BeaconState(count=100, keys={bytes(cluster.keys[0]): 70})
     exits = [wire.ExitWanted(key, wire.UInt64(70)) for key in cluster.keys]
     async with beacon_with(state) as url, BeaconClient([url], timeout_seconds=5) as beacon:
-        live = LiveValidators(beacon, may_rotate=False)
+        live = LiveValidators(beacon, HOODI, may_rotate=False)
         async with signing_node(cluster, live=live) as (node, signing):
             assert len((await signing.admit_exits(node, "a", exits)).items) == 1
             asked = len(state.requests)
             assert len((await signing.admit_exits(node, "a", exits)).items) == 1
             assert len(state.requests) == asked
     async with BeaconClient(["http://127.0.0.1:1"], timeout_seconds=1) as beacon:
-        live = LiveValidators(beacon, may_rotate=True)
+        live = LiveValidators(beacon, HOODI, may_rotate=True)
         async with signing_node(cluster, live=live) as (node, signing):
             with pytest.raises(BeaconError):
                 await signing.admit_exits(node, "a", exits)
+
+
+async def test_a_node_that_is_behind_is_not_heard() -> None:
+    """It knows of no new validators, so all would seem to be none."""
+    cluster = make_cluster(1)
+    async with (
+        beacon_with(BeaconState(age_slots=300)) as url,
+        BeaconClient([url], timeout_seconds=5) as beacon,
+        signing_node(cluster, live=LiveValidators(beacon, HOODI, may_rotate=True)) as (node, signing),
+    ):
+        with pytest.raises(BeaconError, match="behind"):
+            await signing.admit_exits(node, "a", [wire.ExitWanted(cluster.keys[0], wire.UInt64(70))])
