@@ -141,14 +141,20 @@ class NodeClient:
     async def blocks(self, which: int | Tag) -> dict[str, Block]:
         """That block as each server on the chain has it, by name, for what one alone is not believed.
 
-        Those that do not answer, or do not know it, are left out.
+        Those that rest are asked, too; those that do not answer, or do not know it, are left out.
         """
 
         async def work(endpoint: Endpoint) -> tuple[str, Block]:
             return endpoint.name, await self._block(endpoint, which)
 
-        answers = await self._endpoints.each(work)
-        return dict(answer for answer in answers if not isinstance(answer, EndpointError))
+        async def one(alone: Endpoints) -> tuple[str, Block] | None:
+            try:
+                return await alone.first_able(work)
+            except EndpointError:
+                return None
+
+        answers = await asyncio.gather(*map(one, self._endpoints.each_alone()))
+        return dict(answer for answer in answers if answer is not None)
 
     async def require_fresh(self, max_age_seconds: float) -> Block:
         """The latest block of the first node whose latest block is no older than that.
