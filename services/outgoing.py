@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import io
 import os
+import socket
 import ssl
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
@@ -20,10 +21,11 @@ from typing import Any, Final, Self
 from urllib.parse import unquote, urlsplit
 
 import aiohttp
+from aiohttp.abc import ResolveResult
 from yarl import URL
 
 from . import logs
-from .addresses import is_loopback
+from .addresses import is_address, is_loopback, is_public
 from .bounded import AnswerError, read_answer
 
 REUSED_ATTEMPTS = 4  # connections that had ended while nobody used them, for one request
@@ -105,16 +107,24 @@ class Session:
     Args:
         timeout_seconds: of a request, from its beginning to the end of the answer.
         tls: instead of the certificates that this machine trusts.
+        public_only: nothing is asked whose name stands for an address that is not of the internet, also
+            when it did not a moment before. Where there is a proxy, that is the proxy's business.
     """
 
     def __init__(
-        self, timeout_seconds: float, *, tls: ssl.SSLContext | None = None, connections: int = CONNECTIONS
+        self,
+        timeout_seconds: float,
+        *,
+        tls: ssl.SSLContext | None = None,
+        connections: int = CONNECTIONS,
+        public_only: bool = False,
     ) -> None:
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
         self._tls = tls
         self._connections = connections
         self._proxies = Proxies.of(os.environ)
-        self._session: aiohttp.ClientSession | None = None
+        self._public_only = public_only
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}  # by whether there is a proxy
         self._told: set[str] = set()
         self._told_clocks: set[str] = set()
 
@@ -128,8 +138,8 @@ class Session:
 
     async def close(self) -> None:
         """Disconnect."""
-        if self._session is not None:
-            await self._session.close()
+        for session in self._sessions.values():
+            await session.close()
 
     async def ask(
         self,
@@ -159,6 +169,13 @@ class Session:
             proxy = self._proxies.before(url)
         except ValueError:
             raise OutgoingError("no address that can be asked") from None
+        if (
+            self._public_only
+            and proxy is None
+            and is_address(url.host or "")
+            and not is_public(url.host or "")
+        ):
+            raise OutgoingError("no address of the internet")
         if proxy is not None:
             self._tell_of(url, proxy)
         left = REUSED_ATTEMPTS
@@ -191,7 +208,7 @@ class Session:
             for_proxy = {"Proxy-Authorization": shown}
             proxy = proxy.with_user(None)
         through_tunnel = url.scheme == "https"  # whose end alone sees the headers
-        async with self._opened().request(
+        async with self._opened(through_proxy=proxy is not None).request(
             method,
             url,
             data=data,
@@ -210,17 +227,18 @@ class Session:
                 raise
             return Answer(answer.status, answer.headers, content)
 
-    def _opened(self) -> aiohttp.ClientSession:
+    def _opened(self, *, through_proxy: bool) -> aiohttp.ClientSession:
         """Made at the first request: where that is, there is an event loop."""
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._connections),
+        if through_proxy not in self._sessions:
+            resolver = _Resolver(public_only=self._public_only and not through_proxy)
+            self._sessions[through_proxy] = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=self._connections, resolver=resolver),
                 timeout=self._timeout,
                 auto_decompress=False,  # a small body could decompress to anything
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trace_configs=[_hearing()],
             )
-        return self._session
+        return self._sessions[through_proxy]
 
     def _context(self, url: URL, proxy: URL | None) -> ssl.SSLContext | bool:
         if url.scheme != "https" and (proxy is None or proxy.scheme != "https"):
@@ -244,6 +262,28 @@ class Session:
                 host=host,
                 this_one_is=f"{abs(ahead)} s {'ahead' if ahead > 0 else 'behind'}",
             )
+
+
+class _Resolver(aiohttp.ThreadedResolver):
+    """Finds the addresses of names; `*.localhost` is this machine, where its system does not know (RFC 6761).
+
+    With `public_only` it finds those of the internet, and what is found is what is connected to.
+    """
+
+    def __init__(self, *, public_only: bool) -> None:
+        super().__init__()
+        self._public_only = public_only
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        is_here = host.lower().rstrip(".").endswith(".localhost")
+        found = await super().resolve("localhost" if is_here else host, port, family)
+        if not self._public_only:
+            return found
+        if public := [each for each in found if is_public(each["host"])]:
+            return public
+        raise OSError(None, "no address of the internet")
 
 
 class _Heard:

@@ -22,7 +22,7 @@ from yarl import URL
 from .. import logs
 from ..bounded import AnswerError, TooLongAnswerError
 from ..offload import UnavailableError
-from ..outgoing import OutgoingError, Session, SlowError, censored, retry_after
+from ..outgoing import Answer, OutgoingError, Session, SlowError, censored, retry_after
 from ..saying import with_words
 
 REST_FIRST_SECONDS = 1.0  # how long an endpoint that failed is passed over
@@ -405,7 +405,24 @@ async def exchange(
     body: bytes | None = None,
     accept: str = "application/json",
 ) -> tuple[int, bytes]:
-    """Send one request to an endpoint; the status, and a body of at most `limit_bytes`.
+    """As `answer_of`; the status and the body."""
+    answer = await answer_of(
+        session, endpoint, method, url, limit_bytes=limit_bytes, body=body, accept=accept
+    )
+    return answer.status, answer.content
+
+
+async def answer_of(
+    session: Session,
+    endpoint: Endpoint,
+    method: str,
+    url: str | URL,
+    *,
+    limit_bytes: int,
+    body: bytes | None = None,
+    accept: str = "application/json",
+) -> Answer:
+    """Send one request to an endpoint; its answer, with a body of at most `limit_bytes`.
 
     Redirects are not followed. What is asked may be asked twice, where a connection had ended.
 
@@ -434,4 +451,4 @@ async def exchange(
     if answer.status == RATE_LIMITED_STATUS or (answer.status == BUSY_STATUS and pause is not None):
         words = with_words(f"HTTP {answer.status}", answer.content)
         raise endpoint.error(words, status=answer.status, pause_seconds=pause or 0.0)
-    return answer.status, answer.content
+    return answer

@@ -1,5 +1,7 @@
 """Files on IPFS through public gateways that need not be trusted: each block is checked against its hash.
 
+Gateways may send on to others, as https://ipfs.io does.
+
 Source: IPFS HTTP gateway specification (trustless gateway, `application/vnd.ipld.raw`).
 """
 
@@ -12,9 +14,11 @@ from types import TracebackType
 from typing import Self
 
 from ..outgoing import joined
-from .endpoints import Endpoint, EndpointError, Endpoints, exchange, session
+from .endpoints import Endpoint, EndpointError, Endpoints
+from .redirects import Following
 from .unixfs import Cid, FilePart, read_part
 
+RAW_BLOCK = "application/vnd.ipld.raw"
 BLOCK_LIMIT_BYTES = 2 * 1024**2  # what IPFS nodes exchange at most
 DEPTH_LIMIT = 16  # links from the first block to a leaf; a balanced file of 1 TiB has four
 BLOCKS_LIMIT = 16_384  # of one file, also where they are empty
@@ -45,13 +49,13 @@ class IpfsClient:
         self._last: dict[str, bytes] = {}  # what never changes is not fetched look after look
 
     async def __aenter__(self) -> Self:
-        self._session = session(self._timeout_seconds)
+        self._following = Following(self._timeout_seconds)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._session.close()
+        await self._following.close()
 
     async def fetch(self, cid: str, *, limit_bytes: int) -> bytes:
         """The file that `cid` identifies, and no other: every block of it has been hashed.
@@ -94,19 +98,12 @@ class IpfsClient:
     async def _part(self, cid: Cid) -> FilePart:
         async def ask(gateway: Endpoint) -> bytes:
             url = joined(gateway.url, f"ipfs/{cid}", "format=raw")
-            status, block = await exchange(
-                self._session,
-                gateway,
-                "GET",
-                url,
-                limit_bytes=BLOCK_LIMIT_BYTES,
-                accept="application/vnd.ipld.raw",
-            )
-            if status != 200:
-                raise gateway.error(f"HTTP {status}", refused=status in ABSENT_STATUSES)
-            if not cid.identifies(block):
+            answer = await self._following.get(gateway, url, limit_bytes=BLOCK_LIMIT_BYTES, accept=RAW_BLOCK)
+            if answer.status != 200:
+                raise gateway.error(f"HTTP {answer.status}", refused=answer.status in ABSENT_STATUSES)
+            if not cid.identifies(answer.content):
                 raise gateway.error("gives another block than asked for")
-            return block
+            return answer.content
 
         try:
             block = await self._gateways.first_able(ask)

@@ -1,0 +1,111 @@
+"""Answers of servers that send on to another address, followed as far as is safe.
+
+A few times, and never from https to http; nor with a name or password that somebody put into the address. Who
+sends from the internet into this machine or its network is not followed: what is there is nobody else's to
+ask. A server that is here itself may.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from types import TracebackType
+from typing import Self
+
+from yarl import URL
+
+from ..addresses import is_public
+from ..outgoing import Answer, Session
+from .endpoints import Endpoint, NoAnswerInTimeError, answer_of
+
+MOST_REDIRECTS = 5
+ADDRESS_CHARACTERS = 2048
+STATUSES = frozenset({301, 302, 303, 307, 308})
+SCHEMES = ("http", "https")
+
+
+class Following:
+    """Asks servers, and whom they send on to; an async context manager.
+
+    Args:
+        timeout_seconds: of one request with all that it is sent on to.
+    """
+
+    def __init__(self, timeout_seconds: float) -> None:
+        self._timeout_seconds = timeout_seconds
+        self._anywhere = Session(timeout_seconds)
+        self._public_only = Session(timeout_seconds, public_only=True)
+        self._is_here: dict[Endpoint, bool] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await self._anywhere.close()
+        await self._public_only.close()
+
+    async def get(self, endpoint: Endpoint, url: str, *, limit_bytes: int, accept: str) -> Answer:
+        """The answer at the end, whoever gives it.
+
+        Raises:
+            EndpointError: there is none, or it is not followed to there; the message names the endpoint.
+        """
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                return await self._get(endpoint, url, limit_bytes, accept)
+        except TimeoutError:
+            raise endpoint.error("no answer in time", kind=NoAnswerInTimeError) from None
+
+    async def _get(self, endpoint: Endpoint, url: str, limit_bytes: int, accept: str) -> Answer:
+        session, address = self._anywhere, URL(url)
+        for _ in range(MOST_REDIRECTS + 1):
+            answer = await answer_of(
+                session, endpoint, "GET", address, limit_bytes=limit_bytes, accept=accept
+            )
+            if answer.status not in STATUSES or "Location" not in answer.headers:
+                return answer
+            try:
+                address = next_address(address, answer.headers["Location"])
+            except ValueError as error:
+                raise endpoint.error(f"HTTP {answer.status}: {error}", status=answer.status) from None
+            session = self._anywhere if await self._may_send_here(endpoint) else self._public_only
+        raise endpoint.error(f"expected at most {MOST_REDIRECTS} redirects, got more")
+
+    async def _may_send_here(self, endpoint: Endpoint) -> bool:
+        """Whether it is on this machine or in its network itself."""
+        if endpoint not in self._is_here:
+            host = URL(endpoint.url).host or ""
+            try:
+                found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+            except OSError:  # it was reached a moment ago, perhaps through a proxy
+                return False
+            self._is_here[endpoint] = not all(is_public(str(address[0])) for *_, address in found)
+        return self._is_here[endpoint]
+
+
+def next_address(now: URL, location: str) -> URL:
+    """Where an answer sends on to.
+
+    Raises:
+        ValueError: nobody should follow it there.
+    """
+    if len(location) > ADDRESS_CHARACTERS:
+        raise ValueError(f"sends on to an address of more than {ADDRESS_CHARACTERS} characters")
+    try:
+        found = now.join(URL(location)).with_fragment(None)
+        named = f"{found.scheme}://{found.host}"
+    except ValueError:
+        raise ValueError("sends on to what is no address") from None
+    if found.scheme not in SCHEMES or not found.host:
+        raise ValueError("sends on to what is no http or https address")
+    if now.scheme == "https" and found.scheme != "https":
+        raise ValueError(f"sends on to {named}, from https to http")
+    if found.user is not None or found.password is not None:
+        raise ValueError(f"sends on to {named} with a name or a password")
+    return found
