@@ -16,6 +16,7 @@ from pathlib import Path
 from .. import wire
 from ..offload import UnavailableError, Workers
 from ..paths import of_database
+from ..sqlite_files import require_tables
 from .admitting import Admitting, DepositEntry, ExitEntry, Limits, Party, address, vault_of
 from .forgetting import Forgetting
 from .journal_tables import FROM_1, TABLES, VERSION
@@ -57,6 +58,7 @@ class Journal:
         self._workers = Workers("journal", threads=1, deadline_seconds=None)
         try:
             if path:
+                require_tables(path, ["signatures"])
                 os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, FILE_MODE))
             self._connection = sqlite3.connect(
                 path or ":memory:", timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False

@@ -20,6 +20,7 @@ from ..chain.encoding import write_address
 from ..chain.node import Log
 from ..chain.scanner import Checkpoint, FinalLogs
 from ..paths import of_database
+from ..sqlite_files import look
 from ..wire import PublicKey
 from .events import Event, EventError, ValidatorAdded, ValidatorRemoved, read_event
 from .judging import judge
@@ -115,6 +116,14 @@ class Registry:
         self._lock = threading.RLock()
         self.changes = 0  # of the validators, since it was opened
         with self._alone():
+            found = look(path)
+            if found.tables and found.application_id != APPLICATION_ID:
+                raise RegistryError(f"{path}: not a file of SSV events; name another one")
+            if found.version > SCHEMA_VERSION:
+                raise RegistryError(
+                    f"{path}: expected version {SCHEMA_VERSION}, got {found.version}, of a newer dvtfast:"
+                    " use that one, or remove the file, and all is read again"
+                )
             self._connection = sqlite3.connect(
                 path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
@@ -280,10 +289,6 @@ class Registry:
             )
 
     def _prepare(self) -> None:
-        (application_id,) = self._connection.execute("PRAGMA application_id").fetchone()
-        (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if tables and application_id != APPLICATION_ID:
-            raise RegistryError(f"{self._path}: not a file of SSV events; name another one")
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = FULL")
         with self._transaction():

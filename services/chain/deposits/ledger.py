@@ -17,6 +17,7 @@ from dvtfast import Network
 
 from ...offload import UnavailableError
 from ...paths import of_database
+from ...sqlite_files import look
 from ..encoding import read_address
 from ..scanner import Checkpoint
 from .dump import Dump
@@ -125,6 +126,9 @@ class Ledger:
         self._source = source
         self._lock = threading.RLock()
         with self._alone():
+            found = look(path)
+            if found.tables and found.application_id != APPLICATION_ID:
+                raise LedgerError(f"{path}: not a file of deposits; name another one")
             self._connection = sqlite3.connect(
                 path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
@@ -295,10 +299,6 @@ class Ledger:
             self._connection.execute("DELETE FROM validators WHERE block_number > ?", (above,))
 
     def _prepare(self) -> None:
-        (application_id,) = self._connection.execute("PRAGMA application_id").fetchone()
-        (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if tables and application_id != APPLICATION_ID:
-            raise LedgerError(f"{self._path}: not a file of deposits; name another one")
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = NORMAL")  # the last batches may be read again
         source = self._source.chain_id, self._source.contract, self._source.first_block

@@ -20,11 +20,13 @@ from typing import Self, TypeVar
 from ...append_only import append_only
 from ...offload import UnavailableError, Workers
 from ...paths import of_database
+from ...sqlite_files import require_tables
 from .action import Action, Conclusion, Entry, Kind, Outcome, Reopening, SignedTransaction
 
 BUSY_SECONDS = 5.0  # how long another process may hold the file
 FILE_MODE = 0o600
 VERSION = 2
+EVERY_VERSION_HAS = ("actions", "action_keys", "transactions", "conclusions")
 WHAT_IS_DONE = ("actions", "action_keys", "transactions")
 WHAT_CAME_OF_IT = ("conclusions", "reopenings", "finals", "shown")
 TABLE_NAMES = WHAT_IS_DONE + WHAT_CAME_OF_IT
@@ -119,6 +121,7 @@ class Journal:
         self._lock: int | None = None
         self._workers = Workers("journal", threads=1, deadline_seconds=None)
         try:
+            require_tables(path, EVERY_VERSION_HAS)
             if not read_only:
                 self._take_lock()
                 os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, FILE_MODE))
