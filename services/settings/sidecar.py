@@ -162,7 +162,7 @@ class SidecarSettings(RelayerClientSettings):
         "--exits-per-validator",
         parsing.integer,
         "How many of these may be of one validator: of other indices.",
-        default="10000",
+        default="20000",
         metavar="N",
     )
     consensus_endpoints: tuple[str, ...] = shared.consensus_endpoints(

@@ -24,7 +24,7 @@ from .nodes import Deposits, Exits, Messages, Node
 from .policy import DepositPolicy, withdrawal_credentials
 
 REASONS_TOLD = 1_000  # of each relayer; one that invents more is not listened to
-EXITS_OF_ONE = 10_000  # of one validator, for one relayer in one day
+EXITS_OF_ONE = 20_000  # of one validator, for one relayer in one day
 
 W = TypeVar("W", wire.ExitWanted, wire.ValidatorWanted)
 
