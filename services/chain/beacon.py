@@ -2,29 +2,39 @@
 
 Source: beacon API v3: `POST /eth/v1/beacon/states/{state_id}/validators`,
 `GET /eth/v1/beacon/states/{state_id}/pending_deposits`, likewise `pending_partial_withdrawals` and
-`pending_consolidations`; `GET /eth/v1/beacon/blinded_blocks/head`.
+`pending_consolidations`; `GET /eth/v1/beacon/blinded_blocks/head`; `GET /eth/v1/beacon/genesis` and
+`GET /eth/v1/config/deposit_contract`. A node without the former is asked `GET` for validators, and
+`GET /eth/v2/beacon/blocks/head`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import copy
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import msgspec
 
+from dvtfast import Network
 from dvtfast.constants import PUBLIC_KEY_BYTES, SIGNATURE_BYTES, WITHDRAWAL_CREDENTIALS_BYTES
+from dvtfast.networks import NETWORKS
 
 from ..outgoing import joined
 from ..saying import with_words
-from .encoding import HASH_BYTES, read_data, write_data
+from .encoding import ADDRESS_BYTES, HASH_BYTES, read_address, read_data, write_address, write_data
 from .endpoints import Endpoint, EndpointError, Endpoints, exchange, session
 
 KEYS_AT_ONCE = 100  # some nodes take long, or refuse, above a few hundred
 VALIDATOR_LIMIT_BYTES = 2048  # of the answer, for each key; some 500 are usual
-BLOCK_LIMIT_BYTES = 8 * 1024**2
+KEYS_IN_ADDRESS = 30  # of a GET; some servers take no more than 4 kB of an address
+BLOCK_LIMIT_BYTES = 8 * 1024**2  # without the transactions
+FULL_BLOCK_LIMIT_BYTES = 64 * 1024**2
+CONFIG_LIMIT_BYTES = 1024**2
+FORK_VERSION_BYTES = 4
+NO_ROUTE_STATUSES = frozenset({400, 404, 405, 415, 501})  # as nodes and gateways say that they lack one
 PENDING_LIMIT_BYTES = 256 * 1024**2  # half a million pending deposits
 INDEX_BITS = 31  # of the highest index that is asked for; some nodes take no more
 INDICES_AT_ONCE = 64
@@ -197,16 +207,86 @@ class _Block(msgspec.Struct):
     execution_optimistic: bool = False
 
 
+class _FullBody(msgspec.Struct):
+    execution_payload: _Payload
+
+
+class _FullMessage(msgspec.Struct):
+    slot: str
+    state_root: str
+    body: _FullBody
+
+
+class _FullSigned(msgspec.Struct):
+    message: _FullMessage
+
+
+class _FullBlock(msgspec.Struct):
+    data: _FullSigned
+    execution_optimistic: bool = False
+
+
+class _GenesisData(msgspec.Struct):
+    genesis_validators_root: str
+    genesis_fork_version: str
+
+
+class _Genesis(msgspec.Struct):
+    data: _GenesisData
+
+
+class _ContractData(msgspec.Struct):
+    chain_id: str
+    address: str
+
+
+class _Contract(msgspec.Struct):
+    data: _ContractData
+
+
+class _SpecData(msgspec.Struct):
+    chain_id: str = msgspec.field(name="DEPOSIT_CHAIN_ID")
+    address: str = msgspec.field(name="DEPOSIT_CONTRACT_ADDRESS")
+
+
+class _Spec(msgspec.Struct):
+    data: _SpecData
+
+
 class BeaconClient:
     """Beacon nodes that stand in for each other; an async context manager.
 
     Args:
         endpoints: in the order of preference. They may hold secrets: only scheme, host and port are logged.
+        network: the one that they must be on; a node of another one is left out for good.
     """
 
-    def __init__(self, endpoints: Sequence[str], *, timeout_seconds: float) -> None:
-        self._endpoints = Endpoints(endpoints)
+    def __init__(self, endpoints: Sequence[str], *, timeout_seconds: float, network: Network) -> None:
+        self._endpoints = Endpoints(endpoints, timeout_seconds=timeout_seconds, check=self._check_chain)
         self._timeout_seconds = timeout_seconds
+        self._network = network
+        self._without_post: set[Endpoint] = set()
+        self._without_blinded: set[Endpoint] = set()
+
+    @property
+    def names(self) -> str:
+        """What may be said of the nodes."""
+        return self._endpoints.names
+
+    def each_alone(self) -> list[BeaconClient]:
+        """Each node, as if there were no other; inside the context of this client."""
+        return [self._with(endpoints) for endpoints in self._endpoints.each_alone()]
+
+    def awake(self) -> set[str]:
+        """The names of those that answered a moment ago, or of all when none did.
+
+        Raises:
+            BeaconError: all are left out.
+        """
+        try:
+            return {name for name, _ in self._endpoints.awake_alone()}
+        except EndpointError as error:
+            raise BeaconError(f"beacon: {error}") from None
 
     async def __aenter__(self) -> Self:
         self._session = session(self._timeout_seconds)
@@ -239,7 +319,8 @@ class BeaconClient:
                     raise ValueError("tells of validators that it was not asked for")
                 return validators
 
-            found |= await self._validators(state, [write_data(key) for key in some], read)
+            for part in await self._validators(state, [write_data(key) for key in some], read):
+                found |= part
         return found
 
     async def details(self, public_keys: Sequence[bytes], *, state: str) -> dict[bytes, ValidatorDetails]:
@@ -259,7 +340,8 @@ class BeaconClient:
                     raise ValueError("tells of validators that it was not asked for")
                 return validators
 
-            found |= await self._validators(state, [write_data(key) for key in some], read)
+            for part in await self._validators(state, [write_data(key) for key in some], read):
+                found |= part
         return found
 
     async def public_keys(self, indices: Sequence[int], *, state: str = "head") -> dict[int, bytes]:
@@ -279,7 +361,8 @@ class BeaconClient:
                     raise ValueError("tells of validators that it was not asked for")
                 return keys
 
-            found |= await self._validators(state, [str(index) for index in some], read)
+            for part in await self._validators(state, [str(index) for index in some], read):
+                found |= part
         return found
 
     async def validator_count(self, state: str) -> int:
@@ -311,18 +394,15 @@ class BeaconClient:
         Raises:
             BeaconError: no node answers, or not as it should; an old node knows none.
         """
-        path = f"eth/v1/beacon/states/{state}/pending_deposits"
-        return await self._ask("GET", path, _read_deposits, limit_bytes=PENDING_LIMIT_BYTES)
+        return await self._pending("pending_deposits", state, _read_deposits)
 
     async def pending_withdrawals(self, state: str) -> list[PendingWithdrawal]:
         """The partial withdrawals that wait in a state, in their order; raises as `pending_deposits`."""
-        path = f"eth/v1/beacon/states/{state}/pending_partial_withdrawals"
-        return await self._ask("GET", path, _read_withdrawals, limit_bytes=PENDING_LIMIT_BYTES)
+        return await self._pending("pending_partial_withdrawals", state, _read_withdrawals)
 
     async def pending_consolidations(self, state: str) -> list[PendingConsolidation]:
         """The consolidations that wait in a state, in their order; raises as `pending_deposits`."""
-        path = f"eth/v1/beacon/states/{state}/pending_consolidations"
-        return await self._ask("GET", path, _read_consolidations, limit_bytes=PENDING_LIMIT_BYTES)
+        return await self._pending("pending_consolidations", state, _read_consolidations)
 
     async def head(self, *, first_slot: int = 0) -> BeaconHead:
         """The latest block of the first node that has one since a slot.
@@ -340,9 +420,15 @@ class BeaconClient:
                 )
             return head
 
-        return await self._ask(
-            "GET", "eth/v1/beacon/blinded_blocks/head", read, limit_bytes=BLOCK_LIMIT_BYTES
-        )
+        async def blinded(endpoint: Endpoint) -> BeaconHead:
+            path = "eth/v1/beacon/blinded_blocks/head"
+            return await self._once(endpoint, "GET", path, read, limit_bytes=BLOCK_LIMIT_BYTES)
+
+        async def full(endpoint: Endpoint) -> BeaconHead:
+            path = "eth/v2/beacon/blocks/head"
+            return await self._once(endpoint, "GET", path, read, limit_bytes=FULL_BLOCK_LIMIT_BYTES)
+
+        return await self._first_able(lambda endpoint: _or(blinded, full, endpoint, self._without_blinded))
 
     async def _indices(self, state: str, indices: Sequence[int]) -> set[int]:
         """Which of these validator indices there are."""
@@ -353,39 +439,131 @@ class BeaconClient:
                 raise ValueError("tells of validators that it was not asked for")
             return found
 
-        return await self._validators(state, [str(index) for index in indices], read)
+        return set().union(*await self._validators(state, [str(index) for index in indices], read))
 
-    async def _validators(self, state: str, ids: Sequence[str], read: Callable[[bytes], T]) -> T:
-        body = msgspec.json.encode({"ids": ids})
-        limit = VALIDATOR_LIMIT_BYTES * (len(ids) + 1)
+    async def _validators(self, state: str, ids: Sequence[str], read: Callable[[bytes], T]) -> list[T]:
+        """What `read` makes of the answer, or of its parts."""
         path = f"eth/v1/beacon/states/{state}/validators"
-        return await self._ask("POST", path, read, body=body, limit_bytes=limit)
 
-    async def _ask(
+        async def post(endpoint: Endpoint) -> list[T]:
+            body = msgspec.json.encode({"ids": ids})
+            limit = VALIDATOR_LIMIT_BYTES * (len(ids) + 1)
+            return [await self._once(endpoint, "POST", path, read, body=body, limit_bytes=limit)]
+
+        async def get(endpoint: Endpoint) -> list[T]:
+            found = []
+            for begin in range(0, len(ids), KEYS_IN_ADDRESS):
+                some = ids[begin : begin + KEYS_IN_ADDRESS]
+                limit, query = VALIDATOR_LIMIT_BYTES * (len(some) + 1), "id=" + ",".join(some)
+                found.append(await self._once(endpoint, "GET", path, read, query=query, limit_bytes=limit))
+            return found
+
+        return await self._first_able(lambda endpoint: _or(post, get, endpoint, self._without_post))
+
+    async def _pending(self, what: str, state: str, read: Callable[[bytes], T]) -> T:
+        path = f"eth/v1/beacon/states/{state}/{what}"
+
+        async def ask(endpoint: Endpoint) -> T:
+            try:
+                return await self._once(endpoint, "GET", path, read, limit_bytes=PENDING_LIMIT_BYTES)
+            except EndpointError as error:
+                if error.status not in NO_ROUTE_STATUSES:
+                    raise
+                why = f"it knows no {what}, as nodes do since Electra; update it, or name another one"
+                raise endpoint.error(f"HTTP {error.status}: {why}", status=error.status) from None
+
+        return await self._first_able(ask)
+
+    async def _check_chain(self, endpoint: Endpoint) -> None:
+        """That it is on the network: the genesis, and the contract whose deposits it counts."""
+        network = self._network
+        root, version = await self._once(
+            endpoint, "GET", "eth/v1/beacon/genesis", _read_genesis, limit_bytes=CONFIG_LIMIT_BYTES
+        )
+        if (root, version) != (network.genesis_validators_root, network.genesis_fork_version):
+            names = {each.genesis_validators_root: each.name for each in NETWORKS.values()}
+            got = names.get(root, f"genesis validators root {write_data(root)}")
+            raise endpoint.leave_out(f"expected a beacon node of {network.name}, got one of {got}")
+        contract = await self._contract(endpoint)
+        wanted = network.chain_id, read_address(network.deposit_contract)
+        if contract is not None and contract != wanted:
+            raise endpoint.leave_out(
+                f"expected the deposit contract {network.deposit_contract} of chain {network.chain_id}, got"
+                f" {write_address(contract[1])} of chain {contract[0]}"
+            )
+
+    async def _contract(self, endpoint: Endpoint) -> tuple[int, bytes] | None:
+        """Chain and address of the deposit contract; None where a node has no route that tells."""
+        for path, read in (
+            ("eth/v1/config/deposit_contract", _read_contract),
+            ("eth/v1/config/spec", _read_spec),
+        ):
+            try:
+                return await self._once(endpoint, "GET", path, read, limit_bytes=CONFIG_LIMIT_BYTES)
+            except EndpointError as error:
+                if error.status not in NO_ROUTE_STATUSES:
+                    raise
+        return None
+
+    async def _once(
         self,
+        endpoint: Endpoint,
         method: str,
         path: str,
         read: Callable[[bytes], T],
         *,
         limit_bytes: int,
         body: bytes | None = None,
+        query: str = "",
     ) -> T:
-        async def ask(endpoint: Endpoint) -> T:
-            url = joined(endpoint.url, path)
-            status, content = await exchange(
-                self._session, endpoint, method, url, body=body, limit_bytes=limit_bytes
-            )
-            if status != 200:
-                raise endpoint.error(with_words(f"{path}: HTTP {status}", content), status=status)
-            try:
-                return await asyncio.to_thread(read, content)
-            except ValueError as error:
-                raise endpoint.error(f"{path}: {error}") from None
-
+        url = joined(endpoint.url, path, query)
+        status, content = await exchange(
+            self._session, endpoint, method, url, body=body, limit_bytes=limit_bytes
+        )
+        if status != 200:
+            raise endpoint.error(with_words(f"{path}: HTTP {status}", content), status=status)
         try:
-            return await self._endpoints.first_able(ask)
+            return await asyncio.to_thread(read, content)
+        except ValueError as error:
+            raise endpoint.error(f"{path}: {error}") from None
+
+    async def _first_able(self, work: Callable[[Endpoint], Awaitable[T]]) -> T:
+        try:
+            return await self._endpoints.first_able(work)
         except EndpointError as error:
-            raise BeaconError(f"beacon: {error}", refused=error.refused) from None
+            raise BeaconError(
+                f"beacon: {error}",
+                refused=error.refused,
+                status=error.status,
+                pause_seconds=error.pause_seconds,
+            ) from None
+
+    def _with(self, endpoints: Endpoints) -> BeaconClient:
+        one = copy.copy(self)
+        one._endpoints = endpoints
+        return one
+
+
+async def _or(
+    usual: Callable[[Endpoint], Awaitable[T]],
+    other: Callable[[Endpoint], Awaitable[T]],
+    endpoint: Endpoint,
+    without: set[Endpoint],
+) -> T:
+    """The other way where an endpoint has no route for the usual one, as those that are in `without`."""
+    if endpoint in without:
+        return await other(endpoint)
+    try:
+        return await usual(endpoint)
+    except EndpointError as error:
+        if error.status not in NO_ROUTE_STATUSES:
+            raise
+        try:
+            found = await other(endpoint)
+        except EndpointError:
+            raise error from None
+        without.add(endpoint)
+        return found
 
 
 def _decode(content: bytes, kind: Any) -> Any:
@@ -457,15 +635,42 @@ def _read_deposits(content: bytes) -> list[PendingDeposit]:
 
 
 def _read_head(content: bytes) -> BeaconHead:
-    answer = _decode(content, _Block)
+    """Of a block with its transactions, or without them."""
+    try:
+        answer = _decode(content, _Block)
+        payload = answer.data.message.body.execution_payload_header
+    except msgspec.ValidationError as error:
+        try:
+            answer = _decode(content, _FullBlock)
+        except msgspec.ValidationError:
+            raise error from None
+        payload = answer.data.message.body.execution_payload
     _require_judged(answer.execution_optimistic)
-    message, payload = answer.data.message, answer.data.message.body.execution_payload_header
+    message = answer.data.message
     return BeaconHead(
         slot=_uint64("slot", message.slot),
         state_root=read_data(message.state_root, width=HASH_BYTES),
         block_number=_uint64("block_number", payload.block_number),
         block_hash=read_data(payload.block_hash, width=HASH_BYTES),
     )
+
+
+def _read_genesis(content: bytes) -> tuple[bytes, bytes]:
+    genesis = _decode(content, _Genesis).data
+    return (
+        read_data(genesis.genesis_validators_root, width=HASH_BYTES),
+        read_data(genesis.genesis_fork_version, width=FORK_VERSION_BYTES),
+    )
+
+
+def _read_contract(content: bytes) -> tuple[int, bytes]:
+    contract = _decode(content, _Contract).data
+    return _uint64("chain_id", contract.chain_id), read_data(contract.address, width=ADDRESS_BYTES)
+
+
+def _read_spec(content: bytes) -> tuple[int, bytes]:
+    spec = _decode(content, _Spec).data
+    return _uint64("DEPOSIT_CHAIN_ID", spec.chain_id), read_data(spec.address, width=ADDRESS_BYTES)
 
 
 def _require_judged(is_optimistic: bool) -> None:

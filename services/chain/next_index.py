@@ -8,10 +8,10 @@ whoever knows it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from dvtfast import Network
 
@@ -22,8 +22,11 @@ from .node import NodeClient
 if TYPE_CHECKING:
     from .deposits.scan import DepositScan
 
+T = TypeVar("T")
+
 ATTEMPTS = 4  # of two sources to agree: a block may be known to one of them only
 AGAIN_SECONDS = 3.0
+FIND_OUT = "find out which node is wrong or behind: exits for a wrong index are worthless"
 
 
 class IndexUnknownError(UnavailableError):
@@ -84,11 +87,16 @@ class Given:
 
 
 class Agreeing:
-    """Two sources that must say the same."""
+    """Two sources that must say the same.
 
-    def __init__(self, deposits: NextIndex, beacon: NextIndex) -> None:
+    Args:
+        nodes: what may be said of those who are asked for each.
+    """
+
+    def __init__(self, deposits: NextIndex, beacon: NextIndex, *, nodes: Sequence[str] = ()) -> None:
         self._deposits = deposits
         self._beacon = beacon
+        self._nodes = "; ".join(nodes)
 
     async def next_index(self, *, since: int = 0) -> int:
         """What both say, after a while if need be."""
@@ -101,8 +109,8 @@ class Agreeing:
             if counted == told:
                 return counted
         raise IndexUnknownError(
-            f"the next validator index is {counted} by the deposits, {told} by the beacon node; find out"
-            " which node is wrong or behind: exits for a wrong index are worthless"
+            f"the next validator index is {counted} by the deposits, {told} by the beacon node; {FIND_OUT}"
+            + (f" ({self._nodes})" if self._nodes else "")
         )
 
     async def used(self, public_keys: Collection[bytes], *, since: int = 0) -> set[bytes]:
@@ -111,6 +119,55 @@ class Agreeing:
             self._deposits.used(public_keys, since=since), self._beacon.used(public_keys, since=since)
         )
         return set().union(*found)
+
+
+class Nodes:
+    """Beacon nodes that must say the same, as far as they answer; which of them do not is for the log.
+
+    Args:
+        sources: by the name of the node.
+        awake: the names of those that are to be asked now.
+    """
+
+    def __init__(self, sources: Mapping[str, NextIndex], awake: Callable[[], Collection[str]]) -> None:
+        self._sources = sources
+        self._awake = awake
+
+    async def next_index(self, *, since: int = 0) -> int:
+        """What all of them say that answer, after a while if need be."""
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                await asyncio.sleep(AGAIN_SECONDS)
+            told = await self._each(lambda source: source.next_index(since=since))
+            if len(set(told.values())) == 1:
+                return next(iter(told.values()))
+        indices = ", ".join(f"{index} by {name}" for name, index in told.items())
+        raise IndexUnknownError(f"the next validator index is {indices}; {FIND_OUT}")
+
+    async def used(self, public_keys: Collection[bytes], *, since: int = 0) -> set[bytes]:
+        """What any of them knows."""
+        told = await self._each(lambda source: source.used(public_keys, since=since))
+        return set().union(*told.values())
+
+    async def _each(self, ask: Callable[[NextIndex], Awaitable[T]]) -> dict[str, T]:
+        """What each says that answers.
+
+        Raises:
+            UnavailableError: none does; the first one's error.
+        """
+        names = [name for name in self._sources if name in self._awake()]
+        told = await asyncio.gather(*(ask(self._sources[name]) for name in names), return_exceptions=True)
+        found, errors = {}, []
+        for name, each in zip(names, told, strict=True):
+            if isinstance(each, UnavailableError):
+                errors.append(each)
+            elif isinstance(each, BaseException):
+                raise each
+            else:
+                found[name] = each
+        if not found:
+            raise errors[0]
+        return found
 
 
 def choose(
@@ -124,8 +181,8 @@ def choose(
 ) -> NextIndex | None:
     """The source that these come to; None where they come to none.
 
-    A given index goes before all others. A scan and a beacon node must agree. Where deposits alone do not
-    give the index, as on hoodi without a dump, the beacon node alone does.
+    A given index goes before all others. A scan and beacon nodes must agree, each of the latter. Where
+    deposits alone do not give the index, as on hoodi without a dump, the beacon nodes alone do.
 
     Args:
         scan, beacon, node: inside their own contexts; what the execution node has that the beacon node has
@@ -137,8 +194,13 @@ def choose(
     if beacon is not None:
         from .beacon_index import BeaconIndex  # needs the extra `chain`
 
-        sources.append(BeaconIndex(beacon, node, network=network, threads=threads))
-    found = Agreeing(*sources) if len(sources) == 2 else next(iter(sources), None)
+        told = {
+            each.names: BeaconIndex(each, node, network=network, threads=threads)
+            for each in beacon.each_alone()
+        }
+        sources.append(Nodes(told, beacon.awake) if len(told) > 1 else next(iter(told.values())))
+    nodes = tuple(f"{kind}: {each.names}" for kind, each in (("execution", node), ("beacon", beacon)) if each)
+    found = Agreeing(*sources, nodes=nodes) if len(sources) == 2 else next(iter(sources), None)
     return found if start_index is None else Given(start_index, found)
 
 

@@ -118,6 +118,11 @@ class NodeClient:
     ) -> None:
         await self._session.close()
 
+    @property
+    def names(self) -> str:
+        """What may be said of the endpoints."""
+        return self._endpoints.names
+
     async def chain_id(self) -> int:
         """The id of the chain that the node is on."""
 

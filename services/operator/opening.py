@@ -213,7 +213,11 @@ def poll_seconds(network: Network) -> float:
 
 def open_beacon(settings: RequestSettings) -> BeaconClient:
     """The beacon nodes, for an `async with`."""
-    return BeaconClient(settings.consensus_endpoints, timeout_seconds=settings.consensus_timeout)
+    return BeaconClient(
+        settings.consensus_endpoints,
+        timeout_seconds=settings.consensus_timeout,
+        network=settings.on_chain(settings.network),
+    )
 
 
 @asynccontextmanager
@@ -224,7 +228,11 @@ async def _indices(
     async with AsyncExitStack() as stack:
         scan = beacon = None
         if settings.consensus_endpoints:
-            beacon = BeaconClient(settings.consensus_endpoints, timeout_seconds=settings.consensus_timeout)
+            beacon = BeaconClient(
+                settings.consensus_endpoints,
+                timeout_seconds=settings.consensus_timeout,
+                network=chain.network,
+            )
             await stack.enter_async_context(beacon)
         if settings.deposits_database is not None:
             opened = DepositScan.opened(

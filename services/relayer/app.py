@@ -171,7 +171,11 @@ async def relaying(configuration: Configuration) -> AsyncIterator[int]:
             watches.append(await stack.enter_async_context(deposits))
         beacon = None
         if settings.consensus_endpoints:
-            beacon = BeaconClient(settings.consensus_endpoints, timeout_seconds=settings.consensus_timeout)
+            beacon = BeaconClient(
+                settings.consensus_endpoints,
+                timeout_seconds=settings.consensus_timeout,
+                network=settings.network,
+            )
             used = BeaconWatch(beacon, clusters, database).watching()
             watches.append(await stack.enter_async_context(used))
         if settings.oracles is not None:

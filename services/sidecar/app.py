@@ -143,7 +143,11 @@ async def signing_of(
     )
     live = None
     if settings.consensus_endpoints:
-        beacon = BeaconClient(settings.consensus_endpoints, timeout_seconds=settings.consensus_timeout)
+        beacon = BeaconClient(
+            settings.consensus_endpoints,
+            timeout_seconds=settings.consensus_timeout,
+            network=settings.network,
+        )
         opened = await stack.enter_async_context(beacon)
         live = LiveValidators(opened, settings.network, may_rotate=settings.allow_rotation)
     return Signing(

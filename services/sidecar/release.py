@@ -91,10 +91,10 @@ async def _run(settings: ReleaseSettings) -> int:
 
 async def _require_no_deposit(settings: ReleaseSettings, meant: Sequence[Binding]) -> None:
     """Refuse those that the beacon chain has a deposit of, if there is somebody to ask."""
-    if not settings.consensus_endpoints:
+    if not settings.consensus_endpoints or settings.network is None:
         return
     async with BeaconClient(
-        settings.consensus_endpoints, timeout_seconds=settings.consensus_timeout
+        settings.consensus_endpoints, timeout_seconds=settings.consensus_timeout, network=settings.network
     ) as beacon:
         network = network_named(meant[0].network)  # a key has one
         state = write_data((await fresh_head(beacon, network)).state_root)

@@ -27,6 +27,7 @@ from dvtfast.services.operator.showing import before_gwei, not_shown
 from dvtfast.services.orders import Amount, Pair
 from dvtfast.services.wire import PublicKey
 from tests.services.chain.beacon_chain import BeaconChain, Validator
+from tests.services.chain.beacon_nodes import of_network
 from tests.services.chain.servers import serving
 
 GWEI = 10**9
@@ -245,7 +246,10 @@ async def test_what_beacon_nodes_answer() -> None:
             {"execution_optimistic": False, "data": ANSWERS[request.path.split("/")[-1]]}
         )
 
-    async with serving(handle) as url, BeaconClient([url], timeout_seconds=5) as beacon:
+    async with (
+        serving(of_network(handle)) as url,
+        BeaconClient([url], timeout_seconds=5, network=HOODI) as beacon,
+    ):
         found = await beacon.details([bytes(KEYS[0])], state="0xab")
         assert found == {
             bytes(KEYS[0]): ValidatorDetails(
@@ -274,7 +278,10 @@ async def test_answers_that_are_none(answer: dict[str, Any]) -> None:
     async def handle(_: web.Request) -> web.Response:
         return web.Response(body=json.dumps(answer))
 
-    async with serving(handle) as url, BeaconClient([url], timeout_seconds=5) as beacon:
+    async with (
+        serving(of_network(handle)) as url,
+        BeaconClient([url], timeout_seconds=5, network=HOODI) as beacon,
+    ):
         for asked in (
             beacon.details([bytes(KEYS[0])], state="head"),
             beacon.pending_withdrawals("head"),

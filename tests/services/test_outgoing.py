@@ -15,6 +15,7 @@ from aiohttp import web
 from structlog.testing import capture_logs
 from yarl import URL
 
+from dvtfast import HOODI
 from dvtfast.services import http, outgoing
 from dvtfast.services.chain.beacon import BeaconClient
 from dvtfast.services.chain.endpoints import Endpoint, EndpointError
@@ -50,7 +51,7 @@ async def node(address: str) -> None:
 
 @asks
 async def beacon(address: str) -> None:
-    async with BeaconClient([address], timeout_seconds=5) as client:
+    async with BeaconClient([address], timeout_seconds=5, network=HOODI) as client:
         await client.head()
 
 

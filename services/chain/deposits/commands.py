@@ -43,7 +43,11 @@ async def _scan(settings: ScanSettings) -> int:
         await stack.enter_async_context(node)
         beacon = None
         if settings.consensus_endpoints:
-            beacon = BeaconClient(settings.consensus_endpoints, timeout_seconds=settings.consensus_timeout)
+            beacon = BeaconClient(
+                settings.consensus_endpoints,
+                timeout_seconds=settings.consensus_timeout,
+                network=network,
+            )
             await stack.enter_async_context(beacon)
         opened = DepositScan.opened(
             node,

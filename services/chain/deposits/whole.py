@@ -74,10 +74,19 @@ async def whole(
 
 
 async def require_count(node: NodeClient, contract: bytes, number: int, *, block: Block | int) -> None:
-    """Raise ContractError unless the contract counts so many deposits at a block."""
-    count = await deposit_count(node, contract, block=block)
+    """Raise ContractError unless each node that has a block says that there are so many deposits by then."""
+    counts, errors = await node.each(lambda one: deposit_count(one, contract, block=block))
+    if not counts:
+        raise NodeError("; ".join(map(str, errors)))
+    at = block if isinstance(block, int) else block.number
+    if len({count for _, count in counts}) > 1:
+        told = ", ".join(f"{count} by {name}" for name, count in counts)
+        raise ContractError(
+            f"the deposits up to block {at} are {told}: the chain has just changed, or one of these nodes is"
+            " wrong"
+        )
+    ((_, count), *_) = counts
     if count != number:
-        at = block if isinstance(block, int) else block.number
         raise ContractError(
             f"expected {count} deposits up to block {at}, got {number}: the chain has just changed, or the"
             f" node does not tell all: {PRUNED}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
 
@@ -18,9 +18,10 @@ from aiohttp import web
 
 from dvtfast import HOODI
 from dvtfast.services.chain.contracts import DEPOSIT_EVENT, decode_deposits
-from dvtfast.services.chain.encoding import read_data
+from dvtfast.services.chain.encoding import read_data, write_address
 from dvtfast.services.chain.node import NodeClient
 from dvtfast.services.demo.world.deployed import CONSOLIDATIONS, WITHDRAWALS, World
+from tests.services.chain.beacon_nodes import identity
 from tests.services.chain.servers import serving
 
 FAR_FUTURE_EPOCH = 2**64 - 1
@@ -181,8 +182,12 @@ class BeaconChain:
 
     async def handle(self, request: web.Request) -> web.Response:
         """As a beacon node answers."""
-        self.requests.append(request.path)
+        contract = write_address(self.world.deposit_contract.address)
+        network = replace(HOODI, deposit_contract=contract)
         data: Any
+        if (data := identity(request.path, network)) is not None:
+            return web.json_response({"data": data})
+        self.requests.append(request.path)
         path = request.path.removeprefix(BEACON)
         match request.method, path.split("/")[-1]:
             case "GET", "head":

@@ -10,10 +10,10 @@ from typing import Any
 
 from aiohttp import web
 
-from dvtfast import HOODI
+from dvtfast import HOODI, Network
 from dvtfast.services.chain import clock
 from tests.services.chain.deposit_events import Deposit
-from tests.services.chain.servers import serving
+from tests.services.chain.servers import Handler, serving
 
 
 @dataclass
@@ -27,6 +27,9 @@ class BeaconState:
     block_hash: bytes = bytes(32)
     age_slots: int = 0
     is_optimistic: bool = False
+    network: Network = HOODI
+    without: frozenset[str] = frozenset()  # routes that it lacks, by a part of the path
+    without_post: bool = False
     requests: list[str] = field(default_factory=list)
     largest_answer: int = 0
 
@@ -36,21 +39,32 @@ class BeaconState:
         return sha256(repr((self.count, self.keys, self.pending)).encode()).digest()
 
     async def handle(self, request: web.Request) -> web.Response:
+        if any(part in request.path for part in self.without):
+            return web.json_response({"code": 404, "message": "NOT_FOUND"}, status=404)
+        if (data := identity(request.path, self.network)) is not None:
+            return web.json_response({"data": data})
         self.requests.append(request.path)
         states = "/eth/v1/beacon/states/0x" + self.state_root.hex()
-        data: Any
+        validators = (
+            states + "/validators",
+            "/eth/v1/beacon/states/head/validators",
+            "/eth/v1/beacon/states/finalized/validators",
+        )
         match request.method, request.path:
             case "GET", "/eth/v1/beacon/blinded_blocks/head":
                 data = self._head()
+            case "GET", "/eth/v2/beacon/blocks/head":
+                data = self._head()
+                body = data["message"]["body"]
+                body["execution_payload"] = body.pop("execution_payload_header") | {"transactions": ["0x"]}
             case "GET", path if path == states + "/pending_deposits":
                 data = [self._deposit(deposit) for deposit in self.pending]
-            case "POST", path if path in (
-                states + "/validators",
-                "/eth/v1/beacon/states/head/validators",
-                "/eth/v1/beacon/states/finalized/validators",
-            ):
-                ids = (await request.json())["ids"]
-                assert len(ids) <= 100
+            case "POST", path if path in validators and self.without_post:
+                return web.json_response({"code": 405, "message": "METHOD_NOT_ALLOWED"}, status=405)
+            case ("POST" | "GET") as method, path if path in validators:
+                ids = (await request.json())["ids"] if method == "POST" else request.query["id"].split(",")
+                assert len(ids) <= (100 if method == "POST" else 64), "the API's limits"
+                assert len(request.path_qs) < 4096, "some servers take no longer address"
                 data = [found for each in ids if (found := self._validator(each))]
                 self.largest_answer = max(self.largest_answer, len(data))
             case _:
@@ -87,6 +101,36 @@ class BeaconState:
         if index is None or index >= self.count:
             return None
         return {"index": str(index), "status": "active_ongoing", "validator": {"pubkey": "0x" + key.hex()}}
+
+
+def identity(path: str, network: Network) -> Any:
+    """What a node on a network answers about it; None for what is asked elsewhere."""
+    match path:
+        case "/eth/v1/beacon/genesis":
+            return {
+                "genesis_time": str(network.genesis_time),
+                "genesis_validators_root": "0x" + network.genesis_validators_root.hex(),
+                "genesis_fork_version": "0x" + network.genesis_fork_version.hex(),
+            }
+        case "/eth/v1/config/deposit_contract":
+            return {"chain_id": str(network.chain_id), "address": network.deposit_contract}
+        case "/eth/v1/config/spec":
+            return {
+                "SECONDS_PER_SLOT": str(network.seconds_per_slot),
+                "DEPOSIT_CHAIN_ID": str(network.chain_id),
+                "DEPOSIT_CONTRACT_ADDRESS": network.deposit_contract,
+            }
+    return None
+
+
+def of_network(handle: Handler, network: Network = HOODI) -> Handler:
+    """A node on a network that answers all else by `handle`."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        data = identity(request.path, network)
+        return await handle(request) if data is None else web.json_response({"data": data})
+
+    return answer
 
 
 @asynccontextmanager

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from dvtfast import HOODI
 from dvtfast.services.chain.beacon import BeaconClient, BeaconError
 from dvtfast.services.chain.deposits.ledger import Ledger, Source, Totals
-from dvtfast.services.chain.keys_by_index import KeysByIndex
+from dvtfast.services.chain.keys_by_index import KeysByIndex, KeysDifferError
 from dvtfast.services.chain.scanner import Checkpoint
 from tests.services.chain.beacon_nodes import BeaconState, beacon_with
 
@@ -33,16 +34,27 @@ class Deposits:
 
 
 async def test_who_is_asked_for_what() -> None:
-    deposits: Any = Deposits({1: b"d", 2: b"d"})
+    deposits: Any = Deposits({1: key(1), 2: key(2)})
     async with (
         beacon_with(BeaconState(count=4)) as url,
-        BeaconClient([url], timeout_seconds=5) as beacon,
+        BeaconClient([url], timeout_seconds=5, network=HOODI) as beacon,
     ):
         keys = KeysByIndex({1: b"g"}, deposits, beacon)
         assert await keys.public_keys([1]) == {1: b"g"}
         assert deposits.asked == []
-        assert await keys.public_keys([1, 2, 3, 4]) == {1: b"g", 2: b"d", 3: key(3)}
+        assert await keys.public_keys([1, 2, 3, 4]) == {1: b"g", 2: key(2), 3: key(3)}
         assert deposits.asked == [2, 3, 4]
+
+
+async def test_deposits_and_beacon_node_are_compared() -> None:
+    deposits: Any = Deposits({2: b"d"})
+    async with (
+        beacon_with(BeaconState(count=4)) as url,
+        BeaconClient([url], timeout_seconds=5, network=HOODI) as beacon,
+    ):
+        keys = KeysByIndex({}, deposits, beacon)
+        with pytest.raises(KeysDifferError, match=rf"validator 2 has another key .* beacon node \({url}\)"):
+            await keys.public_keys([2])
 
 
 async def test_deposits_that_do_not_give_indices() -> None:
@@ -52,7 +64,7 @@ async def test_deposits_that_do_not_give_indices() -> None:
 
 async def test_many_of_a_beacon_node() -> None:
     state = BeaconState(count=250)
-    async with beacon_with(state) as url, BeaconClient([url], timeout_seconds=5) as beacon:
+    async with beacon_with(state) as url, BeaconClient([url], timeout_seconds=5, network=HOODI) as beacon:
         assert await beacon.public_keys(range(240, 260)) == {n: key(n) for n in range(240, 250)}
         assert await beacon.public_keys(range(250)) == {n: key(n) for n in range(250)}
     assert state.largest_answer == 100
@@ -62,7 +74,7 @@ async def test_a_beacon_node_that_tells_of_others(monkeypatch: pytest.MonkeyPatc
     state = BeaconState(count=10)
     other = state._validator("7")
     monkeypatch.setattr(state, "_validator", lambda _: other)
-    async with beacon_with(state) as url, BeaconClient([url], timeout_seconds=5) as beacon:
+    async with beacon_with(state) as url, BeaconClient([url], timeout_seconds=5, network=HOODI) as beacon:
         with pytest.raises(BeaconError, match="not asked for"):
             await beacon.public_keys([3])
 

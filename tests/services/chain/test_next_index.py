@@ -21,9 +21,9 @@ from dvtfast.services.chain.next_index import Agreeing, Given, IndexUnknownError
 from dvtfast.services.chain.node import NodeClient
 from dvtfast.services.offload import UnavailableError
 from tests.services.chain.anvil import Chain, Contract
-from tests.services.chain.beacon_nodes import BeaconState, beacon_with
+from tests.services.chain.beacon_nodes import BeaconState, beacon_with, of_network
 from tests.services.chain.deposit_events import Deposit, bad, signed
-from tests.services.chain.servers import leaving_out, nodes_between, serving
+from tests.services.chain.servers import DEAD, leaving_out, node_between, nodes_between, serving
 
 STATE = "head"
 WAITING = [signed(1), bad(2, 3), signed(3), bad(4, 0), signed(2), signed(1), bad(3, 1)]
@@ -38,9 +38,11 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 @asynccontextmanager
 async def index_of(state: BeaconState, **options: Any) -> AsyncIterator[NextIndex]:
     """What a beacon node in this state comes to."""
+    network = options.get("network", HOODI)
+    state.network = network
     async with (
         beacon_with(state) as url,
-        BeaconClient([url], timeout_seconds=5) as beacon,
+        BeaconClient([url], timeout_seconds=5, network=network) as beacon,
         source(**{"network": HOODI, "beacon": beacon, "threads": 1} | options) as found,
     ):
         assert found is not None
@@ -51,7 +53,7 @@ async def index_of(state: BeaconState, **options: Any) -> AsyncIterator[NextInde
 async def test_how_many_validators_there_are(count: int) -> None:
     """Without a list of all of them."""
     state = BeaconState(count)
-    async with beacon_with(state) as url, BeaconClient([url], timeout_seconds=5) as client:
+    async with beacon_with(state) as url, BeaconClient([url], timeout_seconds=5, network=HOODI) as client:
         assert await client.validator_count(STATE) == count
     assert len(state.requests) <= 7
     assert state.largest_answer <= 64
@@ -68,7 +70,10 @@ async def test_validators_with_gaps_are_no_count() -> None:
         ]
         return web.json_response({"data": data})
 
-    async with serving(handle) as url, BeaconClient([url], timeout_seconds=5) as client:
+    async with (
+        serving(of_network(handle)) as url,
+        BeaconClient([url], timeout_seconds=5, network=HOODI) as client,
+    ):
         with pytest.raises(BeaconError, match="without gaps"):
             await client.validator_count(STATE)
 
@@ -177,7 +182,7 @@ async def test_another_beacon_node_is_not_behind() -> None:
     async with (
         beacon_with(BeaconState(999, age_slots=20)) as old,
         beacon_with(BeaconState(1000)) as new,
-        BeaconClient([old, new], timeout_seconds=5) as beacon,
+        BeaconClient([old, new], timeout_seconds=5, network=HOODI) as beacon,
         source(network=HOODI, beacon=beacon, threads=1) as index,
     ):
         assert index is not None
@@ -211,7 +216,10 @@ async def test_nonsense_for_deposits(changes: dict[str, Any]) -> None:
     async def handle(_: web.Request) -> web.Response:
         return web.json_response({"data": [good, good | changes]})
 
-    async with serving(handle) as url, BeaconClient([url], timeout_seconds=5) as client:
+    async with (
+        serving(of_network(handle)) as url,
+        BeaconClient([url], timeout_seconds=5, network=HOODI) as client,
+    ):
         with pytest.raises(BeaconError, match="pending_deposits: "):
             await client.pending_deposits(STATE)
 
@@ -221,7 +229,10 @@ async def test_nonsense_for_a_head(content: bytes) -> None:
     async def handle(_: web.Request) -> web.Response:
         return web.Response(body=content)
 
-    async with serving(handle) as url, BeaconClient([url], timeout_seconds=5) as client:
+    async with (
+        serving(of_network(handle)) as url,
+        BeaconClient([url], timeout_seconds=5, network=HOODI) as client,
+    ):
         with pytest.raises(BeaconError, match="blinded_blocks/head: "):
             await client.head()
 
@@ -278,3 +289,48 @@ async def test_scan_and_beacon_node(chain: Chain, node: NodeClient, tmp_path: Pa
             await index.next_index()
     async with index_of(state, network=hoodi, **options) as index:
         assert await index.next_index() == 4
+
+
+async def test_beacon_nodes_are_compared() -> None:
+    """Each that answers; one that differs is named, one that is away or behind is not waited for."""
+    state, other = BeaconState(1000), BeaconState(1000)
+    async with (
+        beacon_with(state) as url,
+        beacon_with(other) as second,
+        BeaconClient([url, second, DEAD], timeout_seconds=5, network=HOODI) as beacon,
+        source(network=HOODI, beacon=beacon, threads=1) as index,
+    ):
+        assert index is not None
+        assert await index.next_index() == 1000
+        other.count, other.keys = 1001, {b"k" * 48: 5}
+        with pytest.raises(IndexUnknownError, match=f"index is 1000 by {url}, 1001 by {second}; find out"):
+            await index.next_index()
+        assert await index.used([b"k" * 48]) == {b"k" * 48}
+        other.age_slots = 100
+        assert await index.next_index() == 1000
+
+
+async def test_execution_nodes_are_compared(chain: Chain, tmp_path: Path) -> None:
+    """One that leaves out deposits, and counts without them, is named."""
+    contract = await chain.deploy("deposit")
+    await deposit_on(chain, contract, *WAITING)
+    network = replace(
+        HOODI, deposit_contract=write_address(contract.address), has_validators_without_deposit=False
+    )
+
+    def fewer(method: str, params: list[Any], value: Any) -> Any:
+        if method == "eth_getLogs":
+            return value[:-1]
+        is_count = method == "eth_call" and params[0]["data"].startswith("0x621fd130")
+        if is_count:  # get_deposit_count() has it little-endian, in a bytes
+            return value[:130] + (len(WAITING) - 1).to_bytes(8, "little").hex() + value[146:]
+        return value
+
+    async with (
+        node_between(chain.url, fewer) as (liar, _),
+        NodeClient([liar, chain.url], timeout_seconds=5) as node,
+        source(network=network, node=node, deposits_database=tmp_path / "deposits.db") as index,
+    ):
+        assert index is not None
+        with pytest.raises(UnavailableError, match=f"are {len(WAITING) - 1} by {liar}, {len(WAITING)} by "):
+            await index.next_index()
