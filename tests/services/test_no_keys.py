@@ -125,9 +125,9 @@ LAYOUTS: dict[str, tuple[Callable[[Path], None], str]] = {
     "empty": (empty, "{}: no keystore-*.json here; the directory is empty"),
     "of another cluster": (
         of_others,
-        "none of 3 keystores is a key share of any node of 'dvtfast test synthetic', which has nodes 0..3:"
+        "none of 3 keystores is a key share of any node of 'dvtfast synthetic', which has nodes 0..3:"
         " {}/keystore-0.json, {}/keystore-1.json, {}/keystore-2.json: its key is no share of the cluster"
-        " 'dvtfast test synthetic'",
+        " 'dvtfast synthetic'",
     ),
     "this and that": (
         mixed,
