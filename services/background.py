@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from . import logs
 
 FIRST_RETRY_SECONDS = 5.0  # after a failure, unless the next look is sooner; doubled by each further one
 LONGEST_PAUSE_SECONDS = 300.0  # after failures in a row
+
+T = TypeVar("T")
 
 log = logs.get("background")
 
@@ -25,6 +28,15 @@ async def in_background(*work: Coroutine[None, None, object]) -> AsyncIterator[N
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def until_cancelled(work: Callable[[threading.Event], T]) -> T:
+    """Run work on a thread; its event is set when its caller is cancelled, for whoever looks at it."""
+    stopped = threading.Event()
+    try:
+        return await asyncio.to_thread(work, stopped)
+    finally:
+        stopped.set()
 
 
 async def repeat(name: str, look: Callable[[], Awaitable[None]], seconds: float) -> NoReturn:

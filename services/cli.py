@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from .command import Commands
 from .settings import (
     ClusterVerifySettings,
     CollectSettings,
@@ -42,7 +43,7 @@ DIRECTORY = click.argument("directory", type=click.Path(path_type=Path))
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
-@click.group(context_settings=CONTEXT)
+@click.group(cls=Commands, context_settings=CONTEXT)
 @click.version_option(version("dvtfast"), prog_name="dvtfast")
 def main() -> None:
     """Register validators of distributed clusters: exit signatures, shared out to the oracles.

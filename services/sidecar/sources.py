@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -14,8 +16,9 @@ import numpy as np
 from dvtfast.clusters import ClusterShares
 
 from .. import logs, wire
+from ..background import until_cancelled
 from ..keys.loading import LockFile, default_cache, load_key_shares
-from ..offload import Workers
+from ..offload import UnavailableError, Workers
 from ..progress import showing_progress
 from ..settings import SidecarSettings
 from .keys import NodeKeys, match, match_keys, public_key_shares_of, share_index_of
@@ -67,7 +70,7 @@ class ObolFiles:
 
     async def load(self) -> Sequence[Node]:
         """Read the lock and all keystores."""
-        loaded = await asyncio.to_thread(read_obol, self._settings)
+        loaded = await until_cancelled(partial(read_obol, self._settings))
         return [keys.node(self._workers, threads=self._settings.threads) for keys in loaded]
 
     def fingerprint(self) -> Hashable:
@@ -125,15 +128,20 @@ class RemoteKeys:
         return Node(cluster.name, share_index, public_keys, signer, public_key_shares)
 
 
-def read_obol(settings: SidecarSettings) -> list[NodeKeys]:
+def read_obol(settings: SidecarSettings, stopped: threading.Event | None = None) -> list[NodeKeys]:
     """The key shares of each node; what is wrong with single keystores is logged.
+
+    Args:
+        stopped: when it is set, nobody waits for the keys any more.
 
     Raises:
         NoKeysError, DvtfastError: no share can be signed with these files.
+        UnavailableError: it was stopped.
     """
     lock = _lock_file(settings)
+    stopped = stopped or threading.Event()
     return [
-        _read_node(settings, lock, node_index, directory)
+        _read_node(settings, lock, node_index, directory, stopped)
         for node_index, directory in settings.keystores_directories
     ]
 
@@ -174,11 +182,21 @@ def _lock_file(settings: SidecarSettings) -> LockFile:
 
 
 def _read_node(
-    settings: SidecarSettings, lock: LockFile, node_index: int | None, directory: Path
+    settings: SidecarSettings,
+    lock: LockFile,
+    node_index: int | None,
+    directory: Path,
+    stopped: threading.Event,
 ) -> NodeKeys:
     begin = perf_counter()
     cache = None if settings.no_key_cache else settings.key_cache or default_cache(directory)
-    with showing_progress("decrypting keystores") as progress:
+    with showing_progress("decrypting keystores") as show:
+
+        def progress(done: int, total: int) -> None:
+            if stopped.is_set():
+                raise UnavailableError("stopped while the keys were decrypted")
+            show(done, total)
+
         loaded = load_key_shares(
             directory, lock=lock, cache=cache, threads=settings.threads, progress=progress
         )
