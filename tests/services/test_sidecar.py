@@ -178,14 +178,24 @@ def test_the_variables_of_the_first_makers(files: DemoCluster) -> None:
     assert [keys.share_index for keys in read_obol(settings)] == [4]
     several = SidecarSettings.load({}, {**environment, "OBOL_NODE_INDEX": "", "OBOL_NODE_INDEXES": "2,0"})
     assert [keys.share_index for keys in read_obol(several)] == [3, 1]
+    # Theirs starts with these, too.
+    assert SidecarSettings.load({}, {**environment, "RELAYER_ENDPOINT": ""}).relayer_names == [
+        "127.0.0.1:8000"
+    ]
+    assert SidecarSettings.load({}, {**environment, "REMOTE_SIGNER_URL": "http://127.0.0.1:2"})
     for more, problem in (
         ({"CLUSTER_TYPE": "SSV"}, "an SSV operator needs it"),
-        ({"REMOTE_SIGNER_URL": "http://127.0.0.1:2"}, "not together with --keystores-template"),
-        ({"RELAYER_ENDPOINT": ""}, "RELAYER_ENDPOINT"),
         ({"OBOL_NODE_INDEX": ""}, "OBOL_NODE_INDEX"),
         ({"OBOL_NODE_INDEX": "9"}, "no such directory"),
         ({"OBOL_NODE_INDEX": "1,1"}, "each integer once"),
-        ({"OBOL_NODE_INDEX": "0,1", "OBOL_KEYSTORES_DIR": str(files.node_keystores[0])}, "several need"),
+        (
+            {
+                "OBOL_NODE_INDEX": "0,1",
+                "OBOL_KEYSTORES_DIR": str(files.node_keystores[0]),
+                "OBOL_KEYSTORES_DIR_TEMPLATE": "",
+            },
+            "several need",
+        ),
         ({"OBOL_KEYSTORES_DIR_TEMPLATE": ""}, "OBOL_KEYSTORES_DIR"),
     ):
         with pytest.raises(SettingsError, match=problem):
