@@ -117,7 +117,7 @@ class Interrupting:
 wanted = sys.argv.pop(1)
 sys.meta_path.insert(0, Interrupting())
 sys.path.insert(0, sys.argv.pop(1))
-from command import main
+from dvtfast_command import main
 main()
 """
 
