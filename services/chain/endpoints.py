@@ -204,11 +204,14 @@ class Endpoints:
         awake, failed, _ = self._groups()
         return [(endpoint.name, self.only(endpoint)) for endpoint in awake + failed or able]
 
-    async def first_able(self, work: Callable[[Endpoint], Awaitable[T]]) -> T:
+    async def first_able(self, work: Callable[[Endpoint], Awaitable[T]], *, takes_long: bool = False) -> T:
         """What `work` returns for the first endpoint for which it raises no EndpointError.
 
         Those that rest are asked last, slow ones only when no other one gives an answer, be it a refusal.
         Where all that could answer want a pause, they get it, within limits.
+
+        Args:
+            takes_long: it is many requests; no other endpoint is asked before it fails.
 
         Raises:
             EndpointError: it did for all of them; `refused` when all that were asked refused.
@@ -220,7 +223,9 @@ class Endpoints:
             for endpoints in (*quick, slow):
                 if endpoints is slow and any(error.refused for error in errors.values()):
                     raise self._all(errors)
-                found, failed = await self._race(endpoints, work)
+                found, failed = await self._race(
+                    endpoints, work, None if takes_long else self._impatient_seconds
+                )
                 errors |= failed
                 if found:
                     return found[0]
@@ -271,7 +276,10 @@ class Endpoints:
         ]
 
     async def _race(
-        self, endpoints: Sequence[Endpoint], work: Callable[[Endpoint], Awaitable[T]]
+        self,
+        endpoints: Sequence[Endpoint],
+        work: Callable[[Endpoint], Awaitable[T]],
+        impatient_seconds: float | None,
     ) -> tuple[list[T], dict[Endpoint, EndpointError]]:
         """The first result, if there is one, and why others gave none.
 
@@ -290,7 +298,7 @@ class Endpoints:
                     endpoint = left.pop(0)
                     task = asyncio.ensure_future(self._asked(endpoint, work))
                     asked[task] = endpoint, time.monotonic()
-                patience = self._impatient_seconds if left else None
+                patience = impatient_seconds if left else None
                 done, _ = await asyncio.wait(asked, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     endpoint, _ = asked.pop(task)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import itertools
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,7 +23,17 @@ import msgspec
 from ..saying import with_words
 from . import clock
 from .encoding import ADDRESS_BYTES, HASH_BYTES, read_data, read_quantity, shown, write_data, write_quantity
-from .endpoints import Endpoint, EndpointError, Endpoints, TooLongError, exchange, session
+from .endpoints import (
+    PAUSE_LONGEST_SECONDS,
+    PAUSES,
+    Endpoint,
+    EndpointError,
+    Endpoints,
+    NoAnswerInTimeError,
+    TooLongError,
+    exchange,
+    session,
+)
 
 ANSWER_LIMIT_BYTES = 4 * 1024**2  # a block lists its transactions' hashes, 70 bytes each
 LOGS_ANSWER_LIMIT_BYTES = 16 * 1024**2  # 10,000 DepositEvents; as text they hold the GIL for 15 ms
@@ -36,6 +47,22 @@ REVERTED_CODE = 3  # as go-ethereum says that a call reverted
 # Statuses that are about the endpoint, not about the request, whatever their body says.
 UNAVAILABLE_STATUSES = frozenset({401, 402, 403, 429, 502, 503, 504})
 TOO_LARGE_STATUS = 413
+# As nodes, and what stands before them, answer to what is too much at once.
+TOO_MUCH_STATUSES = frozenset({400, TOO_LARGE_STATUS, 500, 502, 504})
+SLOW_RANGES = 3  # in one request for logs, before the next one begins with the smaller ranges
+SLOW_FACTOR = 4  # a range that took too long is cut into so many
+GROW_AFTER = 16  # ranges that were given, until more is asked for at once: one dense range is not the rule
+LIMIT_EXCEEDED_CODE = -32005  # EIP-1474; of the rate, or of the range
+RATE_LIMIT_CODES = frozenset({429, -32029, -32090})
+RATE_WORDS = re.compile(
+    r"rate.?limit|too many requests|requests? limit|per (second|minute|day)|throttl|quota|slow down|credits"
+)
+RANGE_WORDS = re.compile(r"range|block|result|response|size|logs|returned")
+PRUNED_CODE = 4444  # execution-apis, "pruned history unavailable"
+PRUNED_WORDS = re.compile(
+    r"prune|histor(y|ical).*(not|un)\s?available|missing trie node|before the (first|earliest)"
+)
+PRUNED = "it has pruned logs this old; name a node that keeps them (docs/nodes.md)"
 
 Tag: TypeAlias = Literal["latest", "safe", "finalized", "earliest"]
 T = TypeVar("T")
@@ -43,6 +70,10 @@ T = TypeVar("T")
 
 class NodeError(EndpointError):
     """No node answers as it should; the message has the reason of each, without secrets."""
+
+
+class PrunedError(EndpointError):
+    """A node that no longer has what was asked for."""
 
 
 class StaleNodeError(NodeError):
@@ -98,15 +129,23 @@ class NodeClient:
             and port are ever logged.
         timeout_seconds: of one request to one endpoint.
         chain_id: the chain to be on; that of the first endpoint which answers when not given.
+        logs_span_blocks: in how many blocks a node is asked for logs at once, at most; when not given, in as
+            many as it gives.
     """
 
     def __init__(
-        self, endpoints: Sequence[str], *, timeout_seconds: float, chain_id: int | None = None
+        self,
+        endpoints: Sequence[str],
+        *,
+        timeout_seconds: float,
+        chain_id: int | None = None,
+        logs_span_blocks: int | None = None,
     ) -> None:
         self._endpoints = Endpoints(endpoints, timeout_seconds=timeout_seconds, check=self._check_chain)
         self._timeout_seconds = timeout_seconds
         self._chain_id = chain_id
-        self._spans: dict[Endpoint, int] = {}  # blocks in one request for logs, where more were refused
+        self._largest_span = logs_span_blocks
+        self._spans: dict[Endpoint, _Span] = {}
         self._ids = itertools.count(1)
 
     async def __aenter__(self) -> Self:
@@ -293,11 +332,11 @@ class NodeClient:
             await self._check_has(endpoint, last)
             return found
 
-        return await self._first_able(ask) if first <= last.number else []
+        return await self._first_able(ask, takes_long=True) if first <= last.number else []
 
-    async def _first_able(self, work: Callable[[Endpoint], Awaitable[T]]) -> T:
+    async def _first_able(self, work: Callable[[Endpoint], Awaitable[T]], *, takes_long: bool = False) -> T:
         try:
-            return await self._endpoints.first_able(work)
+            return await self._endpoints.first_able(work, takes_long=takes_long)
         except EndpointError as error:
             raise NodeError(
                 str(error), refused=error.refused, status=error.status, pause_seconds=error.pause_seconds
@@ -333,22 +372,29 @@ class NodeClient:
         self, endpoint: Endpoint, address: bytes, topics: Sequence[bytes], first: int, last: int
     ) -> list[Log]:
         found: list[Log] = []
-        span = self._spans.get(endpoint, last - first + 1)
-        begin = first
+        span = self._spans.setdefault(endpoint, _Span(self._largest_span))
+        begin, slow, pauses = first, 0, 0
         while begin <= last:
-            end = min(begin + span - 1, last)
+            end = min(begin + span.blocks - 1, last) if span.blocks else last
             try:
                 found += await self._logs(endpoint, address, topics, begin, end)
             except EndpointError as error:
-                if begin == end or not (error.refused or isinstance(error, TooLongError)):
+                if error.pause_seconds is not None and pauses < PAUSES:
+                    await asyncio.sleep(min(error.pause_seconds or 2.0**pauses, PAUSE_LONGEST_SECONDS))
+                    pauses += 1
+                    continue
+                if not _is_too_much(error):
                     raise
-                span = (end - begin + 1) // 2
+                is_slow = isinstance(error, NoAnswerInTimeError)
+                slow += is_slow
+                span.refused(end - begin + 1, SLOW_FACTOR if is_slow else 2)
+                if begin == end or slow >= SLOW_RANGES:
+                    raise
                 continue
             if len(found) > LOGS_LIMIT:
                 raise TooManyLogsError(f"blocks {first} to {last}: expected at most {LOGS_LIMIT} logs")
-            begin = end + 1
-        if span <= last - first:
-            self._spans[endpoint] = 2 * span  # what it refused may have been one dense range
+            span.given(end - begin + 1)
+            begin, pauses = end + 1, 0
         return found
 
     async def _logs(
@@ -399,7 +445,13 @@ class NodeClient:
         except _RpcAnswerError as error:
             if method in CALLS and error.is_revert:
                 raise CallRevertedError(f"call reverted: {shown(error.message)}", error.data) from None
-            raise endpoint.error(f"{method}: {error.message} ({error.code})", refused=True) from None
+            what = f"{method}: {error.message} ({error.code})"
+            if error.is_rate_limit:
+                raise endpoint.error(what, pause_seconds=0.0) from None
+            if method == "eth_getLogs" and error.is_pruned:
+                what = f"{PRUNED}: {what}"
+                raise endpoint.error(what, refused=True, kind=PrunedError) from None
+            raise endpoint.error(what, refused=True) from None
         except ValueError as error:
             if status != 200:
                 what = with_words(f"{method}: HTTP {status}", content)
@@ -450,6 +502,49 @@ class _RpcAnswerError(Exception):
     @property
     def is_revert(self) -> bool:
         return self.code == REVERTED_CODE or "revert" in self.message.lower()
+
+    @property
+    def is_rate_limit(self) -> bool:
+        """Whether it was asked too often, not for too much."""
+        words = self.message.lower()
+        if self.code in RATE_LIMIT_CODES or RATE_WORDS.search(words):
+            return True
+        return self.code == LIMIT_EXCEEDED_CODE and not RANGE_WORDS.search(words)
+
+    @property
+    def is_pruned(self) -> bool:
+        return self.code == PRUNED_CODE or PRUNED_WORDS.search(self.message.lower()) is not None
+
+
+class _Span:
+    """How many blocks an endpoint is asked for logs in at once, as it was found out."""
+
+    def __init__(self, largest: int | None) -> None:
+        self._largest = largest
+        self._given = 0  # in a row
+        self.blocks = largest  # None: all that are wanted
+
+    def refused(self, blocks: int, factor: int) -> None:
+        """So many are too much."""
+        self.blocks, self._given = max(blocks // factor, 1), 0
+
+    def given(self, blocks: int) -> None:
+        """So many are not."""
+        if self.blocks is None or blocks < self.blocks:
+            return
+        self._given += 1
+        if self._given >= GROW_AFTER:
+            self.blocks, self._given = 2 * self.blocks, 0
+            if self._largest is not None:
+                self.blocks = min(self.blocks, self._largest)
+
+
+def _is_too_much(error: EndpointError) -> bool:
+    """Whether a smaller range may be given where this one was not."""
+    if isinstance(error, PrunedError) or error.pause_seconds is not None:
+        return False
+    is_too_much = error.refused or error.status in TOO_MUCH_STATUSES
+    return is_too_much or isinstance(error, TooLongError | NoAnswerInTimeError)
 
 
 def block_parameter(block: Block | int | Tag) -> Any:

@@ -128,6 +128,7 @@ async def open_desk(settings: ActionSettings, told: Told) -> AsyncIterator[Desk]
         node = NodeClient(
             settings.execution_endpoints,
             timeout_seconds=settings.execution_timeout,
+            logs_span_blocks=settings.logs_span_blocks,
             chain_id=network.chain_id,
         )
         await stack.enter_async_context(node)

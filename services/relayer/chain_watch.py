@@ -73,6 +73,7 @@ class Chain:
             node = NodeClient(
                 settings.execution_endpoints,
                 timeout_seconds=settings.execution_timeout,
+                logs_span_blocks=settings.logs_span_blocks,
                 chain_id=settings.network.chain_id,
             )
             ipfs = None

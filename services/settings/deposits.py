@@ -47,6 +47,7 @@ class ScanSettings(DepositsSettings):
 
     execution_endpoints: tuple[str, ...] = shared.execution_endpoints("all deposits")
     execution_timeout: float = shared.execution_timeout()
+    logs_span_blocks: int | None = shared.logs_span_blocks()
     consensus_endpoints: tuple[str, ...] = shared.consensus_endpoints(
         "the next validator index, too, which must be the same"
     )

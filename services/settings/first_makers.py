@@ -77,6 +77,7 @@ _NODES: Final = {
     "EXECUTION_ENDPOINTS": _read("--execution-endpoint"),
     "EXECUTION_TIMEOUT": _read("--execution-timeout"),
     "EXECUTION_RETRY_TIMEOUT": _RETRIES,
+    "EVENTS_BLOCKS_RANGE_INTERVAL": _read("--logs-span-blocks"),
     "CONSENSUS_ENDPOINT": _read("--consensus-endpoint"),
     "CONSENSUS_ENDPOINTS": _read("--consensus-endpoint"),
     "CONSENSUS_TIMEOUT": _read("--consensus-timeout"),
@@ -230,7 +231,6 @@ OPERATOR: Final[Decisions] = MappingProxyType(
         "HASHI_VAULT_*": _KEYS_OF_ITS_OWN,
         "GRAPH_ENDPOINT": _ignored("no subgraph is asked"),
         **_IPFS,
-        "EVENTS_BLOCKS_RANGE_INTERVAL": _ignored("nodes are asked for as many blocks as they give at once"),
         "SKIP_STARTUP_CHECKS": _ignored("what is needed is checked before each action"),
         "RUN_NODES": _refused(
             "no nodes are run; name some with --execution-endpoint and --consensus-endpoint", unless=OFF

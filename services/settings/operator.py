@@ -195,6 +195,7 @@ class SendingSettings(JournalSettings):
         "what the vault has, and transactions are sent to all of them"
     )
     execution_timeout: float = shared.execution_timeout()
+    logs_span_blocks: int | None = shared.logs_span_blocks()
     vault: bytes = setting("--vault", parsing.address, "The vault.", also=["VAULT"], metavar="ADDRESS")
     wallet_keystore: Path | None = setting(
         "--wallet-keystore",

@@ -92,6 +92,7 @@ class RelayerSettings(Settings):
         "which validators are registered, what the validators manager signs over, and the oracle config"
     )
     execution_timeout: float = shared.execution_timeout()
+    logs_span_blocks: int | None = shared.logs_span_blocks()
     consensus_endpoints: tuple[str, ...] = shared.consensus_endpoints(
         "which validators are registered, the next validator index, and which have exited: the relayer"
         " forgets those"

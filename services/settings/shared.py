@@ -151,6 +151,19 @@ def execution_timeout() -> Any:
     )
 
 
+def logs_span_blocks() -> Any:
+    """How much they are asked for at once."""
+    return setting(
+        "--logs-span-blocks",
+        parsing.count,
+        "Ask an execution node for the logs of at most N blocks at once; when not set, of as many as it"
+        " gives, which is found out.",
+        optional=True,
+        also=["EVENTS_BLOCKS_RANGE_INTERVAL"],
+        metavar="N",
+    )
+
+
 def consensus_endpoints(tells: str) -> Any:
     """Beacon nodes, and what they are asked."""
     return setting(

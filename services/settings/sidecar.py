@@ -223,6 +223,7 @@ class SidecarSettings(RelayerClientSettings):
         "which validators are registered with the SSV operator"
     )
     execution_timeout: float = shared.execution_timeout()
+    logs_span_blocks: int | None = shared.logs_span_blocks()
     ssv_owners: tuple[bytes, ...] = setting(
         "--ssv-owner",
         parsing.address,

@@ -87,6 +87,7 @@ class SsvChain:
         async with NodeClient(
             settings.execution_endpoints,
             timeout_seconds=settings.execution_timeout,
+            logs_span_blocks=settings.logs_span_blocks,
             chain_id=settings.network.chain_id,
         ) as node:
             follower = Follower(node, self._source, registry)

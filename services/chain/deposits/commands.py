@@ -38,6 +38,7 @@ async def _scan(settings: ScanSettings) -> int:
         node = NodeClient(
             settings.execution_endpoints,
             timeout_seconds=settings.execution_timeout,
+            logs_span_blocks=settings.logs_span_blocks,
             chain_id=network.chain_id,
         )
         await stack.enter_async_context(node)

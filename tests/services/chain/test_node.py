@@ -22,7 +22,7 @@ from dvtfast.services.chain.node import (
 )
 from dvtfast.services.offload import UnavailableError
 from tests.services.chain.anvil import CHAIN_ID, Chain, ChainClock
-from tests.services.chain.servers import DEAD, RpcError, node_between, node_saying, serving
+from tests.services.chain.servers import DEAD, Handler, RpcError, node_between, node_saying, serving
 
 ZERO = "0x" + "00" * 32
 BLOCK = f'{{"number":"0x5","hash":"{ZERO}","parentHash":"{ZERO}","timestamp":"0x1"}}'
@@ -452,3 +452,145 @@ async def test_no_secret_of_an_address_is_told() -> None:
                 async with client(each) as node:
                     await node.block("latest")
             assert secret not in f"{caught.value!r} {lines}"
+
+
+# Nodes that do not give all logs at once.
+
+
+def in_ranges(most: int, status: int, body: str) -> tuple[Handler, list[int]]:
+    """A node with an empty chain of 1,000 blocks, that answers ranges of more blocks with an error."""
+    asked: list[int] = []
+
+    async def handle(request: web.Request) -> web.Response:
+        wanted = await request.json()
+        answer: Any = "0x1"
+        if wanted["method"] == "eth_getBlockByNumber":
+            answer = json.loads(BLOCK) | {"number": hex(1000)}
+        elif wanted["method"] == "eth_getLogs":
+            (span,) = wanted["params"]
+            asked.append(int(span["toBlock"], 16) - int(span["fromBlock"], 16) + 1)
+            answer = []
+            if asked[-1] > most:
+                return web.Response(text=body.replace("ID", str(wanted["id"])), status=status)
+        return web.json_response({"jsonrpc": "2.0", "id": wanted["id"], "result": answer})
+
+    return handle, asked
+
+
+TOO_MUCH = '{"jsonrpc":"2.0","id":ID,"error":{"code":-32005,"message":"query returned more than 10 results"}}'
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (400, "Bad Request"),
+        (500, "<html>Internal Server Error</html>"),
+        (500, TOO_MUCH),
+        (502, ""),
+        (504, "upstream timed out"),
+        (413, ""),
+        (200, TOO_MUCH),
+        (400, TOO_MUCH),
+    ],
+)
+async def test_ranges_that_are_refused_in_any_way_are_smaller(status: int, body: str) -> None:
+    """Also later, until it may be that more is given again."""
+    handle, asked = in_ranges(100, status, body)
+    async with serving(handle) as url, client(url) as node:
+        last = await node.block(1000)
+        for _ in range(3):
+            assert await node.logs(NO_CODE, first=1, last=last) == []
+    assert sum(each > 100 for each in asked) <= 6  # 1000, 500, 250, 125; again after many that were given
+
+
+async def test_a_range_that_takes_too_long_is_smaller() -> None:
+    handle, asked = in_ranges(100, 200, TOO_MUCH)
+
+    async def slow(request: web.Request) -> web.StreamResponse:
+        answer = await handle(request)
+        if isinstance(answer, web.Response) and b"returned" in (answer.body or b""):  # type: ignore[operator]  # bytes here
+            await asyncio.sleep(30)
+        return answer
+
+    async with serving(slow) as url, client(url, timeout_seconds=0.3) as node:
+        last = await node.block(1000)
+        assert await node.logs(NO_CODE, first=1, last=last) == []
+    assert asked[:3] == [1000, 250, 62]
+
+
+async def test_the_largest_range_can_be_told() -> None:
+    handle, asked = in_ranges(10, 200, TOO_MUCH)
+    async with serving(handle) as url, NodeClient([url], timeout_seconds=5, logs_span_blocks=10) as node:
+        last = await node.block(1000)
+        assert await node.logs(NO_CODE, first=1, last=last) == []
+    assert asked == [10] * 100
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"code": 429, "message": "Your app has exceeded its compute units per second capacity"},
+        {"code": -32005, "message": "limit exceeded"},
+        {"code": -32007, "message": "50/second request limit reached"},
+        {"code": -32000, "message": "Too Many Requests"},
+    ],
+)
+async def test_a_rate_limit_with_http_200_is_waited_for(
+    error: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says nothing about the range."""
+    monkeypatch.setattr(endpoints_module, "PAUSE_FIRST_SECONDS", 0.001)
+    monkeypatch.setattr(node_module, "PAUSE_LONGEST_SECONDS", 0.001)
+    handle, asked = in_ranges(1000, 200, "")
+    left = [3]
+
+    async def limited(request: web.Request) -> web.StreamResponse:
+        wanted = await request.json()
+        if wanted["method"] != "eth_chainId" and left[0]:
+            left[0] -= 1
+            return web.json_response({"jsonrpc": "2.0", "id": wanted["id"], "error": error})
+        left[0] = 2 if wanted["method"] == "eth_getBlockByNumber" else 0
+        return await handle(request)
+
+    async with serving(limited) as url, client(url) as node:
+        last = await node.block(1000)
+        left[0] = 0
+        assert await node.logs(NO_CODE, first=1, last=last) == []
+    assert asked == [1000]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"code": 4444, "message": "gone"},
+        {"code": -32000, "message": "history has been pruned for this block"},
+        {"code": -32701, "message": "History has been pruned for this block. To remove this limit, ..."},
+    ],
+)
+async def test_a_node_that_pruned_its_logs_is_named_as_such(chain: Chain, error: dict[str, Any]) -> None:
+    def pruned(method: str, _params: list[Any], value: Any) -> Any:
+        if method == "eth_getLogs":
+            raise RpcError(error)
+        return value
+
+    async with node_between(chain.url, pruned) as (url, calls), client(url) as node:
+        await chain.mine(20)
+        with pytest.raises(NodeError, match="it has pruned logs this old; name a node that keeps them"):
+            await node.logs(NO_CODE, first=0, last=await node.block("latest"))
+        assert sum(method == "eth_getLogs" for method, _ in calls) == 1
+        async with client(url, chain.url) as both:
+            assert await both.logs(NO_CODE, first=0, last=await both.block("latest")) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (403, '{"error": {"message": "this plan has no archive"}}', "HTTP 403: this plan has no archive"),
+        (401, "<html><h1>401 Unauthorized</h1></html>", "HTTP 401: 401 Unauthorized"),
+        (400, "Client sent an HTTP request to an HTTPS server.", "HTTP 400: Client sent an HTTP request"),
+    ],
+)
+async def test_what_a_node_says_when_it_refuses_is_told(status: int, body: str, said: str) -> None:
+    async with node_saying(body, status=status) as (url, _), client(url) as node:
+        with pytest.raises(NodeError, match=said):
+            await node.block("latest")
