@@ -10,8 +10,6 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from dvtfast.networks import NETWORKS, Network
-
 from .. import orders, parsing, paths, wire
 from . import shared
 from .client import RelayerClientSettings
@@ -463,14 +461,6 @@ class ReleaseSettings(Settings):
     all: bool = _of_release(
         "--all", parsing.switch, "All validators that are bound to that vault.", default="false"
     )
-    network: Network | None = setting(
-        "--network",
-        parsing.network,
-        "The network of the validators, which the beacon node must be on.",
-        optional=True,
-        also=["NETWORK"],
-        metavar="|".join(NETWORKS),
-    )
     consensus_endpoints: tuple[str, ...] = shared.consensus_endpoints(
         "which validators have a deposit already: these are not released"
     )
@@ -485,8 +475,6 @@ class ReleaseSettings(Settings):
             problems.append(f"{names['all']}: not together with {names['validators']}")
         if self.to_vault is not None and self.from_vault == self.to_vault:
             problems.append(f"{names['to_vault']}: expected another vault than {names['from_vault']}")
-        if self.consensus_endpoints and self.network is None:
-            problems.append(f"{names['consensus_endpoints']}: needs {names['network']}, which is not set")
         return problems
 
 

@@ -91,12 +91,15 @@ async def _run(settings: ReleaseSettings) -> int:
 
 async def _require_no_deposit(settings: ReleaseSettings, meant: Sequence[Binding]) -> None:
     """Refuse those that the beacon chain has a deposit of, if there is somebody to ask."""
-    if not settings.consensus_endpoints or settings.network is None:
+    if not settings.consensus_endpoints:
         return
+    networks = {each.network for each in meant}
+    if len(networks) > 1:
+        raise NotReleasedError(f"they are of {', '.join(sorted(networks))}: release those of one at a time")
+    network = network_named(networks.pop())
     async with BeaconClient(
-        settings.consensus_endpoints, timeout_seconds=settings.consensus_timeout, network=settings.network
+        settings.consensus_endpoints, timeout_seconds=settings.consensus_timeout, network=network
     ) as beacon:
-        network = network_named(meant[0].network)  # a key has one
         state = write_data((await fresh_head(beacon, network)).state_root)
         keys = [each.public_key for each in meant]
         there = {deposit.public_key for deposit in await beacon.pending_deposits(state)}

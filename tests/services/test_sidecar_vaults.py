@@ -150,16 +150,7 @@ def journal(tmp_path: Path) -> Path:
 
 
 def release(journal: Path, *arguments: str, typed: str = "") -> Result:
-    flags = [
-        "--network",
-        "hoodi",
-        "--journal",
-        str(journal),
-        "--from-vault",
-        OURS.to_wire(),
-        "--to-vault",
-        THEIRS.to_wire(),
-    ]
+    flags = ["--journal", str(journal), "--from-vault", OURS.to_wire(), "--to-vault", THEIRS.to_wire()]
     return CliRunner().invoke(main, ["sidecar", "release", *flags, *arguments], input=typed)
 
 
