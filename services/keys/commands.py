@@ -142,7 +142,7 @@ def _tell(keystores: LoadedKeystores) -> None:
 
 
 def _load(settings: KeysSettings, directory: Path, cache: Path | None) -> KeyShares:
-    lock = LockFile(settings.cluster_lock) if settings.cluster_lock else None
+    lock = LockFile(settings.cluster_lock, verify=not settings.no_verify) if settings.cluster_lock else None
     with showing_progress("decrypting keystores") as progress:
         return load_key_shares(directory, lock=lock, cache=cache, threads=settings.threads, progress=progress)
 

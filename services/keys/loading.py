@@ -10,7 +10,7 @@ from pathlib import Path
 from time import perf_counter
 
 from dvtfast import FileError, Network
-from dvtfast.clusters import ClusterShares, read_cluster_lock
+from dvtfast.clusters import ClusterShares
 from dvtfast.key_cache import CachedKeys, KeyCacheError, read_key_cache, write_key_cache
 from dvtfast.keystores import (
     KeystoreFiles,
@@ -22,8 +22,10 @@ from dvtfast.keystores import (
 from dvtfast.obol import read_lock_file
 
 from .. import logs, paths
+from ..locks import read_lock
 
 CACHE_NAME = ".dvtfast-key-cache"
+READ = {True: "cluster lock verified", False: "cluster lock read"}
 
 log = logs.get("keys")
 
@@ -50,14 +52,20 @@ class LockFile:
     Args:
         path: the file.
         network: that it must be of.
+        verify: whether its hashes and signatures must be right; see `locks`.
+
+    Attributes:
+        is_verified: whether they are, once `cluster` was called.
 
     Raises:
         FileError: it cannot be read.
     """
 
-    def __init__(self, path: Path, *, network: Network | None = None) -> None:
+    def __init__(self, path: Path, *, network: Network | None = None, verify: bool = True) -> None:
         self.path = path
+        self.is_verified = False
         self._network = network
+        self._verify = verify
         self._content = read_lock_file(path)
         self._known: ClusterShares | None = None
 
@@ -81,14 +89,17 @@ class LockFile:
             begin = perf_counter()
             from_cache = known is not None and known.lock_digest == self.digest
             cluster = known.cluster if known is not None and from_cache else None
+            self.is_verified = True
             if cluster is None:
-                cluster = read_cluster_lock(self.path, content=self._content, threads=threads)
+                cluster, self.is_verified = read_lock(
+                    self.path, content=self._content, verify=self._verify, threads=threads
+                )
             if self._network not in (None, cluster.network):
                 name = cluster.network.name if cluster.network else "unknown"
                 raise FileError(f"its network is {name}, not {self._network.name}", self.path)
             self._known = cluster
             log.info(
-                "cluster lock verified before" if from_cache else "cluster lock verified",
+                "cluster lock verified before" if from_cache else READ[self.is_verified],
                 cluster=cluster.name,
                 validators=len(cluster.public_keys),
                 nodes=len(cluster.share_indices),
@@ -140,9 +151,12 @@ def load_key_shares(
         keystores = open_keystores(files, threads=threads, progress=progress)
     else:
         keystores = cached.keystores
-    is_news = cached is None or (lock is not None and cached.lock_digest != lock.digest)
+    # What nobody has verified is not kept, lest a later start took it for verified.
+    proven = lock if lock is not None and lock.is_verified else None
+    is_news = cached is None or (proven is not None and cached.lock_digest != proven.digest)
     if cache is not None and is_news:
-        _write_cache(cache, files, CachedKeys(keystores, cluster, lock.digest if lock else b""))
+        kept = CachedKeys(keystores, cluster, proven.digest) if proven else CachedKeys(keystores)
+        _write_cache(cache, files, kept)
     return KeyShares(keystores, cluster, cached is not None)
 
 

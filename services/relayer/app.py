@@ -112,7 +112,12 @@ def read_configuration(settings: RelayerSettings) -> Configuration:
         except FileError as error:
             problems.append(str(error))
     try:
-        shares = read_clusters(settings.cluster_locks, settings.ssv_keyshares, settings.network)
+        shares = read_clusters(
+            settings.cluster_locks,
+            settings.ssv_keyshares,
+            settings.network,
+            verify=not settings.no_verify,
+        )
         clusters = ServedClusters(shares, signature_threshold=settings.signature_threshold)
     except ClustersError as error:
         problems += error.problems

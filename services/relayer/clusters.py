@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dvtfast import DvtfastError, Network, PublicKeys
-from dvtfast.clusters import ClusterShares, read_cluster_lock, read_ssv_keyshares
+from dvtfast.clusters import ClusterShares, read_ssv_keyshares
 
 from .. import wire
+from ..locks import read_lock
 from ..parsing import NamedFile
 from ..settings import UNKNOWN_SHARES_LIMIT
 
@@ -197,9 +198,16 @@ class ServedClusters:
 
 
 def read_clusters(
-    locks: Iterable[NamedFile], keyshares: Iterable[NamedFile], network: Network
+    locks: Iterable[NamedFile],
+    keyshares: Iterable[NamedFile],
+    network: Network,
+    *,
+    verify: bool = True,
 ) -> list[ClusterShares]:
     """Read and check all files.
+
+    Args:
+        verify: whether the hashes and signatures of locks must be right; see `locks`.
 
     Raises:
         ClustersError: with every problem of every file.
@@ -207,7 +215,7 @@ def read_clusters(
     clusters: list[ClusterShares] = []
     problems: list[str] = []
     readers: list[tuple[NamedFile, Callable[[Path], list[ClusterShares]]]] = [
-        *((file, lambda path: [read_cluster_lock(path)]) for file in locks),
+        *((file, lambda path: [read_lock(path, verify=verify)[0]]) for file in locks),
         *((file, read_ssv_keyshares) for file in keyshares),
     ]
     for file, read in readers:

@@ -40,6 +40,7 @@ class KeysSettings(Settings):
         optional=True,
         also=["OBOL_CLUSTER_LOCK_FILE"],
     )
+    no_verify: bool = shared.no_verify()
     threads: int | None = shared.threads()
 
 

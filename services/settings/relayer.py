@@ -42,6 +42,7 @@ class RelayerSettings(Settings):
         many=True,
         metavar="[NAME=]FILE",
     )
+    no_verify: bool = shared.no_verify()
     ssv_keyshares: tuple[parsing.NamedFile, ...] = setting(
         "--ssv-keyshares",
         parsing.named_file,

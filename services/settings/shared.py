@@ -47,6 +47,17 @@ def storage_key_file(*, optional: bool) -> Any:
     )
 
 
+def no_verify() -> Any:
+    """Locks that nobody can verify."""
+    return setting(
+        "--no-verify",
+        parsing.switch,
+        "DANGEROUS: use a cluster lock although its hashes or signatures are wrong or missing, as of one that"
+        " was made unsigned, or merged by hand. Whoever could write it chose the keys in it.",
+        default="false",
+    )
+
+
 def validator_lifetime() -> Any:
     """When validators are forgotten."""
     return setting(

@@ -22,6 +22,7 @@ SIGNER, DIRECTORY, TEMPLATE = "REMOTE_SIGNER_URL", "OBOL_KEYSTORES_DIR", "OBOL_K
 OBOL_FIELDS = frozenset(
     {
         "cluster_lock",
+        "no_verify",
         "keystores",
         "keystores_template",
         "node_indices",
@@ -76,6 +77,7 @@ class SidecarSettings(RelayerClientSettings):
         optional=True,
         also=["OBOL_CLUSTER_LOCK_FILE"],
     )
+    no_verify: bool = shared.no_verify()
     keystores: Path | None = setting(
         "--keystores",
         parsing.directory,

@@ -178,7 +178,7 @@ def _times(status: os.stat_result) -> tuple[int, int, int]:
 
 def _lock_file(settings: SidecarSettings) -> LockFile:
     assert settings.cluster_lock is not None, "settings see to it"
-    return LockFile(settings.cluster_lock, network=settings.network)
+    return LockFile(settings.cluster_lock, network=settings.network, verify=not settings.no_verify)
 
 
 def _read_node(

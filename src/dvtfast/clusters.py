@@ -50,9 +50,11 @@ def read_cluster_lock(
     Args:
         path: charon's cluster-lock.json, v1.7 to v1.11.
         content: of that file, by a caller who has read it.
-        check: also the hashes, the signature of all key shares and those of the nodes.
+        check: also the hashes, the signature of all key shares and those of the nodes. Without it the lock
+            hash is that of the content, whatever the file states.
 
     Raises:
+        obol.UnverifiedLockError: a hash or a signature is wrong or missing, nothing else.
         FileError: the lock is wrong, or of a network unknown here.
         MissingExtraError: the extra `files` is not installed, and `check` is wanted.
     """
@@ -72,8 +74,9 @@ def read_cluster_lock(
     )
     if check:
         obol.verify_cluster_lock(lock, public_key_shares=shares)
+    lock_hash = lock.lock_hash if check else obol.lock_hash(lock)
     return ClusterShares(
-        lock.definition.name, network, threshold, lock.share_indices, keys, shares, lock.lock_hash
+        lock.definition.name, network, threshold, lock.share_indices, keys, shares, lock_hash
     )
 
 

@@ -73,7 +73,7 @@ def nothing_is_decrypted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def nothing_is_verified(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading, "read_cluster_lock", lambda *_, **__: pytest.fail("verifies"))
+    monkeypatch.setattr(loading, "read_lock", lambda *_, **__: pytest.fail("verifies"))
 
 
 # --- loading ---

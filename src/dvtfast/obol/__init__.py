@@ -23,7 +23,13 @@ from dvtfast.obol.lock import (
     Version,
 )
 from dvtfast.obol.reading import parse_cluster_lock, read_cluster_lock, read_lock_file
-from dvtfast.obol.verifying import Check, Verdict, check_cluster_lock, verify_cluster_lock
+from dvtfast.obol.verifying import (
+    Check,
+    UnverifiedLockError,
+    Verdict,
+    check_cluster_lock,
+    verify_cluster_lock,
+)
 from dvtfast.obol.writing import cluster_lock_to_json, write_cluster_lock
 
 __all__ = [
@@ -34,6 +40,7 @@ __all__ = [
     "Deposits",
     "Operator",
     "Registrations",
+    "UnverifiedLockError",
     "Verdict",
     "Version",
     "build_cluster_lock",

@@ -68,7 +68,7 @@ class ClusterDefinition:
         operators: in node order; the share index is the position + 1.
         fee_recipients, withdrawal_addresses: uint8[n, 20].
         deposit_amounts_gwei, consensus_protocol, target_gas_limit, compounding: see `Version`.
-        config_hash, definition_hash: as stated, 32 bytes.
+        config_hash, definition_hash: as stated, 32 bytes; may be empty.
     """
 
     name: str
@@ -137,7 +137,7 @@ class ClusterLock:
         public_keys: uint8[n, 48].
         public_key_shares: uint8[n, k, 48]; column i belongs to operator i.
         signature_aggregate: by every key share of every validator over the lock hash; may be empty.
-        lock_hash: as stated, 32 bytes.
+        lock_hash: as stated, 32 bytes; may be empty.
         node_signatures: by every node's ENR key over the lock hash; may be empty.
         source: the file, if it came from one.
     """

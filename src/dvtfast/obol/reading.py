@@ -44,7 +44,8 @@ def read_lock_file(path: Path | str) -> bytes:
 
 
 def read_cluster_lock(path: Path | str, *, content: bytes | None = None) -> ClusterLock:
-    """Read a lock of a known version whose counts agree; nothing is verified yet.
+    """Read a lock of a known version whose counts agree; nothing is verified yet, and hashes and signatures
+    may be missing.
 
     Args:
         path: the file.
@@ -71,8 +72,8 @@ def parse_cluster_lock(document: Field, *, source: Path | None = None) -> Cluste
         public_key_shares=np.stack(shares),
         deposits=_parse_deposits(validators, definition.version),
         registrations=_parse_registrations([validator["builder_registration"] for validator in validators]),
-        signature_aggregate=document["signature_aggregate"].data(SIGNATURE_BYTES, empty=True),
-        lock_hash=document["lock_hash"].data(ROOT_BYTES),
+        signature_aggregate=_data_or_none(document, "signature_aggregate", SIGNATURE_BYTES),
+        lock_hash=_data_or_none(document, "lock_hash", ROOT_BYTES),
         node_signatures=_parse_node_signatures(document, k),
         source=source,
     )
@@ -107,8 +108,8 @@ def _parse_definition(field: Field) -> ClusterDefinition:
         ),
         fee_recipients=_column(validators, "fee_recipient_address", ADDRESS_BYTES),
         withdrawal_addresses=_column(validators, "withdrawal_address", ADDRESS_BYTES),
-        config_hash=field["config_hash"].data(ROOT_BYTES),
-        definition_hash=field["definition_hash"].data(ROOT_BYTES),
+        config_hash=_data_or_none(field, "config_hash", ROOT_BYTES),
+        definition_hash=_data_or_none(field, "definition_hash", ROOT_BYTES),
         **later,
     )
 
@@ -191,6 +192,12 @@ def _parse_node_signatures(document: Field, k: int) -> tuple[bytes, ...]:
     if len(items) not in (0, k):
         raise document["node_signatures"].wrong(f"expected one for each of {k} operators, got {len(items)}")
     return tuple(item.data(NODE_SIGNATURE_BYTES) for item in items)
+
+
+def _data_or_none(parent: Field, name: str, width: int) -> bytes:
+    """What a lock has that is whole; nothing in one that was made without, or put together by hand."""
+    field = parent.get(name)
+    return field.data(width, empty=True) if field else b""
 
 
 def _items_or_null(parent: Field, name: str, *, most: int) -> list[Field]:

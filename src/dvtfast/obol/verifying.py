@@ -1,14 +1,15 @@
 """Whether a cluster lock is right: hashes, keys, and everybody's signatures.
 
-`verify_cluster_lock` is for programs, and stops at the first fault. `check_cluster_lock` is for people:
-it looks at everything, and at what is of no concern to who signs exits, such as deposits.
+`verify_cluster_lock` is for programs. `check_cluster_lock` is for people: it looks at everything, and at
+what is of no concern to who signs exits, such as deposits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 import numpy as np
 
@@ -46,6 +47,18 @@ class Check:
     detail: str
 
 
+class UnverifiedLockError(FileError):
+    """A lock whose hashes or signatures are wrong or missing; what it says may be right all the same.
+
+    Attributes:
+        faults: each of them.
+    """
+
+    def __init__(self, faults: Sequence[str], path: Path | None) -> None:
+        self.faults = tuple(faults)
+        super().__init__("; ".join(faults), path)
+
+
 class _FaultError(Exception):
     """What is wrong."""
 
@@ -62,17 +75,19 @@ def verify_cluster_lock(lock: ClusterLock, *, public_key_shares: PublicKeys | No
         public_key_shares: its public key shares, by a caller who has decoded them already.
 
     Raises:
-        FileError: a hash or a signature is wrong, or missing.
+        UnverifiedLockError: hashes or signatures are wrong, or missing: all of them.
         MissingExtraError: the extra `files` is not installed.
     """
-    try:
-        _check_config_hash(lock)
-        _check_definition_hash(lock)
-        _check_lock_hash(lock)
-        _check_aggregate(lock, public_key_shares)
-        _check_nodes(lock)
-    except _FaultError as fault:
-        raise FileError(str(fault), lock.source) from None
+    checks: list[Callable[[], str]] = [
+        lambda: _check_config_hash(lock),
+        lambda: _check_definition_hash(lock),
+        lambda: _check_lock_hash(lock),
+        lambda: _check_aggregate(lock, public_key_shares),
+        lambda: _check_nodes(lock),
+    ]
+    verdicts = [_judged("", check) for check in checks]
+    if faults := [verdict.detail for verdict in verdicts if verdict.verdict is Verdict.FAULT]:
+        raise UnverifiedLockError(faults, lock.source)
 
 
 def check_cluster_lock(lock: ClusterLock, *, threads: int | None = None) -> list[Check]:
@@ -143,6 +158,8 @@ def _check_lock_hash(lock: ClusterLock) -> str:
 
 
 def _same(name: str, stated: bytes, computed: bytes) -> str:
+    if not stated:
+        raise _FaultError(f"{name}: missing, expected {to_hex(computed)}")
     if stated != computed:
         raise _FaultError(f"{name}: does not fit the content, expected {to_hex(computed)}")
     return to_hex(stated)
@@ -181,6 +198,8 @@ def _decoded_shares(lock: ClusterLock, threads: int | None) -> PublicKeys:
 def _check_aggregate(lock: ClusterLock, public_key_shares: PublicKeys | None) -> str:
     if not lock.signature_aggregate:
         raise _FaultError("signature_aggregate: empty, nobody has signed this lock")
+    if not lock.lock_hash:
+        raise _FaultError("signature_aggregate: of a lock hash that is missing")
     try:
         shares = PublicKeys(lock.public_key_shares) if public_key_shares is None else public_key_shares
         every = shares[np.ones(shares.shape, dtype=np.bool_)]
@@ -194,6 +213,8 @@ def _check_nodes(lock: ClusterLock) -> str:
     operators = lock.definition.operators
     if not lock.node_signatures:
         raise _FaultError("node_signatures: empty, no node has signed this lock")
+    if not lock.lock_hash:
+        raise _FaultError("node_signatures: of a lock hash that is missing")
     first_with: dict[bytes, int] = {}
     for i, (operator, signature) in enumerate(zip(operators, lock.node_signatures, strict=True)):
         try:
