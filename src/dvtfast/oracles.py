@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 
 from dvtfast import ecies
-from dvtfast._arrays import Bytes, Rows, as_count, as_rows, same_length
+from dvtfast._arrays import Bytes, Rows, as_rows, same_length
 from dvtfast._backend import lanes_for
 from dvtfast._native import oracles as _kernel
 from dvtfast._native.lanes import find
@@ -24,7 +24,7 @@ from dvtfast.constants import (
 from dvtfast.errors import InputError, ThresholdError
 from dvtfast.keys import KeysLike, as_public_keys, points_of, random_scalars
 from dvtfast.signing_roots import RootsLike, as_roots, hashes_of
-from dvtfast.threshold import as_threshold
+from dvtfast.threshold import as_share_count
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +66,7 @@ def split_exit_signatures(
 
     Source: StakeWise; the shares equal those of splitting the secret key.
     """
-    total, threshold = as_count("total", total, least=1), as_threshold(threshold)
+    total, threshold = as_share_count("total", total), as_share_count("threshold", threshold)
     if threshold > total:
         raise ThresholdError(f"threshold: expected 1..{total} (the number of oracles), got {threshold}")
     masks = random_scalars(_row_count(signatures), threshold - 1)

@@ -35,7 +35,7 @@ from dvtfast.keys import KeysLike, PublicKeys, as_public_keys, points_of, random
 from dvtfast.points import check_signature_encodings
 from dvtfast.signatures import check_decoded
 from dvtfast.signing_roots import HashedRoots, RootsLike, as_roots, hashes_of
-from dvtfast.threshold import as_threshold, checked_index_rows
+from dvtfast.threshold import as_share_count, checked_index_rows
 
 # Threshold subsets tried for one validator whose public key shares are unknown.
 MAX_SUBSETS = 2000
@@ -156,7 +156,7 @@ def recover_and_check(
         public_key_shares = PublicKeys(public_key_shares, threads=threads)
     if public_key_shares is not None and public_key_shares.shape != (n, k):
         raise InputError(f"public_key_shares: expected shape {(n, k)}, got {public_key_shares.shape}")
-    threshold, max_subsets = as_threshold(threshold), as_count("max_subsets", max_subsets)
+    threshold, max_subsets = as_share_count("threshold", threshold), as_count("max_subsets", max_subsets)
     here = np.ones((n, k), dtype=np.bool_) if present is None else np.array(present, dtype=np.bool_)
     if here.shape != (n, k):
         raise InputError(f"present: expected bool[{n}, {k}], got bool{list(here.shape)}")

@@ -288,20 +288,20 @@ def _recover(
     return out, status
 
 
-def as_threshold(value: Any) -> int:
-    """A threshold of 1 or more.
+def as_share_count(name: str, value: Any) -> int:
+    """A threshold, or how many shares there are: 1 or more.
 
     Raises:
         InputError: it is no integer.
         ThresholdError: it is below 1.
     """
     if isinstance(value, int | np.integer) and value < 1:
-        raise ThresholdError(f"threshold: expected at least 1, got {value}")
-    return as_count("threshold", value, least=1)
+        raise ThresholdError(f"{name}: expected at least 1, got {value}")
+    return as_count(name, value, least=1)
 
 
 def _checked_threshold(value: Any, count: int) -> int:
-    threshold = as_threshold(value)
+    threshold = as_share_count("threshold", value)
     if count < threshold:
         raise ThresholdError(f"share_indices: expected at least threshold = {threshold} shares, got {count}")
     return threshold

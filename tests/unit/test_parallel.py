@@ -47,7 +47,8 @@ def test_the_first_failure_is_not_waited_for_in_order():
 
 
 PROGRAM = """
-import time
+import signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever a shell said
 from dvtfast._parallel import for_slices
 begun = []
 def kernel(rows):
