@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from .paths import is_there
+from .paths import no_file
 
 BUSY_SECONDS: Final = 5.0
 SHOWN_TABLES: Final = 10
@@ -29,12 +29,14 @@ class Found:
 
 
 def look(path: Path) -> Found:
-    """Read a file that may be another program's, and change nothing; one that is not there has nothing in it.
+    """Read a file that may be another program's, and change nothing.
+
+    What is no file, or cannot be read, has nothing in it: to open it says why.
 
     Raises:
         sqlite3.Error: it is no database, or cannot be read.
     """
-    if not is_there(path):
+    if no_file(path):
         return Found(frozenset(), 0, 0)
     uri = f"{path.resolve().as_uri()}?mode=ro"
     with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS)) as connection:
