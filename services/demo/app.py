@@ -18,7 +18,7 @@ from .summary import RELAYER_STAGES, SIDECAR_STAGES, Summary, stage_seconds
 START_INDEX = 1_000_000
 POLL_SECONDS = "0.2"
 RELAYER_TIMEOUT_SECONDS = "60"
-NEVER_DEPOSIT = "its keystores have a key derivation of no cost: never deposit for these keys"
+NEVER_DEPOSIT = "the passwords lie beside the keys: never deposit for these keys"
 
 
 class Demo:

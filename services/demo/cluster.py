@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from dvtfast import PublicKeys, derive_public_keys, generate_secret_keys, split_secret_keys
 from dvtfast.constants import GWEI_PER_VALIDATOR
 from dvtfast.deposits import sign_deposits, write_deposit_data
-from dvtfast.keystores import PBKDF2_INSECURE, write_keystores
+from dvtfast.keystores import write_keystores
 from dvtfast.obol import build_cluster_lock, write_cluster_lock
 from dvtfast.protocol_config import OracleConfig, write_oracle_config
 
 from ..settings import DemoSettings
+from .policy import POLICY
 
 ADDRESS_BYTES = 20
 # Withdrawal credentials to an execution address: type, padding, address.
@@ -70,7 +71,8 @@ def make_cluster(
 ) -> ObolCluster:
     """Make all files below `directory`: one `node{i}` for each node as charon writes it, and the operator's.
 
-    The keystores have a key derivation of almost no cost, as charon's insecure ones for tests.
+    The keystores cost what charon's cost, so that all programs read them; those of a node have one password
+    and one salt, so that it is paid once.
 
     Args:
         vault: the address that gets withdrawals; any when None.
@@ -96,7 +98,7 @@ def make_cluster(
             node / "validator_keys",
             key_shares[:, i],
             public_keys=lock.public_key_shares[:, i],
-            kdf=PBKDF2_INSECURE,
+            one_derivation=True,
         )
         write_cluster_lock(node / "cluster-lock.json", lock)
     lock_file = nodes[0] / "cluster-lock.json"
@@ -145,6 +147,7 @@ def _invented_oracles(settings: DemoSettings, directory: Path) -> Oracles:
         public_keys=np.frombuffer(b"".join(rows), np.uint8).reshape(len(rows), -1),
         endpoints=((ORACLE_ENDPOINT,),) * len(rows),
         exit_signature_recover_threshold=settings.oracle_threshold,
+        raw=POLICY,
     )
     write_oracle_config(directory / "protocol-config.json", config)
     return Oracles(directory / "protocol-config.json", tuple(secret.secret for secret in secrets))

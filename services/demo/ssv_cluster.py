@@ -7,7 +7,6 @@ import secrets
 from pathlib import Path
 
 from dvtfast import generate_secret_keys, split_secret_keys, ssv
-from dvtfast.keystores import PBKDF2_INSECURE
 
 from ..settings import DemoSettings
 from .cluster import ADDRESS_BYTES, DemoCluster, Oracles, files_of_operator
@@ -21,7 +20,7 @@ def make_ssv_cluster(
 ) -> DemoCluster:
     """Make all files below `directory`: one `operator-{id}` for each as SSV's node has it, and the owner's.
 
-    Every second operator has its key in plain text, the others in a keystore of almost no cost. The other
+    Every second operator has its key in plain text, the others in a keystore. The other
     arguments are those of `make_cluster`.
     """
     ids = sorted(secrets.SystemRandom().sample(range(1, LARGEST_OPERATOR_ID + 1), settings.nodes))
@@ -61,7 +60,7 @@ def _write_key(folder: Path, key: ssv.OperatorKey, *, encrypted: bool) -> tuple[
         return "--ssv-operator-key", folder / "private_key"
     password = secrets.token_hex(PASSWORD_BYTES)
     (folder / "password").write_text(password)
-    ssv.write_operator_key(folder / "encrypted_private_key.json", key, password, kdf=PBKDF2_INSECURE)
+    ssv.write_operator_key(folder / "encrypted_private_key.json", key, password, older_name=True)
     return (
         *("--ssv-operator-key", folder / "encrypted_private_key.json"),
         *("--ssv-operator-password-file", folder / "password"),

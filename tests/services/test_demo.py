@@ -19,6 +19,7 @@ from dvtfast.services import wire
 from dvtfast.services.demo.cluster import DemoCluster
 from dvtfast.services.demo.proof import ProofError, prove
 from dvtfast.services.operator.bundle import make_bundle
+from tests.vector_files import load
 
 from . import rounds
 
@@ -44,7 +45,32 @@ def test_a_round_of_an_odd_cluster(tmp_path: Path) -> None:
     assert "never deposit for these keys" in result.stderr
     nodes = sorted(path.name for path in (tmp_path / "work").glob("node*"))
     assert nodes == [f"node{i}" for i in range(5)]
-    assert (tmp_path / "work/node4/validator_keys/keystore-insecure-11.txt").is_file()
+    assert (tmp_path / "work/node4/validator_keys/keystore-11.txt").is_file()
+    assert_other_programs_read_the_files(tmp_path / "work")
+
+
+def assert_other_programs_read_the_files(work: Path) -> None:
+    """Source: what staking-deposit-cli's loader and v3-operator's sorting want; sw-utils' protocol config."""
+    passwords = set()
+    for path in (work / "node4/validator_keys").glob("keystore-*.json"):
+        keystore = json.loads(path.read_text())
+        kdf = keystore["crypto"]["kdf"]
+        assert kdf["function"] == "pbkdf2"
+        assert kdf["params"]["c"] >= 2**18
+        assert kdf["params"]["dklen"] == 32
+        assert int(keystore["path"].split("/")[3]) == 0
+        assert keystore["version"] == 4
+        passwords.add(path.with_suffix(".txt").read_text())
+    assert len(passwords) == 1
+    config = json.loads((work / "protocol-config.json").read_text())
+    sample = load("protocol_config_sample.json")
+    assert config.keys() == sample.keys()
+    assert {name: type(value) for name, value in config.items()} == {
+        name: type(value) for name, value in sample.items()
+    }
+    for oracle in config["oracles"]:
+        assert oracle.keys() == {"public_key", "endpoints"}
+        assert (oracle["public_key"][:2], len(oracle["public_key"])) == ("0x", 130)
 
 
 def test_bad_arguments_are_all_named() -> None:

@@ -111,6 +111,26 @@ def directory(tmp_path):
     return tmp_path / "keys", secret_keys
 
 
+def test_one_derivation_opens_a_directory(tmp_path, monkeypatch):
+    """Keystores of one salt and password; each has an IV of its own, and each opens by itself."""
+    secret_keys = generate_secret_keys(5)
+    kdf, derived = Pbkdf2(count=10), []
+    derive = Pbkdf2.derive
+    monkeypatch.setattr(Pbkdf2, "derive", lambda *given: derived.append(1) or derive(*given))
+    keystores.write_keystores(tmp_path, secret_keys, kdf=kdf, one_derivation=True)
+    assert len(derived) == 1
+    np.testing.assert_array_equal(keystores.load_keystores(tmp_path).secret_keys, secret_keys)
+    assert len(derived) == 2
+    read = [keystores.read_keystore(tmp_path / f"keystore-{i}.json") for i in range(5)]
+    assert len({each.crypto.iv for each in read}) == 5
+    assert len({each.crypto.salt for each in read}) == 1
+    password = (tmp_path / "keystore-3.txt").read_text()
+    assert keystores.decrypt(read[4], password) == secret_keys[4].tobytes()
+    keystores.write_keystores(tmp_path / "typed", secret_keys, kdf=kdf, one_derivation=True, password="p")
+    assert not list((tmp_path / "typed").glob("*.txt"))
+    assert keystores.decrypt(keystores.read_keystore(tmp_path / "typed/keystore-0.json"), "p")
+
+
 def test_written_directory_loads_in_order(directory):
     path, secret_keys = directory
     progress = []

@@ -200,3 +200,12 @@ def test_public_keys_are_values(key):
     assert hash(again) == hash(key.public_key)
     assert again != ssv.generate_operator_key().public_key
     assert key.public_key.text in repr(again)
+
+
+def test_both_names_of_the_public_key(tmp_path):
+    """StakeWise's sidecar knows the older one only."""
+    key = ssv.generate_operator_key()
+    ssv.write_operator_key(tmp_path / "key", key, "p", kdf=PBKDF2_INSECURE, older_name=True)
+    document = json.loads((tmp_path / "key").read_text())
+    assert document["pubKey"] == document["pubkey"] == key.public_key.text
+    assert ssv.read_operator_key(tmp_path / "key", "p").public_key.text == key.public_key.text

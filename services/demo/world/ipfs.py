@@ -1,6 +1,6 @@
 """IPFS, as far as the world needs it: small files in memory, and a gateway to them.
 
-Source: IPFS HTTP gateway specification (trustless gateway).
+Source: IPFS HTTP gateway specifications (trustless and path gateway).
 """
 
 from __future__ import annotations
@@ -9,10 +9,13 @@ import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import msgspec
 from aiohttp import web
 
 from ...chain.unixfs import RAW, Cid
 from ...http import listening
+
+RAW_BLOCK = "application/vnd.ipld.raw"
 
 
 class Files:
@@ -43,9 +46,22 @@ async def gateway(files: Files) -> AsyncIterator[str]:
 
     async def handle(request: web.Request) -> web.Response:
         content = files.get(request.match_info["cid"])
-        return web.Response(status=404) if content is None else web.Response(body=content)
+        if content is None:
+            return web.Response(status=404)
+        return web.Response(body=content, content_type=_content_type(request, content))
 
     app = web.Application()
     app.router.add_get("/ipfs/{cid}", handle)
     async with listening(app, "127.0.0.1", 0) as port:
         yield f"http://127.0.0.1:{port}"
+
+
+def _content_type(request: web.Request, content: bytes) -> str:
+    """A block for who asks for one; else what a file is, since readers of JSON take nothing else for it."""
+    if request.query.get("format") == "raw" or request.headers.get("Accept") == RAW_BLOCK:
+        return RAW_BLOCK
+    try:
+        msgspec.json.decode(content)
+    except msgspec.DecodeError:
+        return "application/octet-stream"
+    return "application/json"

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,28 +19,13 @@ from coincurve import PrivateKey
 from dvtfast.protocol_config import OracleConfig, write_oracle_config
 
 from ...chain.encoding import write_address, write_data
+from ..policy import POLICY
 from .deployed import World, address_of_oracle
 
 START_SECONDS = 60.0
 STOP_SECONDS = 5.0
 LOOK_SECONDS = 0.05
 SHOWN_LINES = 15  # of the log of one that died
-
-# As a protocol config of StakeWise's has them; nobody listens at port 1.
-POLICY: Mapping[str, Any] = {
-    "supported_relays": ["http://127.0.0.1:1"],
-    "vault_max_fee": 1500,
-    "validator_min_active_epochs": 2250,
-    "validators_exit_queued_assets_bps": 500,
-    "inactive_validator_balance": "31750000000000000000",
-    "validators_approval_batch_limit": 50,
-    "validators_exit_rotation_batch_limit": 1000,
-    "validators_consolidation_batch_limit": 100,
-    "exit_signature_epoch": 0,
-    "signature_validity_period": 3600,
-    "until_force_exit_epochs": 1000,
-    "force_withdrawals_period": 86400,
-}
 
 
 class OracleDiedError(Exception):

@@ -21,6 +21,7 @@ from dvtfast.keys import check_secret_keys, derive_public_keys
 from dvtfast.keystores.files import KeystoreFile, KeystoreFiles, password_file, read_keystore_files
 from dvtfast.keystores.kdf import PBKDF2_DEFAULT, PBKDF2_INSECURE, Derivations, Kdf
 from dvtfast.keystores.keystore import (
+    SALT_BYTES,
     Keystore,
     encrypt,
     parse_keystore_file,
@@ -112,6 +113,7 @@ def write_keystores(
     public_keys: Rows | None = None,
     kdf: Kdf = PBKDF2_DEFAULT,
     password: str | None = None,
+    one_derivation: bool = False,
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
@@ -124,10 +126,12 @@ def write_keystores(
         secret_keys: uint8[n, 32].
         public_keys: uint8[n, 48], by a caller who has them already.
         password: one for all, which is not written to any file.
+        one_derivation: all have one salt and one password, random unless given: who opens them all derives
+            one key, and who gets the password of one opens all.
         threads: at most.
         progress: called with the number done and the number of keys, from any thread.
 
-    Cost: one key derivation per key.
+    Cost: one key derivation per key, or one.
     """
     secret_rows, _ = as_rows("secret_keys", secret_keys, SECRET_KEY_BYTES)
     derived = derive_public_keys(secret_rows, threads=threads) if public_keys is None else public_keys
@@ -138,12 +142,24 @@ def write_keystores(
     prefix = "keystore-insecure-" if kdf == PBKDF2_INSECURE else "keystore-"
 
     counter = itertools.count(1)
+    derivations, salt, shared = Derivations(), None, password
+    if one_derivation:
+        salt = os.urandom(SALT_BYTES)
+        shared = secrets.token_hex(PASSWORD_BYTES) if password is None else password
 
     def write(rows: slice) -> None:
         for i in range(rows.start, rows.stop):
-            own = secrets.token_hex(PASSWORD_BYTES) if password is None else password
+            own = secrets.token_hex(PASSWORD_BYTES) if shared is None else shared
             secret, public_key = secret_rows[i].tobytes(), public_rows[i].tobytes()
-            keystore = encrypt(secret, own, kdf=kdf, public_key=public_key, path=CHARON_PATH)
+            keystore = encrypt(
+                secret,
+                own,
+                kdf=kdf,
+                public_key=public_key,
+                path=CHARON_PATH,
+                salt=salt,
+                derivations=derivations if one_derivation else None,
+            )
             write_keystore(directory / f"{prefix}{i}.json", keystore, durable=False)
             if password is None:
                 write_text(directory / f"{prefix}{i}.txt", own, mode=PASSWORD_FILE_MODE, durable=False)

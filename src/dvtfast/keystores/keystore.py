@@ -144,14 +144,20 @@ def encrypt(
     public_key: bytes | None = None,
     path: str = "",
     description: str = "",
+    salt: bytes | None = None,
+    derivations: Derivations | None = None,
 ) -> Keystore:
-    """A keystore with a fresh salt, IV and UUID.
+    """A keystore with a fresh IV and UUID, and a fresh salt unless it is to be as costly to open as another.
+
+    Args:
+        salt: of other keystores with the same password, which are opened with one derivation.
+        derivations: keys already derived, as of `decrypt`.
 
     Raises:
         MissingExtraError: the extra `files` is not installed.
     """
-    salt, iv = os.urandom(SALT_BYTES), os.urandom(IV_BYTES)
-    key = kdf.derive(password_forms(password)[0], salt)
+    salt, iv = salt or os.urandom(SALT_BYTES), os.urandom(IV_BYTES)
+    key = (derivations or Derivations()).key(kdf, password_forms(password)[0], salt)
     ciphertext = _aes_ctr(key, iv, secret)
     return Keystore(
         crypto=Encrypted(kdf, salt, _checksum(key, ciphertext), iv, ciphertext),

@@ -165,14 +165,24 @@ def read_operator_key(path: Path | str, password_file: Path | str | None = None)
 
 
 def write_operator_key(
-    path: Path | str, key: OperatorKey, password: str | None = None, *, kdf: Kdf = PBKDF2_DEFAULT
+    path: Path | str,
+    key: OperatorKey,
+    password: str | None = None,
+    *,
+    kdf: Kdf = PBKDF2_DEFAULT,
+    older_name: bool = False,
 ) -> None:
-    """Write an operator's key as the node does: with a password encrypted, without as base64 of PEM."""
+    """Write an operator's key as the node does: with a password encrypted, without as base64 of PEM.
+
+    Args:
+        older_name: name the public key `pubKey`, too, as nodes once did: some readers know that name only.
+    """
     if password is None:
         write_text(path, base64.b64encode(key.pem().encode()).decode(), mode=FILE_MODE)
         return
     crypto = encrypt(key.pem().encode(), password, kdf=kdf).to_json()["crypto"]
-    write_json(path, {**crypto, PUBLIC_KEY_NAMES[0]: key.public_key.text}, mode=FILE_MODE)
+    names = PUBLIC_KEY_NAMES if older_name else PUBLIC_KEY_NAMES[:1]
+    write_json(path, {**crypto, **dict.fromkeys(names, key.public_key.text)}, mode=FILE_MODE)
 
 
 def _parse_key(text: str, path: Path) -> OperatorKey:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+import aiohttp
 import msgspec
 import pytest
 
@@ -406,3 +407,18 @@ async def test_a_relayer_that_is_told_of_the_contracts(world: World, oracle_set:
             assert (oracles.public_keys == read_oracle_config(oracle_set.config).public_keys).all()
             assert await chain.vaults.registry_root() == await world.registry_root()
             assert await chain.vaults.manager(world.vault.address) == MANAGER_ADDRESS
+
+
+async def test_the_gateway_says_what_a_file_is(world: World) -> None:
+    """Source: IPFS path gateway specification. Readers of JSON, such as aiohttp's, look at it."""
+    config = world.files.add(b'{"oracles": []}')
+    other = world.files.add(b"\x00\xff")
+    async with gateway(world.files) as url, aiohttp.ClientSession() as session:
+        async with session.get(f"{url}/ipfs/{config}") as answer:
+            assert await answer.json() == {"oracles": []}
+        async with session.get(f"{url}/ipfs/{other}") as answer:
+            assert answer.content_type == "application/octet-stream"
+        raw = "application/vnd.ipld.raw"
+        for asked in ({"params": {"format": "raw"}}, {"headers": {"Accept": raw}}):
+            async with session.get(f"{url}/ipfs/{config}", **asked) as answer:
+                assert (answer.content_type, await answer.read()) == (raw, b'{"oracles": []}')
