@@ -8,12 +8,9 @@ from typing import Any
 import pytest
 
 from dvtfast import HOODI
-from dvtfast.services.chain.transactions import Fees
 from dvtfast.services.operator.batch import batch_amounts
 from dvtfast.services.operator.plan import NothingToDoError
 from dvtfast.services.operator.preparing import Preparing
-from dvtfast.services.operator.sending.action import SignedTransaction
-from dvtfast.services.operator.sending.fees import Offer, first_offer, higher_offer
 
 ETHER = 10**9  # in gwei
 FULL = 32 * ETHER
@@ -58,29 +55,3 @@ async def test_what_stays_in_the_vault(reserve: int, count: int) -> None:
     else:
         with pytest.raises(NothingToDoError, match="96 ETH withdrawable, of which 70 ETH stay; a validator"):
             await preparing.amounts(situation)
-
-
-def sent(max_fee_wei: int, priority_fee_wei: int) -> SignedTransaction:
-    return SignedTransaction(b"", b"", max_fee_wei, priority_fee_wei, False, 0)
-
-
-def test_the_first_offer() -> None:
-    assert first_offer(Fees(10, 2), cap_wei=100) == Offer(22, 2)
-    assert first_offer(Fees(10, 2), cap_wei=15) == Offer(15, 2)
-    assert first_offer(Fees(10, 2), cap_wei=12) == Offer(12, 2)
-    assert first_offer(Fees(10, 2), cap_wei=11) is None
-
-
-@pytest.mark.parametrize("fees", [Fees(1, 1), Fees(900, 5), Fees(10, 400)])
-def test_a_higher_offer_replaces(fees: Fees) -> None:
-    """Both fees rise by a tenth at least, as nodes demand, and cover what gas costs now."""
-    offer = higher_offer(fees, [sent(1000, 100), sent(500, 200)], cap_wei=10**6)
-    assert offer is not None
-    assert offer.max_fee_wei >= 1100
-    assert offer.priority_fee_wei >= 220
-    assert offer.max_fee_wei >= fees.base_wei + min(offer.priority_fee_wei, fees.priority_wei)
-    assert offer.max_fee_wei >= offer.priority_fee_wei
-
-
-def test_no_offer_above_the_cap() -> None:
-    assert higher_offer(Fees(1, 1), [sent(1000, 100)], cap_wei=1100) is None

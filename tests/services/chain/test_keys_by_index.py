@@ -82,7 +82,7 @@ async def test_a_beacon_node_that_tells_of_others(monkeypatch: pytest.MonkeyPatc
 def test_keys_of_the_ledger(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "deposits.db", Source(1, bytes(20), 0))
     made = [(key(5000 - number), 1) for number in range(2500)]
-    ledger.learn(0, Checkpoint(1, bytes(32)), made, Totals(2500, 2500, 0, 2500))
+    ledger.learn(0, Checkpoint(1, bytes(32)), made, Totals(2500, 2500))
     assert ledger.keys_at([0, 2499, 2500]) == {0: key(5000), 2499: key(2501)}
     assert len(ledger.keys_at(range(3000))) == 2500
     ledger.close()

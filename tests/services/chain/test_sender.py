@@ -419,7 +419,8 @@ async def test_time_runs_out_while_the_journal_is_written(
 
         monkeypatch.setattr(journal, call, slowly)
         task = Task(NOBODY, sender, NOBODY)
-        ended = await timed(sender.begin(dataclasses.replace(desk.action(), kind=Kind.WITHDRAW)), 0.5, task)
+        action = dataclasses.replace(desk.action(), kind=Kind.UPDATE_EXITS)
+        ended = await timed(sender.begin(action), 0.5, task)
         assert ended.code == code
         assert await sender.open_entry() is None
     assert await desk.count() == int(code == exit_codes.DONE)
