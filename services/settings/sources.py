@@ -197,7 +197,7 @@ class Settings:
         values: dict[str, Any] = {}
         unread: dict[str, str] = {}
         environment = without_service_links(environment)
-        problems = unknown(environment, _known_variables()) + refused(cls.command, environment)
+        problems = unknown(environment, known_variables()) + refused(cls.command, environment)
         try:
             environment = cls.translated(flags, environment)
         except ValueError as error:
@@ -218,7 +218,7 @@ class Settings:
         return settings
 
 
-def _known_variables() -> set[str]:
+def known_variables() -> set[str]:
     """Those of all commands: one environment may be for several."""
     classes = [Settings]
     for cls in classes:

@@ -1,5 +1,7 @@
 """Every variable of StakeWise's programs has a decision, which the docs have, too."""
 
+import re
+
 import pytest
 
 from dvtfast.services.settings import (
@@ -14,7 +16,9 @@ from dvtfast.services.settings import (
     WithdrawSettings,
     first_makers,
 )
-from tests.house.sources import ROOT
+from dvtfast.services.settings.environment import unknown
+from dvtfast.services.settings.sources import known_variables
+from tests.house.sources import ROOT, python_files
 
 # Of StakeWise's dvt-relayer, dvt-operator-sidecar and v3-operator, as their programs read them.
 NAMES = {
@@ -99,3 +103,27 @@ def test_what_the_settings_read_is_in_the_table(program):
 def test_the_table_is_in_the_docs(program):
     expected = first_makers.as_markdown(program)
     assert expected in (ROOT / "docs" / f"{program}.md").read_text(), f"docs/{program}.md:\n{expected}"
+
+
+VARIABLE = re.compile(r"\bDVTFAST_[A-Z_]*[A-Z]\b(?![*_<])")
+OF_CMAKE = {"DVTFAST_CHECKED_LANES", "DVTFAST_COMPILES_IFMA", "DVTFAST_DEBUG", "DVTFAST_LANES_OPTIONS"}
+
+
+def test_what_tests_are_told_is_no_wrong_setting():
+    """Programs that tests start inherit it, and a variable that is none of ours is refused."""
+    read = {
+        name
+        for file in python_files(ROOT / "tests", ROOT / "benchmarks")
+        for line in file.read_text().splitlines()
+        if "environ" in line
+        for name in VARIABLE.findall(line)
+    }
+    assert "DVTFAST_KILLS" in read
+    assert unknown(dict.fromkeys(read, "1"), known_variables()) == []
+
+
+def test_the_docs_name_variables_that_there_are():
+    files = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "deploy").rglob("*")]
+    named = {name for file in files if file.is_file() for name in VARIABLE.findall(file.read_text())}
+    assert "DVTFAST_RELAYER" in named
+    assert unknown(dict.fromkeys(named - OF_CMAKE, "1"), known_variables()) == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,6 @@ from dvtfast.services.settings import (
     SettingsError,
     SidecarSettings,
 )
-from dvtfast.services.settings.environment import unknown
-from tests.house.sources import ROOT, python_files
 
 
 @pytest.fixture
@@ -332,17 +329,3 @@ def test_secrets_of_other_addresses(files: Path) -> None:
     load(RelayerSettings, node, allow_plain_http="true")
     (problem,) = problems_of(RegisterSettings, {"CONSENSUS_ENDPOINTS": "http://u:SECRET@beacon"})
     assert "--consensus-endpoint" in problem
-
-
-def test_what_tests_are_told_is_no_wrong_setting() -> None:
-    """Programs that tests start inherit it."""
-    read = {
-        name
-        for file in [*python_files(ROOT / "tests"), *python_files(ROOT / "benchmarks")]
-        for line in file.read_text().splitlines()
-        if "environ" in line
-        for name in re.findall(r"\bDVTFAST_[A-Z_]+\b", line)
-    }
-    assert "DVTFAST_KILLS" in read
-    settings = {variable for source in RelayerSettings.sources().values() for variable in source.variables}
-    assert unknown(dict.fromkeys(read, "1"), settings) == []
