@@ -17,7 +17,7 @@ from .addresses import is_loopback
 from .bounded import AnswerError
 from .client_access import Access, Credentials, TokenFileError
 from .outgoing import OutgoingError, Session, censored, joined, retry_after
-from .saying import said
+from .saying import kind_of, said
 
 RETRY_FIRST_SECONDS = 0.5
 RETRY_LONGEST_SECONDS = 15.0
@@ -27,6 +27,7 @@ ERROR_LIMIT_BYTES = 1024 * 1024
 ERROR_CHARACTERS = 2_000  # of what a relayer says is wrong
 SHOWN_CHARACTERS = 300  # of an answer that nobody expected
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
+UNKNOWN_ROUTE = frozenset({404, 405})
 TRY_AGAIN_STATUSES = frozenset({408, 425, 429})  # and all of 5xx
 
 ANSWER_LIMIT_BYTES = 1024 * 1024 * 1024  # with shares for oracles, a validator has 6 kB
@@ -117,6 +118,7 @@ class RelayerClient:
         on_failure: Callable[[], object] = lambda: None,
     ) -> None:
         self._address = address
+        self._host = yarl.URL(address).authority.rpartition("@")[2]  # without a password
         self._credentials = Credentials(access)
         self._timeout_seconds = timeout_seconds
         self._attempts = attempts
@@ -136,8 +138,18 @@ class RelayerClient:
         await self._session.close()
 
     async def info(self) -> wire.InfoAnswer:
-        """Which network the relayer serves."""
-        return await self._call("GET", "/info", wire.InfoAnswer)
+        """Which network the relayer serves; who does not know that is no relayer.
+
+        Raises:
+            RelayerRefusedError, RelayerUnavailableError: as all calls.
+        """
+        try:
+            return await self._call("GET", "/info", wire.InfoAnswer)
+        except RelayerRefusedError as error:
+            if error.status not in UNKNOWN_ROUTE:
+                raise
+            words = "no relayer is there, which would know GET /info; is it another program's address?"
+            raise RelayerRefusedError(error.status, f"{self._host}: {words}") from None
 
     async def exits(self, *, ahead: bool = False, attempts: int | None = None) -> wire.ExitsAnswer:
         """Which exits it wants signed.
@@ -326,7 +338,11 @@ class RelayerClient:
             most = self._answer_limit_bytes // BYTES_PER_MARK
             return await asyncio.to_thread(wire.decode_bounded, content, kind, most)
         except wire.WireError as error:
-            raise RelayerRefusedError(status, f"{method} {path}: not a relayer's answer: {error}") from None
+            kind_of_answer = await asyncio.to_thread(kind_of, content)
+            raise RelayerRefusedError(
+                status,
+                f"{method} {path}: not a relayer's answer, but {kind_of_answer} of {self._host}: {error}",
+            ) from None
 
 
 def _asked_pause(state: tenacity.RetryCallState) -> float:

@@ -30,6 +30,22 @@ def with_words(what: str, content: bytes) -> str:
     return f"{what}: {words}" if (words := said(content)) else what
 
 
+def kind_of(content: bytes) -> str:
+    """What a body is that should have been another program's: so that a wrong address shows."""
+    start = content[:READ_BYTES].lstrip()
+    if not start:
+        return "an empty answer"
+    if start.startswith(b"<"):
+        return "a web page"
+    try:
+        answer = msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return "text"
+    if isinstance(answer, dict) and "jsonrpc" in answer:
+        return "the answer of an execution node"
+    return "other JSON"
+
+
 def _words(answer: Any) -> str:
     if isinstance(answer, str):
         return answer

@@ -114,6 +114,29 @@ async def test_answers_of_somebody_else() -> None:
             await client.exits()
 
 
+@pytest.mark.parametrize(
+    ("answer", "what"),
+    [
+        ("<!doctype html><title>nginx</title>", "a web page"),
+        ('{"jsonrpc": "2.0", "id": null, "error": {"code": -32600}}', "the answer of an execution node"),
+        ('{"data": {}}', "other JSON"),
+        ("OK", "text"),
+        ("", "an empty answer"),
+    ],
+)
+async def test_the_address_of_another_program(answer: str, what: str) -> None:
+    async with (
+        answering(says(200, answer), says(404, '{"code": 404, "message": "NOT_FOUND"}')) as (address, _),
+        RelayerClient(f"http://user:secret@{address}", timeout_seconds=5) as client,
+    ):
+        with pytest.raises(RelayerRefusedError, match=f"not a relayer's answer, but {what} of {address}: "):
+            await client.info()
+        with pytest.raises(RelayerRefusedError) as caught:
+            await client.info()
+    words = "no relayer is there, which would know GET /info; is it another program's address? (HTTP 404)"
+    assert str(caught.value) == f"{address}: {words}"
+
+
 async def test_nobody_there() -> None:
     async with RelayerClient("http://127.0.0.1:1", timeout_seconds=5, attempts=2) as client:
         with pytest.raises(RelayerUnavailableError) as caught:
