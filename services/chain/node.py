@@ -62,6 +62,7 @@ PRUNED_CODE = 4444  # execution-apis, "pruned history unavailable"
 PRUNED_WORDS = re.compile(
     r"prune|histor(y|ical).*(not|un)\s?available|missing trie node|before the (first|earliest)"
 )
+PROBED_BLOCKS = 1000  # a range this long is old; what is new is never pruned
 PRUNED = "it has pruned logs this old; name a node that keeps them (docs/nodes.md)"
 
 Tag: TypeAlias = Literal["latest", "safe", "finalized", "earliest"]
@@ -146,6 +147,7 @@ class NodeClient:
         self._chain_id = chain_id
         self._largest_span = logs_span_blocks
         self._spans: dict[Endpoint, _Span] = {}
+        self._keeps_from: dict[Endpoint, int] = {}  # the first block whose logs it is known to have
         self._ids = itertools.count(1)
 
     async def __aenter__(self) -> Self:
@@ -313,7 +315,8 @@ class NodeClient:
         """All logs of a contract in the blocks `first` to `last`, in the order of the chain.
 
         They come from one node, which has `last` in its chain before and after it is asked for them. When
-        it refuses so many blocks at once it is asked for fewer.
+        it refuses so many blocks at once it is asked for fewer. One that has pruned the logs of `first`, and
+        does not say so, is passed over.
 
         Args:
             topics: the first topics wanted; all when empty.
@@ -328,6 +331,8 @@ class NodeClient:
             if known is not None:
                 await self._final_block(endpoint, *known)
             await self._check_has(endpoint, last)
+            if last.number - first >= PROBED_BLOCKS:
+                await self._require_kept(endpoint, first)
             found = await self._all_logs(endpoint, address, topics, first, last.number)
             await self._check_has(endpoint, last)
             return found
@@ -396,6 +401,26 @@ class NodeClient:
             span.given(end - begin + 1)
             begin, pauses = end + 1, 0
         return found
+
+    async def _require_kept(self, endpoint: Endpoint, number: int) -> None:
+        """Refuse a node that tells of no logs in a block that has some by its header."""
+        if self._keeps_from.get(endpoint, number + 1) <= number:
+            return
+        block, params = write_quantity(number), [write_quantity(number), False]
+        bloom = await self._request(endpoint, "eth_getBlockByNumber", params, _read_logs_bloom)
+        if not any(bloom):
+            return
+        try:
+            wanted = [{"fromBlock": block, "toBlock": block}]
+            limit = LOGS_ANSWER_LIMIT_BYTES
+            count = await self._request(endpoint, "eth_getLogs", wanted, _count, limit_bytes=limit)
+        except PrunedError:
+            raise
+        except EndpointError:
+            return  # it does not like the question; that is no sign of anything
+        if not count:
+            raise endpoint.error(f"{PRUNED}: block {number} has some", refused=True, kind=PrunedError)
+        self._keeps_from[endpoint] = number
 
     async def _logs(
         self, endpoint: Endpoint, address: bytes, topics: Sequence[bytes], first: int, last: int
@@ -477,6 +502,10 @@ class _Block(msgspec.Struct, rename="camel"):
     hash: str
     parent_hash: str
     timestamp: str
+
+
+class _Bloom(msgspec.Struct, rename="camel"):
+    logs_bloom: str = "0x"
 
 
 class LogAnswer(msgspec.Struct, rename="camel"):
@@ -562,6 +591,15 @@ def decode_result(content: bytes | msgspec.Raw, kind: Any) -> Any:
         raise ValueError(f"not the JSON wanted: {error}") from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         raise ValueError(f"not JSON: {shown(bytes(content)[:SHOWN_BYTES].decode('latin-1'))}") from None
+
+
+def _read_logs_bloom(result: msgspec.Raw) -> bytes:
+    block = decode_result(result, _Bloom | None)
+    return b"" if block is None else read_data(block.logs_bloom)
+
+
+def _count(result: msgspec.Raw) -> int:
+    return len(decode_result(result, list[msgspec.Raw]))
 
 
 def _read_quantity(result: msgspec.Raw) -> int:

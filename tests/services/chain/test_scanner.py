@@ -274,6 +274,31 @@ async def test_a_final_block_after_the_latest(chain: Chain) -> None:
             [batch async for batch in scanner_of(node, keeper).batches()]
 
 
+async def test_a_node_that_has_pruned_logs_and_does_not_say_so(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A block that has logs by its header tells; another node is asked, or nothing is read."""
+    monkeypatch.setattr(node_module, "PROBED_BLOCKS", 5)
+    keeper = await chain.deploy("keeper")
+    first = await chain.height() + 1
+    await announce(keeper, "Qm1", "Qm2")
+    await chain.mine(100)
+
+    def pruned(method: str, params: list[Any], value: Any) -> Any:
+        is_old = method == "eth_getLogs" and int(params[0]["fromBlock"], 16) < first + 50
+        return [] if is_old else value
+
+    async with nodes_between(chain.url, pruned, without_finality) as urls:
+        async with NodeClient(urls[:1], timeout_seconds=5) as node:
+            scanner = LogScanner(node, keeper.address, [CONFIG_UPDATED], first=first)
+            with pytest.raises(NodeError, match=f"has pruned logs this old.*: block {first} has some"):
+                [batch async for batch in scanner.batches()]
+        async with NodeClient(urls, timeout_seconds=5) as node:
+            owner = Owner()
+            await owner.look(LogScanner(node, keeper.address, [CONFIG_UPDATED], first=first))
+            assert owner.known == ["Qm1", "Qm2"]
+
+
 async def test_a_node_that_is_behind_is_no_reorganisation(chain: Chain, node: NodeClient) -> None:
     await chain.mine(10)
     keeper = await chain.deploy("keeper")
