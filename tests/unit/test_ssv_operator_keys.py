@@ -208,4 +208,6 @@ def test_both_names_of_the_public_key(tmp_path):
     ssv.write_operator_key(tmp_path / "key", key, "p", kdf=PBKDF2_INSECURE, older_name=True)
     document = json.loads((tmp_path / "key").read_text())
     assert document["pubKey"] == document["pubkey"] == key.public_key.text
-    assert ssv.read_operator_key(tmp_path / "key", "p").public_key.text == key.public_key.text
+    (tmp_path / "password").write_text("p")
+    read = ssv.read_operator_key(tmp_path / "key", tmp_path / "password")
+    assert read.public_key.text == key.public_key.text

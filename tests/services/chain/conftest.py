@@ -16,7 +16,7 @@ from dvtfast.services.demo.world.compiling import compiled
 from dvtfast.services.demo.world.deployed import World
 from dvtfast.services.demo.world.oracles import OracleSet, RunningOracle, make_oracles
 from tests.services.chain.anvil import CHAIN_ID, Chain, ChainClock
-from tests.services.chain.scenes import allowed, cluster, quick, scene  # noqa: F401 - fixtures
+from tests.services.chain.scenes import allowed, cluster, limits, quick, scene  # noqa: F401 - fixtures
 
 ORACLES, THRESHOLD = 3, 2
 

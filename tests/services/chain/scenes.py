@@ -18,6 +18,7 @@ from eth_account.signers.local import LocalAccount
 
 from dvtfast import HOODI, deposit_signing_roots, sign
 from dvtfast.protocol_config import read_oracle_config
+from dvtfast.services import parsing
 from dvtfast.services.chain.contracts import DEPOSIT_EVENT, decode_deposits
 from dvtfast.services.chain.deposits import scan
 from dvtfast.services.chain.encoding import write_address
@@ -48,6 +49,12 @@ def cluster() -> Cluster:
 def allowed() -> tuple[str, ...]:
     """What the relayer's manager signs beside registrations."""
     return ("fund", "withdraw", "consolidate")
+
+
+@pytest.fixture
+def limits() -> tuple[str, ...]:
+    """What it signs in a day, where that is not the default."""
+    return ()
 
 
 @pytest.fixture
@@ -100,6 +107,7 @@ async def scene(
     tmp_path: Path,
     start: Start,
     allowed: tuple[str, ...],
+    limits: tuple[str, ...],
     quick: None,
 ) -> AsyncIterator[Scene]:
     """With the vault's manager at the relayer (v4)."""
@@ -124,6 +132,7 @@ async def scene(
         execution_timeout=5.0,
         vaults=(world.vault.address,),
         allow=allowed,
+        daily_limits=tuple(map(parsing.daily_limit, limits)),
     )
     async with relaying as relayer, gateway(world.files) as ipfs, nodes(relayer, cluster), mining(world):
         settings = {

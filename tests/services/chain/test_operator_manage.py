@@ -366,6 +366,25 @@ async def test_a_dry_run(
     assert await nonce_of(scene) == 1
 
 
+@pytest.mark.parametrize("limits", [("withdraw.exits=1", "withdraw.items=1")])
+async def test_a_dry_run_and_the_action_count_once(
+    scene: Scene, running_oracles: list[RunningOracle]
+) -> None:
+    """They are for the same nonce, which the registration before them raised, and get the same signature."""
+    first, second, _ = await with_a_rest(scene)
+    asked = {"validators": [first], "exit": "true"}
+    for _ in range(2):
+        ended = await performed(told(scene, WithdrawSettings, **asked, dry_run="true"))
+        assert (ended.code, ended.problem) == (exit_codes.DONE, "")
+    assert ended.proposal is not None
+    assert ended.proposal.action.details["nonce"] == 1
+    ended = await performed(told(scene, WithdrawSettings, **asked))
+    assert (ended.code, ended.problem) == (exit_codes.DONE, "")
+    ended = await performed(told(scene, WithdrawSettings, validators=[second], exit="true"))
+    assert ended.code == exit_codes.NOT_READY
+    assert "the limit of withdraw is 1 items a day (UTC); 1 are used, 1 more asked" in ended.problem
+
+
 async def test_a_person_is_asked_twice_before_an_exit(
     scene: Scene,
     running_oracles: list[RunningOracle],
