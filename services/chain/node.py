@@ -63,7 +63,7 @@ PRUNED_WORDS = re.compile(
     r"prune|histor(y|ical).*(not|un)\s?available|missing trie node|before the (first|earliest)"
 )
 PROBED_BLOCKS = 1000  # a range this long is old; what is new is never pruned
-PRUNED = "it has pruned logs this old; name a node that keeps them (docs/nodes.md)"
+PRUNED = "it has pruned logs this old; name a node that keeps them (docs/deposits.md, Nodes)"
 
 Tag: TypeAlias = Literal["latest", "safe", "finalized", "earliest"]
 T = TypeVar("T")
