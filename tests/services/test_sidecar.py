@@ -79,7 +79,7 @@ def copied(files: DemoCluster, directory: Path, order: list[int]) -> Path:
     """Keystores of the node under other numbers: `order[i]` becomes number i."""
     for new, old in enumerate(order):
         for suffix in ("json", "txt"):
-            content = (files.node_keystores[NODE] / f"keystore-insecure-{old}.{suffix}").read_bytes()
+            content = (files.node_keystores[NODE] / f"keystore-{old}.{suffix}").read_bytes()
             (directory / f"keystore-{new}.{suffix}").write_bytes(content)
     return directory
 
@@ -109,7 +109,7 @@ def test_every_bad_keystore_is_named_and_the_others_serve(
     other_node = files.node_keystores[NODE + 1]
     for number, source in (
         (7, tmp_path / "foreign" / "keystore-insecure-0"),
-        (8, other_node / "keystore-insecure-3"),
+        (8, other_node / "keystore-3"),
     ):
         for suffix in ("json", "txt"):
             (directory / f"keystore-{number}.{suffix}").write_bytes(

@@ -118,7 +118,7 @@ async def test_relayers_of_other_networks_only(files: DemoCluster, tmp_path: Pat
 
 def copy_keystore(files: DemoCluster, number: int, directory: Path) -> None:
     for suffix in ("txt", "json"):
-        name = f"keystore-insecure-{number}.{suffix}"
+        name = f"keystore-{number}.{suffix}"
         shutil.copy(files.node_keystores[2] / name, directory / name)
 
 
