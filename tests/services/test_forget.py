@@ -113,7 +113,7 @@ class TestExpiry:
 
 class TestForget:
     async def test_by_public_key_while_it_runs(self, start: Start, database_url: str) -> None:
-        cluster, other = make_cluster(), make_cluster(name="other")
+        cluster, other = make_cluster(), make_cluster(name="another")
         async with start(cluster, other) as relayer:
             await relayer.ask(cluster)
             await relayer.ask(other)
