@@ -9,6 +9,8 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
+from time import monotonic
 
 import msgspec
 import numpy as np
@@ -31,6 +33,9 @@ PARALLEL_REQUESTS = 32
 ATTEMPTS = 3
 RETRY_FIRST_SECONDS = 0.2
 RETRY_LONGEST_SECONDS = 2.0
+REFUSED_FIRST_SECONDS = 5.0  # before what was refused twice is asked for again
+REFUSED_LONGEST_SECONDS = 300.0
+REFUSALS_LIMIT = 50_000  # that are remembered, some 10 MB
 KEYS_LIMIT_BYTES = 32 * 1024 * 1024
 ANSWER_LIMIT_BYTES = 16 * 1024
 NO_SUCH_KEY = 404  # the HTTP status
@@ -100,6 +105,22 @@ class Failure:
     reason: str
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """What a signer does not sign, and until when it is not asked for it again."""
+
+    failure: Failure
+    in_a_row: int
+    rests_until: float  # monotonic seconds
+
+    @classmethod
+    def after(cls, before: Refusal | None, failure: Failure) -> Refusal:
+        """One more, after those before. The first one costs no time: what was wrong may be mended by now."""
+        count = 1 if before is None else before.in_a_row + 1
+        rest = 0.0 if count == 1 else REFUSED_FIRST_SECONDS * 2.0 ** min(count - 2, 10)
+        return cls(failure, count, monotonic() + min(rest, REFUSED_LONGEST_SECONDS))
+
+
 async def remote_keys(address: str, *, timeout_seconds: float) -> list[wire.PublicKey]:
     """The public keys that a remote signer can sign for.
 
@@ -149,6 +170,7 @@ class RemoteSigner:
         self._session = Session(timeout_seconds, connections=PARALLEL_REQUESTS)
         self._free = asyncio.Semaphore(PARALLEL_REQUESTS)
         self._told: set[str] = set()
+        self._refusals: dict[bytes, Refusal] = {}  # by what was asked, the latest last
 
     async def sign(self, messages: Messages) -> Signed:
         """Sign all that the signer signs now."""
@@ -205,11 +227,21 @@ class RemoteSigner:
             stop=tenacity.stop_after_attempt(ATTEMPTS),
             reraise=True,
         )
+        asked = sha256(key + body).digest()
+        refusal = self._refusals.pop(asked, None)
+        if refusal is not None and monotonic() < refusal.rests_until:
+            self._refusals[asked] = refusal
+            return refusal.failure
         async with self._free:
             try:
-                return await retrying(self._ask, key, body)
+                answer: wire.Signature | Failure = await retrying(self._ask, key, body)
             except UnavailableError as error:
                 return Failure(str(error))
+        if isinstance(answer, Failure):
+            self._refusals[asked] = Refusal.after(refusal, answer)
+            while len(self._refusals) > REFUSALS_LIMIT:
+                del self._refusals[next(iter(self._refusals))]
+        return answer
 
     async def _ask(self, key: wire.PublicKey, body: bytes) -> wire.Signature | Failure:
         url = joined(self._address, SIGN_PATH + key.to_wire())

@@ -246,3 +246,24 @@ async def test_failures_are_told_ever_more_rarely(capfd: pytest.CaptureFixture[s
     assert output.count("relayer unavailable") == 4  # the 1st, 2nd, 4th and 8th
     assert "secret" not in output
     assert "token" not in output
+
+
+async def test_a_query_in_the_address_stays_at_its_end() -> None:
+    fine = says(200, '{"exits": []}')
+    async with (
+        answering(fine, fine) as (address, seen),
+        RelayerClient(f"http://{address}/below/?key=1", timeout_seconds=5) as client,
+    ):
+        await client.exits()
+        await client.exits(ahead=True)
+    assert [request.path_qs for request in seen] == ["/below/exits?key=1", "/below/exits?key=1&window=1"]
+
+
+async def test_what_stands_before_a_relayer_is_told_without_its_key() -> None:
+    no = says(403, "<h1>Forbidden</h1> key 0123456789 is not known")
+    async with (
+        answering(no) as (address, _),
+        RelayerClient(f"http://{address}/?key=0123456789", timeout_seconds=5) as client,
+    ):
+        with pytest.raises(RelayerRefusedError, match=r"^Forbidden key \*\*\* is not known \(HTTP 403\)$"):
+            await client.exits()

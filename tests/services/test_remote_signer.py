@@ -106,10 +106,11 @@ class RemoteSigner:
         self.requests: list[dict[str, Any]] = []
         self.under_way = self.most = 0
         self.more_keys: list[str] = []
+        self.middlewares: list[Any] = []
 
     @asynccontextmanager
     async def running(self, port: int = 0) -> AsyncIterator[str]:
-        app = web.Application()
+        app = web.Application(middlewares=self.middlewares)
         app.router.add_get("/api/v1/eth2/publicKeys", self._keys)
         app.router.add_post("/api/v1/eth2/sign/{key}", self._sign)
         async with http.listening(app, "127.0.0.1", port) as listening_port:
@@ -221,6 +222,37 @@ async def test_what_a_signer_can_get_wrong(
     output = "".join(capfd.readouterr())
     for reason in ("does not have the key", "HTTP 412", "HTTP 500", "no signature", "wrong signatures"):
         assert reason in output, reason
+
+
+async def test_a_signer_that_refused_is_not_asked_at_every_look(
+    files: DemoCluster, secrets: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(remote, "monotonic", lambda: now[0])
+    signer = RemoteSigner(secrets)
+    signer.faults = {0: 412}
+    async with signer.running() as url, node_of(files, url) as node:
+        for _ in range(20):
+            assert int((await node.signer.sign(exits_of(node))).ok.sum()) == VALIDATORS - 1
+        assert len(signer.requests) - 20 * (VALIDATORS - 1) == 2
+        assert int((await node.signer.sign(deposits_of(node))).ok.sum()) == VALIDATORS - 1  # something else
+        signer.faults = {}
+        now[0] += remote.REFUSED_FIRST_SECONDS
+        assert (await node.signer.sign(exits_of(node))).ok.all()
+
+
+async def test_a_query_of_a_signers_address_stays_at_its_end(files: DemoCluster, secrets: np.ndarray) -> None:
+    signer = RemoteSigner(secrets)
+    asked: list[str] = []
+
+    async def seen(request: web.Request, handler: Any) -> web.StreamResponse:
+        asked.append(request.path_qs)
+        return await handler(request)  # type: ignore[no-any-return]  # as aiohttp has it
+
+    signer.middlewares.append(web.middleware(seen))
+    async with signer.running() as url, node_of(files, f"{url}?key=1") as node:
+        assert (await node.signer.sign(exits_of(node))).ok.all()
+    assert all(path.startswith("/api/v1/eth2/") and path.endswith("?key=1") for path in asked)
 
 
 async def test_a_signer_that_is_away_and_comes_back(files: DemoCluster, secrets: np.ndarray) -> None:
