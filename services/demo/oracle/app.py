@@ -117,8 +117,8 @@ def routes(oracle: Oracle) -> list[web.RouteDef]:
         web.post("/", _answering(approve)),
         web.post("/signatures", _answering(rotate)),
         web.get("/signatures/{vault}", _answering(rotation_info)),
-        web.post("/consolidate-validators", _answering(consolidate)),
-        web.post("/consolidate-validators/", _answering(consolidate)),
+        # An operator joins it to the address in one way or another, with more slashes or fewer.
+        web.post("/{before:/?}consolidate-validators{behind:/?}", _answering(consolidate)),
     ]
 
 
