@@ -18,15 +18,16 @@ SECONDS = 550
 ORACLES, NEEDED = 11, 8
 BATCH = 2
 TAKEN_BACK = 8  # blocks
+TAKEN_BACK_TOLD = "a reorganisation took back what was concluded; the action is open again"
 
 pytestmark = pytest.mark.timeout(SECONDS)
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChainDemo]:
-    """As many oracles as mainnet has, and a vault with deposit data for three batches."""
+    """As many oracles as mainnet has, and a vault with deposit data for four batches."""
     settings = rounds.settings_of(
-        3 * BATCH // 2, chain="true", nodes="3", threshold="2", timeout_seconds=str(SECONDS)
+        4 * BATCH // 2, chain="true", nodes="3", threshold="2", timeout_seconds=str(SECONDS)
     )
     assert (settings.oracles, settings.oracle_threshold) == (ORACLES, NEEDED)
     with ChainDemo(settings, tmp_path_factory.mktemp("demo"), rounds.silent_steps()) as demo:
@@ -107,4 +108,29 @@ def test_blocks_that_are_taken_back(demo: ChainDemo, deposit_data: list[str]) ->
     wait(demo, lambda: len(demo.registered()) == done + 1)
     assert operator.events("transaction is in the chain no more")
     assert registered(demo) == before + BATCH
+    demo.stop_operator(operator)
+
+
+def test_blocks_that_are_taken_back_after_it_was_concluded(demo: ChainDemo, deposit_data: list[str]) -> None:
+    """Deeper than the confirmations, while the operator is dead: the next one registers them, once."""
+    before, done = registered(demo), len(demo.registered())
+    stake(demo)
+    staked = height(demo)
+    wait(demo, lambda: height(demo) >= staked + 1)  # the stake stays
+    options = [*deposit_data, "--confirmations", "2"]
+    operator = demo.start_operator("killed", options)
+    wait(demo, lambda: len(demo.registered()) == done + 1)
+    demo.services.forget(operator)
+    operator.kill()
+    last = demo.registered()[-1]
+    assert last.conclusion is not None
+    assert last.conclusion.block_number is not None
+    demo.loop.run(demo.world.chain.reorg(height(demo) - last.conclusion.block_number + 1))
+    assert registered(demo) == before
+    operator = demo.start_operator("after", options)
+    wait(demo, lambda: operator.events(TAKEN_BACK_TOLD))
+    wait(demo, lambda: len(demo.registered()) == done + 1)
+    assert registered(demo) == before + BATCH
+    again = demo.registered()[-1]
+    assert (again.id, again.nonce, len(again.reopenings)) == (last.id, last.nonce, 1)
     demo.stop_operator(operator)
