@@ -273,24 +273,24 @@ class Sender:
     async def _step(self, entry: Entry) -> Entry:
         sight = await look(self._node, entry, max_age_seconds=self._policy.max_age_seconds)
         if (mined := sight.mined) is not None:
-            return await self._mined(entry, mined, sight.head)
+            return await self._mined(entry, mined, sight)
         if sight.count > entry.nonce:
             return await self._nonce_used(entry, sight)
         if sight.count < entry.nonce:
             return await self._before(entry, sight)
         return await self._waiting(entry, sight.head)
 
-    async def _mined(self, entry: Entry, mined: Mined, head: int) -> Entry:
+    async def _mined(self, entry: Entry, mined: Mined, sight: Sight) -> Entry:
         """One of ours is in a block; conclude when that stays."""
         self._was_mined = True
         self._superseded_looks = 0
         transaction, receipt = mined.transaction, mined.receipt
-        depth = head - receipt.block_number + 1
+        depth = sight.head - receipt.block_number + 1
         self._told("confirmations", max(depth, 0), self._policy.confirmations)
         if depth < self._policy.confirmations:
             return entry
         if not mined.is_certain:
-            raise NodesDisagreeError(f"nodes disagree about transaction {write_data(transaction.hash)}")
+            raise NodesDisagreeError(f"nodes disagree about the action's transactions: {sight.in_words}")
         if (await block_of_quorum(self._node, receipt.block_number)).hash != receipt.block_hash:
             raise NodeError(f"block {receipt.block_number} of the receipt is another one in the chain")
         if transaction.is_cancel:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from ...chain.node import Block, NodeClient
-from ...chain.policies import all_at_least, majority
+from ...chain.policies import Said, all_at_least, majority
 from ...chain.transactions import Receipt, find_receipt, transaction_count
 from .action import Entry, SignedTransaction
+
+AHEAD_BLOCKS: Final = 64  # no node is that far ahead of most others, unless these are too old to be heard
 
 
 @dataclass(frozen=True)
@@ -45,17 +48,17 @@ class Sight:
     """What the nodes say that answer, one at least."""
 
     entry: Entry
-    seen: Sequence[Seen]
+    said: Sequence[Said[Seen]]
 
     @property
     def head(self) -> int:
         """The highest block that more than half of them have reached."""
-        return self._reached([each.head for each in self.seen])
+        return self._reached([each.value.head for each in self.said])
 
     @property
     def count(self) -> int:
         """How many transactions of the account more than half of them have in the chain."""
-        return self._reached([each.count for each in self.seen])
+        return self._reached([each.value.count for each in self.said])
 
     @property
     def mined(self) -> Mined | None:
@@ -63,22 +66,34 @@ class Sight:
 
         Of two nodes, one that says so is enough to wait: offering more for what is done is in vain.
         """
-        votes = Counter(
-            (place, receipt)
-            for each in self.seen
-            for place, receipt in enumerate(each.receipts)
-            if receipt is not None
-        )
-        without = sum(not any(each.receipts) for each in self.seen)
-        if not votes or without >= majority(len(self.seen)):
+        found = [self._mined_by(each.value) for each in self.said]
+        votes = Counter(each for each in found if each is not None)
+        wanted = majority(len(self.said))
+        if not votes or found.count(None) >= wanted:
             return None
         (place, receipt), count = votes.most_common(1)[0]
-        return Mined(self.entry.transactions[place], receipt, count >= majority(len(self.seen)))
+        return Mined(self.entry.transactions[place], receipt, count >= wanted)
 
     @property
     def nobody_has_it(self) -> bool:
         """No node has any of the transactions in a block."""
-        return not any(any(each.receipts) for each in self.seen)
+        return not any(any(each.value.receipts) for each in self.said)
+
+    @property
+    def in_words(self) -> str:
+        """What each node says of the transactions."""
+        return ", ".join(f"{each.node} says {self._words(each.value)}" for each in self.said)
+
+    def _mined_by(self, seen: Seen) -> tuple[int, Receipt] | None:
+        """The place of the transaction that is in a block, as one node says."""
+        for place, receipt in enumerate(seen.receipts):
+            if receipt is not None and receipt.block_number <= self.head + AHEAD_BLOCKS:
+                return place, receipt
+        return None
+
+    def _words(self, seen: Seen) -> str:
+        found = self._mined_by(seen)
+        return "none is in the chain" if found is None else f"one is in block {found[1].block_number}"
 
     def _reached(self, numbers: Sequence[int]) -> int:
         return sorted(numbers, reverse=True)[majority(len(numbers)) - 1]
@@ -98,4 +113,4 @@ async def look(node: NodeClient, entry: Entry, *, max_age_seconds: float | None)
         return Seen(head.number, count, tuple(receipts))
 
     said = await all_at_least(node, entry.action.block_number, read, max_age_seconds=max_age_seconds)
-    return Sight(entry, [each.value for each in said])
+    return Sight(entry, said)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from dvtfast.services.chain.encoding import write_address, write_data
 from dvtfast.services.chain.ipfs import IpfsClient, IpfsContentError, IpfsError
 from dvtfast.services.chain.node import NodeClient
 from dvtfast.services.chain.oracles import AnnouncedOracles, OracleConfigError, announced_oracles
+from dvtfast.services.chain.policies import NodesDisagreeError
 from dvtfast.services.operator.chain import SETTLED_BLOCKS
 from dvtfast.services.operator.chain import Chain as OperatorChain
 from dvtfast.services.operator.sending.action import Action, Kind
@@ -176,3 +178,44 @@ async def test_a_config_that_is_announced_as_nonsense(chain: Chain, node: NodeCl
     async with IpfsClient(["http://127.0.0.1:1"], timeout_seconds=5) as ipfs:
         with pytest.raises(IpfsContentError, match="expected a CID"):
             await announced_oracles(node, ipfs, network, at=await node.block("latest"))
+
+
+@pytest.mark.parametrize("honest", [1, 2])
+async def test_a_node_cannot_swap_the_oracles(chain: Chain, honest: int) -> None:
+    """It names another config, which is in IPFS, too. One other node shows that; two prevail."""
+    keeper, blocks = await chain.deploy("keeper"), Blocks()
+    network = replace(HOODI, keeper=write_address(keeper.address), keeper_genesis_block=0)
+    await keeper.send("set_min_oracles(uint256)", 5)
+    content, keys = document(3, 2)
+    true = str(blocks.add(content))
+    forged = str(blocks.add(document(3, 2)[0]))
+    await keeper.send("update_config(string)", true)
+
+    def lie(method: str, _: list[Any], result: Any) -> Any:
+        if method == "eth_getLogs":
+            old, new = true.encode().hex(), forged.encode().hex()
+            return [each | {"data": each["data"].replace(old, new)} for each in result]
+        return result
+
+    async with (
+        gateway(blocks) as (url, _),
+        IpfsClient([url], timeout_seconds=5) as ipfs,
+        node_between(chain.url, lie) as (lying, _),
+        node_between(chain.url, lambda _m, _p, result: result) as (other, _),
+        NodeClient([lying, other, chain.url][: honest + 1], timeout_seconds=5) as node,
+    ):
+        at = await node.block("latest")
+        if honest == 1:
+            with pytest.raises(NodesDisagreeError, match=f"{lying} says .*{forged}"):
+                await announced_oracles(node, ipfs, network, at=at)
+        else:
+            found = await announced_oracles(node, ipfs, network, at=at)
+            assert found.config.public_keys.tobytes() == b"".join(keys)
+    async with (
+        gateway(blocks) as (url, _),
+        IpfsClient([url], timeout_seconds=5) as ipfs,
+        node_between(chain.url, lie) as (lying, _),
+        NodeClient([lying], timeout_seconds=5) as node,
+    ):
+        found = await announced_oracles(node, ipfs, network, at=await node.block("latest"))
+        assert found.pointer.cid == forged  # the lie is one that would be believed

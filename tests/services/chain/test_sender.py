@@ -996,3 +996,45 @@ async def test_superseded_until_its_receipt_is_there(desk: Desk) -> None:
     async with desk.process() as (sender, _):
         assert outcome(await resumed(sender)) is Outcome.DONE
     assert await desk.count() == 1
+
+
+def inventing(block: int, is_lying: Callable[[], bool]) -> Callable[[str, list[Any], Any], Any]:
+    """A node that says of every transaction that it is in that block, and is higher itself."""
+
+    def change(method: str, params: list[Any], result: Any) -> Any:
+        if not is_lying():
+            return result
+        if method == "eth_getBlockByNumber" and params[0] == "latest":
+            return result | {"number": hex(block + 100)}
+        if method != "eth_getTransactionReceipt":
+            return result
+        return {
+            "transactionHash": params[0], "blockNumber": hex(block), "blockHash": "0x" + "11" * 32,
+            "status": "0x1", "gasUsed": "0x5208", "effectiveGasPrice": "0x1", "logs": [],
+        }  # fmt: skip
+
+    return change
+
+
+@pytest.mark.parametrize("block", [1, 100_000])
+@pytest.mark.parametrize("honest", [1, 2])
+async def test_a_node_that_invents_a_receipt(desk: Desk, block: int, honest: int) -> None:
+    """Among two honest nodes it stops nothing; beside one nothing is concluded until it stops."""
+    is_lying = True
+    async with (
+        node_between(desk.chain.url, inventing(block, lambda: is_lying)) as (url, _),
+        node_between(desk.chain.url, as_it_is) as (other, _),
+        desk.process(*[url, other, desk.chain.url][: honest + 1]) as (sender, _),
+        mining(desk.chain),
+    ):
+        task = asyncio.create_task(performed(sender, desk.action()))
+        if honest == 1:
+            await desk.until_told("cannot be looked after now")
+            assert not task.done()
+            is_lying = False
+        entry = await task
+    assert outcome(entry) is Outcome.DONE
+    assert entry.conclusion is not None
+    assert entry.conclusion.block_hash != b"\x11" * 32
+    assert len(entry.transactions) == 1
+    assert await desk.count() == 1
