@@ -27,6 +27,7 @@ from ..saying import with_words
 
 REST_FIRST_SECONDS = 1.0  # how long an endpoint that failed is passed over
 REST_LONGEST_SECONDS = 60.0
+SLOW_REST_LONGEST_SECONDS = 300.0
 REST_FACTOR = 6  # it rests for so many times what it kept somebody waiting
 SLOW_SECONDS = 1.0  # as long as this nobody waits again and again for an endpoint that fails
 IMPATIENT_FACTOR = 4  # after this part of a request's time another endpoint is asked, too
@@ -140,8 +141,8 @@ class Endpoint:
         else:
             if not self.failures:
                 log.warning("endpoint fails", error=str(error))
-            rest = max(REST_FIRST_SECONDS * 2 ** min(self.failures, 10), REST_FACTOR * seconds)
-            self.rest(min(rest, REST_LONGEST_SECONDS))
+            rest = min(REST_FIRST_SECONDS * 2 ** min(self.failures, 10), REST_LONGEST_SECONDS)
+            self.rest(max(rest, min(REST_FACTOR * seconds, SLOW_REST_LONGEST_SECONDS)))
             self.failures += 1
             self.pauses = 0
             self.is_slow = isinstance(error, NoAnswerInTimeError) or seconds >= SLOW_SECONDS

@@ -204,11 +204,20 @@ async def test_how_long_it_rests_depends_on_how_long_it_was_waited_for(
     now = [100.0]
     monkeypatch.setattr(endpoints_module.time, "monotonic", lambda: now[0])
     endpoint = Endpoint("http://a")
-    for seconds, rest in ((0.0, 1.0), (0.0, 2.0), (0.0, 4.0), (5.0, 30.0), (20.0, 60.0)):
+    for seconds, rest in (
+        (0.0, 1.0),
+        (0.0, 2.0),
+        (0.0, 4.0),
+        (5.0, 30.0),
+        (20.0, 120.0),
+        (0.0, 32.0),
+        (0.0, 60.0),
+        (99.0, 300.0),
+    ):
         endpoint.did(endpoint.error("no"), seconds=seconds)
         assert endpoint.rests_until == now[0] + rest
     endpoint.did(endpoint.error("no", refused=True))
-    assert endpoint.rests_until == now[0] + 60
+    assert endpoint.rests_until == now[0] + 300
     endpoint.did(None)
     assert endpoint.rests_until == 0
 
