@@ -279,6 +279,22 @@ def cluster(value: str) -> str:
         return value
 
 
+@dataclasses.dataclass(frozen=True)
+class VaultCluster:
+    """A cluster of a vault, by name or lock hash."""
+
+    vault: bytes
+    cluster: str
+
+
+def vault_cluster(value: str) -> VaultCluster:
+    """ADDRESS=CLUSTER."""
+    vault, equals, name = value.partition("=")
+    if not equals or not name.strip():
+        raise ValueError(f"expected ADDRESS=CLUSTER, got {value!r}")
+    return VaultCluster(address(vault.strip()), cluster(name.strip()))
+
+
 def credentials_type(value: str) -> int:
     """The first byte of withdrawal credentials."""
     forms = {

@@ -52,6 +52,7 @@ from .store.network import keep_for
 from .store.reserving import mark_registered
 from .store.sealing import KeySeal, KeyUnusableError, StorageKey
 from .store.unlocking import unlock
+from .vaults import Vaults
 
 REQUEST_THREADS = 2  # they parse, check encodings and write answers
 
@@ -119,11 +120,22 @@ def read_configuration(settings: RelayerSettings) -> Configuration:
             verify=not settings.no_verify,
         )
         clusters = ServedClusters(shares, signature_threshold=settings.signature_threshold)
+        vaults_of(settings, clusters)
     except ClustersError as error:
         problems += error.problems
     if problems or clusters is None:
         raise SettingsError(problems)
     return Configuration(settings, clusters, oracles, manager_key, registered_keys, storage_key)
+
+
+def vaults_of(settings: RelayerSettings, clusters: ServedClusters) -> Vaults:
+    """The vaults of the settings, with their clusters.
+
+    Raises:
+        ClustersError: one is bound to a cluster that is not served.
+    """
+    bound = [(each.vault, each.cluster) for each in settings.vault_clusters]
+    return Vaults(settings.vaults, bound, clusters)
 
 
 @asynccontextmanager
@@ -138,13 +150,20 @@ async def relaying(configuration: Configuration) -> AsyncIterator[int]:
         OSError: the address cannot be listened on.
     """
     settings, clusters = configuration.settings, configuration.clusters
+    vaults = vaults_of(settings, clusters)
+    _warn_of_undecided(vaults)
     async with AsyncExitStack() as stack:
         database = await Database.open(settings.database)
         stack.push_async_callback(database.close)
         await database.take()
         await database.run(keep_for, settings.network.name)
         await _unlock(database, configuration.storage_key)
-        tokens = KnownTokens(database, clusters, most_pending=settings.pending_validators)
+        tokens = KnownTokens(
+            database,
+            clusters,
+            most_pending=settings.pending_validators,
+            moves_per_day=settings.moves_per_day,
+        )
         await stack.enter_async_context(tokens.followed())
         tls = await stack.enter_async_context(_tls(settings))
         require_access(settings, tokens)
@@ -200,7 +219,8 @@ async def relaying(configuration: Configuration) -> AsyncIterator[int]:
                 workers=workers,
             )
         registering = Registering(
-            vaults=settings.vaults,
+            vaults=vaults,
+            vault_quota=settings.vault_quota,
             index_window=settings.index_window,
             shows_exit_signatures=settings.show_exit_signatures,
             clusters=clusters,
@@ -236,6 +256,7 @@ async def relaying(configuration: Configuration) -> AsyncIterator[int]:
             database=database,
             pipeline=pipeline,
             registering=registering,
+            vaults=vaults,
             manager=manager,
             metrics=metrics,
             workers=workers,
@@ -292,6 +313,16 @@ async def _tls(settings: RelayerSettings) -> AsyncIterator[SSLContext | None]:
     renewal = Renewal(certificate, context)
     async with in_background(repeat("certificate", renewal.look, LOOK_SECONDS)):
         yield context
+
+
+def _warn_of_undecided(vaults: Vaults) -> None:
+    if undecided := vaults.undecided:
+        log.warning(
+            "nothing says which clusters are whose",
+            vaults=", ".join(wire.Address(vault).to_wire() for vault in undecided),
+            do="bind each vault with --vault-cluster; until then, who has no token or one of all vaults gets"
+            " any validators for each of them, and other tokens have to name clusters",
+        )
 
 
 async def _unlock(database: Database, key: StorageKey | None) -> None:

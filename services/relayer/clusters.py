@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -161,6 +162,10 @@ class ServedClusters:
         """All validators of named clusters, in the order of their files."""
         return self._clusters.keys()
 
+    def keys_in(self, groups: Collection[Group]) -> Collection[bytes]:
+        """The validators of some named clusters, in the order of their files."""
+        return _Keys([group for group in self.in_order if isinstance(group, Cluster) and group in groups])
+
     def group_named(self, name: str) -> Group | None:
         """The group with this name, or with this lock hash; None when it is not served."""
         return self._by_name.get(name)
@@ -195,6 +200,22 @@ class ServedClusters:
         others = sorted({self._clusters[key].name for key in shared})
         keys = [wire.PublicKey(key).to_wire() for key in sorted(shared)[:SHOWN_KEYS]]
         return f"{len(shared)} validators of {cluster.name!r} are in {others} too, such as {', '.join(keys)}"
+
+
+class _Keys(Collection[bytes]):
+    """The validators of some clusters, which need not be copied for that."""
+
+    def __init__(self, clusters: Sequence[Cluster]) -> None:
+        self._clusters = clusters
+
+    def __contains__(self, key: object) -> bool:
+        return any(key in cluster.rows for cluster in self._clusters)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return chain.from_iterable(cluster.rows for cluster in self._clusters)
+
+    def __len__(self) -> int:
+        return sum(len(cluster.rows) for cluster in self._clusters)
 
 
 def read_clusters(

@@ -6,6 +6,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from itertools import islice
 from time import perf_counter, time
 from uuid import uuid4
 
@@ -24,12 +25,14 @@ from .store.asking import AskedValidator
 from .store.claiming import LEASE_SECONDS, give_back, renew, seconds_until_free
 from .store.claims import agreed_claims
 from .store.database import Database
+from .store.pending import Asker
 from .store.splitting import (
     RecoveredExit,
     claim_to_split_anew,
     exits_to_rotate,
     hand_out_rotation,
     replace_oracle_shares,
+    require_rotation,
 )
 from .store.tables import MessageStatus
 from .store.verdicts import (
@@ -53,6 +56,7 @@ LONGEST_PAUSE_SECONDS = 30.0
 IDLE_SECONDS = 1.0  # during which nothing was due, before shares of ready messages are verified; each time
 VERIFIED_MESSAGES = 128  # at a time
 SEARCHED_STATUSES = (MessageStatus.TO_SEARCH, MessageStatus.UNDECIDED)
+ROTATED_TOGETHER = 128  # so that a round waits some tens of milliseconds for them
 RENEW_SECONDS = LEASE_SECONDS / 4  # between two renewals of what is worked on
 
 log = logs.get("pipeline")
@@ -85,6 +89,7 @@ class Pipeline:
         self._woken = asyncio.Event()
         self._may_be_split_for_others = True  # exits that are wanted, for other oracles than those of now
         self._stopping = asyncio.Event()
+        self._rotating = asyncio.Lock()
 
     def wake(self) -> None:
         """Something may be due: other messages are wanted now, or other oracles."""
@@ -219,17 +224,31 @@ class Pipeline:
             groups[group].append(message)
         return groups
 
-    async def rotate(self, indices: Mapping[bytes, int]) -> list[AskedValidator]:
-        """The exits of validators at these indices, split for the oracles of now; handed out from now on.
+    async def rotate(self, vault: bytes, indices: Mapping[bytes, int], asker: Asker) -> list[AskedValidator]:
+        """The exits of a vault's validators at these indices, split for the oracles of now; handed out from
+        now on.
 
-        What is not recovered is collected, and comes with a later call.
+        What is not recovered is collected, and comes with a later call. It is done in pieces, of all
+        rotations one at a time, between which rounds go on, and others have the database.
+
+        Raises:
+            ReservedError, AskedByOthersError: as of `exits_to_rotate`; nothing is done then.
+            TooManyPendingError, TooManyMovesError: the same, perhaps of a part; the others are done.
         """
         oracles, digest = self._oracles.config, self._oracles.digest
-        exits = await self._database.run(exits_to_rotate, indices, digest, int(time()))
-        split = await self._split(exits, oracles)
-        of_key = {exit_.public_key: split[exit_.id] for exit_ in exits}
-        self.wake()
-        return await self._database.run(hand_out_rotation, indices, of_key, digest, int(time()))
+        await self._database.read(require_rotation, vault, indices, int(time()))
+        rotated: list[AskedValidator] = []
+        keys = iter(indices)
+        while some := {key: indices[key] for key in islice(keys, ROTATED_TOGETHER)}:
+            async with self._rotating:
+                exits = await self._database.run(
+                    exits_to_rotate, vault, some, digest, int(time()), asker=asker
+                )
+                split = await self._split(exits, oracles)
+                of_key = {exit_.public_key: split[exit_.id] for exit_ in exits}
+                rotated += await self._database.run(hand_out_rotation, some, of_key, digest, int(time()))
+            self.wake()
+        return rotated
 
     async def _split_some_anew(self) -> bool:
         """Split exits for the oracles of now that were split for others; whether there were any."""

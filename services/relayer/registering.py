@@ -9,28 +9,34 @@ from typing import Protocol
 
 from .. import logs, wire
 from ..chain.manager_messages import items_to_leave_off
+from .access.caller import Caller
 from .clusters import ServedClusters
 from .current_oracles import CurrentOracles
 from .manager.signer import Manager, RegisterItem
 from .pipeline import Pipeline
 from .store.asking import AskedValidator, IndexRefusedError
 from .store.database import Database
-from .store.pending import Asker, TooManyPendingError
-from .store.reserved import vaults_of
+from .store.moving import TooManyMovesError
+from .store.pending import TooManyPendingError
+from .store.reserved import AskedByOthersError, ReservedError
 from .store.reserving import (
+    QuotaError,
     Registration,
     ReservedValidator,
     hand_out_registration,
     reserve,
     signed_deposits,
 )
+from .vaults import Vaults
 
 FULL_DEPOSIT_GWEI = 32_000_000_000  # of a validator of type 0x01, and the least of one of type 0x02
 LARGEST_DEPOSIT_GWEI = 2_048_000_000_000
 PENDING_SECONDS = 60.0  # after which it is worth to ask for more validators again
-NOT_OUR_VAULT = "this relayer does not serve the vault; name it with --vault"
 ANOTHER_VAULTS = "reserved for another vault"
+ASKED_ELSEWHERE = "somebody else asks for its exit at another validator index"
 NOT_OUR_KEY = "no cluster named to this relayer has this validator"
+
+ROTATED = "validators[{}].public_key"
 
 log = logs.get("registering")
 
@@ -59,7 +65,8 @@ class Registering:
     def __init__(
         self,
         *,
-        vaults: Collection[bytes],
+        vaults: Vaults,
+        vault_quota: int,
         index_window: int,
         shows_exit_signatures: bool,
         clusters: ServedClusters,
@@ -69,7 +76,8 @@ class Registering:
         manager: Manager | None,
         watches: Collection[KeysWatch],
     ) -> None:
-        self._vaults = frozenset(vaults)
+        self._vaults = vaults
+        self._vault_quota = vault_quota
         self._index_window = index_window
         self._shows_exit_signatures = shows_exit_signatures
         self._clusters = clusters
@@ -79,13 +87,14 @@ class Registering:
         self._manager = manager
         self._watches = watches
 
-    async def register(self, request: wire.RegisterRequest, asker: Asker) -> Registered:
-        """Reserve validators for the vault, and give them as soon as all are signed; none before.
+    async def register(self, request: wire.RegisterRequest, caller: Caller) -> Registered:
+        """Reserve validators for the vault, of its clusters and the caller's, and give them as soon as all
+        are signed; none before.
 
         Raises:
             wire.WireError: another vault, amounts that cannot be deposited, or too many validators.
         """
-        self._require_vault(request.vault)
+        groups = self._vaults.groups(request.vault, caller)
         _require_amounts(request)
         wanted = Registration(
             request.vault, request.validators_start_index, request.amounts, request.validator_type.byte
@@ -97,15 +106,18 @@ class Registering:
             keys = await self._database.run(
                 reserve,
                 wanted,
-                self._clusters.keys,
+                self._clusters.keys_in(groups),
                 window=self._index_window,
                 now=int(time()),
-                asker=asker,
+                asker=caller.asker,
+                quota=self._vault_quota,
             )
         except IndexRefusedError as error:
             raise wire.WireError("validators_start_index", str(error)) from None
-        except TooManyPendingError as error:
+        except (TooManyPendingError, QuotaError) as error:
             raise wire.TooManyError("amounts", str(error), retry_after_seconds=PENDING_SECONDS) from None
+        except TooManyMovesError as error:
+            raise too_many_moves("validators_start_index", error) from None
         self._pipeline.wake()
         left_off = items_to_leave_off(len(keys), wanted.validator_type)
         return await self._given(wanted, keys[: len(keys) - left_off])
@@ -139,27 +151,29 @@ class Registering:
             )
         )
 
-    async def rotate(self, request: wire.RotateRequest) -> list[AskedValidator]:
+    async def rotate(self, request: wire.RotateRequest, caller: Caller) -> list[AskedValidator]:
         """Exits split for the oracles of today; what is not there yet is collected.
 
         Raises:
-            wire.WireError: another vault, or keys of no cluster of ours.
+            wire.WireError: another vault, keys of no cluster of its or the caller's, or an exit that somebody
+                else asks for at another index.
         """
-        self._require_vault(request.vault)
-        for position, item in enumerate(request.validators):
-            if not self._clusters.is_named(item.public_key):
-                raise wire.WireError(f"validators[{position}].public_key", NOT_OUR_KEY)
         keys = [item.public_key for item in request.validators]
-        vaults = await self._database.read(vaults_of, keys)
+        self._vaults.require_keys(request.vault, caller, {ROTATED: keys})
         for position, key in enumerate(keys):
-            if vaults.get(key, request.vault) != request.vault:
-                raise wire.WireError(f"validators[{position}].public_key", ANOTHER_VAULTS)
+            if not self._clusters.is_named(key):
+                raise wire.WireError(ROTATED.format(position), NOT_OUR_KEY)
         indices = {bytes(item.public_key): int(item.validator_index) for item in request.validators}
-        return await self._pipeline.rotate(indices)
-
-    def _require_vault(self, vault: bytes) -> None:
-        if vault not in self._vaults:
-            raise wire.WireError("vault", NOT_OUR_VAULT)
+        try:
+            return await self._pipeline.rotate(request.vault, indices, caller.asker)
+        except ReservedError as error:
+            raise refusal(ROTATED, keys, error.public_keys, ANOTHER_VAULTS) from None
+        except AskedByOthersError as error:
+            raise refusal(ROTATED, keys, error.public_keys, ASKED_ELSEWHERE) from None
+        except TooManyPendingError as error:
+            raise wire.TooManyError("validators", str(error), retry_after_seconds=PENDING_SECONDS) from None
+        except TooManyMovesError as error:
+            raise too_many_moves("validators", error) from None
 
     def _item(self, validator: ReservedValidator) -> wire.RegisterValidator:
         return wire.RegisterValidator(
@@ -174,6 +188,24 @@ class Registering:
                 wire.EncryptedSignature.rows(validator.encrypted_signatures),
             ),
         )
+
+
+def refusal(
+    path: str, keys: Sequence[wire.PublicKey], refused: Collection[bytes], reason: str
+) -> wire.WireError:
+    """What says that some validators of a request are the reason why it is refused.
+
+    Args:
+        path: of each in the request, with `{}` for its position.
+    """
+    positions = [position for position, key in enumerate(keys) if key in refused]
+    rejected = [wire.Rejected(keys[position].to_wire(), reason) for position in positions]
+    return wire.WireError(path.format(positions[0]), reason, rejected)
+
+
+def too_many_moves(field: str, error: TooManyMovesError) -> wire.TooManyError:
+    """What says so, and when to come again."""
+    return wire.TooManyError(field, str(error), retry_after_seconds=error.retry_after_seconds)
 
 
 def _require_amounts(request: wire.RegisterRequest) -> None:

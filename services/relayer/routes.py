@@ -28,16 +28,18 @@ from .listing import LONGEST_WAIT_SECONDS, Listing, Listings
 from .manager.signer import Manager
 from .metrics import Metrics, Outcomes
 from .pipeline import Pipeline
-from .registering import PENDING_SECONDS, Registering
+from .registering import ASKED_ELSEWHERE, PENDING_SECONDS, Registering, refusal, too_many_moves
 from .store.asking import AskedValidator, IndexRefusedError, ask_for, known_keys
 from .store.claims import claim_to_bytes
 from .store.database import Database
 from .store.lacking import ready_in_front
+from .store.moving import TooManyMovesError
 from .store.pending import Asker, TooManyPendingError
-from .store.reserved import RegisteredError, ReservedError
+from .store.reserved import AskedByOthersError, RegisteredError, ReservedError
 from .store.sharing import STORED, OfferedShare, add_shares
 from .store.subjects import Exit
 from .store.tables import Kind
+from .vaults import NOT_YOUR_CLUSTER, Vaults
 
 REFUSED_A_SECOND, REFUSED_AT_ONCE = 1 / 30, 50  # manager signatures of one caller; each is on record
 LISTINGS_A_SECOND, LISTINGS_AT_ONCE = 1.0, 16  # that have to be made for one caller; fewer than are kept
@@ -48,7 +50,7 @@ NOT_SERVED = "no cluster of this relayer has this validator"
 RESERVED = "reserved for a vault, whose operator registers it with POST /register"
 REGISTERED = "has a deposit already, so the next validator index is not its own"
 NO_MANAGER = "this relayer signs for no vault; it has no --manager-keystore"
-NOT_YOURS = "this token is not for the cluster of this validator"
+KEYS = "public_keys[{}]"
 NO_POINT = "not a point of the curve that could be one"
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -72,6 +74,7 @@ class Routes:
         database: Database,
         pipeline: Pipeline,
         registering: Registering,
+        vaults: Vaults,
         manager: Manager | None,
         metrics: Metrics,
         workers: Workers,
@@ -84,6 +87,7 @@ class Routes:
         self._clusters = clusters
         self._oracles = oracles
         self._registering = registering
+        self._vaults = vaults
         self._manager = manager
         self._database = database
         self._pipeline = pipeline
@@ -189,11 +193,15 @@ class Routes:
         except IndexRefusedError as error:
             raise wire.WireError("validators_start_index", str(error)) from None
         except ReservedError as error:
-            raise _refusal(wanted.public_keys, error.public_keys, RESERVED) from None
+            raise refusal(KEYS, wanted.public_keys, error.public_keys, RESERVED) from None
         except RegisteredError as error:
-            raise _refusal(wanted.public_keys, error.public_keys, REGISTERED) from None
+            raise refusal(KEYS, wanted.public_keys, error.public_keys, REGISTERED) from None
+        except AskedByOthersError as error:
+            raise refusal(KEYS, wanted.public_keys, error.public_keys, ASKED_ELSEWHERE) from None
         except TooManyPendingError as error:
             raise wire.TooManyError("public_keys", str(error), retry_after_seconds=PENDING_SECONDS) from None
+        except TooManyMovesError as error:
+            raise too_many_moves("validators_start_index", error) from None
         self._pipeline.wake()  # an exit that is asked for again may have its shares already
         return asked
 
@@ -232,39 +240,40 @@ class Routes:
 
     async def _post_register(self, request: web.Request) -> web.Response:
         wanted = await self._decoded(request, wire.RegisterRequest)
-        caller = caller_of(request)
-        caller.require_vault(wanted.vault)
-        registered = await self._registering.register(wanted, caller.asker)
+        registered = await self._registering.register(wanted, caller_of(request))
         return json_answer(await self._workers.run(self._registering.encoded, registered))
 
     async def _post_rotate(self, request: web.Request) -> web.StreamResponse:
         wanted = await self._decoded(request, wire.RotateRequest)
-        caller_of(request).require_vault(wanted.vault)
-        return await self._validators(request, await self._registering.rotate(wanted))
+        return await self._validators(request, await self._registering.rotate(wanted, caller_of(request)))
 
     async def _post_fund(self, request: web.Request) -> web.Response:
         wanted = await self._decoded(request, wire.FundRequest)
-        async with self._managing(request, wanted.vault) as manager:
+        async with self._managing(request, wanted.vault, {KEYS: wanted.public_keys}) as manager:
             return _signed(await manager.fund(wanted.vault, wanted.public_keys, wanted.amounts))
 
     async def _post_withdraw(self, request: web.Request) -> web.Response:
         wanted = await self._decoded(request, wire.WithdrawRequest)
-        async with self._managing(request, wanted.vault) as manager:
+        async with self._managing(request, wanted.vault, {KEYS: wanted.public_keys}) as manager:
             return _signed(await manager.withdraw(wanted.vault, wanted.public_keys, wanted.amounts))
 
     async def _post_consolidate(self, request: web.Request) -> web.Response:
         wanted = await self._decoded(request, wire.ConsolidateRequest)
-        async with self._managing(request, wanted.vault) as manager:
-            sources, targets = wanted.source_public_keys, wanted.target_public_keys
+        sources, targets = wanted.source_public_keys, wanted.target_public_keys
+        keys = {"source_public_keys[{}]": sources, "target_public_keys[{}]": targets}
+        async with self._managing(request, wanted.vault, keys) as manager:
             return _signed(await manager.consolidate(wanted.vault, sources, targets))
 
     @asynccontextmanager
-    async def _managing(self, request: web.Request, vault: bytes) -> AsyncIterator[Manager]:
+    async def _managing(
+        self, request: web.Request, vault: bytes, keys: Mapping[str, Sequence[bytes]]
+    ) -> AsyncIterator[Manager]:
         """Have the manager sign for a caller, who has only so many tries: each stays on record for ever."""
         caller = caller_of(request)
         caller.require_vault(vault)
         if self._manager is None:
             raise wire.WireError("", NO_MANAGER)
+        self._vaults.require_keys(vault, caller, keys)
         if seconds := self._unsigned.seconds_until(caller.name):
             raise wire.TooManyError("", "too many refused signatures", retry_after_seconds=seconds)
         self._unsigned.take(caller.name)
@@ -305,8 +314,12 @@ class Routes:
         received = _read_shares(body, kind, list(offers), caller)
         groups = caller.groups_at(received.share_index)
         offered = [s for offer in offers.values() for s in self._offered(received, offer, groups)]
-        if groups is not None and not offered and any(r.reason == NOT_YOURS for r in received.rejected):
-            raise wire.ForbiddenError("shares", NOT_YOURS, received.rejected)
+        if (
+            groups is not None
+            and not offered
+            and any(r.reason == NOT_YOUR_CLUSTER for r in received.rejected)
+        ):
+            raise wire.ForbiddenError("shares", NOT_YOUR_CLUSTER, received.rejected)
         return received, offered
 
     def _offered(
@@ -319,7 +332,7 @@ class Routes:
             if group is None:
                 reason = NOT_SERVED
             elif groups is not None and group not in groups:
-                reason = NOT_YOURS
+                reason = NOT_YOUR_CLUSTER
             elif not group.has(received.share_index):
                 reason = f"share index {received.share_index} is not one of the cluster {group.name!r}"
             else:
@@ -362,7 +375,7 @@ class Routes:
         if groups is not None:
             foreign = {key for key in public_keys if self._clusters.group_of(key) not in groups}
             if foreign:
-                error = _refusal(public_keys, foreign, NOT_YOURS)
+                error = refusal(KEYS, public_keys, foreign, NOT_YOUR_CLUSTER)
                 raise wire.ForbiddenError(error.field, error.reason, error.rejected)
         unnamed = {key for key in public_keys if not self._clusters.is_named(key)}
         _refuse(public_keys, {key for key in unnamed if self._clusters.group_of(key) is None}, NOT_SERVED)
@@ -371,15 +384,7 @@ class Routes:
 
 def _refuse(public_keys: Sequence[wire.PublicKey], refused: Collection[bytes], reason: str) -> None:
     if refused:
-        raise _refusal(public_keys, refused, reason)
-
-
-def _refusal(
-    public_keys: Sequence[wire.PublicKey], refused: Collection[bytes], reason: str
-) -> wire.WireError:
-    positions = [position for position, key in enumerate(public_keys) if key in refused]
-    rejected = [wire.Rejected(public_keys[position].to_wire(), reason) for position in positions]
-    return wire.WireError(f"public_keys[{positions[0]}]", reason, rejected)
+        raise refusal(KEYS, public_keys, refused, reason)
 
 
 def _signed(signature: bytes) -> web.Response:

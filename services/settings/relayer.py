@@ -83,6 +83,22 @@ class RelayerSettings(Settings):
         many=True,
         metavar="ADDRESS",
     )
+    vault_clusters: tuple[parsing.VaultCluster, ...] = setting(
+        "--vault-cluster",
+        parsing.vault_cluster,
+        "A cluster, by name or lock hash, whose validators are for this vault, and not for vaults that are"
+        " not bound to it; repeatable. A vault that is bound to none has the clusters that no vault is bound"
+        " to.",
+        many=True,
+        metavar="ADDRESS=CLUSTER",
+    )
+    vault_quota: int = setting(
+        "--vault-quota",
+        parsing.count,
+        "Validators that may be reserved for one vault, and not be registered yet.",
+        default="10000",
+        metavar="N",
+    )
     registered_keys: Path | None = setting(
         "--registered-keys",
         parsing.file,
@@ -209,6 +225,14 @@ class RelayerSettings(Settings):
         parsing.count,
         "Validators that one token may have asked for, and not have got yet.",
         default="50000",
+        metavar="N",
+    )
+    moves_per_day: int = setting(
+        "--moves-per-day",
+        parsing.count,
+        "Validators that one token may move to other indices or amounts in a day; each move is a signature of"
+        " every node.",
+        default="100000",
         metavar="N",
     )
     threads: int | None = shared.threads()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -236,3 +237,13 @@ def start(database_url: str, oracles: Oracles) -> Start:
             yield Relayer(url, client, session)
 
     return started
+
+
+@pytest.fixture
+def manager_key(tmp_path: Path) -> ManagerKey:
+    from eth_account import Account
+
+    file, password = tmp_path / "manager.json", tmp_path / "manager.txt"
+    file.write_text(json.dumps(Account.encrypt(Account.create().key, "password", kdf="pbkdf2", iterations=1)))
+    password.write_text("password")
+    return ManagerKey.load(file, password)

@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 
 from dvtfast.services import wire
+from dvtfast.services.parsing import VaultCluster
 from dvtfast.services.relayer import api
 from dvtfast.services.relayer.access.rights import RIGHTS
 from dvtfast.services.relayer.access.secret import new_token
@@ -162,7 +163,8 @@ async def test_the_matrix(start: Start, database_url: str, method: str, path: st
         revoked = {name: await tokens.make(kind) for name, kind in HOLDERS.items()}
         for token in revoked.values():
             await tokens.revoke(token)
-        async with start(cluster, other, vaults=(VAULT, OTHER_VAULT)) as relayer:
+        bound = (VaultCluster(VAULT, A), VaultCluster(OTHER_VAULT, B))
+        async with start(cluster, other, vaults=(VAULT, OTHER_VAULT), vault_clusters=bound) as relayer:
             registered = await send(relayer, "POST", "/register", body_for("/register", cluster),
                                     show(held["operator of all"]))  # fmt: skip
             assert registered[0] == 200

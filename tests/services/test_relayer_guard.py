@@ -28,7 +28,7 @@ async def test_open_routes_and_forgotten_ones(database_url: str, monkeypatch: py
     for path in ("/healthz", "/forgotten"):
         app.router.add_get(path, handle)
     database = await Database.open(database_url)
-    tokens = KnownTokens(database, ServedClusters([], signature_threshold=1), most_pending=1)
+    tokens = KnownTokens(database, ServedClusters([], signature_threshold=1), most_pending=1, moves_per_day=1)
     async with tokens_of(database_url) as made:
         held = [bearer(await made.make(kind)) for kind in (READ_ONLY, EVERYTHING)]
         Guard(tokens, allow_anonymous=False, requests_at_once=9, requests_per_second=9).add_to(app)

@@ -80,10 +80,10 @@ async def test_a_move_and_back_finds_everything_again(start: Start) -> None:
         assert all(e.share_indexes_ready == [] and not e.is_exit_signature_ready for e in exits.values())
         await relayer.fill(cluster, second, 2, 3, 4)
         at_second = await relayer.until_ready(cluster)
-        assert at_second != at_first
-        assert await relayer.ask(cluster, 1000) == at_first
+        assert at_second.validators != at_first.validators
+        assert (await relayer.ask(cluster, 1000)).validators == at_first.validators
         assert await relayer.ask(cluster) == at_first  # known keys keep their index
-        assert await relayer.ask(cluster, 2000) == at_second
+        assert (await relayer.ask(cluster, 2000)).validators == at_second.validators
 
 
 async def test_a_move_by_one_keeps_what_overlaps(start: Start) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -220,15 +219,3 @@ def test_whom_an_address_stands_for(address: str | None, network: str) -> None:
 
 def test_what_a_body_counts_for() -> None:
     assert [units_of(size) for size in (0, 1, 65_536, 2_000_000)] == [1, 1, 2, 31]
-
-
-@pytest.fixture
-def manager_key(tmp_path: Path) -> Any:
-    from eth_account import Account
-
-    from dvtfast.services.relayer.manager.key import ManagerKey
-
-    file, password = tmp_path / "manager.json", tmp_path / "manager.txt"
-    file.write_text(json.dumps(Account.encrypt(Account.create().key, "password", kdf="pbkdf2", iterations=1)))
-    password.write_text("password")
-    return ManagerKey.load(file, password)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from dataclasses import replace
 from typing import Any
 
@@ -14,11 +15,16 @@ from sqlalchemy import Connection, select
 
 from dvtfast import HOODI, PublicKeys, ecies, exit_signing_roots, recover_signatures, sign, verify_signatures
 from dvtfast.services import wire
+from dvtfast.services.relayer import pipeline as pipeline_
 from dvtfast.services.relayer.current_oracles import CurrentOracles
+from dvtfast.services.relayer.judge import Judge
 from dvtfast.services.relayer.pipeline import Pipeline
+from dvtfast.services.relayer.registering import ANOTHER_VAULTS, ASKED_ELSEWHERE
+from dvtfast.services.relayer.store import reserved
 from dvtfast.services.relayer.store.asking import make_current, remember_validators
 from dvtfast.services.relayer.store.database import Database
 from dvtfast.services.relayer.store.forgetting import forget
+from dvtfast.services.relayer.store.reserving import mark_registered
 from dvtfast.services.relayer.store.splitting import exits_to_rotate, hand_out_rotation
 from dvtfast.services.relayer.store.subjects import Exit
 from dvtfast.services.relayer.store.tables import MessageStatus, messages, oracle_shares
@@ -40,7 +46,16 @@ from .conftest import (
     Start,
     make_cluster,
 )
-from .test_relayer_register import VAULT, VAULTS, register, sign_all, until_ready, until_registered
+from .test_relayer_register import (
+    ETH,
+    OTHER_VAULT,
+    VAULT,
+    VAULTS,
+    register,
+    sign_all,
+    until_ready,
+    until_registered,
+)
 
 INDICES = range(START_INDEX, START_INDEX + 3)
 
@@ -185,6 +200,121 @@ async def test_what_is_refused(start: Start, case: str) -> None:
         assert await relayer.exits() == {}
 
 
+async def test_an_exit_that_somebody_else_asks_for_is_not_moved(start: Start) -> None:
+    """An operator of v3 asks for it at 1000, and would be handed shares for index 7."""
+    cluster = make_cluster(2)
+    async with start(cluster, vaults=VAULTS) as relayer:
+        await relayer.ask(cluster, START_INDEX)
+        for _ in range(2):
+            status, answer = await rotate(relayer, cluster.keys[:1], range(7, 8))
+            assert (status, answer["field"]) == (422, "validators[0].public_key")
+            assert answer["rejected"] == [
+                {"public_key": cluster.keys[0].to_wire(), "reason": ASKED_ELSEWHERE}
+            ]
+            indices = [e.validator_index for e in (await relayer.exits()).values()]
+            assert sorted(indices) == [START_INDEX, START_INDEX + 1]
+            await relayer.fill(cluster, range(START_INDEX, START_INDEX + 2), 1, 2, 3)
+            await relayer.until_ready(cluster)  # from now on it is handed out, too
+        status, answer = await rotate(relayer, cluster.keys, range(START_INDEX, START_INDEX + 2))
+        assert (status, answer["ready"]) == (200, True)  # where it is
+
+
+async def test_a_registration_of_the_vault_is_not_moved(start: Start) -> None:
+    cluster = make_cluster(3)
+    async with start(cluster, vaults=VAULTS) as relayer:
+        await register(relayer)
+        status, answer = await rotate(relayer, cluster.keys, range(7, 10))
+        assert (status, answer["field"]) == (422, "validators[0].public_key")
+        status, answer = await rotate(relayer, cluster.keys, range(7, 10), OTHER_VAULT)
+        assert (status, answer["rejected"][2]["reason"]) == (422, ANOTHER_VAULTS)
+        await sign_all(relayer, cluster, 1, 2, 3)
+        await until_registered(relayer)
+
+
+async def test_a_rotation_may_correct_itself(start: Start) -> None:
+    """Where the operator said another index first, and while nobody registers the validator."""
+    cluster = make_cluster(2)
+    async with start(cluster, vaults=VAULTS) as relayer:
+        for indices in (range(7, 9), range(8, 10)):
+            status, answer = await rotate(relayer, cluster.keys, indices)
+            assert (status, answer["ready"]) == (200, False)
+            assert sorted(e.validator_index for e in (await relayer.exits()).values()) == list(indices)
+        status, answer = await rotate(relayer, cluster.keys, range(7, 9), OTHER_VAULT)
+        assert (status, answer["field"]) == (422, "validators[0].public_key")
+        await relayer.ask(cluster, START_INDEX)  # nothing says that it is registered
+        assert (await rotate(relayer, cluster.keys, range(8, 10)))[0] == 422
+
+
+async def test_a_registered_validator_is_its_vaults_to_rotate(
+    start: Start, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = make_cluster(2)
+    async with start(cluster, vaults=VAULTS) as relayer:
+        await relayer.ask(cluster, START_INDEX)
+        database = await Database.open(database_url)
+        await database.run(mark_registered, cluster.keys, block_number=None)
+        await database.close()
+        assert (await rotate(relayer, cluster.keys, range(7, 9)))[0] == 422  # it is asked for still
+        monkeypatch.setattr(reserved, "ASKED_SECONDS", -5)
+        assert (await rotate(relayer, cluster.keys, range(7, 9)))[0] == 200
+        body = wire.encode(wire.ValidatorsRequest(cluster.keys, wire.UInt64(START_INDEX)))
+        status, answer = await relayer.raw("POST", "/validators", body)
+        assert (status, answer["field"]) == (422, "public_keys[0]")
+        assert sorted(e.validator_index for e in (await relayer.exits()).values()) == [7, 8]
+
+
+async def test_a_rotation_goes_on_in_pieces_and_rounds_come_between(
+    start: Start,
+    others: Oracles,
+    running: list[tuple[CurrentOracles, Pipeline]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """While one piece of a rotation is split, a round becomes due; it is worked on before the next piece."""
+    monkeypatch.setattr(pipeline_, "ROTATED_TOGETHER", 2)
+    cluster, round_ = make_cluster(6), make_cluster(1, name="round")
+    worked: list[str] = []
+    entered, go_on = threading.Event(), threading.Event()
+    split, judge = Judge.split, Judge.judge
+
+    def split_slowly(self: Judge, exits: Any, *more: Any) -> Any:
+        worked.append(f"split {len(exits)}")
+        if len(worked) == 1:
+            entered.set()
+            assert go_on.wait(30)
+        return split(self, exits, *more)
+
+    def judge_and_tell(self: Judge, *arguments: Any) -> Any:
+        worked.append("round")
+        return judge(self, *arguments)
+
+    async with start(cluster, vaults=VAULTS) as relayer:
+        await register(relayer, amounts=[32 * ETH] * 6)
+        await sign_all(relayer, cluster, 1, 2, 3)
+        await until_ready(relayer, 6)
+        await until_registered(relayer, amounts=[32 * ETH] * 6)
+    indices = range(START_INDEX, START_INDEX + 6)
+    async with start(cluster, round_, vaults=VAULTS, oracle_config=others.config) as relayer:
+        await relayer.ask(round_, 2000)
+        monkeypatch.setattr(Judge, "split", split_slowly)
+        monkeypatch.setattr(Judge, "judge", judge_and_tell)
+        rotating = asyncio.create_task(rotate(relayer, cluster.keys, indices))
+        another = asyncio.create_task(rotate(relayer, cluster.keys[:1], indices))
+        await asyncio.to_thread(entered.wait, 30)
+        ((_, pipeline),) = running[1:]
+        await relayer.fill(round_, [2000], 1, 2, 3)
+        async with asyncio.timeout(30):
+            while pipeline._workers.under_way < 2:  # noqa: ASYNC110 - until the round waits for the thread
+                await asyncio.sleep(0.01)
+        go_on.set()
+        status, answer = await rotating
+        assert (status, answer["ready"]) == (200, True)
+        verify(answer["validators"], cluster, others, indices)
+        assert (await another)[1]["ready"]
+        await relayer.until_ready(round_)
+        assert worked[:2] == ["split 2", "round"]
+        assert worked.count("split 2") == 3
+
+
 @pytest.fixture
 def running(monkeypatch: pytest.MonkeyPatch) -> list[tuple[CurrentOracles, Pipeline]]:
     """The oracles and the pipeline of each relayer that is started."""
@@ -242,7 +372,7 @@ async def test_a_validator_that_is_forgotten_while_its_exit_is_split(database_ur
     database = await Database.open(database_url)
     old, new = bytes([1]) * 48, bytes([2]) * 48
     await database.run(_make_ready, old)
-    (exit_,) = await database.run(exits_to_rotate, {old: 5}, bytes(32), 1)
+    (exit_,) = await database.run(exits_to_rotate, VAULT, {old: 5}, bytes(32), 1)
     await database.run(forget, [old])
     await database.run(_make_ready, new)
     split = {exit_.public_key: OracleShares(b"old" * 16, b"old")}

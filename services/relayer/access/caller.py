@@ -24,6 +24,7 @@ class Caller:
         role: None for who may do everything.
         vaults: that it may register validators for.
         groups: that it may see or ask for.
+        names_no_cluster: whether it is an operator's of some vaults, and says nothing of their clusters.
         groups_of: by share index, whose shares it may hand in.
     """
 
@@ -33,12 +34,14 @@ class Caller:
     vaults: Collection[bytes] | None = None
     groups: frozenset[Group] | None = None
     groups_of: Mapping[int, frozenset[Group]] | None = None
+    names_no_cluster: bool = False
     most_pending: int | None = field(default=None, compare=False)
+    moves_per_day: int | None = field(default=None, compare=False)
 
     @property
     def asker(self) -> Asker:
         """As the store counts it."""
-        return Asker(self.token_id, self.most_pending)
+        return Asker(self.token_id, self.most_pending, self.moves_per_day)
 
     @property
     def is_limited(self) -> bool:
@@ -75,7 +78,9 @@ class Caller:
 _CALLER = web.RequestKey("caller", Caller)
 
 
-def caller_of_token(token: KeptToken, clusters: ServedClusters, most_pending: int) -> Caller:
+def caller_of_token(
+    token: KeptToken, clusters: ServedClusters, *, most_pending: int, moves_per_day: int
+) -> Caller:
     """What a token is for, at this relayer; clusters that it does not serve count for nothing."""
     if token.role is Role.READ_ONLY:
         return Caller(token.id, token.id, token.role, vaults=())
@@ -88,7 +93,9 @@ def caller_of_token(token: KeptToken, clusters: ServedClusters, most_pending: in
             vaults=None if everything else frozenset(map(bytes, token.scope.vaults)),
             groups=None if everything else _groups(token.scope.clusters, clusters),
             groups_of={},
+            names_no_cluster=not everything and not token.scope.clusters,
             most_pending=most_pending,
+            moves_per_day=moves_per_day,
         )
     indices = {node.share_index for node in token.scope.nodes}
     groups_of = {

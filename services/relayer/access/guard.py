@@ -114,8 +114,13 @@ class Guard:
         if authorization is None:
             if not self._tokens.exist or self._allow_anonymous:
                 address = network_of(request.remote)
-                most_pending = None if is_loopback(address) else self._tokens.most_pending
-                return Caller(address, most_pending=most_pending)
+                if is_loopback(address):
+                    return Caller(address)
+                return Caller(
+                    address,
+                    most_pending=self._tokens.most_pending,
+                    moves_per_day=self._tokens.moves_per_day,
+                )
         elif caller := self._tokens.caller(token_in(authorization)):
             return caller
         address = network_of(request.remote)

@@ -33,13 +33,17 @@ class KnownTokens:
 
     Attributes:
         most_pending: validators that one of them may have asked for and not got yet.
+        moves_per_day: how many validators one of them may move to other indices or amounts.
         exist: whether there ever was a token, revoked or not; from then on everybody needs one.
     """
 
-    def __init__(self, database: Database, clusters: ServedClusters, *, most_pending: int) -> None:
+    def __init__(
+        self, database: Database, clusters: ServedClusters, *, most_pending: int, moves_per_day: int
+    ) -> None:
         self._database = database
         self._clusters = clusters
         self.most_pending = most_pending
+        self.moves_per_day = moves_per_day
         self._revision = -1
         self._callers: dict[str, tuple[bytes, Caller]] = {}  # by id, with the token's digest
         self.exist = False
@@ -85,7 +89,9 @@ class KnownTokens:
         if token.revoked_at is not None:
             self._callers.pop(token.id, None)
             return
-        caller = caller_of_token(token, self._clusters, self.most_pending)
+        caller = caller_of_token(
+            token, self._clusters, most_pending=self.most_pending, moves_per_day=self.moves_per_day
+        )
         self._callers[token.id] = token.digest, caller
         if unserved := unserved_clusters(token, self._clusters):
             log.warning(

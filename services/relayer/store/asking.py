@@ -6,13 +6,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
-from sqlalchemy import Connection, Table, bindparam, insert, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, bindparam, insert, or_, select, update
 
 from .database import begin_revision, chunks
-from .many import execute_many
+from .many import execute_many, insert_into
+from .moving import count_moves, drop_left
 from .pending import ANYBODY, Asker, count_pending
-from .reserved import RegisteredError, registered, require_unreserved
+from .reserved import RegisteredError, registered, require_not_asked_by_others, require_unreserved
 from .subjects import Exit, Subject, kind_of, to_bytes
 from .tables import (
     UINT64_BYTES,
@@ -82,7 +82,10 @@ def ask_for(
 
     Raises:
         IndexRefusedError: an index would not fit into 64 bits, or new keys come without any rule.
-        ReservedError: some are reserved for vaults: they would be registered twice.
+        ReservedError: some are reserved for vaults: they would be registered twice; or are registered, and
+            rotated for vaults.
+        AskedByOthersError: other tokens ask for some, at other indices.
+        TooManyMovesError: they, or the asker, moved too often.
         RegisteredError: with `next_index`, some have a deposit, and an index that nobody said.
         TooManyPendingError: the asker waits for too many others.
     """
@@ -95,9 +98,10 @@ def ask_for(
         wanted = dict(zip(new, _free_indices(connection, len(new), free_from), strict=True))
     else:
         wanted = _from(start_index, public_keys)
+    exits = {key: Exit(index) for key, index in wanted.items()}
+    require_not_asked_by_others(connection, exits, asker, now)
     count_pending(connection, remember_validators(connection, public_keys, now), asker)
-    moved = make_current(connection, {key: Exit(index) for key, index in wanted.items()}, now)
-    prepare(connection, {key: wanted[key] for key in moved}, window, now)
+    move_exits(connection, exits, now, window=window, asker=asker)
     return hand_out(connection, public_keys, config_digest, now) if may_hand_out else []
 
 
@@ -138,11 +142,52 @@ def old_before(now: int) -> int:
     return now - ASKED_PRECISION_SECONDS
 
 
-def make_current(connection: Connection, subjects: Mapping[bytes, Subject], now: int) -> list[bytes]:
-    """Make these, one kind of all, the current messages of validators; earlier ones keep what they have.
+def move_exits(
+    connection: Connection,
+    exits: Mapping[bytes, Exit],
+    now: int,
+    *,
+    window: int = 0,
+    asker: Asker = ANYBODY,
+    rotated_for: bytes | None = None,
+) -> None:
+    """Make these the current exits of validators, and let sidecars sign those at the next indices, too.
+
+    Args:
+        window: how many of them.
+        asker: who moves them, which bounds how often.
+        rotated_for: the vault whose rotation it is.
+
+    Raises:
+        TooManyMovesError: they, or the asker, moved too often.
+    """
+    moved = make_current(connection, exits, now, window=window, asker=asker)
+    was_other = validators.c.rotated_for.is_distinct_from(rotated_for)
+    for chunk in chunks(moved):
+        of_chunk = validators.c.public_key.in_(chunk)
+        connection.execute(update(validators).where(of_chunk, was_other).values(rotated_for=rotated_for))
+        if asker.token_id is not None:
+            is_counted = validators.c.asked_by.is_not(None)
+            connection.execute(update(validators).where(of_chunk, is_counted).values(asked_by=asker.token_id))
+    prepare(connection, {key: exits[key].validator_index for key in moved}, window, now)
+
+
+def make_current(
+    connection: Connection,
+    subjects: Mapping[bytes, Subject],
+    now: int,
+    *,
+    window: int = 0,
+    asker: Asker = ANYBODY,
+) -> list[bytes]:
+    """Make these, one kind of all, the current messages of validators; what earlier ones have is kept for a
+    while, see moving.py.
 
     Returns:
         The validators whose message was another one, or none.
+
+    Raises:
+        TooManyMovesError: they, or the asker, moved too often.
     """
     if not subjects:
         return []
@@ -152,14 +197,40 @@ def make_current(connection: Connection, subjects: Mapping[bytes, Subject], now:
     moved = [key for key, subject in wanted.items() if current.get(key) != subject]
     if not moved:
         return []
-    for chunk in chunks(key for key in moved if key in current):
+    left = {key: current[key] for key in moved if key in current}
+    count_moves(connection, _new_places(connection, kind, wanted, moved), asker, now)
+    for chunk in chunks(left):
         of_keys = messages.c.public_key.in_(chunk), messages.c.kind == kind, messages.c.is_current
         connection.execute(update(messages).where(*of_keys).values(is_current=False))
     place = {"is_current": True, "was_current": True, "revision": begin_revision(connection)}
     unique = messages.c.public_key, messages.c.kind, messages.c.subject
     put = insert_into(connection, messages).on_conflict_do_update(index_elements=unique, set_=place)
     execute_many(connection, put, [_new(key, kind, wanted[key], now) | place for key in moved])
+    ahead = {key: _window(subject, window) for key in moved if isinstance(subject := subjects[key], Exit)}
+    drop_left(connection, kind, left, ahead)
     return moved
+
+
+def _new_places(
+    connection: Connection, kind: Kind, wanted: Mapping[bytes, bytes], moved: Iterable[bytes]
+) -> set[bytes]:
+    """Those of the validators that move which have been somewhere, and are not known where they go."""
+    query = select(messages.c.public_key, messages.c.subject, messages.c.was_current)
+    were, known = set(), set()
+    for chunk in chunks(moved):
+        of_chunk = messages.c.kind == kind, messages.c.public_key.in_(chunk)
+        for key, subject, was_current in connection.execute(query.where(*of_chunk)).all():
+            if was_current:
+                were.add(key)
+            if wanted[key] == subject:
+                known.add(key)
+    return were - known
+
+
+def _window(exit_: Exit, window: int) -> tuple[bytes, bytes]:
+    """The first and the last index that is prepared beside this one."""
+    first, last = (min(exit_.validator_index + ahead, INDEX_LIMIT - 1) for ahead in (1, window))
+    return uint64(first), uint64(last)
 
 
 def current_subjects(connection: Connection, public_keys: Iterable[bytes], kind: Kind) -> dict[bytes, bytes]:
@@ -199,13 +270,6 @@ def prepare(connection: Connection, indices: Mapping[bytes, int], window: int, n
     if rows:
         revision = begin_revision(connection)
         execute_many(connection, insert(messages), [row | {"revision": revision} for row in rows])
-
-
-def insert_into(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
-    """An insert that can say what happens to rows that are there already."""
-    if connection.dialect.name == "postgresql":
-        return postgresql.insert(table)
-    return sqlite.insert(table)
 
 
 def _new(public_key: bytes, kind: Kind, subject: bytes, now: int) -> dict[str, object]:

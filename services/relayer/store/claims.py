@@ -9,9 +9,10 @@ from sqlalchemy import ColumnElement, Connection, delete, exists, select, update
 
 from dvtfast.constants import PUBLIC_KEY_BYTES
 
-from .asking import insert_into, known_keys
+from .asking import known_keys
 from .database import chunks, touch
 from .due import Thresholds, mark_due
+from .many import insert_into
 from .tables import (
     UINT64_BYTES,
     MessageStatus,

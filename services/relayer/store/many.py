@@ -1,4 +1,4 @@
-"""A statement for many rows, whose values go to the driver as they are: SQLAlchemy would look at each."""
+"""Statements for many rows, whose values go to the driver as they are: SQLAlchemy would look at each."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Delete, Insert, Update
+from sqlalchemy import Connection, Delete, Insert, Table, Update
+from sqlalchemy.dialects import postgresql, sqlite
 
 
 def execute_many(
@@ -23,3 +24,10 @@ def execute_many(
         rows = [{**constants, **row} for row in rows]
     assert compiled.positiontup is not None, "both drivers count parameters"
     connection.exec_driver_sql(str(compiled), list(map(itemgetter(*compiled.positiontup), rows)))
+
+
+def insert_into(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
+    """An insert that can say what happens to rows that are there already."""
+    if connection.dialect.name == "postgresql":
+        return postgresql.insert(table)
+    return sqlite.insert(table)

@@ -20,10 +20,12 @@ class Asker:
     Attributes:
         token_id: None for all who have no token.
         most_pending: how many may be asked for and not handed out; None for no limit.
+        moves_per_day: how many may be moved to other indices or amounts; None for no limit.
     """
 
     token_id: str | None = None
     most_pending: int | None = None
+    moves_per_day: int | None = None
 
 
 ANYBODY = Asker()

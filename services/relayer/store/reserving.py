@@ -12,13 +12,13 @@ from .asking import (
     INDEX_LIMIT,
     IndexRefusedError,
     hand_out,
-    insert_into,
     make_current,
+    move_exits,
     note_asked,
     old_before,
-    prepare,
 )
 from .database import chunks, touch
+from .many import insert_into
 from .pending import ANYBODY, NOBODY, Asker, count_pending
 from .reserved import is_unused, vaults_of
 from .sealing import Identity, seal_to_read
@@ -57,6 +57,16 @@ class ReservedValidator:
     encrypted_signatures: bytes
 
 
+class QuotaError(Exception):
+    """Too many validators would be reserved for a vault and unused."""
+
+    def __init__(self, held: int, quota: int) -> None:
+        super().__init__(
+            f"at most {quota} validators may be reserved for one vault and not registered yet, these would"
+            f" make {held}"
+        )
+
+
 def reserve(
     connection: Connection,
     wanted: Registration,
@@ -65,6 +75,7 @@ def reserve(
     window: int,
     now: int,
     asker: Asker = ANYBODY,
+    quota: int | None = None,
 ) -> list[bytes]:
     """The keys that the vault is to register, as far as there are enough, with their messages current.
 
@@ -77,27 +88,33 @@ def reserve(
             this relayer takes no shares of theirs.
         window: how many further validator indices sidecars may sign for ahead of time.
         asker: who asks, which bounds how many validators may be new.
+        quota: how many may be reserved for a vault, and unused; None for no limit.
 
     Raises:
         IndexRefusedError: an index would not fit into 64 bits.
         TooManyPendingError: the asker waits for too many others.
+        TooManyMovesError: they, or the asker, moved too often.
+        QuotaError: too many would be reserved for the vault.
     """
     count = len(wanted.amounts_gwei)
     if wanted.start_index + count > INDEX_LIMIT:
         raise IndexRefusedError(f"{wanted.start_index} + {count} validators exceeds 2^64")
-    reserved = [row for row in _reserved(connection, wanted.vault) if row.public_key in candidates]
-    _release(connection, [row.public_key for row in reserved[count:] if row.handed_out_at is None])
+    of_vault = _reserved(connection, wanted.vault)
+    reserved = [row for row in of_vault if row.public_key in candidates]
+    released = [row.public_key for row in reserved[count:] if row.handed_out_at is None]
+    _release(connection, released)
     keys = [row.public_key for row in reserved[:count]]
     old = [row.public_key for row in reserved[:count] if row.asked_at < old_before(now)]
     note_asked(connection, old, now)
     if new := _unused(connection, candidates, count - len(keys)):
+        if quota is not None and (held := len(of_vault) - len(released) + len(new)) > quota:
+            raise QuotaError(held, quota)
         _take(connection, wanted.vault, new, now)
         count_pending(connection, new, asker)
         keys += new
-    indices = {key: wanted.start_index + offset for offset, key in enumerate(keys)}
-    moved = make_current(connection, {key: Exit(index) for key, index in indices.items()}, now)
-    prepare(connection, {key: indices[key] for key in moved}, window, now)
-    make_current(connection, dict(zip(keys, _deposits(wanted), strict=False)), now)
+    exits = {key: Exit(wanted.start_index + offset) for offset, key in enumerate(keys)}
+    move_exits(connection, exits, now, window=window, asker=asker)
+    make_current(connection, dict(zip(keys, _deposits(wanted), strict=False)), now, asker=asker)
     return keys
 
 

@@ -9,9 +9,11 @@ from typing import Any
 from sqlalchemy import Connection, delete, exists, select, update
 
 from ... import logs
-from .asking import AskedValidator, make_current, note_handed_out, remember_validators
+from .asking import AskedValidator, move_exits, note_handed_out, remember_validators
 from .claiming import IsServed, claim, claimed, give_back
 from .database import chunks, touch
+from .pending import ANYBODY, Asker, count_pending
+from .reserved import require_rotatable
 from .sealing import DamagedError, Identity, seal_to_read
 from .subjects import Exit
 from .tables import Kind, MessageStatus, from_uint64, messages, oracle_shares, signatures, uint64
@@ -82,20 +84,32 @@ def replace_oracle_shares(
 
 
 def exits_to_rotate(
-    connection: Connection, indices: Mapping[bytes, int], config_digest: bytes, now: int
+    connection: Connection,
+    vault: bytes,
+    indices: Mapping[bytes, int],
+    config_digest: bytes,
+    now: int,
+    *,
+    asker: Asker = ANYBODY,
 ) -> list[RecoveredExit]:
-    """The exits of these validators that are recovered, and not split for this config.
+    """The exits of a vault's validators that are recovered, and not split for this config.
 
-    Those that are not recovered become current, so that their shares are collected anew.
+    Those that are not recovered become current, so that their shares are collected anew, unless somebody asks
+    for the validator at another index to register it.
+
+    Args:
+        asker: who asks, which bounds how many validators may be new, and how often they move.
+
+    Raises:
+        ReservedError: some are another vault's.
+        AskedByOthersError: some are asked for at other indices.
+        TooManyPendingError, TooManyMovesError: the asker has too many others, or moved them too often.
     """
     found = _exits_at(connection, indices)
-    missing = {
-        key: Exit(index)
-        for key, index in indices.items()
-        if key not in found or found[key].status != MessageStatus.READY
-    }
-    remember_validators(connection, missing, now)
-    make_current(connection, missing, now)
+    missing = _missing(indices, found)
+    require_rotatable(connection, vault, indices.keys(), missing, now)
+    count_pending(connection, remember_validators(connection, missing, now), asker)
+    move_exits(connection, missing, now, asker=asker, rotated_for=vault)
     query = (
         select(messages.c.id, messages.c.public_key, messages.c.subject, signatures.c.signature)
         .join(signatures, signatures.c.message_id == messages.c.id)
@@ -110,6 +124,12 @@ def exits_to_rotate(
         for chunk in chunks(found[key].id for key in indices if key not in missing)
         for row in connection.execute(query.where(messages.c.id.in_(chunk)))
     ]
+
+
+def require_rotation(connection: Connection, vault: bytes, indices: Mapping[bytes, int], now: int) -> None:
+    """Refuse what `exits_to_rotate` would, but for limits; changes nothing."""
+    missing = _missing(indices, _exits_at(connection, indices))
+    require_rotatable(connection, vault, indices.keys(), missing, now)
 
 
 def hand_out_rotation(
@@ -160,6 +180,15 @@ def _recovered(connection: Connection, row: Any) -> RecoveredExit:
 class _Exit:
     id: int
     status: int
+
+
+def _missing(indices: Mapping[bytes, int], found: Mapping[bytes, _Exit]) -> dict[bytes, Exit]:
+    """The exits at these indices that are not recovered."""
+    return {
+        key: Exit(index)
+        for key, index in indices.items()
+        if key not in found or found[key].status != MessageStatus.READY
+    }
 
 
 def _exits_at(connection: Connection, indices: Mapping[bytes, int]) -> dict[bytes, _Exit]:

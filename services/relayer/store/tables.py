@@ -94,9 +94,18 @@ validators = Table(
     Column("position", Integer),  # among the validators reserved for the vault
     Column("asked_at", BigInteger, nullable=False),  # for the last time
     Column("handed_out_at", BigInteger),  # for the first time
-    Column("asked_by", String(8)),  # the token that asked first; null for nobody in particular
+    Column("asked_by", String(8)),  # the token that asked first, or moved it; null for nobody in particular
+    Column("rotated_for", LargeBinary(ADDRESS_BYTES)),  # the vault whose rotation made its exit current
+    Column("moves_until", BigInteger),  # unix seconds: see moving.py
     Index("validators_vault", "vault", "position"),
     Index("validators_asked_by", "asked_by", "handed_out_at"),
+)
+
+movers = Table(  # who moved validators to other indices
+    "movers",
+    metadata,
+    Column("asked_by", String(8), primary_key=True),  # the token
+    Column("until", BigInteger, nullable=False),  # unix milliseconds: see moving.py
 )
 
 shares = Table(
