@@ -261,14 +261,9 @@ def _named(cluster: ClusterShares, name: str | None, *, alone: bool) -> ClusterS
 
 
 def _wrong_names(clusters: Iterable[ClusterShares]) -> list[str]:
-    """Names that mean something else, to tokens and in `--vault-cluster`: a lock hash, or no cluster."""
+    """Names that mean something else, to tokens and in `--vault-cluster`: another's lock hash."""
     problems = []
     for cluster in clusters:
-        if cluster.name == OTHERS:
-            problems.append(
-                f"a cluster is called {OTHERS!r}, as validators of no named cluster are; name it with"
-                " NAME=FILE"
-            )
         try:
             meant = wire.Root.from_wire(cluster.name)
         except ValueError:

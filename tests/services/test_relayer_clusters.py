@@ -111,9 +111,3 @@ def test_a_lock_hash_is_of_one_cluster() -> None:
     two = replace(make_cluster(1, name="two").shares, lock_hash=bytes([0xAB]) * 32)
     with pytest.raises(ClustersError, match="'two' has the lock hash of another cluster, 0xabab"):
         ServedClusters([one, two], signature_threshold=None)
-
-
-@pytest.mark.parametrize("signature_threshold", [None, 3])
-def test_no_cluster_is_called_as_those_without_one(signature_threshold: int | None) -> None:
-    with pytest.raises(ClustersError, match="a cluster is called 'other', as validators of no named cluster"):
-        ServedClusters([make_cluster(1, name="other").shares], signature_threshold=signature_threshold)
