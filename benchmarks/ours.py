@@ -30,9 +30,12 @@ def verify_from_bytes(batch: Exits, threads: int = 1) -> Callable[[], None]:
 
 
 def recover(
-    batch: Exits, threads: int = 1, public_key_shares: dvtfast.PublicKeys | None = None
+    batch: Exits,
+    threads: int = 1,
+    public_key_shares: dvtfast.PublicKeys | None = None,
+    present: Bools | None = None,
 ) -> Callable[[], Bytes]:
-    """All partial signatures are given; the library takes the cheapest of them."""
+    """All partial signatures are given, or those that are present; the library takes the cheapest of them."""
 
     def run() -> Bytes:
         return dvtfast.recover_and_check(
@@ -41,6 +44,7 @@ def recover(
             batch.partial_signatures,
             batch.cluster.share_indices,
             threshold=batch.cluster.threshold,
+            present=present,
             public_key_shares=public_key_shares,
             threads=threads,
         ).signatures
@@ -50,18 +54,11 @@ def recover(
 
 def recover_with_new_rules(batch: Exits, present: Bools) -> Callable[[], Bytes]:
     """Some partial signatures are missing, and for no set of share indices it is known yet how to recover."""
+    recovering = recover(batch, present=present)
 
     def run() -> Bytes:
         _lagrange.forget()
-        return dvtfast.recover_and_check(
-            batch.public_keys,
-            batch.signing_roots,
-            batch.partial_signatures,
-            batch.cluster.share_indices,
-            threshold=batch.cluster.threshold,
-            present=present,
-            threads=1,
-        ).signatures
+        return recovering()
 
     return run
 

@@ -4,6 +4,7 @@ from itertools import combinations, pairwise
 from random import Random
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -168,38 +169,39 @@ def test_batches_of_every_size_around_the_kernels_groups():
         assert recovered.bad_share_indices(stop - start - 1).tolist() == [1]
 
 
-def test_validators_that_lack_other_shares_share_their_rules(monkeypatch):
+@pytest.fixture
+def rules(monkeypatch):
+    """The sets of share indices that are recovered from."""
+    asked = set()
+    made = _lagrange.rule
+    monkeypatch.setattr(_lagrange, "rule", lambda xs, at=0: asked.add(xs) or made(xs, at))
+    return asked
+
+
+def recover_repeated(cluster, present):
+    """The cluster's validators over and over, as many as `present` has rows; all are recovered."""
+    rows = np.arange(len(present)) % len(cluster.public_keys)
+    found = dvtfast.recover_and_check(
+        cluster.public_keys[rows], cluster.signing_roots[rows], cluster.partial_signatures[rows],
+        cluster.share_indices, threshold=cluster.threshold, present=present,
+    )  # fmt: skip
+    assert found.ok.all()
+    assert np.array_equal(found.signatures, cluster.signatures[rows])
+
+
+def test_validators_that_lack_other_shares_share_their_rules(rules):
     """21 of 31, and each of 64 validators lacks two others: a few subsets serve them all."""
-    cluster = samples.make_cluster(2, threshold=21, share_indices=tuple(range(1, 32)))
-    rows = np.arange(64) % 2
     present = np.ones((64, 31), np.bool_)
     pairs = Random(5).sample(list(combinations(range(31), 2)), 63)
     for row, pair in zip(present, pairs, strict=False):
         row[list(pair)] = False
-    asked = set()
-    made = _lagrange.rule
-    monkeypatch.setattr(_lagrange, "rule", lambda xs, at=0: asked.add(xs) or made(xs, at))
-    found = dvtfast.recover_and_check(
-        cluster.public_keys[rows], cluster.signing_roots[rows], cluster.partial_signatures[rows],
-        cluster.share_indices, threshold=21, present=present,
-    )  # fmt: skip
-    assert found.ok.all()
-    assert np.array_equal(found.signatures, cluster.signatures[rows])
-    assert len(asked) <= 16
+    recover_repeated(samples.make_cluster(2, threshold=21, share_indices=tuple(range(1, 32))), present)
+    assert len(rules) <= 16
 
 
-def test_most_validators_have_the_best_subset_whoever_lacks_a_share(monkeypatch):
+def test_most_validators_have_the_best_subset_whoever_lacks_a_share(rules):
     """1, 2, 3 is cheap; one validator without share 3 makes it no dearer for the others."""
-    cluster = samples.make_cluster(2)
-    rows = np.arange(40) % 2
     present = np.ones((40, 4), np.bool_)
     present[7, 2] = False
-    asked = set()
-    made = _lagrange.rule
-    monkeypatch.setattr(_lagrange, "rule", lambda xs, at=0: asked.add(xs) or made(xs, at))
-    found = dvtfast.recover_and_check(
-        cluster.public_keys[rows], cluster.signing_roots[rows], cluster.partial_signatures[rows],
-        cluster.share_indices, threshold=3, present=present,
-    )  # fmt: skip
-    assert found.ok.all()
-    assert asked == {(1, 2, 3), (1, 2, 4)}
+    recover_repeated(samples.make_cluster(2), present)
+    assert rules == {(1, 2, 3), (1, 2, 4)}
