@@ -4,6 +4,7 @@ The same examples are drawn each time, so that a failure has to do with the chan
 `pytest tests/property --hypothesis-profile=thorough --timeout=0` draws new ones, and many more.
 """
 
+import signal
 import sys
 from importlib import import_module
 
@@ -17,6 +18,10 @@ from tests.backends import BACKENDS, NO_IFMA, use_backend
 recursion_limit = sys.getrecursionlimit()
 import_module("py_ecc")
 sys.setrecursionlimit(recursion_limit)
+
+# A shell lets what it sends to the background ignore Ctrl-C, and so would the programs that tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # py_ecc needs 50 ms for one multiplication, so time says nothing about a test here.
 settings.register_profile(

@@ -298,8 +298,8 @@ async def test_a_rotation_goes_on_in_pieces_and_rounds_come_between(
         monkeypatch.setattr(Judge, "split", split_slowly)
         monkeypatch.setattr(Judge, "judge", judge_and_tell)
         rotating = asyncio.create_task(rotate(relayer, cluster.keys, indices))
-        another = asyncio.create_task(rotate(relayer, cluster.keys[:1], indices))
         await asyncio.to_thread(entered.wait, 30)
+        another = asyncio.create_task(rotate(relayer, cluster.keys[:1], indices))
         ((_, pipeline),) = running[1:]
         await relayer.fill(round_, [2000], 1, 2, 3)
         async with asyncio.timeout(30):
