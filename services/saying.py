@@ -37,6 +37,8 @@ def kind_of(content: bytes) -> str:
         return "an empty answer"
     if start.startswith(b"<"):
         return "a web page"
+    if len(content) > READ_BYTES:  # which would be far more memory as objects
+        return "other JSON" if start[:1] in b"{[" else "text"
     try:
         answer = msgspec.json.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
