@@ -151,7 +151,7 @@ async def relaying(configuration: Configuration) -> AsyncIterator[int]:
     """
     settings, clusters = configuration.settings, configuration.clusters
     vaults = vaults_of(settings, clusters)
-    _warn_of_undecided(vaults)
+    _warn_of_vaults(vaults)
     async with AsyncExitStack() as stack:
         database = await Database.open(settings.database)
         stack.push_async_callback(database.close)
@@ -264,7 +264,7 @@ async def relaying(configuration: Configuration) -> AsyncIterator[int]:
         ).add_to(app)
         metrics.registry.add_to(app)
         add_documents(app)
-        health = Health(database, watches)
+        health = Health(database, vaults, watches)
         health.add_to(app)
         looking = Workers("status", threads=1, gives_way=True)
         stack.push_async_callback(looking.close)
@@ -315,7 +315,14 @@ async def _tls(settings: RelayerSettings) -> AsyncIterator[SSLContext | None]:
         yield context
 
 
-def _warn_of_undecided(vaults: Vaults) -> None:
+def _warn_of_vaults(vaults: Vaults) -> None:
+    if useless := vaults.without_keys:
+        log.warning(
+            "no validator can be registered for a vault",
+            vaults=", ".join(wire.Address(vault).to_wire() for vault in useless),
+            do="name its clusters with --cluster-lock or --ssv-keyshares, and leave some for it if others are"
+            " bound with --vault-cluster",
+        )
     if undecided := vaults.undecided:
         log.warning(
             "nothing says which clusters are whose",

@@ -77,7 +77,7 @@ class Chain:
                 chain_id=settings.network.chain_id,
             )
             ipfs = None
-            if settings.oracles is None:
+            if settings.ipfs_gateways:
                 gateways = IpfsClient(settings.ipfs_gateways, timeout_seconds=settings.ipfs_timeout)
                 ipfs = await stack.enter_async_context(gateways)
             await stack.enter_async_context(node)
@@ -143,6 +143,20 @@ class Chain:
                 database=database,
             )
 
+        told: tuple[bytes, bytes] | None = None
+
+        async def compare_oracles() -> None:
+            nonlocal told
+            announced = CurrentOracles(await self.announced_oracles()).digest
+            if oracles.digest != announced and told != (oracles.digest, announced):
+                told = oracles.digest, announced
+                log.warning(
+                    "the file's oracles are not those that the Keeper announces",
+                    file=str(self._settings.oracles),
+                    do="exits are split for the file's, which today's refuse: get the protocol config of"
+                    " today, or leave --oracles out",
+                )
+
         async def look_for_oracles() -> None:
             if oracles.replace(await self.announced_oracles()):
                 log.info("oracle config changed")
@@ -150,7 +164,8 @@ class Chain:
 
         looks = [repeat("deposits", deposits.look, DEPOSITS_SECONDS)]
         if self._ipfs is not None:
-            looks.append(repeat("oracle config", look_for_oracles, ORACLES_SECONDS))
+            of_chain = look_for_oracles if self._settings.oracles is None else compare_oracles
+            looks.append(repeat("oracle config", of_chain, ORACLES_SECONDS))
         async with in_background(*looks):
             yield deposits
 

@@ -13,6 +13,7 @@ from ..http import json_answer
 from ..offload import UnavailableError
 from .registering import KeysWatch
 from .store.database import Database, latest_revision
+from .vaults import Vaults
 
 DATABASE_SECONDS = 5.0  # within which it has to answer
 FRESH_SECONDS = 1.0  # for so long an answer of it holds
@@ -24,8 +25,9 @@ NOT_COMPLETE = "which validators are used is still being read; /register gives n
 class Health:
     """Looks at what a relayer needs; asked by anybody as often as they like, it looks once in a second."""
 
-    def __init__(self, database: Database, watches: Collection[KeysWatch]) -> None:
+    def __init__(self, database: Database, vaults: Vaults, watches: Collection[KeysWatch]) -> None:
         self._database = database
+        self._vaults = vaults
         self._watches = watches
         self._looked_at = -FRESH_SECONDS
         self._is_up = False
@@ -39,7 +41,11 @@ class Health:
     async def problems(self) -> list[str]:
         """Why it is not ready."""
         problems = [] if await self._database_answers() else [NO_DATABASE]
-        return problems if all(watch.is_complete for watch in self._watches) else [*problems, NOT_COMPLETE]
+        if not all(watch.is_complete for watch in self._watches):
+            problems.append(NOT_COMPLETE)
+        if (never := self._vaults.problem) is not None:
+            problems.append(never)
+        return problems
 
     async def _get_health(self, _: web.Request) -> web.Response:
         """200 as long as the process works; nothing else is mended by starting it again."""

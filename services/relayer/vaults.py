@@ -67,6 +67,15 @@ class Vaults:
         """Vaults that no validator could ever be registered for."""
         return sorted(vault for vault, groups in self._of.items() if not self._clusters.keys_in(groups))
 
+    @property
+    def problem(self) -> str | None:
+        """Why no validator could ever be registered for any of the vaults; None where there are none, as for
+        operators of v3, or for one of them it could.
+        """
+        if not self._vaults or len(self.without_keys) < len(self._vaults):
+            return None
+        return NO_CLUSTER if self._clusters.keys else NO_KEYS
+
     def groups(self, vault: bytes, caller: Caller) -> frozenset[Group]:
         """The clusters whose validators a caller may register for a vault, or rotate.
 

@@ -49,6 +49,38 @@ async def register(
     return status, answer
 
 
+@pytest.mark.parametrize(
+    ("names", "settings", "why"),
+    [
+        ((), {"vaults": VAULTS, "signature_threshold": 2}, vaults_.NO_KEYS),
+        ((A,), {"vaults": VAULTS, "signature_threshold": 2}, None),
+        ((A,), {"vaults": VAULTS, "vault_clusters": BOUND[:1]}, None),  # one of two vaults has some
+        ((), {"signature_threshold": 2}, None),  # for operators of v3
+    ],
+)
+async def test_readiness_says_when_nothing_can_be_registered(
+    start: Start, names: tuple[str, ...], settings: dict[str, Any], why: str | None
+) -> None:
+    clusters = [make_cluster(1, name=name) for name in names]
+    with capture_logs() as lines:
+        async with start(*clusters, **settings) as relayer:
+            problems = [] if why is None else [why]
+            assert await relayer.raw("GET", "/readyz") == (
+                503 if problems else 200,
+                {"ok": not problems, "problems": problems},
+            )
+            if why is not None:
+                _, answer = await register(relayer, {}, 1)
+                assert why in str(answer)
+    warned = [
+        line["vaults"] for line in lines if line["event"] == "no validator can be registered for a vault"
+    ]
+    if "vault_clusters" in settings:
+        assert warned == [OTHER_VAULT.to_wire()]
+    else:
+        assert bool(warned) == (why is not None)
+
+
 async def reserved(relayer: Relayer, headers: dict[str, str], vault: wire.Address) -> list[str]:
     """The validators that are to be signed for a vault."""
     _, answer, _ = await send(relayer, "GET", "/validators", None, headers)

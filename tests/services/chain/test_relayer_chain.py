@@ -16,6 +16,7 @@ from eth_account.messages import encode_typed_data
 from structlog.testing import capture_logs
 
 from dvtfast import HOODI, deposit_data_roots, deposit_signing_roots, sign
+from dvtfast.protocol_config import read_oracle_config
 from dvtfast.services import wire
 from dvtfast.services.chain.encoding import write_address
 from dvtfast.services.chain.scanner import CONFIRMATIONS
@@ -421,6 +422,32 @@ async def test_the_oracles_of_the_chain(start: Start, world: World, oracles: Ora
             shares = [v["oracles_exit_signature_shares"] for v in rotated["validators"]]
             assert {len(share["public_keys"]) for share in shares} == {3}
             assert await relayer.ask(cluster) == answer
+
+
+async def test_a_file_of_other_oracles_than_the_chains_is_named(
+    start: Start, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chain_watch, "ORACLES_SECONDS", 0.05)
+    event = "the file's oracles are not those that the Keeper announces"
+    blocks, file = Blocks(), tmp_path / "oracles.json"
+    old, new = document(5, 3)[0], document(4, 2)[0]
+    file.write_bytes(old)
+    await world.keeper.send("set_min_oracles(uint256)", 3)
+    await world.announce(blocks.add(old))
+    async with gateway(blocks) as (url, served):
+        settings = world.settings | {"oracles": file, "ipfs_gateways": (url,)}
+        with capture_logs() as lines:
+            async with start(make_cluster(1), oracle_config=read_oracle_config(file), **settings):
+                await until(lambda: _was_asked(served))
+                assert not await _seen(lines, event)
+                await world.announce(blocks.add(new))
+                await until(lambda: _seen(lines, event))
+        told = [line for line in lines if line["event"] == event]
+        assert [line["file"] for line in told] == [str(file)]
+
+
+async def _was_asked(served: Any) -> bool:
+    return bool(served)
 
 
 async def test_the_oracles_of_a_node_without_finality(start: Start, world: World) -> None:
