@@ -74,14 +74,17 @@ async def test_what_nobody_signed_goes_at_once(start: Start, database_url: str, 
         assert all(e.share_indexes_rejected == [] for e in (await relayer.exits()).values())
 
 
-async def test_registrations_leave_nothing_either(start: Start, database_url: str) -> None:
+@pytest.mark.parametrize("given_back_each", [1, 3])
+async def test_registrations_leave_nothing_either(
+    start: Start, database_url: str, given_back_each: int
+) -> None:
     """Neither other indices nor other amounts, nor validators that are given back in between."""
     cluster = make_cluster(3)
     async with start(cluster, vaults=VAULTS) as relayer:
         for step in range(20):
             amounts = [(32 + step) * ETH] * 3
             await register(relayer, index=START_INDEX + step, amounts=amounts, kind="0x02")
-            if step % 3 == 0:
+            if step % given_back_each == 0:
                 await register(relayer, amounts=[])
         assert (await rows(database_url))["messages"] <= 3 * 2 * 2
 

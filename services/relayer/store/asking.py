@@ -207,7 +207,7 @@ def make_current(
     put = insert_into(connection, messages).on_conflict_do_update(index_elements=unique, set_=place)
     execute_many(connection, put, [_new(key, kind, wanted[key], now) | place for key in moved])
     ahead = {key: _window(subject, window) for key in moved if isinstance(subject := subjects[key], Exit)}
-    drop_left(connection, kind, left, ahead)
+    drop_left(connection, kind, moved, left, ahead)
     return moved
 
 

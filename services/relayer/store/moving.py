@@ -82,7 +82,11 @@ def _count_of_asker(connection: Connection, count: int, asker: Asker, moves_per_
 
 
 def drop_left(
-    connection: Connection, kind: Kind, left: Mapping[bytes, bytes], kept: Mapping[bytes, tuple[bytes, bytes]]
+    connection: Connection,
+    kind: Kind,
+    moved: Collection[bytes],
+    left: Mapping[bytes, bytes],
+    kept: Mapping[bytes, tuple[bytes, bytes]],
 ) -> None:
     """Remove messages of one kind that validators have left.
 
@@ -90,11 +94,11 @@ def drop_left(
     last that changed stay, and what was handed out.
 
     Args:
-        left: what was current until now, by validator; those without are the validators that were asked for
-            for the first time.
+        moved: the validators; those that were given back, and are taken again, have left something, too.
+        left: what was current until now, by validator, if anything was.
         kept: from and to what messages are prepared, which stay too, by validator.
     """
-    for chunk in chunks(left.keys() | kept.keys()):
+    for chunk in chunks(moved):
         _drop_left(connection, kind, chunk, left, kept)
 
 
