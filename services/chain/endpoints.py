@@ -34,6 +34,7 @@ IMPATIENT_FACTOR = 4  # after this part of a request's time another endpoint is 
 PAUSE_FIRST_SECONDS = 0.5  # where too much was asked for, and nobody says how long to wait
 PAUSE_LONGEST_SECONDS = 30.0  # for all pauses of one request
 PAUSES = 5  # of one request
+PAUSE_REST_LONGEST_SECONDS = 600.0  # then it is asked again, whatever pause it wanted
 SHOWN_CHARACTERS = 200  # of what an endpoint says of itself
 PAUSE_SPREAD = 0.2  # so that those who wait do not come back at once
 RATE_LIMITED_STATUS: Final = 429
@@ -136,7 +137,8 @@ class Endpoint:
         elif error.pause_seconds is not None:
             if not self.pauses:
                 log.warning("endpoint wants to be asked less often", error=str(error))
-            self.rest(error.pause_seconds or PAUSE_FIRST_SECONDS * 2 ** min(self.pauses, 10))
+            pause = error.pause_seconds or PAUSE_FIRST_SECONDS * 2 ** min(self.pauses, 10)
+            self.rest(min(pause, PAUSE_REST_LONGEST_SECONDS))
             self.pauses += 1
         else:
             if not self.failures:

@@ -308,6 +308,26 @@ async def test_nobody_waits_for_ever() -> None:
         assert asked == [1]
 
 
+async def test_no_pause_is_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(endpoints_module.time, "monotonic", lambda: now[0])
+    work, group = Work(), Endpoints(["http://a"])
+    wanted = [999_999_999.0]
+
+    async def ask(endpoint: Endpoint) -> str:
+        if wanted:
+            raise endpoint.error("slow down", pause_seconds=wanted.pop())
+        return await work(endpoint)
+
+    with pytest.raises(EndpointError):
+        await group.first_able(ask)
+    now[0] += endpoints_module.PAUSE_REST_LONGEST_SECONDS - 60
+    with pytest.raises(EndpointError):
+        await group.first_able(ask)
+    now[0] += 60
+    assert await group.first_able(ask) == "http://a"
+
+
 async def test_others_are_asked_while_one_has_its_pause() -> None:
     busy, asked_busy = limiting(1000, **{"Retry-After": "20"})
     free, asked_free = limiting(0)
