@@ -331,7 +331,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         until = parsedate_to_datetime(value)
         now = parsedate_to_datetime(headers["Date"]) if "Date" in headers else datetime.now(UTC)
         return max((until - now).total_seconds(), 0.0)
-    except (ValueError, TypeError):  # no date, or one without a zone beside one with a zone
+    except (ArithmeticError, ValueError, TypeError):  # no date, or one with a zone beside one without
         return None
 
 
@@ -342,7 +342,7 @@ def seconds_ahead(headers: Mapping[str, str]) -> int | None:
         if said.tzinfo is None or "Age" in headers:  # a cache answers with the time of long ago
             return None
         return round((datetime.now(UTC) - said).total_seconds())
-    except (KeyError, ValueError, TypeError):
+    except (ArithmeticError, KeyError, ValueError, TypeError):
         return None
 
 

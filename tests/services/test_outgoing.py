@@ -285,12 +285,14 @@ async def test_a_clock_that_is_off_is_told_of_once(seconds: int, this_one_is: st
     [
         {},
         {"Date": "yesterday"},
+        {"Date": "Mon, 99999999999999999999 Jan 2026 00:00:00 GMT"},
         {"Date": "Mon, 30 Nov 1999 00:00:00 -0000"},
         {"Date": "Mon, 30 Nov 1999 00:00:00 GMT", "Age": "1"},
     ],
 )
 def test_dates_that_tell_nothing(headers: dict[str, str]) -> None:
     assert outgoing.seconds_ahead(headers) is None
+    assert outgoing.retry_after({"Retry-After": headers.get("Date", "")} | headers) in (None, 0)
 
 
 @pytest.mark.parametrize(
