@@ -25,6 +25,7 @@ FEE_BLOCKS_LIMIT = 1024  # go-ethereum tells the fees of no more blocks at once
 ABOVE_ERROR = ("critical", "fatal")  # levels of Python's, of which there are no lines
 MANAGER_ACTIONS = ("fund", "withdraw", "consolidate")
 
+_COMMENT = re.compile(r"#(?!\d+\s*=).*")  # relayers of one host are called host#1, host#2
 _HOST = re.compile(r"[\w.:%~-]+")  # a name or an address, without brackets
 _DATABASE_SCHEME = re.compile(r"(sqlite|postgres\w*(?:\+\w+)?):", re.ASCII)
 
@@ -136,14 +137,14 @@ def allowed_vault(value: str) -> AllowedVault:
 
 
 def allowed_vaults(value: str) -> tuple[AllowedVault, ...]:
-    """A file of these, one a line; what follows a # is for people."""
+    """A file of these, one a line; what follows a # is for people, unless it is in a relayer's name."""
     vaults = []
     try:
         lines = read_text(file(value), limit_bytes=VAULTS_LIMIT_BYTES).splitlines()
     except FileError as error:
         raise ValueError(str(error)) from None
     for number, line in enumerate(lines, 1):
-        if text := line.partition("#")[0].strip():
+        if text := _COMMENT.sub("", line).strip():
             try:
                 vaults.append(allowed_vault(text))
             except ValueError as error:

@@ -56,6 +56,14 @@ def test_vaults_are_bound_to_relayers(tmp_path: Path) -> None:
     }
 
 
+def test_relayers_of_one_host_are_bound_in_a_file(tmp_path: Path) -> None:
+    """Their names have a #, as comments begin with."""
+    file = tmp_path / "vaults.txt"
+    file.write_text(f"h#1={OURS.to_wire()}# ours\nh#2 = {THEIRS.to_wire()} # theirs\n")
+    settings = settings_with(tmp_path, relayers=["http://h/a", "http://h/b"], allow_vaults_file=str(file))
+    assert settings.vaults_by_relayer == {"h#1": {OURS}, "h#2": {THEIRS}}
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
