@@ -194,15 +194,19 @@ def _cheapest(ways: Sequence[Way]) -> Way:
 
 
 @lru_cache(maxsize=CACHED_SUBSETS)
-def cheapest_subset(xs: tuple[int, ...], size: int) -> tuple[int, ...]:
-    """Positions, ascending, of the `size` indices that are about the cheapest to interpolate from at 0."""
+def cheapest_subset(xs: tuple[int, ...], size: int, products: int = SUBSET_PRODUCTS) -> tuple[int, ...]:
+    """Positions, ascending, of the `size` indices that are about the cheapest to interpolate from at 0.
+
+    Args:
+        products: about how many multiplications the search may take; fewer where little is to be saved.
+    """
 
     def bits(subset: tuple[int, ...]) -> int:
         numerators, denominator = rational_coefficients([xs[i] for i in subset], 0)
         of_scale = DIGITS * CURVE_PARAMETER.bit_length() if denominator != 1 else 0
         return of_scale + sum(numerator.bit_length() for numerator in numerators)
 
-    looked_at = max(1, SUBSET_PRODUCTS // size**2)
+    looked_at = max(1, products // size**2)
     return min(islice(combinations(range(len(xs)), size), looked_at), key=bits)
 
 

@@ -304,7 +304,9 @@ class _Chunk:
             for group in groups:
                 for number in group.patterns:
                     subset_of[number] = len(subsets)
-                subsets.append((list(same), self.cheapest(list(same), group.places)))
+                served = min(sum(counts[number] for number in group.patterns), MANY_VALIDATORS)
+                products = _lagrange.SUBSET_PRODUCTS * served // MANY_VALIDATORS
+                subsets.append((list(same), self.cheapest(list(same), group.places, products)))
         return subsets, subset_of
 
     def best_places(self, ranks: list[int]) -> list[int]:
@@ -312,12 +314,14 @@ class _Chunk:
         order = sorted(range(len(ranks)), key=ranks.__getitem__)
         return order[: max(ranks.count(0), self.threshold)]
 
-    def cheapest(self, indices: list[int], places: int) -> list[int]:
-        """The cheapest `threshold` of these places, which are bits."""
+    def cheapest(
+        self, indices: list[int], places: int, products: int = _lagrange.SUBSET_PRODUCTS
+    ) -> list[int]:
+        """The cheapest `threshold` of these places, which are bits; `products` as for `cheapest_subset`."""
         some = [place for place in range(places.bit_length()) if places >> place & 1]
         if len(some) == self.threshold:
             return some
-        subset = _lagrange.cheapest_subset(tuple(indices[place] for place in some), self.threshold)
+        subset = _lagrange.cheapest_subset(tuple(indices[place] for place in some), self.threshold, products)
         return [some[i] for i in subset]
 
     def attempt(

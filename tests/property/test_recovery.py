@@ -199,6 +199,22 @@ def test_validators_that_lack_other_shares_share_their_rules(rules):
     assert len(rules) <= 16
 
 
+def test_the_search_for_a_subset_costs_less_than_few_validators_save(monkeypatch):
+    """21 of 31, and each of 64 validators lacks eight others: almost none can share a subset."""
+    looked_at = []
+    made = _lagrange.rational_coefficients
+    monkeypatch.setattr(
+        _lagrange, "rational_coefficients", lambda xs, at: looked_at.append(xs) or made(xs, at)
+    )
+    present = np.ones((64, 31), np.bool_)
+    random = Random(5)
+    for row in present:
+        row[random.sample(range(31), 8)] = False
+    _lagrange.forget()
+    recover_repeated(samples.make_cluster(2, threshold=21, share_indices=tuple(range(1, 32))), present)
+    assert len(looked_at) < 4 * len(present)
+
+
 def test_most_validators_have_the_best_subset_whoever_lacks_a_share(rules):
     """1, 2, 3 is cheap; one validator without share 3 makes it no dearer for the others."""
     present = np.ones((40, 4), np.bool_)
