@@ -295,7 +295,7 @@ def as_share_count(name: str, value: Any) -> int:
         InputError: it is no integer.
         ThresholdError: it is below 1.
     """
-    if isinstance(value, int | np.integer) and value < 1:
+    if isinstance(value, int | np.integer) and not isinstance(value, bool) and value < 1:
         raise ThresholdError(f"{name}: expected at least 1, got {value}")
     return as_count(name, value, least=1)
 

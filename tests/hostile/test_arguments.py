@@ -365,7 +365,7 @@ ON_A_NETWORK = [each for each in CALLS.values() if "network" in each.arguments]
 
 
 @pytest.mark.parametrize("good_call", COUNTED, ids=lambda each: each.function.__name__)
-@pytest.mark.parametrize("wrong", [True, 2.0, 2.5, "2", None, [2], np.float64(2), np.True_], ids=repr)
+@pytest.mark.parametrize("wrong", [True, False, 2.0, 2.5, "2", None, [2], np.float64(2), np.True_], ids=repr)
 def test_counts_that_are_no_integers(good_call, wrong):
     for argument in ("threshold", "total"):
         if argument in good_call.arguments:
