@@ -118,6 +118,7 @@ class CollectSettings(RelayerClientSettings):
         parsing.address,
         "The vault that the deposits are for; when not set, it is the first one's.",
         optional=True,
+        also=["VAULT"],
         metavar="ADDRESS",
     )
     oracles: Path | None = setting(

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from dvtfast.services.cli import main
 from dvtfast.services.settings import (
+    CollectSettings,
     RegisterSettings,
     RelayerSettings,
     RunSettings,
@@ -145,6 +146,11 @@ def test_an_env_file_of_stakewises_operator(files: Path) -> None:
     assert (settings.vault_min_balance_gwei, settings.max_fee_gwei) == (10**9, 5)
     assert (settings.ipfs_timeout, settings.oracle_timeout, settings.log_level) == (7, 8, "debug")
     assert (settings.metrics_host, settings.metrics_port) == ("0.0.0.0", 9100)
+
+
+def test_collect_is_for_the_vault_of_stakewises_env_file(files: Path) -> None:
+    settings = load(CollectSettings, {"DVTFAST_DEPOSIT_DATA": "lock.json"})
+    assert settings.vault == b"\x11" * 20
 
 
 def test_metrics_are_served_when_they_are_enabled(files: Path) -> None:
