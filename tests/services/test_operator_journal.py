@@ -160,6 +160,7 @@ async def test_what_is_open_is_never_left_out(path: Path) -> None:
             last = await journal.conclude(last, replace(DONE, transaction_hash=None))
         assert await journal.entries(most=1) == [last, first]
         assert len(await journal.entries()) == 4
+        assert len(await journal.entries(most=(1 << 64) - 1)) == 4
 
 
 async def test_nothing_is_changed_afterwards(path: Path) -> None:

@@ -79,6 +79,7 @@ FROM_VERSION_1 = (
     "DROP TABLE before",
     f"PRAGMA user_version = {VERSION}",
 )
+MOST_ROWS = (1 << 63) - 1  # what SQLite can count to
 OPEN = "NOT EXISTS (SELECT 1 FROM standing s WHERE s.action = a.id)"
 SELECT_ENTRIES = (
     "SELECT a.id, a.at, a.chain_id, a.account, a.nonce, a.kind, a.vault, a.target, a.data,"
@@ -202,7 +203,7 @@ class Journal:
     async def entries(self, *, most: int | None = None) -> list[Entry]:
         """All actions, the latest first; where there are too many, the latest, and those that are open."""
         query = f"{OPEN} OR a.id IN (SELECT id FROM actions ORDER BY id DESC LIMIT ?)"  # noqa: S608 - OPEN is ours
-        return await self._run(self._entries, query, (-1 if most is None else most,))
+        return await self._run(self._entries, query, (-1 if most is None else min(most, MOST_ROWS),))
 
     async def begun_since(self, at: int, *, chain_id: int, kind: Kind, vault: bytes) -> list[Entry]:
         """The actions of a kind and a vault that were begun since that Unix time, the latest first."""
