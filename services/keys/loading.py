@@ -11,7 +11,7 @@ from time import perf_counter
 
 from dvtfast import FileError, Network
 from dvtfast.clusters import ClusterShares
-from dvtfast.key_cache import CachedKeys, KeyCacheError, read_key_cache, write_key_cache
+from dvtfast.key_cache import CachedKeys, KeyCacheError, is_another_file, read_key_cache, write_key_cache
 from dvtfast.keystores import (
     KeystoreFiles,
     LoadedKeystores,
@@ -173,6 +173,10 @@ def _read_cache(cache: Path, files: KeystoreFiles, lock: LockFile | None) -> Cac
 def _write_cache(cache: Path, files: KeystoreFiles, cached: CachedKeys) -> None:
     passing = [problem for problem in cached.keystores.problems if isinstance(problem, OutOfMemoryError)]
     if passing or not len(cached.keystores.secret_keys):
+        return
+    # Beside the keystores the name is ours; a name that was given can be of a lock, or of a keystore.
+    if cache.name != CACHE_NAME and is_another_file(cache):
+        log.warning("key cache not written", file=str(cache), error="another file is there; name a new one")
         return
     begin = perf_counter()
     try:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 FORMAT: Final = "dvtfast key cache"
 # Of the file, and of the decoded points in it, which are as blst keeps them on this kind of machine.
 VERSION: Final = f"2 {sys.byteorder}"
+BEGIN: Final = json.dumps({"format": FORMAT}).encode().removesuffix(b"}")  # of the first line
 FILE_MODE = 0o600
 MAX_HEADER_BYTES = 4096
 MAX_VERSION_BYTES = 64
@@ -151,6 +152,15 @@ def fits_key_cache(path: Path | str, files: KeystoreFiles) -> bool:
         return head["keystores"].data() == files.digest and head["version"].text() == VERSION
     except FileError:
         return False
+
+
+def is_another_file(path: Path | str) -> bool:
+    """Whether something is at a place that no key cache, not even a damaged one, has left there."""
+    try:
+        start = read_start(Path(path), most_bytes=len(BEGIN), error=KeyCacheError)
+    except FileError:
+        return False  # nothing is there, or nothing that could be replaced unseen
+    return not BEGIN.startswith(start)
 
 
 def _read_header(path: Path) -> tuple[bytes, Field]:

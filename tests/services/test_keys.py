@@ -182,6 +182,29 @@ def test_whatever_is_in_its_place_is_no_failure(
     assert ("key cache not written" in capfd.readouterr().err) == (content is None)
 
 
+@pytest.mark.parametrize(
+    "name", ["cluster-lock.json", "validator_keys/keystore-0.json", "validator_keys/keystore-0.txt"]
+)
+def test_another_file_is_never_taken_for_a_cache(
+    node: Path, name: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure("plain", "info")
+    before = (node / name).read_bytes()
+    assert len(load_node(node, cache=node / name).keystores.secret_keys) == 3
+    assert (node / name).read_bytes() == before
+    assert "key cache not written" in capfd.readouterr().err
+    assert run("keys", "import", node / "validator_keys", "--key-cache", node / name).exit_code == 1
+    assert (node / name).read_bytes() == before
+
+
+def test_a_cache_elsewhere_that_is_damaged_is_made_anew(node: Path) -> None:
+    cache = node / "cache"
+    for content in (b"", b'{"form', b'{"format": "dvtfast key cache", "version": "0"}\n'):
+        cache.write_bytes(content)
+        assert not load_node(node, cache=cache).from_cache
+        assert load_node(node, cache=cache).from_cache
+
+
 def test_a_place_that_cannot_be_written_is_one_line(node: Path, capfd: pytest.CaptureFixture[str]) -> None:
     logs.configure("plain", "info")
     loaded = load_node(node, cache=Path("/proc/key-cache"))  # takes no files, not even root's
