@@ -538,6 +538,52 @@ async def until_rewriting(
         await watcher.close()
 
 
+async def test_no_old_transaction_keeps_plaintext_in_the_files_of_postgres(key_file: Path) -> None:
+    """PostgreSQL keeps rows that were written over for transactions that began before, as those of an
+    automatic ANALYZE, a replica or a prepared one; VACUUM FULL copies these rows, too."""
+    with postgres_.server("-c max_prepared_transactions=1") as server:
+        url = await server.database()
+        name = sqlalchemy.make_url(url).database or ""
+        held = await filled(url, 3)
+        connection = await server.connect(name)
+        await connection.execute("BEGIN")
+        await connection.execute("SELECT txid_current()")
+        await connection.execute("PREPARE TRANSACTION 'old'")
+        await connection.close()
+        key = read_storage_key(key_file)
+        assert await rewrite(url, None, key) == len(held)
+        assert await content(url, key) == (key.id, held)
+        files = await server.table_bytes(name)
+        assert key.id in files
+        assert not any(signature in files for signature in held.values())
+
+
+@pytest.mark.parametrize("is_of_before", [False, True])
+async def test_no_statistics_keep_plaintext_in_the_files_of_postgres(
+    key_file: Path, is_of_before: bool
+) -> None:
+    """PostgreSQL's ANALYZE keeps samples of each column; it did so of signatures, too."""
+    with postgres_.server("-c autovacuum=off") as server:
+        url = await server.database()
+        name = sqlalchemy.make_url(url).database or ""
+        held = await filled(url, 50)
+
+        async def do(statement: str) -> None:
+            await server.execute(statement, name)
+
+        if is_of_before:
+            await do("ALTER TABLE shares ALTER COLUMN signature SET STATISTICS -1")
+        await do("ANALYZE")
+        await do("ALTER TABLE shares ALTER COLUMN signature SET STATISTICS 0")
+        samples = await server.execute("SELECT 1 FROM pg_stats WHERE attname = 'signature'", name)
+        assert bool(samples) is is_of_before
+        key = read_storage_key(key_file)
+        assert await rewrite(url, None, key) == len(held)
+        assert await content(url, key) == (key.id, held)
+        files = await server.table_bytes(name)
+        assert not any(signature in files for signature in held.values())
+
+
 async def test_plaintext_is_in_the_files_of_postgres_until_it_is_sealed(postgres: postgres_.Server) -> None:
     """So the test above looks where there is something to find."""
     url = await postgres.database()
