@@ -243,18 +243,19 @@ async def test_who_hangs_while_it_writes_does_not_keep_the_others_from_writing(
                     await connection.executemany("INSERT INTO parts VALUES ($1)", rows())
                 has_lock.set()
                 is_over.wait()
+        has_lock.set()  # it had, and was ended before it got so far
         connection.terminate()
 
     database = await Database.open(database_url)
-    hanging = asyncio.create_task(asyncio.to_thread(asyncio.run, hang()))
-    await asyncio.to_thread(has_lock.wait)
-    try:
-        with capture_logs() as logs:
+    with capture_logs() as logs:
+        hanging = asyncio.create_task(asyncio.to_thread(asyncio.run, hang()))
+        await asyncio.to_thread(has_lock.wait)
+        try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await database.run(lambda connection: connection.execute(text("SELECT 1")))
-    finally:
-        is_over.set()
-        await hanging
+        finally:
+            is_over.set()
+            await hanging
     await database.close()
     assert [entry["connections"] for entry in logs if "hung" in entry["event"]] == [1]
 
