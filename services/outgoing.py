@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from enum import Enum, auto
 from ipaddress import ip_address, ip_network
 from types import TracebackType
 from typing import Any, Final, Self
@@ -46,6 +47,23 @@ class OutgoingError(Exception):
 
 class SlowError(OutgoingError):
     """There is none in time."""
+
+
+class Only(Enum):
+    """Which addresses a session connects to."""
+
+    ANY = auto()
+    PUBLIC = auto()
+    HERE = auto()
+
+    def has(self, address: str) -> bool:
+        """Whether an IP address is one of them."""
+        return self is Only.ANY or is_public(address) is (self is Only.PUBLIC)
+
+    @property
+    def complaint(self) -> str:
+        """What is said of others."""
+        return "no address of the internet" if self is Only.PUBLIC else "no address of this network"
 
 
 @dataclass(frozen=True)
@@ -109,6 +127,7 @@ class Session:
         tls: instead of the certificates that this machine trusts.
         public_only: nothing is asked whose name stands for an address that is not of the internet, also
             when it did not a moment before. Where there is a proxy, that is the proxy's business.
+        here_only: the same, for addresses of the internet.
     """
 
     def __init__(
@@ -118,12 +137,13 @@ class Session:
         tls: ssl.SSLContext | None = None,
         connections: int = CONNECTIONS,
         public_only: bool = False,
+        here_only: bool = False,
     ) -> None:
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
         self._tls = tls
         self._connections = connections
         self._proxies = Proxies.of(os.environ)
-        self._public_only = public_only
+        self._only = Only.PUBLIC if public_only else Only.HERE if here_only else Only.ANY
         self._sessions: dict[bool, aiohttp.ClientSession] = {}  # by whether there is a proxy
         self._told: set[str] = set()
         self._told_clocks: set[str] = set()
@@ -169,13 +189,8 @@ class Session:
             proxy = self._proxies.before(url)
         except ValueError:
             raise OutgoingError("no address that can be asked") from None
-        if (
-            self._public_only
-            and proxy is None
-            and is_address(url.host or "")
-            and not is_public(url.host or "")
-        ):
-            raise OutgoingError("no address of the internet")
+        if proxy is None and is_address(url.host or "") and not self._only.has(url.host or ""):
+            raise OutgoingError(self._only.complaint)
         if proxy is not None:
             self._tell_of(url, proxy)
         left = REUSED_ATTEMPTS
@@ -230,7 +245,7 @@ class Session:
     def _opened(self, *, through_proxy: bool) -> aiohttp.ClientSession:
         """Made at the first request: where that is, there is an event loop."""
         if through_proxy not in self._sessions:
-            resolver = _Resolver(public_only=self._public_only and not through_proxy)
+            resolver = _Resolver(Only.ANY if through_proxy else self._only)
             self._sessions[through_proxy] = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=self._connections, resolver=resolver),
                 timeout=self._timeout,
@@ -267,23 +282,21 @@ class Session:
 class _Resolver(aiohttp.ThreadedResolver):
     """Finds the addresses of names; `*.localhost` is this machine, where its system does not know (RFC 6761).
 
-    With `public_only` it finds those of the internet, and what is found is what is connected to.
+    What is found is what is connected to, so nobody else is.
     """
 
-    def __init__(self, *, public_only: bool) -> None:
+    def __init__(self, only: Only) -> None:
         super().__init__()
-        self._public_only = public_only
+        self._only = only
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
         is_here = host.lower().rstrip(".").endswith(".localhost")
         found = await super().resolve("localhost" if is_here else host, port, family)
-        if not self._public_only:
-            return found
-        if public := [each for each in found if is_public(each["host"])]:
-            return public
-        raise OSError(None, "no address of the internet")
+        if meant := [each for each in found if self._only.has(each["host"])]:
+            return meant
+        raise OSError(None, self._only.complaint)
 
 
 class _Heard:
@@ -292,6 +305,17 @@ class _Heard:
     def __init__(self, connected: Callable[[], object]) -> None:
         self.connected = connected
         self.reused = False
+
+
+async def addresses_of(host: str) -> list[str]:
+    """The IP addresses that a name stands for, as for a request; none where nobody here knows it."""
+    if is_address(host):
+        return [host]
+    try:
+        found = await _Resolver(Only.ANY).resolve(host, family=socket.AF_UNSPEC)
+    except (OSError, UnicodeError):
+        return []
+    return [each["host"] for each in found]
 
 
 def adopt(names: Mapping[str, str], environment: MutableMapping[str, str] = os.environ) -> None:

@@ -1,21 +1,21 @@
 """Answers of servers that send on to another address, followed as far as is safe.
 
-A few times, and never from https to http; nor with a name or password that somebody put into the address. Who
-sends from the internet into this machine or its network is not followed: what is there is nobody else's to
-ask. A server that is here itself may.
+A few times, and never from https to http; nor with a name or password that somebody put into the address.
+Those of the address that was asked for stay with its origin. Who sends from the internet into this machine or
+its network is not followed: what is there is nobody else's to ask. A server that is here itself may send to
+another one here, until one of the internet was asked.
 """
 
 from __future__ import annotations
 
 import asyncio
-import socket
 from types import TracebackType
 from typing import Self
 
 from yarl import URL
 
 from ..addresses import is_public
-from ..outgoing import Answer, Session
+from ..outgoing import Answer, Session, addresses_of
 from .endpoints import Endpoint, NoAnswerInTimeError, answer_of
 
 MOST_REDIRECTS = 5
@@ -35,7 +35,7 @@ class Following:
         self._timeout_seconds = timeout_seconds
         self._anywhere = Session(timeout_seconds)
         self._public_only = Session(timeout_seconds, public_only=True)
-        self._is_here: dict[Endpoint, bool] = {}
+        self._here_only = Session(timeout_seconds, here_only=True)
 
     async def __aenter__(self) -> Self:
         return self
@@ -47,8 +47,8 @@ class Following:
 
     async def close(self) -> None:
         """Disconnect."""
-        await self._anywhere.close()
-        await self._public_only.close()
+        for session in (self._anywhere, self._public_only, self._here_only):
+            await session.close()
 
     async def get(self, endpoint: Endpoint, url: str, *, limit_bytes: int, accept: str) -> Answer:
         """The answer at the end, whoever gives it.
@@ -63,7 +63,8 @@ class Following:
             raise endpoint.error("no answer in time", kind=NoAnswerInTimeError) from None
 
     async def _get(self, endpoint: Endpoint, url: str, limit_bytes: int, accept: str) -> Answer:
-        session, address = self._anywhere, URL(url)
+        address = URL(url)
+        session = self._here_only if await is_here(address) else self._anywhere
         for _ in range(MOST_REDIRECTS + 1):
             answer = await answer_of(
                 session, endpoint, "GET", address, limit_bytes=limit_bytes, accept=accept
@@ -74,23 +75,22 @@ class Following:
                 address = next_address(address, answer.headers["Location"])
             except ValueError as error:
                 raise endpoint.error(f"HTTP {answer.status}: {error}", status=answer.status) from None
-            session = self._anywhere if await self._may_send_here(endpoint) else self._public_only
+            if session is not self._here_only or not await is_here(address):
+                session = self._public_only
         raise endpoint.error(f"expected at most {MOST_REDIRECTS} redirects, got more")
 
-    async def _may_send_here(self, endpoint: Endpoint) -> bool:
-        """Whether it is on this machine or in its network itself."""
-        if endpoint not in self._is_here:
-            host = URL(endpoint.url).host or ""
-            try:
-                found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-            except OSError:  # it was reached a moment ago, perhaps through a proxy
-                return False
-            self._is_here[endpoint] = not all(is_public(str(address[0])) for *_, address in found)
-        return self._is_here[endpoint]
+
+async def is_here(address: URL) -> bool:
+    """Whether its name stands for this machine and its network alone.
+
+    A session that asks nobody else makes sure that it is so when it is asked, too.
+    """
+    found = await addresses_of(address.raw_host or "")
+    return bool(found) and not any(map(is_public, found))
 
 
 def next_address(now: URL, location: str) -> URL:
-    """Where an answer sends on to.
+    """Where an answer sends on to; with the name and password of `now` where that is of the same origin.
 
     Raises:
         ValueError: nobody should follow it there.
@@ -98,7 +98,8 @@ def next_address(now: URL, location: str) -> URL:
     if len(location) > ADDRESS_CHARACTERS:
         raise ValueError(f"sends on to an address of more than {ADDRESS_CHARACTERS} characters")
     try:
-        found = now.join(URL(location)).with_fragment(None)
+        said = URL(location)
+        found = now.join(said).with_fragment(None)
         named = f"{found.scheme}://{found.host}"
     except ValueError:
         raise ValueError("sends on to what is no address") from None
@@ -106,6 +107,8 @@ def next_address(now: URL, location: str) -> URL:
         raise ValueError("sends on to what is no http or https address")
     if now.scheme == "https" and found.scheme != "https":
         raise ValueError(f"sends on to {named}, from https to http")
-    if found.user is not None or found.password is not None:
+    if said.user is not None or said.password is not None:
         raise ValueError(f"sends on to {named} with a name or a password")
-    return found
+    if (found.scheme, found.raw_host, found.port) != (now.scheme, now.raw_host, now.port):
+        return found
+    return found.with_user(now.user).with_password(now.password)

@@ -20,12 +20,12 @@ DEAD = "http://127.0.0.1:1"  # nobody listens on port 1
 
 
 @asynccontextmanager
-async def serving(handle: Handler) -> AsyncIterator[str]:
+async def serving(handle: Handler, *, host: str = "127.0.0.1") -> AsyncIterator[str]:
     """A server that answers every request with `handle`; yields its address."""
     app = web.Application(client_max_size=2**20)
     app.router.add_route("*", "/{path:.*}", handle)
-    async with listening(app, "127.0.0.1", 0) as port:
-        yield f"http://127.0.0.1:{port}"
+    async with listening(app, host, 0) as port:
+        yield f"http://{host}:{port}"
 
 
 @asynccontextmanager

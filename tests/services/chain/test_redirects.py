@@ -97,6 +97,79 @@ async def test_the_token_of_a_gateway_goes_to_nobody_else() -> None:
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("location", ["/x", "http://{host}/x"])
+async def test_a_gateway_with_a_password_may_send_on_to_itself(location: str) -> None:
+    asked: list[str | None] = []
+
+    async def handle(request: web.Request) -> web.Response:
+        asked.append(request.headers.get("Authorization"))
+        return web.Response(body=BLOCK) if request.path == "/x" else elsewhere(location.format(host=host))
+
+    async with serving(handle) as url:
+        host = url.partition("://")[2]
+        assert await fetched(f"http://user:word@{host}") == BLOCK
+    assert asked == ["Basic dXNlcjp3b3Jk"] * 2
+
+
+class Names:
+    """What names stand for; `outside.example`, 127.0.0.3, counts as one of the internet."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.addresses = {"outside.example": ["127.0.0.3"]}  # for one question after the other
+        self._resolve = socket.getaddrinfo
+        for module in (addresses, outgoing, redirects):
+            monkeypatch.setattr(module, "is_public", lambda each: each == "127.0.0.3" or is_public(each))
+        monkeypatch.setattr(socket, "getaddrinfo", self.resolve)
+
+    def resolve(self, host: Any, *others: Any, **options: Any) -> Any:
+        if found := self.addresses.get(host):
+            host = found.pop(0) if len(found) > 1 else found[0]
+        return self._resolve(host, *others, **options)
+
+
+async def test_who_was_sent_to_the_internet_does_not_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gateway here may send on to another one here, and outside; who is there does not send in again."""
+    Names(monkeypatch)
+    asked: list[str] = []
+    ways: dict[str, str] = {}
+
+    async def handle(request: web.Request) -> web.Response:
+        asked.append(f"{request.url.host}{request.path}")
+        if request.path == "/block":
+            return web.Response(body=BLOCK)
+        return elsewhere(ways[str(request.url.host)])
+
+    async with serving(handle) as inside, serving(handle, host="127.0.0.3") as outside:
+        outside = outside.replace("127.0.0.3", "outside.example")
+        ways["127.0.0.1"] = inside.replace("127.0.0.1", "localhost")
+        ways["localhost"] = f"{outside}/"
+        ways["outside.example"] = f"{inside}/block"
+        with pytest.raises(IpfsError, match="no address of the internet"):
+            await fetched(inside)
+        assert asked == [f"127.0.0.1/ipfs/{CID}", "localhost/", "outside.example/"]
+        ways["outside.example"] = f"{outside}/block"
+        assert await fetched(inside) == BLOCK
+
+
+async def test_a_name_is_not_here_at_one_moment_and_elsewhere_at_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who says that it is here is asked here, or not at all."""
+    names = Names(monkeypatch)
+    asked: list[str] = []
+
+    async def handle(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        return elsewhere(f"{inside}/block")
+
+    async with serving(handle) as inside, serving(handle, host="127.0.0.3") as outside:
+        for found in (["127.0.0.1", "127.0.0.3"], ["127.0.0.3"]):
+            names.addresses["gateway.example"] = found
+            with pytest.raises(IpfsError, match="no address of"):
+                await fetched(outside.replace("127.0.0.3", "gateway.example"))
+    assert asked == [f"/ipfs/{CID}"]
+
+
 async def test_a_gateway_of_the_internet_does_not_send_into_this_network(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -141,6 +214,13 @@ async def test_a_session_for_the_internet_only() -> None:
                 await session.ask("GET", f"http://{host}:1/", limit_bytes=10)
 
 
+async def test_a_session_for_this_network_only() -> None:
+    async with Session(5, here_only=True) as session:
+        for host in ("8.8.8.8", "[2606:4700::1111]"):
+            with pytest.raises(OutgoingError, match="no address of this network"):
+                await session.ask("GET", f"http://{host}:1/", limit_bytes=10)
+
+
 NOW = URL("https://gateway.example/ipfs/x?format=raw")
 
 
@@ -154,6 +234,27 @@ NOW = URL("https://gateway.example/ipfs/x?format=raw")
 )
 def test_addresses_that_are_followed(location: str, address: str) -> None:
     assert str(next_address(NOW, location)) == address
+
+
+@pytest.mark.parametrize(
+    ("location", "with_name"),
+    [
+        ("/ipfs/y", True),
+        ("?format=raw", True),
+        ("https://gateway.example/y", True),
+        ("https://gateway.example:443/y", True),
+        ("//gateway.example/y", True),
+        ("https://gateway.example:8443/y", False),
+        ("https://x.gateway.example/y", False),
+        ("//other.example/y", False),
+    ],
+)
+def test_a_name_and_a_password_stay_with_their_origin(location: str, with_name: bool) -> None:
+    found = next_address(NOW.with_user("user").with_password("word"), location)
+    assert (found.user, found.password) == (("user", "word") if with_name else (None, None))
+    for named in ("https://user:word@gateway.example/y", "//user@gateway.example/y"):
+        with pytest.raises(ValueError, match="with a name or a password"):
+            next_address(NOW.with_user("user").with_password("word"), named)
 
 
 @pytest.mark.parametrize(
