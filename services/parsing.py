@@ -22,11 +22,19 @@ Parse = Callable[[str], Any]
 VAULTS_LIMIT_BYTES = 1024 * 1024
 TOKEN_ROLES = ("operator", "sidecar", "read-only")
 FEE_BLOCKS_LIMIT = 1024  # go-ethereum tells the fees of no more blocks at once
+LONGEST_SECONDS = 1e9  # 31 years: sums with the time of day stay integers that databases keep
+SHORTEST_SECONDS = 1e-3
+LOWEST_RATE, HIGHEST_RATE = 0.1, 1e6  # with less a caller never gets its ten seconds' worth of one
+MOST_INTEGER = (1 << 63) - 1  # what SQLite and PostgreSQL keep
+MOST_THREADS = 1024
+VALIDATORS_LIMIT = 1 << 40  # consensus-specs, VALIDATOR_REGISTRY_LIMIT
 ABOVE_ERROR = ("critical", "fatal")  # levels of Python's, of which there are no lines
+MOST_QUOTED = 40  # letters, of what was meant as a number
 MANAGER_ACTIONS = ("fund", "withdraw", "consolidate")
 
 _COMMENT = re.compile(r"#(?!\d+\s*=).*")  # relayers of one host are called host#1, host#2
 _HOST = re.compile(r"[\w.:%~-]+")  # a name or an address, without brackets
+_NUMBER = re.compile(r"\+?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _DATABASE_SCHEME = re.compile(r"(sqlite|postgres\w*(?:\+\w+)?):", re.ASCII)
 
 
@@ -53,10 +61,13 @@ def switch(value: str) -> bool:
 
 
 def integer(value: str) -> int:
-    """An integer in 0..2^64-1."""
-    if not (value.isascii() and value.isdigit()) or len(value) > 20 or int(value) >= 1 << 64:
-        raise ValueError(f"expected an integer in 0..2^64-1, got {value!r}")
-    return int(value)
+    """An integer in 0..2^63-1."""
+    return _integer(value, MOST_INTEGER, "2^63-1")
+
+
+def validator_index(value: str) -> int:
+    """A place among the validators of the beacon chain."""
+    return _integer(value, VALIDATORS_LIMIT - 1, "2^40-1")
 
 
 def integers(value: str) -> tuple[int, ...]:
@@ -75,6 +86,14 @@ def count(value: str) -> int:
     return number
 
 
+def thread_count(value: str) -> int:
+    """Threads of one process."""
+    number = count(value)
+    if number > MOST_THREADS:
+        raise ValueError(f"expected at most {MOST_THREADS}, got {number}")
+    return number
+
+
 def port(value: str) -> int:
     """A TCP port; 0 takes any free one."""
     number = integer(value)
@@ -84,21 +103,18 @@ def port(value: str) -> int:
 
 
 def seconds(value: str) -> float:
-    """A positive duration."""
-    return _positive(value, "a positive number of seconds")
+    """A duration, from a millisecond to 31 years."""
+    return _number(value, "a number of seconds", SHORTEST_SECONDS, LONGEST_SECONDS)
 
 
 def gwei(value: str) -> float:
     """A positive amount, in gwei: from one wei to one ether."""
-    return _positive(value, "a positive number of gwei", least=1e-9, below=1e9)
+    return _number(value, "a number of gwei", 1e-9, 1e9)
 
 
 def percentile(value: str) -> float:
     """A number of percent."""
-    number = _positive(value, "a number from 0 to 100", least=0.0)
-    if number > 100:
-        raise ValueError(f"expected a number from 0 to 100, got {value!r}")
-    return number
+    return _number(value, "a number", 0, 100)
 
 
 def fee_blocks(value: str) -> int:
@@ -110,8 +126,8 @@ def fee_blocks(value: str) -> int:
 
 
 def rate(value: str) -> float:
-    """A positive number a second."""
-    return _positive(value, "a positive number")
+    """A number a second."""
+    return _number(value, "a number", LOWEST_RATE, HIGHEST_RATE)
 
 
 def address(value: str) -> bytes:
@@ -369,11 +385,20 @@ def _one_of(value: str, choices: tuple[str, ...]) -> str:
     return value
 
 
-def _positive(value: str, what: str, *, least: float = math.ulp(0.0), below: float = math.inf) -> float:
-    try:
-        number = float(value)
-    except ValueError:
-        number = 0.0
-    if not least <= number < below:
-        raise ValueError(f"expected {what}, got {value!r}")
+def _integer(value: str, most: int, shown: str) -> int:
+    digits = value.lstrip("0") or value[:1]
+    if not (value.isascii() and value.isdigit()) or len(digits) > len(str(most)) or int(digits) > most:
+        raise ValueError(f"expected an integer in 0..{shown}, got {_quoted(value)}")
+    return int(digits)
+
+
+def _number(value: str, what: str, least: float, most: float) -> float:
+    """A number as people write it; Python takes 1_0, nan and digits of other alphabets, too."""
+    number = float(value) if _NUMBER.fullmatch(value) else math.nan
+    if not least <= number <= most:
+        raise ValueError(f"expected {what} in {least:.10g}..{most:.10g}, got {_quoted(value)}")
     return number
+
+
+def _quoted(value: str) -> str:
+    return repr(value if len(value) <= MOST_QUOTED else f"{value[:MOST_QUOTED]}...")

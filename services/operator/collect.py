@@ -20,6 +20,7 @@ from dvtfast.protocol_config import OracleConfig, read_oracle_config
 
 from .. import logs, running, wire
 from ..client import RelayerClient, RelayerRefusedError
+from ..parsing import VALIDATORS_LIMIT
 from ..settings import EXIT_CODE, CollectSettings, SettingsError
 from .bundle import make_bundle, write_bundle
 from .checks import wrong_shares
@@ -53,7 +54,7 @@ def read_deposits(settings: CollectSettings) -> tuple[DepositData, int]:
 
     Raises:
         SettingsError: there are wrong records, and nobody said to leave them out; or the validators
-            need indices above 2^64 - 1.
+            need indices above 2^40 - 1.
         FileError: the file is wrong as a whole.
     """
     begin = perf_counter()
@@ -66,8 +67,8 @@ def read_deposits(settings: CollectSettings) -> tuple[DepositData, int]:
         if record
     ]
     good = np.array([not record for record in found], dtype=np.bool_)
-    if (settings.start_index or 0) + len(good) > wire.UINT64_LIMIT:
-        raise SettingsError([f"--start-index: {len(good)} validators need indices above 2^64 - 1"])
+    if (settings.start_index or 0) + len(good) > VALIDATORS_LIMIT:
+        raise SettingsError([f"--start-index: {len(good)} validators need indices above 2^40 - 1"])
     if problems and (not settings.skip_invalid or not good.any()):
         hint = "mend them, or leave them out with --skip-invalid"
         count = f"{int((~good).sum())} of {len(good)} records are wrong; {hint}"

@@ -62,7 +62,7 @@ def read_keys_by_index(path: Path) -> dict[int, bytes]:
     """Rows of `validator_index` and `public_key`, each once; raises as `read_amounts`."""
 
     def read(row: Mapping[str, str]) -> tuple[int, bytes]:
-        index = parsing.integer(_cell(row, "validator_index"))
+        index = parsing.validator_index(_cell(row, "validator_index"))
         return index, bytes(orders.public_key(_cell(row, "public_key")))
 
     rows = _read(path, read)

@@ -129,7 +129,7 @@ class CollectSettings(RelayerClientSettings):
     )
     start_index: int | None = setting(
         "--start-index",
-        parsing.integer,
+        parsing.validator_index,
         "The validator index that the first validator of the file will get.",
         optional=True,
         metavar="INDEX",
@@ -454,7 +454,7 @@ class RegisterSettings(IndexSettings):
     )
     start_index: int | None = setting(
         "--start-index",
-        parsing.integer,
+        parsing.validator_index,
         "The validator index that the next validator will get, where it is known better than from the"
         " nodes; off by one, the exits are worthless.",
         optional=True,

@@ -62,7 +62,7 @@ class RelayerSettings(Settings):
     )
     start_index: int | None = setting(
         "--start-index",
-        parsing.integer,
+        parsing.validator_index,
         "The validator index of the first new validator, where the operator does not say one; without it the"
         " deposits or the beacon node tell it.",
         optional=True,

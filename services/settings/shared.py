@@ -73,7 +73,7 @@ def threads() -> Any:
     """How many cores."""
     return setting(
         "--threads",
-        parsing.count,
+        parsing.thread_count,
         "Threads for cryptography; all cores this process may use when not set.",
         optional=True,
         metavar="N",

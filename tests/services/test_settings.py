@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from dvtfast import HOODI, MAINNET
-from dvtfast.services import parsing
+from dvtfast.services import parsing, settings
 from dvtfast.services.cli import main
 from dvtfast.services.parsing import NamedFile
 from dvtfast.services.settings import (
@@ -110,7 +111,7 @@ def test_all_problems_are_told_each_with_flag_and_variable() -> None:
     assert problems == {
         "--network (DVTFAST_NETWORK or NETWORK)": "expected one of mainnet, hoodi, gnosis, got 'goerli'",
         "--cluster-lock (DVTFAST_CLUSTER_LOCK)": "no such file: nowhere.json",
-        "--start-index (DVTFAST_START_INDEX)": "expected an integer in 0..2^64-1, got '-1'",
+        "--start-index (DVTFAST_START_INDEX)": "expected an integer in 0..2^40-1, got '-1'",
         "--port (DVTFAST_PORT or RELAYER_PORT)": "expected a port in 0..65535, got 65536",
     }
 
@@ -196,6 +197,48 @@ def test_the_environment_goes_before_the_env_file(tmp_path: Path, monkeypatch: p
 def test_texts_that_are_refused(parse: parsing.Parse, text: str) -> None:
     with pytest.raises(ValueError, match=r"expected|no such"):
         parse(text)
+
+
+def numbers() -> Iterator[tuple[str, parsing.Parse]]:
+    """Each setting of any command that is a number."""
+    for name in settings.__all__:
+        cls = getattr(settings, name)
+        if isinstance(cls, type) and issubclass(cls, Settings):
+            for source in cls.sources().values():
+                try:
+                    read = source.parse("10")
+                except ValueError:
+                    continue
+                if isinstance(read, int | float | tuple) and not isinstance(read, bool):
+                    yield f"{name} {source.flag}", source.parse
+
+
+NUMBERS = [pytest.param(parse, id=name) for name, parse in numbers()]
+
+
+@pytest.mark.parametrize("parse", NUMBERS)
+def test_no_number_is_without_bounds(parse: parsing.Parse) -> None:
+    """Whatever is added to it, or kept in a database; and none is read as Python reads it."""
+    huge = ["1e300", "1e10", str(2**63), str(10**30), "9" * 5000]
+    none = ["-1", "-0", "1_0", "\u0663", "0x10", "inf", "nan"]
+    texts = huge + none
+    for text in texts:
+        with pytest.raises(ValueError, match="expected") as caught:
+            parse(text)
+        assert len(str(caught.value)) < 200
+    if isinstance(parse("10"), float) and parse is not parsing.percentile:
+        with pytest.raises(ValueError, match="expected"):
+            parse("1e-300")
+        assert (parse("10.5"), parse("1e1"), parse("+.5")) == (10.5, 10, 0.5)
+
+
+def test_indices_are_those_of_the_beacon_chain() -> None:
+    """No sum of one with a count is more than 64 bits have."""
+    for cls in (RelayerSettings, RegisterSettings, CollectSettings):
+        parse = cls.sources()["start_index"].parse
+        assert parse(str(2**40 - 1)) == 2**40 - 1
+        with pytest.raises(ValueError, match=r"an integer in 0\.\.2\^40-1"):
+            parse(str(2**40))
 
 
 @pytest.mark.parametrize(
