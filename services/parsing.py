@@ -51,6 +51,14 @@ def text(value: str) -> str:
     return value
 
 
+def parts(value: str) -> list[str]:
+    """What is between the commas of a list; one too many, such as at its end, does not matter."""
+    found = [part for each in value.split(",") if (part := each.strip())]
+    if not found:
+        raise ValueError(f"expected something between the commas, got {_quoted(value)}")
+    return found
+
+
 def switch(value: str) -> bool:
     """On or off."""
     if value.lower() in ("1", "true", "yes", "on"):
@@ -72,7 +80,7 @@ def validator_index(value: str) -> int:
 
 def integers(value: str) -> tuple[int, ...]:
     """Integers with commas between them, each once; none of them is none."""
-    numbers = tuple(integer(part.strip()) for part in value.split(",")) if value else ()
+    numbers = tuple(map(integer, parts(value))) if value else ()
     if len(set(numbers)) != len(numbers):
         raise ValueError(f"expected each integer once, got {value!r}")
     return numbers

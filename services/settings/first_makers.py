@@ -7,7 +7,7 @@ The same tables are printed in docs/, which a test compares.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
@@ -268,15 +268,18 @@ def refused(command: str, environment: Mapping[str, str]) -> list[str]:
     ]
 
 
-def ignored(command: str, environment: Mapping[str, str]) -> set[str]:
-    """The variables of StakeWise that are set and say nothing to a program."""
+def ignored(command: str, environment: Mapping[str, str], read: Collection[str]) -> set[str]:
+    """The variables of StakeWise that are set and say nothing to a command, which reads those that are named.
+
+    What another command of the same program reads is among them.
+    """
     decisions = TABLES.get(command.partition(" ")[0], {})
     return {
         name
         for name, value in environment.items()
         if value.strip()
         and (decision := decision_of(name, decisions)) is not None
-        and not decision.flag
+        and name not in read
         and not decision.is_refused(command, value)
     }
 

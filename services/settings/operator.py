@@ -486,6 +486,8 @@ class RunSettings(RegisterSettings):
     """What `dvtfast operator run` can be told."""
 
     command = "operator run"
+    also_read = RegisterSettings.also_read | {"ENABLE_METRICS"}
+    oracle_timeout: float = _oracle_timeout("ORACLES_VALIDATORS_TIMEOUT", "ORACLES_EXITS_TIMEOUT")
 
     interval: float = setting(
         "--interval",

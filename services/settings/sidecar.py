@@ -287,8 +287,11 @@ class SidecarSettings(RelayerClientSettings):
         elif has_ours("keystores_template"):
             dropped = {SIGNER, DIRECTORY}
         elif has_theirs(DIRECTORY) and has_theirs(TEMPLATE):
-            nodes = fields["node_indices"].text(flags.get("node_indices"), translated)
-            dropped = {DIRECTORY if "," in nodes else TEMPLATE}
+            try:
+                nodes = parsing.parts(fields["node_indices"].text(flags.get("node_indices"), translated))
+            except ValueError:  # none, or one that the setting itself tells of
+                nodes = []
+            dropped = {DIRECTORY if len(nodes) > 1 else TEMPLATE}
         else:
             dropped = set()
         is_told = has_ours("cluster_type") or has_theirs("CLUSTER_TYPE") or has_ours("ssv_operator_ids")
@@ -404,7 +407,9 @@ class SidecarSettings(RelayerClientSettings):
     def _keystores_problems(self, names: Mapping[str, str]) -> list[str]:
         if self.cluster_lock is None:
             source = self.sources()["cluster_lock"]
-            return [f"{source.name}: not set. {source.help}"]
+            problem = f"{source.name}: not set. {source.help}"
+            is_told = self.cluster_type is not None
+            return [problem if is_told else f"{problem} For SSV, set {names['ssv_operator_ids']}."]
         if self.key_cache is not None and len(self.node_indices) > 1:
             return [f"{names['key_cache']}: several nodes have a key cache each, beside their keystores"]
         if self.remote_signer is not None:

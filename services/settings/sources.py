@@ -85,15 +85,16 @@ class Source:
             return [given] if isinstance(given, str) else given
         ours = self.variables[0]
         found = {name: text for name in self.variables if (text := environment.get(name, "").strip())}
-        if ours not in found and len({tuple(_parts(text)) for text in found.values()}) > 1:
-            raise ValueError(f"{' and '.join(found)} are set, and say different things; keep one of them")
+        if len(found) > 1 and ours not in found and len(set(map(_meant, found.values()))) > 1:
+            names = " and ".join(found)
+            raise ValueError(f"{names} are set, and say different things; keep one of them, or set {ours}")
         for text in found.values():
-            return _parts(text) if self.many else [text]
+            return parsing.parts(text) if self.many else [text]
         return [self.default] if self.default is not None else []
 
 
-def _parts(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",")]
+def _meant(text: str) -> tuple[str, ...]:
+    return tuple(parsing.parts(text))
 
 
 def setting(
@@ -141,6 +142,8 @@ class Settings:
 
     command: ClassVar[str] = ""
     """Whose settings these are, such as `operator run`, for what StakeWise's variables mean to it."""
+    also_read: ClassVar[frozenset[str]] = frozenset({"VERBOSE"})
+    """Variables of StakeWise's that `translated` reads."""
 
     def problems(self) -> list[str]:
         """What is wrong with the settings taken together, each line with the names of those that it is about.
@@ -173,7 +176,8 @@ class Settings:
     def not_read(self, flags: Mapping[str, Any], environment: Mapping[str, str]) -> list[str]:
         """The variables of StakeWise's programs that are set, and say nothing here."""
         environment = without_service_links(environment)
-        names = ignored(self.command, environment)
+        read = {variable for source in self.sources().values() for variable in source.variables}
+        names = ignored(self.command, environment, read | self.also_read)
         names |= environment.keys() - self.translated(flags, environment).keys()
         for field in self.of_no_account():
             _, *theirs = self.sources()[field].variables

@@ -11,8 +11,10 @@ from click.testing import CliRunner
 from dvtfast.services.cli import main
 from dvtfast.services.settings import (
     CollectSettings,
+    FundSettings,
     RegisterSettings,
     RelayerSettings,
+    RotateExitsSettings,
     RunSettings,
     Settings,
     SettingsError,
@@ -120,6 +122,62 @@ def test_the_start_tells_what_is_not_read(files: Path) -> None:
     assert '"names": "DATABASE, SENTRY_DSN, SSV_OPERATOR_ID"' in line
     assert '"see": "docs/sidecar.md"' in line
     assert "SECRET" not in line
+
+
+@pytest.mark.parametrize("cls", [CollectSettings, RegisterSettings, FundSettings, RotateExitsSettings])
+def test_what_another_command_reads_is_told_too(cls: type[Settings], files: Path) -> None:
+    """Metrics are served by `run` only."""
+    metrics = {"ENABLE_METRICS": "true", "METRICS_HOST": "0.0.0.0", "METRICS_PORT": "9", "VERBOSE": "1"}
+    environment = {**LEAST["operator"], **metrics}
+    flags: dict[str, Any] = {"deposit_data": "oracles.json"} if cls is CollectSettings else {}
+    if cls is FundSettings:
+        flags = {"validators": (f"0x{'8f' * 48}=1eth",)}
+    told = cls.load(flags, environment).not_read(flags, environment)
+    assert [name for name in told if name in metrics] == ["ENABLE_METRICS", "METRICS_HOST", "METRICS_PORT"]
+    run = RunSettings.load({}, environment).not_read({}, environment)
+    assert not metrics.keys() & set(run)
+    disabled = {**environment, "ENABLE_METRICS": "false"}
+    assert RunSettings.load({}, disabled).not_read({}, disabled) == ["METRICS_PORT"]
+
+
+def test_run_rotates_with_the_timeout_for_exits(files: Path) -> None:
+    assert load(RunSettings, {"ORACLES_EXITS_TIMEOUT": "7"}).oracle_timeout == 7
+    both = {"ORACLES_VALIDATORS_TIMEOUT": "5", "ORACLES_EXITS_TIMEOUT": "7"}
+    (problem,) = problems_of(RunSettings, both)
+    assert "ORACLES_VALIDATORS_TIMEOUT and ORACLES_EXITS_TIMEOUT are set, and say different things" in problem
+    assert problem.endswith("keep one of them, or set DVTFAST_ORACLE_TIMEOUT")
+    assert load(RunSettings, {**both, "DVTFAST_ORACLE_TIMEOUT": "6"}).oracle_timeout == 6
+
+
+@pytest.mark.parametrize(
+    ("names", "more"),
+    [
+        (
+            ("OBOL_NODE_INDEX", "OBOL_NODE_INDEXES"),
+            {"OBOL_KEYSTORES_DIR_TEMPLATE": "keys-{node_index}", "CLUSTER_TYPE": ""},
+        ),
+        (("SSV_OPERATOR_ID", "SSV_OPERATOR_IDS"), {"OBOL_CLUSTER_LOCK_FILE": "", "OBOL_KEYSTORES_DIR": ""}),
+    ],
+)
+def test_what_differs_is_told_once_and_nothing_that_follows_from_it(
+    names: tuple[str, str], more: dict[str, str], files: Path
+) -> None:
+    one, many = names
+    (problem,) = problems_of(SidecarSettings, {**more, one: "1", many: "2,3"})
+    assert f"{one} and {many} are set, and say different things" in problem
+
+
+def test_a_comma_too_much_in_a_list(files: Path) -> None:
+    told = {"EXECUTION_ENDPOINTS": "http://a, http://b,", "CONSENSUS_ENDPOINTS": ",http://c,,"}
+    settings = load(RegisterSettings, told)
+    assert settings.execution_endpoints == ("http://a", "http://b")
+    assert settings.consensus_endpoints == ("http://c",)
+    several = {"OBOL_NODE_INDEXES": "0,1,", "OBOL_KEYSTORES_DIR_TEMPLATE": "keys-{node_index}"}
+    assert load(SidecarSettings, several).node_indices == (0, 1)
+    for name in ("EXECUTION_ENDPOINTS", "RELAYER_ENDPOINT", "OBOL_NODE_INDEXES"):
+        cls: type[Settings] = RegisterSettings if name.startswith("EXEC") else SidecarSettings
+        (problem, *_) = problems_of(cls, {name: " , ,"})
+        assert "expected something between the commas" in problem
 
 
 def test_an_env_file_of_stakewises_operator(files: Path) -> None:
