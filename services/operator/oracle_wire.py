@@ -11,7 +11,7 @@ import msgspec
 
 from .. import wire
 
-INDICES_LIMIT = 1_000_000  # validators of one vault, more than there are
+INDICES_LIMIT = 100_000  # validators of one vault, more than there are
 
 
 class OracleSignature(wire.Hex):

@@ -33,13 +33,22 @@ from .checks import wrong_shares
 from .oracles import OracleClient
 from .plan import NothingToDoError, NotReadyError, StaleError, shown
 from .preparing import require_relayer
-from .rotations import OraclesBehindError, RotationInfo, RotationRequest, rotate, rotation_info
+from .rotations import (
+    OraclesAheadError,
+    OraclesBehindError,
+    RotationInfo,
+    RotationRequest,
+    rotate,
+    rotation_info,
+)
 from .sending.action import Action, Kind
 from .sending.journal import Journal
 from .telling import Told, tell_nobody
 
 DEFAULT_ROTATION_LIMIT: Final = 100  # validators of one rotation, where the config names none
 SHOWN_LEFT_OUT: Final = 5
+MOST_LEFT_OUT: Final = 10_000  # of one look; an oracle that names strangers keeps nobody busy for ever
+AHEAD_LOOKS: Final = 3  # a slot each, for our nodes to get to the block that honest oracles tell of
 PAUSE_SECONDS: Final = 3600  # of a validator between two rotations of its exit, however often it is wanted
 
 log = logs.get("operator")
@@ -135,9 +144,7 @@ class Rotating:
         config = await chain.oracle_config(head)
         threshold = await validators_min_oracles(chain.node, chain.keeper, block=head)
         nonce = await chain.nonce(Kind.UPDATE_EXITS, self.vault, head)
-        info = await rotation_info(
-            self.vault, config, self.oracle_client, since=await self._last_rotation(nonce, head)
-        )
+        info = await self._info(config, head, since=await self._last_rotation(nonce, head))
         wanted = await self._wanted(info)
         await require_relayer(self.relayer, chain.network)
         limit = positive(config.raw.get("validators_exit_rotation_batch_limit"), DEFAULT_ROTATION_LIMIT)
@@ -197,12 +204,27 @@ class Rotating:
             raise NotFinalYetError(f"the rotation of block {number} is not final yet; {final.number} is")
         return number
 
+    async def _info(self, config: OracleConfig, head: Block, *, since: int | None) -> RotationInfo:
+        """What the oracles say; they are asked again while they are a moment ahead of our nodes."""
+
+        async def latest() -> int:
+            return (await self.chain.head(at_least=head.number)).number
+
+        for _ in range(AHEAD_LOOKS - 1):
+            try:
+                return await rotation_info(self.vault, config, self.oracle_client, since=since, head=latest)
+            except OraclesAheadError:
+                await asyncio.sleep(self.chain.network.seconds_per_slot)
+        return await rotation_info(self.vault, config, self.oracle_client, since=since, head=latest)
+
     async def _wanted(self, info: RotationInfo) -> list[int]:
         """The validators whose exits can be given now."""
         given = await self._given_lately()
         wanted = [
             index for index in info.validator_indices if index not in self.left_out and index not in given
         ]
+        if wanted and len(self.left_out) >= MOST_LEFT_OUT:
+            raise NotReadyError(f"nothing can be given of what the oracles want; {said_of(self.left_out)}")
         if wanted:
             return wanted
         if self.left_out:

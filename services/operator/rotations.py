@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from dvtfast.protocol_config import OracleConfig
 
-from .. import wire
+from .. import logs, wire
 from ..chain.encoding import write_address
 from ..chain.keeper_messages import keeper_domain, rotation_message
 from .agreement import Signed, agree
@@ -20,12 +20,18 @@ from .oracle_wire import RotationBody, RotationInfoAnswer
 from .oracles import Call, OracleClient, OracleError, oracles_of
 from .plan import NotReadyError
 
-INFO_LIMIT_BYTES = 32 * 1024 * 1024
+INFO_LIMIT_BYTES = 4 * 1024 * 1024
 BYTES_PER_MARK = 8  # of JSON, at least, in `{"index":1},`
+
+log = logs.get("oracles")
 
 
 class OraclesBehindError(NotReadyError):
     """No oracle has seen the vault's last rotation yet; what they say is of before."""
+
+
+class OraclesAheadError(OraclesBehindError):
+    """Only such oracles have as tell of blocks that our nodes do not have; a moment later these may."""
 
 
 class RotationInfo(NamedTuple):
@@ -79,18 +85,27 @@ class RotationRequest:
 
 
 async def rotation_info(
-    vault: bytes, oracles: OracleConfig, client: OracleClient, *, since: int | None
+    vault: bytes,
+    oracles: OracleConfig,
+    client: OracleClient,
+    *,
+    since: int | None,
+    head: Callable[[], Awaitable[int]],
 ) -> RotationInfo:
     """What oracles say of a vault's exits; nobody signs it.
 
     One oracle that has seen the vault's last rotation is enough. Of its replicas the one that has seen least
-    speaks for it: any of them may be asked to sign. Where several oracles have seen it, what most say counts.
+    speaks for it: any of them may be asked to sign. Where several oracles have seen it, a validator is one
+    that half of them want; which block they tell of gives no weight, as nothing proves it.
 
     Args:
         since: the block of the vault's last rotation; None before the first.
+        head: the number of our nodes' latest block, asked for when the oracles have answered. What is said
+            of a later one is not believed.
 
     Raises:
-        OraclesBehindError: of those that answer none has seen it.
+        OraclesAheadError: of those that answer only such have seen it as tell of blocks after `head`.
+        OraclesBehindError: none has.
         NotReadyError: none answers.
     """
     call = Call(f"/signatures/{write_address(vault)}", limit_bytes=INFO_LIMIT_BYTES)
@@ -98,7 +113,7 @@ async def rotation_info(
     answers = await asyncio.gather(
         *(client.ask_replicas(oracle, call, _read_info) for oracle in asked), return_exceptions=True
     )
-    told: list[RotationInfo] = []
+    told: dict[str, RotationInfo] = {}
     said: list[str] = []
     for oracle, answer in zip(asked, answers, strict=True):
         if isinstance(answer, OracleError):
@@ -107,17 +122,26 @@ async def rotation_info(
             raise answer
         else:
             least = min(answer, key=lambda info: -1 if info.block_number is None else info.block_number)
-            told.append(least)
+            told[oracle.name] = least
             said.append(f"{oracle.name}: {_in_words(least)}")
     if not told:
         raise NotReadyError(f"oracles: none answers; {'; '.join(said)}")
-    seen = [info for info in told if info.has_seen(since)]
+    seen = {name: info for name, info in told.items() if info.has_seen(since)}
     if not seen:
         raise OraclesBehindError(
             f"no oracle has seen the rotation of block {since} yet; they tell of: {'; '.join(said)}"
         )
-    votes = Counter(info.validator_indices for info in seen)
-    return max(seen, key=lambda info: (votes[info.validator_indices], info.block_number or 0))
+    latest = await head()
+    ahead = {name: info.block_number for name, info in seen.items() if (info.block_number or 0) > latest}
+    for name, number in ahead.items():
+        log.warning("an oracle tells of a block that no node has", oracle=name, block=number, latest=latest)
+    believed = [info for name, info in seen.items() if name not in ahead]
+    if not believed:
+        raise OraclesAheadError(
+            f"those oracles that have seen the vault's last rotation tell of blocks after {latest}, the latest"
+            f" one of the execution nodes: they lie, or these are behind; they tell of: {'; '.join(said)}"
+        )
+    return await asyncio.to_thread(_wanted_by_half, believed)
 
 
 async def rotate(
@@ -158,6 +182,14 @@ def _read_info(content: bytes) -> RotationInfo:
     number = answer.exit_signature_block_number
     indices = sorted({int(validator.index) for validator in answer.validators or ()})
     return RotationInfo(None if number is None else int(number), tuple(indices))
+
+
+def _wanted_by_half(told: Sequence[RotationInfo]) -> RotationInfo:
+    """What oracles say together: validators that half of them want, and the latest of their blocks."""
+    votes = Counter(index for info in told for index in info.validator_indices)
+    wanted = sorted(index for index, count in votes.items() if 2 * count >= len(told))
+    blocks = [info.block_number for info in told if info.block_number is not None]
+    return RotationInfo(max(blocks, default=None), tuple(wanted))
 
 
 def _in_words(answer: RotationInfo) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from urllib.parse import urljoin
 
@@ -29,6 +29,7 @@ from dvtfast.services.operator.consolidations import ROUTE, approve_switch
 from dvtfast.services.operator.oracles import OracleClient
 from dvtfast.services.operator.plan import NotReadyError
 from dvtfast.services.operator.rotations import (
+    OraclesAheadError,
     OraclesBehindError,
     RotationInfo,
     RotationRequest,
@@ -496,6 +497,11 @@ def told(block: int | None, *indices: int) -> Answer:
     return answering(json.dumps({"exit_signature_block_number": block, "validators": validators}))
 
 
+async def at_200() -> int:
+    """Our nodes' latest block."""
+    return 200
+
+
 async def test_one_oracle_that_has_seen_the_last_rotation_is_enough(client: OracleClient) -> None:
     """Others know of none yet, or of one before, or answer nonsense."""
     fakes = fake_oracles(5)
@@ -505,9 +511,11 @@ async def test_one_oracle_that_has_seen_the_last_rotation_is_enough(client: Orac
     fakes[3].answers = [answering('{"exit_signature_block_number": 123, "validators": [{"index": -1}]}')]
     fakes[4].answers = [answering("", status=500)]
     async with oracles_up(fakes) as config:
-        assert await rotation_info(VAULT, config, client, since=123) == RotationInfo(123, (9, 2**63))
+        assert await rotation_info(VAULT, config, client, since=123, head=at_200) == RotationInfo(
+            123, (9, 2**63)
+        )
         with pytest.raises(OraclesBehindError, match="no oracle has seen the rotation of block 124") as error:
-            await rotation_info(VAULT, config, client, since=124)
+            await rotation_info(VAULT, config, client, since=124, head=at_200)
     said = str(error.value)
     assert f"{write_address(fakes[0].address)}: no rotation, 0 validators" in said
     assert f"{write_address(fakes[1].address)}: block 122, 3 validators" in said
@@ -519,11 +527,13 @@ async def test_before_the_first_rotation_oracles_know_of_none(client: OracleClie
     fakes = fake_oracles(1)
     fakes[0].answers = [told(None, 4, 5)]
     async with oracles_up(fakes) as config:
-        assert await rotation_info(VAULT, config, client, since=None) == RotationInfo(None, (4, 5))
+        assert await rotation_info(VAULT, config, client, since=None, head=at_200) == RotationInfo(
+            None, (4, 5)
+        )
         with pytest.raises(OraclesBehindError, match="no rotation, 2 validators"):
-            await rotation_info(VAULT, config, client, since=0)
+            await rotation_info(VAULT, config, client, since=0, head=at_200)
         fakes[0].answers = [answering('{"exit_signature_block_number": null}')]
-        assert await rotation_info(VAULT, config, client, since=None) == RotationInfo(None, ())
+        assert await rotation_info(VAULT, config, client, since=None, head=at_200) == RotationInfo(None, ())
 
 
 @pytest.mark.parametrize("least", [None, 7, 122])
@@ -535,19 +545,67 @@ async def test_the_replica_that_has_seen_least_speaks_for_its_oracle(
     fakes[1].answers = [told(122)]
     async with oracles_up(fakes) as config:
         with pytest.raises(OraclesBehindError):
-            await rotation_info(VAULT, config, client, since=123)
+            await rotation_info(VAULT, config, client, since=123, head=at_200)
         fakes[0].answers[2] = told(124, 2)
-        assert await rotation_info(VAULT, config, client, since=123) == RotationInfo(123, (3,))
+        assert await rotation_info(VAULT, config, client, since=123, head=at_200) == RotationInfo(123, (3,))
 
 
-async def test_of_those_that_have_seen_it_most_count(client: OracleClient) -> None:
-    fakes = fake_oracles(4)
-    for fake, answer in zip(
-        fakes, [told(500, *range(100)), told(123, 9), told(130, 9), told(100, *range(50))], strict=True
-    ):
-        fake.answers = [answer]
+@pytest.mark.parametrize(
+    ("answers", "wanted"),
+    [
+        ([(150, range(100)), (123, [9]), (130, [9]), (100, range(50))], [9]),
+        ([(123, [1, 2]), (123, [1, 2]), (124, [1, 2, 3]), (200, [7])], [1, 2]),  # none says the same as most
+        ([(123, [1]), (200, [])], [1]),  # nobody takes away what another one wants
+        ([(123, [1]), (200, [1, 1, 1, 2])], [1, 2]),
+        ([(123, []), (124, []), (200, [2])], []),
+        ([(123, [1]), (None, [2]), (None, [2])], [1]),
+    ],
+)
+async def test_of_those_that_have_seen_it_half_must_want_it(
+    client: OracleClient, answers: list[tuple[int | None, Sequence[int]]], wanted: list[int]
+) -> None:
+    """Whichever block one tells of."""
+    fakes = fake_oracles(len(answers))
+    for fake, (block, indices) in zip(fakes, answers, strict=True):
+        fake.answers = [told(block, *indices)]
     async with oracles_up(fakes) as config:
-        assert await rotation_info(VAULT, config, client, since=123) == RotationInfo(130, (9,))
+        info = await rotation_info(VAULT, config, client, since=123, head=at_200)
+    assert list(info.validator_indices) == wanted
+
+
+@pytest.mark.parametrize("later", [201, 2**63])
+async def test_an_oracle_that_tells_of_a_block_that_no_node_has(client: OracleClient, later: int) -> None:
+    """It is named and not believed, also where nobody else is."""
+    fakes = fake_oracles(3)
+    fakes[0].answers = [told(later, 1, 2)] * 2
+    fakes[1].answers = [told(200, 3)]
+    fakes[2].answers = [told(122, 4)]
+    async with oracles_up(fakes) as config:
+        with capture_logs() as lines:
+            await rotation_info(VAULT, config, client, since=123, head=at_200)
+        for since in (123, 200):
+            found = await rotation_info(VAULT, config, client, since=since, head=at_200)
+            assert found == RotationInfo(200, (3,))
+        fakes[1].answers = [told(None)]
+        with pytest.raises(OraclesAheadError, match=f"blocks after 200.*block {later}, 2 validators"):
+            await rotation_info(VAULT, config, client, since=123, head=at_200)
+        fakes[0].answers[1] = told(150, 5)  # a replica that has seen less speaks for it
+        assert await rotation_info(VAULT, config, client, since=123, head=at_200) == RotationInfo(150, (5,))
+    (line,) = lines
+    assert line["event"] == "an oracle tells of a block that no node has"
+    assert (line["oracle"], line["block"], line["latest"]) == (write_address(fakes[0].address), later, 200)
+
+
+async def test_what_oracles_say_is_compared_with_a_block_of_after_they_said_it(client: OracleClient) -> None:
+    """One that answers slowly may know of blocks that there were not when it was asked."""
+    fakes = fake_oracles(1)
+    fakes[0].answers = [told(200, 1)]
+
+    async def head() -> int:
+        return 200 if fakes[0].asked else 199
+
+    async with oracles_up(fakes) as config:
+        assert await rotation_info(VAULT, config, client, since=123, head=head) == RotationInfo(200, (1,))
 
 
 async def test_no_oracle_answers(client: OracleClient) -> None:
@@ -556,7 +614,7 @@ async def test_no_oracle_answers(client: OracleClient) -> None:
         fake.answers = [answering("busy", status=503)]
     async with oracles_up(fakes) as config:
         with pytest.raises(NotReadyError, match=r"oracles: none answers; 0x.*HTTP 503: busy"):
-            await rotation_info(VAULT, config, client, since=None)
+            await rotation_info(VAULT, config, client, since=None, head=at_200)
 
 
 async def test_a_switch(client: OracleClient) -> None:

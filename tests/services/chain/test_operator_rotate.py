@@ -17,11 +17,12 @@ from dvtfast.services.demo.world import oracles
 from dvtfast.services.demo.world.deployed import ETH, World
 from dvtfast.services.demo.world.oracles import OracleSet, RunningOracle, make_oracles
 from dvtfast.services.operator import doing, exit_codes, opening, rotate, rotations, run
+from dvtfast.services.operator import rotating as rotating_module
 from dvtfast.services.operator.ending import Ended
 from dvtfast.services.operator.metrics import Metrics
 from dvtfast.services.operator.opening import open_rotating
 from dvtfast.services.operator.rotating import PAUSE_SECONDS, NotFinalYetError
-from dvtfast.services.operator.rotations import OraclesBehindError, RotationInfo
+from dvtfast.services.operator.rotations import OraclesAheadError, OraclesBehindError, RotationInfo
 from dvtfast.services.operator.telling import tell_nobody
 from dvtfast.services.relayer.current_oracles import CurrentOracles
 from dvtfast.services.relayer.pipeline import Pipeline
@@ -224,6 +225,50 @@ async def test_oracles_that_are_behind(change: Change, monkeypatch: pytest.Monke
         assert ended.code == exit_codes.NOT_READY
     assert asked == before + 4
     assert await change.nonce() == 1
+
+
+async def test_oracles_that_are_a_moment_ahead(change: Change, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What they tell of a block that our node lacks waits for that block, and is not lost; a lie stays one."""
+    await change.happen()
+    read, height, ahead = rotations._read_info, await change.scene.world.chain.height(), 1
+
+    def of_later(content: bytes) -> RotationInfo:
+        return read(content)._replace(block_number=height + ahead)
+
+    monkeypatch.setattr(rotations, "_read_info", of_later)
+    async with open_rotating(change.settings(), tell_nobody) as (desk, rotating):
+        monkeypatch.setattr(desk.chain, "network", replace(desk.chain.network, seconds_per_slot=0))
+        looks, look = 0, desk.chain.head
+
+        async def mined(**options: Any) -> Any:
+            nonlocal looks
+            looks += 1
+            if looks == 3:  # the second time that oracles answered
+                await change.scene.world.chain.mine(1)
+            return await look(**options)
+
+        monkeypatch.setattr(desk.chain, "head", mined)
+        assert (await rotating.prepare()).action.details["indices"] == [0, 1]
+        ahead = 1000
+        with pytest.raises(OraclesAheadError, match="they lie, or these are behind"):
+            await rotating.prepare()
+
+
+async def test_an_oracle_that_names_strangers_for_ever(
+    change: Change, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rotating_module, "MOST_LEFT_OUT", 3 * LIMIT)
+    await change.happen()
+    read = rotations._read_info
+
+    def of_many(content: bytes) -> RotationInfo:
+        return read(content)._replace(validator_indices=tuple(range(1000, 2000)))
+
+    monkeypatch.setattr(rotations, "_read_info", of_many)
+    ended = await rotated(change.settings())
+    assert ended.code == exit_codes.NOT_READY
+    assert f"{3 * LIMIT} validators were left out: 1000: nobody knows its public key" in ended.problem
+    assert await change.nonce() == 0
 
 
 async def test_a_rotation_that_is_not_final_yet(change: Change) -> None:
