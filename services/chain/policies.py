@@ -7,20 +7,23 @@ all at least at B  `all_at_least`: for what is decided on the present. A node th
 a quorum           `quorum`, `reached`: for what stays on record, and for which blocks there are. More than
                    half of the nodes that answer say the same
 
-A node that does not answer is not counted, so with one node that answers these are all the same.
+A node that does not answer is not counted, so with one node that answers these are all the same. That a
+contract refuses a call, or is none, is an answer like others, and may be a lie like others.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
 from . import clock
+from .contracts import ContractError
 from .encoding import write_data
 from .endpoints import EndpointError
-from .node import Block, NodeClient, NodeError, StaleNodeError, Tag
+from .node import Block, CallRevertedError, NodeClient, NodeError, StaleNodeError, Tag
+from .reverts import explain
 
 FORK_BLOCKS: Final = 4  # honest nodes may differ in the latest blocks for a moment, rarely in more
 
@@ -38,6 +41,17 @@ class Said(Generic[T]):
 
     node: str
     value: T
+
+
+@dataclass(frozen=True)
+class _Refusal:
+    """What one node says instead of a value: that a contract refuses, or is none."""
+
+    words: str
+    error: CallRevertedError | ContractError = field(compare=False)
+
+    def __str__(self) -> str:
+        return self.words
 
 
 def majority(count: int) -> int:
@@ -60,16 +74,25 @@ async def all_at_least(
 
     Raises:
         StaleNodeError: none of those that answer has.
+        CallRevertedError, ContractError: each of them raised such an error when it was read.
+        NodesDisagreeError: some of them did; it names them.
         NodeError: no node answers.
     """
 
-    async def work(one: NodeClient) -> T | StaleNodeError:
+    async def work(one: NodeClient) -> T | _Refusal | StaleNodeError:
         head = await one.block("latest")
         if why := _why_behind(head, number, max_age_seconds):
             return StaleNodeError(why)
-        return await read(one, head)
+        return await _said_by(one, lambda alone: read(alone, head))
 
-    return _heard(*await node.each(work))
+    heard: list[Said[T | _Refusal]] = _heard(*await node.each(work))
+    said, refusals = _told_apart(heard)
+    if not said:
+        raise refusals[0].value.error
+    if refusals:
+        words = [*(f"{each.node} says {each.value}" for each in refusals), "others answer"]
+        raise NodesDisagreeError(f"nodes disagree about a contract: {', '.join(words)}")
+    return said
 
 
 def agreed(what: str, said: Sequence[Said[Voted]]) -> Voted:
@@ -91,13 +114,16 @@ async def quorum(node: NodeClient, what: str, read: Callable[[NodeClient], Await
         read: given a client of one node.
 
     Raises:
+        CallRevertedError, ContractError: more than half of them raised the same one when it was read.
         NodesDisagreeError: they say different things; it names them.
         NodeError: no node answers.
     """
-    said = _heard(*await node.each(read))
+    said: list[Said[Voted | _Refusal]] = _heard(*await node.each(lambda one: _said_by(one, read)))
     value, votes = Counter(each.value for each in said).most_common(1)[0]
     if votes < majority(len(said)):
         raise _disagree(what, said)
+    if isinstance(value, _Refusal):
+        raise value.error
     return value
 
 
@@ -145,6 +171,20 @@ async def _common_block(node: NodeClient, number: int, at_least: int) -> Block:
         except NodesDisagreeError as error:
             disagreement = error
     raise disagreement
+
+
+async def _said_by(one: NodeClient, read: Callable[[NodeClient], Awaitable[T]]) -> T | _Refusal:
+    try:
+        return await read(one)
+    except CallRevertedError as error:
+        return _Refusal(f"that a contract refuses: {explain(error)}", error)
+    except ContractError as error:
+        return _Refusal(str(error), error)
+
+
+def _told_apart(said: Sequence[Said[T | _Refusal]]) -> tuple[list[Said[T]], list[Said[_Refusal]]]:
+    values = [Said(each.node, each.value) for each in said if not isinstance(each.value, _Refusal)]
+    return values, [Said(each.node, each.value) for each in said if isinstance(each.value, _Refusal)]
 
 
 def _heard(

@@ -242,6 +242,16 @@ async def find_receipt(node: NodeClient, transaction_hash: bytes) -> Receipt | N
     return await node.ask("eth_getTransactionReceipt", [write_data(transaction_hash)], read)
 
 
+async def is_in_block(node: NodeClient, transaction_hash: bytes, number: int) -> bool:
+    """Whether the block of that number lists a transaction, as any node says; one without the block says no."""
+
+    def read(result: msgspec.Raw) -> bool:
+        block = decode_result(result, _Listing | None)
+        return block is not None and write_data(transaction_hash) in map(str.lower, block.transactions)
+
+    return await node.ask("eth_getBlockByNumber", [write_quantity(number), False], read)
+
+
 async def send_raw(node: NodeClient, raw: bytes) -> Sent:
     """Give a signed transaction to all nodes.
 
@@ -275,6 +285,10 @@ class _FeeHistory(msgspec.Struct, rename="camel"):
     base_fee_per_gas: list[str]
     gas_used_ratio: list[float] = []
     reward: list[list[str]] | None = None
+
+
+class _Listing(msgspec.Struct):
+    transactions: list[str]
 
 
 class _Receipt(msgspec.Struct, rename="camel"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ... import logs
 from ...chain.encoding import write_data
 from ...chain.node import NodeClient, NodeError
-from ...chain.policies import block_of_quorum, quorum, reached
+from ...chain.policies import NodesDisagreeError, block_of_quorum, quorum, reached
 from ...chain.transactions import find_receipt, transaction_count
 from .action import Entry, Outcome
 from .journal import Journal
@@ -18,6 +18,8 @@ async def look_back(
 ) -> None:
     """Reopen what was taken back, and put on record what is final; what is neither is looked at next time.
 
+    What nodes do not tell of one action puts off no other one.
+
     Raises:
         NodesDisagreeError: nodes have different chains; nothing is reopened on the word of a few.
         NodeError: no node answers.
@@ -28,16 +30,28 @@ async def look_back(
         return
     head = (await reached(node, max_age_seconds=max_age_seconds)).number
     final = await _final(node)
+    untold: list[NodeError] = []
     for entry in entries:
-        if why := await _why_void(node, entry, head, final):
-            assert entry.conclusion is not None
-            log.warning(
-                "a reorganisation took back what was concluded; the action is open again",
-                action=entry.id, outcome=entry.conclusion.outcome.value, why=why,
-            )  # fmt: skip
-            await journal.reopen(entry, why)
-        elif await _is_final(node, entry, head, final):
-            await journal.finalize(entry)
+        try:
+            await _look_back_at(node, journal, entry, head, final)
+        except NodeError as error:
+            if not (error.refused or isinstance(error, NodesDisagreeError)):
+                raise
+            untold.append(error)
+    if untold:
+        raise untold[0]
+
+
+async def _look_back_at(node: NodeClient, journal: Journal, entry: Entry, head: int, final: int) -> None:
+    if why := await _why_void(node, entry, head, final):
+        assert entry.conclusion is not None
+        log.warning(
+            "a reorganisation took back what was concluded; the action is open again",
+            action=entry.id, outcome=entry.conclusion.outcome.value, why=why,
+        )  # fmt: skip
+        await journal.reopen(entry, why)
+    elif await _is_final(node, entry, head, final):
+        await journal.finalize(entry)
 
 
 async def _final(node: NodeClient) -> int:

@@ -21,6 +21,7 @@ from typing import Final, TypeVar
 from dvtfast.networks import network_with_chain_id
 
 from ... import logs, units
+from ...chain.contracts import ContractError
 from ...chain.encoding import keccak256, write_address, write_data
 from ...chain.node import CallRevertedError, NodeClient, NodeError
 from ...chain.policies import NodesDisagreeError, block_of_quorum, quorum, reached
@@ -32,6 +33,7 @@ from ...chain.transactions import (
     Transaction,
     balance_wei,
     current_fees,
+    is_in_block,
     next_nonce,
     send_raw,
     simulate,
@@ -252,7 +254,7 @@ class Sender:
         while entry.conclusion is None:
             try:
                 entry = await self._step(entry)
-            except (UnavailableError, WalletError, CallRevertedError) as error:
+            except (UnavailableError, WalletError, CallRevertedError, ContractError) as error:
                 self._say_waiting("action cannot be looked after now", error=str(error))
             if entry.conclusion is None:
                 await asyncio.sleep(self._policy.poll_seconds)
@@ -312,7 +314,7 @@ class Sender:
     async def _nonce_used(self, entry: Entry, sight: Sight) -> Entry:
         """The nonce is used up, but by none of ours as it seems; conclude when that is certain and stays."""
         settled = sight.head - self._policy.confirmations + 1
-        is_used = settled >= 0 and sight.nobody_has_it
+        is_used = settled >= 0
         if is_used:
             block = await block_of_quorum(self._node, settled)
             count = await quorum(
@@ -320,7 +322,7 @@ class Sender:
                 "how many transactions the account has",
                 lambda one: transaction_count(one, entry.account, block=settled),
             )
-            is_used = count > entry.nonce
+            is_used = count > entry.nonce and not await self._is_listed(sight, settled)
         self._superseded_looks = self._superseded_looks + 1 if is_used else 0
         if self._superseded_looks < SUPERSEDED_LOOKS:
             self._say_waiting("nonce is used up; waiting to be sure by what", nonce=entry.nonce)
@@ -328,6 +330,18 @@ class Sender:
         return await self._journal.conclude(
             entry, Conclusion(Outcome.SUPERSEDED, block_number=settled, block_hash=block.hash)
         )
+
+    async def _is_listed(self, sight: Sight, settled: int) -> bool:
+        """Whether one of ours is in a block up to that one in which some say that it is.
+
+        One node that has a receipt is enough to look there, but what more than half of them list counts.
+        """
+        claims = [claim for claim in sight.claims if claim[1] <= settled]
+        return any([await self._lists(*claim) for claim in claims])
+
+    async def _lists(self, transaction_hash: bytes, number: int) -> bool:
+        what = f"the transactions of block {number}"
+        return await quorum(self._node, what, lambda one: is_in_block(one, transaction_hash, number))
 
     async def _before(self, entry: Entry, sight: Sight) -> Entry:
         """Transactions of the account before this one lack: go on with those that were taken back first."""
@@ -348,14 +362,13 @@ class Sender:
         """Nothing is mined yet: replace what is stale or stuck, send the rest again from time to time."""
         last = entry.transactions[-1]
         if not last.is_cancel and (why := await self._why_certainly_stale(entry.action)):
-            log.warning("action would revert now; it is cancelled", action=entry.id, why=why)
-            return await self._replace(entry, head, cancel=True)
+            return await self._replace(entry, head, why_cancel=why)
         if self._was_mined:
             log.warning("transaction is in the chain no more", action=entry.id)
             self._was_mined = False
             return await self._send(entry, last)
         if self._must_offer_more(last, head):
-            return await self._replace(entry, head, cancel=last.is_cancel)
+            return await self._replace(entry, head)
         self._say_waiting("transaction waits to be mined", hash=write_data(last.hash))
         return await self._send_if_due(entry)
 
@@ -375,30 +388,40 @@ class Sender:
         is_stuck = last.hash in self._sent_at and age_seconds >= self._policy.replace_seconds
         return is_stuck or last.hash in self._underpriced
 
-    async def _replace(self, entry: Entry, head: int, *, cancel: bool) -> Entry:
-        """Offer more for the same nonce, for the same action or for none."""
+    async def _replace(self, entry: Entry, head: int, *, why_cancel: str = "") -> Entry:
+        """Offer more for the same nonce, for the same action, or for none where that would revert."""
         if time.monotonic() < self._signer_rests_until:
             return await self._send_if_due(entry)
         fees, bounds = await self._fees(), self._policy.bounds
         call, gas = Call(entry.account, entry.account), CANCEL_GAS
-        if not cancel:
+        was_cancelled = entry.transactions[-1].is_cancel
+        if not was_cancelled and not why_cancel:
             try:
-                gas = await self._gas(entry.action)
+                gas = min(await self._gas(entry.action), GAS_LIMIT)
                 call = self._call(entry.action)
             except NodesDisagreeError as error:
                 self._say_waiting("transaction stays as it is while nodes disagree", error=str(error))
                 return await self._send_if_due(entry)
             except CallRevertedError as error:
-                log.warning("action would revert now; it is cancelled", action=entry.id, why=explain(error))
-                cancel = True
+                why_cancel = explain(error)
+        if why_cancel and not await self._still_waits(entry):
+            return entry  # it would revert because it is done
+        cancel = was_cancelled or bool(why_cancel)
         offer = higher_offer(fees, entry.transactions, bounds, cancels=cancel)
         if offer is None:
             self._say_waiting(
                 "no higher fee below --max-fee-gwei and --max-priority-fee-gwei; the transaction stays"
             )
             return await self._send_if_due(entry)
+        if why_cancel:
+            log.warning("action would revert now; it is cancelled", action=entry.id, why=why_cancel)
         transaction = await self._signed(entry, call, offer, gas=gas, head=head, is_cancel=cancel)
         return await self._send(await self._journal.add(entry, transaction), transaction)
+
+    async def _still_waits(self, entry: Entry) -> bool:
+        """Whether none of its transactions came into a block since the last look."""
+        sight = await look(self._node, entry, max_age_seconds=self._policy.max_age_seconds)
+        return sight.mined is None and sight.count <= entry.nonce
 
     async def _send_if_due(self, entry: Entry) -> Entry:
         """Send the last transaction for the first time in this process, or again after a while."""

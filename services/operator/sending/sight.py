@@ -75,9 +75,14 @@ class Sight:
         return Mined(self.entry.transactions[place], receipt, count >= wanted)
 
     @property
-    def nobody_has_it(self) -> bool:
-        """No node has any of the transactions in a block."""
-        return not any(any(each.value.receipts) for each in self.said)
+    def claims(self) -> set[tuple[bytes, int]]:
+        """Which of the transactions are in which block, as at least one node says."""
+        return {
+            (receipt.transaction_hash, receipt.block_number)
+            for each in self.said
+            for receipt in each.value.receipts
+            if receipt is not None
+        }
 
     @property
     def in_words(self) -> str:

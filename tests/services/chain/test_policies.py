@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from dvtfast.services.chain.node import Block, NodeClient, NodeError, StaleNodeError
+from dvtfast.services.chain.contracts import ContractError, validators_manager_nonce
+from dvtfast.services.chain.node import Block, CallRevertedError, NodeClient, NodeError, StaleNodeError
 from dvtfast.services.chain.policies import (
     NodesDisagreeError,
     agreed,
@@ -168,3 +169,42 @@ async def test_a_node_that_fails_is_not_counted(chain: Chain) -> None:
     async with nodes(chain, honest, dying) as node:
         assert await quorum(node, "the chain", NodeClient.chain_id) == CHAIN_ID
         assert await quorum(node, "a block", lambda one: one.block(0)) == await node.block(0)
+
+
+def refusing(method: str, _: list[Any], result: Any) -> Any:
+    """A node of which every contract refuses."""
+    if method == "eth_call":
+        raise RpcError({"code": 3, "message": "execution reverted"})
+    return result
+
+
+def garbling(method: str, _: list[Any], result: Any) -> Any:
+    """A node of which every contract answers with something else."""
+    return "0x1234" if method == "eth_call" else result
+
+
+@pytest.mark.parametrize("wrong", [refusing, garbling])
+async def test_a_contract_that_refuses_one_node(chain: Chain, wrong: Change) -> None:
+    """It is that node's word, as anything else is; what all say is the contract's."""
+    vault = await chain.deploy("vault")
+
+    async def nonce(one: NodeClient) -> int:
+        return await validators_manager_nonce(one, vault.address, block="latest")
+
+    async def at(one: NodeClient, _: Block) -> int:
+        return await nonce(one)
+
+    async with nodes(chain, wrong, honest, honest) as node:
+        assert await quorum(node, "the nonce", nonce) == 0
+        with pytest.raises(NodesDisagreeError, match=r"about a contract: http://127.* says .*, others answer"):
+            await all_at_least(node, 0, at)
+    async with nodes(chain, wrong, honest) as node:
+        with pytest.raises(NodesDisagreeError, match="about the nonce: http://127"):
+            await quorum(node, "the nonce", nonce)
+    async with nodes(chain, wrong, wrong, honest) as node:
+        with pytest.raises((CallRevertedError, ContractError)):
+            await quorum(node, "the nonce", nonce)
+    async with nodes(chain, wrong, wrong) as node:
+        for ask in (quorum(node, "the nonce", nonce), all_at_least(node, 0, at)):
+            with pytest.raises((CallRevertedError, ContractError)):
+                await ask

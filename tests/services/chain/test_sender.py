@@ -1038,3 +1038,141 @@ async def test_a_node_that_invents_a_receipt(desk: Desk, block: int, honest: int
     assert entry.conclusion.block_hash != b"\x11" * 32
     assert len(entry.transactions) == 1
     assert await desk.count() == 1
+
+
+def claiming(block: dict[str, Any]) -> Callable[[str, list[Any], Any], Any]:
+    """A node that has a receipt of everything, in that block of the chain."""
+
+    def change(method: str, params: list[Any], result: Any) -> Any:
+        if method != "eth_getTransactionReceipt":
+            return result
+        return {
+            "transactionHash": params[0], "blockNumber": block["number"], "blockHash": block["hash"],
+            "status": "0x1", "gasUsed": "0x5208", "effectiveGasPrice": "0x1", "logs": [],
+        }  # fmt: skip
+
+    return change
+
+
+async def test_one_of_three_claims_that_it_is_done(desk: Desk) -> None:
+    """Somebody else used up the nonce: its receipt is in a block that does not list the transaction."""
+    block = await desk.chain.rpc("eth_getBlockByNumber", "0x1", False)
+    async with (
+        node_between(desk.chain.url, claiming(block)) as (url, _),
+        node_between(desk.chain.url, as_it_is) as (other, _),
+        desk.process(url, other, desk.chain.url) as (sender, _),
+    ):
+        task = asyncio.create_task(performed(sender, desk.action()))
+        await desk.until_waiting()
+        await desk.chain.rpc("anvil_dropAllTransactions")
+        await send_from(desk.chain, desk.account, nonce=0, to=desk.vault.address[::-1])
+        async with mining(desk.chain):
+            assert outcome(await task) is Outcome.SUPERSEDED
+    assert await desk.count() == 0
+
+
+async def test_two_of_three_have_no_receipts_for_long(desk: Desk) -> None:
+    """The block lists it: it is not taken for somebody else's."""
+    hidden = True
+
+    def change(method: str, _: list[Any], result: Any) -> Any:
+        return None if method == "eth_getTransactionReceipt" and hidden else result
+
+    async with (
+        node_between(desk.chain.url, change) as (url, _),
+        node_between(desk.chain.url, change) as (other, _),
+        desk.process(url, other, desk.chain.url) as (sender, _),
+        mining(desk.chain),
+    ):
+        task = asyncio.create_task(performed(sender, desk.action()))
+        await desk.until_told("nonce is used up")
+        told = len(desk.told)
+        await until(lambda: _is(len(desk.told) >= told + 2 * sending.SUPERSEDED_LOOKS))
+        assert not task.done()
+        hidden = False
+        assert outcome(await task) is Outcome.DONE
+    assert await desk.count() == 1
+
+
+@pytest.mark.parametrize("says", ["0x1234", "it reverts"])
+async def test_one_of_three_refuses_what_a_contract_is_asked(desk: Desk, says: str) -> None:
+    """What was signed is sent and followed nevertheless."""
+    desk.stale, lies = None, False
+
+    def change(method: str, params: list[Any], result: Any) -> Any:
+        if method == "eth_call" and lies and "from" not in params[0]:
+            if says == "it reverts":
+                raise RpcError({"code": 3, "message": "execution reverted"})
+            return says
+        return result
+
+    async with (
+        node_between(desk.chain.url, change) as (url, _),
+        node_between(desk.chain.url, as_it_is) as (other, _),
+        desk.process(url, other, desk.chain.url) as (sender, _),
+    ):
+        entry = await sender.begin(await funding(desk, 0))
+        lies = True
+        task = asyncio.create_task(sender.follow(entry))
+        await desk.until_told("not cancelled while nodes disagree")
+        async with mining(desk.chain):
+            assert outcome(await task) is Outcome.DONE
+    assert await desk.count() == 1
+
+
+async def test_the_only_node_answers_with_something_else(desk: Desk) -> None:
+    """Nothing ends while it does."""
+    desk.stale, lies = None, False
+
+    def change(method: str, params: list[Any], result: Any) -> Any:
+        return "0x1234" if method == "eth_call" and lies and "from" not in params[0] else result
+
+    async with node_between(desk.chain.url, change) as (url, _), desk.process(url) as (sender, _):
+        entry = await sender.begin(await funding(desk, 0))
+        lies = True
+        task = asyncio.create_task(sender.follow(entry))
+        await desk.until_told("cannot be looked after now")
+        lies = False
+        async with mining(desk.chain):
+            assert outcome(await task) is Outcome.DONE
+
+
+async def test_it_would_revert_because_it_is_done(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A block came between two questions of one look: nothing is signed that cancels it."""
+    async with desk.process() as (sender, _):
+        entry = await sender.begin(desk.action())
+
+        async def why_stale(_: Action) -> str:
+            if not await desk.waiting():
+                return ""
+            await desk.chain.mine()
+            return "somebody deposited: the registry root is another"
+
+        monkeypatch.setattr(sender, "_why_stale", why_stale)
+        task = asyncio.create_task(sender.follow(entry))
+        await desk.until_told("confirmations 1/2")
+        async with mining(desk.chain):
+            entry = await task
+    assert outcome(entry) is Outcome.DONE
+    assert len(entry.transactions) == 1
+
+
+async def test_nodes_that_disagree_about_one_action_put_off_no_other(desk: Desk) -> None:
+    async with desk.process() as (sender, _), mining(desk.chain):
+        await performed(sender, desk.action())
+        last = await performed(sender, desk.action())
+    assert last.conclusion is not None
+    number = last.conclusion.block_number
+    await desk.chain.mine(80)
+
+    def change(method: str, params: list[Any], result: Any) -> Any:
+        is_it = method == "eth_getBlockByNumber" and params[0] == hex(number or 0)
+        return result | {"hash": "0x" + "11" * 32} if is_it else result
+
+    async with (
+        node_between(desk.chain.url, change) as (url, _),
+        desk.process(url, desk.chain.url) as (sender, journal),
+    ):
+        await sender.look_back()
+        await desk.until_told("cannot be looked at again now")
+        assert [each.is_final for each in await journal.entries()] == [False, True]
