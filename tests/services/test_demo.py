@@ -22,6 +22,7 @@ from dvtfast.services.operator.bundle import make_bundle
 from tests.vector_files import load
 
 from . import rounds
+from .patience import PATIENCE_SECONDS
 
 DEMO = [sys.executable, "-m", "dvtfast.services", "demo"]
 START_INDEX = 7
@@ -102,7 +103,7 @@ def test_stopping_it_stops_every_service(number: signal.Signals, tmp_path: Path)
     work = tmp_path / "work"
     command = [*DEMO, "--validators", "400", "--workdir", str(work)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as demo:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while not (work / "sidecar3.log").exists():
             assert time.monotonic() < deadline
             time.sleep(0.05)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from .patience import PATIENCE_SECONDS
+
 DEMO = [sys.executable, "-m", "dvtfast.services", "demo", "--chain"]
 SECONDS = 450
 
@@ -80,7 +82,7 @@ def test_stopping_it_stops_everything(tmp_path: Path) -> None:
         str(work),
     ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as demo:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while not (work / "relayer.log").exists():
             assert time.monotonic() < deadline
             time.sleep(0.05)

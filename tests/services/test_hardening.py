@@ -11,10 +11,7 @@ import pytest
 from .conftest import make_cluster
 from .test_relayer_clusters import write_lock
 
-pytestmark = [
-    pytest.mark.timeout(60),
-    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the call is Linux's"),
-]
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the call is Linux's")
 
 PR_GET_DUMPABLE = "import ctypes; print('dumpable', ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"
 

@@ -32,8 +32,6 @@ from .test_relayer_register import ETH, VAULT, VAULTS, body_of, register
 
 __all__ = ["each_database"]
 
-pytestmark = pytest.mark.timeout(90)
-
 NOW = 1_700_000_000
 KEYS = [bytes([0x80 + i]) * 48 for i in range(3)]
 

@@ -189,10 +189,10 @@ async def test_who_waits_learns_what_the_other_commits(pair: tuple[Database, Dat
     revision = await pair[1].read(latest_revision)
     woken = asyncio.Event()
     pair[1].when_others_change(woken.set)
-    waiting = asyncio.create_task(pair[1].wait_for_change(revision, 30))
+    waiting = asyncio.create_task(pair[1].wait_for_change(revision, 2 * PATIENCE_SECONDS))
     await asyncio.sleep(0.1)
     assert not waiting.done()
-    async with asyncio.timeout(20):  # less than the wait
+    async with asyncio.timeout(PATIENCE_SECONDS):  # less than the wait
         await pair[0].run(touch, [1])
         await waiting
         await woken.wait()
@@ -203,9 +203,9 @@ async def test_nothing_is_missed_when_nobody_listened(
 ) -> None:
     await make_due(pair[0], 1)
     revision = await pair[1].read(latest_revision)
-    async with asyncio.timeout(25):  # less than one wait
+    async with asyncio.timeout(PATIENCE_SECONDS):  # less than one wait
         for _ in range(3):
-            waiting = asyncio.create_task(pair[1].wait_for_change(revision, 30))
+            waiting = asyncio.create_task(pair[1].wait_for_change(revision, 2 * PATIENCE_SECONDS))
             await postgres.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
                 " OR (application_name = 'dvtfast' AND state = 'idle')",

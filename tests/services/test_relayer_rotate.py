@@ -46,6 +46,7 @@ from .conftest import (
     Start,
     make_cluster,
 )
+from .patience import PATIENCE_SECONDS
 from .test_relayer_register import (
     ETH,
     OTHER_VAULT,
@@ -280,7 +281,7 @@ async def test_a_rotation_goes_on_in_pieces_and_rounds_come_between(
         worked.append(f"split {len(exits)}")
         if len(worked) == 1:
             entered.set()
-            assert go_on.wait(30)
+            assert go_on.wait(PATIENCE_SECONDS)
         return split(self, exits, *more)
 
     def judge_and_tell(self: Judge, *arguments: Any) -> Any:
@@ -298,11 +299,11 @@ async def test_a_rotation_goes_on_in_pieces_and_rounds_come_between(
         monkeypatch.setattr(Judge, "split", split_slowly)
         monkeypatch.setattr(Judge, "judge", judge_and_tell)
         rotating = asyncio.create_task(rotate(relayer, cluster.keys, indices))
-        await asyncio.to_thread(entered.wait, 30)
+        await asyncio.to_thread(entered.wait, PATIENCE_SECONDS)
         another = asyncio.create_task(rotate(relayer, cluster.keys[:1], indices))
         ((_, pipeline),) = running[1:]
         await relayer.fill(round_, [2000], 1, 2, 3)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while pipeline._workers.under_way < 2:  # noqa: ASYNC110 - until the round waits for the thread
                 await asyncio.sleep(0.01)
         go_on.set()

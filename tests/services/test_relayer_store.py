@@ -100,18 +100,18 @@ def test_integers_of_64_bits_sort_as_numbers() -> None:
 async def test_who_waits_for_a_change_learns_of_it(each_database: str) -> None:
     database = await Database.open(each_database)
     revision = await database.read(latest_revision)
-    waiting = asyncio.create_task(database.wait_for_change(revision, 30))
+    waiting = asyncio.create_task(database.wait_for_change(revision, 2 * PATIENCE_SECONDS))
     await database.run(remember_validators, [bytes(48)], 1)  # no message is changed
     await asyncio.sleep(0.05)
     assert not waiting.done()
     await database.run(make_current, {bytes(48): Exit(1)}, 1)
-    async with asyncio.timeout(20):  # less than the wait
+    async with asyncio.timeout(PATIENCE_SECONDS):  # less than the wait
         await waiting
-        await database.wait_for_change(revision, 30)
+        await database.wait_for_change(revision, 2 * PATIENCE_SECONDS)
     assert await database.read(latest_revision) == revision + 1
     await database.wait_for_change(revision + 1, 0.01)
     await database.run(forget, [bytes(48)])
-    await database.wait_for_change(revision + 1, 30)
+    await database.wait_for_change(revision + 1, 2 * PATIENCE_SECONDS)
     await database.run(forget, [bytes(48)])
     await database.run(touch, [1])
     assert await database.read(latest_revision) == revision + 2

@@ -27,6 +27,7 @@ from .access import EVERYTHING, READ_ONLY, basic, bearer, secret_of, sidecar, st
 from .conftest import START_INDEX, Start, each_database, make_cluster
 from .patience import PATIENCE_SECONDS
 from .postgres import Server
+from .test_relayer_access import send
 from .test_relayer_register import ETH, VAULT, body_of, signature_shares
 
 __all__ = ["each_database"]
@@ -121,9 +122,9 @@ async def test_made_and_revoked_by_command(
 
 
 async def test_revoked_while_a_poll_waits(start: Start, database_url: str) -> None:
-    async with tokens_of(database_url) as tokens, start(make_cluster(1)) as relayer:
-        assert await status_of(relayer.url + "/info", {}) == 200
-        url, known = relayer.url + "/exits?wait=2", {"If-None-Match": "*"}
+    async with tokens_of(database_url) as tokens, start(cluster := make_cluster(1)) as relayer:
+        _, _, answer = await send(relayer, "GET", "/exits", None, {})
+        url, known = relayer.url + "/exits?wait=20", {"If-None-Match": answer.headers["ETag"]}
         nobodys = asyncio.create_task(status_of(url, known))  # while nobody needs a token
         await asyncio.sleep(0.2)
         token = await tokens.make(READ_ONLY)
@@ -131,6 +132,10 @@ async def test_revoked_while_a_poll_waits(start: Start, database_url: str) -> No
         waiting = asyncio.create_task(status_of(url, bearer(token) | known))
         await asyncio.sleep(0.2)
         await tokens.revoke(token)
+        body = {"public_keys": [key.to_wire() for key in cluster.keys]}
+        asks = bearer(await tokens.make(EVERYTHING))
+        await until_status(relayer.url + "/info", asks, 200)
+        assert (await send(relayer, "POST", "/validators", body, asks))[0] == 200  # they wait for a change
         assert (await nobodys, await waiting) == (401, 401)
 
 

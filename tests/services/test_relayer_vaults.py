@@ -26,8 +26,6 @@ from .test_relayer_register import ETH, OTHER_VAULT, VAULT, VAULTS, body_of, wan
 
 __all__ = ["each_database"]
 
-pytestmark = pytest.mark.timeout(60)
-
 A, B = "cluster-a", "cluster-b"
 BOUND = (VaultCluster(VAULT, A), VaultCluster(OTHER_VAULT, B))
 

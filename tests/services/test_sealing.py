@@ -39,6 +39,7 @@ from dvtfast.services.relayer.store.unlocking import LockedDatabaseError, unlock
 
 from . import postgres as postgres_
 from .conftest import START_INDEX, Start, make_cluster
+from .patience import PATIENCE_SECONDS
 from .test_relayer_shares import wrong
 
 INDICES = range(START_INDEX, START_INDEX + 3)
@@ -424,7 +425,7 @@ class TestEncryptStorage:
                     *(sys.executable, "-m", "dvtfast.services", *command(name, database_url, *keys)),
                     stdout=asyncio.subprocess.DEVNULL,
                 )
-                deadline = time.monotonic() + 20
+                deadline = time.monotonic() + PATIENCE_SECONDS
                 while not (tmp_path / "relayer.db-journal").exists() and process.returncode is None:
                     assert time.monotonic() < deadline
                     await asyncio.sleep(0.001)
@@ -530,7 +531,7 @@ async def until_rewriting(
     )
     watcher = await server.connect("postgres")  # a connection to the database itself would be in the way
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             # The process that is watched makes it true.
             while process.returncode is None and not await watcher.fetch(query, database):  # noqa: ASYNC110
                 await asyncio.sleep(0.005)

@@ -227,7 +227,7 @@ async def test_it_changes_by_itself(start: Start) -> None:
         progress = page.get_by_role("progressbar")
         await expect(progress).to_have_attribute("value", "4")
         await relayer.post(LATE, cluster.exit_shares(LATE, range(START_INDEX, START_INDEX + 6)))
-        await expect(progress).to_have_attribute("value", "6", timeout=10_000)
+        await expect(progress).to_have_attribute("value", "6")
         await expect(page.locator("#todo")).to_contain_text("All 6 validators of the round are ready.")
         await expect(page.locator("#history-text")).to_contain_text("6 exits and deposits became ready")
 
@@ -236,7 +236,7 @@ async def test_it_says_when_the_relayer_is_gone(start: Start) -> None:
     async with browsing() as browser:
         async with start(make_cluster(1)) as relayer:
             page = await opened(browser, relayer, [])
-        await expect(page.locator("#connection")).to_contain_text("does not answer since", timeout=10_000)
+        await expect(page.locator("#connection")).to_contain_text("does not answer since")
 
 
 async def test_who_has_no_token_is_asked_for_one(start: Start, database_url: str) -> None:
@@ -284,7 +284,7 @@ async def test_it_is_seen_with_a_token(start: Start, database_url: str) -> None:
             seen += [page.url, await page.content(), await page.evaluate(kept)]
             await tokens.revoke(token)
             await expect(page.locator("#connection")).to_contain_text(
-                "refuses the token (401; load this page again to show another) since", timeout=30_000
+                "refuses the token (401; load this page again to show another) since"
             )
             seen.append(await page.content())
     secret = secret_of(token)
@@ -387,7 +387,7 @@ async def test_screenshot(start: Start, tmp_path: Path) -> None:
     ):
         if "DVTFAST_SCREENSHOT" in os.environ:
             await relayer.fill(cluster, range(START_INDEX, START_INDEX + 312), LATE)
-            await expect(page.get_by_role("progressbar")).to_have_attribute("value", "312", timeout=30_000)
+            await expect(page.get_by_role("progressbar")).to_have_attribute("value", "312")
         await page.screenshot(path=image)
     content = await asyncio.to_thread(image.read_bytes)
     assert content.startswith(b"\x89PNG")

@@ -12,6 +12,7 @@ import aiohttp
 from dvtfast.services.demo.world import chain
 from dvtfast.services.demo.world.anvil import CHAIN_ID
 from dvtfast.services.demo.world.chain import Contract
+from tests.services.patience import PATIENCE_SECONDS
 
 __all__ = ["CHAIN_ID", "Chain", "ChainClock", "Contract"]
 
@@ -53,7 +54,7 @@ class ChainClock:
             self._url, json.dumps(question).encode(), {"Content-Type": "application/json"}
         )
         try:
-            with urllib.request.urlopen(asked, timeout=5) as answer:
+            with urllib.request.urlopen(asked, timeout=PATIENCE_SECONDS) as answer:
                 self._seen = int(json.load(answer)["result"]["timestamp"], 16)
         except OSError:  # the test stopped the node
             pass

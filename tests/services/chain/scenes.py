@@ -33,6 +33,7 @@ from dvtfast.services.relayer.manager.key import ManagerKey
 from dvtfast.services.settings import RunSettings
 from tests.services.chain.accounts import rich_account, write_keystore
 from tests.services.conftest import Cluster, Relayer, Start, make_cluster
+from tests.services.patience import PATIENCE_SECONDS
 
 GWEI = 32_000_000_000
 NODES = (1, 2, 3)
@@ -129,7 +130,7 @@ async def scene(
         manager_key=ManagerKey(MANAGER),
         network=network,
         execution_endpoints=(world.chain.url,),
-        execution_timeout=5.0,
+        execution_timeout=PATIENCE_SECONDS,
         vaults=(world.vault.address,),
         allow=allowed,
         daily_limits=tuple(map(parsing.daily_limit, limits)),

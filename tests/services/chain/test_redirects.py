@@ -19,8 +19,6 @@ from dvtfast.services.chain.unixfs import RAW, Cid
 from dvtfast.services.outgoing import OutgoingError, Session
 from tests.services.chain.servers import serving
 
-pytestmark = pytest.mark.timeout(60)
-
 BLOCK = b"hello world"
 CID = str(Cid(RAW, hashlib.sha256(BLOCK).digest()))
 
