@@ -138,8 +138,9 @@ async def rotation_info(
     believed = [info for name, info in seen.items() if name not in ahead]
     if not believed:
         raise OraclesAheadError(
-            f"those oracles that have seen the vault's last rotation tell of blocks after {latest}, the latest"
-            f" one of the execution nodes: they lie, or these are behind; they tell of: {'; '.join(said)}"
+            f"those oracles that have seen the vault's last rotation tell of blocks after {latest}, the"
+            " latest one of the execution nodes: they lie, or these are behind; they tell of:"
+            f" {'; '.join(said)}"
         )
     return await asyncio.to_thread(_wanted_by_half, believed)
 

@@ -228,7 +228,7 @@ async def test_oracles_that_are_behind(change: Change, monkeypatch: pytest.Monke
 
 
 async def test_oracles_that_are_a_moment_ahead(change: Change, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What they tell of a block that our node lacks waits for that block, and is not lost; a lie stays one."""
+    """What they tell of a block that our node lacks waits for that block; a lie stays one."""
     await change.happen()
     read, height, ahead = rotations._read_info, await change.scene.world.chain.height(), 1
 
