@@ -69,12 +69,14 @@ class ValidatorDetails:
 
     Attributes:
         status: one of `STATUSES`.
+        effective_balance_gwei: what the balance was when it last changed by so much that it counts.
         activation_epoch, exit_epoch: `FAR_FUTURE_EPOCH` while there is none.
     """
 
     index: int
     status: str
     balance_gwei: int
+    effective_balance_gwei: int
     withdrawal_credentials: bytes
     is_slashed: bool
     activation_epoch: int
@@ -134,6 +136,7 @@ class _Validators(msgspec.Struct):
 class _AllDetails(msgspec.Struct):
     pubkey: str
     withdrawal_credentials: str
+    effective_balance: str
     slashed: bool
     activation_epoch: str
     exit_epoch: str
@@ -342,6 +345,29 @@ class BeaconClient:
 
             for part in await self._validators(state, [write_data(key) for key in some], read):
                 found |= part
+        return found
+
+    async def details_by_index(self, indices: Sequence[int], *, state: str) -> dict[int, ValidatorDetails]:
+        """The same of validators of which only the index is known; all of them, by index.
+
+        Raises:
+            BeaconError: as `details`; or there is no such validator.
+        """
+        found: dict[int, ValidatorDetails] = {}
+        for begin in range(0, len(indices), KEYS_AT_ONCE):
+            some = indices[begin : begin + KEYS_AT_ONCE]
+            wanted = frozenset(some)
+
+            def read(content: bytes, wanted: frozenset[int] = wanted) -> dict[int, ValidatorDetails]:
+                validators = {each.index: each for each in _read_details(content).values()}
+                if not validators.keys() <= wanted:
+                    raise ValueError("tells of validators that it was not asked for")
+                return validators
+
+            for part in await self._validators(state, [str(index) for index in some], read):
+                found |= part
+            if missing := wanted - found.keys():
+                raise BeaconError(f"beacon: expected a validator {min(missing)}, which others wait for")
         return found
 
     async def public_keys(self, indices: Sequence[int], *, state: str = "head") -> dict[int, bytes]:
@@ -589,6 +615,7 @@ def _read_details(content: bytes) -> dict[bytes, ValidatorDetails]:
             index=_uint64("index", item.index),
             status=_status(item.status),
             balance_gwei=_uint64("balance", item.balance),
+            effective_balance_gwei=_uint64("effective_balance", item.validator.effective_balance),
             withdrawal_credentials=read_data(
                 item.validator.withdrawal_credentials, width=WITHDRAWAL_CREDENTIALS_BYTES
             ),

@@ -19,7 +19,7 @@ from ..chain.beacon import ACTIVE_STATUS, FAR_FUTURE_EPOCH, WAITING_STATUSES, Va
 from ..chain.encoding import ADDRESS_BYTES
 from ..chain.manager_messages import COMPOUNDING, ETH1_ADDRESS
 from ..orders import Amount, Pair
-from .beacon_view import BeaconView
+from .beacon_view import BeaconView, moved_gwei
 
 # Source: consensus-specs, presets and configs of electra; the same on all networks.
 SHARD_COMMITTEE_PERIOD: Final = 256  # epochs from activation to the first exit
@@ -55,7 +55,8 @@ class BeaconRules:
         for each in wanted:
             assert each.gwei is not None, "a top-up has an amount"
             reasons = self._of(each.public_key, self._type_2, self._takes_stake)
-            found += [f"{each.shown}: {reason}" for reason in reasons or self._too_much(each, each.gwei)]
+            reasons = reasons or self._too_much(each.public_key, each.gwei)
+            found += [f"{each.shown}: {reason}" for reason in reasons]
         return found
 
     def of_consolidations(self, pairs: Sequence[Pair]) -> list[str]:
@@ -75,7 +76,8 @@ class BeaconRules:
             if target in sources:
                 reasons.append("it is a source of this, too, so it ends")
             if not reasons:
-                reasons = self._moved_to(target, [pair.source for pair in moved if pair.target == target])
+                added = self._moved([pair.source for pair in moved if pair.target == target])
+                reasons = self._too_much(target, added)
             found += [f"{target.to_wire()}: {reason}" for reason in reasons]
         waiting = len(self.view.consolidations)
         if moved and waiting + len(moved) > PENDING_CONSOLIDATIONS_LIMIT:
@@ -95,7 +97,7 @@ class BeaconRules:
     def _of_withdrawal(self, wanted: Amount) -> list[str]:
         if wanted.gwei is None:
             return self._of(wanted.public_key, self._stays, self._may_exit, self._is_in_no_queue)
-        reasons = self._of(wanted.public_key, self._type_2, self._stays, self._may_exit)
+        reasons = self._of(wanted.public_key, self._type_2, self._stays, self._may_exit, self._is_whole)
         if reasons:
             return reasons
         details = self.view.validators[bytes(wanted.public_key)]
@@ -110,24 +112,21 @@ class BeaconRules:
             f" {self._stake(details.balance_gwei)}, less the {least} that stay{also}"
         ]
 
-    def _too_much(self, wanted: Amount, gwei: int) -> list[str]:
-        key = bytes(wanted.public_key)
-        return self._above(self.view.validators[key].balance_gwei, self.view.deposits.get(key, 0), gwei)
+    def _moved(self, sources: Sequence[bytes]) -> int:
+        """What these validators bring another one; those that are not known are refused as they are."""
+        found = [self.view.validators.get(bytes(key)) for key in sources]
+        return sum(moved_gwei(details) for details in found if details is not None)
 
-    def _moved_to(self, target: bytes, sources: Sequence[bytes]) -> list[str]:
-        """What is against so much stake for one validator."""
-        details, view = self.view.validators[bytes(target)], self.view
-        added = sum(
-            view.validators[key].balance_gwei for key in map(bytes, sources) if key in view.validators
-        )
-        return self._above(details.balance_gwei, view.deposits.get(bytes(target), 0), added)
-
-    def _above(self, has: int, waiting: int, added: int) -> list[str]:
-        if has + waiting + added <= self.max_balance_gwei:
+    def _too_much(self, key: bytes, added: int) -> list[str]:
+        """What is against so much more stake for a validator."""
+        details, view = self.view.validators[bytes(key)], self.view
+        deposited, arriving = view.deposits.get(bytes(key), 0), view.arriving_gwei(details.index)
+        if details.balance_gwei + deposited + arriving + added <= self.max_balance_gwei:
             return []
         return [
-            f"it has {self._stake(has)}, {self._stake(waiting)} wait to be deposited, and"
-            f" {self._stake(added)} would be added: more than {self._stake(self.max_balance_gwei)}"
+            f"it has {self._stake(details.balance_gwei)}, {self._stake(deposited)} wait to be deposited,"
+            f" {self._stake(arriving)} to be moved to it, and {self._stake(added)} would be added: more than"
+            f" {self._stake(self.max_balance_gwei)}"
         ]
 
     def _type_1(self, details: ValidatorDetails) -> Iterator[str]:
@@ -164,6 +163,13 @@ class BeaconRules:
                 f" epoch {first} on; it is epoch {self.view.epoch}"
             )
 
+    def _is_whole(self, details: ValidatorDetails) -> Iterator[str]:
+        if details.effective_balance_gwei < GWEI_PER_VALIDATOR:
+            yield (
+                f"its effective balance is {self._stake(details.effective_balance_gwei)}; no part is paid out"
+                f" while that is below {self._stake(GWEI_PER_VALIDATOR)}"
+            )
+
     def _is_in_no_queue(self, details: ValidatorDetails) -> Iterator[str]:
         if waiting := self.view.withdrawing_gwei(details.index):
             yield f"{self._stake(waiting)} wait to be withdrawn from it; it cannot exit before they are"
@@ -171,7 +177,10 @@ class BeaconRules:
         for each in self.view.consolidations:
             pending.update({each.source_index, each.target_index})
         if pending[details.index]:
-            yield f"{pending[details.index]} consolidations with it wait; it cannot exit before they are done"
+            yield (
+                f"{pending[details.index]} consolidations with it wait; what they bring would leave again, so"
+                " let them be done first"
+            )
 
     def _stake(self, gwei: int) -> str:
         return units.stake(gwei, self.network)

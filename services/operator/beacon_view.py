@@ -1,17 +1,30 @@
-"""What the beacon chain knows of the validators that something is to be done with, all of it in one state."""
+"""What the beacon chain knows of the validators that something is to be done with, all of it in one state.
+
+Source: consensus-specs, electra/beacon-chain.md: `process_pending_consolidations`,
+`process_effective_balance_updates`.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
+from dvtfast.constants import GWEI_PER_VALIDATOR
 from dvtfast.networks import Network
 
 from ..chain.beacon import BeaconClient, PendingConsolidation, PendingWithdrawal, ValidatorDetails
 from ..chain.beacon_head import fresh_head
 from ..chain.encoding import write_data
+from ..chain.manager_messages import COMPOUNDING
+
+# Source: consensus-specs, presets and configs; the same on all networks.
+MAX_EFFECTIVE_GWEI: Final = 2_048 * 10**9  # of a compounding validator
+INCREMENT_GWEI: Final = 10**9  # in which an effective balance changes
+DOWNWARD_GWEI: Final = INCREMENT_GWEI // 4  # by so much less than it before it does
+UPWARD_GWEI: Final = 5 * INCREMENT_GWEI // 4
 
 
 @dataclass(frozen=True)
@@ -23,7 +36,10 @@ class BeaconView:
         block_number: of the last block of the execution chain that it has seen.
         validators: those that were asked for, as far as there are, by public key.
         withdrawals, consolidations: all that wait.
-        deposits: what waits to be added, in gwei, by public key; empty where it was not asked for.
+        deposits: what waits to be deposited, in gwei, by public key.
+        moving: those whose stake waits to move to one of these, straight or by way of another, by index.
+
+    The last two are empty where they were not asked for.
     """
 
     epoch: int
@@ -32,19 +48,39 @@ class BeaconView:
     withdrawals: Sequence[PendingWithdrawal] = ()
     consolidations: Sequence[PendingConsolidation] = ()
     deposits: Mapping[bytes, int] = field(default_factory=dict)
+    moving: Mapping[int, ValidatorDetails] = field(default_factory=dict)
 
     def withdrawing_gwei(self, index: int) -> int:
         """What a validator's partial withdrawals that wait are worth."""
         return sum(each.amount_gwei for each in self.withdrawals if each.validator_index == index)
 
+    def arriving_gwei(self, index: int) -> int:
+        """What the consolidations that wait bring a validator."""
+        return sum(moved_gwei(self.moving[each]) for each in _sources_of([index], self.consolidations))
+
+
+def moved_gwei(source: ValidatorDetails) -> int:
+    """What moves when a validator is consolidated into another one: of its balance what is effective.
+
+    By the balance that it has; what is above is paid out, and of one that is slashed nothing moves.
+    """
+    if source.is_slashed:
+        return 0
+    effective, balance = source.effective_balance_gwei, source.balance_gwei
+    if balance + DOWNWARD_GWEI < effective or effective + UPWARD_GWEI < balance:
+        is_compounding = source.withdrawal_credentials[0] == COMPOUNDING
+        most = MAX_EFFECTIVE_GWEI if is_compounding else GWEI_PER_VALIDATOR
+        effective = min(balance - balance % INCREMENT_GWEI, most)  # as it will be at the end of the epoch
+    return min(balance, effective)
+
 
 async def look_at(
-    beacon: BeaconClient, network: Network, public_keys: Sequence[bytes], *, with_deposits: bool = False
+    beacon: BeaconClient, network: Network, public_keys: Sequence[bytes], *, with_additions: bool = False
 ) -> BeaconView:
     """What a beacon node that is not behind knows of validators now.
 
     Args:
-        with_deposits: also look for deposits that wait, of which there may be many.
+        with_additions: also look for what waits to be added to them, which may be much.
 
     Raises:
         BeaconError: no node tells.
@@ -57,7 +93,10 @@ async def look_at(
         beacon.pending_consolidations(state),
     )
     deposits: Counter[bytes] = Counter()
-    if with_deposits:
+    moving: Mapping[int, ValidatorDetails] = {}
+    if with_additions:
+        indices = _sources_of((each.index for each in validators.values()), consolidations)
+        moving = await beacon.details_by_index(indices, state=state)
         wanted = frozenset(public_keys)
         for each in await beacon.pending_deposits(state):
             if each.public_key in wanted:
@@ -69,4 +108,18 @@ async def look_at(
         withdrawals,
         consolidations,
         deposits,
+        moving,
     )
+
+
+def _sources_of(targets: Iterable[int], consolidations: Sequence[PendingConsolidation]) -> list[int]:
+    """Whose stake waits to move to one of these, straight or by way of another; each once."""
+    sources: defaultdict[int, set[int]] = defaultdict(set)
+    for each in consolidations:
+        sources[each.target_index].add(each.source_index)
+    left, found = list(targets), set[int]()
+    while left:
+        more = sources[left.pop()] - found
+        found |= more
+        left += more
+    return sorted(found)

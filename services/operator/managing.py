@@ -126,7 +126,7 @@ class Managing:
                 f"the vault has {units.stake_of_wei(assets.withdrawable_wei, network)} withdrawable{kept};"
                 f" {units.stake(sum(amounts), network)} are wanted"
             )
-        rules = await self._rules(keys, with_deposits=True)
+        rules = await self._rules(keys, with_additions=True)
         _require(rules.of_top_ups(wanted))
         validators = fund_bytes(self.vault, keys, amounts)
         request = wire.FundRequest(
@@ -202,7 +202,7 @@ class Managing:
         switches = any(pair.is_switch for pair in pairs)
         if not switches:
             await self._require_known(targets, head)
-        rules = await self._rules([*sources, *targets], with_deposits=True)
+        rules = await self._rules([*sources, *targets], with_additions=True)
         _require(rules.of_consolidations(pairs))
         validators = consolidate_bytes(sources, targets)
         approvals = b""
@@ -238,11 +238,11 @@ class Managing:
             [question[0].upper() + question[1:]],
         )
 
-    async def _rules(self, keys: Sequence[bytes], *, with_deposits: bool = False) -> BeaconRules:
+    async def _rules(self, keys: Sequence[bytes], *, with_additions: bool = False) -> BeaconRules:
         """What the beacon chain would do with these validators, as it is now."""
         self.told("looking at the beacon chain")
         network = self.chain.network
-        view = await look_at(self.beacon, network, list(map(bytes, keys)), with_deposits=with_deposits)
+        view = await look_at(self.beacon, network, list(map(bytes, keys)), with_additions=with_additions)
         most = self.max_balance_gwei or network.max_validator_balance_gwei
         return BeaconRules(view, network, self.vault, most)
 

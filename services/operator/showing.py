@@ -54,9 +54,9 @@ class Showing:
         while True:
             self.told("looking at the beacon chain")
             try:
-                with_deposits = action.kind is Kind.FUND
+                is_added = action.kind is Kind.FUND
                 keys = list(keys_of(action))
-                view = await look_at(self.beacon, self.network, keys, with_deposits=with_deposits)
+                view = await look_at(self.beacon, self.network, keys, with_additions=is_added)
             except UnavailableError as error:
                 log.warning("the beacon chain cannot be looked at now", action=entry.id, error=str(error))
             else:

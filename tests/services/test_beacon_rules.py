@@ -33,6 +33,7 @@ from tests.services.chain.servers import serving
 GWEI = 10**9
 VAULT, STRANGER = bytes(range(20)), bytes(20)
 KEYS = [PublicKey(bytes([n + 1]) * 48) for n in range(4)]
+OTHERS = [bytes([n + 101]) * 48 for n in range(3)]  # whose stake is on its way
 EPOCH = 1_000
 MOST = 2_048 * GWEI
 NO_WORLD: Any = None  # there is no execution chain to follow
@@ -47,24 +48,27 @@ class AtEpoch(BeaconChain):
 
 
 def view_of(chain: BeaconChain) -> BeaconView:
+    details = [
+        ValidatorDetails(
+            index,
+            each.status(chain.epoch),
+            each.balance,
+            each.effective_balance,
+            each.withdrawal_credentials,
+            each.slashed,
+            each.activation_epoch,
+            each.exit_epoch,
+        )
+        for index, each in enumerate(chain.validators)
+    ]
+    keys = [each.public_key for each in chain.validators]
     return BeaconView(
         chain.epoch,
         0,
-        {
-            each.public_key: ValidatorDetails(
-                index,
-                each.status(chain.epoch),
-                each.balance,
-                each.withdrawal_credentials,
-                each.slashed,
-                each.activation_epoch,
-                each.exit_epoch,
-            )
-            for index, each in enumerate(chain.validators)
-        },
+        dict(zip(keys, details, strict=True)),
         [PendingWithdrawal(index, amount) for index, amount in chain.pending_withdrawals],
         [PendingConsolidation(source, target) for source, target in chain.pending_consolidations],
-        {},
+        moving=dict(enumerate(details)),
     )
 
 
@@ -88,6 +92,9 @@ SPOILT: list[dict[str, Any]] = [
     {"exit_epoch": EPOCH + 5},
     {"exit_epoch": EPOCH + 5, "slashed": True},
     {"balance": 31 * GWEI},
+    {"balance": 33 * GWEI - 1, "effective": 31 * GWEI},
+    {"balance": 40 * GWEI, "effective": 31 * GWEI},
+    {"balance": 40 * GWEI, "effective": 60 * GWEI},
 ]
 
 
@@ -103,12 +110,17 @@ def chains(draw: st.DrawFn) -> AtEpoch:
         }
         spoilt = draw(st.sampled_from([{}] * 2 * len(SPOILT) + SPOILT))
         validators.append(Validator(bytes(key), **{**good, **spoilt}))
-    place, gwei = st.integers(0, 3), st.sampled_from([1, GWEI, 8 * GWEI])
+    place, gwei = st.integers(0, len(validators) - 1), st.sampled_from([1, GWEI, 8 * GWEI])
+    withdrawals = draw(st.just([]) | st.lists(st.tuples(place, gwei), max_size=2))
+    consolidations = []
+    for key in OTHERS[: draw(st.sampled_from([0, 0, 1, 3]))]:
+        consolidations.append((len(validators), draw(st.integers(0, len(validators) - 1))))
+        balance = draw(st.sampled_from([31 * GWEI, 1_000 * GWEI + 7, 1_900 * GWEI]))
+        slashed = draw(st.sampled_from([False, False, True]))
+        kind = draw(st.sampled_from([1, 2]))
+        validators.append(Validator(key, credentials(kind), balance, slashed, 0, EPOCH - 1))
     return AtEpoch(
-        NO_WORLD,
-        validators,
-        pending_withdrawals=draw(st.just([]) | st.lists(st.tuples(place, gwei), max_size=2)),
-        pending_consolidations=draw(st.just([]) | st.lists(st.tuples(place, place), max_size=1)),
+        NO_WORLD, validators, pending_withdrawals=withdrawals, pending_consolidations=consolidations
     )
 
 
@@ -144,6 +156,8 @@ def test_consolidations_that_are_let_through_are_done(
     assert not_shown(done, view_of(chain)) == [bytes(source)]
     chain.process_consolidation_request(VAULT, bytes(source), bytes(target))
     assert not_shown(done, view_of(chain)) == []
+    until_moved(chain)
+    assert chain[target.to_wire()].balance <= MOST
 
 
 @settings(max_examples=500)
@@ -162,6 +176,25 @@ def test_several_that_are_let_through_together(
     for pair in chosen.values():
         chain.process_consolidation_request(VAULT, bytes(pair.source), bytes(pair.target))
     assert not_shown(action(Kind.CONSOLIDATE, list(chosen), pairs=details), view_of(chain)) == []
+    until_moved(chain)
+    assert all(chain[pair.target.to_wire()].balance <= MOST for pair in chosen.values())
+
+
+@settings(max_examples=500)
+@given(chain=chains(), key=st.sampled_from(KEYS), gwei=st.sampled_from([GWEI, 100 * GWEI, 1_000 * GWEI]))
+def test_a_top_up_that_is_let_through_is_not_too_much(chain: AtEpoch, key: PublicKey, gwei: int) -> None:
+    if rules_of(chain).of_top_ups([Amount(key, gwei)]):
+        return
+    chain[key.to_wire()].balance += gwei
+    until_moved(chain)
+    assert chain[key.to_wire()].balance <= MOST
+
+
+def until_moved(chain: BeaconChain) -> None:
+    """All that waits to be consolidated is done."""
+    chain.process_effective_balance_updates()
+    chain.process_pending_consolidations(EPOCH + 10_000)
+    assert chain.pending_consolidations == []
 
 
 def test_what_is_right_is_let_through() -> None:
@@ -215,6 +248,55 @@ def test_what_waits_counts() -> None:
     assert "40 ETH wait to be deposited" in problem
 
 
+def test_what_is_on_its_way_counts() -> None:
+    """As much as the beacon chain will move, and by way of others; not what is slashed, or paid out."""
+    first, second = KEYS[:2]
+    chain = AtEpoch(
+        NO_WORLD,
+        [
+            Validator(bytes(first), credentials(2), 1_500 * GWEI),
+            Validator(bytes(second), credentials(1), 48 * GWEI),
+            Validator(OTHERS[0], credentials(2), 400 * GWEI + 1, exit_epoch=EPOCH - 9),
+            Validator(OTHERS[1], credentials(1), 100 * GWEI, exit_epoch=EPOCH - 9),
+            Validator(OTHERS[2], credentials(2), 300 * GWEI, slashed=True, exit_epoch=EPOCH - 9),
+        ],
+        pending_consolidations=[(3, 2), (2, 0), (4, 0)],
+    )
+    exact = rules_of(chain, max_balance_gwei=1_964 * GWEI)
+    assert exact.of_consolidations([Pair(second, first)]) == []
+    assert exact.of_top_ups([Amount(first, 32 * GWEI)]) == []
+    too_little = rules_of(chain, max_balance_gwei=1_964 * GWEI - 1)
+    for (problem,) in (
+        too_little.of_consolidations([Pair(second, first)]),
+        too_little.of_top_ups([Amount(first, 32 * GWEI)]),
+    ):
+        assert "432 ETH to be moved to it, and 32 ETH would be added" in problem
+
+
+def test_a_balance_that_will_count_moves() -> None:
+    """What somebody deposited a moment ago is effective before anything moves."""
+    first, second = KEYS[:2]
+    chain = AtEpoch(
+        NO_WORLD,
+        [
+            Validator(bytes(first), credentials(2), 1_500 * GWEI),
+            Validator(bytes(second), credentials(2), 500 * GWEI, effective=32 * GWEI),
+        ],
+    )
+    (problem,) = rules_of(chain, max_balance_gwei=1_945 * GWEI).of_consolidations([Pair(second, first)])
+    assert "500 ETH would be added" in problem
+
+
+def test_no_part_of_what_was_less_than_whole() -> None:
+    """Though it has enough by now: the chain goes by the effective balance, which lags."""
+    chain = AtEpoch(NO_WORLD, [Validator(bytes(KEYS[0]), credentials(2), 33 * GWEI, effective=31 * GWEI)])
+    (problem,) = rules_of(chain).of_withdrawals([Amount(KEYS[0], GWEI)])
+    assert "its effective balance is 31 ETH; no part is paid out while that is below 32 ETH" in problem
+    (problem,) = rules_of(chain, network=GNOSIS).of_withdrawals([Amount(KEYS[0], GWEI)])
+    assert "below 1 GNO" in problem
+    assert rules_of(chain).of_withdrawals([Amount(KEYS[0], None)]) == []
+
+
 VALIDATOR = {
     "index": "7",
     "balance": "33000000000",
@@ -222,7 +304,7 @@ VALIDATOR = {
     "validator": {
         "pubkey": KEYS[0].to_wire(),
         "withdrawal_credentials": "0x02" + "00" * (31 - ADDRESS_BYTES) + VAULT.hex(),
-        "effective_balance": "33000000000",
+        "effective_balance": "32000000000",
         "slashed": False,
         "activation_eligibility_epoch": "0",
         "activation_epoch": "5",
@@ -253,9 +335,14 @@ async def test_what_beacon_nodes_answer() -> None:
         found = await beacon.details([bytes(KEYS[0])], state="0xab")
         assert found == {
             bytes(KEYS[0]): ValidatorDetails(
-                7, "active_ongoing", 33 * GWEI, credentials(2), False, 5, FAR_FUTURE_EPOCH
+                7, "active_ongoing", 33 * GWEI, 32 * GWEI, credentials(2), False, 5, FAR_FUTURE_EPOCH
             )
         }
+        assert await beacon.details_by_index([7], state="0xab") == {7: found[bytes(KEYS[0])]}
+        with pytest.raises(BeaconError, match="not asked for"):
+            await beacon.details_by_index([8], state="0xab")
+        with pytest.raises(BeaconError, match="expected a validator 8"):
+            await beacon.details_by_index([7, 8], state="0xab")
         assert await beacon.pending_withdrawals("0xab") == [PendingWithdrawal(7, 5)]
         assert await beacon.pending_consolidations("0xab") == [PendingConsolidation(7, 8)]
 

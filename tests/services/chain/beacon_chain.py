@@ -1,8 +1,9 @@
 """A beacon chain beside anvil, as far as vaults ask it for something: it does what the specification says.
 
-Source: consensus-specs, electra/beacon-chain.md: `process_withdrawal_request`,
-`process_consolidation_request`, `process_deposit_request`; beacon API for what a node answers. A request that
-is not valid is passed over in silence, as there.
+Source: consensus-specs, electra/beacon-chain.md, which fulu changes nothing of: `process_withdrawal_request`,
+`process_consolidation_request`, `process_deposit_request`, `process_pending_consolidations`; EIP-7002 and
+EIP-7251 for the queues before; beacon API for what a node answers. A request that is not valid is passed over
+in silence, as there. Only what limits churn is left out: nothing waits for others.
 """
 
 from __future__ import annotations
@@ -26,13 +27,23 @@ from tests.services.chain.servers import serving
 
 FAR_FUTURE_EPOCH = 2**64 - 1
 SHARD_COMMITTEE_PERIOD = 256
+MIN_VALIDATOR_WITHDRAWABILITY_DELAY = 256
 MIN_ACTIVATION_BALANCE = 32 * 10**9
+MAX_EFFECTIVE_BALANCE_ELECTRA = 2048 * 10**9
+EFFECTIVE_BALANCE_INCREMENT = 10**9
+PENDING_PARTIAL_WITHDRAWALS_LIMIT = 2**27
+PENDING_CONSOLIDATIONS_LIMIT = 2**18
+MAX_REQUESTS_PER_PAYLOAD = {WITHDRAWALS: 16, CONSOLIDATIONS: 2}
 BEACON = "/eth/v1/beacon/"
 
 
 @dataclass
 class Validator:
-    """One of the state's validators, with its balance."""
+    """One of the state's validators, with its balance.
+
+    Attributes:
+        effective: where the balance was another one when it was last looked at.
+    """
 
     public_key: bytes
     withdrawal_credentials: bytes
@@ -40,10 +51,27 @@ class Validator:
     slashed: bool = False
     activation_epoch: int = 0
     exit_epoch: int = FAR_FUTURE_EPOCH
+    effective: int | None = None
 
     @property
     def kind(self) -> int:
         return self.withdrawal_credentials[0]
+
+    @property
+    def max_effective_balance(self) -> int:
+        return MAX_EFFECTIVE_BALANCE_ELECTRA if self.kind == 2 else MIN_ACTIVATION_BALANCE
+
+    @property
+    def effective_balance(self) -> int:
+        if self.effective is not None:
+            return self.effective
+        return min(self.balance - self.balance % EFFECTIVE_BALANCE_INCREMENT, self.max_effective_balance)
+
+    @property
+    def withdrawable_epoch(self) -> int:
+        if self.exit_epoch == FAR_FUTURE_EPOCH:
+            return FAR_FUTURE_EPOCH
+        return self.exit_epoch + MIN_VALIDATOR_WITHDRAWABILITY_DELAY
 
     def is_active(self, epoch: int) -> bool:
         return self.activation_epoch <= epoch < self.exit_epoch
@@ -53,7 +81,11 @@ class Validator:
             return "pending_queued"
         if self.exit_epoch == FAR_FUTURE_EPOCH:
             return "active_ongoing"
-        return "active_slashed" if self.slashed else "active_exiting"
+        if self.exit_epoch > epoch:
+            return "active_slashed" if self.slashed else "active_exiting"
+        if self.withdrawable_epoch > epoch:
+            return "exited_slashed" if self.slashed else "exited_unslashed"
+        return "withdrawal_possible" if self.balance else "withdrawal_done"
 
 
 @dataclass
@@ -114,15 +146,7 @@ class BeaconChain:
         if all(each.public_key != key for each in self.validators):
             self.validators.append(Validator(key, credentials, amount))
             return
-        self.pending_deposits.append(
-            {
-                "pubkey": "0x" + key.hex(),
-                "withdrawal_credentials": "0x" + credentials.hex(),
-                "amount": str(amount),
-                "signature": "0x" + bytes(96).hex(),
-                "slot": str(self.slot),
-            }
-        )
+        self._wait_to_be_deposited(key, credentials, amount, self.slot)
 
     def request(self, address: str, data: bytes) -> None:
         """What a contract logged: who asks, and for what."""
@@ -135,6 +159,8 @@ class BeaconChain:
             self.process_consolidation_request(source, rest[:48], rest[48:])
 
     def process_withdrawal_request(self, source_address: bytes, key: bytes, amount: int) -> None:
+        if amount and len(self.pending_withdrawals) == PENDING_PARTIAL_WITHDRAWALS_LIMIT:
+            return
         validator = self._asked(source_address, key)
         if validator is None or not self._is_staying(validator) or not self._is_old_enough(validator):
             return
@@ -143,6 +169,8 @@ class BeaconChain:
         if amount == 0:
             if pending == 0:
                 validator.exit_epoch = self.epoch + 5
+            return
+        if validator.effective_balance < MIN_ACTIVATION_BALANCE:
             return
         if validator.kind == 2 and validator.balance > MIN_ACTIVATION_BALANCE + pending:
             excess = validator.balance - MIN_ACTIVATION_BALANCE - pending
@@ -154,7 +182,9 @@ class BeaconChain:
             return
         if source == target:
             if validator.kind == 1:
-                validator.withdrawal_credentials = b"\x02" + validator.withdrawal_credentials[1:]
+                self._switch_to_compounding_validator(validator)
+            return
+        if len(self.pending_consolidations) == PENDING_CONSOLIDATIONS_LIMIT:
             return
         index = self.validators.index(validator)
         gets = next((each for each in self.validators if each.public_key == target), None)
@@ -164,6 +194,47 @@ class BeaconChain:
             return
         validator.exit_epoch = self.epoch + 5
         self.pending_consolidations.append((index, self.validators.index(gets)))
+
+    def process_effective_balance_updates(self) -> None:
+        """At the end of an epoch, after all else: what is less than so far off stays."""
+        quarter = EFFECTIVE_BALANCE_INCREMENT // 4
+        for each in self.validators:
+            was, each.effective = each.effective_balance, None
+            if was - quarter <= each.balance <= was + 5 * quarter:
+                each.effective = was
+
+    def process_pending_consolidations(self, next_epoch: int) -> None:
+        """At the end of the epoch before that one."""
+        while self.pending_consolidations:
+            source, target = (self.validators[each] for each in self.pending_consolidations[0])
+            if not source.slashed:
+                if source.withdrawable_epoch > next_epoch:
+                    return
+                moved = min(source.balance, source.effective_balance)
+                effective = source.effective_balance, target.effective_balance
+                source.balance, target.balance = source.balance - moved, target.balance + moved
+                source.effective, target.effective = effective
+            del self.pending_consolidations[0]
+
+    def _switch_to_compounding_validator(self, validator: Validator) -> None:
+        """What it has above 32 ETH waits as a deposit does."""
+        effective = validator.effective_balance
+        validator.withdrawal_credentials = b"\x02" + validator.withdrawal_credentials[1:]
+        excess = validator.balance - MIN_ACTIVATION_BALANCE
+        if excess > 0:
+            validator.balance, validator.effective = MIN_ACTIVATION_BALANCE, effective
+            self._wait_to_be_deposited(validator.public_key, validator.withdrawal_credentials, excess, slot=0)
+
+    def _wait_to_be_deposited(self, key: bytes, credentials: bytes, amount: int, slot: int) -> None:
+        self.pending_deposits.append(
+            {
+                "pubkey": "0x" + key.hex(),
+                "withdrawal_credentials": "0x" + credentials.hex(),
+                "amount": str(amount),
+                "signature": "0x" + bytes(96).hex(),
+                "slot": str(slot),
+            }
+        )
 
     def _asked(self, source_address: bytes, key: bytes) -> Validator | None:
         for each in self.validators:
@@ -206,11 +277,11 @@ class BeaconChain:
                     for source, target in self.pending_consolidations
                 ]
             case "POST", "validators":
-                wanted = {read_data(each) for each in (await request.json())["ids"]}
+                wanted = set((await request.json())["ids"])
                 data = [
                     self._validator(index, each)
                     for index, each in enumerate(self.validators)
-                    if each.public_key in wanted
+                    if wanted & {"0x" + each.public_key.hex(), str(index)}
                 ]
             case _:
                 return web.json_response({"code": 404, "message": "NOT_FOUND"}, status=404)
@@ -233,12 +304,12 @@ class BeaconChain:
             "validator": {
                 "pubkey": "0x" + validator.public_key.hex(),
                 "withdrawal_credentials": "0x" + validator.withdrawal_credentials.hex(),
-                "effective_balance": str(min(validator.balance, 2048 * 10**9)),
+                "effective_balance": str(validator.effective_balance),
                 "slashed": validator.slashed,
                 "activation_eligibility_epoch": "0",
                 "activation_epoch": str(validator.activation_epoch),
                 "exit_epoch": str(validator.exit_epoch),
-                "withdrawable_epoch": str(FAR_FUTURE_EPOCH),
+                "withdrawable_epoch": str(validator.withdrawable_epoch),
             },
         }
 

@@ -28,7 +28,7 @@ from dvtfast.services.operator.sending.journal import Journal
 from dvtfast.services.operator.telling import tell_nobody
 from dvtfast.services.settings import ConsolidateSettings, FundSettings, SettingsError, WithdrawSettings
 from dvtfast.services.wire import PublicKey
-from tests.services.chain.beacon_chain import BeaconChain, beacon_beside
+from tests.services.chain.beacon_chain import BeaconChain, Validator, beacon_beside
 from tests.services.chain.registrations import manager_signature
 from tests.services.chain.scenes import Scene, command, registered
 
@@ -483,6 +483,24 @@ REFUSED: dict[str, tuple[type[Settings], dict[str, Any], Callable[[BeaconChain, 
         lambda beacon, keys: vars(beacon[keys[1]]).update(balance=1_930 * GWEI),
         "more than 1945 ETH",
     ),
+    "a target to which much is on its way": (
+        ConsolidateSettings,
+        {"pairs": ["{0}={1}"]},
+        lambda beacon, keys: on_its_way(beacon, keys[1], 1_880 * GWEI),
+        "it has 33 ETH, 0 ETH wait to be deposited, 1880 ETH to be moved to it, and 33 ETH would be added",
+    ),
+    "a top-up of what much is on its way to": (
+        FundSettings,
+        {"validators": ["{0}=1eth"]},
+        lambda beacon, keys: on_its_way(beacon, keys[0], 1_912 * GWEI),
+        "1912 ETH to be moved to it, and 1 ETH would be added: more than 1945 ETH",
+    ),
+    "a part of what was less than whole": (
+        WithdrawSettings,
+        {"validators": ["{0}=0.5eth"]},
+        lambda beacon, keys: vars(beacon[keys[0]]).update(effective=31 * GWEI),
+        "its effective balance is 31 ETH; no part is paid out while that is below 32 ETH",
+    ),
     "one that compounds already": (
         ConsolidateSettings,
         {"pairs": ["{0}={0}"]},
@@ -502,6 +520,13 @@ REFUSED: dict[str, tuple[type[Settings], dict[str, Any], Callable[[BeaconChain, 
         "the queue of consolidations is full",
     ),
 }
+
+
+def on_its_way(beacon: BeaconChain, key: str, gwei: int) -> None:
+    """A stranger's validator that ends, whose stake is for this one."""
+    ends = Validator(bytes(48), b"\x02" + bytes(31), gwei, exit_epoch=beacon.epoch + 5)
+    beacon.validators.append(ends)
+    beacon.pending_consolidations.append((len(beacon.validators) - 1, beacon.index(key)))
 
 
 def young(beacon: BeaconChain, key: str) -> None:
