@@ -243,7 +243,7 @@ async def find_receipt(node: NodeClient, transaction_hash: bytes) -> Receipt | N
 
 
 async def is_in_block(node: NodeClient, transaction_hash: bytes, number: int) -> bool:
-    """Whether the block of that number lists a transaction, as any node says; one without the block says no."""
+    """Whether the block of that number lists a transaction, as any node says; one that lacks it says no."""
 
     def read(result: msgspec.Raw) -> bool:
         block = decode_result(result, _Listing | None)
