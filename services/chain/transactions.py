@@ -46,7 +46,10 @@ GAS_LIMIT: Final = 16_777_216  # of one transaction: EIP-7825
 # What nodes say to a transaction that they have, or that comes too late; in lower case.
 KNOWN = ("already known", "known transaction", "already imported", "already in pool", "alreadyknown")
 NONCE_USED = ("nonce too low", "nonce is too low", "oldnonce", "nonce_too_low", "already been used")
-UNDERPRICED = ("underpriced", "fee too low", "feetoolow", "replacement_underpriced", "gas price too low")
+UNDERPRICED = (
+    "underpriced", "fee too low", "feetoolow", "replacement_underpriced", "gas price too low",
+    "gas price below minimum",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -210,7 +213,7 @@ async def simulate(
 
     Raises:
         CallRevertedError: it would revert, as all of them say.
-        NodesDisagreeError: as some of them say.
+        NodesDisagreeError: as some of them say, or some say that it takes more than any transaction has.
         NodeError: no node answers, or all are behind.
     """
 
@@ -230,7 +233,10 @@ async def simulate(
         raise NodesDisagreeError(
             f"nodes disagree whether the contract takes it: {name} says {explain(error)}, others take it"
         )
-    return max(each.value for each in said if isinstance(each.value, int))
+    gas = [Said(each.node, each.value) for each in said if isinstance(each.value, int)]
+    if len({each.value > GAS_LIMIT for each in gas}) > 1:
+        return agreed("how much gas it takes", gas)
+    return max(each.value for each in gas)
 
 
 async def find_receipt(node: NodeClient, transaction_hash: bytes) -> Receipt | None:

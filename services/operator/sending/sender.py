@@ -183,23 +183,23 @@ class Sender:
     async def estimate(self, action: Action) -> Estimate:
         """Whether an action would succeed now, and what it would cost; nothing is signed.
 
-        While gas costs more than the cap, the estimate is at the cap.
+        While gas costs more than the cap, which is told, the estimate is at the cap, and whether the account
+        has that much is not asked: it has to when gas costs less.
 
         Raises:
             WouldRevertError, TooPoorError: it would not.
             NodesDisagreeError: some nodes say that it would, others that it would not.
             NodeError: no node answers.
         """
-        estimate, _ = await self._agreed(lambda: self._estimate(action))
+        estimate, is_affordable = await self._agreed(lambda: self._estimate(action))
+        if not is_affordable:
+            self._say_dear()
         return estimate
 
     async def until_affordable(self) -> None:
         """Wait while gas costs more than the cap."""
         while first_offer(await self._fees(), self._policy.bounds) is None:
-            self._say_waiting(
-                "gas costs more than --max-fee-gwei allows, with room for a replacement",
-                cap_gwei=_gwei(self._policy.max_fee_wei),
-            )
+            self._say_dear()
             await asyncio.sleep(self._policy.poll_seconds)
 
     async def begin(self, action: Action) -> Entry:
@@ -475,7 +475,8 @@ class Sender:
         cap = bounds.max_fee_wei
         estimate = Estimate(gas, offer or Offer(cap, min(bounds.tip_wei(fees.priority_wei), cap)))
         sender = self._wallet.address
-        needed, has = estimate.most_wei + action.value_wei, await balance_wei(self._node, sender)
+        needed = action.value_wei + (estimate.most_wei if offer is not None else 0)
+        has = await balance_wei(self._node, sender)
         if has < needed:
             network = network_with_chain_id(self._chain_id)
             owned, wanted = units.gas(has, network), units.gas(needed, network)
@@ -529,6 +530,12 @@ class Sender:
 
     def _call(self, action: Action) -> Call:
         return Call(self._wallet.address, action.to, action.data, action.value_wei)
+
+    def _say_dear(self) -> None:
+        self._say_waiting(
+            "gas costs more than --max-fee-gwei allows, with room for a replacement",
+            cap_gwei=_gwei(self._policy.max_fee_wei),
+        )
 
     def _say_waiting(self, what: str, **more: object) -> None:
         """Tell of what is waited for, from time to time."""

@@ -227,6 +227,22 @@ async def test_too_poor_is_said_with_both_amounts(desk: Desk) -> None:
             await performed(sender, desk.action())
 
 
+async def test_gas_that_is_too_dear_is_no_lack_of_ether(desk: Desk) -> None:
+    """The account has enough for what is offered when gas costs less, and not for the cap."""
+    await desk.chain.rpc("anvil_setBalance", desk.account.address, hex(60_000 * 50 * GWEI))
+    await set_base_fee(desk.chain, 200)
+    async with desk.process() as (sender, _):
+        estimate = await sender.estimate(desk.action())
+        assert estimate.offer.max_fee_wei == POLICY.max_fee_wei
+        assert "gas costs more than --max-fee-gwei allows, with room for a replacement 0/0" in desk.told
+        desk.told.clear()
+        task = asyncio.create_task(performed(sender, desk.action()))
+        await desk.until_told("gas costs more than --max-fee-gwei")
+        await set_base_fee(desk.chain, 20)
+        async with mining(desk.chain):
+            assert outcome(await task) is Outcome.DONE
+
+
 async def test_above_the_cap_it_waits_and_says_so(desk: Desk) -> None:
     await set_base_fee(desk.chain, 200)
     async with desk.process() as (sender, journal):
@@ -795,6 +811,22 @@ async def test_the_larger_estimate_counts(desk: Desk) -> None:
     ):
         assert outcome(await performed(sender, desk.action())) is Outcome.DONE
     assert await desk.count() == 1
+
+
+async def test_an_estimate_that_no_transaction_has(desk: Desk) -> None:
+    """One node says so: it is named, and nobody is told to make the batch smaller."""
+
+    def change(method: str, _: list[Any], result: Any) -> Any:
+        return hex(transactions.GAS_LIMIT + 1) if method == "eth_estimateGas" else result
+
+    async with node_between(desk.chain.url, change) as (url, _):
+        async with desk.process(url, desk.chain.url) as (sender, journal):
+            with pytest.raises(transactions.NodesDisagreeError, match=r"how much gas it takes: .*16777217"):
+                await performed(sender, desk.action())
+            assert await journal.entries() == []
+        async with desk.process(url) as (sender, _):
+            with pytest.raises(WouldRevertError, match="make the batch smaller"):
+                await performed(sender, desk.action())
 
 
 async def test_one_of_two_nodes_says_that_others_pay_more(desk: Desk) -> None:
