@@ -243,6 +243,20 @@ async def test_a_node_that_knows_no_pending_deposits() -> None:
             await client.pending_deposits("head")
 
 
+async def test_a_node_that_lacks_a_state() -> None:
+    """It is not told apart by its status, so what it says is shown."""
+    state = routes()
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        if "pending" in request.path:
+            return web.json_response({"code": 404, "message": "State not found"}, status=404)
+        return await state.handle(request)
+
+    async with serving(handle) as url, BeaconClient([url], timeout_seconds=5, network=HOODI) as client:
+        with pytest.raises(BeaconError, match="HTTP 404: State not found: it lacks that state, or knows no"):
+            await client.pending_withdrawals("0x" + "11" * 32)
+
+
 async def test_a_query_of_the_address_stays_at_its_end() -> None:
     asked: list[str] = []
     state = routes()
