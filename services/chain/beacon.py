@@ -495,8 +495,10 @@ class BeaconClient:
             except EndpointError as error:
                 if error.status not in NO_ROUTE_STATUSES:
                     raise
-                why = f"it lacks that state, or knows no {what}, as nodes do since Electra; update it, or name"
-                raise EndpointError(f"{error}: {why} another one", status=error.status) from None
+                why = f"it lacks that state, or knows no {what}, as nodes do since Electra"
+                raise EndpointError(
+                    f"{error}: {why}; update it, or name another one", status=error.status
+                ) from None
 
         return await self._first_able(ask)
 
