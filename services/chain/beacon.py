@@ -45,7 +45,8 @@ UINT64_DIGITS = 20
 T = TypeVar("T")
 
 # Source: beacon API, ValidatorStatus.
-EXITED_STATUSES = frozenset({"exited_unslashed", "exited_slashed", "withdrawal_possible", "withdrawal_done"})
+WITHDRAWABLE_STATUSES = frozenset({"withdrawal_possible", "withdrawal_done"})
+EXITED_STATUSES = WITHDRAWABLE_STATUSES | {"exited_unslashed", "exited_slashed"}
 ACTIVE_STATUS = "active_ongoing"  # neither exiting nor slashed
 WAITING_STATUSES = frozenset({"pending_initialized", "pending_queued"})
 STATUSES = EXITED_STATUSES | WAITING_STATUSES | {ACTIVE_STATUS, "active_exiting", "active_slashed"}

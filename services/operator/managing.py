@@ -49,7 +49,7 @@ from .oracles import OracleClient
 from .plan import NotReadyError, StaleError, shown
 from .preparing import require_relayer
 from .sending.action import Action, Kind
-from .showing import before_gwei
+from .showing import before
 from .telling import Told, tell_nobody
 
 FEE_MARGIN: Final = 2  # the fee of a request may be higher when the transaction is mined; the rest comes back
@@ -139,7 +139,7 @@ class Managing:
         details = {
             "amount_gwei": sum(amounts),
             "amounts": amount_details(wanted),
-            "before_gwei": before_gwei(Kind.FUND, keys, rules.view),
+            **before(Kind.FUND, wanted, rules.view),
             "harvests": assets.harvest is not None,
         }
         action = self._action(head, Kind.FUND, keys, data, nonce, details)
@@ -171,7 +171,7 @@ class Managing:
             {
                 "amount_gwei": sum(amounts),
                 "amounts": amount_details(wanted),
-                "before_gwei": before_gwei(Kind.WITHDRAW, keys, rules.view),
+                **before(Kind.WITHDRAW, wanted, rules.view),
                 "exits": exits,
             },
             value_wei=self._value(fee_wei, len(keys)),

@@ -7,7 +7,7 @@ Which of the two is decided in the very block, so whoever has seen that block kn
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Final
@@ -15,16 +15,19 @@ from typing import Final
 from dvtfast.networks import Network
 
 from .. import logs
-from ..chain.beacon import FAR_FUTURE_EPOCH, BeaconClient
+from ..chain.beacon import FAR_FUTURE_EPOCH, WITHDRAWABLE_STATUSES, BeaconClient
 from ..chain.encoding import read_data, write_data
 from ..chain.manager_messages import COMPOUNDING
 from ..offload import UnavailableError
+from ..orders import Amount
 from .beacon_view import BeaconView, look_at
 from .sending.action import Action, Entry, Kind
 from .sending.journal import Journal
 from .telling import Told, tell_nobody
 
 PATIENCE_SLOTS: Final = 32  # for a beacon node to see a block that the execution node has for long
+
+NOISE_PARTS: Final = 1000  # of what a validator has, one of which it may gain or lose by itself in some days
 
 log = logs.get("operator")
 
@@ -81,47 +84,69 @@ def keys_of(action: Action) -> Iterator[bytes]:
         yield read_data(target)
 
 
-def before_gwei(kind: Kind, keys: Sequence[bytes], view: BeaconView) -> list[int]:
-    """What each validator has before an action, with what waits to be added, less what waits to be paid."""
-    return [_gwei(kind, bytes(key), view) for key in keys]
+def before(kind: Kind, wanted: Sequence[Amount], view: BeaconView) -> Mapping[str, list[int]]:
+    """What of each validator is to be compared with what it has after an action, for its details.
+
+    That is what it has, with what waits to be added, less what waits to be paid; and how many withdrawals of
+    just that amount wait.
+    """
+    found = {"before_gwei": [_gwei(kind, bytes(each.public_key), view) for each in wanted]}
+    if kind is Kind.WITHDRAW:
+        found["before_alike"] = [_alike(bytes(each.public_key), each.gwei or 0, view) for each in wanted]
+    return found
 
 
 def not_shown(action: Action, view: BeaconView) -> list[bytes]:
     """Validators of whom a state does not show what an action is to do with them."""
+    details = action.details
     if action.kind is Kind.CONSOLIDATE:
-        pairs = [(read_data(source), read_data(target)) for source, target in action.details["pairs"]]
+        pairs = [(read_data(source), read_data(target)) for source, target in details["pairs"]]
         return [source for source, target in pairs if not _is_consolidated(source, target, view)]
-    amounts = [gwei for _, gwei in action.details["amounts"]]
-    before = action.details.get("before_gwei", [0] * len(amounts))
+    amounts = [gwei for _, gwei in details["amounts"]]
+    none = [0] * len(amounts)  # as in the journals of earlier versions
+    had, alike = details.get("before_gwei", none), details.get("before_alike", none)
+    if action.kind is Kind.FUND:
+        compared = zip(action.public_keys, amounts, had, strict=True)
+        return [key for key, gwei, its in compared if not _is_funded(key, gwei, its, view)]
     return [
         key
-        for key, gwei, had in zip(action.public_keys, amounts, before, strict=True)
-        if not _is_changed(action.kind, key, gwei, had, view)
+        for key, gwei, its, like_it in zip(action.public_keys, amounts, had, alike, strict=True)
+        if not _is_withdrawn(key, gwei, its, like_it, view)
     ]
 
 
-def _is_changed(kind: Kind, key: bytes, gwei: int, had: int, view: BeaconView) -> bool:
+def _is_funded(key: bytes, gwei: int, had: int, view: BeaconView) -> bool:
     """Rewards and penalties change a balance, too, but not by as much as half of what is asked for."""
+    return key in view.validators and 2 * (_gwei(Kind.FUND, key, view) - had) >= gwei
+
+
+def _is_withdrawn(key: bytes, gwei: int, had: int, alike: int, view: BeaconView) -> bool:
+    """It waits, beside those like it that did before; or so much is gone that it was paid."""
     if key not in view.validators:
         return False
-    if kind is Kind.FUND:
-        return 2 * (_gwei(kind, key, view) - had) >= gwei
-    details = view.validators[key]
     if gwei == 0:
-        return details.exit_epoch != FAR_FUTURE_EPOCH
-    waits = any(
-        (each.validator_index, each.amount_gwei) == (details.index, gwei) for each in view.withdrawals
-    )
-    return waits or 2 * (had - _gwei(kind, key, view)) >= gwei
+        return view.validators[key].exit_epoch != FAR_FUTURE_EPOCH
+    if _alike(key, gwei, view) > alike:
+        return True
+    return NOISE_PARTS * gwei >= had and 2 * (had - _gwei(Kind.WITHDRAW, key, view)) >= gwei
 
 
 def _is_consolidated(source: bytes, target: bytes, view: BeaconView) -> bool:
-    details = view.validators.get(source)
-    if details is None:
+    """A source that exits may do so by itself; what is to move waits until the source could be withdrawn."""
+    details, gets = view.validators.get(source), view.validators.get(target)
+    if details is None or gets is None:
         return False
     if source == target:
         return details.withdrawal_credentials[0] == COMPOUNDING
-    return details.exit_epoch != FAR_FUTURE_EPOCH
+    pair = (details.index, gets.index)
+    waits = any((each.source_index, each.target_index) == pair for each in view.consolidations)
+    return waits or details.status in WITHDRAWABLE_STATUSES
+
+
+def _alike(key: bytes, gwei: int, view: BeaconView) -> int:
+    """How many withdrawals of that amount wait."""
+    wanted = (view.validators[key].index, gwei)
+    return sum((each.validator_index, each.amount_gwei) == wanted for each in view.withdrawals)
 
 
 def _gwei(kind: Kind, key: bytes, view: BeaconView) -> int:

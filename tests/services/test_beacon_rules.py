@@ -23,7 +23,7 @@ from dvtfast.services.chain.encoding import ADDRESS_BYTES
 from dvtfast.services.operator.beacon_rules import PENDING_PARTIAL_WITHDRAWALS_LIMIT, BeaconRules
 from dvtfast.services.operator.beacon_view import BeaconView
 from dvtfast.services.operator.sending.action import Action, Kind
-from dvtfast.services.operator.showing import before_gwei, not_shown
+from dvtfast.services.operator.showing import before, not_shown
 from dvtfast.services.orders import Amount, Pair
 from dvtfast.services.wire import PublicKey
 from tests.services.chain.beacon_chain import BeaconChain, Validator
@@ -128,6 +128,13 @@ def action(kind: Kind, keys: list[PublicKey], **details: Any) -> Action:
     return Action(kind, VAULT, VAULT, b"", public_keys=tuple(map(bytes, keys)), details=details)
 
 
+def withdrawal(chain: AtEpoch, wanted: Amount) -> Action:
+    """What the journal has of it before it is sent."""
+    amounts = [[wanted.shown, wanted.gwei or 0]]
+    compared = before(Kind.WITHDRAW, [wanted], view_of(chain))
+    return action(Kind.WITHDRAW, [wanted.public_key], amounts=amounts, **compared)
+
+
 @settings(max_examples=500)
 @given(
     chain=chains(), key=st.sampled_from(KEYS), gwei=st.sampled_from([None, 1, GWEI, 8 * GWEI, 2_016 * GWEI])
@@ -136,8 +143,8 @@ def test_withdrawals_that_are_let_through_are_done(chain: AtEpoch, key: PublicKe
     rules = rules_of(chain)
     if rules.of_withdrawals([Amount(key, gwei)]):
         return
-    before = before_gwei(Kind.WITHDRAW, [key], rules.view)
-    done = action(Kind.WITHDRAW, [key], amounts=[[key.to_wire(), gwei or 0]], before_gwei=before)
+    done = withdrawal(chain, Amount(key, gwei))
+    assert not_shown(done, rules.view) == [bytes(key)]
     asked = list(chain.pending_withdrawals)
     chain.process_withdrawal_request(VAULT, bytes(key), gwei or 0)
     assert not_shown(done, view_of(chain)) == []
@@ -295,6 +302,66 @@ def test_no_part_of_what_was_less_than_whole() -> None:
     (problem,) = rules_of(chain, network=GNOSIS).of_withdrawals([Amount(KEYS[0], GWEI)])
     assert "below 1 GNO" in problem
     assert rules_of(chain).of_withdrawals([Amount(KEYS[0], None)]) == []
+
+
+def test_one_like_it_that_waited_before_is_not_it() -> None:
+    """The same once more, which the beacon chain passes over, and then does; until it is paid."""
+    key = KEYS[0]
+    chain = AtEpoch(
+        NO_WORLD, [Validator(bytes(key), credentials(2), 40 * GWEI)], pending_withdrawals=[(0, GWEI)]
+    )
+    again = withdrawal(chain, Amount(key, GWEI))
+    assert not_shown(again, view_of(chain)) == [bytes(key)]
+    chain.process_withdrawal_request(VAULT, bytes(key), GWEI)
+    assert not_shown(again, view_of(chain)) == []
+    for _ in range(2):  # the earlier one first
+        del chain.pending_withdrawals[0]
+        chain.validators[0].balance -= GWEI
+        assert not_shown(again, view_of(chain)) == []
+
+
+def test_penalties_are_no_withdrawal() -> None:
+    """However little is wanted: what is less than they may be shows while it waits."""
+    key = KEYS[0]
+    chain = AtEpoch(NO_WORLD, [Validator(bytes(key), credentials(2), 40 * GWEI)])
+    little = withdrawal(chain, Amount(key, 7))
+    chain.validators[0].balance -= 20_000
+    assert not_shown(little, view_of(chain)) == [bytes(key)]
+    chain.process_withdrawal_request(VAULT, bytes(key), 7)
+    assert not_shown(little, view_of(chain)) == []
+
+
+def test_a_journal_of_an_earlier_version() -> None:
+    """It has nothing to compare with, or not all."""
+    key = KEYS[0]
+    chain = AtEpoch(NO_WORLD, [Validator(bytes(key), credentials(2), 40 * GWEI)])
+    for details in ({}, {"before_gwei": [40 * GWEI]}):
+        chain.pending_withdrawals.clear()
+        old = action(Kind.WITHDRAW, [key], amounts=[[key.to_wire(), GWEI]], **details)
+        assert not_shown(old, view_of(chain)) == [bytes(key)]
+        chain.process_withdrawal_request(VAULT, bytes(key), GWEI)
+        assert not_shown(old, view_of(chain)) == []
+
+
+def test_an_exit_is_no_consolidation() -> None:
+    """A source that ended on its own kept its stake; one that is consolidated waits, then has none."""
+    source, target = KEYS[:2]
+    chain = AtEpoch(
+        NO_WORLD,
+        [
+            Validator(bytes(source), credentials(1), 32 * GWEI),
+            Validator(bytes(target), credentials(2), 40 * GWEI),
+        ],
+    )
+    wanted = action(Kind.CONSOLIDATE, [source], pairs=[[source.to_wire(), target.to_wire()]])
+    chain.process_withdrawal_request(VAULT, bytes(source), 0)
+    assert not_shown(wanted, view_of(chain)) == [bytes(source)]
+    chain.validators[0].exit_epoch = FAR_FUTURE_EPOCH
+    chain.process_consolidation_request(VAULT, bytes(source), bytes(target))
+    assert not_shown(wanted, view_of(chain)) == []
+    chain.validators[0].exit_epoch = EPOCH - 256
+    chain.process_pending_consolidations(EPOCH)
+    assert not_shown(wanted, view_of(chain)) == []
 
 
 VALIDATOR = {
