@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from importlib.util import find_spec
 from typing import Final
 
 # By the names under which packages are imported: the smallest extra that has them and the command, too.
@@ -25,6 +27,33 @@ EXTRA_OF: Final = {
     "greenlet": "postgres",
     "vyper": "demo-chain",
 }
+
+# What is imported only where the settings want it, which is better told at once than one by one.
+PACKAGES: Final = {
+    "chain": ("eth_abi",),
+    "manager": ("eth_account",),
+    "operator": ("eth_abi", "eth_account"),
+    "demo-chain": ("eth_abi", "eth_account", "vyper"),
+}
+
+
+def require(extras: Iterable[str]) -> None:
+    """Look for all packages of some extras, and import none.
+
+    Raises:
+        MissingExtraError: naming all that is not there, and the one command that brings it.
+    """
+    lacking = {
+        extra: names
+        for extra in extras
+        if (names := [name for name in PACKAGES[extra] if find_spec(name) is None])
+    }
+    if lacking:
+        from dvtfast.errors import MissingExtraError
+
+        *names, last = sorted({name for names in lacking.values() for name in names})
+        said = f"{', '.join(names)} and {last} are" if names else f"{last} is"
+        raise MissingExtraError(f"{said} not installed: pip install 'dvtfast[{','.join(lacking)}]'")
 
 
 def missing(error: ImportError) -> str | None:

@@ -14,6 +14,7 @@ from dvtfast import FileError
 from dvtfast.files import read_text
 
 from .. import logs, outgoing
+from ..extras import require
 from .sources import Settings, SettingsError
 
 EXIT_CODE = 2  # as click's usage errors
@@ -48,6 +49,7 @@ def options(cls: type[S]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
                 for problem in error.problems:
                     click.echo(f"error: {problem}", err=True)
                 raise SystemExit(EXIT_CODE) from None
+            require(settings.extras)
             logs.configure(settings.log_format, settings.log_level)
             if names := settings.not_read(flags, environment):
                 page = f"docs/{cls.command.partition(' ')[0]}.md"

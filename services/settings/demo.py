@@ -72,6 +72,11 @@ class DemoSettings(Settings):
         "--timeout-seconds", parsing.seconds, "Give up when it takes longer than this.", default="600"
     )
 
+    @property
+    def extras(self) -> tuple[str, ...]:
+        """What makes a chain."""
+        return ("demo-chain",) if self.chain else ()
+
     @classmethod
     def load(cls, flags: Mapping[str, Any], environment: Mapping[str, str]) -> Self:
         """With as many validators as are shown best."""

@@ -32,6 +32,11 @@ class DepositsSettings(Settings):
     deposit_contract: bytes | None = shared.deposit_contract()
     json: bool = shared.json()
 
+    @property
+    def extras(self) -> tuple[str, ...]:
+        """What reads the chain."""
+        return ("chain",)
+
     @classmethod
     def load(cls, flags: Mapping[str, Any], environment: Mapping[str, str]) -> Self:
         """With the contract of a chain for tests in the network."""

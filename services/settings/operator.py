@@ -298,6 +298,11 @@ class SendingSettings(JournalSettings):
         metavar="ADDRESS",
     )
 
+    @property
+    def extras(self) -> tuple[str, ...]:
+        """What reads the chain, and with a key here what signs."""
+        return ("chain",) if self.wallet_keystore is None else ("operator",)
+
     def on_chain(self, network: Network) -> Network:
         """The network with the contracts that are named here."""
         return shared.on_test_chain(

@@ -247,6 +247,12 @@ class RelayerSettings(Settings):
         metavar="FILE",
     )
 
+    @property
+    def extras(self) -> tuple[str, ...]:
+        """What reads the chain, and what signs for vaults."""
+        chain = ("chain",) if self.execution_endpoints else ()
+        return (*chain, "manager") if self.manager_keystore is not None else chain
+
     @classmethod
     def load(cls, flags: Mapping[str, Any], environment: Mapping[str, str]) -> Self:
         """With the contracts of a chain for tests in the network."""

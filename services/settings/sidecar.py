@@ -261,6 +261,11 @@ class SidecarSettings(RelayerClientSettings):
         "--no-key-cache", parsing.switch, "Decrypt all keystores at every start.", default="false"
     )
 
+    @property
+    def extras(self) -> tuple[str, ...]:
+        """What reads SSV validators from the chain."""
+        return ("chain",) if self.serves_ssv and not self.ssv_keyshares else ()
+
     @classmethod
     def translated(cls, flags: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, str]:
         """With what StakeWise's sidecar makes of several variables that say the same.

@@ -152,6 +152,11 @@ class Settings:
         """
         return []
 
+    @property
+    def extras(self) -> tuple[str, ...]:
+        """The extras of dvtfast that bring what the command needs, given the settings, beside `services`."""
+        return ()
+
     def of_no_account(self) -> Collection[str]:
         """The fields that say nothing, given the others; what is wrong with them does not matter."""
         return ()

@@ -31,10 +31,10 @@ SSV = f"--ssv-operator-id 17 --ssv-operator-key {KEY} --execution-endpoint {NOWH
 WITHOUT = {
     "deposits scan": ("eth_abi", "chain", f"--network mainnet --execution-endpoint {NOWHERE}"),
     "deposits status": ("eth_abi", "chain", "--network mainnet"),
-    "operator register": ("eth_abi", "chain", OPERATOR),
-    "operator run": ("eth_abi", "chain", OPERATOR),
-    "operator rotate": ("eth_abi", "chain", OPERATOR),
-    "operator fund": ("eth_abi", "chain", f"{OPERATOR} --validator 0x{'8f' * 48}=32eth --yes"),
+    "operator register": ("eth_abi", "operator", OPERATOR),
+    "operator run": ("eth_abi", "operator", OPERATOR),
+    "operator rotate": ("eth_abi", "operator", OPERATOR),
+    "operator fund": ("eth_abi", "operator", f"{OPERATOR} --validator 0x{'8f' * 48}=32eth --yes"),
     "sidecar": ("eth_abi", "chain", f"--network mainnet --relayer {NOWHERE} {SSV}"),
     "sidecar plan": ("eth_abi", "chain", f"--network mainnet --relayer {NOWHERE} {SSV}"),
     "relayer token list": ("asyncpg", "postgres", "--database postgresql://u@127.0.0.1:1/x"),
@@ -51,11 +51,11 @@ from importlib.util import find_spec as found
 import importlib.util
 class Lacking:
     def find_spec(self, name, *_):
-        if name.partition(".")[0] == without:
+        if name.partition(".")[0] in without:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-without = sys.argv.pop(1)
+without = sys.argv.pop(1).split(",")
 sys.meta_path.insert(0, Lacking())
-importlib.util.find_spec = lambda name, *rest: None if name == without else found(name, *rest)
+importlib.util.find_spec = lambda name, *rest: None if name in without else found(name, *rest)
 from dvtfast.services.__main__ import main
 main()
 """
@@ -78,6 +78,41 @@ def test_a_package_that_is_missing(command: str, tmp_path: Path) -> None:
     assert f"{package} is not installed" in said
     assert f"pip install 'dvtfast[{extra}]'" in said
     assert "Traceback" not in said
+
+
+ORACLES = VECTORS / "protocol_config_sample.json"
+RELAYER = f"--network hoodi --oracles {ORACLES} --signature-threshold 3 --start-index 1 --port 0"
+MANAGER = (
+    f"--execution-endpoint {NOWHERE} --manager-keystore {{0}} --manager-password-file {{0}} --vault {VAULT}"
+)
+BOTH = "eth_abi and eth_account are not installed: pip install 'dvtfast[{}]'"
+ALL_THREE = "eth_abi, eth_account and vyper are not installed: pip install 'dvtfast[demo-chain]'"
+ALL_AT_ONCE = {
+    "operator run": (OPERATOR, BOTH.format("operator")),
+    "operator withdraw": (f"{OPERATOR} --exit --validator 0x{'8f' * 48}", BOTH.format("operator")),
+    "relayer": (f"{RELAYER} {MANAGER}", BOTH.format("chain,manager")),
+    "demo": ("--chain --validators 2", ALL_THREE),
+}
+
+
+@pytest.mark.parametrize("command", ALL_AT_ONCE)
+def test_all_that_is_missing_is_told_at_once(command: str, tmp_path: Path) -> None:
+    """As after `pip install 'dvtfast[services]'`; one line brings all that the settings want."""
+    options, expected = ALL_AT_ONCE[command]
+    (tmp_path / "file").touch()
+    arguments = f"{command} {options}".replace("{0}", str(tmp_path / "file")).split()
+    done = run(LACKING, "eth_abi,eth_account,vyper", *arguments, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"dvtfast: {expected}\n")
+
+
+def test_a_signer_elsewhere_needs_no_package_for_keys(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    options = OPERATOR.partition(" --wallet-keystore")[0]
+    signer = f"--signer-url {NOWHERE} --signer-address {VAULT}"
+    arguments = f"operator register {options} {signer} --timeout-seconds 1".split()
+    done = run(LACKING, "eth_account,vyper", *arguments, cwd=tmp_path)
+    assert "not installed" not in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
 
 
 def test_each_package_has_an_extra() -> None:
