@@ -41,6 +41,7 @@ LOGS_LIMIT = 20_000  # in one range
 THREAD_BYTES = 128 * 1024  # a longer answer is read on a thread
 TOPICS_LIMIT = 4  # of one log
 REVERT_DATA_LIMIT_BYTES = 4 * 1024
+ERROR_CHARACTERS = 2000  # of an error's message that are looked at; patterns are searched for in them
 SHOWN_BYTES = 100  # of an answer that is no JSON
 CALLS = ("eth_call", "eth_estimateGas")  # what runs a contract
 REVERTED_CODE = 3  # as go-ethereum says that a call reverted
@@ -522,7 +523,7 @@ class LogAnswer(msgspec.Struct, rename="camel"):
 
 class _RpcAnswerError(Exception):
     def __init__(self, error: _Error) -> None:
-        self.code, self.message = error.code, error.message
+        self.code, self.message = error.code, error.message[:ERROR_CHARACTERS]
         self.data = b""
         if isinstance(error.data, str) and len(error.data) <= 2 * REVERT_DATA_LIMIT_BYTES:
             with suppress(ValueError):  # some nodes put words here

@@ -368,6 +368,18 @@ async def test_hostile_logs(logs: Any) -> None:
                     await node.logs(NO_CODE, [bytes(32)], first=3, last=last)
 
 
+async def test_a_refusal_that_takes_hours_to_understand() -> None:
+    """Its beginning is looked at; a pattern would be searched for in the whole of it for hours."""
+    refusal = '{"id":ID,"error":{"code":-32000,"message":"' + "history " * 300_000 + '"}}'
+    async with (
+        node_saying(CHAIN_ANSWER, result(BLOCK), result(BLOCK), refusal) as (url, _),
+        client(url) as node,
+    ):
+        last = await node.block(5)
+        with pytest.raises(NodeError, match="eth_getLogs: history history"):
+            await node.logs(NO_CODE, [bytes(32)], first=5, last=last)
+
+
 @pytest.mark.parametrize("value", ["null", "1", "[]", '"00"', '"0x0"', '"0xzz"'])
 async def test_hostile_calls(value: str) -> None:
     async with node_saying(CHAIN_ANSWER, result(value)) as (url, _), client(url) as node:
