@@ -37,6 +37,8 @@ SEARCH_SPAN_BLOCKS = 50_000  # in one look for the latest event, a week of mainn
 # Source: EIP-7002 and EIP-7251, where requests of withdrawals and consolidations are made.
 WITHDRAWAL_REQUESTS = read_address("0x00000961Ef480Eb55e80D19ad83579A64c007002")
 CONSOLIDATION_REQUESTS = read_address("0x0000BBdDc7CE488642fb579F8B00f3a590007251")
+REQUESTS_PER_BLOCK = {WITHDRAWAL_REQUESTS: 16, CONSOLIDATION_REQUESTS: 2}
+REQUESTS_FROM_SLOT, REQUESTS_TO_SLOT = 2, 3  # of their storage: where what waits begins, and where it ends
 
 DEPOSIT_EVENT = keccak256(b"DepositEvent(bytes,bytes,bytes,bytes,bytes)")
 CONFIG_UPDATED = keccak256(b"ConfigUpdated(string)")
@@ -144,6 +146,23 @@ async def request_fee(node: NodeClient, predeploy: bytes, *, block: Block) -> in
     """
     fee: int = _decode("uint256", await node.call(predeploy, b"", block=block), predeploy, "fee")
     return fee
+
+
+async def requests_block(node: NodeClient, predeploy: bytes, *, block: Block) -> int:
+    """The number of the block that hands the last of the requests of now to the beacon chain.
+
+    A block hands over so many; the others wait. Their order is that in which they were made.
+
+    Args:
+        predeploy: as of `request_fee`.
+
+    Source: EIP-7002 and EIP-7251, system call.
+    """
+    first = await node.storage(predeploy, REQUESTS_FROM_SLOT, block=block)
+    last = await node.storage(predeploy, REQUESTS_TO_SLOT, block=block)
+    if last < first:
+        raise _wrong(predeploy, "storage", f"expected a queue, got one from {first} to {last}")
+    return block.number + -(-(last - first) // REQUESTS_PER_BLOCK[predeploy])
 
 
 async def latest_config(node: NodeClient, keeper: bytes, *, first: int, last: Block) -> ConfigPointer | None:

@@ -252,6 +252,15 @@ class NodeClient:
             call |= {"from": write_data(sender), "value": write_quantity(value_wei)}
         return await self.ask("eth_call", [call, block_parameter(block)], _read_data)
 
+    async def storage(self, contract: bytes, slot: int, *, block: Block) -> int:
+        """The number that a contract has at a place of its storage.
+
+        Raises:
+            NodeError: no node answers, or none has the state of that block.
+        """
+        params = [write_data(contract), write_quantity(slot), block_parameter(block)]
+        return int.from_bytes(await self.ask("eth_getStorageAt", params, _read_slot))
+
     async def ask(self, method: str, params: list[Any], read: Callable[[msgspec.Raw], T]) -> T:
         """What the first able endpoint answers to any method, as `read` reads it (ValueError is a refusal).
 
@@ -609,6 +618,10 @@ def _read_quantity(result: msgspec.Raw) -> int:
 
 def _read_data(result: msgspec.Raw) -> bytes:
     return read_data(decode_result(result, str))
+
+
+def _read_slot(result: msgspec.Raw) -> bytes:
+    return read_data(decode_result(result, str), width=HASH_BYTES)
 
 
 def _read_block(result: msgspec.Raw) -> Block | None:

@@ -124,8 +124,7 @@ def _max_fee_wei(settings: WithdrawSettings | ConsolidateSettings) -> int:
 
 
 def _showing(desk: Desk, beacon: BeaconClient, told: Told) -> Showing:
-    network = desk.chain.network
-    return Showing(beacon, network, desk.journal, poll_seconds(network), told)
+    return Showing(beacon, desk.chain, desk.journal, poll_seconds(desk.chain.network), told)
 
 
 async def _require_new(

@@ -1,7 +1,8 @@
 """Whether the beacon chain shows what a vault asked it for, or was given for a validator.
 
 What a vault took is in the chain for certain, but the beacon chain does it or passes over it in silence.
-Which of the two is decided in the very block, so whoever has seen that block knows.
+Which of the two is decided in the block that hands it over: for deposits that is the very same, for other
+requests, which wait in line, the first that has room.
 """
 
 from __future__ import annotations
@@ -12,20 +13,26 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 
-from dvtfast.networks import Network
-
 from .. import logs
 from ..chain.beacon import FAR_FUTURE_EPOCH, WITHDRAWABLE_STATUSES, BeaconClient
+from ..chain.contracts import (
+    CONSOLIDATION_REQUESTS,
+    WITHDRAWAL_REQUESTS,
+    ContractError,
+    requests_block,
+)
 from ..chain.encoding import read_data, write_data
 from ..chain.manager_messages import COMPOUNDING
 from ..offload import UnavailableError
 from ..orders import Amount
 from .beacon_view import BeaconView, look_at
+from .chain import Chain
 from .sending.action import Action, Entry, Kind
 from .sending.journal import Journal
 from .telling import Told, tell_nobody
 
-PATIENCE_SLOTS: Final = 32  # for a beacon node to see a block that the execution node has for long
+PATIENCE_SLOTS: Final = 32  # for a beacon node to see a block that the execution node has for long, or will
+REQUESTED_OF: Final = {Kind.WITHDRAW: WITHDRAWAL_REQUESTS, Kind.CONSOLIDATE: CONSOLIDATION_REQUESTS}
 
 NOISE_PARTS: Final = 1000  # of what a validator has, one of which it may gain or lose by itself in some days
 
@@ -37,44 +44,58 @@ class Showing:
     """Looks for what was done on the beacon chain, and puts on record when it shows."""
 
     beacon: BeaconClient
-    network: Network
+    chain: Chain
     journal: Journal
     poll_seconds: float
     told: Told = tell_nobody
 
     async def look(self, entry: Entry) -> Entry:
-        """Look at an action that the vault took, once the beacon nodes have seen its block.
+        """Look at an action that the vault took, once the beacon nodes have seen the block that decides.
 
         Returns:
             The action as it is now; it stays as it is where the beacon chain does not show it, or no node
             tells in time.
         """
-        conclusion = entry.conclusion
+        conclusion, action, network = entry.conclusion, entry.action, self.chain.network
         assert conclusion is not None
         assert conclusion.block_number is not None, "it was done"
-        action = entry.action
-        until = monotonic() + PATIENCE_SLOTS * self.network.seconds_per_slot
+        is_added, keys = action.kind is Kind.FUND, list(keys_of(action))
+        decided, missing = None, list[bytes]()
+        until = monotonic() + PATIENCE_SLOTS * network.seconds_per_slot
         while True:
             self.told("looking at the beacon chain")
             try:
-                is_added = action.kind is Kind.FUND
-                keys = list(keys_of(action))
-                view = await look_at(self.beacon, self.network, keys, with_additions=is_added)
+                view = await look_at(self.beacon, network, keys, with_additions=is_added)
             except UnavailableError as error:
                 log.warning("the beacon chain cannot be looked at now", action=entry.id, error=str(error))
             else:
                 if view.block_number >= conclusion.block_number:
-                    return await self._seen(entry, view)
+                    if not (missing := not_shown(action, view)):
+                        return await self.journal.show(entry)
+                    if decided is None:
+                        decided = await self._decided(entry, conclusion.block_number)
+                    if view.block_number >= decided:
+                        break
             if monotonic() >= until:
-                return entry
+                break
             await asyncio.sleep(self.poll_seconds)
+        names = [write_data(key) for key in missing]
+        log.warning(
+            "the beacon chain does not show it", action=entry.id, validators=names, until_block=decided
+        )
+        return entry
 
-    async def _seen(self, entry: Entry, view: BeaconView) -> Entry:
-        if missing := not_shown(entry.action, view):
-            names = [write_data(key) for key in missing]
-            log.warning("the beacon chain does not show it", action=entry.id, validators=names)
-            return entry
-        return await self.journal.show(entry)
+    async def _decided(self, entry: Entry, done_at: int) -> int:
+        """The block from which on the beacon chain shows it, or never will."""
+        predeploy = REQUESTED_OF.get(entry.action.kind)
+        if predeploy is None:
+            return done_at
+        try:
+            head = await self.chain.head(at_least=done_at)
+            return await requests_block(self.chain.node, predeploy, block=head)
+        except (UnavailableError, ContractError) as error:
+            log.warning("how many requests wait cannot be told", action=entry.id, error=str(error))
+            return done_at
 
 
 def keys_of(action: Action) -> Iterator[bytes]:

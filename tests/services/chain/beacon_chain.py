@@ -95,6 +95,7 @@ class BeaconChain:
     Attributes:
         passes_over: it does nothing, whatever the requests are.
         behind: how many blocks of the execution chain it has not seen.
+        waiting: what contracts were asked for and a block had no room for, by contract.
     """
 
     world: World
@@ -104,6 +105,7 @@ class BeaconChain:
     pending_consolidations: list[tuple[int, int]] = field(default_factory=list)
     passes_over: bool = False
     behind: int = 0
+    waiting: dict[str, list[bytes]] = field(default_factory=lambda: {WITHDRAWALS: [], CONSOLIDATIONS: []})
     is_optimistic: bool = False
     seen_to: int = -1
     requests: list[str] = field(default_factory=list)
@@ -137,9 +139,21 @@ class BeaconChain:
                     self.deposit(key.tobytes(), credentials.tobytes(), int(deposits.amounts_gwei[0]))
                 span = {"fromBlock": hex(number), "toBlock": hex(number)}
                 for address in (WITHDRAWALS, CONSOLIDATIONS):
-                    for raw in await self.world.chain.rpc("eth_getLogs", {"address": address, **span}):
-                        self.request(address, read_data(raw["data"]))
+                    logs = await self.world.chain.rpc("eth_getLogs", {"address": address, **span})
+                    await self._take_requests(address, [read_data(each["data"]) for each in logs])
                 self.seen_to = number
+
+    async def _take_requests(self, address: str, made: list[bytes]) -> None:
+        """At the end of a block: as many as one has room for, the earliest first."""
+        queue, room = self.waiting[address], MAX_REQUESTS_PER_PAYLOAD[address]
+        before = len(queue)
+        queue += made
+        for data in queue[:room]:
+            self.request(address, data)
+        del queue[:room]
+        if len(queue) != before:  # the contract's storage: where the queue begins, and where it ends
+            for slot, place in ((2, 1_000 * bool(queue)), (3, 1_000 * bool(queue) + len(queue))):
+                await self.world.chain.rpc("anvil_setStorageAt", address, _word(slot), _word(place))
 
     def deposit(self, key: bytes, credentials: bytes, amount: int) -> None:
         """A new validator is active at once; what is added to one waits."""
@@ -312,6 +326,10 @@ class BeaconChain:
                 "withdrawable_epoch": str(validator.withdrawable_epoch),
             },
         }
+
+
+def _word(number: int) -> str:
+    return "0x" + number.to_bytes(32, "big").hex()
 
 
 @asynccontextmanager

@@ -11,7 +11,9 @@ from eth_abi import encode
 from dvtfast.services.chain import contracts
 from dvtfast.services.chain.contracts import (
     CONFIG_UPDATED,
+    CONSOLIDATION_REQUESTS,
     DEPOSIT_EVENT,
+    WITHDRAWAL_REQUESTS,
     ConfigPointer,
     ContractError,
     decode_config_updated,
@@ -19,10 +21,12 @@ from dvtfast.services.chain.contracts import (
     deposit_count,
     deposit_root,
     latest_config,
+    requests_block,
     validators_manager,
     validators_manager_nonce,
     validators_min_oracles,
 )
+from dvtfast.services.chain.encoding import write_address
 from dvtfast.services.chain.node import CallRevertedError, Log, NodeClient
 from tests.services.chain.anvil import Chain, Contract
 
@@ -211,3 +215,28 @@ def test_config_that_is_no_cid(cid: str) -> None:
 def test_config_that_is_no_text(data: bytes) -> None:
     with pytest.raises(ContractError, match="ConfigUpdated: expected string"):
         decode_config_updated(Log(bytes(20), (CONFIG_UPDATED,), data, 1, bytes(32), 0))
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "blocks"), [(0, 0, 0), (7, 8, 1), (7, 9, 1), (7, 10, 2), (0, 300, 150)]
+)
+async def test_requests_that_wait(chain: Chain, node: NodeClient, first: int, last: int, blocks: int) -> None:
+    """A block has room for 2 consolidations, or 16 withdrawals."""
+    await queue_up(chain, CONSOLIDATION_REQUESTS, first, last)
+    await queue_up(chain, WITHDRAWAL_REQUESTS, 8 * first, 8 * last)
+    head = await node.block("latest")
+    for predeploy in (CONSOLIDATION_REQUESTS, WITHDRAWAL_REQUESTS):
+        assert await requests_block(node, predeploy, block=head) == head.number + blocks
+
+
+async def test_a_queue_that_is_none(chain: Chain, node: NodeClient) -> None:
+    await queue_up(chain, WITHDRAWAL_REQUESTS, 5, 4)
+    with pytest.raises(ContractError, match="expected a queue, got one from 5 to 4"):
+        await requests_block(node, WITHDRAWAL_REQUESTS, block=await node.block("latest"))
+
+
+async def queue_up(chain: Chain, predeploy: bytes, first: int, last: int) -> None:
+    """Source: EIP-7002 and EIP-7251, storage slots."""
+    for slot, place in ((2, first), (3, last)):
+        word = f"0x{slot:064x}", f"0x{place:064x}"
+        await chain.rpc("anvil_setStorageAt", write_address(predeploy), *word)

@@ -17,7 +17,7 @@ from dvtfast.services.chain.contracts import DEPOSIT_EVENT, decode_deposits
 from dvtfast.services.chain.encoding import keccak256
 from dvtfast.services.chain.manager_messages import nonce_bytes, withdraw_bytes
 from dvtfast.services.chain.node import NodeClient
-from dvtfast.services.demo.world.deployed import ETH, REQUESTS_CODE, WITHDRAWALS
+from dvtfast.services.demo.world.deployed import CONSOLIDATIONS, ETH, REQUESTS_CODE, WITHDRAWALS
 from dvtfast.services.demo.world.oracles import RunningOracle
 from dvtfast.services.operator import asking, doing, exit_codes, showing
 from dvtfast.services.operator.doing import Task
@@ -610,6 +610,39 @@ async def test_a_beacon_node_that_has_not_seen_the_block(
     monkeypatch.setattr(showing, "PATIENCE_SLOTS", 0)
     ended = await performed(told(scene, WithdrawSettings, validators=[f"{second}=0.5eth"]))
     assert ended.code == exit_codes.SUBMITTED
+
+
+async def test_requests_that_wait_in_line(
+    scene: Scene,
+    beacon: BeaconChain,
+    running_oracles: list[RunningOracle],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A block hands over 16 withdrawals, 2 consolidations: what waits for a later one is not passed over."""
+    first, second, third = await with_a_rest(scene)
+    await beacon.follow()
+    other = bytes(20 + 2 * 48)
+    head, looks = beacon._head, 0
+
+    async def seldom() -> Any:
+        nonlocal looks
+        waiting = [each for queue in beacon.waiting.values() for each in queue]
+        is_waiting = any(each[:20] == scene.world.vault.address for each in waiting)
+        looks += is_waiting
+        if is_waiting and looks == 5:
+            await scene.world.chain.mine(120)
+        return await head()
+
+    monkeypatch.setattr(beacon, "_head", seldom)
+    for kind, asked, others in (
+        (ConsolidateSettings, {"pairs": [f"{first}={second}"]}, {CONSOLIDATIONS: [other] * 200}),
+        (WithdrawSettings, {"validators": [third], "exit": "true"}, {WITHDRAWALS: [other[:76]] * 1600}),
+    ):
+        looks = 0
+        beacon.waiting.update(others)
+        ended = await performed(told(scene, kind, **asked))
+        assert (ended.code, ended.problem) == (exit_codes.DONE, "")
+        assert looks >= 5
 
 
 async def test_stopping_while_the_beacon_chain_is_looked_at(
