@@ -25,6 +25,7 @@ from dvtfast._native.psi cimport PSI, minus_psi, psi_squared
 cdef enum:
     MOST_POWERS = 4
     FEW_ROWS = 8  # below it an inversion costs more than projective additions
+    LANES_ROWS = 2  # below it lanes, most of them idle, are slower than blst
 
 
 @cython.final
@@ -83,7 +84,7 @@ cdef void interpolate_rows(const Engine *engine, blst_p2_affine *out, blst_p2_af
     cdef size_t left[INTERPOLATED_TOGETHER]
     cdef blst_p2_affine results[INTERPOLATED_TOGETHER]
     cdef size_t i, j, n_left = 0, share_bytes = plan.shares * sizeof(blst_p2_affine)
-    if engine.lanes == NULL:
+    if engine.lanes == NULL or rows < LANES_ROWS:
         interpolate(out, shares, rows, plan, memory)
         return
     engine.lanes.interpolate(out, well, shares, rows, plan, engine.scratch)

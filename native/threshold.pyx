@@ -209,12 +209,14 @@ cdef struct Recovery:
     blst_p2_affine *results  # [together]
     uint8_t *encoded         # [together][shares][96]
     uint8_t *verdicts        # [together][shares]
+    size_t *members          # [rows], those of one rule after each other
+    const Plan **plan_of     # [rows], of members
     void *room
     char *memory
 
 
-cdef void recovery_open(Recovery *recovery, list rules, size_t shares, Lanes lanes) except *:
-    """Room for interpolations of `shares` shares by any of these rules."""
+cdef void recovery_open(Recovery *recovery, list rules, size_t rows, size_t shares, Lanes lanes) except *:
+    """Room for interpolations of `rows` rows of `shares` shares by any of these rules."""
     cdef Rule rule
     cdef const Plan *largest = NULL  # for lanes
     cdef size_t i, points, of_lanes, most = 0, room = 0
@@ -232,7 +234,7 @@ cdef void recovery_open(Recovery *recovery, list rules, size_t shares, Lanes lan
     recovery.together = rows_together(&recovery.engine)
     points = recovery.together * shares
     recovery.memory = <char *> malloc((points + recovery.together) * sizeof(blst_p2_affine) + room
-                                      + len(rules) * sizeof(void *) + 97 * points + 1)
+                                      + (len(rules) + 2 * rows) * sizeof(void *) + 97 * points + 1)
     if recovery.memory == NULL:
         engine_close(&recovery.engine)
         raise MemoryError("recover: no memory for the batch")
@@ -240,7 +242,9 @@ cdef void recovery_open(Recovery *recovery, list rules, size_t shares, Lanes lan
     recovery.results = recovery.decoded + points
     recovery.room = recovery.results + recovery.together
     recovery.plans = <const Plan **> (<char *> recovery.room + room)
-    recovery.encoded = <uint8_t *> (recovery.plans + recovery.n_plans)
+    recovery.plan_of = recovery.plans + recovery.n_plans
+    recovery.members = <size_t *> (recovery.plan_of + rows)
+    recovery.encoded = <uint8_t *> (recovery.members + rows)
     recovery.verdicts = recovery.encoded + 96 * points
     for i in range(recovery.n_plans):
         rule = rules[i]
@@ -254,27 +258,27 @@ cdef void recovery_close(Recovery *recovery) noexcept nogil:
 
 cdef void recover(blst_p2_affine *out, uint8_t *status, const uint8_t *rows, const uint32_t *rule_of, size_t n,
                   bint subgroup, const Recovery *recovery) noexcept nogil:
-    """Interpolate n rows of shares, each by its rule (NULL: the first).
+    """Interpolate n rows of shares, each by its rule (NULL: the first); at most as many as the recovery was opened for.
 
     `subgroup`: each share must be in G2, and so are the results. Where the status is not OK the result is infinity.
     """
-    cdef size_t members[ROWS_TOGETHER]
-    cdef size_t rule, i, size = 0
+    cdef size_t rule, i, chunk, size = 0
     for rule in range(recovery.n_plans):
         for i in range(n):
             if rule_of == NULL or rule_of[i] == rule:
-                members[size] = i
+                recovery.members[size], recovery.plan_of[size] = i, recovery.plans[rule]
                 size += 1
-            if size == recovery.together or (i == n - 1 and size):
-                recover_members(out, status, rows, members, size, subgroup, recovery, recovery.plans[rule])
-                size = 0
+    for chunk in range((n + recovery.together - 1) // recovery.together):
+        i = chunk * recovery.together
+        recover_members(out, status, rows, recovery.members + i, recovery.plan_of + i, min(recovery.together, n - i),
+                        subgroup, recovery)
 
 
 cdef void recover_members(blst_p2_affine *out, uint8_t *status, const uint8_t *rows, const size_t *members,
-                          size_t size, bint subgroup, const Recovery *recovery, const Plan *plan) noexcept nogil:
+                          const Plan **plan_of, size_t size, bint subgroup, const Recovery *recovery) noexcept nogil:
     cdef uint8_t wanted[ROWS_TOGETHER]
     cdef blst_p2_affine *results = recovery.results
-    cdef size_t i, j, row, k = recovery.shares
+    cdef size_t i, j, row, first = 0, k = recovery.shares
     for i in range(size):
         memcpy(recovery.encoded + 96 * k * i, rows + 96 * k * members[i], 96 * k)
     decode_p2s(&recovery.engine, recovery.decoded, recovery.verdicts, recovery.encoded, size * k, subgroup)
@@ -287,7 +291,11 @@ cdef void recover_members(blst_p2_affine *out, uint8_t *status, const uint8_t *r
         wanted[i] = status[row] == Status.OK
         if not wanted[i]:  # infinity takes part in the additions of the others harmlessly
             memset(recovery.decoded + i * k, 0, k * sizeof(blst_p2_affine))
-    interpolate_rows(&recovery.engine, results, recovery.decoded, wanted, size, plan, recovery.room)
+    for i in range(1, size + 1):
+        if i == size or plan_of[i] != plan_of[first]:
+            interpolate_rows(&recovery.engine, results + first, recovery.decoded + first * k, wanted + first, i - first,
+                             plan_of[first], recovery.room)
+            first = i
     for i in range(size):
         row = members[i]
         if wanted[i] and blst_p2_affine_is_inf(&results[i]):
@@ -317,7 +325,7 @@ def recover_signatures(const uint8_t[:, :, ::1] partial_signatures not None, Rul
         return
     cdef blst_p2_affine *points = points_for(n)
     try:
-        recovery_open(&recovery, [rule], t, lanes)
+        recovery_open(&recovery, [rule], n, t, lanes)
         with nogil:
             recover(points, &status[0], &partial_signatures[0, 0, 0], NULL, n, True, &recovery)
             for i in range(n):
@@ -353,7 +361,7 @@ def recover_and_check(const uint8_t[:, :, ::1] partial_signatures not None, list
             raise ValueError("recover_and_check: rule_of points outside rules")
     cdef blst_p2_affine *points = points_for(n)
     try:
-        recovery_open(&recovery, rules, t, lanes)
+        recovery_open(&recovery, rules, n, t, lanes)
         with nogil:
             failed = claims_open(&claims, n)
             if failed == 0:

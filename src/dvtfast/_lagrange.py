@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import combinations, islice
@@ -37,6 +37,8 @@ CACHED_BYTES: Final = 16 << 20  # of rules
 CACHED_SUBSETS: Final = 1024
 # A way is looked at closely when it is expected to cost at most so much more than the best one.
 SLACK, FEW_ADDITIONS = 1.1, 8.0
+# Bits of a product of differences; above this no integers c_i are small, and they are not looked for.
+RATIONAL_BITS: Final = 2048
 # Subsets of the share indices that are looked at for the cheapest one: as many as take these multiplications.
 SUBSET_PRODUCTS: Final = 20_000
 
@@ -55,10 +57,20 @@ def rational_coefficients(xs: Sequence[int], at: int) -> tuple[list[int], int]:
 
 
 def coefficients(xs: Sequence[int], at: int) -> list[int]:
-    """The lambda_i modulo r."""
-    numerators, denominator = rational_coefficients(xs, at)
-    inverse = pow(denominator, -1, CURVE_ORDER)
-    return [numerator * inverse % CURVE_ORDER for numerator in numerators]
+    """The lambda_i modulo r. The work grows with the square of their number, whatever the indices are."""
+    return [
+        _product_modulo_r(at - other for other in xs if other != x)
+        * pow(_product_modulo_r(x - other for other in xs if other != x), -1, CURVE_ORDER)
+        % CURVE_ORDER
+        for x in xs
+    ]
+
+
+def _product_modulo_r(factors: Iterable[int]) -> int:
+    product = 1
+    for factor in factors:
+        product = product * factor % CURVE_ORDER
+    return product
 
 
 def coefficient_rows(xs: Sequence[int], at: int) -> Bytes:
@@ -92,22 +104,23 @@ class Way:
     def cost(self) -> float:
         """In additions."""
         additions = sum(len(row) - row.count(0) for row in self.digits)
-        return self._total(additions, len(self.digits[0]) - 1, self.multiples)
+        own = self._total(additions, len(self.digits[0]) - 1, self.multiples)
+        return own + (self.scale.cost if self.scale else 0.0)
 
     @cached_property
     def expected_cost(self) -> float:
         """About what it costs, before any digit is known: one in window + 1 bits begins a digit."""
         bits = [factor.bit_length() for _, _, factor in self.terms]
         additions = sum(bits) / (self.window + 1)
-        return self._total(additions, max(bits) - 1, 1 << max(self.window - 2, 0))
+        own = self._total(additions, max(bits) - 1, 1 << max(self.window - 2, 0))
+        return own + (self.scale.expected_cost if self.scale else 0.0)
 
     def _total(self, additions: float, doublings: int, multiples: int) -> float:
         if multiples > 1:
             additions += self.shares * (multiples - 1)
             doublings += self.shares
         powers = max(power for _, power, _ in self.terms)
-        own = additions + doublings * DOUBLE_COST + powers * self.shares * multiples * PSI_COST
-        return own + (self.scale.cost if self.scale else 0.0)
+        return additions + doublings * DOUBLE_COST + powers * self.shares * multiples * PSI_COST
 
     def rule(self) -> Rule:
         """As kernels take it."""
@@ -124,19 +137,20 @@ class _Rules:
     def __init__(self, most_bytes: int) -> None:
         self._most_bytes = most_bytes
         self._bytes = 0
-        self._rules: OrderedDict[tuple[tuple[int, ...], int], tuple[Rule, int]] = OrderedDict()
+        self._rules: OrderedDict[tuple[tuple[int, ...], int, bool], tuple[Rule, int]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, xs: tuple[int, ...], at: int) -> Rule:
+    def get(self, xs: tuple[int, ...], at: int, few: bool) -> Rule:
         """A rule, perhaps a new one."""
+        key = xs, at, few
         with self._lock:
-            if (known := self._rules.get((xs, at))) is not None:
-                self._rules.move_to_end((xs, at))
+            if (known := self._rules.get(key)) is not None:
+                self._rules.move_to_end(key)
                 return known[0]
-        made, size = self._make(xs, at)
+        made, size = self._make(xs, at, few)
         with self._lock:
-            _, before = self._rules.pop((xs, at), (made, 0))  # another thread's, made meanwhile
-            self._rules[xs, at] = made, size
+            _, before = self._rules.pop(key, (made, 0))  # another thread's, made meanwhile
+            self._rules[key] = made, size
             self._bytes += size - before
             while self._bytes > self._most_bytes:
                 _, (_, gone) = self._rules.popitem(last=False)
@@ -150,8 +164,8 @@ class _Rules:
             self._bytes = 0
 
     @staticmethod
-    def _make(xs: tuple[int, ...], at: int) -> tuple[Rule, int]:
-        way = cheapest_way(xs, at)
+    def _make(xs: tuple[int, ...], at: int, few: bool) -> tuple[Rule, int]:
+        way = cheapest_way(xs, at, few=few)
         return way.rule(), RULE_BYTES + len(way.terms) * (TERM_BYTES + len(way.digits[0]))
 
 
@@ -160,9 +174,13 @@ RULE_BYTES, TERM_BYTES = 2048, 128
 _RULES = _Rules(CACHED_BYTES)
 
 
-def rule(xs: tuple[int, ...], at: int = 0) -> Rule:
-    """How kernels interpolate from `xs` at `at`; rules are kept, up to `CACHED_BYTES`."""
-    return _RULES.get(xs, at)
+def rule(xs: tuple[int, ...], at: int = 0, *, few: bool = False) -> Rule:
+    """How kernels interpolate from `xs` at `at`; rules are kept, up to `CACHED_BYTES`.
+
+    Args:
+        few: whether it is for so few rows that it had better be made fast.
+    """
+    return _RULES.get(xs, at, few)
 
 
 def forget() -> None:
@@ -171,24 +189,32 @@ def forget() -> None:
     cheapest_subset.cache_clear()
 
 
-def cheapest_way(xs: tuple[int, ...], at: int = 0) -> Way:
-    """About the cheapest of all ways and widths."""
-    numerators, denominator = rational_coefficients(xs, at)
-    inverse = pow(denominator, -1, CURVE_ORDER)
-    scale = None
-    if denominator != 1:
-        scale = _cheapest([Way(1, _in_base_x(0, inverse), window) for window in WINDOWS])
-    small = tuple((i, 0, numerator) for i, numerator in enumerate(numerators))
-    split = tuple(
-        term for i, value in enumerate(numerators) for term in _in_base_x(i, value * inverse % CURVE_ORDER)
-    )
-    return _cheapest(
-        [Way(len(xs), small, window, scale) for window in WINDOWS]
-        + [Way(len(xs), split, window) for window in WINDOWS]
-    )
+def cheapest_way(xs: tuple[int, ...], at: int = 0, *, few: bool = False) -> Way:
+    """About the cheapest of all ways and widths; with `few` the one that is expected to be."""
+    ways: list[Way] = []
+    if _differences_bits(xs, at) <= RATIONAL_BITS:
+        numerators, denominator = rational_coefficients(xs, at)
+        inverse = pow(denominator, -1, CURVE_ORDER)
+        scale = None
+        if denominator != 1:
+            scale = _cheapest([Way(1, _in_base_x(0, inverse), window) for window in WINDOWS], few)
+        small = tuple((i, 0, numerator) for i, numerator in enumerate(numerators))
+        ways += [Way(len(xs), small, window, scale) for window in WINDOWS]
+        values = [numerator * inverse % CURVE_ORDER for numerator in numerators]
+    else:
+        values = coefficients(xs, at)
+    split = tuple(term for i, value in enumerate(values) for term in _in_base_x(i, value))
+    return _cheapest(ways + [Way(len(xs), split, window) for window in WINDOWS], few)
 
 
-def _cheapest(ways: Sequence[Way]) -> Way:
+def _differences_bits(xs: Sequence[int], at: int) -> int:
+    """At most so many bits has a product of the differences of an index from all others."""
+    return len(xs) * (max(*xs, at) - min(*xs, at)).bit_length()
+
+
+def _cheapest(ways: Sequence[Way], few: bool) -> Way:
+    if few:
+        return min(ways, key=lambda way: way.expected_cost)
     most = min(way.expected_cost for way in ways) * SLACK + FEW_ADDITIONS
     return min((way for way in ways if way.expected_cost <= most), key=lambda way: way.cost)
 
@@ -206,7 +232,9 @@ def cheapest_subset(xs: tuple[int, ...], size: int, products: int = SUBSET_PRODU
         of_scale = DIGITS * CURVE_PARAMETER.bit_length() if denominator != 1 else 0
         return of_scale + sum(numerator.bit_length() for numerator in numerators)
 
-    looked_at = max(1, products // size**2)
+    looked_at = products // size**2
+    if looked_at < 2 or _differences_bits(xs, 0) > RATIONAL_BITS:  # nothing is small there
+        return tuple(range(size))
     return min(islice(combinations(range(len(xs)), size), looked_at), key=bits)
 
 

@@ -48,6 +48,8 @@ FIRST_WAVE = 16
 
 # So many validators with the same shares have the subset that is best for them.
 MANY_VALIDATORS = 32
+# Fewer than these have a rule that is made fast.
+FEW_VALIDATORS = 4
 # Subsets that a pattern of shares is compared with, to share one of them.
 SUBSETS_TRIED = 32
 
@@ -328,7 +330,10 @@ class _Chunk:
         self, validators: Positions, places: Positions, xs: list[tuple[int, ...]], which: NDArray[np.uint32]
     ) -> Positions:
         """Recover and check from `places` [m, t], whose share indices are xs[which]; the failed ones."""
-        rules = [_lagrange.rule(row) for row in xs]
+        counts = np.bincount(which, minlength=len(xs)).tolist()
+        rules = [
+            _lagrange.rule(row, few=count < FEW_VALIDATORS) for row, count in zip(xs, counts, strict=True)
+        ]
         shares = self.shares[validators[:, np.newaxis], places]
         points = points_of(self.keys)[validators]
         hashes = hashes_of(self.roots, slice(None))[validators]
@@ -439,7 +444,7 @@ class _Chunk:
             index = int(self.found.share_indices[validator, place])
             expected = np.zeros((1, SIGNATURE_BYTES), dtype=np.uint8)
             status = np.zeros(1, dtype=np.uint8)
-            _kernel.recover_signatures(base, _lagrange.rule(xs, index), expected, status, None)
+            _kernel.recover_signatures(base, _lagrange.rule(xs, index, few=True), expected, status, None)
             if status[0] != OK or not np.array_equal(expected[0], self.shares[validator, place]):
                 self.found.share_statuses[validator, place] = _BAD
                 self.suspects.add(index)

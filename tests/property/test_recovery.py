@@ -174,7 +174,7 @@ def rules(monkeypatch):
     """The sets of share indices that are recovered from."""
     asked = set()
     made = _lagrange.rule
-    monkeypatch.setattr(_lagrange, "rule", lambda xs, at=0: asked.add(xs) or made(xs, at))
+    monkeypatch.setattr(_lagrange, "rule", lambda xs, **kind: asked.add(xs) or made(xs, **kind))
     return asked
 
 
