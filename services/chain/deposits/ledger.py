@@ -31,6 +31,9 @@ KEYS_AT_ONCE = 1000  # in one statement
 FROM_VERSION_1 = (
     "ALTER TABLE seed ADD COLUMN next_deposit INTEGER",
     "ALTER TABLE checkpoints ADD COLUMN tree BLOB",
+    # That version kept what a node without logs did not tell: blocks that brought nothing are read again.
+    "DELETE FROM checkpoints WHERE deposits = 0 OR EXISTS (SELECT 1 FROM checkpoints AS before"
+    " WHERE before.deposits = checkpoints.deposits AND before.number < checkpoints.number)",
 )
 ROWS_AT_ONCE = 10_000  # of a dump, as Python objects
 

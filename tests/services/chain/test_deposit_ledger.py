@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -40,6 +41,14 @@ def place(number: int) -> Checkpoint:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "deposits.db"
+
+
+def make_version_1(path: Path) -> None:
+    """What the version before wrote; nothing has the file open."""
+    with closing(sqlite3.connect(path)) as old:
+        old.execute("ALTER TABLE seed DROP COLUMN next_deposit")
+        old.execute("ALTER TABLE checkpoints DROP COLUMN tree")
+        old.execute("PRAGMA user_version = 1")
 
 
 def fill(ledger: Ledger, blocks: int) -> None:
@@ -188,6 +197,31 @@ def test_what_follows_a_dump(tmp_path: Path, path: Path) -> None:
     assert ledger.totals() == Totals(1, so_far=DepositsSoFar(77))
 
 
+@pytest.mark.parametrize("with_dump", [True, False])
+def test_a_file_of_version_1_forgets_what_brought_nothing(
+    tmp_path: Path, path: Path, with_dump: bool
+) -> None:
+    """The node may have lacked logs there, which that version did not notice: it is read again."""
+    ledger, first, count = Ledger(path, SOURCE), 10, 0
+    if with_dump:
+        written(tmp_path, record(5, key(1)))
+        ledger.begin_with(read_dump(tmp_path / "dump", NETWORK), 100)
+        first, count = 101, 1
+    nothing_yet = Totals(count, so_far=None if with_dump else DepositsSoFar(0))
+    some = Totals(count + 1, 1, 0, DepositsSoFar(78))
+    ends = [first + 9, first + 19, first + 29, first + 39]
+    for last, made, totals in zip(
+        ends, [[], [(key(500), first + 15)], [], []], [nothing_yet, some, some, some], strict=True
+    ):
+        ledger.learn(last - 9, place(last), made, totals)
+    ledger.close()
+    make_version_1(path)
+    ledger = Ledger(path, SOURCE)
+    assert ledger.checkpoints() == [place(ends[1])]
+    assert ledger.totals(before=ends[1] + 1) == some
+    assert ledger.known([key(500)]) == {key(500): Known(count, first + 15)}
+
+
 @pytest.mark.parametrize(("begins_with", "is_whole"), [(77, True), (79, False)])
 def test_a_file_of_version_1_that_began_with_a_dump(
     tmp_path: Path, path: Path, begins_with: int, is_whole: bool
@@ -198,11 +232,7 @@ def test_a_file_of_version_1_that_began_with_a_dump(
     ledger.begin_with(read_dump(tmp_path / "dump", NETWORK), 100)
     ledger.learn(101, place(110), [(key(500), 105)], Totals(2, 1, 0, DepositsSoFar(begins_with + 1)))
     ledger.close()
-    with sqlite3.connect(path) as old:
-        old.execute("ALTER TABLE seed DROP COLUMN next_deposit")
-        old.execute("ALTER TABLE checkpoints DROP COLUMN tree")
-        old.execute("PRAGMA user_version = 1")
-    old.close()
+    make_version_1(path)
     ledger = Ledger(path, SOURCE)
     assert ledger.seed == Seed(1, 100, None)
     if is_whole:

@@ -17,9 +17,11 @@ from dvtfast import HOODI, Network
 from dvtfast.services.chain.deposits import whole
 from dvtfast.services.chain.deposits.ledger import Ledger, Source
 from dvtfast.services.chain.deposits.scan import DepositScan
+from dvtfast.services.chain.deposits.tree import DepositsSoFar
 from dvtfast.services.chain.encoding import write_address
 from dvtfast.services.chain.next_index import IndexUnknownError, source
 from dvtfast.services.chain.node import NodeClient
+from dvtfast.services.chain.scanner import Checkpoint
 from dvtfast.services.cli import main
 from dvtfast.services.offload import UnavailableError
 from tests.services.chain.anvil import CHAIN_ID, Chain, Contract
@@ -31,6 +33,7 @@ from tests.services.chain.servers import (
     nodes_between,
     without_finality,
 )
+from tests.services.chain.test_deposit_ledger import make_version_1
 
 CONFIRMATIONS = 5
 SPAN_BLOCKS = 7
@@ -382,6 +385,28 @@ async def test_a_node_that_lacks_the_deposits_after_a_dump(
         assert await index.next_index() == 7
         keys = {signed(n).public_key for n in range(1, 8)}
         assert await index.used(keys) == keys
+
+
+@pytest.mark.parametrize("with_dump", [True, False])
+async def test_a_file_of_version_1_that_a_node_without_logs_began(
+    world: World, tmp_path: Path, node: NodeClient, with_dump: bool
+) -> None:
+    """It has blocks without the deposits that are in them; another node's are read, and nothing is stuck."""
+    options, network = await dumped(world, tmp_path)
+    if not with_dump:
+        del options["genesis_validators"]
+        network = replace(network, has_validators_without_deposit=False)
+    async with source(network=network, node=node, **options):
+        pass  # begins the file
+    final = await node.block(await world.chain.height() - 1)
+    ledger = Ledger(world.database, Source.of(network))
+    totals = replace(ledger.totals(), so_far=None if with_dump else DepositsSoFar(0))
+    ledger.learn(ledger.first_block, Checkpoint(final.number, final.hash), [], totals)
+    ledger.close()
+    make_version_1(world.database)
+    async with source(network=network, node=node, **options) as index:
+        assert index is not None
+        assert await index.next_index() == 7
 
 
 async def test_a_dump_that_lacks_validators_of_its_last_block(
