@@ -333,7 +333,7 @@ class SendingSettings(JournalSettings):
             "max_priority_fee_gwei": self.max_priority_fee_gwei,
         }
         return [
-            f"{names[field]}: expected at least {least:g}, as {network.name} wants a tip of"
+            f"{names[field]}: expected at least {least:.7g}, as {network.name} wants a tip of"
             f" {network.min_priority_fee_gwei} gwei and a replacement offers an eighth more, got {cap:g}"
             for field, cap in caps.items()
             if cap is not None and cap < least

@@ -129,6 +129,19 @@ def test_bounds_that_cannot_be(told: dict[str, str], words: str) -> None:
     assert words in problem
 
 
+@pytest.mark.parametrize("option", ["max_fee_gwei", "max_priority_fee_gwei"])
+def test_the_least_bound_that_can_be(option: str) -> None:
+    """What the message asks for is taken, and something can be offered and cancelled under it."""
+    with pytest.raises(SettingsError) as raised:
+        settings(GNOSIS, **{option: "1.125"})
+    (problem,) = raised.value.problems
+    asked_for = problem.partition("expected at least ")[2].partition(",")[0]
+    bounds = policy(GNOSIS, **{option: asked_for}).bounds
+    offer = first_offer(cheap(0.0, 0.0), bounds)
+    assert offer is not None
+    assert higher_offer(cheap(0.0, 0.0), [signed(offer)], bounds, cancels=True) is not None
+
+
 def history(rewards: object, used: list[float]) -> msgspec.Raw:
     answer = {"baseFeePerGas": ["0x1", "0x64"], "gasUsedRatio": used, "reward": rewards}
     return msgspec.Raw(msgspec.json.encode(answer))
