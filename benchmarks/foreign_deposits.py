@@ -11,7 +11,6 @@ seconds until then, and the shares that were made for other indices than the las
 from __future__ import annotations
 
 import asyncio
-import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator
@@ -26,6 +25,7 @@ from dvtfast.services import wire
 from dvtfast.services.client import RelayerClient
 from dvtfast.services.demo.cluster import DemoCluster, make_cluster
 from dvtfast.services.demo.processes import Services
+from dvtfast.services.demo.world.ports import free_port
 from dvtfast.services.settings import DemoSettings
 
 VALIDATORS = 200
@@ -111,12 +111,6 @@ async def answering_late(url: str) -> AsyncIterator[str]:
             yield f"http://127.0.0.1:{runner.addresses[0][1]}"
         finally:
             await runner.cleanup()
-
-
-def free_port() -> int:
-    """One that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 async def operate(url: str, keys: list[wire.PublicKey]) -> tuple[float | None, int, int, int]:

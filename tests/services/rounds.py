@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -27,11 +26,6 @@ def silent_steps() -> Steps:
 
 def cluster_of(validators: int, directory: Path) -> ObolCluster:
     return make_cluster(settings_of(validators), directory)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def client_of(url: str, *, attempts: int | None = None) -> RelayerClient:

@@ -23,6 +23,7 @@ from dvtfast.services.demo.app import START_INDEX, start_operator, start_relayer
 from dvtfast.services.demo.cluster import ObolCluster
 from dvtfast.services.demo.processes import Services
 from dvtfast.services.demo.proof import prove
+from dvtfast.services.demo.world.ports import free_port
 from dvtfast.services.relayer.store.database import Database
 from dvtfast.services.relayer.store.tables import MessageStatus, messages, oracle_shares, signatures
 from dvtfast.services.sidecar.keys import NodeKeys, match_keys
@@ -70,7 +71,7 @@ async def test_kills_lose_nothing_and_change_nothing(
     random = Random()
     cluster = rounds.cluster_of(VALIDATORS, tmp_path)
     node = Node(cluster)
-    port = rounds.free_port()
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     served: dict[bytes, wire.OraclesExitSignatureShares] = {}
     bundle_path = tmp_path / "registration.json"

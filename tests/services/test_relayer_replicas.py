@@ -24,6 +24,7 @@ from dvtfast.services.demo.app import START_INDEX as ROUND_INDEX
 from dvtfast.services.demo.app import start_operator, start_sidecar
 from dvtfast.services.demo.processes import Service, Services
 from dvtfast.services.demo.proof import prove
+from dvtfast.services.demo.world.ports import free_port
 from dvtfast.services.relayer.store import postgres as postgresql
 from dvtfast.services.relayer.store.asking import make_current, remember_validators
 from dvtfast.services.relayer.store.claiming import (
@@ -302,7 +303,7 @@ async def test_one_of_two_relayers_is_killed_in_the_middle(
     with Services(tmp_path, timeout_seconds=rounds.ROUND_SECONDS) as services:
 
         def start_relayer(name: str) -> tuple[Service, str]:
-            port = rounds.free_port()
+            port = free_port()
             relayer = services.start(
                 *(name, "relayer", "--network", HOODI.name, "--port", str(port), "--threads", "1"),
                 *("--oracles", str(cluster.oracle_config), "--cluster-lock", str(cluster.lock)),

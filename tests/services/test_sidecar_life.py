@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from dvtfast.services.demo.cluster import DemoCluster
+from dvtfast.services.demo.world.ports import free_port
 from dvtfast.services.sidecar.keys import share_index_of
 
 from . import rounds
@@ -85,7 +86,7 @@ async def test_several_nodes_for_several_relayers(files: DemoCluster, tmp_path: 
     template = str(files.node_keystores[0]).replace("node0", "node{node_index}")
     async with AsyncExitStack() as stack:
         urls = [await stack.enter_async_context(relayer.running()) for relayer in (*relayers, stranger)]
-        urls.append(f"http://user:secret@127.0.0.1:{rounds.free_port()}/token")
+        urls.append(f"http://user:secret@127.0.0.1:{free_port()}/token")
         flags = [flag for url in urls for flag in ("--relayer", url)]
         running = await stack.enter_async_context(
             process(
@@ -175,7 +176,7 @@ async def test_keystores_of_another_node(files: DemoCluster, tmp_path: Path) -> 
 async def test_it_stops_while_it_waits_for_a_remote_signer(files: DemoCluster, tmp_path: Path) -> None:
     async with process(
         tmp_path, "--relayer", "http://127.0.0.1:1", "--cluster-lock", str(files.lock),
-        "--remote-signer", f"http://127.0.0.1:{rounds.free_port()}",
+        "--remote-signer", f"http://127.0.0.1:{free_port()}",
     ) as running:  # fmt: skip
         await running.has("no keys yet")
         running.process.send_signal(signal.SIGHUP)  # which changes nothing yet
@@ -225,7 +226,7 @@ async def test_the_plan_says_what_would_be_signed(files: DemoCluster, tmp_path: 
         assert {each["share_index"] for each in document["planned"]} == {2}
         code, output, _ = await planned(tmp_path, "--relayer", url, *flags)
         assert (code, output.count(b"would be signed")) == (0, VALIDATORS + 1)
-        nowhere = f"http://127.0.0.1:{rounds.free_port()}"
+        nowhere = f"http://127.0.0.1:{free_port()}"
         code, output, errors = await planned(tmp_path, "--relayer", url, "--relayer", nowhere, *flags)
         assert (code, output.count(b"would be signed")) == (1, VALIDATORS + 1)
         assert errors.count(b"error: relayer") == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from dvtfast.protocol_config import OracleConfig, write_oracle_config
 from ...chain.encoding import write_address, write_data
 from ..policy import POLICY
 from .deployed import World, address_of_oracle
+from .ports import free_ports
 
 START_SECONDS = 60.0
 STOP_SECONDS = 5.0
@@ -60,7 +60,7 @@ def make_oracles(folder: Path, count: int, *, threshold: int, **policy: Any) -> 
         policy: other fields of the config, such as `validators_approval_batch_limit`.
     """
     secrets = tuple(PrivateKey().secret for _ in range(count))
-    ports = _free_ports(count)
+    ports = free_ports(count)
     for position, secret in enumerate(secrets):
         key_file = folder / f"oracle{position}.key"
         key_file.touch(mode=0o600)
@@ -177,12 +177,3 @@ def options(world: World) -> list[str]:
 
 def _public_key(secret: bytes) -> bytes:
     return PrivateKey(secret).public_key.format(compressed=False)[1:]
-
-
-def _free_ports(count: int) -> tuple[int, ...]:
-    """Ports that nobody listens on now; all are held until all are found, so they differ."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return tuple(each.getsockname()[1] for each in sockets)

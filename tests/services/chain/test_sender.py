@@ -25,6 +25,7 @@ from dvtfast.services.chain.encoding import write_data
 from dvtfast.services.chain.node import NodeClient
 from dvtfast.services.chain.transactions import Transaction
 from dvtfast.services.demo.world import anvil
+from dvtfast.services.demo.world.ports import free_port
 from dvtfast.services.offload import UnavailableError
 from dvtfast.services.operator import chain as operator_chain
 from dvtfast.services.operator import exit_codes
@@ -46,7 +47,6 @@ from tests.services.chain.accounts import address_of, rich_account, send_from
 from tests.services.chain.anvil import CHAIN_ID, Chain, Contract
 from tests.services.chain.servers import DEAD, RpcError, node_behind, node_between
 from tests.services.patience import PATIENCE_SECONDS
-from tests.services.rounds import free_port
 
 GWEI = 10**9
 NOBODY: Any = None  # is asked
