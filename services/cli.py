@@ -39,7 +39,8 @@ from .settings import (
     options,
 )
 
-DIRECTORY = click.argument("directory", type=click.Path(path_type=Path))
+PATH = click.Path(readable=False, path_type=Path)  # whose files these are the commands say, not click
+DIRECTORY = click.argument("directory", type=PATH)
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
@@ -75,7 +76,7 @@ def relayer(settings: RelayerSettings) -> None:
 
 
 @relayer.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=PATH)
 def storage_key(file: Path) -> None:
     """Make a key for --storage-key-file, in a new file that only you may read."""
     from .relayer.upkeep import make_key
@@ -106,7 +107,7 @@ def rotate_storage_key(settings: RotateSettings) -> None:
 
 
 @relayer.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=PATH)
 @options(DatabaseSettings)
 def backup(settings: DatabaseSettings, file: Path) -> None:
     """Copy the database to a new file, while the relayer runs or not.
@@ -376,7 +377,7 @@ def cluster() -> None:
 
 
 @cluster.command(name="verify")
-@click.argument("lock", type=click.Path(path_type=Path))
+@click.argument("lock", type=PATH)
 @options(ClusterVerifySettings)
 def cluster_verify(settings: ClusterVerifySettings, lock: Path) -> None:
     """Check everything in a cluster-lock.json: hashes, keys, shares, everybody's signatures, deposits.
@@ -428,7 +429,7 @@ def verify_keys(settings: VerifySettings, directory: Path) -> None:
 
 @keys.command()
 @DIRECTORY
-@click.argument("output", type=click.Path(path_type=Path))
+@click.argument("output", type=PATH)
 @options(ExportSettings)
 def export(settings: ExportSettings, directory: Path, output: Path) -> None:
     """Write all keys as new keystores to a new directory OUTPUT, as a backup or to move them.

@@ -42,7 +42,7 @@ def run(settings: DemoSettings) -> int:
         console.print("stopped")
         return STOPPED_BY_SIGNAL
     except FAILURES as error:
-        console.print(f"the demo failed: {error}", style="red", markup=False, soft_wrap=True)
+        console.print(f"the demo failed: {paths.told(error)}", style="red", markup=False, soft_wrap=True)
         return 1
     if settings.json:
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(summary.to_json())).decode() + "\n")
@@ -68,10 +68,18 @@ def _directory(given: Path | None) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="dvtfast-demo-") as temporary:
             yield Path(temporary)
         return
-    directory = given.resolve()
-    directory.mkdir(parents=True, exist_ok=True)
-    if not paths.is_empty(directory):
-        raise OSError(f"--workdir: {directory} is not empty")
+    try:
+        directory = given.resolve()
+        directory.mkdir(parents=True, exist_ok=True)
+        is_empty = paths.is_empty(directory)
+    except FileExistsError:
+        raise DemoError(f"--workdir: {paths.no_directory(given)}") from None
+    except RuntimeError:  # before Python 3.13
+        raise DemoError(f"--workdir: {given}: its symbolic links lead nowhere") from None
+    except OSError as error:
+        raise DemoError(f"--workdir: {paths.told(error)}") from None
+    if not is_empty:
+        raise DemoError(f"--workdir: {directory} is not empty")
     yield directory
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from dvtfast.networks import NETWORKS, Network
+from dvtfast.obol import MAX_OPERATORS, MAX_VALIDATORS
+from dvtfast.protocol_config import MAX_ORACLES
 from dvtfast.ssv import CLUSTER_SIZES, threshold_of
 
 from .. import parsing
@@ -17,6 +19,9 @@ from .sources import Settings, setting
 
 DEFAULT_VALIDATORS = 1000
 DEFAULT_VALIDATORS_ON_CHAIN = 200
+LEAST_THRESHOLD = 2
+# What a cluster lock and a protocol config can have.
+MOST = {"validators": MAX_VALIDATORS, "nodes": MAX_OPERATORS, "oracles": MAX_ORACLES}
 CHAIN_NETWORK = "hoodi"  # whose id our own chain has
 
 
@@ -94,6 +99,11 @@ class DemoSettings(Settings):
             return [f"{flags['network']}: expected {CHAIN_NETWORK} with {flags['chain']}"]
         if self.chain and self.validators == 1:  # one by stakes, one by rewards
             return [f"{flags['validators']}: expected at least 2 with {flags['chain']}, got 1"]
+        for field, most in MOST.items():
+            if getattr(self, field) is not None and getattr(self, field) > most:
+                return [f"{flags[field]}: expected at most {most}, got {getattr(self, field)}"]
+        if self.threshold < LEAST_THRESHOLD:  # its key shares would be the validators' keys themselves
+            return [f"{flags['threshold']}: expected at least {LEAST_THRESHOLD}, got {self.threshold}"]
         if self.ssv and self.nodes not in CLUSTER_SIZES:
             sizes = ", ".join(map(str, CLUSTER_SIZES))
             return [f"{flags['nodes']}: expected {sizes} with {flags['ssv']}, got {self.nodes}"]

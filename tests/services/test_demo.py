@@ -90,6 +90,40 @@ def test_bad_arguments_are_all_named() -> None:
     assert "--threshold: expected 5 with --ssv, got 3" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ("--nodes 1 --threshold 1", "--threshold: expected at least 2, got 1"),
+        ("--nodes 4 --threshold 1", "--threshold: expected at least 2, got 1"),
+        ("--nodes 257", "--nodes: expected at most 256, got 257"),
+        ("--validators 65537", "--validators: expected at most 65536, got 65537"),
+        ("--oracles 256", "--oracles: expected at most 255, got 256"),
+    ],
+)
+def test_what_no_cluster_can_be_is_refused_at_once(options: str, says: str) -> None:
+    result = run(*options.split())
+    assert (result.returncode, result.stdout, result.stderr) == (2, "", f"error: {says}\n")
+
+
+@pytest.mark.parametrize(
+    ("place", "says"),
+    [
+        ("/proc/none", "/proc/none: No such file or directory"),
+        ("{}/file", "no such directory: {}/file, which is something else"),
+        ("{}/file/below", "{}/file/below: Not a directory"),
+        ("{}/loop/below", "{}/loop"),
+    ],
+)
+def test_a_directory_that_cannot_be(place: str, says: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    result = run("--validators", "1", "--workdir", place.format(tmp_path))
+    assert result.returncode == 1
+    assert result.stdout.startswith(f"the demo failed: --workdir: {says.format(tmp_path)}")
+    assert "Errno" not in result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_a_used_directory_is_refused(tmp_path: Path) -> None:
     (tmp_path / "something").touch()
     result = run("--validators", "1", "--workdir", str(tmp_path))

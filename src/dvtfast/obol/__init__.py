@@ -14,6 +14,8 @@ from dvtfast.obol.building import build_cluster_lock
 from dvtfast.obol.enr import make_enr
 from dvtfast.obol.hashing import config_hash, definition_hash, lock_hash
 from dvtfast.obol.lock import (
+    MAX_OPERATORS,
+    MAX_VALIDATORS,
     ClusterDefinition,
     ClusterLock,
     Creator,
@@ -33,6 +35,8 @@ from dvtfast.obol.verifying import (
 from dvtfast.obol.writing import cluster_lock_to_json, write_cluster_lock
 
 __all__ = [
+    "MAX_OPERATORS",
+    "MAX_VALIDATORS",
     "Check",
     "ClusterDefinition",
     "ClusterLock",
