@@ -118,8 +118,8 @@ def test_bounds_that_are_told() -> None:
         ),
         ({"max_priority_fee_gwei": "1"}, "--max-priority-fee-gwei (DVTFAST_MAX_PRIORITY_FEE_GWEI): expected"),
         ({"priority_fee_blocks": "1025"}, "expected at most 1024, got '1025'"),
-        ({"priority_fee_percentile": "101"}, "expected a number from 0 to 100, got '101'"),
-        ({"priority_fee_percentile": "nan"}, "expected a number from 0 to 100, got 'nan'"),
+        ({"priority_fee_percentile": "101"}, "expected a number in 0..100, got '101'"),
+        ({"priority_fee_percentile": "nan"}, "expected a number in 0..100, got 'nan'"),
     ],
 )
 def test_bounds_that_cannot_be(told: dict[str, str], words: str) -> None:
