@@ -10,6 +10,7 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 from dvtfast.constants import GWEI_PER_VALIDATOR
@@ -52,11 +53,41 @@ class BeaconView:
 
     def withdrawing_gwei(self, index: int) -> int:
         """What a validator's partial withdrawals that wait are worth."""
-        return sum(each.amount_gwei for each in self.withdrawals if each.validator_index == index)
+        return sum(gwei * count for gwei, count in self._waiting[index].items())
+
+    def alike(self, index: int, gwei: int) -> int:
+        """How many partial withdrawals of that amount a validator has that wait."""
+        return self._waiting[index][gwei]
+
+    def consolidations_with(self, index: int) -> int:
+        """How many consolidations wait that a validator is part of."""
+        return self._parts[index]
+
+    def waits_to_move(self, source: int, target: int) -> bool:
+        """Whether a consolidation of the one into the other waits."""
+        return source in self._sources.get(target, ())
 
     def arriving_gwei(self, index: int) -> int:
         """What the consolidations that wait bring a validator."""
-        return sum(moved_gwei(self.moving[each]) for each in _sources_of([index], self.consolidations))
+        return sum(moved_gwei(self.moving[each]) for each in _sources_of([index], self._sources))
+
+    @cached_property
+    def _waiting(self) -> defaultdict[int, Counter[int]]:
+        found: defaultdict[int, Counter[int]] = defaultdict(Counter)
+        for each in self.withdrawals:
+            found[each.validator_index][each.amount_gwei] += 1
+        return found
+
+    @cached_property
+    def _parts(self) -> Counter[int]:
+        found: Counter[int] = Counter()
+        for each in self.consolidations:
+            found.update({each.source_index, each.target_index})
+        return found
+
+    @cached_property
+    def _sources(self) -> Mapping[int, set[int]]:
+        return _by_target(self.consolidations)
 
 
 def moved_gwei(source: ValidatorDetails) -> int:
@@ -95,7 +126,8 @@ async def look_at(
     deposits: Counter[bytes] = Counter()
     moving: Mapping[int, ValidatorDetails] = {}
     if with_additions:
-        indices = _sources_of((each.index for each in validators.values()), consolidations)
+        targets = (each.index for each in validators.values())
+        indices = _sources_of(targets, _by_target(consolidations))
         moving = await beacon.details_by_index(indices, state=state)
         wanted = frozenset(public_keys)
         for each in await beacon.pending_deposits(state):
@@ -112,14 +144,19 @@ async def look_at(
     )
 
 
-def _sources_of(targets: Iterable[int], consolidations: Sequence[PendingConsolidation]) -> list[int]:
-    """Whose stake waits to move to one of these, straight or by way of another; each once."""
+def _by_target(consolidations: Sequence[PendingConsolidation]) -> Mapping[int, set[int]]:
+    """The sources of each target."""
     sources: defaultdict[int, set[int]] = defaultdict(set)
     for each in consolidations:
         sources[each.target_index].add(each.source_index)
+    return sources
+
+
+def _sources_of(targets: Iterable[int], sources: Mapping[int, set[int]]) -> list[int]:
+    """Whose stake waits to move to one of these, straight or by way of another; each once."""
     left, found = list(targets), set[int]()
     while left:
-        more = sources[left.pop()] - found
+        more = sources.get(left.pop(), set()) - found
         found |= more
         left += more
     return sorted(found)

@@ -6,6 +6,7 @@ vault: when that changes meanwhile, it begins again (`StaleError`).
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -53,6 +54,8 @@ from .showing import before
 from .telling import Told, tell_nobody
 
 FEE_MARGIN: Final = 2  # the fee of a request may be higher when the transaction is mined; the rest comes back
+LOOKS_PER_SLOT: Final = 4  # at a beacon node that has not seen the latest block
+BEHIND_LOOKS: Final = 4 * LOOKS_PER_SLOT  # before it is an error
 ONE_SWITCH: Final = (
     "oracles approve of one validator that is made to compound, by itself: ask for each pair of a key with"
     " itself alone, and for other pairs without it"
@@ -126,7 +129,7 @@ class Managing:
                 f"the vault has {units.stake_of_wei(assets.withdrawable_wei, network)} withdrawable{kept};"
                 f" {units.stake(sum(amounts), network)} are wanted"
             )
-        rules = await self._rules(keys, with_additions=True)
+        rules = await self._rules(keys, head, with_additions=True)
         _require(rules.of_top_ups(wanted))
         validators = fund_bytes(self.vault, keys, amounts)
         request = wire.FundRequest(
@@ -152,9 +155,9 @@ class Managing:
     async def withdraw(self, wanted: Sequence[Amount]) -> Request:
         """Withdraw from validators, or exit them; raises as `fund`."""
         keys, amounts = _columns(wanted)
-        rules = await self._rules(keys)
-        _require(rules.of_withdrawals(wanted))
         head = await self.chain.head()
+        rules = await self._rules(keys, head)
+        _require(rules.of_withdrawals(wanted))
         fee_wei = await self._fee(WITHDRAWAL_REQUESTS, head)
         validators = withdraw_bytes(keys, amounts)
         request = wire.WithdrawRequest(
@@ -202,7 +205,7 @@ class Managing:
         switches = any(pair.is_switch for pair in pairs)
         if not switches:
             await self._require_known(targets, head)
-        rules = await self._rules([*sources, *targets], with_additions=True)
+        rules = await self._rules([*sources, *targets], head, with_additions=True)
         _require(rules.of_consolidations(pairs))
         validators = consolidate_bytes(sources, targets)
         approvals = b""
@@ -238,13 +241,25 @@ class Managing:
             [question[0].upper() + question[1:]],
         )
 
-    async def _rules(self, keys: Sequence[bytes], *, with_additions: bool = False) -> BeaconRules:
-        """What the beacon chain would do with these validators, as it is now."""
+    async def _rules(
+        self, keys: Sequence[bytes], head: Block, *, with_additions: bool = False
+    ) -> BeaconRules:
+        """What the beacon chain would do with these validators, as it is now.
+
+        What was asked for in a block that it has not seen may have changed that.
+        """
         self.told("looking at the beacon chain")
         network = self.chain.network
-        view = await look_at(self.beacon, network, list(map(bytes, keys)), with_additions=with_additions)
-        most = self.max_balance_gwei or network.max_validator_balance_gwei
-        return BeaconRules(view, network, self.vault, most)
+        for _ in range(BEHIND_LOOKS):
+            view = await look_at(self.beacon, network, list(map(bytes, keys)), with_additions=with_additions)
+            if view.block_number >= head.number:
+                most = self.max_balance_gwei or network.max_validator_balance_gwei
+                return BeaconRules(view, network, self.vault, most)
+            await asyncio.sleep(network.seconds_per_slot / LOOKS_PER_SLOT)
+        raise NotReadyError(
+            f"{self.beacon.names}: the beacon chain has seen block {view.block_number}, the execution node"
+            f" {head.number}: one of them is behind, or on another chain"
+        )
 
     async def _signed(
         self, head: Block, validators: bytes, ask: Callable[[], Awaitable[wire.ManagerSignatureAnswer]]

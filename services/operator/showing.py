@@ -159,15 +159,13 @@ def _is_consolidated(source: bytes, target: bytes, view: BeaconView) -> bool:
         return False
     if source == target:
         return details.withdrawal_credentials[0] == COMPOUNDING
-    pair = (details.index, gets.index)
-    waits = any((each.source_index, each.target_index) == pair for each in view.consolidations)
+    waits = view.waits_to_move(details.index, gets.index)
     return waits or details.status in WITHDRAWABLE_STATUSES
 
 
 def _alike(key: bytes, gwei: int, view: BeaconView) -> int:
     """How many withdrawals of that amount wait."""
-    wanted = (view.validators[key].index, gwei)
-    return sum((each.validator_index, each.amount_gwei) == wanted for each in view.withdrawals)
+    return view.alike(view.validators[key].index, gwei)
 
 
 def _gwei(kind: Kind, key: bytes, view: BeaconView) -> int:

@@ -246,6 +246,15 @@ def test_amounts_are_in_what_people_know() -> None:
     assert "1.5 GNO are wanted, 1 GNO can be had: it has 2 GNO, less the 1 GNO that stay" in problem
 
 
+def test_a_top_up_that_the_deposit_contract_does_not_take() -> None:
+    chain = AtEpoch(NO_WORLD, [Validator(bytes(KEYS[0]), credentials(2), 64 * GWEI)])
+    (problem,) = rules_of(chain).of_top_ups([Amount(KEYS[0], GWEI - 1)])
+    assert "0.999999999 ETH are wanted, the deposit contract takes 1 ETH or more" in problem
+    (problem,) = rules_of(chain, network=GNOSIS).of_top_ups([Amount(KEYS[0], GWEI - 1)])
+    assert "takes 0.03125 GNO or more" in problem
+    assert rules_of(chain).of_top_ups([Amount(KEYS[0], GWEI)]) == []
+
+
 def test_what_waits_counts() -> None:
     """Somebody's deposit that waits is the validator's, too."""
     chain = AtEpoch(NO_WORLD, [Validator(bytes(KEYS[0]), credentials(2), 2_000 * GWEI)])

@@ -19,7 +19,7 @@ from dvtfast.services.chain.manager_messages import nonce_bytes, withdraw_bytes
 from dvtfast.services.chain.node import NodeClient
 from dvtfast.services.demo.world.deployed import CONSOLIDATIONS, ETH, REQUESTS_CODE, WITHDRAWALS
 from dvtfast.services.demo.world.oracles import RunningOracle
-from dvtfast.services.operator import asking, doing, exit_codes, showing
+from dvtfast.services.operator import asking, doing, exit_codes, managing, showing
 from dvtfast.services.operator.doing import Task
 from dvtfast.services.operator.ending import Ended, tell
 from dvtfast.services.operator.manage import consolidating, funding, withdrawing
@@ -592,24 +592,41 @@ async def test_a_beacon_node_that_has_not_seen_the_block(
 ) -> None:
     """It is waited for, since it knows nothing of it; not for ever."""
     first, second, _ = await with_a_rest(scene)
-    await beacon.follow()
-    beacon.behind = 1_000
-    seen, head = 0, beacon._head
+    seen, until, head = 0, 5, beacon._head
 
     async def late() -> Any:
         nonlocal seen
         seen += 1
-        if seen == 5:
-            beacon.behind = 0
-        return await head()
+        answer = await head()
+        beacon.behind = 0 if seen >= until else 1_000
+        return answer
 
     monkeypatch.setattr(beacon, "_head", late)
     assert (await performed(told(scene, WithdrawSettings, validators=[f"{first}=0.5eth"]))).code == 0
     assert seen > 5
-    beacon.behind = 1_000
+    seen, until, beacon.behind = 0, 1_000, 0
     monkeypatch.setattr(showing, "PATIENCE_SLOTS", 0)
     ended = await performed(told(scene, WithdrawSettings, validators=[f"{second}=0.5eth"]))
     assert ended.code == exit_codes.SUBMITTED
+
+
+async def test_a_beacon_node_that_is_behind(
+    scene: Scene,
+    beacon: BeaconChain,
+    running_oracles: list[RunningOracle],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It does not know of what was done a moment ago: that the validator exits."""
+    first, *_ = await with_a_rest(scene)
+    monkeypatch.setattr(managing, "LOOKS_PER_SLOT", 1_000)
+    monkeypatch.setattr(managing, "BEHIND_LOOKS", 2)
+    await beacon.follow()
+    await scene.world.chain.mine()
+    beacon.behind = 1
+    ended = await performed(told(scene, WithdrawSettings, validators=[first], exit="true"))
+    assert ended.code == exit_codes.NOT_READY
+    assert "the beacon chain has seen block" in ended.problem
+    assert await nonce_of(scene) == 1
 
 
 async def test_requests_that_wait_in_line(
