@@ -24,7 +24,7 @@ from ..parsing import VALIDATORS_LIMIT
 from ..settings import EXIT_CODE, CollectSettings, SettingsError
 from .bundle import make_bundle, write_bundle
 from .checks import wrong_shares
-from .deposit_file import problems_in, vault_in
+from .deposit_file import problems_in, shown_vaults, vault_in, vaults_in
 from .loop import OtherIndicesError, Registration, WrongNetworkError, chunks_of, register
 
 INDICES_UNKNOWN = (
@@ -59,7 +59,7 @@ def read_deposits(settings: CollectSettings) -> tuple[DepositData, int]:
     """
     begin = perf_counter()
     deposits = read_deposit_data(settings.deposit_data, network=settings.network)
-    vault = settings.vault or vault_in(deposits)
+    vault = settings.vault or _vault_meant(settings, deposits)
     found, about_file = problems_in(settings.deposit_data, deposits, vault=vault)
     problems = [
         f"{settings.deposit_data}: record {i}: {'; '.join(record)}"
@@ -84,6 +84,25 @@ def read_deposits(settings: CollectSettings) -> tuple[DepositData, int]:
         seconds=seconds,
     )
     return (_only(deposits, good), int((~good).sum()))
+
+
+def _vault_meant(settings: CollectSettings, deposits: DepositData) -> bytes:
+    """The vault where nobody names it: no record that is left out decides whose the others are.
+
+    Raises:
+        SettingsError: records that are right are of several, and the others would be left out.
+    """
+    if not settings.skip_invalid:
+        return vault_in(deposits)  # one of another vault is an error anyway
+    vaults = vaults_in(deposits) or [vault_in(deposits)]
+    if len(vaults) > 1:
+        raise SettingsError(
+            [
+                f"{settings.deposit_data}: stake of records that are right goes back to"
+                f" {shown_vaults(vaults)}; say with --vault which vault they are for"
+            ]
+        )
+    return vaults[0]
 
 
 async def _until_stopped(

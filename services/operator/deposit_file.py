@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from dvtfast.deposits import AMOUNT_PROBLEM, DepositData, check_deposit_data
@@ -15,7 +16,19 @@ SHOWN_AMOUNTS = 5
 
 def vault_in(deposits: DepositData) -> bytes:
     """The address that the first record's stake goes back to."""
-    return deposits.withdrawal_credentials[0, -wire.Address.width :].tobytes()
+    return _addresses(deposits)[0]
+
+
+def vaults_in(deposits: DepositData) -> list[bytes]:
+    """The addresses that stake goes back to of records that are right but for that; each once.
+
+    Of a file that has one address alone, it is that one.
+    """
+    each = _addresses(deposits)
+    if len(set(each)) > 1:
+        found = check_deposit_data(deposits)
+        each = [address for address, problems in zip(each, found, strict=True) if not problems]
+    return list(dict.fromkeys(each))
 
 
 def problems_in(
@@ -30,13 +43,21 @@ def problems_in(
             " one deposit; charon writes a file for each amount of a deposit in parts, and the one with the"
             f" whole, {_of_stake(32 * GWEI_PER_ETHER, deposits)}, is the one to take"
         )
-    addresses = dict.fromkeys(row[-wire.Address.width :].tobytes() for row in deposits.withdrawal_credentials)
+    addresses = list(dict.fromkeys(_addresses(deposits)))
     if len(addresses) > 1:
-        first, second = (wire.Address(address).to_wire() for address in list(addresses)[:2])
-        about_file.append(
-            f"{path}: stake goes back to {len(addresses)} addresses, such as {first} and {second}"
-        )
+        about_file.append(f"{path}: stake goes back to {shown_vaults(addresses)}")
     return found, about_file
+
+
+def shown_vaults(addresses: Sequence[bytes]) -> str:
+    """Several addresses: their number, and two of them."""
+    first, second = (wire.Address(address).to_wire() for address in addresses[:2])
+    return f"{len(addresses)} addresses, such as {first} and {second}"
+
+
+def _addresses(deposits: DepositData) -> list[bytes]:
+    """What each record's stake goes back to."""
+    return [row[-wire.Address.width :].tobytes() for row in deposits.withdrawal_credentials]
 
 
 def _amounts(deposits: DepositData) -> str:

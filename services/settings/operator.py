@@ -147,7 +147,7 @@ class CollectSettings(RelayerClientSettings):
     skip_invalid: bool = setting(
         "--skip-invalid",
         parsing.switch,
-        "Leave out records of the deposit data that are wrong, instead of stopping.",
+        "Leave out records of the deposit data that are wrong, or for another vault, instead of stopping.",
         default="false",
     )
     timeout_seconds: float = setting(

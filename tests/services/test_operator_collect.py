@@ -405,6 +405,33 @@ def test_deposits_are_for_the_vault(cluster: Cluster, settings: Callable[..., Co
     assert len(caught.value.problems) == 3  # the record, the addresses, how many
 
 
+@pytest.mark.parametrize("is_wrong", [True, False])
+def test_whom_deposits_are_for_is_not_told_by_one_that_is_left_out(
+    cluster: Cluster, settings: Callable[..., CollectSettings], is_wrong: bool
+) -> None:
+    """The first record is for another vault; where it is right, too, somebody has to say which is meant."""
+    chosen = settings("http://127.0.0.1:1", skip_invalid="true")
+    credentials = np.zeros((VALIDATORS, 32), np.uint8)
+    credentials[:, 0], credentials[:, 12:], credentials[0, 12:] = 1, 0x22, 0x11
+    amounts = np.full(VALIDATORS, 32 * 10**9, np.uint64)
+    write_deposit_data(chosen.deposit_data, sign_deposits(cluster.secret_keys, credentials, amounts, HOODI))
+    if is_wrong:
+        records = json.loads(chosen.deposit_data.read_text())
+        records[0]["signature"] = records[1]["signature"]
+        chosen.deposit_data.write_text(json.dumps(records))
+        deposits, left_out = collect.read_deposits(chosen)
+        assert left_out == 1
+        assert [row.tobytes() for row in deposits.public_keys] == cluster.keys[1:]
+        return
+    with pytest.raises(SettingsError, match=r"2 addresses, such as 0x1{40} and 0x2{40}; say with --vault"):
+        collect.read_deposits(chosen)
+    for vault, count in (("0x" + "11" * 20, 1), ("0x" + "22" * 20, VALIDATORS - 1)):
+        deposits, left_out = collect.read_deposits(
+            settings("http://127.0.0.1:1", skip_invalid="true", vault=vault)
+        )
+        assert (len(deposits.public_keys), left_out) == (count, VALIDATORS - count)
+
+
 async def test_validators_that_nobody_asked_for_are_not_taken(
     cluster: Cluster, settings: Callable[..., CollectSettings]
 ) -> None:
