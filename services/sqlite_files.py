@@ -48,6 +48,17 @@ def look(path: Path) -> Found:
     return Found(frozenset(tables), application_id, version)
 
 
+def copy(path: Path, into: sqlite3.Connection) -> None:
+    """Put what is in a file into an empty database; the file is only read.
+
+    Raises:
+        sqlite3.Error: it is no database, or cannot be read.
+    """
+    uri = f"{path.resolve().as_uri()}?mode=ro"
+    with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS)) as connection:
+        connection.backup(into)
+
+
 def require_tables(path: Path, wanted: Collection[str]) -> None:
     """Refuse a file that has tables, and not those that every version of ours has.
 

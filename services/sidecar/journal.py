@@ -16,7 +16,7 @@ from pathlib import Path
 from .. import wire
 from ..offload import UnavailableError, Workers
 from ..paths import of_database
-from ..sqlite_files import require_tables
+from ..sqlite_files import copy, require_tables
 from .admitting import Admitting, DepositEntry, ExitEntry, Limits, Party, address, vault_of
 from .forgetting import Forgetting
 from .journal_tables import FROM_1, TABLES, VERSION
@@ -48,24 +48,36 @@ class Journal:
     Signatures are not in it: whoever reads it cannot exit a validator.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, *, only_looks: bool = False, upgrades: bool = True) -> None:
         """Open the file, or make it, which only its owner may read; without a path, forget all in the end.
 
+        Args:
+            only_looks: the file stays as it is, whatever its version: it is read into memory.
+            upgrades: whether a file of an older version becomes one of this.
+
         Raises:
-            JournalError: neither is possible.
+            JournalError: neither is possible, or it is of an older version and is not to be upgraded.
         """
-        self._path = path
+        self._path = None if only_looks else path
+        self._upgrades = upgrades
         self._workers = Workers("journal", threads=1, deadline_seconds=None)
         try:
             if path:
                 require_tables(path, ["signatures"])
-                os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, FILE_MODE))
+            if self._path:
+                os.close(os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, FILE_MODE))
             self._connection = sqlite3.connect(
-                path or ":memory:", timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+                self._path or ":memory:", timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
-            self._set_up()
-            self._forgetting = Forgetting(self._connection)
-            self._file = self._identity()
+            try:
+                if path and only_looks:
+                    copy(path, self._connection)
+                self._set_up()
+                self._forgetting = Forgetting(self._connection)
+                self._file = self._identity()
+            except BaseException:
+                self._connection.close()  # and nobody waits for its transaction
+                raise
         except (OSError, sqlite3.Error) as error:
             why = of_database(error, path) if path else str(error)
             raise JournalError(f"{path}: no journal can be kept in it: {why}") from None
@@ -193,6 +205,11 @@ class Journal:
             )
         if version == 0 and tables == 0:
             statements = TABLES
+        elif version == 1 and not self._upgrades:
+            raise sqlite3.DatabaseError(
+                "it is of version 1: stop the sidecars of the older dvtfast, which would not go by what is"
+                " written now, and start this one's, which brings it up to date"
+            )
         elif version == 1:
             statements = FROM_1
         elif version == VERSION:

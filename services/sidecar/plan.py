@@ -69,7 +69,7 @@ async def plan(settings: PlanSettings) -> tuple[list[Planned], list[str]]:
     async with AsyncExitStack() as stack:
         workers = Workers("signing", threads=1, deadline_seconds=None)
         stack.push_async_callback(workers.close)
-        journal = Journal(settings.journal if paths.is_there(settings.journal) else None)
+        journal = Journal(settings.journal if paths.is_there(settings.journal) else None, only_looks=True)
         stack.push_async_callback(journal.close)
         nodes = [node for source in sources_of(settings, workers, stack) for node in await source.load()]
         for node in nodes:

@@ -54,7 +54,7 @@ def run(settings: ReleaseSettings) -> int:
 
 
 async def _run(settings: ReleaseSettings) -> int:
-    journal = Journal(settings.journal)
+    journal = Journal(settings.journal, upgrades=False)
     try:
         bound = {each.public_key: each for each in await journal.bindings(vault=settings.from_vault)}
         if not settings.validators and not settings.all:

@@ -7,6 +7,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -424,6 +425,25 @@ async def test_a_journal_of_version_1_goes_on(tmp_path: Path, monkeypatch: pytes
         True, False,
     ]  # fmt: skip
     await journal.close()
+
+
+@pytest.mark.parametrize("is_of_1", [True, False])
+async def test_a_look_changes_no_journal(tmp_path: Path, is_of_1: bool) -> None:
+    """Whatever its version, it answers as the one that it would become."""
+    path = tmp_path / "journal.db"
+    make_journal_of_1(path, int(time.time()))
+    if not is_of_1:
+        await Journal(path).close()
+    before = path.read_bytes()
+    look = Journal(path, only_looks=True)
+    entries = [deposit(9, vault=OTHER_VAULT), deposit(10)]
+    refused, admitted = await admit_deposits(look, PARTY, entries, write=False)
+    assert "another vault" in refused
+    assert admitted == ""
+    (bound,) = await look.bindings()
+    assert (bound.public_key, bound.vault) == (KEY, VAULT)
+    await look.close()
+    assert path.read_bytes() == before
 
 
 def test_a_kill_while_a_journal_is_brought_up_to_date_leaves_the_old_one(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from . import rounds
 from .patience import PATIENCE_SECONDS
 from .sidecars import until
 from .test_sidecar import Fake
-from .test_sidecar_journal import rows
+from .test_sidecar_journal import make_journal_of_1, rows
 
 VALIDATORS = 4
 NODES = (0, 1, 2, 3)
@@ -230,5 +230,11 @@ async def test_the_plan_says_what_would_be_signed(files: DemoCluster, tmp_path: 
         code, output, errors = await planned(tmp_path, "--relayer", url, "--relayer", nowhere, *flags)
         assert (code, output.count(b"would be signed")) == (1, VALIDATORS + 1)
         assert errors.count(b"error: relayer") == 1
+        journal = tmp_path / "sidecar-journal.db"
+        assert not journal.exists()
+        make_journal_of_1(journal, 1_800_000_000)
+        before = journal.read_bytes()
+        code, output, _ = await planned(tmp_path, "--relayer", url, *flags)
+        assert (code, output.count(b"would be signed")) == (0, VALIDATORS + 1)
+        assert journal.read_bytes() == before  # an older sidecar may be at work with it
     assert relayer.posts == []
-    assert not (tmp_path / "sidecar-journal.db").exists()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,15 @@ from .conftest import make_cluster
 from .sidecars import signing_node
 from .test_relayer_register import ETH, VAULT
 from .test_sidecar_deposits import OTHER, item
-from .test_sidecar_journal import KEY, OTHER_KEY, PARTY, admit_deposits, deposit
+from .test_sidecar_journal import (
+    KEY,
+    OTHER_KEY,
+    PARTY,
+    admit_deposits,
+    deposit,
+    make_journal_of_1,
+    rows,
+)
 
 A, B = "http://a:8000", "https://u:secret@b/path"
 OURS, THEIRS = wire.Address(VAULT), wire.Address(OTHER)
@@ -193,6 +202,21 @@ def test_what_cannot_be_released_is_named(journal: Path) -> None:
     assert asyncio.run(bound(journal)) == {KEY: OTHER, OTHER_KEY: OTHER}
     again = release(journal, *KEY_FLAG, "--yes")
     assert (again.exit_code, "1 of 1 are not bound" in again.output) == (1, True)
+
+
+def test_nothing_is_released_that_an_older_sidecar_would_not_go_by(tmp_path: Path) -> None:
+    """One that runs since before the update knows no releases."""
+    path = tmp_path / "journal.db"
+    before = make_journal_of_1(path, 1_800_000_000)
+    result = release(path, *KEY_FLAG, "--yes")
+    assert result.exit_code == 2
+    assert "it is of version 1: stop the sidecars of the older dvtfast" in result.output
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+    assert rows(path) == before
+    asyncio.run(Journal(path).close())  # as a sidecar does at its start
+    result = release(path, *KEY_FLAG, "--yes")
+    assert "1 of 1 are not bound to" in result.output  # that file's are another vault's
 
 
 async def test_validators_that_are_deposited_are_not_released(journal: Path) -> None:
