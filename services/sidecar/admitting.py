@@ -73,6 +73,7 @@ class Admitting:
         self._share_index = str(party.share_index)
         self._who = at, party.network, party.relayer, self._share_index
         self._day = at // DAY_SECONDS
+        self._days: tuple[int, ...] = ()
         self._exit_limits = exit_limits
         self._deposit_limits = deposit_limits
 
@@ -120,16 +121,35 @@ class Admitting:
     def _over(self, kind: str, public_key: bytes, limits: Limits) -> str:
         """Which limit a new one would be above."""
         if self._count("totals", kind) >= limits.a_day:
-            return f"the limit is {limits.a_day} {kind}s a day (UTC) for one relayer"
+            return f"the limit is {limits.a_day} {kind}s a day (UTC) for one relayer{self._told()}"
         if self._count("counts", kind, public_key) >= limits.of_one:
-            return f"the limit is {limits.of_one} {kind}s of one validator a day (UTC) for one relayer"
+            return (
+                f"the limit is {limits.of_one} {kind}s of one validator a day (UTC) for one relayer"
+                f"{self._told()}"
+            )
         return ""
 
+    def _days_that_count(self) -> tuple[int, ...]:
+        """Today, and days to come that a clock has put on record that was ahead."""
+        if not self._days:
+            query = "SELECT DISTINCT day FROM totals WHERE day > ? AND relayer = ? ORDER BY day"
+            later = self._connection.execute(query, (self._day, self._relayer)).fetchall()
+            self._days = (self._day, *(day for (day,) in later))
+        return self._days
+
+    def _told(self) -> str:
+        later = len(self._days_that_count()) > 1
+        return "; what a clock that was ahead has put on days to come counts, too" if later else ""
+
     def _count(self, table: str, kind: str, *public_key: bytes) -> int:
-        query = f"SELECT count FROM {table} WHERE day = ? AND relayer = ? AND kind = ?"  # noqa: S608 - ours
+        days = self._days_that_count()
+        query = (
+            f"SELECT sum(count) FROM {table} WHERE day IN ({', '.join('?' * len(days))})"  # noqa: S608 - ours
+            " AND relayer = ? AND kind = ?"
+        )
         query += " AND public_key = ?" if public_key else ""
-        row = self._connection.execute(query, (self._day, self._relayer, kind, *public_key)).fetchone()
-        return 0 if row is None else int(row[0])
+        (count,) = self._connection.execute(query, (*days, self._relayer, kind, *public_key)).fetchone()
+        return int(count or 0)
 
 
 def vault_of(connection: sqlite3.Connection, public_key: bytes) -> bytes | None:

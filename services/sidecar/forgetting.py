@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from .journal_tables import DAY_SECONDS, DEPOSIT, EXIT, KEPT_DAYS
 
+COUNTED_DAYS = 3  # before today
 KEPT_EXITS = 1_000_000  # before yesterday; some 400 bytes each
 
 
@@ -37,11 +38,11 @@ class Forgetting:
                 (first * DAY_SECONDS, most),
             )
             execute("DELETE FROM totals WHERE day < ?", (first,))
-            # They count for a day only; yesterday's, should the clock be set back.
+            # They count for a day only; those before, should the clock be ahead now and be set back.
             execute(
                 "DELETE FROM counts WHERE (day, relayer, kind, public_key) IN"
                 " (SELECT day, relayer, kind, public_key FROM counts WHERE day < ? LIMIT ?)",
-                (today - 1, most),
+                (today - COUNTED_DAYS, most),
             )
         if (newest := self._newest(DEPOSIT)) is not None:
             self._forget_deposits(min(now, newest) - KEPT_DAYS * DAY_SECONDS, most)

@@ -90,17 +90,24 @@ class RemoteKeys:
         self._settings = settings
         self._address = address
         self._workers = workers
+        self._known: tuple[bytes, ClusterShares] | None = None  # a lock's digest, and its cluster
 
     async def load(self) -> Sequence[Node]:
-        """Read the lock, and ask which keys there are."""
+        """Read the lock, which is verified once, and ask which keys there are."""
         settings = self._settings
-        cluster = await asyncio.to_thread(read_lock, settings)
+        cluster = await asyncio.to_thread(self._cluster)
         offered = await remote_keys(self._address, timeout_seconds=settings.remote_signer_timeout)
         return [self._node(cluster, offered, index) for index in settings.node_indices or (None,)]
 
     def fingerprint(self) -> Hashable:
         """Of the lock; nothing tells when a remote signer has other keys."""
         return state_of(self._settings.cluster_lock)
+
+    def _cluster(self) -> ClusterShares:
+        lock = _lock_file(self._settings)
+        if self._known is None or self._known[0] != lock.digest:
+            self._known = lock.digest, lock.cluster(threads=self._settings.threads)
+        return self._known[1]
 
     def _node(self, cluster: ClusterShares, offered: Sequence[wire.PublicKey], index: int | None) -> Node:
         shares = cluster.public_key_shares.encoded
@@ -144,11 +151,6 @@ def read_obol(settings: SidecarSettings, stopped: threading.Event | None = None)
         _read_node(settings, lock, node_index, directory, stopped)
         for node_index, directory in settings.keystores_directories
     ]
-
-
-def read_lock(settings: SidecarSettings) -> ClusterShares:
-    """The cluster, verified, of the network of the settings."""
-    return _lock_file(settings).cluster(threads=settings.threads)
 
 
 def state_of(*paths: Path | None) -> Hashable:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import hashlib
 import json
 from collections.abc import AsyncIterator
@@ -19,6 +20,8 @@ from dvtfast.clusters import ClusterShares, read_cluster_lock
 from dvtfast.keystores import load_keystores
 from dvtfast.services import http
 from dvtfast.services.demo.cluster import DemoCluster
+from dvtfast.services.keys import loading
+from dvtfast.services.locks import read_lock
 from dvtfast.services.offload import UnavailableError, Workers
 from dvtfast.services.settings import SidecarSettings
 from dvtfast.services.sidecar import remote
@@ -27,6 +30,8 @@ from dvtfast.services.sidecar.sources import RemoteKeys
 
 from . import rounds
 from .test_sidecar import settings_of
+
+NOWHERE = "http://127.0.0.1:1"
 
 VALIDATORS = 12
 NODE = 2
@@ -268,6 +273,33 @@ async def test_a_signer_that_is_away_and_comes_back(files: DemoCluster, secrets:
     async with signer.running(port):
         assert (await node.signer.sign(exits_of(node))).ok.all()
     await node.signer.close()
+    await workers.close()
+
+
+async def test_while_a_signer_is_away_the_lock_is_verified_once(
+    files: DemoCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes seconds with many validators, and a signer is asked again and again."""
+    verified: list[Path] = []
+
+    def counted(path: Path, **options: Any) -> Any:
+        verified.append(path)
+        return read_lock(path, **options)
+
+    monkeypatch.setattr(loading, "read_lock", counted)
+    workers = Workers("signing", threads=1)
+    told, lock = settings(files, NOWHERE), tmp_path / "cluster-lock.json"
+    assert told.cluster_lock is not None
+    lock.write_bytes(told.cluster_lock.read_bytes())
+    source = RemoteKeys(dataclasses.replace(told, cluster_lock=lock), NOWHERE, workers)
+    for _ in range(3):
+        with pytest.raises(UnavailableError, match="remote signer"):
+            await source.load()
+    assert verified == [lock]
+    lock.write_bytes(lock.read_bytes() + b"\n")
+    with pytest.raises(UnavailableError, match="remote signer"):
+        await source.load()
+    assert verified == [lock, lock]
     await workers.close()
 
 

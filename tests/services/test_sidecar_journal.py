@@ -252,6 +252,32 @@ async def test_so_many_exits_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     await journal.close()
 
 
+async def test_a_clock_that_was_ahead_and_goes_back_refills_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was signed on a day to come counts until that day is over, and so does what was before."""
+    now = today = 1_800_000_000
+    monkeypatch.setattr(journal_module.time, "time", lambda: now)
+    journal, limits = Journal(tmp_path / "journal.db"), Limits(10, 100)
+    assert (await admit_exits(journal, PARTY, exits(4), limits)) == [""] * 4
+    now = today + 2 * DAY
+    assert (await admit_exits(journal, PARTY, exits(10)[4:], limits)) == [""] * 6
+    now = today
+    assert (await admit_exits(journal, PARTY, exits(10), limits)) == [""] * 10
+    (reason,) = await admit_exits(journal, PARTY, exits(11)[10:], limits)
+    assert "the limit is 10 exits a day" in reason
+    assert "a clock that was ahead" in reason
+    (reason,) = await admit_exits(journal, PARTY, exits(11)[10:], Limits(100, 10))
+    assert "the limit is 10 exits of one validator a day" in reason
+    (reason,) = await admit_exits(journal, Party("hoodi", "another", 7), exits(11)[10:], limits)
+    assert reason == ""
+    now = today + 3 * DAY
+    assert (await admit_exits(journal, PARTY, exits(20)[10:], limits)) == [""] * 10
+    (reason,) = await admit_exits(journal, PARTY, exits(21)[20:], limits)
+    assert "ahead" not in reason
+    await journal.close()
+
+
 async def test_files_that_are_no_journals(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("not a database, but long enough to be read as one" * 40)
     with sqlite3.connect(tmp_path / "other.db") as connection:
