@@ -477,6 +477,9 @@ class Sender:
         sender = self._wallet.address
         needed = action.value_wei + (estimate.most_wei if offer is not None else 0)
         has = await balance_wei(self._node, sender)
+        if has < needed:  # which one node says
+            what = f"what {write_address(sender)} has"
+            has = await quorum(self._node, what, lambda one: balance_wei(one, sender))
         if has < needed:
             network = network_with_chain_id(self._chain_id)
             owned, wanted = units.gas(has, network), units.gas(needed, network)

@@ -227,6 +227,24 @@ async def test_too_poor_is_said_with_both_amounts(desk: Desk) -> None:
             await performed(sender, desk.action())
 
 
+async def test_one_node_says_that_the_account_has_nothing(desk: Desk) -> None:
+    """Nobody is told to send it more."""
+
+    def change(method: str, _: list[Any], result: Any) -> Any:
+        return "0x0" if method == "eth_getBalance" else result
+
+    async with (
+        node_between(desk.chain.url, change) as (url, _),
+        node_between(desk.chain.url, as_it_is) as (other, _),
+        mining(desk.chain),
+    ):
+        async with desk.process(url, other) as (sender, _):
+            with pytest.raises(transactions.NodesDisagreeError, match=f"has: {url} says 0"):
+                await performed(sender, desk.action())
+        async with desk.process(url, other, desk.chain.url) as (sender, _):
+            assert outcome(await performed(sender, desk.action())) is Outcome.DONE
+
+
 async def test_gas_that_is_too_dear_is_no_lack_of_ether(desk: Desk) -> None:
     """The account has enough for what is offered when gas costs less, and not for the cap."""
     await desk.chain.rpc("anvil_setBalance", desk.account.address, hex(60_000 * 50 * GWEI))
