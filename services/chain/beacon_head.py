@@ -10,11 +10,18 @@ from .beacon import BeaconClient, BeaconHead
 STALE_SLOTS = 8  # without a block, after which a node counts as behind
 
 
-async def fresh_head(beacon: BeaconClient, network: Network) -> BeaconHead:
+async def fresh_head(beacon: BeaconClient, network: Network, *, since: int = 0) -> BeaconHead:
     """The latest block of a beacon node that is not behind.
+
+    Args:
+        since: a block of the execution chain has that Unix time; a node that has not seen it is behind, too.
 
     Raises:
         BeaconError: no node has one.
     """
-    slot = int(clock.now_seconds() - network.genesis_time) // network.seconds_per_slot
-    return await beacon.head(first_slot=max(slot - STALE_SLOTS, 0))
+    slot = _slot(clock.now_seconds(), network)
+    return await beacon.head(first_slot=max(slot - STALE_SLOTS, _slot(since, network), 0))
+
+
+def _slot(at: float, network: Network) -> int:
+    return int(at - network.genesis_time) // network.seconds_per_slot

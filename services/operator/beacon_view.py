@@ -106,17 +106,23 @@ def moved_gwei(source: ValidatorDetails) -> int:
 
 
 async def look_at(
-    beacon: BeaconClient, network: Network, public_keys: Sequence[bytes], *, with_additions: bool = False
+    beacon: BeaconClient,
+    network: Network,
+    public_keys: Sequence[bytes],
+    *,
+    with_additions: bool = False,
+    since: int = 0,
 ) -> BeaconView:
     """What a beacon node that is not behind knows of validators now.
 
     Args:
         with_additions: also look for what waits to be added to them, which may be much.
+        since: as of `fresh_head`.
 
     Raises:
         BeaconError: no node tells.
     """
-    head = await fresh_head(beacon, network)
+    head = await fresh_head(beacon, network, since=since)
     state = write_data(head.state_root)  # all answers are about one state, on whichever node
     validators, withdrawals, consolidations = await asyncio.gather(
         beacon.details(list(dict.fromkeys(public_keys)), state=state),

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from dvtfast.networks import Network
 
 from .. import units, wire
 from ..chain import calls
-from ..chain.beacon import BeaconClient
+from ..chain.beacon import BeaconClient, BeaconError
 from ..chain.contracts import (
     CONSOLIDATION_REQUESTS,
     WITHDRAWAL_REQUESTS,
@@ -250,16 +252,20 @@ class Managing:
         """
         self.told("looking at the beacon chain")
         network = self.chain.network
-        for _ in range(BEHIND_LOOKS):
-            view = await look_at(self.beacon, network, list(map(bytes, keys)), with_additions=with_additions)
-            if view.block_number >= head.number:
-                most = self.max_balance_gwei or network.max_validator_balance_gwei
-                return BeaconRules(view, network, self.vault, most)
+        look = partial(look_at, self.beacon, network, list(map(bytes, keys)), with_additions=with_additions)
+        view, looks = await look(), 0
+        while view.block_number < head.number:
+            if looks == BEHIND_LOOKS:
+                raise NotReadyError(
+                    f"{self.beacon.names}: the beacon chain has seen block {view.block_number}, the execution"
+                    f" node {head.number}: one of them is behind, or on another chain"
+                )
+            looks += 1
             await asyncio.sleep(network.seconds_per_slot / LOOKS_PER_SLOT)
-        raise NotReadyError(
-            f"{self.beacon.names}: the beacon chain has seen block {view.block_number}, the execution node"
-            f" {head.number}: one of them is behind, or on another chain"
-        )
+            with suppress(BeaconError):  # no other node is so far either
+                view = await look(since=head.timestamp)
+        most = self.max_balance_gwei or network.max_validator_balance_gwei
+        return BeaconRules(view, network, self.vault, most)
 
     async def _signed(
         self, head: Block, validators: bytes, ask: Callable[[], Awaitable[wire.ManagerSignatureAnswer]]

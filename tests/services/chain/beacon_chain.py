@@ -95,6 +95,7 @@ class BeaconChain:
     Attributes:
         passes_over: it does nothing, whatever the requests are.
         behind: how many blocks of the execution chain it has not seen.
+        stopped_at: the slot of the head, where it is not that of now.
         waiting: what contracts were asked for and a block had no room for, by contract.
     """
 
@@ -105,6 +106,7 @@ class BeaconChain:
     pending_consolidations: list[tuple[int, int]] = field(default_factory=list)
     passes_over: bool = False
     behind: int = 0
+    stopped_at: int | None = None
     waiting: dict[str, list[bytes]] = field(default_factory=lambda: {WITHDRAWALS: [], CONSOLIDATIONS: []})
     is_optimistic: bool = False
     seen_to: int = -1
@@ -112,6 +114,8 @@ class BeaconChain:
 
     @property
     def slot(self) -> int:
+        if self.stopped_at is not None:
+            return self.stopped_at
         return int(time.time() - HOODI.genesis_time) // HOODI.seconds_per_slot + 32  # never behind
 
     @property

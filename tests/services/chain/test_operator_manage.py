@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import pytest
 from eth_abi.abi import decode
 
+from dvtfast import HOODI
 from dvtfast.services.chain.contracts import DEPOSIT_EVENT, decode_deposits
 from dvtfast.services.chain.encoding import keccak256
 from dvtfast.services.chain.manager_messages import nonce_bytes, withdraw_bytes
@@ -627,6 +628,29 @@ async def test_a_beacon_node_that_is_behind(
     assert ended.code == exit_codes.NOT_READY
     assert "the beacon chain has seen block" in ended.problem
     assert await nonce_of(scene) == 1
+
+
+async def test_another_beacon_node_that_is_not_behind(
+    scene: Scene,
+    beacon: BeaconChain,
+    running_oracles: list[RunningOracle],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is asked instead, though the first one is not so far behind that it is never heard."""
+    first, *_ = await with_a_rest(scene)
+    monkeypatch.setattr(managing, "LOOKS_PER_SLOT", 1_000)
+    await beacon.follow()
+    await scene.world.chain.rpc("evm_increaseTime", 2 * HOODI.seconds_per_slot)
+    await scene.world.chain.mine()
+    slot = (await scene.world.chain.timestamp() - HOODI.genesis_time) // HOODI.seconds_per_slot
+    beacon.behind, beacon.stopped_at = 1, slot - 1
+    async with beacon_beside(scene.world) as (other, url):
+        scene.beacon.append(url)
+        await other.follow()
+        other[first].exit_epoch = other.epoch + 5
+        ended = await performed(told(scene, WithdrawSettings, validators=[first], exit="true"))
+    assert ended.code == exit_codes.NOT_READY
+    assert "it exits already" in ended.problem
 
 
 async def test_requests_that_wait_in_line(
