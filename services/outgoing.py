@@ -116,7 +116,7 @@ class Proxies:
             usable = False
         if not usable:
             raise OutgoingError(f"{url.scheme.upper()}_PROXY: expected an address such as http://host:3128")
-        return None if is_loopback(host) and not is_loopback(proxy.host or "") else proxy
+        return None if _is_here(host) and not _is_here(proxy.host or "") else proxy
 
 
 class Session:
@@ -126,7 +126,7 @@ class Session:
         timeout_seconds: of a request, from its beginning to the end of the answer.
         tls: instead of the certificates that this machine trusts.
         public_only: nothing is asked whose name stands for an address that is not of the internet, also
-            when it did not a moment before. Where there is a proxy, that is the proxy's business.
+            when it did not a moment before. Where there is a proxy, names are the proxy's business.
         here_only: the same, for addresses of the internet.
     """
 
@@ -189,7 +189,7 @@ class Session:
             proxy = self._proxies.before(url)
         except ValueError:
             raise OutgoingError("no address that can be asked") from None
-        if proxy is None and is_address(url.host or "") and not self._only.has(url.host or ""):
+        if self._refuses(url.raw_host or "", proxy):
             raise OutgoingError(self._only.complaint)
         if proxy is not None:
             self._tell_of(url, proxy)
@@ -205,6 +205,18 @@ class Session:
                 ended = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
                 if not (ended and heard.reused and left):
                     raise OutgoingError(_why(error, url, proxy)) from None
+
+    def _refuses(self, host: str, proxy: URL | None) -> bool:
+        """Whether that is none to ask, by what is written; what it stands for is found out later.
+
+        A proxy on this machine, or in its network, would reach what is there.
+        """
+        if proxy is not None and self._only is not Only.PUBLIC:
+            return False
+        if self._only is Only.PUBLIC and _is_localhost(host):
+            return True
+        address = _address_in(host)
+        return address is not None and not self._only.has(address)
 
     async def _ask_once(
         self,
@@ -292,8 +304,7 @@ class _Resolver(aiohttp.ThreadedResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        is_here = host.lower().rstrip(".").endswith(".localhost")
-        found = await super().resolve("localhost" if is_here else host, port, family)
+        found = await super().resolve("localhost" if _is_localhost(host) else host, port, family)
         if meant := [each for each in found if self._only.has(each["host"])]:
             return meant
         raise OSError(None, self._only.complaint)
@@ -387,6 +398,25 @@ def trusted(file: str, directory: str) -> ssl.SSLContext:
             reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
             raise OutgoingError(f"SSL_CERT_FILE={file}: expected CAs (PEM): {reason}") from None
     return context
+
+
+def _address_in(host: str) -> str | None:
+    """The IP address that is written there, also as 127.1 or 2130706433; None for a name."""
+    if is_address(host):
+        return host
+    try:
+        return socket.inet_ntoa(socket.inet_aton(host))
+    except (OSError, ValueError):
+        return None
+
+
+def _is_localhost(host: str) -> bool:
+    return f".{host.lower().rstrip('.')}".endswith(".localhost")
+
+
+def _is_here(host: str) -> bool:
+    """Whether it is on this machine, by its name alone."""
+    return _is_localhost(host) or is_loopback(host)
 
 
 def _covers(pattern: str, host: str, port: int | None) -> bool:

@@ -148,12 +148,28 @@ async def test_all_go_through_the_proxy(
         ("[fd00::1]:8545", "http://[fd00::1]:8546", True),
         ("", "http://127.0.0.1:8545", False),  # of this machine, which that proxy does not reach
         ("", "http://localhost:8545", False),
+        ("", "http://localhost.:8545", False),
+        ("", "http://cid.ipfs.localhost:8080", False),
+        ("", "http://notlocalhost:8080", True),
         ("", "https://a.example", False),
     ],
 )
 def test_which_hosts_have_a_proxy(without: str, url: str, is_asked: bool) -> None:
     proxies = Proxies.of({"HTTP_PROXY": "proxy.example:3128", "NO_PROXY": without})
     assert (proxies.before(URL(url)) is not None) == is_asked
+
+
+async def test_no_proxy_is_asked_for_what_is_not_of_the_internet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody but the internet is to be asked: the proxy may be inside, and would reach it."""
+    async with proxy() as (address, asked):
+        monkeypatch.setenv("HTTP_PROXY", address)
+        async with outgoing.Session(5, public_only=True) as session:
+            inside = "127.0.0.1", "10.0.0.1", "[::1]", "127.1", "2130706433", "localhost", "x.localhost"
+            for host in inside:
+                with pytest.raises(outgoing.OutgoingError, match=r"no address of the internet|InvalidUrl"):
+                    await session.ask("GET", f"http://{host}:1/", limit_bytes=100)
+            assert asked == []
+            assert (await session.ask("GET", "http://far.example/", limit_bytes=100)).status == 502
 
 
 def test_what_is_no_proxy() -> None:
