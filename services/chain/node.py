@@ -20,6 +20,7 @@ from typing import Any, Literal, Self, TypeAlias, TypeVar
 
 import msgspec
 
+from ..offload import UnavailableError
 from ..saying import with_words
 from . import clock
 from .encoding import ADDRESS_BYTES, HASH_BYTES, read_data, read_quantity, shown, write_data, write_quantity
@@ -94,7 +95,7 @@ class CallRevertedError(Exception):
         self.data = data
 
 
-class TooManyLogsError(Exception):
+class TooManyLogsError(UnavailableError):
     """A range of blocks has more logs than are kept in memory at once; a smaller one has fewer."""
 
 

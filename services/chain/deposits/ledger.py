@@ -109,7 +109,8 @@ class Seed:
     Attributes:
         validators: how many are in it.
         last_block: up to which it has all.
-        next_deposit: the contract's number for the first deposit after that block; None until it is proven.
+        next_deposit: the contract's number for the first deposit after that block; None until a node says it,
+            proven with the first blocks that are read.
     """
 
     validators: int
@@ -182,14 +183,15 @@ class Ledger:
             self._connection.execute("INSERT INTO seed VALUES (?, ?, NULL)", (len(dump), last_block))
 
     def go_on_from(self, next_deposit: int) -> None:
-        """Note the number of the first deposit after the dump.
+        """Note the number of the first deposit after the dump, anew as long as nothing was read after it.
 
         Raises:
             LedgerError: what was read before that was noted begins with another one.
         """
         with self._transaction():
             totals = self.totals()
-            if totals.so_far is not None and totals.so_far.count != next_deposit + totals.deposits:
+            read_to = totals.so_far if self.checkpoints() else None
+            if read_to is not None and read_to.count != next_deposit + totals.deposits:
                 raise LedgerError(
                     f"{self._path}: deposits right after the dump are missing in it: their first one is"
                     f" {next_deposit}; remove the file, and begin again with the dump"

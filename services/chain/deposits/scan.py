@@ -253,7 +253,8 @@ class DepositScan:
     async def _before(self, first: int) -> DepositsSoFar:
         """All deposits before what is read next; the end of a dump is proven first."""
         seed = await self._workers.run(lambda: self._ledger.seed)
-        if seed is not None and seed.next_deposit is None:
+        # Until blocks after it prove the number, too, it is what one node said, and asked for again.
+        if seed and (seed.next_deposit is None or not await self._workers.run(self._ledger.checkpoints)):
             await self._prove_end(seed)
         totals = await self._workers.run(lambda: self._ledger.totals(before=first))
         assert totals.so_far is not None, "proven now"
@@ -279,7 +280,10 @@ class DepositScan:
                 f"the dump of the first validators lacks {lacking} of its last block {last.number}: is it"
                 " whole, and of this network? remove the database and begin again with the right file"
             )
-        await self._workers.run(self._ledger.go_on_from, int(deposits.indices[-1]) + 1)
+        next_deposit = int(deposits.indices[-1]) + 1
+        if next_deposit > DEPOSITS_LIMIT:
+            raise ContractError(f"expected at most 2^32 deposits, got {next_deposit}")
+        await self._workers.run(self._ledger.go_on_from, next_deposit)
 
     def _unknown(self, deposits: Deposits) -> int:
         """How many validators that are not known these deposits make."""

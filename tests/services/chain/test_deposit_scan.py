@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from dvtfast import HOODI, Network
+from dvtfast.services.chain import node as node_module
 from dvtfast.services.chain.deposits import whole
 from dvtfast.services.chain.deposits.ledger import Ledger, Source
 from dvtfast.services.chain.deposits.scan import DepositScan
@@ -385,6 +386,43 @@ async def test_a_node_that_lacks_the_deposits_after_a_dump(
         assert await index.next_index() == 7
         keys = {signed(n).public_key for n in range(1, 8)}
         assert await index.used(keys) == keys
+
+
+@pytest.mark.parametrize("with_more", [True, False])
+async def test_a_node_that_lies_of_a_dumps_last_block(
+    world: World, tmp_path: Path, node: NodeClient, with_more: bool
+) -> None:
+    """What it says is not kept before blocks after it prove it, so that another node is not disbelieved."""
+    options, network = await dumped(world, tmp_path)
+
+    def another_number(method: str, params: list[Any], value: Any) -> Any:
+        if method != "eth_getLogs" or params[0]["fromBlock"] != params[0]["toBlock"]:
+            return value
+        number = (2**64 - 1 if with_more else 2).to_bytes(8, "little").hex().ljust(64, "0")
+        return [{**each, "data": each["data"][:-64] + number} for each in value]
+
+    async with (
+        nodes_between(world.chain.url, another_number) as urls,
+        NodeClient(urls, timeout_seconds=5) as lying,
+        source(network=network, node=lying, **options) as index,
+    ):
+        assert index is not None
+        with pytest.raises(UnavailableError, match="expected"):
+            await index.next_index()
+    async with source(network=network, node=node, **options) as index:
+        assert index is not None
+        assert await index.next_index() == 7
+
+
+async def test_more_deposits_than_are_kept_in_memory(
+    world: World, node: NodeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said, as whatever else a node does."""
+    monkeypatch.setattr(node_module, "LOGS_LIMIT", 2)
+    await world.deposit(*FIRST)
+    async with world.scan() as scan:
+        with pytest.raises(UnavailableError, match="expected at most 2 logs"):
+            await scan.look()
 
 
 @pytest.mark.parametrize("with_dump", [True, False])
