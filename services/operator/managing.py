@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
@@ -45,7 +45,7 @@ from ..units import WEI_PER_GWEI
 from ..wire import PublicKey
 from .agreement import TooFewOraclesError
 from .beacon_rules import SHOWN_PROBLEMS, BeaconRules
-from .beacon_view import look_at
+from .beacon_view import BeaconView, look_at
 from .chain import Chain
 from .consolidations import approve_switch
 from .oracles import OracleClient
@@ -131,8 +131,7 @@ class Managing:
                 f"the vault has {units.stake_of_wei(assets.withdrawable_wei, network)} withdrawable{kept};"
                 f" {units.stake(sum(amounts), network)} are wanted"
             )
-        rules = await self._rules(keys, head, with_additions=True)
-        _require(rules.of_top_ups(wanted))
+        view = await self._judged(keys, head, lambda rules: rules.of_top_ups(wanted), with_additions=True)
         validators = fund_bytes(self.vault, keys, amounts)
         request = wire.FundRequest(
             wire.Address(self.vault), keys, [wire.PositiveUInt64(each) for each in amounts]
@@ -144,7 +143,7 @@ class Managing:
         details = {
             "amount_gwei": sum(amounts),
             "amounts": amount_details(wanted),
-            **before(Kind.FUND, wanted, rules.view),
+            **before(Kind.FUND, wanted, view),
             "harvests": assets.harvest is not None,
         }
         action = self._action(head, Kind.FUND, keys, data, nonce, details)
@@ -158,8 +157,7 @@ class Managing:
         """Withdraw from validators, or exit them; raises as `fund`."""
         keys, amounts = _columns(wanted)
         head = await self.chain.head()
-        rules = await self._rules(keys, head)
-        _require(rules.of_withdrawals(wanted))
+        view = await self._judged(keys, head, lambda rules: rules.of_withdrawals(wanted))
         fee_wei = await self._fee(WITHDRAWAL_REQUESTS, head)
         validators = withdraw_bytes(keys, amounts)
         request = wire.WithdrawRequest(
@@ -176,7 +174,7 @@ class Managing:
             {
                 "amount_gwei": sum(amounts),
                 "amounts": amount_details(wanted),
-                **before(Kind.WITHDRAW, wanted, rules.view),
+                **before(Kind.WITHDRAW, wanted, view),
                 "exits": exits,
             },
             value_wei=self._value(fee_wei, len(keys)),
@@ -207,8 +205,8 @@ class Managing:
         switches = any(pair.is_switch for pair in pairs)
         if not switches:
             await self._require_known(targets, head)
-        rules = await self._rules([*sources, *targets], head, with_additions=True)
-        _require(rules.of_consolidations(pairs))
+        keys = [*sources, *targets]
+        await self._judged(keys, head, lambda rules: rules.of_consolidations(pairs), with_additions=True)
         validators = consolidate_bytes(sources, targets)
         approvals = b""
         if switches:
@@ -243,6 +241,39 @@ class Managing:
             [question[0].upper() + question[1:]],
         )
 
+    async def _judged(
+        self,
+        keys: Sequence[bytes],
+        head: Block,
+        judge: Callable[[BeaconRules], list[str]],
+        *,
+        with_additions: bool = False,
+    ) -> BeaconView:
+        """What the beacon chain knows of these validators, of which nothing is against what is asked for.
+
+        So must say all nodes that have seen the block, so that none that lies makes it cost anything.
+        """
+        keys = list(map(bytes, keys))
+        rules = await self._rules(keys, head, with_additions=with_additions)
+        _require(judge(rules))
+        nodes = self.beacon.each_alone()
+        if len(nodes) == 1:
+            return rules.view
+
+        async def of(one: BeaconClient) -> list[str]:
+            try:
+                view = await look_at(
+                    one, rules.network, keys, with_additions=with_additions, since=head.timestamp
+                )
+            except BeaconError:
+                return []
+            found = judge(replace(rules, view=view)) if view.block_number >= head.number else []
+            return [f"{problem}, as {one.names} says, and others do not" for problem in found]
+
+        for problems in await asyncio.gather(*map(of, nodes)):
+            _require(problems)
+        return rules.view
+
     async def _rules(
         self, keys: Sequence[bytes], head: Block, *, with_additions: bool = False
     ) -> BeaconRules:
@@ -252,7 +283,7 @@ class Managing:
         """
         self.told("looking at the beacon chain")
         network = self.chain.network
-        look = partial(look_at, self.beacon, network, list(map(bytes, keys)), with_additions=with_additions)
+        look = partial(look_at, self.beacon, network, keys, with_additions=with_additions)
         view, looks = await look(), 0
         while view.block_number < head.number:
             if looks == BEHIND_LOOKS:

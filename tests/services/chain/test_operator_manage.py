@@ -653,6 +653,34 @@ async def test_another_beacon_node_that_is_not_behind(
     assert "it exits already" in ended.problem
 
 
+async def test_beacon_nodes_that_say_different_things(
+    scene: Scene, beacon: BeaconChain, running_oracles: list[RunningOracle]
+) -> None:
+    """One that knows of a reason is enough; one that does not answer, or is behind, is none."""
+    first, second, third = await with_a_rest(scene)
+    async with beacon_beside(scene.world) as (other, url):
+        scene.beacon.append(url)
+        await other.follow()
+        other[first].exit_epoch = other.epoch + 5
+        young(other, second)
+        for kind, asked, reason in (
+            (WithdrawSettings, {"validators": [first], "exit": "true"}, "it exits already"),
+            (WithdrawSettings, {"validators": [f"{second}=0.5eth"]}, "can be withdrawn from or exit from"),
+            (FundSettings, {"validators": [f"{first}=1eth"]}, "it exits already"),
+            (ConsolidateSettings, {"pairs": [f"{second}={third}"]}, "can be withdrawn from or exit from"),
+        ):
+            ended = await performed(told(scene, kind, **asked))
+            assert ended.code == exit_codes.NOT_READY
+            assert reason in ended.problem
+            assert f"as {url} says, and others do not" in ended.problem
+        assert await nonce_of(scene) == 1
+        other.is_optimistic = True
+        ended = await performed(told(scene, WithdrawSettings, validators=[first], exit="true"))
+        assert (ended.code, ended.problem) == (exit_codes.DONE, "")
+    ended = await performed(told(scene, WithdrawSettings, validators=[f"{second}=0.5eth"]))
+    assert (ended.code, ended.problem) == (exit_codes.DONE, "")
+
+
 async def test_requests_that_wait_in_line(
     scene: Scene,
     beacon: BeaconChain,
