@@ -187,7 +187,7 @@ class Session:
         try:
             url = URL(url)
             proxy = self._proxies.before(url)
-        except ValueError:
+        except (ValueError, IndexError):  # the latter is yarl's, of `x://[]@`
             raise OutgoingError("no address that can be asked") from None
         if self._refuses(url.raw_host or "", proxy):
             raise OutgoingError(self._only.complaint)

@@ -101,7 +101,7 @@ def next_address(now: URL, location: str) -> URL:
         said = URL(location)
         found = now.join(said).with_fragment(None)
         named = f"{found.scheme}://{found.host}"
-    except ValueError:
+    except (ValueError, IndexError):  # the latter is yarl's, of `x://[]@`
         raise ValueError("sends on to what is no address") from None
     if found.scheme not in SCHEMES or not found.host:
         raise ValueError("sends on to what is no http or https address")

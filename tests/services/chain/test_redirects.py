@@ -265,6 +265,7 @@ def test_a_name_and_a_password_stay_with_their_origin(location: str, with_name: 
         ("https://user:password@gateway.example/", "with a name or a password"),
         ("https://user@gateway.example/", "with a name or a password"),
         ("https://[::1/", "no address"),
+        ("https://[]@", "no address"),
         ("https://gateway.example:99999/", "no address"),
         ("https://gateway.example/" + "x" * 3000, "more than 2048 characters"),
     ],
