@@ -152,7 +152,7 @@ async def next_nonce(
     """The nonce of the account's next transaction, on which all nodes agree that are at least at a block.
 
     Raises:
-        NodesDisagreeError: they do not, or the account has transactions that wait.
+        NodesDisagreeError: they do not, or contradict themselves, or the account has transactions that wait.
         NodeError: no node answers, or all are behind.
     """
 
@@ -165,6 +165,12 @@ async def next_nonce(
         f"how many transactions {write_address(account)} has",
         [Said(each.node, each.value[0]) for each in said],
     )
+    if low := [f"{each.node} says {each.value[1]}" for each in said if each.value[1] < mined]:
+        # A nonce that is too high would wait for ever for those before it, so it is not one answer's word.
+        raise NodesDisagreeError(
+            f"{write_address(account)} has {mined} transactions in the chain, and with those that wait fewer:"
+            f" {', '.join(low)}"
+        )
     if (waiting := max(each.value[1] for each in said) - mined) > 0:
         raise NodesDisagreeError(
             f"{write_address(account)} has {waiting} transactions that wait and are not the operator's;"

@@ -591,6 +591,28 @@ async def test_others_transactions_that_wait_are_told_of(desk: Desk) -> None:
         assert await journal.entries() == []
 
 
+@pytest.mark.parametrize("count", ["0x1", "0x498ad7c0a2c2d81f"])
+async def test_the_only_node_counts_too_many_once(desk: Desk, count: str) -> None:
+    """It contradicts itself; nothing is signed that waits for ever for transactions before it."""
+    lies = 1
+
+    def change(method: str, params: list[Any], result: Any) -> Any:
+        nonlocal lies
+        if method == "eth_getTransactionCount" and isinstance(params[1], dict) and lies:
+            lies -= 1
+            return count
+        return result
+
+    async with (
+        node_between(desk.chain.url, change) as (url, _),
+        desk.process(url) as (sender, _),
+        mining(desk.chain),
+    ):
+        entry = await performed(sender, desk.action())
+    assert lies == 0
+    assert (entry.nonce, outcome(entry)) == (0, Outcome.DONE)
+
+
 async def test_a_receipt_that_comes_late(desk: Desk) -> None:
     """Of several nodes behind one address one lacks it; who believed that would do the same once more."""
     hidden = 0
