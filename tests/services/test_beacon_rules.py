@@ -204,6 +204,41 @@ def until_moved(chain: BeaconChain) -> None:
     assert chain.pending_consolidations == []
 
 
+CAREFUL = (
+    "are wanted",  # it would be cut to what can be had
+    "consolidations with it wait",
+    "more than 2048 ETH",
+)
+
+
+@settings(max_examples=500)
+@given(
+    chain=chains(),
+    key=st.sampled_from(KEYS),
+    other=st.sampled_from(KEYS),
+    gwei=st.sampled_from([None, 1, GWEI, 8 * GWEI]),
+)
+def test_what_is_refused_would_not_be_done(
+    chain: AtEpoch, key: PublicKey, other: PublicKey, gwei: int | None
+) -> None:
+    """But for what is more careful than the beacon chain, each of which says why."""
+    found = rules_of(chain).of_withdrawals([Amount(key, gwei)])
+    if found and not any(each in line for each in CAREFUL for line in found):
+        was = state_of(chain)
+        chain.process_withdrawal_request(VAULT, bytes(key), gwei or 0)
+        assert state_of(chain) == was
+    found = rules_of(chain).of_consolidations([Pair(key, other)])
+    is_other = any("not this vault's" in line and other.to_wire() in line for line in found)
+    if found and not is_other and not any(each in line for each in CAREFUL for line in found):
+        was = state_of(chain)
+        chain.process_consolidation_request(VAULT, bytes(key), bytes(other))
+        assert state_of(chain) == was
+
+
+def state_of(chain: AtEpoch) -> str:
+    return repr((chain.validators, chain.pending_withdrawals, chain.pending_consolidations))
+
+
 def test_what_is_right_is_let_through() -> None:
     """Else the laws above would hold of rules that refuse everything."""
     first, second, third, _ = KEYS
