@@ -81,8 +81,11 @@ class Source:
         return click.option(self.flag, field, multiple=self.many, metavar=self.metavar, help=text)
 
     def _texts(self, given: Any, environment: Mapping[str, str]) -> Sequence[str]:
-        if given:
-            return [given] if isinstance(given, str) else given
+        texts = [given] if isinstance(given, str) else given or ()
+        if "" in texts and self.default != "":  # as of a shell's variable that is not set
+            raise ValueError("expected something, got nothing; give it, or leave the flag out")
+        if texts:
+            return list(texts)
         ours = self.variables[0]
         found = {name: text for name in self.variables if (text := environment.get(name, "").strip())}
         if len(found) > 1 and ours not in found and len(set(map(_meant, found.values()))) > 1:

@@ -28,6 +28,7 @@ MARK: Final = "\ufeff"
 # Files that were joined have marks inside, too.
 MARKS: Final = re.compile(f"^{MARK}+", re.MULTILINE)
 DO: Final = "save it as UTF-8"
+PIECE_BYTES: Final = 1024 * 1024  # of what is longer than the system says
 NO_FILE: Final = "no such file"
 
 
@@ -63,7 +64,7 @@ def read_bytes(
     Args:
         directory: a descriptor of its directory, which opens faster where there are many.
     """
-    data = read_start(path, most_bytes=limit_bytes + 1, error=error, directory=directory)
+    data = _read(path, limit_bytes + 1, error, directory, is_all=True)
     if len(data) > limit_bytes:
         raise error(f"expected at most {limit_bytes} bytes", path)
     return data
@@ -73,6 +74,12 @@ def read_start(
     path: Path, *, most_bytes: int, error: type[FileError] = FileError, directory: int | None = None
 ) -> bytes:
     """The first `most_bytes` of a regular file, or all there are; see `read_bytes`."""
+    return _read(path, most_bytes, error, directory, is_all=False)
+
+
+def _read(
+    path: Path, most_bytes: int, error: type[FileError], directory: int | None, *, is_all: bool
+) -> bytes:
     try:
         name = path if directory is None else path.name
         # Without O_NONBLOCK, opening a pipe would wait.
@@ -81,10 +88,16 @@ def read_start(
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise error("not a file", path)
-            # Python makes room for as much as is asked for, and one read may give less.
+            if is_all and status.st_size >= most_bytes:  # gigabytes are not read to find out
+                raise error(f"expected at most {most_bytes - 1} bytes", path)
+            # Python makes room for as much as is asked for, and one read may give less. Where the system says
+            # that a file has nothing in it, as of those in /proc, there may be something.
             size = min(status.st_size, most_bytes)
             data = os.read(descriptor, min(size + 1, most_bytes))
-            while 0 < len(data) < size and (more := os.read(descriptor, size - len(data))):
+            while len(data) not in (0, size, most_bytes):
+                wanted = size if len(data) < size else min(most_bytes, len(data) + PIECE_BYTES)
+                if not (more := os.read(descriptor, wanted - len(data))):
+                    break
                 data += more
         finally:
             os.close(descriptor)

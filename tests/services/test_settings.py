@@ -137,6 +137,18 @@ def test_repeated_flags_and_lists_in_variables(flags: dict[str, object], tmp_pat
     assert RelayerSettings.load(flags, environment).cluster_locks == expected
 
 
+@pytest.mark.parametrize(
+    "flag", ["--storage-key-file", "--tls-certificate", "--registered-keys", "--cluster-lock"]
+)
+def test_an_empty_flag_is_not_one_that_is_not_there(flag: str, flags: dict[str, object]) -> None:
+    """As of a shell's variable that is not set: nothing is kept readable or served in the clear."""
+    ((field, source),) = [item for item in RelayerSettings.sources().items() if item[1].flag == flag]
+    given: object = ("",) if source.many else ""
+    with pytest.raises(SettingsError, match=f"{flag} .*: expected something, got nothing"):
+        RelayerSettings.load({**flags, field: given}, {})
+    assert RelayerSettings.load(flags, {source.variables[0]: ""}) == RelayerSettings.load(flags, {})
+
+
 def test_env_file(tmp_path: Path) -> None:
     path = tmp_path / ".env"
     path.write_text(

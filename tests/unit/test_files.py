@@ -1,11 +1,15 @@
 """Writing files whole or not at all, and what works without the extras."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from dvtfast import FileError
 from dvtfast._files import write_json, write_text
+from dvtfast.files import read_bytes, read_start, read_text
 from tests.vector_files import VECTORS
 
 READ_WITH_NUMPY_ONLY = """
@@ -64,3 +68,24 @@ def test_failed_write_leaves_the_old_file(tmp_path):
         write_json(tmp_path / "directory", {})
     assert path.read_text() == "old"
     assert sorted(tmp_path.iterdir()) == [tmp_path / "directory", path]
+
+
+def test_a_file_of_many_gigabytes_is_not_read_to_refuse_it(tmp_path, monkeypatch):
+    path = tmp_path / "large"
+    path.touch()
+    os.truncate(path, 10 * 1024**3)
+    monkeypatch.setattr(os, "read", None)
+    with pytest.raises(FileError, match=r"large: expected at most 1000 bytes"):
+        read_bytes(path, limit_bytes=1000)
+
+
+def test_a_file_of_which_the_system_does_not_say_how_long_it_is():
+    """All of it is read, or it is refused: never its first byte only."""
+    path = Path("/proc/self/status")
+    assert path.stat().st_size == 0
+    text = read_text(path, limit_bytes=100_000)
+    assert text.startswith("Name:")
+    assert text.endswith("\n")
+    assert read_start(path, most_bytes=7) == text.encode()[:7]
+    with pytest.raises(FileError, match="expected at most 7 bytes"):
+        read_bytes(path, limit_bytes=7)
