@@ -46,7 +46,7 @@ from .action import Action, Conclusion, Entry, Outcome, SignedTransaction
 from .fees import Bounds, Offer, first_offer, higher_offer
 from .finality import look_back
 from .journal import Journal, RefusedError
-from .sight import Mined, Sight, look
+from .sight import AHEAD_BLOCKS, Mined, Sight, look
 from .wallet import Wallet, WalletError
 
 GAS_MARGIN_PERCENT: Final = 20  # the state may be another when the transaction is mined
@@ -383,7 +383,9 @@ class Sender:
     def _must_offer_more(self, last: SignedTransaction, head: int) -> bool:
         """Whether it is stuck, and had its block: nothing that nodes say makes offers rise faster."""
         age_seconds = time.time() - last.at
-        if head <= last.block_number or age_seconds < self._policy.raise_seconds:
+        # Of a block far ahead the only node told once, and that it never comes holds nothing up.
+        has_block = not head <= last.block_number <= head + AHEAD_BLOCKS
+        if not has_block or age_seconds < self._policy.raise_seconds:
             return False
         is_stuck = last.hash in self._sent_at and age_seconds >= self._policy.replace_seconds
         return is_stuck or last.hash in self._underpriced

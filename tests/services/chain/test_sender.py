@@ -296,6 +296,33 @@ async def test_a_stuck_transaction_is_replaced(desk: Desk) -> None:
     assert await desk.count() == 1
 
 
+async def test_the_only_node_claims_once_to_be_far_ahead(desk: Desk) -> None:
+    """When it was signed: it is replaced nevertheless."""
+    lies = False
+
+    def change(method: str, params: list[Any], result: Any) -> Any:
+        nonlocal lies
+        if method == "eth_getTransactionCount" and params[1] == "pending":
+            lies = True
+        elif method == "eth_getBlockByNumber" and lies:
+            lies = False
+            return result | {"number": hex(10**9)}
+        return result
+
+    async with (
+        node_between(desk.chain.url, change) as (url, _),
+        desk.process(url, replace_seconds=0.1) as (sender, _),
+    ):
+        entry = await sender.begin(desk.action())
+        assert entry.transactions[0].block_number == 10**9
+        task = asyncio.create_task(sender.follow(entry))
+        await desk.until_waiting()
+        await set_base_fee(desk.chain, 40)  # no block takes the first one now
+        await desk.until_waiting(lambda each: int(each["maxFeePerGas"], 16) > 40 * GWEI)
+        async with mining(desk.chain):
+            assert outcome(await task) is Outcome.DONE
+
+
 async def test_no_replacement_above_the_cap(desk: Desk) -> None:
     async with desk.process(replace_seconds=0.1, max_fee_wei=30 * GWEI) as (sender, _):
         await set_base_fee(desk.chain, 25)
