@@ -6,14 +6,17 @@ import asyncio
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
 DEADLINE_SECONDS = 30.0
 NICE = 10  # of threads that give way
+PIECE_SECONDS = 0.1  # of work in steps, after which what waits for the thread comes first
 
 
 class UnavailableError(Exception):
@@ -22,6 +25,29 @@ class UnavailableError(Exception):
 
 class OverloadedError(UnavailableError):
     """More work is waiting than the deadline leaves hope for."""
+
+
+class StoppedError(UnavailableError):
+    """Work in steps was not done to its end."""
+
+
+@dataclass(frozen=True)
+class _End(Generic[T]):
+    """What came of work in steps."""
+
+    value: T
+
+
+def _piece(steps: Generator[None, None, T]) -> _End[T] | None:
+    """Some steps; None when there are more."""
+    begin = perf_counter()
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return _End(end.value)
+        if perf_counter() - begin >= PIECE_SECONDS:
+            return None
 
 
 def _give_way() -> None:
@@ -75,6 +101,25 @@ class Workers:
                 return await asyncio.get_running_loop().run_in_executor(self._executor, function, *args)
         finally:
             self._under_way -= 1
+
+    async def run_in_pieces(
+        self,
+        function: Callable[..., Generator[None, None, T]],
+        *args: object,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> T:
+        """The same with a function that works in steps: what else waits for a thread comes between them.
+
+        Raises:
+            StoppedError: `stop()` was true after a piece.
+        """
+        steps = await self.run(function, *args)
+        end: _End[T] | None = await self.run(_piece, steps)
+        while end is None:
+            if stop():
+                raise StoppedError("stopping")
+            end = await self.run(_piece, steps)
+        return end.value
 
     @property
     def under_way(self) -> int:

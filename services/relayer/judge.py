@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import compress
 from math import comb
 from time import perf_counter
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from dvtfast import (
     deposit_signing_roots,
     encrypt_to_oracles,
     exit_signing_roots,
-    recover_and_check,
+    recover_in_steps,
     split_exit_signatures,
 )
 from dvtfast.constants import ROOT_BYTES, SIGNATURE_BYTES
@@ -35,6 +35,13 @@ from .clusters import Group
 from .store.subjects import Deposit, Exit, Subject, withdrawal_credentials
 from .store.tables import MessageStatus
 from .store.verdicts import DueMessage, DueShare, EarlierMessage, OracleShares, ReadyMessage
+
+CHECKED_TOGETHER = 256  # shares, in a step
+SPLIT_TOGETHER = 1024  # shares for oracles, in a step
+
+T = TypeVar("T")
+Steps = Generator[None, None, T]
+"""Work that stops after each step of some tens of milliseconds; see `Workers.run_in_pieces`."""
 
 
 @dataclass
@@ -58,12 +65,22 @@ class Judged:
     closer_looks: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
 
-    @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
-        """Add the duration of the block to its stage."""
-        begin = perf_counter()
-        yield
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + perf_counter() - begin
+    def took(self, stage: str, seconds: float) -> None:
+        """Add to the duration of a stage."""
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+
+    def timed_steps(self, stage: str, steps: Steps[T]) -> Steps[T]:
+        """Add the duration of each step to the stage; not of what others do in between."""
+        while True:
+            begin = perf_counter()
+            try:
+                next(steps)
+            except StopIteration as end:
+                value: T = end.value
+                return value
+            finally:
+                self.took(stage, perf_counter() - begin)
+            yield
 
     def without(self, message_ids: Collection[int]) -> Judged:
         """What was found out about the other messages, those that are not ready among them."""
@@ -103,18 +120,20 @@ class Judge:
         due: Sequence[DueMessage],
         oracles: OracleConfig,
         suspects: Collection[int],
-        max_subsets: int,
-    ) -> Judged:
+        max_subsets: int | None,
+    ) -> Steps[Judged]:
         """Judge messages of one group.
 
         Where public key shares are known, those of suspects are left out, and where there are too few others
         they are checked by themselves before anything is recovered. Where not, they are used last, and
         finding bad shares may take `max_subsets` attempts per message, milliseconds each; those that need
-        more come back as `TO_SEARCH`.
+        more come back as `TO_SEARCH`. So do all that need a closer look when `max_subsets` is None: no share
+        is judged then.
         """
         judged = Judged()
         if group.knows_key_shares:
-            due, suspects = self._without_suspects(judged, group, due, suspects), ()
+            due = yield from self._without_suspects(judged, group, due, suspects, max_subsets is not None)
+            suspects = ()
             if not due:
                 return judged
         places = max(len(message.shares) for message in due)
@@ -124,26 +143,31 @@ class Judge:
             for place, share in enumerate(message.shares):
                 share_indices[row, place] = share.share_index
                 partial_signatures[row, place] = np.frombuffer(share.signature, dtype=np.uint8)
-        with judged.timed("recover"):
-            keys = [message.public_key for message in due]
-            public_keys = group.public_keys(keys)
-            signing_roots = self._signing_roots([(m.public_key, m.subject) for m in due])
-            roots = HashedRoots(signing_roots, threads=self._threads)
-            recovered = recover_and_check(
-                public_keys,
-                roots,
-                partial_signatures,
-                share_indices,
-                threshold=group.threshold,
-                present=share_indices != 0,
-                public_key_shares=group.public_key_shares(keys, share_indices),
-                suspects=suspects,
-                max_subsets=max_subsets,
-                threads=self._threads,
-            )
+        keys = [message.public_key for message in due]
+        public_keys = group.public_keys(keys)
+        roots = HashedRoots(
+            self._signing_roots([(m.public_key, m.subject) for m in due]), threads=self._threads
+        )
+        yield
+        recovering = recover_in_steps(
+            public_keys,
+            roots,
+            partial_signatures,
+            share_indices,
+            threshold=group.threshold,
+            present=share_indices != 0,
+            public_key_shares=group.public_key_shares(keys, share_indices),
+            suspects=suspects,
+            max_subsets=max_subsets or 0,
+            threads=self._threads,
+            closer_look=max_subsets is not None,
+        )
+        recovered = yield from judged.timed_steps("recover", recovering)
         ok = np.flatnonzero(recovered.ok).tolist()
         exits = [row for row in ok if isinstance(due[row].subject, Exit)]
-        split = self._split(judged, recovered.signatures[exits], public_keys[exits], roots[exits], oracles)
+        split = yield from self._split(
+            judged, recovered.signatures[exits], public_keys[exits], roots[exits], oracles
+        )
         of_row = dict(zip(exits, split, strict=True))
         judged.ready = [
             ReadyMessage(due[row].id, recovered.signatures[row].tobytes(), of_row.get(row)) for row in ok
@@ -152,7 +176,7 @@ class Judge:
             subsets = min(comb(len(due[row].shares), group.threshold), MAX_SUBSETS)
             if recovered.statuses[row] != RecoveryStatus.INCONSISTENT:
                 status = MessageStatus.COLLECTING
-            elif subsets > max(max_subsets, 1):  # one is always tried
+            elif max_subsets is None or subsets > max(max_subsets, 1):  # one is always tried
                 status = MessageStatus.TO_SEARCH
             else:
                 status = MessageStatus.UNDECIDED
@@ -163,16 +187,21 @@ class Judge:
         ]
         judged.good_counts.update(share_indices[recovered.share_statuses == ShareStatus.GOOD].tolist())
         looked_at = recovered.share_statuses.any(axis=1)
-        judged.closer_looks = int(
-            np.count_nonzero(looked_at | (recovered.statuses == RecoveryStatus.INCONSISTENT))
-        )
+        if max_subsets is not None:
+            undecided = recovered.statuses == RecoveryStatus.INCONSISTENT
+            judged.closer_looks = int(np.count_nonzero(looked_at | undecided))
         return judged
 
     def _without_suspects(
-        self, judged: Judged, group: Group, due: Sequence[DueMessage], suspects: Collection[int]
-    ) -> list[DueMessage]:
-        """The messages that have enough shares without those of suspects, or with their good ones; and
-        without the others, which are judged once the message is ready."""
+        self,
+        judged: Judged,
+        group: Group,
+        due: Sequence[DueMessage],
+        suspects: Collection[int],
+        closer_look: bool,
+    ) -> Steps[list[DueMessage]]:
+        """The messages that have enough shares without those of suspects, or with their good ones if there is
+        a closer look; and without the others, which are judged once the message is ready."""
         enough, short = [], []
         for message in due:
             trusted = tuple(s for s in message.shares if not _is_suspect(group, message, s, suspects))
@@ -180,7 +209,10 @@ class Judge:
                 enough.append(replace(message, shares=trusted))
             else:
                 short.append(message)
-        checked = self.check(group, short, suspects)
+        if not closer_look:
+            judged.not_ready[MessageStatus.TO_SEARCH] += short
+            return enough
+        checked = yield from self.check(group, short, suspects)
         judged.good, judged.bad = checked.good, checked.bad
         judged.good_counts, judged.seconds = checked.good_counts, checked.seconds
         bad = {(message.id, share.share_index) for message, share in judged.bad}
@@ -192,14 +224,18 @@ class Judge:
                 judged.not_ready[MessageStatus.COLLECTING].append(message)
         return enough
 
-    def split(self, exits: Sequence[tuple[bytes, int, bytes]], oracles: OracleConfig) -> list[OracleShares]:
+    def split(
+        self, exits: Sequence[tuple[bytes, int, bytes]], oracles: OracleConfig
+    ) -> Steps[list[OracleShares]]:
         """Split verified exit signatures: (public key, validator index, signature) each."""
         if not exits:
             return []
         keys, indices, signatures = zip(*exits, strict=True)
         roots = HashedRoots(exit_signing_roots(indices, self._network), threads=self._threads)
         rows = np.stack([np.frombuffer(signature, dtype=np.uint8) for signature in signatures])
-        return self._split(Judged(), rows, PublicKeys(keys, threads=self._threads), roots, oracles)
+        public_keys = PublicKeys(keys, threads=self._threads)
+        yield
+        return (yield from self._split(Judged(), rows, public_keys, roots, oracles))
 
     def _split(
         self,
@@ -208,26 +244,33 @@ class Judge:
         public_keys: PublicKeys,
         roots: HashedRoots,
         oracles: OracleConfig,
-    ) -> list[OracleShares]:
-        with judged.timed("split"):
+    ) -> Steps[list[OracleShares]]:
+        made: list[OracleShares] = []
+        size = max(1, SPLIT_TOGETHER // len(oracles.public_keys))
+        for some in (slice(begin, begin + size) for begin in range(0, len(signatures), size)):
+            split_begin = perf_counter()
             split = split_exit_signatures(
-                signatures,
-                public_keys,
-                roots,
+                signatures[some],
+                public_keys[some],
+                roots[some],
                 total=len(oracles.public_keys),
                 threshold=oracles.exit_signature_recover_threshold,
                 threads=self._threads,
             )
-        with judged.timed("encrypt"):
+            encrypt_begin = perf_counter()
             encrypted = encrypt_to_oracles(split.signature_shares, oracles.public_keys)
-        return [
-            OracleShares(keys.tobytes(), ciphertexts.tobytes())
-            for keys, ciphertexts in zip(split.public_key_shares, encrypted, strict=True)
-        ]
+            judged.took("split", encrypt_begin - split_begin)
+            judged.took("encrypt", perf_counter() - encrypt_begin)
+            made += [
+                OracleShares(keys.tobytes(), ciphertexts.tobytes())
+                for keys, ciphertexts in zip(split.public_key_shares, encrypted, strict=True)
+            ]
+            yield
+        return made
 
     def check(
         self, group: Group, messages: Sequence[DueMessage], share_indices: Collection[int] | None = None
-    ) -> Judged:
+    ) -> Steps[Judged]:
         """Judge shares by themselves, in a group that knows key shares: all that were not proven right
         before, or those of suspects among them."""
         judged = Judged()
@@ -240,8 +283,8 @@ class Judge:
         ]
         if not shares:
             return judged
-        with judged.timed("check"):
-            ok = self._check(group, [(m.public_key, m.subject, share) for m, share in shares])
+        of_shares = [(m.public_key, m.subject, share) for m, share in shares]
+        ok = yield from judged.timed_steps("check", self._check(group, of_shares))
         judged.good = list(compress(shares, ok))
         judged.bad = [place for place, good in zip(shares, ok, strict=True) if not good]
         judged.good_counts.update(share.share_index for _, share in judged.good)
@@ -251,15 +294,20 @@ class Judge:
         """The validators whose claimed public key shares are theirs; None when there are none."""
         return proven(base, claims, threads=self._threads)
 
-    def fitting(self, group: Group, candidates: Sequence[Candidate]) -> list[Candidate]:
+    def fitting(self, group: Group, candidates: Sequence[Candidate]) -> Steps[list[Candidate]]:
         """The candidates whose share is right for the earlier message; [] when key shares are unknown."""
-        ok = self._check(group, [(c.public_key, c.earlier.subject, c.share) for c in candidates])
+        ok = yield from self._check(group, [(c.public_key, c.earlier.subject, c.share) for c in candidates])
         return list(compress(candidates, ok))
 
-    def _check(self, group: Group, made: Sequence[tuple[bytes, Subject, DueShare]]) -> list[bool]:
+    def _check(self, group: Group, made: Sequence[tuple[bytes, Subject, DueShare]]) -> Steps[list[bool]]:
         """Which shares are right for a message of a validator; none when key shares are unknown."""
-        if not made:
-            return []
+        ok: list[bool] = []
+        for begin in range(0, len(made), CHECKED_TOGETHER):
+            ok += self._check_some(group, made[begin : begin + CHECKED_TOGETHER])
+            yield
+        return ok
+
+    def _check_some(self, group: Group, made: Sequence[tuple[bytes, Subject, DueShare]]) -> list[bool]:
         keys, subjects, shares = zip(*made, strict=True)
         share_indices = np.array([[share.share_index] for share in shares], dtype=np.uint64)
         key_shares = group.public_key_shares(keys, share_indices)

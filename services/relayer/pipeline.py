@@ -1,25 +1,30 @@
-"""Works through the messages that are due: judged in batches, written down, logged."""
+"""Works through the messages that are due: judged in batches, written down, logged.
+
+Rounds have a task of their own, which does no more than to recover and to verify. What takes a closer look,
+a search for bad shares or a rotation, goes on beside it in pieces, between which a round has the thread.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import islice
 from time import perf_counter, time
+from typing import TypeVar
 from uuid import uuid4
 
 from dvtfast.protocol_config import OracleConfig
 from dvtfast.recovery import MAX_SUBSETS
 
 from .. import logs
-from ..offload import UnavailableError, Workers
+from ..offload import StoppedError, UnavailableError, Workers
 from .claimed import Claimed
 from .clusters import Group, ServedClusters
 from .culprits import Culprits
 from .current_oracles import CurrentOracles
-from .judge import Candidate, Judge, Judged
+from .judge import Candidate, Judge, Judged, Steps
 from .metrics import Metrics
 from .store.asking import AskedValidator
 from .store.claiming import LEASE_SECONDS, give_back, renew, seconds_until_free
@@ -54,10 +59,12 @@ SEARCHED_MESSAGES = 64  # in a batch where bad shares are searched for, which is
 FIRST_PAUSE_SECONDS = 1.0  # after a failure; doubled by each further one
 LONGEST_PAUSE_SECONDS = 30.0
 IDLE_SECONDS = 1.0  # during which nothing was due, before shares of ready messages are verified; each time
-VERIFIED_MESSAGES = 128  # at a time
+VERIFIED_MESSAGES = 64  # at a time
 SEARCHED_STATUSES = (MessageStatus.TO_SEARCH, MessageStatus.UNDECIDED)
 ROTATED_TOGETHER = 128  # so that a round waits some tens of milliseconds for them
 RENEW_SECONDS = LEASE_SECONDS / 4  # between two renewals of what is worked on
+
+T = TypeVar("T")
 
 log = logs.get("pipeline")
 
@@ -86,7 +93,10 @@ class Pipeline:
         self._searched = SEARCHED_MESSAGES
         self._verified: Place = (0, 0)  # so far the shares of ready messages are verified
         self._claimer = uuid4().bytes
-        self._woken = asyncio.Event()
+        self._woken = asyncio.Event()  # for rounds
+        self._looking = asyncio.Event()  # for what is done beside them
+        self._rounds_came = False
+        self._idle_at: float | None = None  # when to do what is not urgent; None when there is nothing
         self._may_be_split_for_others = True  # exits that are wanted, for other oracles than those of now
         self._stopping = asyncio.Event()
         self._rotating = asyncio.Lock()
@@ -95,23 +105,29 @@ class Pipeline:
         """Something may be due: other messages are wanted now, or other oracles."""
         self._may_be_split_for_others = True
         self._woken.set()
+        self._looking.set()
 
     def wake_for_shares(self) -> None:
         """Something may be due, since shares came."""
         self._woken.set()
+        self._looking.set()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Work inside the block; at its end the batch under way is finished, the rest stays due."""
+        """Work inside the block; at its end the round under way is finished, the rest stays due."""
         self._database.when_others_change(self.wake)
-        task = asyncio.create_task(self._run())
+        tasks = [
+            asyncio.create_task(self._keep_at(self._judge_rounds, self._woken)),
+            asyncio.create_task(self._keep_at(self._look_closer, self._looking)),
+        ]
         self.wake()
         try:
             yield
         finally:
             self._stopping.set()
             self._woken.set()
-            await task
+            self._looking.set()
+            await asyncio.gather(*tasks)
             self._culprits.report()
             await self._workers.close()
             try:
@@ -119,25 +135,20 @@ class Pipeline:
             except (UnavailableError, TimeoutError) as error:
                 log.warning("claims not given back, they end by themselves", error=str(error))
 
-    async def _run(self) -> None:
+    async def _keep_at(self, turn: Callable[[], Awaitable[float | None]], woken: asyncio.Event) -> None:
+        """Take a turn when woken, and at the time that the last one said; after a pause when one failed."""
         pause = FIRST_PAUSE_SECONDS
-        now = asyncio.get_running_loop().time
-        idle_at: float | None = None  # when to do what is not urgent; None when there is nothing
+        next_at: float | None = None
         while not self._stopping.is_set():
             with suppress(TimeoutError):
-                async with asyncio.timeout_at(idle_at):
-                    await self._woken.wait()
-            self._woken.clear()
+                async with asyncio.timeout_at(next_at):
+                    await woken.wait()
+            woken.clear()
             try:
-                if await self._work_through() or idle_at is None:
-                    idle_at = now() + IDLE_SECONDS
-                elif now() >= idle_at:
-                    self._culprits.report()
-                    verified = await self._verify_some()
-                    self._may_be_split_for_others = True  # by somebody who gave up
-                    quiet = IDLE_SECONDS if verified else await self._seconds_until_others_give_up()
-                    idle_at = None if quiet is None else now() + quiet
+                next_at = await turn()
                 pause = FIRST_PAUSE_SECONDS
+            except StoppedError:
+                return
             except Exception as error:
                 self._metrics.batch_failed("unavailable" if isinstance(error, UnavailableError) else "error")
                 if isinstance(error, UnavailableError):  # the database, which may be back at any time
@@ -149,6 +160,31 @@ class Pipeline:
                     await asyncio.wait_for(self._stopping.wait(), pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
                 self.wake()
+
+    async def _judge_rounds(self) -> None:
+        """Judge what is due, and leave what needs a closer look to it."""
+        while not self._stopping.is_set():
+            due = await self._claim(MessageStatus.DUE, BATCH_MESSAGES)
+            if not due:
+                return
+            await self._process_all(due, None)
+            self._rounds_came = True
+            self._looking.set()
+
+    async def _look_closer(self) -> float | None:
+        """Do what is not urgent, and what is still less urgent after a while without any of it; when to look
+        again."""
+        now = asyncio.get_running_loop().time
+        rounds_came, self._rounds_came = self._rounds_came, False
+        if await self._work_through() or rounds_came or self._idle_at is None:
+            self._idle_at = now() + IDLE_SECONDS
+        elif now() >= self._idle_at:
+            self._culprits.report()
+            verified = await self._verify_some()
+            self._may_be_split_for_others = True  # by somebody who gave up
+            quiet = IDLE_SECONDS if verified else await self._seconds_until_others_give_up()
+            self._idle_at = None if quiet is None else now() + quiet
+        return self._idle_at
 
     async def _seconds_until_others_give_up(self) -> float | None:
         """When to look again for what another relayer is at, which may be dead; None when there is none."""
@@ -185,7 +221,7 @@ class Pipeline:
         return group is not None and group.knows_key_shares
 
     async def _work_through(self) -> bool:
-        """Judge what is due, and search for bad shares while nothing is due; whether there was anything.
+        """Judge what needs a closer look, and split exits anew; whether there was anything.
 
         The messages of a batch share the attempts that one of them may need. Those that do not come to an
         end together are searched one by one.
@@ -194,24 +230,22 @@ class Pipeline:
         while not self._stopping.is_set():
             if self._culprits.waited_long:
                 self._culprits.report()
-            due, max_subsets = await self._claim(MessageStatus.DUE, BATCH_MESSAGES), 0
-            if not due and await self._check_arrived():
+            if await self._check_arrived():
                 worked = True
-                continue
-            if not due:
-                due = await self._claim(MessageStatus.TO_SEARCH, self._searched)
-                max_subsets = MAX_SUBSETS // self._searched
-            if not due and await self._split_some_anew():
+            elif hard := await self._claim(MessageStatus.TO_SEARCH, self._searched):
                 worked = True
-                continue
-            if not due:
+                await self._process_all(hard, MAX_SUBSETS // self._searched)
+            elif await self._split_some_anew():
+                worked = True
+            else:
                 break
-            worked = True
-            async with self._holding([message.id for message in due]):
-                for group, of_group in self._by_group(due).items():
-                    if not self._stopping.is_set():
-                        await self._process(group, of_group, max_subsets)
         return worked
+
+    async def _process_all(self, messages: Sequence[DueMessage], max_subsets: int | None) -> None:
+        async with self._holding([message.id for message in messages]):
+            for group, of_group in self._by_group(messages).items():
+                if not self._stopping.is_set():
+                    await self._process(group, of_group, max_subsets)
 
     async def _claim(self, status: MessageStatus, limit: int) -> list[DueMessage]:
         return await self._database.run(claim_due, self._claimer, status, limit, self._is_served)
@@ -269,7 +303,7 @@ class Pipeline:
 
     async def _split(self, exits: Sequence[RecoveredExit], oracles: OracleConfig) -> dict[int, OracleShares]:
         recovered = [(exit_.public_key, exit_.validator_index, exit_.signature) for exit_ in exits]
-        split = await self._workers.run(self._judge.split, recovered, oracles)
+        split = await self._workers.run_in_pieces(self._judge.split, recovered, oracles)
         return {exit_.id: shares for exit_, shares in zip(exits, split, strict=True)}
 
     async def _verify_some(self) -> bool:
@@ -288,7 +322,7 @@ class Pipeline:
 
     async def _check_all(self, group: Group, messages: Sequence[DueMessage]) -> None:
         if group.knows_key_shares:
-            judged = await self._workers.run(self._judge.check, group, messages)
+            judged = await self._beside_rounds(self._judge.check, group, messages)
             await self._conclude(group, messages, judged, self._oracles.digest)
         elif (claimed := await self._claimed(group, messages)) is not None:
             await self._check_all(claimed, [m for m in messages if m.public_key in claimed.keys])
@@ -304,7 +338,8 @@ class Pipeline:
         ids = [message.id for message in arrived]
         async with self._holding(ids):
             for group, of_group in self._by_group(arrived).items():
-                judged = await self._workers.run(self._judge.check, group, of_group, self._suspects.of(group))
+                suspects = self._suspects.of(group)
+                judged = await self._beside_rounds(self._judge.check, group, of_group, suspects)
                 if judged.good or judged.bad:
                     await self._conclude(group, of_group, judged, self._oracles.digest)
         if arrived:
@@ -327,16 +362,25 @@ class Pipeline:
         await self._process(claimed, of_claimed, 0)
         return {message.id for message in of_claimed}
 
-    async def _process(self, group: Group, due: Sequence[DueMessage], max_subsets: int) -> None:
+    async def _beside_rounds(self, function: Callable[..., Steps[T]], *args: object) -> T:
+        """Call this on the thread of the rounds, which come between its steps; not to the end if we stop."""
+        return await self._workers.run_in_pieces(function, *args, stop=self._stopping.is_set)
+
+    async def _process(self, group: Group, due: Sequence[DueMessage], max_subsets: int | None) -> None:
+        """Judge messages of a group, with a closer look unless `max_subsets` is None."""
         suspects = self._suspects.of(group)
+        oracles, digest = self._oracles.config, self._oracles.digest
+        if max_subsets is None:
+            judged = await self._workers.run_in_pieces(self._judge.judge, group, due, oracles, suspects, None)
+            await self._conclude(group, due, judged, digest)
+            return
         if not group.knows_key_shares:
             suspected = [m for m in due if any(share.share_index in suspects for share in m.shares)]
             done = await self._process_claimed(group, suspected)
             due = [message for message in due if message.id not in done]
             if not due:
                 return
-        oracles, digest = self._oracles.config, self._oracles.digest
-        judged = await self._workers.run(self._judge.judge, group, due, oracles, suspects, max_subsets)
+        judged = await self._beside_rounds(self._judge.judge, group, due, oracles, suspects, max_subsets)
         if max_subsets and judged.not_ready[MessageStatus.TO_SEARCH]:
             self._searched = 1
         elif max_subsets and judged.ready:
@@ -382,7 +426,7 @@ class Pipeline:
             for message, share in unnamed
             for other in earlier[message.id]
         ]
-        fitting = await self._workers.run(self._judge.fitting, group, candidates)
+        fitting = await self._beside_rounds(self._judge.fitting, group, candidates) if candidates else []
         late = {(c.public_key, c.share): c.earlier for c in fitting}
         for message, share in judged.bad:
             place = HeldShare(message.id, share.share_index)

@@ -44,7 +44,13 @@ from dvtfast.networks import (
 )
 from dvtfast.oracles import OracleShares, encrypt_to_oracles, split_exit_signatures
 from dvtfast.points import check_public_key_encodings, check_signature_encodings, hash_to_g2
-from dvtfast.recovery import RecoveredSignatures, RecoveryStatus, ShareStatus, recover_and_check
+from dvtfast.recovery import (
+    RecoveredSignatures,
+    RecoveryStatus,
+    ShareStatus,
+    recover_and_check,
+    recover_in_steps,
+)
 from dvtfast.signatures import (
     aggregate,
     aggregate_verify,
@@ -122,6 +128,7 @@ __all__ = [
     "network_with_chain_id",
     "network_with_fork_version",
     "recover_and_check",
+    "recover_in_steps",
     "recover_public_keys",
     "recover_secret_keys",
     "recover_signatures",

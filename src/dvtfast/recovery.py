@@ -14,11 +14,12 @@ are then used last, so that one bad node costs little.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+import sys
+from collections.abc import Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from itertools import combinations, pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +47,11 @@ CHUNK_VALIDATORS = 4096
 # Failing validators searched together at first; each later wave is twice as large and knows more suspects.
 FIRST_WAVE = 16
 
+# What a step does at most: so many shares to recover from, or to verify by themselves.
+STEP_SHARES, STEP_VERIFIED = 2048, 256
+# What a validator costs beside its shares, in shares.
+VALIDATOR_SHARES = 4
+
 # So many validators with the same shares have the subset that is best for them.
 MANY_VALIDATORS = 32
 # Fewer than these have a rule that is made fast.
@@ -54,6 +60,9 @@ FEW_VALIDATORS = 4
 SUBSETS_TRIED = 32
 
 Positions = NDArray[np.intp]
+T = TypeVar("T")
+Steps = Generator[None, None, T]
+"""Work that stops after each step, and returns what came of it."""
 
 
 class RecoveryStatus(IntEnum):
@@ -149,6 +158,75 @@ def recover_and_check(
         ThresholdError: bad share indices (`indices` are validators), or threshold below 1.
         EncodingError: a public key or public key share is invalid.
     """
+    return _run(
+        _recover(
+            public_keys, signing_roots, partial_signatures, share_indices, threshold=threshold,
+            present=present, public_key_shares=public_key_shares, suspects=suspects, max_subsets=max_subsets,
+            threads=threads, sizes=_Sizes(sys.maxsize, sys.maxsize), closer_look=True,
+        )
+    )  # fmt: skip
+
+
+def recover_in_steps(
+    public_keys: KeysLike,
+    signing_roots: RootsLike,
+    partial_signatures: Bytes,
+    share_indices: Any,
+    *,
+    threshold: int,
+    present: Bools | None = None,
+    public_key_shares: PublicKeys | Bytes | None = None,
+    suspects: Collection[int] = (),
+    max_subsets: int = MAX_SUBSETS,
+    threads: int | None = None,
+    closer_look: bool = True,
+) -> Steps[RecoveredSignatures]:
+    """`recover_and_check` for who has something more urgent to do between two steps.
+
+    A step takes about a fifth of a second of one core at most, whatever was sent.
+
+    Args:
+        closer_look: without, no share is judged: validators that fail are `INCONSISTENT`.
+    """
+    return _recover(
+        public_keys, signing_roots, partial_signatures, share_indices, threshold=threshold, present=present,
+        public_key_shares=public_key_shares, suspects=suspects, max_subsets=max_subsets, threads=threads,
+        sizes=_Sizes(STEP_SHARES, STEP_VERIFIED), closer_look=closer_look,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Sizes:
+    """Of steps: shares that are recovered from, and shares that are verified."""
+
+    shares: int
+    verified: int
+
+
+def _run(steps: Steps[T]) -> T:
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+
+def _recover(
+    public_keys: KeysLike,
+    signing_roots: RootsLike,
+    partial_signatures: Bytes,
+    share_indices: Any,
+    *,
+    threshold: int,
+    present: Bools | None,
+    public_key_shares: PublicKeys | Bytes | None,
+    suspects: Collection[int],
+    max_subsets: int,
+    threads: int | None,
+    sizes: _Sizes,
+    closer_look: bool,
+) -> Steps[RecoveredSignatures]:
     keys, _ = as_public_keys(public_keys, threads=threads)
     roots = as_roots(signing_roots)
     shares, _ = as_rows("partial_signatures", partial_signatures, SIGNATURE_BYTES, leading=2)
@@ -172,7 +250,7 @@ def recover_and_check(
     known = {index for index in suspects if 0 < index <= UINT64_MAX}
     for begin, end in pairwise([0, *range(FIRST_VALIDATORS, n, CHUNK_VALIDATORS), n]):
         rows = slice(begin, end)
-        _Chunk(
+        yield from _Chunk(
             keys[rows],
             roots[rows] if isinstance(roots, HashedRoots) else HashedRoots(roots[rows], threads=threads),
             shares[rows],
@@ -183,7 +261,8 @@ def recover_and_check(
             known,
             max_subsets,
             threads,
-        ).run()
+            sizes,
+        ).run(closer_look)
     return found
 
 
@@ -201,20 +280,24 @@ class _Chunk:
     suspects: set[int]
     max_subsets: int
     threads: int | None
+    sizes: _Sizes
 
-    def run(self) -> None:
+    def run(self, closer_look: bool) -> Steps[None]:
         """Fast path for all, then the closer look for those that failed."""
-        failed = self.attempt_best(np.arange(len(self.keys)))
+        failed = yield from self.attempt_best(np.arange(len(self.keys)))
+        if not closer_look:
+            return
         if self.key_shares is None:
             if failed.size:
-                self.search_subsets(failed)
+                yield from self.search_subsets(failed)
         elif failed.size or self.suspects:
             of_failed = np.zeros_like(self.here)
             of_failed[failed] = self.here[failed]
             named = self.here & ~of_failed & self.of_suspects(self.found.share_indices)
-            self.verify_shares(self.key_shares, of_failed, alone=True)  # each validator has a bad one
-            self.verify_shares(self.key_shares, named)
-            self.attempt_best(failed)
+            # Each validator that failed has a bad share.
+            yield from self.verify_shares(self.key_shares, of_failed, alone=True)
+            yield from self.verify_shares(self.key_shares, named)
+            yield from self.attempt_best(failed)
             self.suspect_the_worst()
 
     def usable(self, validators: Positions) -> Bools:
@@ -232,7 +315,7 @@ class _Chunk:
         found: Positions = validators[enough]
         return found
 
-    def attempt_best(self, validators: Positions) -> Positions:
+    def attempt_best(self, validators: Positions) -> Steps[Positions]:
         """Recover and check from the cheapest usable shares, suspects only if need be; the failed ones."""
         k = self.here.shape[1]
         if validators.size and k >= self.threshold and self.nothing_amiss():
@@ -248,7 +331,8 @@ class _Chunk:
         subsets, subset_of = self.best_subsets(ranked, np.bincount(pattern_of).tolist())
         xs = [tuple(indices[place] for place in places) for indices, places in subsets]
         which = np.array(subset_of, dtype=np.uint32)[pattern_of]
-        return self.attempt(validators, np.array([places for _, places in subsets])[which], xs, which)
+        places = np.array([places for _, places in subsets])[which]
+        return (yield from self.attempt(validators, places, xs, which))
 
     def nothing_amiss(self) -> bool:
         """Whether every share is there, and nothing is known against any."""
@@ -328,8 +412,28 @@ class _Chunk:
 
     def attempt(
         self, validators: Positions, places: Positions, xs: list[tuple[int, ...]], which: NDArray[np.uint32]
-    ) -> Positions:
+    ) -> Steps[Positions]:
         """Recover and check from `places` [m, t], whose share indices are xs[which]; the failed ones."""
+        size = max(1, self.sizes.shares // (self.threshold + VALIDATOR_SHARES))
+        if size >= len(validators):
+            failed = self.attempt_some(validators, places, xs, which)
+            yield
+            return failed
+        all_failed: list[Positions] = []
+        for begin in range(0, len(validators), size):
+            some = slice(begin, begin + size)
+            used, of_used = np.unique(which[some], return_inverse=True)
+            of_some = [xs[number] for number in used.tolist()]
+            all_failed.append(
+                self.attempt_some(validators[some], places[some], of_some, of_used.astype(np.uint32))
+            )
+            yield
+        return np.concatenate(all_failed)
+
+    def attempt_some(
+        self, validators: Positions, places: Positions, xs: list[tuple[int, ...]], which: NDArray[np.uint32]
+    ) -> Positions:
+        """The same in one step."""
         counts = np.bincount(which, minlength=len(xs)).tolist()
         rules = [
             _lagrange.rule(row, few=count < FEW_VALIDATORS) for row, count in zip(xs, counts, strict=True)
@@ -362,17 +466,25 @@ class _Chunk:
             return np.zeros(indices.shape, dtype=np.bool_)
         return np.isin(indices, np.array(sorted(self.suspects), dtype=np.uint64))
 
-    def verify_shares(self, key_shares: PublicKeys, wanted: Bools, *, alone: bool = False) -> None:
+    def verify_shares(self, key_shares: PublicKeys, wanted: Bools, *, alone: bool = False) -> Steps[None]:
         """Verify the shares at `wanted` bool[n, k], each by its public key share."""
         validators, places = np.nonzero(wanted)
-        good = check_decoded(
-            key_shares[validators, places],
-            self.roots[validators],
-            self.shares[validators, places],
-            alone=alone,
-            threads=self.threads,
-        )
-        self.found.share_statuses[validators, places] = np.where(good, _GOOD, _BAD)
+        for some in self.slices(len(validators), self.sizes.verified):
+            rows, columns = validators[some], places[some]
+            good = check_decoded(
+                key_shares[rows, columns],
+                self.roots[rows],
+                self.shares[rows, columns],
+                alone=alone,
+                threads=self.threads,
+            )
+            self.found.share_statuses[rows, columns] = np.where(good, _GOOD, _BAD)
+            yield
+
+    @staticmethod
+    def slices(n: int, size: int) -> Iterator[slice]:
+        """Steps of at most `size` that cover 0..n-1."""
+        yield from (slice(begin, begin + size) for begin in range(0, n, size))
 
     def suspect_the_worst(self) -> None:
         """Add the share indices that are bad for half of the validators or more."""
@@ -382,18 +494,21 @@ class _Chunk:
             if 2 * np.count_nonzero(bad & of_index) >= np.count_nonzero(of_index):
                 self.suspects.add(int(index))
 
-    def search_subsets(self, failed: Positions) -> None:
+    def search_subsets(self, failed: Positions) -> Steps[None]:
         """Find a threshold subset that verifies for each failed validator, then its bad shares."""
         rows, places = np.nonzero(self.here[failed])
         validators = failed[rows]
-        in_group = check_signature_encodings(self.shares[validators, places], threads=self.threads)
-        self.found.share_statuses[validators[~in_group], places[~in_group]] = _BAD
+        for some in self.slices(len(validators), self.sizes.shares):
+            of_some = validators[some], places[some]
+            in_group = check_signature_encodings(self.shares[of_some], threads=self.threads)
+            self.found.share_statuses[of_some[0][~in_group], of_some[1][~in_group]] = _BAD
+            yield
         waiting, wave = self.with_enough(failed), FIRST_WAVE
         while waiting.size:
-            self.search_wave(waiting[:wave])
+            yield from self.search_wave(waiting[:wave])
             waiting, wave = waiting[wave:], 2 * wave
 
-    def search_wave(self, validators: Positions) -> None:
+    def search_wave(self, validators: Positions) -> Steps[None]:
         """Try one subset of each validator at a time, together."""
         searches = {int(validator): self.subsets(int(validator)) for validator in validators}
         while searches:
@@ -406,10 +521,10 @@ class _Chunk:
             places = np.array(list(tried.values()), dtype=np.intp)
             distinct, which = _distinct(self.found.share_indices[members[:, np.newaxis], places])
             xs = [tuple(row) for row in distinct.tolist()]
-            still_failing = set(self.attempt(members, places, xs, which).tolist())
+            still_failing = set((yield from self.attempt(members, places, xs, which)).tolist())
             for validator, subset in tried.items():
                 if validator not in still_failing:
-                    self.compare_others(validator, subset)
+                    yield from self.compare_others(validator, subset)
             searches = {v: searches[v] for v in still_failing}
 
     def subsets(self, validator: int) -> Iterator[tuple[int, ...]]:
@@ -433,7 +548,7 @@ class _Chunk:
                 if known != len(self.suspects):
                     break
 
-    def compare_others(self, validator: int, subset: tuple[int, ...]) -> None:
+    def compare_others(self, validator: int, subset: tuple[int, ...]) -> Steps[None]:
         """Mark the shares that differ from what a verified subset interpolates at their index."""
         inside = np.array(subset)
         base = self.shares[validator, inside][np.newaxis]
@@ -448,6 +563,7 @@ class _Chunk:
             if status[0] != OK or not np.array_equal(expected[0], self.shares[validator, place]):
                 self.found.share_statuses[validator, place] = _BAD
                 self.suspects.add(index)
+            yield
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dvtfast
-from dvtfast import RecoveryStatus, ShareStatus, _lagrange
+from dvtfast import RecoveryStatus, ShareStatus, _lagrange, recovery
 from tests import reference, samples
 from tests.backends import ON_EACH_BACKEND, ON_FAST_BACKENDS
 from tests.recovery_model import assert_sound, expected_statuses, recover
@@ -221,3 +221,62 @@ def test_most_validators_have_the_best_subset_whoever_lacks_a_share(rules):
     present[7, 2] = False
     recover_repeated(samples.make_cluster(2), present)
     assert rules == {(1, 2, 3), (1, 2, 4)}
+
+
+@pytest.mark.parametrize("knows_keys", [False, True])
+def test_in_steps_the_same_is_found_out(monkeypatch, knows_keys):
+    """And no step does more than a step may."""
+    monkeypatch.setattr(recovery, "STEP_SHARES", 14)
+    monkeypatch.setattr(recovery, "STEP_VERIFIED", 3)
+    cluster = samples.make_cluster(9, threshold=3, share_indices=(1, 2, 3, 4, 5))
+    random = Random(11)
+    shares = cluster.partial_signatures.copy()
+    for i, j in [(0, 0), (1, 0), (1, 1), (2, 0), (2, 1), (2, 2), (4, 4), (8, 2)]:
+        shares[i, j] = samples.row(samples.sign(samples.scalar(random), b"\7" * 32))
+    shares[5] = samples.row(random.randbytes(96))
+    shares[6, 0] = OFF_SUBGROUP
+    present = np.ones(shares.shape[:2], np.bool_)
+    present[3, :2], present[7, 1:4] = False, False
+    arguments = (cluster.public_keys, cluster.signing_roots, shares, cluster.share_indices)
+    options = {
+        "threshold": 3,
+        "present": present,
+        "public_key_shares": cluster.public_key_shares if knows_keys else None,
+    }
+    at_once = dvtfast.recover_and_check(*arguments, **options)
+    attempted, verified = [], []
+    attempt, check = recovery._Chunk.attempt_some, recovery.check_decoded
+    monkeypatch.setattr(
+        recovery._Chunk,
+        "attempt_some",
+        lambda self, *args: attempted.append(len(args[0])) or attempt(self, *args),
+    )
+    monkeypatch.setattr(
+        recovery, "check_decoded", lambda *args, **kind: verified.append(len(args[2])) or check(*args, **kind)
+    )
+    count, in_steps = run(dvtfast.recover_in_steps(*arguments, **options))
+    assert count >= max(10, len(attempted) + len(verified))
+    assert max(attempted) == 14 // (3 + recovery.VALIDATOR_SHARES)
+    assert bool(verified) == knows_keys
+    assert max(verified, default=0) <= 3
+    for name in ("signatures", "statuses", "share_statuses", "share_indices"):
+        assert np.array_equal(getattr(in_steps, name), getattr(at_once, name)), name
+    _, without = run(dvtfast.recover_in_steps(*arguments, **options, closer_look=False))
+    assert not without.share_statuses.any()
+    assert np.array_equal(without.ok, at_once.ok & (without.statuses == RecoveryStatus.OK))
+    assert without.statuses[[2, 5, 7]].tolist() == [
+        RecoveryStatus.INCONSISTENT,
+        RecoveryStatus.INCONSISTENT,
+        RecoveryStatus.TOO_FEW_SHARES,
+    ]
+
+
+def run(steps):
+    """How many steps there are, and what comes of them."""
+    count = 0
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return count, end.value
+        count += 1

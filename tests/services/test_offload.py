@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Generator
 
 import pytest
 
-from dvtfast.services.offload import OverloadedError, Workers
+from dvtfast.services import offload
+from dvtfast.services.offload import OverloadedError, StoppedError, Workers
 
 
 async def test_results_and_errors_come_back() -> None:
@@ -43,3 +45,33 @@ async def test_what_has_not_begun_at_the_deadline_never_does() -> None:
     go.set()
     await workers.close()
     assert not begun.is_set()
+
+
+async def test_other_work_comes_between_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(offload, "PIECE_SECONDS", 0.0)
+    workers = Workers("test", threads=1)
+    done: list[object] = []
+    begun, go = threading.Event(), threading.Event()
+
+    def long_work(last: int) -> Generator[None, None, int]:
+        begun.set()
+        go.wait()
+        for step in range(last):
+            done.append(step)
+            yield
+        return last
+
+    task = asyncio.create_task(workers.run_in_pieces(long_work, 9))
+    await asyncio.sleep(0)
+    other = asyncio.create_task(workers.run(done.append, "other"))
+    await asyncio.to_thread(begun.wait)
+    go.set()
+    assert await task == 9
+    await other
+    assert sorted(done, key=str) == [*range(9), "other"]
+    assert done.index("other") < 3
+    with pytest.raises(StoppedError):
+        await workers.run_in_pieces(long_work, 9, stop=lambda: True)
+    with pytest.raises(TypeError):
+        await workers.run_in_pieces(long_work, "nine")
+    await workers.close()
