@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from .paths import no_file
+from .paths import is_there, no_file
 
 BUSY_SECONDS: Final = 5.0
 SHOWN_TABLES: Final = 10
@@ -31,13 +31,13 @@ class Found:
 def look(path: Path) -> Found:
     """Read a file that may be another program's, and change nothing.
 
-    What is no file, or cannot be read, has nothing in it: to open it says why.
-
     Raises:
-        sqlite3.Error: it is no database, or cannot be read.
+        sqlite3.Error: it is no database, no file, or cannot be read.
     """
-    if no_file(path):
+    if not is_there(path):
         return Found(frozenset(), 0, 0)
+    if no_file(path):  # to open a pipe is to wait for ever
+        raise ForeignFileError("it is no file that can be read; nothing was changed")
     uri = f"{path.resolve().as_uri()}?mode=ro"
     with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS)) as connection:
         tables = {

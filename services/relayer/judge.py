@@ -36,7 +36,7 @@ from .store.subjects import Deposit, Exit, Subject, withdrawal_credentials
 from .store.tables import MessageStatus
 from .store.verdicts import DueMessage, DueShare, EarlierMessage, OracleShares, ReadyMessage
 
-CHECKED_TOGETHER = 256  # shares, in a step
+CHECKED_TOGETHER = 128  # shares, in a step
 SPLIT_TOGETHER = 1024  # shares for oracles, in a step
 
 T = TypeVar("T")

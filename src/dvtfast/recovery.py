@@ -48,7 +48,7 @@ CHUNK_VALIDATORS = 4096
 FIRST_WAVE = 16
 
 # What a step does at most: so many shares to recover from, or to verify by themselves.
-STEP_SHARES, STEP_VERIFIED = 2048, 256
+STEP_SHARES, STEP_VERIFIED = 2048, 128
 # What a validator costs beside its shares, in shares.
 VALIDATOR_SHARES = 4
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -90,3 +91,21 @@ def test_what_is_no_database_is_told(name: str, tmp_path: Path) -> None:
     opened, error = OPENERS[name]
     with pytest.raises(error, match="file is not a database"):
         opened(path)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "loop", "directory"])
+@pytest.mark.parametrize("name", OPENERS)
+def test_what_is_no_file_is_told(name: str, kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "there"
+    {"pipe": os.mkfifo, "loop": lambda loop: loop.symlink_to(loop), "directory": os.mkdir}[kind](path)
+    opened, error = OPENERS[name]
+    with pytest.raises(error, match=r"something else|Too many levels|too many|is a directory"):
+        opened(path)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "loop"])
+def test_to_look_at_what_is_no_file_ends(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "there"
+    {"pipe": os.mkfifo, "loop": lambda loop: loop.symlink_to(loop)}[kind](path)
+    with pytest.raises(JournalError):
+        Journal(path, only_looks=True)
