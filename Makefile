@@ -24,7 +24,7 @@ INSTALL := $(BIN)/python -m pip install --quiet
 install_locked = $(if $(LOCKED),$(INSTALL) --require-hashes --requirement requirements/$(1).txt $(PINS))
 
 # What the kernels are built from; Python sources are used in place.
-BUILD_INPUTS := pyproject.toml CMakeLists.txt $(filter-out %.md,$(wildcard native/*.* native/c/*.*))
+BUILD_INPUTS := pyproject.toml CMakeLists.txt $(filter-out %.md,$(wildcard native/*.* native/c/*.* native/c/testing/*.*))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -31,9 +31,10 @@ endfunction()
 # add_primitives(lanes_ifma flag...): their functions and operations as a library for tests.
 function(add_primitives name)
   set(folder "${CMAKE_CURRENT_FUNCTION_LIST_DIR}/c")
-  add_library(${name}_primitives MODULE "${folder}/primitives.c" "${folder}/primitives_points.c"
+  add_library(${name}_primitives MODULE "${folder}/testing/primitives.c" "${folder}/testing/primitives_points.c"
               $<TARGET_OBJECTS:${name}>)
   target_link_libraries(${name}_primitives PRIVATE blst)
+  target_include_directories(${name}_primitives PRIVATE "${folder}")
   target_compile_options(${name}_primitives PRIVATE ${lanes_options} -Wno-unused-function ${ARGN})
   set_target_properties(${name}_primitives PROPERTIES PREFIX "" C_VISIBILITY_PRESET hidden)
   install(TARGETS ${name}_primitives DESTINATION dvtfast/_native)
@@ -49,7 +50,7 @@ if(DVTFAST_CHECKED_LANES)
     add_primitives(lanes_ifma ${lanes_flags})
   endif()
   # The same with blst, which those are compared with.
-  add_library(blst_primitives MODULE "${CMAKE_CURRENT_LIST_DIR}/c/reference.c")
+  add_library(blst_primitives MODULE "${CMAKE_CURRENT_LIST_DIR}/c/testing/reference.c")
   target_compile_options(blst_primitives PRIVATE ${lanes_options})
   target_link_libraries(blst_primitives PRIVATE blst)
   set_target_properties(blst_primitives PROPERTIES PREFIX "" C_VISIBILITY_PRESET hidden)
