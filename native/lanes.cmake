@@ -28,7 +28,7 @@ function(add_lanes name)
   set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON C_VISIBILITY_PRESET hidden)
 endfunction()
 
-# add_primitives(lanes_ifma flag...): their functions and operations as a library for tests.
+# add_primitives(lanes_ifma flag...): their functions and operations as a library for tests, from c/testing.
 function(add_primitives name)
   set(folder "${CMAKE_CURRENT_FUNCTION_LIST_DIR}/c")
   add_library(${name}_primitives MODULE "${folder}/testing/primitives.c" "${folder}/testing/primitives_points.c"

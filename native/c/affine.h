@@ -11,6 +11,8 @@
  * bit in *fine is cleared, and no other lane or sum is spoilt. Points are finite.
  *
  * Bounds: x, y of operands below 64 p, of sums below 4.01 p.
+ *
+ * Twin in blst: bulk_addition.c.
  */
 
 /* Sums that share an inversion, at most. */

@@ -5,6 +5,8 @@
  * encoding that is not a finite point, one outside the group where that was asked, or an exception of the
  * additions. Whatever is wrong with a row, the others are right. Where a row is not well its output is
  * undefined. Any n is allowed, also 0. `scratch` is the caller's: scratch_bytes(..), 64-byte aligned.
+ *
+ * Twin in blst: ../bindings/blst.h.
  */
 #pragma once
 #include <stddef.h>

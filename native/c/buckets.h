@@ -12,6 +12,8 @@
  * at least, the cofactor's smallest prime; so c S_i is different for the c of -3 .. 3, a sum in G2 leaves
  * one c_k, and three of them one digit of each window. With random words of 64 bits all sums are in G2 with probability
  * 2^-64 at most: what a batch check is wrong by anyway.
+ *
+ * Twin in blst: multi_scalar.c, Pippenger's sums.
  */
 #pragma once
 #include "weights.h"

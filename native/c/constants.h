@@ -1,4 +1,7 @@
-/* Written by generate.py, which says what these are. */
+/* Written by testing/generate.py, which says what these are.
+ *
+ * Twin in blst: consts.c.
+ */
 #pragma once
 #include <stdint.h>
 

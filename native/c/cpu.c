@@ -1,5 +1,7 @@
 /* Whether AVX-512 IFMA can be used: the processor has it, and the system saves its registers. Compiled for any
  * processor, as it runs before anybody knows.
+ *
+ * Twin in blst: cpuid.c.
  */
 #include "api.h"
 

@@ -11,6 +11,8 @@
  * computed from such a point has Z = 0, too. So a lane is right, or its Z is 0 and says so.
  *
  * Bounds of every point, negated or not: X <= 70 p, Y <= 64 p, Z <= 64 p; of affine ones x, y <= 64 p.
+ *
+ * Twin in blst: ec_ops.h.
  */
 
 typedef struct { FIELD(element) X, Y, Z; } CURVE(jacobian);

@@ -8,6 +8,8 @@
  *     y = t r + (a1 r / 2) i    has    y^2 = a  when t is a square,  y^2 = -a  when it is not,
  *
  * and then (i y)^2 = a.
+ *
+ * Twin in blst: e1.c and e2.c, `Uncompress`; sqrt.c, `sqrt_fp2`.
  */
 #pragma once
 #include "points.h"

@@ -12,6 +12,8 @@
  * seven times  t[0] 2^0 + ...  becomes  t[0] FOLD 2^52 + ..., which leaves column 0 out;
  * the eighth time m = -t[0] / p mod 2^52 is added m p, as Montgomery did. Columns are signed: only T must
  * not be negative.
+ *
+ * Twin in blst: fields.h; the products in asm/mulx_mont_384-x86_64.pl, `mul_mont_384`.
  */
 #pragma once
 #include "constants.h"

@@ -1,4 +1,7 @@
-/* Roots and inverses in Fp. */
+/* Roots and inverses in Fp.
+ *
+ * Twin in blst: sqrt.c with sqrt-addchain.h, recip.c.
+ */
 #pragma once
 #include "fp_memory.h"
 

@@ -14,6 +14,8 @@
  * c / SSWU_ROOT is 1 / sqrt(norm(Z^-3) n) = 1 / sqrt(n / 125).
  *
  * Where a lane met an exception of the additions Z is 0 in the end.
+ *
+ * Twin in blst: map_to_g2.c.
  */
 #pragma once
 #include "decode.h"

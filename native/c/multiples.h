@@ -10,6 +10,8 @@
  *     2 n - (2^(b WINDOWS) - 1) (1 + e + e^2 + ...)
  *
  * so that no digit is 0. table[w][j] are the rows of (2 j + 1) 2^(b w) times the point.
+ *
+ * Twin in blst: multi_scalar.c, `mult_wbits`.
  */
 
 #define POINT_WORDS (2 * FIELD_BYTES / 48 * LIMBS)

@@ -1,4 +1,7 @@
-/* Multiplications by secret scalars. */
+/* Multiplications by secret scalars.
+ *
+ * Twin in blst: e2.c, `POINTonE2_sign`.
+ */
 #pragma once
 #include "points.h"
 

@@ -18,6 +18,8 @@
  * share one inversion in Fp, as 1 / z = conj(z) / norm(z), be they of one value or of several.
  *
  * Exceptions: at infinity, a point of order 2, T = Q and T = -Q a denominator is 0. It spoils its value, which says so.
+ *
+ * Twin in blst: pairing.c.
  */
 #pragma once
 #include "api.h"

@@ -4,6 +4,8 @@
  * nibble less 8, or a byte less 136, and nothing is carried. The weights of all 2^64 words differ, even modulo r: of
  * two that agree, a - a' = (b' - b) x^2, where the left side is below 2^32, and x^2 above 2^127 while the right
  * side is below r. One word, ZERO_WEIGHT, weighs 0.
+ *
+ * Twin in blst: aggregate.c, the scalars of `PAIRING_Aggregate_PK_in_G1`.
  */
 #pragma once
 #include "api.h"

@@ -2,6 +2,8 @@
  *
  * Signed windows of 4 bits: with k' = k + 0x88..8, digit i of k is nibble i of k' less 8, in -8 .. 7. Table
  * entries are chosen by looking at all of them, so neither time nor addresses depend on scalars.
+ *
+ * Twin in blst: ec_mult.h.
  */
 
 /* table[j] = (j + 1) q */

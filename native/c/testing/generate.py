@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write constants.h: numbers of BLS12-381 in the form that lanes compute with, and the addition chain.
+"""Write ../constants.h: numbers of BLS12-381 in the form that lanes compute with, and the addition chain.
 
 A field element is 8 limbs of 52 bits; in Montgomery form a is a * 2^416 mod p. Elements of Fp2 are 16 limbs.
 
@@ -172,7 +172,10 @@ def constants() -> str:
     made = _pairs([(of, square) for _, of, square in powers])
     squarings = sum(s for s, _ in steps) + last + len(POWERS)
     products = len(steps) - 1 + len(powers) - 1
-    return f"""/* Written by generate.py, which says what these are. */
+    return f"""/* Written by testing/generate.py, which says what these are.
+ *
+ * Twin in blst: consts.c.
+ */
 #pragma once
 #include <stdint.h>
 
@@ -234,4 +237,4 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 
 if __name__ == "__main__":
-    Path(__file__).with_name("constants.h").write_text(constants())
+    Path(__file__).parents[1].joinpath("constants.h").write_text(constants())
