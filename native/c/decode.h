@@ -13,6 +13,19 @@
  */
 #pragma once
 #include "points.h"
+#include "rows.h"
+
+/* Roots of n elements below 2^14 p; found[]: the lanes that have one. */
+SHARED void fp_roots(fp *out, const fp *a, lane_mask *found, int n)
+{
+    fp_reciprocal_roots(out, a, n);
+    for (int k = 0; k < n; k++) {
+        fp square;
+        fp_mul(&out[k], &out[k], &a[k]);
+        fp_sqr(&square, &out[k]);
+        found[k] = fp_equal(&square, &a[k]);
+    }
+}
 
 /* out = t r + (a1 r / 2) i, or i times it: the one whose square is a, and the lanes where one is. a below 128 p */
 SHARED lane_mask fp2_root_from(fp2 *out, const fp2 *a, const fp *t, const fp *r)
@@ -86,11 +99,46 @@ INLINE lane_mask below_p(const fp *a)
     return lane_negative(difference.limb[LIMBS - 1]);
 }
 
-INLINE void to_montgomery(fp *a)
+/* x of a compressed point, see load_big_endian. Fp2 has its second part first. */
+INLINE lanes fp_load_compressed(fp *x, const uint8_t *base, lanes offsets)
+{
+    return load_big_endian(x, base, offsets, 1);
+}
+
+INLINE lanes fp2_load_compressed(fp2 *x, const uint8_t *base, lanes offsets)
+{
+    load_big_endian(&x->c0, base + 48, offsets, 0);
+    return load_big_endian(&x->c1, base, offsets, 1);
+}
+
+/* Whether an element, not in Montgomery form, is below p, and not 0. */
+INLINE lane_mask fp_is_coordinate(const fp *x) { return below_p(x) & (lane_mask) ~all_zero(x); }
+
+INLINE lane_mask fp2_is_coordinate(const fp2 *x)
+{
+    return below_p(&x->c0) & below_p(&x->c1) & (lane_mask) ~(all_zero(&x->c0) & all_zero(&x->c1));
+}
+
+INLINE void fp_to_montgomery(fp *a)
 {
     fp factor;
     fp_set(&factor, TO_MONTGOMERY);
     fp_mul(a, a, &factor);
+}
+
+INLINE void fp2_to_montgomery(fp2 *a)
+{
+    fp_to_montgomery(&a->c0);
+    fp_to_montgomery(&a->c1);
+}
+
+/* b of y^2 = x^3 + b */
+INLINE void fp_set_b(fp *out) { fp_set(out, FOUR); }
+
+INLINE void fp2_set_b(fp2 *out)
+{
+    fp_set(&out->c0, FOUR);
+    fp_set(&out->c1, FOUR);
 }
 
 #define COMPRESSED (1ull << 63)
@@ -118,56 +166,18 @@ SHARED lane_mask fp2_is_larger(const fp2 *y)
     return (real & fp_is_larger(&y->c0)) | (fp_is_larger(&y->c1) & (lane_mask) ~real);
 }
 
-/* n groups of points of G1's curve from 48 bytes at each offset; decoded[]: the lanes where a point is. The two with
- * x = 0, of order 3, are left to blst, which takes them for none.
- */
-SHARED void g1_decode(g1_affine *out, const uint8_t *base, const lanes *offsets, lane_mask *decoded, int n)
-{
-    fp square[STREAMS], y[STREAMS], four;
-    lane_mask larger[STREAMS];
-    fp_set(&four, FOUR);
-    for (int k = 0; k < n; k++) {
-        lanes top = load_big_endian(&out[k].x, base, offsets[k], 1);
-        decoded[k] = is_finite(top) & below_p(&out[k].x) & (lane_mask) ~all_zero(&out[k].x);
-        larger[k] = lane_any_bits(top, lane_set(LARGER));
-        to_montgomery(&out[k].x);
-        fp_sqr(&square[k], &out[k].x);
-        fp_mul(&square[k], &square[k], &out[k].x);
-        fp_add(&square[k], &square[k], &four);
-    }
-    fp_reciprocal_roots(y, square, n);
-    for (int k = 0; k < n; k++) {
-        fp again;
-        fp_mul(&y[k], &y[k], &square[k]);
-        fp_sqr(&again, &y[k]);
-        decoded[k] &= fp_equal(&again, &square[k]);
-        g1_negate_y(&out[k].y, fp_is_larger(&y[k]) ^ larger[k], &y[k]);
-    }
-}
+#define FIELD(name) fp_##name
+#define CURVE(name) g1_##name
+#define FIELD_BYTES 48
+#include "uncompress.h"
+#undef FIELD
+#undef CURVE
+#undef FIELD_BYTES
 
-/* n groups of points of G2's curve from 96 bytes at each offset; decoded[]: the lanes where a point is. */
-SHARED void g2_decode(g2_affine *out, const uint8_t *base, const lanes *offsets, lane_mask *decoded, int n)
-{
-    fp2 square[STREAMS], y[STREAMS];
-    fp four;
-    lane_mask larger[STREAMS], found[STREAMS];
-    fp_set(&four, FOUR);
-    for (int k = 0; k < n; k++) {
-        fp2 *x = &out[k].x;
-        lanes top = load_big_endian(&x->c1, base, offsets[k], 1);
-        load_big_endian(&x->c0, base + 48, offsets[k], 0);
-        decoded[k] = is_finite(top) & below_p(&x->c0) & below_p(&x->c1);
-        larger[k] = lane_any_bits(top, lane_set(LARGER));
-        to_montgomery(&x->c0);
-        to_montgomery(&x->c1);
-        fp2_sqr(&square[k], x);
-        fp2_mul(&square[k], &square[k], x);
-        fp_add(&square[k].c0, &square[k].c0, &four);
-        fp_add(&square[k].c1, &square[k].c1, &four);
-    }
-    fp2_roots(y, square, found, n);
-    for (int k = 0; k < n; k++) {
-        decoded[k] &= found[k];
-        g2_negate_y(&out[k].y, fp2_is_larger(&y[k]) ^ larger[k], &y[k]);
-    }
-}
+#define FIELD(name) fp2_##name
+#define CURVE(name) g2_##name
+#define FIELD_BYTES 96
+#include "uncompress.h"
+#undef FIELD
+#undef CURVE
+#undef FIELD_BYTES

@@ -28,33 +28,47 @@ INLINE void add_r_times(lanes t[2 * LIMBS], const fp *a)
     EACH_LIMB t[LIMBS + j] = lane_add(t[LIMBS + j], a->limb[j]);
 }
 
-/* out = 2^twice a b */
-INLINE void fp2_mul_inline(fp2 *out, const fp2 *a, const fp2 *b, unsigned twice)
+/* What a product is: a b, 2 a b, or a (b0 - b1 i). */
+typedef enum { ONCE, TWICE, CONJUGATE } product_kind;
+
+/* k: of CONJUGATE a multiple of p that is not below b1 */
+INLINE void fp2_mul_inline(fp2 *out, const fp2 *a, const fp2 *b, product_kind kind, multiple k)
 {
     lanes t[2 * LIMBS], u[2 * LIMBS];
     fp a_sum, b_sum;
 #ifdef LANES_CHECKED
-    double bound0 = REDUCED((1 + twice) * a->c0.bound * b->c0.bound) + 1;
-    double bound1 = REDUCED((1 + twice) * (a->c0.bound * b->c1.bound + a->c1.bound * b->c0.bound));
-    CHECK((1 + twice) * a->c1.bound * b->c1.bound * P_PER_R <= 1);
+    double bound0, bound1;
+    if (kind == CONJUGATE) {
+        bound0 = REDUCED(a->c0.bound * b->c0.bound + a->c1.bound * b->c1.bound);
+        bound1 = REDUCED((a->c0.bound + a->c1.bound) * multiple_of(k) + a->c1.bound * b->c0.bound);
+    } else {
+        double times = kind == TWICE ? 2 : 1;
+        bound0 = REDUCED(times * a->c0.bound * b->c0.bound) + 1;
+        bound1 = REDUCED(times * (a->c0.bound * b->c1.bound + a->c1.bound * b->c0.bound));
+        CHECK(times * a->c1.bound * b->c1.bound * P_PER_R <= 1);
+    }
 #endif
     set_product(u, &a->c0, &b->c0);
     fp_add(&a_sum, &a->c0, &a->c1);
     set_product(t, &a->c1, &b->c1);
-    fp_add(&b_sum, &b->c0, &b->c1);
+    if (kind == CONJUGATE)
+        fp_sub(&b_sum, &b->c0, &b->c1, k);
+    else
+        fp_add(&b_sum, &b->c0, &b->c1);
     UNROLL for (int i = 0; i < 2 * LIMBS; i++) {
         lanes first = u[i];
-        u[i] = lane_add(first, t[i]);
-        t[i] = lane_sub(first, t[i]);
+        u[i] = kind == CONJUGATE ? lane_sub(first, t[i]) : lane_add(first, t[i]);
+        t[i] = kind == CONJUGATE ? lane_add(first, t[i]) : lane_sub(first, t[i]);
     }
-    if (twice)
+    if (kind == TWICE)
         double_columns(t);
-    add_p_r(t);
+    if (kind != CONJUGATE)
+        add_p_r(t);
     reduce(&out->c0, t);
     set_product(t, &a_sum, &b_sum);
     UNROLL for (int i = 0; i < 2 * LIMBS; i++)
         t[i] = lane_sub(t[i], u[i]);
-    if (twice)
+    if (kind == TWICE)
         double_columns(t);
     reduce(&out->c1, t);
     fp_claim(&out->c0, bound0);
@@ -62,36 +76,15 @@ INLINE void fp2_mul_inline(fp2 *out, const fp2 *a, const fp2 *b, unsigned twice)
 }
 
 /* out = a b, below 2.26 p for operands below 2^14 p */
-SHARED void fp2_mul(fp2 *out, const fp2 *a, const fp2 *b) { fp2_mul_inline(out, a, b, 0); }
+SHARED void fp2_mul(fp2 *out, const fp2 *a, const fp2 *b) { fp2_mul_inline(out, a, b, ONCE, NULL); }
 
 /* out = 2 a b, below 2.27 p for operands below 2^14 p */
-SHARED void fp2_mul_twice(fp2 *out, const fp2 *a, const fp2 *b) { fp2_mul_inline(out, a, b, 1); }
+SHARED void fp2_mul_twice(fp2 *out, const fp2 *a, const fp2 *b) { fp2_mul_inline(out, a, b, TWICE, NULL); }
 
 /* out = a (b0 - b1 i), below 1.26 p for a below 2^14 p and b below k */
 SHARED void fp2_mul_conjugate(fp2 *out, const fp2 *a, const fp2 *b, multiple k)
 {
-    lanes t[2 * LIMBS], u[2 * LIMBS];
-    fp a_sum, b_difference;
-#ifdef LANES_CHECKED
-    double bound0 = REDUCED(a->c0.bound * b->c0.bound + a->c1.bound * b->c1.bound);
-    double bound1 = REDUCED((a->c0.bound + a->c1.bound) * multiple_of(k) + a->c1.bound * b->c0.bound);
-#endif
-    set_product(u, &a->c0, &b->c0);
-    fp_add(&a_sum, &a->c0, &a->c1);
-    set_product(t, &a->c1, &b->c1);
-    fp_sub(&b_difference, &b->c0, &b->c1, k);
-    UNROLL for (int i = 0; i < 2 * LIMBS; i++) {
-        lanes first = u[i];
-        u[i] = lane_sub(first, t[i]);
-        t[i] = lane_add(first, t[i]);
-    }
-    reduce(&out->c0, t);
-    set_product(t, &a_sum, &b_difference);
-    UNROLL for (int i = 0; i < 2 * LIMBS; i++)
-        t[i] = lane_sub(t[i], u[i]);
-    reduce(&out->c1, t);
-    fp_claim(&out->c0, bound0);
-    fp_claim(&out->c1, bound1);
+    fp2_mul_inline(out, a, b, CONJUGATE, k);
 }
 
 /* out = a x + b y, by two reductions, below 2.27 p for operands below 2^14 p */

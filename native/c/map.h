@@ -30,7 +30,7 @@ SHARED void field_element(fp *out, const uint8_t *base, lanes offsets)
     limbs_of_words(&high, w);
     fp_claim(&high, 1);
     load_big_endian(out, base + 16, offsets, 0);
-    to_montgomery(out);
+    fp_to_montgomery(out);
     fp_set(&factor, HIGH_TO_MONTGOMERY);
     fp_mul(&high, &high, &factor);
     fp_add(out, out, &high);

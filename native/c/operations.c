@@ -22,7 +22,6 @@ static uint64_t checks(void) { return 0; }
 
 #define GROUP_ROWS (GROUPS * LANES)
 #define LARGEST(a, b) ((a) > (b) ? (a) : (b))
-#define GROUPS_OF(n) ((int) (((n) + LANES - 1) / LANES))
 
 typedef union {
     struct { g2_jacobian p[GROUPS]; g2_affine q[GROUPS]; } g2;
@@ -54,44 +53,6 @@ static size_t scratch_bytes(const lanes_plan *plan, size_t k)
         most = LARGEST(most, LARGEST(sizeof(g1_split_room) + G1_SPLIT * k * sizeof(g1_affine),
                                      sizeof(split_hash_room) + G2_SPLIT * k * sizeof(g2_affine)));
     return most;
-}
-
-static void decode_g1(uint64_t (*points)[12], uint8_t *well, const uint8_t (*rows)[48], size_t n, int group)
-{
-    g1_affine p[STREAMS];
-    lanes from[STREAMS];
-    lane_mask decoded[STREAMS];
-    for (size_t first = 0; first < n; first += STREAMS * LANES) {
-        int groups = GROUPS_OF(LEAST(n - first, STREAMS * LANES));
-        for (int k = 0; k < groups; k++)
-            from[k] = offsets_of(first + k * LANES, n, sizeof *rows);
-        g1_decode(p, rows[0], from, decoded, groups);
-        for (int k = 0; k < groups; k++) {
-            if (group)
-                decoded[k] &= g1_in_group(&p[k]);
-            g1_store(points, offsets_of(first + k * LANES, n, sizeof *points), &p[k]);
-            write_mask(well, first + k * LANES, n, decoded[k]);
-        }
-    }
-}
-
-static void decode_g2(uint64_t (*points)[24], uint8_t *well, const uint8_t (*rows)[96], size_t n, int group)
-{
-    g2_affine p[STREAMS];
-    lanes from[STREAMS];
-    lane_mask decoded[STREAMS];
-    for (size_t first = 0; first < n; first += STREAMS * LANES) {
-        int groups = GROUPS_OF(LEAST(n - first, STREAMS * LANES));
-        for (int k = 0; k < groups; k++)
-            from[k] = offsets_of(first + k * LANES, n, sizeof *rows);
-        g2_decode(p, rows[0], from, decoded, groups);
-        for (int k = 0; k < groups; k++) {
-            if (group)
-                decoded[k] &= g2_in_group(&p[k]);
-            g2_store(points, offsets_of(first + k * LANES, n, sizeof *points), &p[k]);
-            write_mask(well, first + k * LANES, n, decoded[k]);
-        }
-    }
 }
 
 static void in_g2(uint8_t *well, const uint64_t (*points)[24], size_t n)
@@ -363,6 +324,6 @@ static void split_g2(uint64_t (*out)[24], uint8_t *well, const uint64_t (*points
 }
 
 const lanes_operations BUILD = {
-    NAME, scratch_bytes, checks, decode_g1, decode_g2, in_g2, hash_groups, interpolate_groups, weight_g1,
+    NAME, scratch_bytes, checks, g1_decode_rows, g2_decode_rows, in_g2, hash_groups, interpolate_groups, weight_g1,
     multiply_g2, miller, weighted_sums, sum_by_buckets, make_table, split_g1, split_g2,
 };

@@ -3,6 +3,8 @@
 #include "lanes.h"
 
 #define LEAST(a, b) ((a) < (b) ? (a) : (b))
+/* Groups of eight that n rows are. */
+#define GROUPS_OF(n) ((int) (((n) + LANES - 1) / LANES))
 
 /* Byte offsets of rows first .. first + 7, none behind row n - 1. */
 INLINE lanes offsets_of(size_t first, size_t n, size_t row_bytes)
