@@ -400,7 +400,7 @@ async def test_a_person_is_asked_twice_before_an_exit(
         return len(questions) == 1
 
     monkeypatch.setattr(asking.click, "confirm", confirm)
-    ended = await performed(told(scene, WithdrawSettings, validators=[first], exit="true", yes=""))
+    ended = await performed(told(scene, WithdrawSettings, validators=[first], exit="true", yes="false"))
     assert ended.code == exit_codes.STOPPED
     assert ["FOR GOOD" in questions[0], "Really?" in questions[1], len(questions)] == [True, True, 2]
     assert f"{first} EVERYTHING" in capsys.readouterr().err

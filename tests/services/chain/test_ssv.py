@@ -425,7 +425,7 @@ def sql(path: Path, statement: str) -> None:
     [
         (lambda path: path.write_bytes(b"no database" * 100), "file is not a database"),
         (lambda path: sql(path, "CREATE TABLE mine (x)"), "not a file of SSV events"),
-        (lambda path: path.mkdir(), "unable to open"),
+        (lambda path: path.mkdir(), "something else"),
     ],
 )
 def test_files_of_others_are_left_alone(tmp_path: Path, make: Callable[[Path], Any], complaint: str) -> None:
