@@ -23,12 +23,13 @@ PINS := $(if $(LOCKED),--build-constraint requirements/build.txt)
 INSTALL := $(BIN)/python -m pip install --quiet
 install_locked = $(if $(LOCKED),$(INSTALL) --require-hashes --requirement requirements/$(1).txt $(PINS))
 
-# What the kernels are built from; Python sources are used in place.
+# What the kernels are built from; Python sources are used in place, but an installation knows which there are.
 BUILD_INPUTS := pyproject.toml CMakeLists.txt $(filter-out %.md,$(wildcard native/*.* native/c/*.* native/c/testing/*.*))
+MODULES = find src services dvtfast_command -name __pycache__ -prune -o \( -type d -o -name '*.py' \) -print | LC_ALL=C sort
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-chain test fuzz fuzz-relayer screenshot asan ct build lint alerts format types bench bench-quick bench-lanes bench-round bench-deposits bench-sidecar bench-junk bench-crowd annotate wheel check-wheel lock newest clean
+.PHONY: help demo demo-chain test fuzz fuzz-relayer screenshot asan ct build lint alerts format types bench bench-quick bench-lanes bench-round bench-deposits bench-sidecar bench-junk bench-crowd annotate wheel check-wheel lock newest clean always
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -140,10 +141,14 @@ clean: ## remove everything that was made here
 	rm -rf $(VENV) build dist
 
 # One stamp for each set of extras, in the environment that the first of them makes.
-$(VENV)/services $(VENV)/demo-chain $(VENV)/test $(VENV)/bench: $(VENV)/%: $(BUILD_INPUTS) $(wildcard requirements/*.txt) | $(VENV)/made
+$(VENV)/services $(VENV)/demo-chain $(VENV)/test $(VENV)/bench: $(VENV)/%: $(BUILD_INPUTS) $(wildcard requirements/*.txt) $(VENV)/modules | $(VENV)/made
 	$(call install_locked,$*)
 	$(INSTALL) $(PINS) $(if $(LOCKED),--no-deps) --editable '.[$*]'
 	@touch $@
+
+# The modules there are, written anew only when one came, went or moved: then all is installed again.
+$(VENV)/modules: always | $(VENV)/made
+	@$(MODULES) | cmp -s - $@ || $(MODULES) > $@
 
 $(VENV)/baselines: $(VENV)/bench $(wildcard benchmarks/baselines/*.*) native/blst.cmake native/blst.pxd
 	$(INSTALL) $(PINS) ./benchmarks/baselines
