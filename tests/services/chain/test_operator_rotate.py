@@ -184,7 +184,7 @@ async def test_validators_that_nobody_knows(change: Change) -> None:
     first, second = (PublicKey(key).to_wire() for key in keys[:2])
     items = [f'{{"validator_index": {i}, "public_key": "{key}"}}' for i, key in enumerate((first, second))]
     file.write_text(f"[{', '.join(items)}]")
-    ended = await rotated(change.settings(validators_file=str(file), deposits_database=""))
+    ended = await rotated(change.settings(validators_file=str(file), deposits_database=None))
     assert ended.code == exit_codes.NOT_READY
     assert "1 validators were left out: 2: nobody knows its public key" in ended.problem
     assert ended.entry is not None
@@ -200,7 +200,7 @@ async def test_a_validator_that_is_not_the_relayers(change: Change) -> None:
     rows = "\n".join(f"{i},{key}" for i, key in enumerate([stranger, *keys[1:]]))
     file = change.scene.folder / "indices.csv"
     file.write_text(f"validator_index,public_key\n{rows}\n")
-    ended = await rotated(change.settings(validators_file=str(file), deposits_database=""))
+    ended = await rotated(change.settings(validators_file=str(file), deposits_database=None))
     assert ended.code == exit_codes.NOT_READY
     assert "0: the relayer refuses" in ended.problem
     assert await change.nonce() == 2
@@ -382,4 +382,4 @@ async def test_run_registers_between_two_rotations(change: Change, monkeypatch: 
 
 async def test_settings_without_indices(change: Change) -> None:
     with pytest.raises(SettingsError, match="which validator has which index"):
-        change.settings(deposits_database="")
+        change.settings(deposits_database=None)
