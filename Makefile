@@ -19,6 +19,8 @@ LOCKED ?= yes
 UV := uv==0.13.9
 COMPILE = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
     --no-annotate --no-header --output-file
+# With Go, which checks it; the package of PyPI fetches the program from elsewhere as it is installed.
+ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 PINS := $(if $(LOCKED),--build-constraint requirements/build.txt)
 INSTALL := $(BIN)/python -m pip install --quiet
 install_locked = $(if $(LOCKED),$(INSTALL) --require-hashes --requirement requirements/$(1).txt $(PINS))
@@ -29,7 +31,7 @@ MODULES = find src services dvtfast_command -name __pycache__ -prune -o \( -type
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-chain test fuzz fuzz-relayer screenshot asan ct build lint alerts format types bench bench-quick bench-lanes bench-round bench-deposits bench-sidecar bench-junk bench-crowd annotate wheel check-wheel lock newest clean always
+.PHONY: help demo demo-chain test fuzz fuzz-relayer screenshot asan ct build lint alerts format types bench bench-quick bench-lanes bench-round bench-deposits bench-sidecar bench-junk bench-crowd annotate wheel check-wheel docs workflows lock newest clean always
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -119,8 +121,20 @@ wheel: $(VENV)/wheel ## sdist, and a wheel for any Linux of this processor, in d
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/auditwheel repair --wheel-dir dist dist/*-linux_*.whl
 	rm dist/*-linux_*.whl
 
-check-wheel: wheel ## that wheel in an empty environment without a compiler: example and demo
+check-wheel: ## such a wheel for PYTHON, in an empty environment without a compiler: examples and demo
+	$(MAKE) wheel VENV=.venv-wheel-$(notdir $(PYTHON))
 	scripts/check-wheel "$(PYTHON)" dist/*.whl
+
+# The tree stands in for the site's own, so that each link holds in both; mkdocs knows every page and anchor.
+docs: $(VENV)/docs ## the documentation as a site, in build/site; fails for a link that leads nowhere
+	rm -rf build/pages && mkdir -p build/pages
+	ln -s "$(CURDIR)"/*.md "$(CURDIR)/docs" "$(CURDIR)/deploy" build/pages/
+	mkdir build/pages/benchmarks && ln -s "$(CURDIR)/benchmarks/README.md" "$(CURDIR)/benchmarks/results" build/pages/benchmarks/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir build/site
+
+workflows: ## .github/workflows with actionlint, or, where that is not, with what Go brings
+	if command -v actionlint; then actionlint; else \
+	    GOBIN="$(CURDIR)/build/actionlint" go install $(ACTIONLINT) && build/actionlint/actionlint; fi
 
 # What benchmarks and tests need is looked for first; the other sets agree with it.
 lock: $(VENV)/lock ## requirements/ anew: the newest versions that Python 3.11 and newer take, with hashes, and npm's
@@ -129,7 +143,7 @@ lock: $(VENV)/lock ## requirements/ anew: the newest versions that Python 3.11 a
 	$(COMPILE) requirements/bench.txt pyproject.toml --extra bench
 	for set in test demo-chain services; do \
 	    $(COMPILE) requirements/$$set.txt pyproject.toml --extra $$set --constraint requirements/bench.txt || exit; done
-	for set in wheel node; do \
+	for set in wheel cibuildwheel docs node; do \
 	    $(COMPILE) requirements/$$set.txt requirements/$$set.in --constraint requirements/bench.txt || exit; done
 	for set in requirements/npm/*; do \
 	    npm update --package-lock-only --omit-lockfile-registry-resolved --no-audit --prefix $$set || exit; done
@@ -182,8 +196,8 @@ $(VENV)/lock: | $(VENV)/made
 	$(INSTALL) '$(UV)'
 	@touch $@
 
-$(VENV)/wheel: | $(VENV)/made
-	$(if $(LOCKED),$(call install_locked,wheel),$(INSTALL) --requirement requirements/wheel.in)
+$(VENV)/wheel $(VENV)/docs: $(VENV)/%: requirements/%.txt | $(VENV)/made
+	$(if $(LOCKED),$(call install_locked,$*),$(INSTALL) --requirement requirements/$*.in)
 	@touch $@
 
 $(VENV)/made:
