@@ -1,0 +1,1 @@
+"""Execution nodes over JSON-RPC: whom to believe, logs, transactions."""

@@ -1,0 +1,1 @@
+"""Which index the next validator gets, and which validator has which."""

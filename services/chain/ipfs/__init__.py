@@ -1,0 +1,1 @@
+"""IPFS, through gateways that need not be trusted."""

@@ -1,0 +1,1 @@
+"""Files and paths of a user's machine, looked at before they are touched."""

@@ -1,0 +1,1 @@
+"""The operator's commands, from their settings to their exit codes."""

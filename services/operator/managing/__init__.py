@@ -1,0 +1,1 @@
+"""What else is done with validators: top-ups, withdrawals, consolidations."""

@@ -1,0 +1,1 @@
+"""Registrations: prepared, collected from the relayer, checked."""

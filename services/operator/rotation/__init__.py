@@ -1,0 +1,1 @@
+"""Exits that are given to the oracles of today."""

@@ -1,0 +1,1 @@
+"""A service as a process: how it runs and ends, its threads, its log."""

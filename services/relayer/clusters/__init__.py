@@ -1,0 +1,1 @@
+"""Whose key is whose: clusters of files, and clusters that their nodes announce."""

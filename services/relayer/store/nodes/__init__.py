@@ -1,0 +1,1 @@
+"""What nodes do with the store: learn what to sign, and hand in shares."""

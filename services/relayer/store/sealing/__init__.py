@@ -1,0 +1,1 @@
+"""Signatures at rest: sealed under a key, and sealed anew."""

@@ -1,0 +1,1 @@
+"""A relayer as its clients see it: the sidecar and the operator."""

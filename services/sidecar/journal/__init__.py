@@ -1,0 +1,1 @@
+"""What was signed, and for whom: on record before it is signed."""

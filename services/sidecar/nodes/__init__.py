@@ -1,0 +1,1 @@
+"""The nodes of a sidecar, and what signs for them."""

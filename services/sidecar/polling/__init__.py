@@ -1,0 +1,1 @@
+"""A relayer is asked, for ever."""
