@@ -23,12 +23,12 @@ from dvtfast import exit_signing_roots, sign
 from dvtfast.clusters import read_cluster_lock
 from dvtfast.keystores import load_keystores
 from dvtfast.services import wire
-from dvtfast.services.client import RelayerClient
 from dvtfast.services.demo.app import START_INDEX, start_relayer
 from dvtfast.services.demo.cluster import ObolCluster, make_cluster
 from dvtfast.services.demo.processes import Services
+from dvtfast.services.relayer_client.client import RelayerClient
 from dvtfast.services.settings import DemoSettings
-from dvtfast.services.sidecar.keys import match_keys
+from dvtfast.services.sidecar.nodes.key_shares import match_keys
 
 from .tokens import EVERYTHING, make_tokens, sidecar, with_token
 

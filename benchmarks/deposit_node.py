@@ -18,7 +18,7 @@ import numpy as np
 from aiohttp import web
 
 from dvtfast import HOODI
-from dvtfast.services.chain.contracts import DEPOSIT_EVENT
+from dvtfast.services.chain.contracts.reads import DEPOSIT_EVENT
 from dvtfast.services.chain.encoding import write_address, write_data, write_quantity
 
 CONTRACT = bytes(19) + b"\x01"

@@ -31,14 +31,14 @@ import numpy as np
 
 from dvtfast import GNOSIS, HOODI, backend_info, deposit_signing_roots, generate_secret_keys
 from dvtfast.deposits import check_deposit_signatures, sign_deposits
-from dvtfast.services.chain.contracts import Deposits
+from dvtfast.services.chain.contracts.reads import Deposits
 from dvtfast.services.chain.deposits import judging, ledger
 from dvtfast.services.chain.deposits import scan as scanning
 from dvtfast.services.chain.deposits.judging import Judge
 from dvtfast.services.chain.deposits.ledger import Ledger, Source
 from dvtfast.services.chain.deposits.scan import DepositScan
 from dvtfast.services.chain.encoding import write_address
-from dvtfast.services.chain.node import NodeClient
+from dvtfast.services.chain.execution.node import NodeClient
 
 from .backends import has_ifma, using
 from .deposit_node import CONTRACT, PER_BLOCK

@@ -22,10 +22,10 @@ import aiohttp
 from aiohttp import web
 
 from dvtfast.services import wire
-from dvtfast.services.client import RelayerClient
 from dvtfast.services.demo.cluster import DemoCluster, make_cluster
 from dvtfast.services.demo.processes import Services
 from dvtfast.services.demo.world.ports import free_port
+from dvtfast.services.relayer_client.client import RelayerClient
 from dvtfast.services.settings import DemoSettings
 
 VALIDATORS = 200

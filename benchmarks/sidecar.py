@@ -23,16 +23,17 @@ import numpy as np
 from aiohttp import web
 
 from dvtfast import HOODI, derive_public_keys, generate_secret_keys
-from dvtfast.services import http, wire
-from dvtfast.services.client import RelayerClient
-from dvtfast.services.offload import Workers
-from dvtfast.services.sidecar.journal import Journal
-from dvtfast.services.sidecar.keys import NodeKeys
-from dvtfast.services.sidecar.loop import Sidecar
+from dvtfast.services import wire
+from dvtfast.services.process.offload import Workers
+from dvtfast.services.relayer_client.client import RelayerClient
+from dvtfast.services.sidecar.journal.journal import Journal
 from dvtfast.services.sidecar.metrics import Metrics
-from dvtfast.services.sidecar.policy import DepositPolicy
-from dvtfast.services.sidecar.remembering import Remembering
-from dvtfast.services.sidecar.signing import Signing
+from dvtfast.services.sidecar.nodes.key_shares import NodeKeys
+from dvtfast.services.sidecar.polling.loop import Sidecar
+from dvtfast.services.sidecar.signing.policy import DepositPolicy
+from dvtfast.services.sidecar.signing.remembering import Remembering
+from dvtfast.services.sidecar.signing.signing import Signing
+from dvtfast.services.web import http
 
 from . import floor
 from .cases import DISTINCT, OBOL_4, exits

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 
 from dvtfast.services.relayer.access.secret import digest_of, new_token
-from dvtfast.services.relayer.store.database import Database
+from dvtfast.services.relayer.store.engine.database import Database
 from dvtfast.services.relayer.store.tokens import KeptToken, NodeOfCluster, Role, Scope, add_token
 
 CLUSTER = "dvtfast demo"

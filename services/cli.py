@@ -79,7 +79,7 @@ def relayer(settings: RelayerSettings) -> None:
 @click.argument("file", type=PATH)
 def storage_key(file: Path) -> None:
     """Make a key for --storage-key-file, in a new file that only you may read."""
-    from .relayer.upkeep import make_key
+    from .relayer.database_commands import make_key
 
     raise SystemExit(make_key(file))
 
@@ -92,7 +92,7 @@ def encrypt_storage(settings: EncryptSettings) -> None:
     Nothing readable is left in the database's files. Older backups, and WAL that was archived, stay
     as they are: remove them.
     """
-    from .relayer.upkeep import encrypt
+    from .relayer.database_commands import encrypt
 
     raise SystemExit(encrypt(settings))
 
@@ -101,7 +101,7 @@ def encrypt_storage(settings: EncryptSettings) -> None:
 @options(RotateSettings)
 def rotate_storage_key(settings: RotateSettings) -> None:
     """Seal the signatures of a database under another storage key; stop the relayer first."""
-    from .relayer.upkeep import rotate
+    from .relayer.database_commands import rotate
 
     raise SystemExit(rotate(settings))
 
@@ -114,7 +114,7 @@ def backup(settings: DatabaseSettings, file: Path) -> None:
 
     To restore it, stop the relayer and put the copy in the place of the database.
     """
-    from .relayer.upkeep import back_up
+    from .relayer.database_commands import back_up
 
     raise SystemExit(back_up(settings, file))
 
@@ -128,7 +128,7 @@ def forget(settings: ForgetSettings, public_keys: Sequence[str]) -> None:
     The relayer itself forgets only validators that nobody asked for during --validator-lifetime, and
     of which nothing was handed out.
     """
-    from .relayer.upkeep import forget_validators
+    from .relayer.database_commands import forget_validators
 
     raise SystemExit(forget_validators(settings, public_keys))
 
@@ -236,7 +236,7 @@ def collect(settings: CollectSettings) -> None:
     dvtfast operator collect --network hoodi --relayer http://relayer:8000 \\
         --deposit-data deposit_data.json --start-index 1200000
     """
-    from .operator.collect import run
+    from .operator.commands.collect import run
 
     raise SystemExit(run(settings))
 
@@ -259,7 +259,7 @@ def deposits_scan(settings: ScanSettings) -> None:
     dvtfast deposits scan --network hoodi --execution-endpoint http://geth:8545 \\
         --genesis-validators genesis_validators.bin
     """
-    from .chain.deposits.commands import scan
+    from .operator.commands.deposits import scan
 
     raise SystemExit(scan(settings))
 
@@ -268,7 +268,7 @@ def deposits_scan(settings: ScanSettings) -> None:
 @options(DepositsSettings)
 def deposits_status(settings: DepositsSettings) -> None:
     """Print what the database knows of final blocks, without a node."""
-    from .chain.deposits.commands import status
+    from .operator.commands.deposits import status
 
     raise SystemExit(status(settings))
 
@@ -286,7 +286,7 @@ def register(settings: RegisterSettings) -> None:
         --execution-endpoint http://geth:8545 --consensus-endpoint http://lighthouse:5052 \\
         --ipfs-gateway https://ipfs.io --wallet-keystore wallet.json --wallet-password-file wallet.txt
     """
-    from .operator.register import run
+    from .operator.commands.register import run
 
     raise SystemExit(run(settings))
 
@@ -295,7 +295,7 @@ def register(settings: RegisterSettings) -> None:
 @options(RunSettings)
 def run_operator(settings: RunSettings) -> None:
     """Register validators whenever the vault has enough for them, until stopped; as `register`."""
-    from .operator.run import run
+    from .operator.commands.run import run
 
     raise SystemExit(run(settings))
 
@@ -312,7 +312,7 @@ def fund_validators(settings: FundSettings) -> None:
     dvtfast operator fund --env-file .env --validator 0x8f...=1.5eth --validator 0xa0...=32eth
     dvtfast operator fund --env-file .env --validators-file amounts.csv --dry-run
     """
-    from .operator.manage import fund
+    from .operator.commands.manage import fund
 
     raise SystemExit(fund(settings))
 
@@ -326,7 +326,7 @@ def withdraw_validators(settings: WithdrawSettings) -> None:
     dvtfast operator withdraw --env-file .env --validator 0x8f...=1.5eth
     dvtfast operator withdraw --env-file .env --exit --validator 0x8f...
     """
-    from .operator.manage import withdraw
+    from .operator.commands.manage import withdraw
 
     raise SystemExit(withdraw(settings))
 
@@ -342,7 +342,7 @@ def consolidate_validators(settings: ConsolidateSettings) -> None:
     dvtfast operator consolidate --env-file .env --pair 0x8f...=0x8f...
     dvtfast operator consolidate --env-file .env --pair 0xa0...=0x8f... --pair 0xb1...=0x8f...
     """
-    from .operator.manage import consolidate
+    from .operator.commands.manage import consolidate
 
     raise SystemExit(consolidate(settings))
 
@@ -357,7 +357,7 @@ def rotate_exits(settings: RotateExitsSettings) -> None:
     \b
     dvtfast operator rotate --env-file .env --dry-run
     """
-    from .operator.rotate import run
+    from .operator.commands.rotate import run
 
     raise SystemExit(run(settings))
 
@@ -366,7 +366,7 @@ def rotate_exits(settings: RotateExitsSettings) -> None:
 @options(StatusSettings)
 def status(settings: StatusSettings) -> None:
     """Show what the operator sent and what came of it; the exit code is 5 while an action is open."""
-    from .operator.status import run
+    from .operator.commands.status import run
 
     raise SystemExit(run(settings))
 
@@ -384,7 +384,7 @@ def cluster_verify(settings: ClusterVerifySettings, lock: Path) -> None:
 
     The exit code is 1 on any fault.
     """
-    from .keys.lock import verify
+    from .keys.verify_lock import verify
 
     raise SystemExit(verify(settings, lock))
 

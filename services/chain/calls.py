@@ -26,6 +26,10 @@ APPROVAL_PARAMS: Final = "(bytes32,uint256,bytes,bytes,string)"
 HARVEST_PARAMS: Final = "(bytes32,int160,uint160,bytes32[])"
 
 
+class ContractError(Exception):
+    """An address answers, but not as the contract does that should be there."""
+
+
 @dataclass(frozen=True)
 class ApprovalParams:
     """What the oracles approved of, as contracts take it.

@@ -19,11 +19,11 @@ from urllib.parse import urlsplit
 
 from yarl import URL
 
-from .. import logs
-from ..bounded import AnswerError, TooLongAnswerError
-from ..offload import UnavailableError
-from ..outgoing import Answer, OutgoingError, Session, SlowError, censored, retry_after
-from ..saying import with_words
+from ..process import logs
+from ..process.offload import UnavailableError
+from ..web.bounded import AnswerError, TooLongAnswerError
+from ..web.outgoing import Answer, OutgoingError, Session, SlowError, censored, retry_after
+from ..web.saying import with_words
 
 REST_FIRST_SECONDS = 1.0  # how long an endpoint that failed is passed over
 REST_LONGEST_SECONDS = 60.0

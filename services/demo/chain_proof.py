@@ -16,10 +16,10 @@ from dvtfast.constants import GWEI_PER_VALIDATOR
 from dvtfast.deposits import check_deposit_signatures
 
 from .. import wire
-from ..chain.contracts import DEPOSIT_EVENT, Deposits, decode_deposits
+from ..chain.contracts.manager_messages import ETH1_ADDRESS, withdrawal_credentials
+from ..chain.contracts.reads import DEPOSIT_EVENT, Deposits, decode_deposits
 from ..chain.encoding import keccak256
-from ..chain.manager_messages import ETH1_ADDRESS, withdrawal_credentials
-from ..chain.node import NodeClient
+from ..chain.execution.node import NodeClient
 from .cluster import DemoCluster
 from .oracle.bodies import Shards
 from .proof import Proof, ProofError, prove_shares

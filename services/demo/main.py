@@ -15,7 +15,8 @@ from rich.console import Console
 
 from dvtfast import DvtfastError
 
-from .. import paths, wire
+from .. import wire
+from ..files import paths
 from ..settings import DemoSettings
 from .processes import ProcessDiedError
 from .proof import ProofError

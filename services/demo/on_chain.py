@@ -24,10 +24,10 @@ from dvtfast.deposit_tree import DepositTree
 from dvtfast.deposits import read_deposit_data
 
 from ..chain.encoding import read_address, read_quantity, write_address
-from ..chain.node import NodeClient
+from ..chain.execution.node import NodeClient
+from ..files.paths import is_there
 from ..operator.sending.action import Entry, Kind, Outcome
 from ..operator.sending.journal import Journal, JournalError
-from ..paths import is_there
 from ..settings import DemoSettings
 from .app import (
     NEVER_DEPOSIT,

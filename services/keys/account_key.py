@@ -17,7 +17,8 @@ from dvtfast import FileError
 from dvtfast.files import decode_text, read_bytes
 from dvtfast.keystores import password_forms
 
-from . import logs, wire
+from .. import wire
+from ..process import logs
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount

@@ -21,10 +21,10 @@ from dvtfast.keystores import (
 )
 from dvtfast.obol import read_cluster_lock
 
-from .. import paths, wire
-from ..grouping import in_directory
-from ..hardening import forbid_dumps
-from ..progress import showing_progress
+from .. import wire
+from ..files import paths
+from ..process.hardening import forbid_dumps
+from ..process.progress import showing_progress
 from ..settings import (
     EXIT_CODE,
     ExportSettings,
@@ -35,6 +35,7 @@ from ..settings import (
     VerifySettings,
 )
 from . import shown
+from .grouping import in_directory
 from .loading import KeyShares, LockFile, default_cache, load_key_shares
 
 COLUMNS = ("file", "public key share", "validator", "node", "status")

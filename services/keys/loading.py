@@ -21,8 +21,9 @@ from dvtfast.keystores import (
 )
 from dvtfast.obol import read_lock_file
 
-from .. import logs, paths
-from ..locks import read_lock
+from ..files import paths
+from ..process import logs
+from .locks import read_lock
 
 CACHE_NAME = ".dvtfast-key-cache"
 READ = {True: "cluster lock verified", False: "cluster lock read"}

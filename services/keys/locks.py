@@ -8,7 +8,7 @@ from dvtfast import FileError
 from dvtfast.clusters import ClusterShares, read_cluster_lock
 from dvtfast.obol import UnverifiedLockError
 
-from . import logs
+from ..process import logs
 
 ADVICE = (
     "take the lock as the key generation wrote it; if there is none that is signed, and its keys are your"

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from .. import logs
+from ..process import logs
 
 STYLES = {"ok": "green", "fault": "bold red", "not checked": "yellow"}
 

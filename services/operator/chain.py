@@ -9,18 +9,18 @@ from typing import Final
 from dvtfast.networks import Network
 from dvtfast.protocol_config import OracleConfig
 
-from ..chain.contracts import (
+from ..chain.contracts.oracle_config import AnnouncedOracles, announced_oracles
+from ..chain.contracts.reads import (
     decode_deposits,
     deposit_root,
     exit_signatures_nonce,
     validators_manager_nonce,
 )
 from ..chain.encoding import read_address, write_data
-from ..chain.ipfs import IpfsClient
-from ..chain.node import Block, NodeClient, NodeError, StaleNodeError
-from ..chain.oracles import AnnouncedOracles, announced_oracles
-from ..chain.policies import NodesDisagreeError, all_at_least, quorum, reached
-from ..chain.transactions import find_receipt
+from ..chain.execution.node import Block, NodeClient, NodeError, StaleNodeError
+from ..chain.execution.policies import NodesDisagreeError, all_at_least, quorum, reached
+from ..chain.execution.transactions import find_receipt
+from ..chain.ipfs.client import IpfsClient
 from .sending.action import Action, Kind
 
 MAX_BLOCK_AGE_SECONDS: Final = 180.0  # of a node that is believed about the present

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 from dvtfast.networks import Network
 
-from .. import units, wire
+from .. import wire
+from ..chain import units
 from ..chain.calls import ApprovalParams, HarvestParams
 from ..chain.encoding import write_address, write_data
 from .sending.action import Action, Kind

@@ -10,7 +10,7 @@ from typing import Protocol
 from rich import progress as bars
 from rich.console import Console
 
-from .. import logs
+from ..process import logs
 
 log = logs.get("operator")
 

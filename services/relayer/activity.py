@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from time import time
 
 from ..settings import UNKNOWN_SHARES_LIMIT
-from .clusters import Group
+from .clusters.served import Group
 
 STEP_SECONDS = 10  # one point of the history
 KEPT_SECONDS = 3600

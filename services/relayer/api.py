@@ -6,7 +6,7 @@ from importlib.metadata import version
 from typing import Any, get_args
 
 from .. import wire
-from ..openapi import HTML, JSON, TEXT, Query, Route, document
+from ..web.openapi import HTML, JSON, TEXT, Query, Route, document
 from .access.rights import RIGHTS
 from .status.answers import State, StatusAnswer, ValidatorsStatusAnswer
 

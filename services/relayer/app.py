@@ -15,44 +15,46 @@ from dvtfast import DvtfastError, FileError, MissingExtraError, backend_info
 from dvtfast.files import read_text
 from dvtfast.protocol_config import OracleConfig, read_oracle_config
 
-from .. import http, logs, running, wire
-from ..account_key import AccountKeyError
-from ..addresses import is_loopback
-from ..background import in_background, repeat
-from ..chain.beacon import BeaconClient
-from ..chain.next_index import choose
-from ..hardening import forbid_dumps
-from ..offload import UnavailableError, Workers
+from .. import wire
+from ..chain.beacon.client import BeaconClient
+from ..chain.index.choosing import choose
+from ..keys.account_key import AccountKeyError
+from ..process import logs, running
+from ..process.background import in_background, repeat
+from ..process.hardening import forbid_dumps
+from ..process.offload import UnavailableError, Workers
 from ..settings import EXIT_CODE, RelayerSettings, SettingsError
-from ..timings import Timings
-from ..tls import LOOK_SECONDS, Certificate, CertificateError, Renewal, server_context
+from ..web import http
+from ..web.addresses import is_loopback
+from ..web.timings import Timings
+from ..web.tls import LOOK_SECONDS, Certificate, CertificateError, Renewal, server_context
 from .access.guard import Guard
 from .access.known import KnownTokens, NoTokensError
-from .beacon_watch import BeaconWatch
-from .clusters import ClustersError, ServedClusters, read_clusters
-from .current_oracles import CurrentOracles
+from .access.vaults import Vaults
+from .clusters.served import ClustersError, ServedClusters, read_clusters
 from .documents import add_documents
-from .expiry import Expiry
+from .following.beacon_watch import BeaconWatch
+from .following.expiry import Expiry
+from .following.oracle_file import OracleFile
 from .health import Health
-from .judge import Judge
+from .judging.current_oracles import CurrentOracles
+from .judging.judge import Judge
+from .judging.pipeline import Pipeline
+from .judging.rounds import watch_rounds
 from .manager.key import ManagerKey
 from .manager.policy import policy_of
 from .manager.signer import Manager
 from .metrics import Metrics
-from .oracle_file import OracleFile
-from .pipeline import Pipeline
 from .registering import KeysWatch, Registering
-from .rounds import watch_rounds
 from .routes import Routes
 from .status.serving import Status
 from .storage_key import StorageKeyError, read_storage_key
-from .store.database import Database, ForeignDatabaseError
-from .store.due import take_stock
-from .store.network import keep_for
-from .store.reserving import mark_registered
-from .store.sealing import KeySeal, KeyUnusableError, StorageKey
-from .store.unlocking import unlock
-from .vaults import Vaults
+from .store.engine.database import Database, ForeignDatabaseError
+from .store.engine.network import keep_for
+from .store.judging.due import take_stock
+from .store.operators.reserving import mark_registered
+from .store.sealing.unlocking import unlock
+from .store.seals import KeySeal, KeyUnusableError, StorageKey
 
 REQUEST_THREADS = 2  # they parse, check encodings and write answers
 
@@ -171,7 +173,7 @@ async def relaying(configuration: Configuration) -> AsyncIterator[int]:
         await database.run(mark_registered, configuration.registered_keys, block_number=None)
         chain = None
         if settings.execution_endpoints:
-            from .chain_watch import Chain  # needs the extra `chain`
+            from .following.chain_watch import Chain  # needs the extra `chain`
 
             chain = await stack.enter_async_context(Chain.connected(settings))
         if configuration.oracles is not None:

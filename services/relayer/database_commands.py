@@ -14,18 +14,19 @@ from sqlalchemy import Connection
 from dvtfast import FileError, MissingExtraError
 from dvtfast.files import read_text
 
-from .. import paths, wire
-from ..hardening import forbid_dumps
-from ..offload import UnavailableError
+from .. import wire
+from ..files import paths
+from ..process.hardening import forbid_dumps
+from ..process.offload import UnavailableError
 from ..settings import EXIT_CODE, DatabaseSettings, EncryptSettings, ForgetSettings, RotateSettings
 from .storage_key import StorageKeyError, make_storage_key, read_storage_key
-from .store.asking import ASKED_PRECISION_SECONDS
-from .store.backup import BackupError
-from .store.backup import back_up as copy_database
-from .store.database import ForeignDatabaseError
-from .store.forgetting import expired_validators, forget, handed_out, known_validators
-from .store.rewriting import open_existing, rewrite, sqlite_file
-from .store.sealing import KeyUnusableError, StorageKey, key_name
+from .store.engine.backup import BackupError
+from .store.engine.backup import back_up as copy_database
+from .store.engine.database import ForeignDatabaseError
+from .store.operators.asking import ASKED_PRECISION_SECONDS
+from .store.operators.forgetting import expired_validators, forget, handed_out, known_validators
+from .store.sealing.rewriting import open_existing, rewrite, sqlite_file
+from .store.seals import KeyUnusableError, StorageKey, key_name
 
 FAILED = 1
 PG_DUMP = """error: the database is a PostgreSQL server's, whose own tools copy it while the relayer runs:

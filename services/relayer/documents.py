@@ -7,10 +7,10 @@ from pathlib import Path
 import msgspec
 from aiohttp import web
 
-from .. import http
-from ..api_page import page
-from ..openapi import HTML
-from ..pages import Page
+from ..web import http
+from ..web.api_page import page
+from ..web.openapi import HTML
+from ..web.pages import Page
 from .api import openapi
 
 PAGES = Path(__file__).parent / "pages"

@@ -9,11 +9,11 @@ from time import monotonic
 from aiohttp import web
 
 from .. import wire
-from ..http import json_answer
-from ..offload import UnavailableError
+from ..process.offload import UnavailableError
+from ..web.http import json_answer
+from .access.vaults import Vaults
 from .registering import KeysWatch
-from .store.database import Database, latest_revision
-from .vaults import Vaults
+from .store.engine.database import Database, latest_revision
 
 DATABASE_SECONDS = 5.0  # within which it has to answer
 FRESH_SECONDS = 1.0  # for so long an answer of it holds

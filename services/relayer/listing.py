@@ -13,13 +13,14 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from .. import logs, wire
-from ..http import Answer
-from ..offload import Workers
-from .clusters import Group, ServedClusters
-from .store.changes import ListedMessage, ListedValidator, changes_since
-from .store.database import Database
-from .store.lacking import MessageOfNode, ValidatorOfNode, lacking_since
+from .. import wire
+from ..process import logs
+from ..process.offload import Workers
+from ..web.http import Answer
+from .clusters.served import Group, ServedClusters
+from .store.engine.database import Database
+from .store.nodes.changes import ListedMessage, ListedValidator, changes_since
+from .store.nodes.missing_shares import MessageOfNode, ValidatorOfNode, lacking_since
 from .store.subjects import Deposit, Exit
 
 LONGEST_WAIT_SECONDS = 30.0

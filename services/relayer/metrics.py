@@ -7,15 +7,15 @@ from collections import Counter
 from collections.abc import Mapping
 from time import monotonic, time
 
-from ..metrics import Registry
-from ..offload import UnavailableError, Workers
-from .clusters import ServedClusters
-from .judge import Judged
-from .seen import Seen
-from .store.database import Database
+from ..process.offload import UnavailableError, Workers
+from ..web.metrics import Registry
+from .activity import Seen
+from .clusters.served import ServedClusters
+from .judging.judge import Judged
+from .store.engine.database import Database
+from .store.judging.verdicts import Verdicts
 from .store.overview import MessageCounts, count_messages
 from .store.tables import MessageStatus
-from .store.verdicts import Verdicts
 
 PREFIX = "dvtfast_relayer"
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)

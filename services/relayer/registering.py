@@ -7,19 +7,21 @@ from dataclasses import dataclass
 from time import time
 from typing import Protocol
 
-from .. import logs, wire
-from ..chain.manager_messages import items_to_leave_off
+from .. import wire
+from ..chain.contracts.manager_messages import items_to_leave_off
+from ..process import logs
 from .access.caller import Caller
-from .clusters import ServedClusters
-from .current_oracles import CurrentOracles
+from .access.vaults import Vaults
+from .clusters.served import ServedClusters
+from .judging.current_oracles import CurrentOracles
+from .judging.pipeline import Pipeline
 from .manager.signer import Manager, RegisterItem
-from .pipeline import Pipeline
-from .store.asking import AskedValidator, IndexRefusedError
-from .store.database import Database
-from .store.moving import TooManyMovesError
-from .store.pending import TooManyPendingError
-from .store.reserved import AskedByOthersError, ReservedError
-from .store.reserving import (
+from .store.engine.database import Database
+from .store.operators.asking import AskedValidator, IndexRefusedError
+from .store.operators.moving import TooManyMovesError
+from .store.operators.pending import TooManyPendingError
+from .store.operators.reserved import AskedByOthersError, ReservedError
+from .store.operators.reserving import (
     QuotaError,
     Registration,
     ReservedValidator,
@@ -27,7 +29,6 @@ from .store.reserving import (
     reserve,
     signed_deposits,
 )
-from .vaults import Vaults
 
 FULL_DEPOSIT_GWEI = 32_000_000_000  # of a validator of type 0x01, and the least of one of type 0x02
 LARGEST_DEPOSIT_GWEI = 2_048_000_000_000

@@ -18,28 +18,28 @@ from dvtfast import Network, check_public_keys, check_signature_encodings
 
 from .. import wire
 from ..chain.next_index import NextIndex
-from ..http import json_answer, read_body, send_pieces
-from ..offload import Workers
+from ..process.offload import Workers
+from ..web.http import json_answer, read_body, send_pieces
 from .access.caller import Caller, caller_of
 from .access.limits import Rates
-from .clusters import Group, ServedClusters
-from .current_oracles import CurrentOracles
+from .access.vaults import NOT_YOUR_CLUSTER, Vaults
+from .clusters.served import Group, ServedClusters
+from .judging.current_oracles import CurrentOracles
+from .judging.pipeline import Pipeline
 from .listing import LONGEST_WAIT_SECONDS, Listing, Listings
 from .manager.signer import Manager
 from .metrics import Metrics, Outcomes
-from .pipeline import Pipeline
 from .registering import ASKED_ELSEWHERE, PENDING_SECONDS, Registering, refusal, too_many_moves
-from .store.asking import AskedValidator, IndexRefusedError, ask_for, known_keys
-from .store.claims import claim_to_bytes
-from .store.database import Database
-from .store.lacking import ready_in_front
-from .store.moving import TooManyMovesError
-from .store.pending import Asker, TooManyPendingError
-from .store.reserved import AskedByOthersError, RegisteredError, ReservedError
-from .store.sharing import STORED, OfferedShare, add_shares
+from .store.engine.database import Database
+from .store.nodes.announced_shares import claim_to_bytes
+from .store.nodes.missing_shares import ready_in_front
+from .store.nodes.sharing import STORED, OfferedShare, add_shares
+from .store.operators.asking import AskedValidator, IndexRefusedError, ask_for, known_keys
+from .store.operators.moving import TooManyMovesError
+from .store.operators.pending import Asker, TooManyPendingError
+from .store.operators.reserved import AskedByOthersError, RegisteredError, ReservedError
 from .store.subjects import Exit
 from .store.tables import Kind
-from .vaults import NOT_YOUR_CLUSTER, Vaults
 
 REFUSED_A_SECOND, REFUSED_AT_ONCE = 1 / 30, 50  # manager signatures of one caller; each is on record
 LISTINGS_A_SECOND, LISTINGS_AT_ONCE = 1.0, 16  # that have to be made for one caller; fewer than are kept

@@ -10,8 +10,8 @@ from pathlib import Path
 from dvtfast import FileError
 from dvtfast.files import decode_text, read_bytes, reason
 
-from .. import logs
-from .store.sealing import KEY_BYTES, StorageKey
+from ..process import logs
+from .store.seals import KEY_BYTES, StorageKey
 
 OTHERS_MAY = stat.S_IRWXG | stat.S_IRWXO
 OWNER_MAY_READ_AND_WRITE = 0o600

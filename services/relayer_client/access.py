@@ -9,7 +9,7 @@ from pathlib import Path
 from dvtfast import FileError
 from dvtfast.files import read_text
 
-from .tls import Certificate, Renewal, client_context, fingerprint
+from ..web.tls import Certificate, Renewal, client_context, fingerprint
 
 LONGEST_TOKEN = 4096
 TOKEN_FILE_BYTES = 4 * LONGEST_TOKEN  # in UTF-16, with line ends

@@ -12,12 +12,13 @@ import msgspec
 import tenacity
 import yarl
 
-from . import logs, wire
-from .addresses import is_loopback
-from .bounded import AnswerError
-from .client_access import Access, Credentials, TokenFileError
-from .outgoing import OutgoingError, Session, censored, joined, retry_after
-from .saying import kind_of, said
+from .. import wire
+from ..process import logs
+from ..web.addresses import is_loopback
+from ..web.bounded import AnswerError
+from ..web.outgoing import OutgoingError, Session, censored, joined, retry_after
+from ..web.saying import kind_of, said
+from .access import Access, Credentials, TokenFileError
 
 RETRY_FIRST_SECONDS = 0.5
 RETRY_LONGEST_SECONDS = 15.0

@@ -11,10 +11,9 @@ from typing import Any
 
 from dvtfast.networks import Network
 
-from .. import parsing
-from ..client_access import Access, Credentials, TokenFileError
-from ..tls import Certificate, CertificateError
-from . import shared
+from ..relayer_client.access import Access, Credentials, TokenFileError
+from ..web.tls import Certificate, CertificateError
+from . import parsing, shared
 from .plain_http import in_the_clear
 from .sources import Settings, setting
 

@@ -13,8 +13,9 @@ import click
 from dvtfast import FileError
 from dvtfast.files import read_text
 
-from .. import logs, outgoing
 from ..extras import require
+from ..process import logs
+from ..web import outgoing
 from .sources import Settings, SettingsError
 
 EXIT_CODE = 2  # as click's usage errors

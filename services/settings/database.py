@@ -7,8 +7,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from .. import parsing
-from . import shared
+from . import parsing, shared
 from .sources import Settings, setting
 
 

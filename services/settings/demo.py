@@ -14,7 +14,7 @@ from dvtfast.obol import MAX_OPERATORS, MAX_VALIDATORS
 from dvtfast.protocol_config import MAX_ORACLES
 from dvtfast.ssv import CLUSTER_SIZES, threshold_of
 
-from .. import parsing
+from . import parsing
 from .sources import Settings, setting
 
 DEFAULT_VALIDATORS = 1000

@@ -12,8 +12,7 @@ from dvtfast import FileError
 from dvtfast.files import read_text
 from dvtfast.keystores import MAX_PBKDF2_COUNT, MAX_SCRYPT_WORK, SCRYPT_DEFAULT, Kdf, Pbkdf2, Scrypt
 
-from .. import parsing
-from . import shared
+from . import parsing, shared
 from .sources import Settings, SettingsError, setting
 
 PASSWORD_FILE_BYTES = 4096

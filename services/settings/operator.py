@@ -12,9 +12,10 @@ from typing import Any
 from dvtfast.constants import GWEI_PER_VALIDATOR
 from dvtfast.networks import NETWORKS, Network
 
-from .. import orders, parsing, paths, units
-from ..chain.manager_messages import COMPOUNDING, ETH1_ADDRESS
-from . import shared
+from ..chain import units
+from ..chain.contracts.manager_messages import COMPOUNDING, ETH1_ADDRESS
+from ..files import paths
+from . import orders, parsing, shared
 from .client import RelayerClientSettings
 from .sources import Settings, setting
 

@@ -8,8 +8,8 @@ from typing import Final
 
 from dvtfast.networks import Network
 
-from .units import STAKE_FACTORS, WEI_PER_GWEI
-from .wire import UINT64_LIMIT, PublicKey
+from ..chain.units import STAKE_FACTORS, WEI_PER_GWEI
+from ..wire import UINT64_LIMIT, PublicKey
 
 GWEI: Final = "gwei"  # as the beacon chain counts
 FACTORS: Final = {symbol.lower(): factor for symbol, factor in STAKE_FACTORS.items()}

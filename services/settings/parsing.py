@@ -15,8 +15,10 @@ from dvtfast.errors import FileError, InputError
 from dvtfast.files import read_text
 from dvtfast.networks import NETWORKS, Network, network_named
 
-from . import paths, postgres_url, wire
-from .chain.encoding import read_address
+from .. import wire
+from ..chain.encoding import read_address
+from ..files import paths
+from . import postgres_url
 
 Parse = Callable[[str], Any]
 VAULTS_LIMIT_BYTES = 1024 * 1024

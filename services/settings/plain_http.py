@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from .. import parsing
-from ..addresses import is_loopback
+from ..web.addresses import is_loopback
+from . import parsing
 from .sources import Settings
 
 ALLOWED = "--allow-plain-http"

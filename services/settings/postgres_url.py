@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
-from . import paths
-from .addresses import is_loopback
+from ..files import paths
+from ..web.addresses import is_loopback
 
 SCHEMES: Final = ("postgresql", "postgres", "postgresql+asyncpg")
 SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")

@@ -11,8 +11,7 @@ from typing import Any, Self
 
 from dvtfast.networks import Network
 
-from .. import parsing
-from . import shared
+from . import parsing, shared
 from .plain_http import in_the_clear
 from .sources import Settings, setting
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from dvtfast.networks import NETWORKS, Network
 
-from .. import parsing
 from ..chain.encoding import write_address
+from . import parsing
 from .sources import setting
 
 

@@ -10,8 +10,9 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from .. import orders, parsing, paths, wire
-from . import shared
+from .. import wire
+from ..files import paths
+from . import orders, parsing, shared
 from .client import RelayerClientSettings
 from .sources import Settings, setting
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 
 import click
 
-from .. import parsing
+from . import parsing
 from .environment import unknown, without_service_links
 from .first_makers import ignored, refused
 

@@ -8,8 +8,7 @@ import dataclasses
 from functools import partial
 from pathlib import Path
 
-from .. import parsing
-from . import shared
+from . import parsing, shared
 from .database import DatabaseSettings
 from .sources import setting as any_setting
 

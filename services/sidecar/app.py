@@ -14,25 +14,25 @@ import tenacity
 
 from dvtfast import DvtfastError
 
-from .. import logs, running
-from ..background import in_background
-from ..chain.beacon import BeaconClient
-from ..client import RelayerClient
-from ..hardening import forbid_dumps
-from ..http import listening
-from ..memory import use_one_arena
-from ..offload import UnavailableError, Workers
+from ..chain.beacon.client import BeaconClient
+from ..process import logs, running
+from ..process.background import in_background
+from ..process.hardening import forbid_dumps
+from ..process.memory import use_one_arena
+from ..process.offload import UnavailableError, Workers
+from ..relayer_client.client import RelayerClient
 from ..settings import EXIT_CODE, SidecarSettings
+from ..web.http import listening
 from ..wire import Address, ValidatorType
-from .journal import Journal, JournalError
-from .live import LiveValidators
+from .journal.journal import Journal, JournalError
 from .metrics import Metrics
-from .nodes import Node, NoKeysError, Source
-from .policy import DepositPolicy
-from .reloading import Reloading
+from .nodes.node import Node, NoKeysError, Source
+from .nodes.reloading import Reloading
+from .nodes.sources import sources_of
 from .sidecars import Sidecars
-from .signing import Signing
-from .sources import sources_of
+from .signing.live import LiveValidators
+from .signing.policy import DepositPolicy
+from .signing.signing import Signing
 
 ANSWER_LIMIT_BYTES = 32 * 1024 * 1024  # 50,000 validators as the first makers' relayers list them
 LONGEST_RETRY_SECONDS = 15.0  # between two looks for keys that cannot be had yet

@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping
 from time import monotonic, time
 from typing import Any
 
-from ..metrics import ServiceMetrics
-from .journal_tables import DEPOSIT, EXIT
+from ..web.metrics import ServiceMetrics
+from .journal.tables import DEPOSIT, EXIT
 
 
 class Metrics(ServiceMetrics):

@@ -16,20 +16,22 @@ from rich.table import Table
 from dvtfast import DvtfastError
 from dvtfast.networks import Network
 
-from .. import paths, units, wire
-from ..client import RelayerClient, RelayerRefusedError, RelayerUnavailableError
-from ..hardening import forbid_dumps
-from ..offload import UnavailableError, Workers
+from .. import wire
+from ..chain import units
+from ..files import paths
+from ..process.hardening import forbid_dumps
+from ..process.offload import UnavailableError, Workers
+from ..relayer_client.client import RelayerClient, RelayerRefusedError, RelayerUnavailableError
 from ..settings import EXIT_CODE, PlanSettings
 from .app import ANSWER_LIMIT_BYTES, signing_of
-from .journal import Journal, JournalError
-from .journal_tables import DEPOSIT, EXIT
-from .loop import Sidecar
+from .journal.journal import Journal, JournalError
+from .journal.tables import DEPOSIT, EXIT
 from .metrics import Metrics
-from .nodes import Node, NoKeysError
-from .polling import NO_SUCH_ROUTE
-from .polls import ExitPoll, ValidatorPoll
-from .sources import sources_of
+from .nodes.node import Node, NoKeysError
+from .nodes.sources import sources_of
+from .polling.loop import Sidecar
+from .polling.polling import NO_SUCH_ROUTE
+from .polling.polls import ExitPoll, ValidatorPoll
 
 
 @dataclass(frozen=True)

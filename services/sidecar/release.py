@@ -10,14 +10,15 @@ import click
 
 from dvtfast import network_named
 
-from .. import logs, wire
-from ..chain.beacon import BeaconClient
-from ..chain.beacon_head import fresh_head
+from .. import wire
+from ..chain.beacon.client import BeaconClient
+from ..chain.beacon.head import fresh_head
 from ..chain.encoding import write_data
-from ..offload import UnavailableError
+from ..process import logs
+from ..process.offload import UnavailableError
 from ..settings import EXIT_CODE, ReleaseSettings
-from .journal import Binding, Journal, JournalError
-from .nodes import SHOWN_ITEMS
+from .journal.journal import Binding, Journal, JournalError
+from .nodes.node import SHOWN_ITEMS
 
 FAILED = 1
 NOT_MEANT = 130  # as the operator ends when somebody says no

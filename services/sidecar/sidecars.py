@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from .. import logs
-from ..client import RelayerClient
-from .loop import Sidecar, WrongNetworkError
-from .nodes import Node
-from .remembering import Remembering
-from .signing import Signing
+from ..process import logs
+from ..relayer_client.client import RelayerClient
+from .nodes.node import Node
+from .polling.loop import Sidecar, WrongNetworkError
+from .signing.remembering import Remembering
+from .signing.signing import Signing
 
 log = logs.get("sidecar")
 

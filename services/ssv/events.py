@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from dvtfast import MissingExtraError
 
 from ..chain.encoding import ADDRESS_BYTES, HASH_BYTES, keccak256
-from ..chain.node import Log
+from ..chain.execution.node import Log
 
 try:
     from eth_abi.abi import decode

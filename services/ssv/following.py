@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from time import monotonic
 
-from .. import logs
-from ..chain.node import NodeClient
-from ..chain.scanner import SPAN_BLOCKS, FinalLogs, LogScanner, Rewound
+from ..chain.execution.node import NodeClient
+from ..chain.execution.scanner import SPAN_BLOCKS, FinalLogs, LogScanner, Rewound
+from ..process import logs
 from .events import TOPICS
 from .registry import ChainSource, Registry
 

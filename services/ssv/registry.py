@@ -15,12 +15,12 @@ from pathlib import Path
 
 from dvtfast.ssv import KeyShares, parse_key_shares
 
-from .. import logs
 from ..chain.encoding import write_address
-from ..chain.node import Log
-from ..chain.scanner import Checkpoint, FinalLogs
-from ..paths import of_database
-from ..sqlite_files import look
+from ..chain.execution.node import Log
+from ..chain.execution.scanner import Checkpoint, FinalLogs
+from ..files.paths import of_database
+from ..files.sqlite_files import look
+from ..process import logs
 from ..wire import PublicKey
 from .events import Event, EventError, ValidatorAdded, ValidatorRemoved, read_event
 from .judging import judge

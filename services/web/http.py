@@ -19,10 +19,11 @@ import structlog
 from aiohttp import web, web_protocol, web_request, web_urldispatcher
 from aiohttp.http import HttpProcessingError
 
-from . import logs, wire
+from .. import wire
+from ..process import logs
+from ..process.offload import UnavailableError, Workers
 from .connections import Connections
 from .heads import MOST_HEADERS
-from .offload import UnavailableError, Workers
 
 BODY_LIMIT_BYTES = 16 * 1024 * 1024
 BODY_TIMEOUT_SECONDS = 30.0

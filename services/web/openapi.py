@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from . import wire
+from .. import wire
 
 JSON = "application/json"
 TEXT = "text/plain"

@@ -25,7 +25,7 @@ import aiohttp
 from aiohttp.abc import ResolveResult
 from yarl import URL
 
-from . import logs
+from ..process import logs
 from .addresses import is_address, is_loopback, is_public
 from .bounded import AnswerError, read_answer
 

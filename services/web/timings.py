@@ -12,7 +12,7 @@ from time import perf_counter
 import msgspec
 from aiohttp import web
 
-from .background import in_background
+from ..process.background import in_background
 from .metrics import Registry
 
 SAMPLE_SECONDS = 0.1

@@ -11,7 +11,7 @@ from pathlib import Path
 from dvtfast import FileError
 from dvtfast.files import ENCODINGS, read_start
 
-from . import logs
+from ..process import logs
 
 MARK_BYTES = 4  # of the longest byte order mark
 LOOK_SECONDS = 5.0  # between two looks whether a server's certificate was renewed

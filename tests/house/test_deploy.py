@@ -12,10 +12,10 @@ import yaml
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from dvtfast.services.relayer.clusters import ServedClusters
+from dvtfast.services.relayer.clusters.served import ServedClusters
 from dvtfast.services.relayer.metrics import Metrics
 from dvtfast.services.sidecar.metrics import Metrics as SidecarMetrics
-from dvtfast.services.timings import Timings
+from dvtfast.services.web.timings import Timings
 
 from .sources import ROOT
 

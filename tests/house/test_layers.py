@@ -32,6 +32,27 @@ LAYERS = [
 ]
 LAYER_OF = {module: depth for depth, layer in enumerate(LAYERS) for module in layer}
 
+# The rooms of the services, from the bottom to the top, and which rooms each may know.
+BOTTOM = {"process", "files", "wire"}
+LOWER = BOTTOM | {"web", "chain", "relayer_client"}
+ROOMS = {
+    "process": set(),
+    "files": set(),
+    "wire": set(),
+    "web": {"process", "wire"},
+    "relayer_client": {"process", "web", "wire"},
+    "chain": BOTTOM | {"web"},
+    "ssv": BOTTOM | {"chain"},
+    "settings": LOWER,
+    "keys": BOTTOM | {"settings"},
+    "relayer": (LOWER - {"relayer_client"}) | {"keys", "settings"},
+    "sidecar": LOWER | {"keys", "settings", "ssv"},
+    "operator": LOWER | {"keys", "settings"},
+    "demo": LOWER | {"operator", "settings"},
+}
+AT_THE_DOOR = {"__init__", "__main__", "cli", "command", "extras"}  # the command line; nobody knows it
+MOST_FILES = 18  # in a room; a stranger reads a list of names, not a book
+
 # The three services, and who may know more than one of them.
 SERVICE_NAMES = ("relayer", "sidecar", "operator")
 KNOW_ALL = ("cli", "demo")
@@ -95,6 +116,56 @@ def test_the_library_has_no_cycle():
     TopologicalSorter(graph).prepare()
 
 
+def room_of(name):
+    """`chain.deposits` of `dvtfast.services.chain.deposits.scan`, which is one of the services' files."""
+    return ".".join(name.split(".")[2:-1])
+
+
+def imported_modules():
+    """Each module of the services, and those of them that it imports."""
+    modules = {module_name(file): file for file in FILES_IN_SERVICES}
+    graph = {}
+    for module, file in modules.items():
+        known = graph.setdefault(module, set())
+        for each in imports(file):
+            name = each.name if each.name in modules else each.name.rpartition(".")[0]
+            known |= {name} & (modules.keys() - {module, "dvtfast.services"})
+    return graph
+
+
+def test_services_have_no_circle():
+    TopologicalSorter(imported_modules()).prepare()
+
+
+def test_rooms_know_their_neighbours_only():
+    found = {}
+    for module, known in imported_modules().items():
+        for name in known:
+            own, other = (room_of(each).partition(".")[0] for each in (module, name))
+            if own and other and own != other:
+                found.setdefault(own, set()).add(other)
+    assert_none(f"{own} imports {name}" for own in found for name in found[own] - ROOMS[own])
+    TopologicalSorter(ROOMS).prepare()
+
+
+def test_rooms_within_a_room_have_no_circle():
+    """What lies in a room itself wires the rooms within, or is for all of them."""
+    graph = {}
+    for module, known in imported_modules().items():
+        own = room_of(module)
+        others = {room_of(name) for name in known if room_of(name).partition(".")[0] == own.partition(".")[0]}
+        graph.setdefault(own, set()).update(others - {own})
+    wiring = {own for own in graph if any(other.startswith(f"{own}.") for other in graph)}
+    TopologicalSorter({own: graph[own] - wiring for own in graph.keys() - wiring}).prepare()
+
+
+def test_every_file_is_in_a_room_that_is_not_too_full():
+    assert {file.stem for file in SERVICES.glob("*.py")} == AT_THE_DOOR
+    for room in {file.parent for file in FILES_IN_SERVICES}:
+        files = [file.name for file in room.glob("*.py") if file.name != "__init__.py"]
+        assert len(files) <= MOST_FILES, f"{name_of(room)} has {len(files)} files"
+
+
 @pytest.mark.parametrize("file", FILES_IN_LIBRARY, ids=name_of)
 def test_the_library_opens_no_socket(file):
     network = ("aiohttp", "asyncio", "http", "requests", "socket", "ssl", "urllib")
@@ -123,7 +194,7 @@ def test_services_do_not_import_each_other(file):
 
 
 def test_no_top_level_package_hides_the_standard_library():
-    assert module_name(SERVICES / "operator" / "collect.py") == "dvtfast.services.operator.collect"
+    assert module_name(SERVICES / "operator" / "plan.py") == "dvtfast.services.operator.plan"
     assert not (ROOT / "operator").exists()
     assert not (LIBRARY.parent / "operator").exists()
 
@@ -145,7 +216,7 @@ def test_the_environment_is_read_in_settings_only(file):
     """But for what all programs of a machine share: proxies and certificates."""
     if file in (
         SERVICES / "settings" / "command_line.py",
-        SERVICES / "outgoing.py",
+        SERVICES / "web" / "outgoing.py",
         LIBRARY / "_backend.py",
     ):
         return
@@ -160,7 +231,10 @@ def test_the_environment_is_read_in_settings_only(file):
 @pytest.mark.parametrize("file", FILES_IN_SERVICES, ids=name_of)
 def test_one_place_makes_requests(file):
     """So that proxies, certificates and limits count for all that goes out."""
-    if file in (SERVICES / "outgoing.py", SERVICES / "demo" / "on_chain.py"):  # its chain is on this machine
+    if file in (
+        SERVICES / "web" / "outgoing.py",
+        SERVICES / "demo" / "on_chain.py",  # its chain is on this machine
+    ):
         return
     made = ("ClientSession", "TCPConnector", "urlopen", "HTTPConnection", "HTTPSConnection")
     nodes = ast.walk(ast.parse(file.read_text()))

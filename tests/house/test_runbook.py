@@ -16,7 +16,8 @@ RUNBOOK = re.sub(r"\s+", " ", (ROOT / "docs" / "runbook.md").read_text().replace
 FILE_OF = {module_name(file): file for file in python_files(SERVICES)}
 RELAYER = python_files(SERVICES / "relayer")
 # What else refuses requests, settings' files and the start.
-REFUSING = [*RELAYER, *(SERVICES / name for name in ("http.py", "tls.py", "account_key.py", "offload.py"))]
+OTHERS = ("web/http.py", "web/tls.py", "keys/account_key.py", "process/offload.py")
+REFUSING = [*RELAYER, *(SERVICES / name for name in OTHERS)]
 LEVELS = {"warning", "error", "exception", "critical"}
 HOLE = "\0"  # where a message has a value
 

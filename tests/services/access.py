@@ -11,7 +11,7 @@ import aiohttp
 
 from dvtfast.services import wire
 from dvtfast.services.relayer.access.secret import digest_of, new_token
-from dvtfast.services.relayer.store.database import Database
+from dvtfast.services.relayer.store.engine.database import Database
 from dvtfast.services.relayer.store.tokens import (
     KeptToken,
     NodeOfCluster,

@@ -29,11 +29,11 @@ from dvtfast import (
 from dvtfast.clusters import ClusterShares
 from dvtfast.protocol_config import OracleConfig
 from dvtfast.services import wire
-from dvtfast.services.client import RelayerClient
 from dvtfast.services.relayer.app import Configuration, relaying
-from dvtfast.services.relayer.clusters import ServedClusters
+from dvtfast.services.relayer.clusters.served import ServedClusters
 from dvtfast.services.relayer.manager.key import ManagerKey
 from dvtfast.services.relayer.storage_key import read_storage_key
+from dvtfast.services.relayer_client.client import RelayerClient
 from dvtfast.services.settings import RelayerSettings
 
 from . import postgres as postgres_

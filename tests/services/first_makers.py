@@ -28,7 +28,7 @@ from dvtfast import (
     split_exit_signatures,
 )
 from dvtfast.protocol_config import OracleConfig
-from dvtfast.services import http
+from dvtfast.services.web import http
 
 CREATED_AT = 1_800_000_000
 CREATED = "2027-01-15 08:00:00+0000"

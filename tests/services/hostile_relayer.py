@@ -12,7 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
-from dvtfast.services import http
+from dvtfast.services.web import http
 
 MIB = 1024 * 1024
 ETH = 10**9

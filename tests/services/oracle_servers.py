@@ -20,7 +20,7 @@ from eth_account.messages import encode_typed_data
 
 from dvtfast import deposit_data_roots
 from dvtfast.protocol_config import OracleConfig
-from dvtfast.services.http import listening
+from dvtfast.services.web.http import listening
 from tests.vector_files import unhex
 
 CHAIN_ID = 560048

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from dvtfast.services.client import RelayerClient
 from dvtfast.services.demo.cluster import ObolCluster, make_cluster
 from dvtfast.services.demo.steps import Steps
+from dvtfast.services.relayer_client.client import RelayerClient
 from dvtfast.services.settings import DemoSettings
 
 ROUND_SECONDS = 400.0

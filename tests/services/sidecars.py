@@ -10,17 +10,17 @@ from pathlib import Path
 import numpy as np
 
 from dvtfast import HOODI, Network
-from dvtfast.services.client import RelayerClient
-from dvtfast.services.offload import Workers
+from dvtfast.services.process.offload import Workers
+from dvtfast.services.relayer_client.client import RelayerClient
 from dvtfast.services.sidecar.app import ANSWER_LIMIT_BYTES
-from dvtfast.services.sidecar.journal import Journal
-from dvtfast.services.sidecar.keys import NodeKeys, public_key_shares_of
-from dvtfast.services.sidecar.live import LiveValidators
-from dvtfast.services.sidecar.loop import Sidecar, WrongNetworkError
+from dvtfast.services.sidecar.journal.journal import Journal
 from dvtfast.services.sidecar.metrics import Metrics
-from dvtfast.services.sidecar.nodes import Node
-from dvtfast.services.sidecar.policy import DepositPolicy
-from dvtfast.services.sidecar.signing import Signing
+from dvtfast.services.sidecar.nodes.key_shares import NodeKeys, public_key_shares_of
+from dvtfast.services.sidecar.nodes.node import Node
+from dvtfast.services.sidecar.polling.loop import Sidecar, WrongNetworkError
+from dvtfast.services.sidecar.signing.live import LiveValidators
+from dvtfast.services.sidecar.signing.policy import DepositPolicy
+from dvtfast.services.sidecar.signing.signing import Signing
 
 from .conftest import Cluster
 from .patience import PATIENCE_SECONDS

@@ -164,7 +164,7 @@ main()
         ("dvtfast.services.__main__", "--version"),
         ("click", "--version"),
         ("dvtfast.services.cli", "--version"),
-        ("dvtfast.services.relayer.upkeep", "relayer storage-key key"),
+        ("dvtfast.services.relayer.database_commands", "relayer storage-key key"),
         ("sqlalchemy", "relayer token list"),
         ("rich", "keys list nowhere"),
     ],

@@ -17,9 +17,10 @@ from click.testing import CliRunner
 
 from dvtfast import generate_secret_keys, keystores
 from dvtfast.keystores import Pbkdf2
-from dvtfast.services import parsing, paths, settings
+from dvtfast.services import settings
 from dvtfast.services.cli import main
-from dvtfast.services.settings import Settings
+from dvtfast.services.files import paths
+from dvtfast.services.settings import Settings, parsing
 from dvtfast.services.settings.sources import Source
 from tests.house.sources import ROOT
 from tests.other_user import as_another_user, closed

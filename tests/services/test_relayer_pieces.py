@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from dvtfast.services import offload
-from dvtfast.services.relayer import judge as judge_
-from dvtfast.services.relayer.judge import Judge
-from dvtfast.services.relayer.pipeline import Pipeline
+from dvtfast.services.process import offload
+from dvtfast.services.relayer.judging import judge as judge_
+from dvtfast.services.relayer.judging.judge import Judge
+from dvtfast.services.relayer.judging.pipeline import Pipeline
 
 from .conftest import START_INDEX, Cluster, Relayer, Start, make_cluster
 from .patience import PATIENCE_SECONDS
-from .test_relayer_shares import wrong
+from .relayer.test_shares import wrong
 
 ROUND_INDEX = 5000
 MANY_SHARES = 32

@@ -14,17 +14,17 @@ from eth_account import Account
 from dvtfast import generate_secret_keys, keystores
 from dvtfast.keystores import Pbkdf2
 from dvtfast.services import wire
-from dvtfast.services.account_key import AccountKeyError, load_account
 from dvtfast.services.cli import main
-from dvtfast.services.client_access import read_token
 from dvtfast.services.demo.oracle.app import read_secret
 from dvtfast.services.demo.oracle.settings import OracleSettings
-from dvtfast.services.operator.order_files import read_amounts
+from dvtfast.services.keys.account_key import AccountKeyError, load_account
+from dvtfast.services.operator.commands.order_files import read_amounts
 from dvtfast.services.relayer.app import read_configuration
 from dvtfast.services.relayer.storage_key import read_storage_key
-from dvtfast.services.relayer.store.sealing import StorageKey
+from dvtfast.services.relayer.store.seals import StorageKey
+from dvtfast.services.relayer_client.access import read_token
 from dvtfast.services.settings import RelayerSettings, SettingsError, read_env_file
-from dvtfast.services.tls import Certificate, CertificateError, client_context
+from dvtfast.services.web.tls import Certificate, CertificateError, client_context
 from tests.texts import SAVED
 from tests.vector_files import VECTORS
 

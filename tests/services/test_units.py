@@ -9,18 +9,18 @@ import pytest
 
 from dvtfast import HOODI, MAINNET, InputError, network_with_chain_id
 from dvtfast.networks import GNOSIS, NETWORKS, Network
-from dvtfast.services import units
+from dvtfast.services.chain import units
 from dvtfast.services.chain.calls import ApprovalParams
-from dvtfast.services.operator.ending import Ended, tell
-from dvtfast.services.operator.metrics import Metrics
-from dvtfast.services.operator.opening import _policy
+from dvtfast.services.operator.commands.metrics import Metrics
+from dvtfast.services.operator.commands.opening import _policy
+from dvtfast.services.operator.commands.results import Ended, tell
+from dvtfast.services.operator.commands.summary import as_table
 from dvtfast.services.operator.plan import Batch, Plan, plan_of
 from dvtfast.services.operator.sending.action import Conclusion, Entry, Outcome
 from dvtfast.services.operator.sending.fees import Offer
 from dvtfast.services.operator.sending.sender import Estimate
-from dvtfast.services.operator.summary import as_table
 from dvtfast.services.settings import ConsolidateSettings, SendingSettings, WithdrawSettings
-from tests.services.test_operator_orders import BASE, FIRST, SECOND
+from tests.services.operator.test_orders import BASE, FIRST, SECOND
 
 FULL = 32 * 10**9
 KEY = b"\x81" * 48

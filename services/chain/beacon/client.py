@@ -22,10 +22,10 @@ from dvtfast import Network
 from dvtfast.constants import PUBLIC_KEY_BYTES, SIGNATURE_BYTES, WITHDRAWAL_CREDENTIALS_BYTES
 from dvtfast.networks import NETWORKS
 
-from ..outgoing import joined
-from ..saying import with_words
-from .encoding import ADDRESS_BYTES, HASH_BYTES, read_address, read_data, write_address, write_data
-from .endpoints import Endpoint, EndpointError, Endpoints, exchange, session
+from ...web.outgoing import joined
+from ...web.saying import with_words
+from ..encoding import ADDRESS_BYTES, HASH_BYTES, read_address, read_data, write_address, write_data
+from ..endpoints import Endpoint, EndpointError, Endpoints, exchange, session
 
 KEYS_AT_ONCE = 100  # some nodes take long, or refuse, above a few hundred
 VALIDATOR_LIMIT_BYTES = 2048  # of the answer, for each key; some 500 are usual

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dvtfast import Network
 
-from . import clock
-from .beacon import BeaconClient, BeaconHead
+from .. import clock
+from .client import BeaconClient, BeaconHead
 
 STALE_SLOTS = 8  # without a block, after which a node counts as behind
 

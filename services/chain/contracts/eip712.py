@@ -11,7 +11,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Final
 
-from .encoding import ADDRESS_BYTES, HASH_BYTES, keccak256
+from ..encoding import ADDRESS_BYTES, HASH_BYTES, keccak256
 
 WORD_BYTES: Final = 32
 UINT256_LIMIT: Final = 1 << 256

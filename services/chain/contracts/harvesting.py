@@ -14,11 +14,11 @@ import msgspec
 
 from dvtfast.networks import Network
 
-from .calls import HarvestParams, decode_values, encode_call, multicall, update_state
-from .contracts import ContractError, latest_log, view
-from .encoding import HASH_BYTES, keccak256, read_address, read_data, write_address
-from .ipfs import IpfsClient
-from .node import Block, NodeClient
+from ..calls import ContractError, HarvestParams, decode_values, encode_call, multicall, update_state
+from ..encoding import HASH_BYTES, keccak256, read_address, read_data, write_address
+from ..execution.node import Block, NodeClient
+from ..ipfs.client import IpfsClient
+from .reads import latest_log, view
 
 REWARDS_UPDATED = keccak256(b"RewardsUpdated(address,bytes32,uint256,uint64,uint64,string)")
 DOCUMENT_LIMIT_BYTES = 64 * 1024**2  # ten thousand vaults, each with its proof

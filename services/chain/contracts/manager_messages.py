@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from dvtfast import InputError, deposit_data_roots
 from dvtfast.constants import PUBLIC_KEY_BYTES, ROOT_BYTES, SIGNATURE_BYTES
 
+from ..encoding import ADDRESS_BYTES
 from .eip712 import TypedData, domain_separator, hash_struct
-from .encoding import ADDRESS_BYTES
 
 AMOUNT_BYTES: Final = 8  # gwei, big-endian
 NONCE_BYTES: Final = 32

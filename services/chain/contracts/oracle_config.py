@@ -11,11 +11,11 @@ from dvtfast.errors import FileError
 from dvtfast.networks import Network
 from dvtfast.protocol_config import MAX_FILE_BYTES, OracleConfig, parse_oracle_config
 
-from .contracts import ConfigPointer, latest_config, validators_min_oracles
-from .encoding import read_address
-from .ipfs import IpfsClient
-from .node import Block, NodeClient
-from .policies import quorum
+from ..encoding import read_address
+from ..execution.node import Block, NodeClient
+from ..execution.policies import quorum
+from ..ipfs.client import IpfsClient
+from .reads import ConfigPointer, latest_config, validators_min_oracles
 
 
 class OracleConfigError(Exception):

@@ -16,9 +16,9 @@ import numpy.typing as npt
 from dvtfast.constants import PUBLIC_KEY_BYTES, SIGNATURE_BYTES, WITHDRAWAL_CREDENTIALS_BYTES
 from dvtfast.errors import MissingExtraError
 
-from .calls import encode_call
-from .encoding import keccak256, read_address, write_address
-from .node import Block, Log, NodeClient, Tag
+from ..calls import ContractError, encode_call
+from ..encoding import keccak256, read_address, write_address
+from ..execution.node import Block, Log, NodeClient, Tag
 
 try:
     from eth_abi.abi import decode
@@ -46,10 +46,6 @@ EXIT_SIGNATURES_UPDATED = keccak256(b"ExitSignaturesUpdated(address,address,uint
 
 Bytes = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[np.uint64]
-
-
-class ContractError(Exception):
-    """An address answers, but not as the contract does that should be there."""
 
 
 @dataclass(frozen=True, eq=False)

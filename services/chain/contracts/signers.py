@@ -9,7 +9,7 @@ from typing import Final
 
 from coincurve import PublicKey
 
-from .encoding import ADDRESS_BYTES, HASH_BYTES, keccak256
+from ..encoding import ADDRESS_BYTES, HASH_BYTES, keccak256
 
 SIGNATURE_BYTES: Final = 65  # r, s, v
 SCALAR_BYTES: Final = 32

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .contracts import deposit_root, validators_manager, validators_manager_nonce
-from .node import NodeClient
+from ..execution.node import NodeClient
+from .reads import deposit_root, validators_manager, validators_manager_nonce
 
 
 class VaultsAtHead:

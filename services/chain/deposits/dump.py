@@ -14,7 +14,7 @@ import numpy.typing as npt
 from dvtfast import Network
 from dvtfast.constants import PUBLIC_KEY_BYTES
 
-from ...offload import UnavailableError
+from ...process.offload import UnavailableError
 
 RECORD = np.dtype([("block", ">u4"), ("public_key", f"S{PUBLIC_KEY_BYTES}")])
 SIZE_LIMIT_BYTES = 1 << 30  # twenty million validators

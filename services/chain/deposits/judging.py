@@ -11,7 +11,7 @@ import numpy.typing as npt
 from dvtfast import Network
 from dvtfast.deposits import check_deposit_signatures
 
-from ..contracts import Deposits
+from ..contracts.reads import Deposits
 
 Places = npt.NDArray[np.intp]
 Bools = npt.NDArray[np.bool_]

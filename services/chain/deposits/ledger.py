@@ -15,11 +15,11 @@ from typing import Self
 
 from dvtfast import Network
 
-from ...offload import UnavailableError
-from ...paths import of_database
-from ...sqlite_files import look
+from ...files.paths import of_database
+from ...files.sqlite_files import look
+from ...process.offload import UnavailableError
 from ..encoding import read_address
-from ..scanner import Checkpoint
+from ..execution.scanner import Checkpoint
 from .dump import Dump
 from .tree import DepositsSoFar
 

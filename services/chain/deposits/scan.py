@@ -12,13 +12,13 @@ from typing import Self
 
 from dvtfast import Network
 
-from ... import logs
-from ...offload import UnavailableError, Workers
-from ..contracts import DEPOSIT_EVENT, ContractError, Deposits, decode_deposits
+from ...process import logs
+from ...process.offload import UnavailableError, Workers
+from ..calls import ContractError
+from ..contracts.reads import DEPOSIT_EVENT, Deposits, decode_deposits
 from ..encoding import read_address
-from ..next_index import IndexUnknownError, require_since
-from ..node import CallRevertedError, NodeClient
-from ..scanner import (
+from ..execution.node import CallRevertedError, NodeClient
+from ..execution.scanner import (
     CONFIRMATIONS,
     SPAN_BLOCKS,
     Batch,
@@ -28,6 +28,7 @@ from ..scanner import (
     Rewound,
     ahead,
 )
+from ..next_index import IndexUnknownError, require_since
 from .dump import count_dump, read_dump
 from .judging import Judge, Judged
 from .ledger import Ledger, LedgerError, LedgerMovedError, Seed, Source, Totals

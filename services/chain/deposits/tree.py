@@ -16,7 +16,7 @@ from typing import Self
 from dvtfast import deposit_data_roots
 from dvtfast.constants import ROOT_BYTES
 
-from ..contracts import Deposits
+from ..contracts.reads import Deposits
 
 DEPTH = 32
 COUNT_BYTES = 8

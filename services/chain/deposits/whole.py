@@ -13,17 +13,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
-from ..contracts import (
+from ..calls import ContractError
+from ..contracts.reads import (
     DEPOSIT_EVENT,
     SEARCH_SPAN_BLOCKS,
-    ContractError,
     decode_deposits,
     deposit_count,
     deposit_root,
     latest_log,
 )
-from ..node import Block, CallRevertedError, Log, NodeClient, NodeError
-from ..scanner import Batch, FinalLogs, PendingLogs, Rewound
+from ..execution.node import Block, CallRevertedError, Log, NodeClient, NodeError
+from ..execution.scanner import Batch, FinalLogs, PendingLogs, Rewound
 from .tree import DepositsSoFar
 
 SEARCHED_BLOCKS = 20 * SEARCH_SPAN_BLOCKS  # for the deposit before a block, months

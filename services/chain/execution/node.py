@@ -20,11 +20,11 @@ from typing import Any, Literal, Self, TypeAlias, TypeVar
 
 import msgspec
 
-from ..offload import UnavailableError
-from ..saying import with_words
-from . import clock
-from .encoding import ADDRESS_BYTES, HASH_BYTES, read_data, read_quantity, shown, write_data, write_quantity
-from .endpoints import (
+from ...process.offload import UnavailableError
+from ...web.saying import with_words
+from .. import clock
+from ..encoding import ADDRESS_BYTES, HASH_BYTES, read_data, read_quantity, shown, write_data, write_quantity
+from ..endpoints import (
     PAUSE_LONGEST_SECONDS,
     PAUSES,
     Endpoint,

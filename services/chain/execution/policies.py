@@ -18,10 +18,10 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
-from . import clock
-from .contracts import ContractError
-from .encoding import write_data
-from .endpoints import EndpointError
+from .. import clock
+from ..calls import ContractError
+from ..encoding import write_data
+from ..endpoints import EndpointError
 from .node import Block, CallRevertedError, NodeClient, NodeError, StaleNodeError, Tag
 from .reverts import explain
 

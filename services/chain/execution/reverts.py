@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from .calls import SELECTOR_BYTES, decode_values
-from .encoding import keccak256, shown, write_data
+from ..calls import SELECTOR_BYTES, decode_values
+from ..encoding import keccak256, shown, write_data
 from .node import CallRevertedError
 
 # Source: Solidity documentation, Panic via assert and error via require.

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from .encoding import write_data
+from ..encoding import write_data
 from .node import Block, Log, NodeClient, NodeError, TooManyLogsError
 
 SPAN_BLOCKS = 10_000  # in one batch; a public node rarely gives more at once

@@ -11,8 +11,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from ..units import WEI_PER_GWEI
-from .encoding import (
+from ..encoding import (
     HASH_BYTES,
     keccak256,
     read_amount,
@@ -23,7 +22,8 @@ from .encoding import (
     write_data,
     write_quantity,
 )
-from .endpoints import EndpointError
+from ..endpoints import EndpointError
+from ..units import WEI_PER_GWEI
 from .node import (
     Block,
     CallRevertedError,

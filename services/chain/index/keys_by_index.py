@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..offload import UnavailableError
-from .beacon import BeaconClient
+from ...process.offload import UnavailableError
+from ..beacon.client import BeaconClient
 
 if TYPE_CHECKING:
-    from .deposits.scan import DepositScan
+    from ..deposits.scan import DepositScan
 
 
 class KeysDifferError(UnavailableError):

@@ -15,15 +15,16 @@ import numpy as np
 from dvtfast import Network
 from dvtfast.constants import PUBLIC_KEY_BYTES, SIGNATURE_BYTES, WITHDRAWAL_CREDENTIALS_BYTES
 
-from ..offload import UnavailableError
-from .beacon import BeaconClient, BeaconHead, PendingDeposit
-from .beacon_head import fresh_head
-from .contracts import DEPOSIT_EVENT, Bytes, ContractError, Deposits, decode_deposits, deposit_count
-from .deposits.judging import Judge
-from .deposits.whole import require_count
-from .encoding import read_address, write_data
-from .next_index import require_since
-from .node import Block, CallRevertedError, NodeClient
+from ...process.offload import UnavailableError
+from ..beacon.client import BeaconClient, BeaconHead, PendingDeposit
+from ..beacon.head import fresh_head
+from ..calls import ContractError
+from ..contracts.reads import DEPOSIT_EVENT, Bytes, Deposits, decode_deposits, deposit_count
+from ..deposits.judging import Judge
+from ..deposits.whole import require_count
+from ..encoding import read_address, write_data
+from ..execution.node import Block, CallRevertedError, NodeClient
+from ..next_index import require_since
 
 FRESH_SECONDS = 2.0  # how long what was seen counts as of now
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from ..outgoing import joined
-from .endpoints import Endpoint, EndpointError, Endpoints
+from ...web.outgoing import joined
+from ..endpoints import Endpoint, EndpointError, Endpoints
 from .redirects import Following
 from .unixfs import Cid, FilePart, read_part
 

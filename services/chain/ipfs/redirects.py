@@ -14,9 +14,9 @@ from typing import Self
 
 from yarl import URL
 
-from ..addresses import is_public
-from ..outgoing import Answer, Session, addresses_of
-from .endpoints import Endpoint, NoAnswerInTimeError, answer_of
+from ...web.addresses import is_public
+from ...web.outgoing import Answer, Session, addresses_of
+from ..endpoints import Endpoint, NoAnswerInTimeError, answer_of
 
 MOST_REDIRECTS = 5
 ADDRESS_CHARACTERS = 2048

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ... import logs
+from ...process import logs
 from ...settings import options
 from .settings import OracleSettings
 

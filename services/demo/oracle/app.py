@@ -16,12 +16,14 @@ from dvtfast import DvtfastError, FileError
 from dvtfast.files import read_text
 from dvtfast.protocol_config import read_oracle_config
 
-from ... import http, logs, running, wire
-from ...chain.contracts import ContractError
+from ... import wire
+from ...chain.calls import ContractError
 from ...chain.encoding import read_data, write_address
-from ...chain.node import NodeClient, NodeError, TooManyLogsError
-from ...offload import UnavailableError, Workers
+from ...chain.execution.node import NodeClient, NodeError, TooManyLogsError
+from ...process import logs, running
+from ...process.offload import UnavailableError, Workers
 from ...settings import EXIT_CODE
+from ...web import http
 from ..world.deployed import address_of_oracle
 from .bodies import read_approval, read_consolidation, read_rotation
 from .oracle import Oracle

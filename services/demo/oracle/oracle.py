@@ -14,8 +14,8 @@ from dvtfast import Network
 from dvtfast.protocol_config import OracleConfig, read_oracle_config
 
 from ...chain.encoding import write_data
-from ...chain.node import Block
-from ...offload import UnavailableError, Workers
+from ...chain.execution.node import Block
+from ...process.offload import UnavailableError, Workers
 from ...wire import ManagerSignature, WireError
 from ..world.ipfs import cid_of
 from . import typed_data

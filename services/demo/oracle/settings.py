@@ -9,8 +9,7 @@ from pathlib import Path
 
 from dvtfast.networks import Network
 
-from ... import parsing
-from ...settings import shared
+from ...settings import parsing, shared
 from ...settings.sources import Settings, setting
 
 

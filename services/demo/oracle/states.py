@@ -16,16 +16,16 @@ from eth_abi.abi import decode, encode
 
 from dvtfast import Network, PublicKeys, check_public_keys, check_signatures, deposit_signing_roots
 
-from ...chain.contracts import (
+from ...chain.calls import ContractError
+from ...chain.contracts.reads import (
     CONFIG_UPDATED,
     DEPOSIT_EVENT,
-    ContractError,
     decode_deposits,
     deposit_root,
     validators_manager,
 )
 from ...chain.encoding import keccak256, write_address
-from ...chain.node import Block, CallRevertedError, Log, NodeClient
+from ...chain.execution.node import Block, CallRevertedError, Log, NodeClient
 from ...wire import WireError
 
 REGISTERED = keccak256(b"ValidatorRegistered(bytes)")

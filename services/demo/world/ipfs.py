@@ -12,8 +12,8 @@ from contextlib import asynccontextmanager
 import msgspec
 from aiohttp import web
 
-from ...chain.unixfs import RAW, Cid
-from ...http import listening
+from ...chain.ipfs.unixfs import RAW, Cid
+from ...web.http import listening
 
 RAW_BLOCK = "application/vnd.ipld.raw"
 

@@ -18,14 +18,15 @@ from dvtfast import DvtfastError
 from dvtfast.deposits import DepositData, read_deposit_data
 from dvtfast.protocol_config import OracleConfig, read_oracle_config
 
-from .. import logs, running, wire
-from ..client import RelayerClient, RelayerRefusedError
-from ..parsing import VALIDATORS_LIMIT
-from ..settings import EXIT_CODE, CollectSettings, SettingsError
-from .bundle import make_bundle, write_bundle
-from .checks import wrong_shares
-from .deposit_file import problems_in, shown_vaults, vault_in, vaults_in
-from .loop import OtherIndicesError, Registration, WrongNetworkError, chunks_of, register
+from ... import wire
+from ...process import logs, running
+from ...relayer_client.client import RelayerClient, RelayerRefusedError
+from ...settings import EXIT_CODE, CollectSettings, SettingsError
+from ...settings.parsing import VALIDATORS_LIMIT
+from ..registration.bundle import make_bundle, write_bundle
+from ..registration.checks import wrong_shares
+from ..registration.collecting import OtherIndicesError, Registration, WrongNetworkError, chunks_of, register
+from ..registration.deposit_file import problems_in, shown_vaults, vault_in, vaults_in
 
 INDICES_UNKNOWN = (
     "the relayer does not say whether its exits are for the indices of --start-index: it goes by none, and"

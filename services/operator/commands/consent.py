@@ -9,10 +9,10 @@ from typing import Final
 
 import click
 
-from .. import units
-from .plan import Proposal
-from .sending.sender import Estimate
-from .telling import Told, quiet, tell_nobody
+from ...chain import units
+from ..plan import Proposal
+from ..progress import Told, quiet, tell_nobody
+from ..sending.sender import Estimate
 
 ANSWERS: Final = {"y": True, "yes": True, "n": False, "no": False, "": False}  # the end of the file is none
 

@@ -9,15 +9,17 @@ from contextlib import AsyncExitStack
 import click
 import msgspec
 
-from ... import logs, paths
-from ...offload import UnavailableError
-from ...progress import showing_progress
+from ...chain.beacon.client import BeaconClient
+from ...chain.deposits.ledger import Ledger, Source
+from ...chain.deposits.scan import DepositScan
+from ...chain.execution.node import NodeClient
+from ...chain.index.choosing import choose
+from ...chain.next_index import IndexUnknownError
+from ...files import paths
+from ...process import logs
+from ...process.offload import UnavailableError
+from ...process.progress import showing_progress
 from ...settings.deposits import DepositsSettings, ScanSettings
-from ..beacon import BeaconClient
-from ..next_index import IndexUnknownError, choose
-from ..node import NodeClient
-from .ledger import Ledger, Source
-from .scan import DepositScan
 
 FAILED = 1
 

@@ -11,30 +11,20 @@ from typing import Any
 
 import click
 
-from .. import logs, running
-from ..chain.contracts import ContractError
-from ..chain.policies import NodesDisagreeError
-from ..offload import UnavailableError
-from ..settings import EXIT_CODE, ActionSettings
+from ...chain.calls import ContractError
+from ...chain.execution.policies import NodesDisagreeError
+from ...process import logs, running
+from ...process.offload import UnavailableError
+from ...settings import EXIT_CODE, ActionSettings
+from ..chain import Chain
+from ..plan import NothingToDoError, Proposal, StaleError
+from ..progress import Told, tell_nobody, telling
+from ..sending.action import Action, Entry, Kind, Outcome
+from ..sending.journal import RefusedError
+from ..sending.sender import NotSentError, Sender, StaleActionError, WouldRevertError
 from . import exit_codes
-from .asking import Consent
-from .chain import Chain
-from .ending import (
-    GOES_ON,
-    NOT_READY,
-    OTHER_DEPOSITS,
-    WHAT_TO_DO,
-    WRONG,
-    Ended,
-    problems_of,
-    tell,
-    words_of,
-)
-from .plan import NothingToDoError, Proposal, StaleError
-from .sending.action import Action, Entry, Kind, Outcome
-from .sending.journal import RefusedError
-from .sending.sender import NotSentError, Sender, StaleActionError, WouldRevertError
-from .telling import Told, tell_nobody, telling
+from .consent import Consent
+from .results import GOES_ON, NOT_READY, OTHER_DEPOSITS, WHAT_TO_DO, WRONG, Ended, problems_of, tell, words_of
 
 AGAIN_SECONDS = 1.0  # after something on chain made an action stale
 

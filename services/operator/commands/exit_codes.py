@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from .sending.action import Outcome
+from ..sending.action import Outcome
 
 DONE: Final = 0
 FAILED: Final = 1  # nothing was sent

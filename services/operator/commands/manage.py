@@ -10,27 +10,21 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final, TypeAlias
 
-from .. import orders
-from ..chain.beacon import BeaconClient
-from ..orders import Amount
-from ..settings import (
-    ConsolidateSettings,
-    FundSettings,
-    SettingsError,
-    WithdrawSettings,
-)
-from ..units import WEI_PER_GWEI
-from ..wire import PublicKey
-from . import doing
-from .doing import Task
-from .managing import ONE_SWITCH, Managing, Request, amount_details, pair_details
+from ...chain.beacon.client import BeaconClient
+from ...chain.units import WEI_PER_GWEI
+from ...settings import ConsolidateSettings, FundSettings, SettingsError, WithdrawSettings, orders
+from ...settings.orders import Amount
+from ...wire import PublicKey
+from ..managing.actions import ONE_SWITCH, Managing, Request, amount_details, pair_details
+from ..managing.outcomes import Showing
+from ..oracles.client import OracleClient
+from ..plan import NothingToDoError
+from ..progress import Told
+from ..sending.action import Action, Kind, Outcome
+from . import executor
+from .executor import Task
 from .opening import Desk, open_beacon, open_desk, poll_seconds
-from .oracles import OracleClient
 from .order_files import read_amounts, read_pairs
-from .plan import NothingToDoError
-from .sending.action import Action, Kind, Outcome
-from .showing import Showing
-from .telling import Told
 
 AGAIN_SECONDS: Final = 86_400  # during which the same once more is thought to be a mistake
 
@@ -39,17 +33,17 @@ ManagingSettings: TypeAlias = FundSettings | WithdrawSettings | ConsolidateSetti
 
 def fund(settings: FundSettings) -> int:
     """Top validators up; the exit code."""
-    return doing.run(settings, partial(funding, settings))
+    return executor.run(settings, partial(funding, settings))
 
 
 def withdraw(settings: WithdrawSettings) -> int:
     """Withdraw from validators, or exit them; the exit code."""
-    return doing.run(settings, partial(withdrawing, settings))
+    return executor.run(settings, partial(withdrawing, settings))
 
 
 def consolidate(settings: ConsolidateSettings) -> int:
     """Consolidate validators; the exit code."""
-    return doing.run(settings, partial(consolidating, settings))
+    return executor.run(settings, partial(consolidating, settings))
 
 
 @asynccontextmanager

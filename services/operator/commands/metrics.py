@@ -8,9 +8,9 @@ from typing import Any
 
 from dvtfast.networks import network_with_chain_id
 
-from ..metrics import ServiceMetrics
-from ..units import WEI_PER_TOKEN
-from .sending.action import Entry, Kind, Outcome
+from ...chain.units import WEI_PER_TOKEN
+from ...web.metrics import ServiceMetrics
+from ..sending.action import Entry, Kind, Outcome
 
 
 class Metrics(ServiceMetrics):

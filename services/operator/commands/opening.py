@@ -12,16 +12,17 @@ from dvtfast.deposits import DepositData, read_deposit_data
 from dvtfast.networks import Network
 from dvtfast.protocol_config import read_oracle_config
 
-from .. import wire
-from ..chain.beacon import BeaconClient
-from ..chain.deposits.scan import DepositScan
-from ..chain.ipfs import IpfsClient
-from ..chain.keys_by_index import KeysByIndex
-from ..chain.manager_messages import ETH1_ADDRESS
-from ..chain.next_index import choose
-from ..chain.node import NodeClient
-from ..client import RelayerClient
-from ..settings import (
+from ... import wire
+from ...chain.beacon.client import BeaconClient
+from ...chain.contracts.manager_messages import ETH1_ADDRESS
+from ...chain.deposits.scan import DepositScan
+from ...chain.execution.node import NodeClient
+from ...chain.index.choosing import choose
+from ...chain.index.keys_by_index import KeysByIndex
+from ...chain.ipfs.client import IpfsClient
+from ...chain.units import WEI_PER_GWEI
+from ...relayer_client.client import RelayerClient
+from ...settings import (
     ActionSettings,
     IndexSettings,
     OracleSettings,
@@ -32,21 +33,20 @@ from ..settings import (
     SendingSettings,
     SettingsError,
 )
-from ..units import WEI_PER_GWEI
-from .by_deposit_data import ByDepositData
-from .by_manager import ByManager
-from .chain import MAX_BLOCK_AGE_SECONDS, Chain
-from .deposit_file import problems_in
-from .doing import Task
-from .oracles import OracleClient
+from ..chain import MAX_BLOCK_AGE_SECONDS, Chain
+from ..oracles.client import OracleClient
+from ..progress import Told
+from ..registration.by_deposit_data import ByDepositData
+from ..registration.by_manager import ByManager
+from ..registration.deposit_file import problems_in
+from ..registration.preparing import Preparing, Way
+from ..rotation.rotating import Rotating
+from ..sending.action import Action, Kind
+from ..sending.journal import Journal
+from ..sending.sender import Sender, SendingPolicy
+from ..sending.wallet import ExternalWallet, KeystoreWallet, Wallet
+from .executor import Task
 from .order_files import read_keys_by_index
-from .preparing import Preparing, Way
-from .rotating import Rotating
-from .sending.action import Action, Kind
-from .sending.journal import Journal
-from .sending.sender import Sender, SendingPolicy
-from .sending.wallet import ExternalWallet, KeystoreWallet, Wallet
-from .telling import Told
 
 RELAYER_ATTEMPTS = 3  # of one request; what cannot be reached then is told, and the registration begins again
 LEAST_POLL_SECONDS = 0.2

@@ -12,9 +12,8 @@ import msgspec
 from dvtfast import FileError
 from dvtfast.files import read_text
 
-from .. import orders, parsing
-from ..orders import Amount, Pair
-from ..settings import SettingsError
+from ...settings import SettingsError, orders, parsing
+from ...settings.orders import Amount, Pair
 
 FILE_LIMIT_BYTES: Final = 256 * 1024**2
 SHOWN_PROBLEMS: Final = 20

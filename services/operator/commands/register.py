@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from ..settings import RegisterSettings
-from . import doing
-from .doing import Task
+from ...settings import RegisterSettings
+from ..progress import Told
+from . import executor
+from .executor import Task
 from .opening import open_office
-from .telling import Told
 
 
 def run(settings: RegisterSettings) -> int:
@@ -20,4 +20,4 @@ def run(settings: RegisterSettings) -> int:
         async with open_office(settings, told) as office:
             yield office.task
 
-    return doing.run(settings, opened)
+    return executor.run(settings, opened)

@@ -12,23 +12,23 @@ import msgspec
 from dvtfast import DvtfastError
 from dvtfast.networks import network_with_chain_id
 
-from .. import units
-from ..account_key import AccountKeyError
-from ..chain.contracts import ContractError
-from ..chain.encoding import write_data
-from ..chain.harvesting import RewardsError
-from ..chain.ipfs import IpfsContentError
-from ..chain.node import CallRevertedError, TooManyLogsError
-from ..chain.oracles import OracleConfigError
-from ..chain.reverts import explain
-from ..client import RelayerRefusedError, RelayerUnavailableError
-from ..offload import UnavailableError
-from ..settings import SettingsError
-from .plan import NotReadyError, Proposal
-from .sending.action import Entry, Outcome
-from .sending.journal import JournalError
-from .sending.sender import Estimate
-from .sending.wallet import WalletError
+from ...chain import units
+from ...chain.calls import ContractError
+from ...chain.contracts.harvesting import RewardsError
+from ...chain.contracts.oracle_config import OracleConfigError
+from ...chain.encoding import write_data
+from ...chain.execution.node import CallRevertedError, TooManyLogsError
+from ...chain.execution.reverts import explain
+from ...chain.ipfs.client import IpfsContentError
+from ...keys.account_key import AccountKeyError
+from ...process.offload import UnavailableError
+from ...relayer_client.client import RelayerRefusedError, RelayerUnavailableError
+from ...settings import SettingsError
+from ..plan import NotReadyError, Proposal
+from ..sending.action import Entry, Outcome
+from ..sending.journal import JournalError
+from ..sending.sender import Estimate
+from ..sending.wallet import WalletError
 from .summary import as_json
 
 GOES_ON = "the action goes on when the operator is started again with this journal"

@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from .. import logs
-from ..settings import RotateExitsSettings
-from . import doing, exit_codes
-from .chain import Chain
-from .doing import Task, perform, unless_stopped
-from .ending import Ended
+from ...process import logs
+from ...settings import RotateExitsSettings
+from ..chain import Chain
+from ..progress import Told
+from ..rotation.rotating import Rotating, Rotation, said_of
+from ..rotation.wanted import OraclesBehindError
+from ..sending.action import Action, Kind
+from ..sending.sender import Sender
+from . import executor, exit_codes
+from .executor import Task, perform, unless_stopped
 from .opening import open_rotating
-from .rotating import Rotating, Rotation, said_of
-from .rotations import OraclesBehindError
-from .sending.action import Action, Kind
-from .sending.sender import Sender
-from .telling import Told
+from .results import Ended
 
 log = logs.get("operator")
 
@@ -29,7 +29,7 @@ def run(settings: RotateExitsSettings) -> int:
             task = rotation_task(desk.chain, desk.sender, rotating)
             return await unless_stopped(rotate_all(settings, task, rotating), desk.sender, stop)
 
-    return doing.run_until_stopped(settings, work)
+    return executor.run_until_stopped(settings, work)
 
 
 async def rotate_all(settings: RotateExitsSettings, task: Task, rotating: Rotating) -> Ended:

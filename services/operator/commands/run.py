@@ -11,22 +11,22 @@ from typing import Any
 
 import click
 
-from .. import logs, running
-from ..background import LONGEST_PAUSE_SECONDS
-from ..http import listening
-from ..offload import UnavailableError
-from ..settings import EXIT_CODE, RunSettings
-from ..units import WEI_PER_TOKEN
+from ...chain.units import WEI_PER_TOKEN
+from ...process import logs, running
+from ...process.background import LONGEST_PAUSE_SECONDS
+from ...process.offload import UnavailableError
+from ...settings import EXIT_CODE, RunSettings
+from ...web.http import listening
+from ..plan import NothingToDoError
+from ..progress import telling
+from ..rotation.rotating import NotFinalYetError, Rotation
+from ..rotation.wanted import OraclesBehindError
+from ..sending.action import Outcome
 from . import exit_codes
-from .doing import Task, begin_next, ending, of_entry, timed, unless_stopped
-from .ending import OTHER_DEPOSITS, WRONG, Ended, problems_of
+from .executor import Task, begin_next, ending, of_entry, timed, unless_stopped
 from .metrics import Metrics
 from .opening import Office, open_office
-from .plan import NothingToDoError
-from .rotating import NotFinalYetError, Rotation
-from .rotations import OraclesBehindError
-from .sending.action import Outcome
-from .telling import telling
+from .results import OTHER_DEPOSITS, WRONG, Ended, problems_of
 
 log = logs.get("operator")
 

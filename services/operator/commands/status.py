@@ -8,11 +8,11 @@ import click
 import msgspec
 from rich.console import Console
 
-from .. import paths
-from ..settings import EXIT_CODE, StatusSettings
+from ...files import paths
+from ...settings import EXIT_CODE, StatusSettings
+from ..sending.action import Entry
+from ..sending.journal import Journal, JournalError
 from . import exit_codes
-from .sending.action import Entry
-from .sending.journal import Journal, JournalError
 from .summary import as_json, as_table
 
 WIDTH = 180  # where there is no terminal, so that no line is broken

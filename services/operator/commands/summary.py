@@ -10,9 +10,9 @@ from rich.table import Table
 
 from dvtfast.networks import network_with_chain_id
 
-from .. import units
-from ..chain.encoding import write_address, write_data
-from .sending.action import Entry
+from ...chain import units
+from ...chain.encoding import write_address, write_data
+from ..sending.action import Entry
 
 OPEN = "open"
 

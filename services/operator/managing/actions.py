@@ -15,20 +15,11 @@ from typing import Any, Final
 
 from dvtfast.networks import Network
 
-from .. import units, wire
-from ..chain import calls
-from ..chain.beacon import BeaconClient, BeaconError
-from ..chain.contracts import (
-    CONSOLIDATION_REQUESTS,
-    WITHDRAWAL_REQUESTS,
-    is_compounding,
-    request_fee,
-    validators_manager,
-    validators_min_oracles,
-)
-from ..chain.encoding import read_address, write_address
-from ..chain.harvesting import vault_assets
-from ..chain.manager_messages import (
+from ... import wire
+from ...chain import calls, units
+from ...chain.beacon.client import BeaconClient, BeaconError
+from ...chain.contracts.harvesting import vault_assets
+from ...chain.contracts.manager_messages import (
     COMPOUNDING,
     ManagerMessage,
     consolidate_bytes,
@@ -37,23 +28,32 @@ from ..chain.manager_messages import (
     nonce_bytes,
     withdraw_bytes,
 )
-from ..chain.node import Block
-from ..chain.signers import recover_signer
-from ..client import RelayerClient
-from ..orders import Amount, Pair
-from ..units import WEI_PER_GWEI
-from ..wire import PublicKey
-from .agreement import TooFewOraclesError
+from ...chain.contracts.reads import (
+    CONSOLIDATION_REQUESTS,
+    WITHDRAWAL_REQUESTS,
+    is_compounding,
+    request_fee,
+    validators_manager,
+    validators_min_oracles,
+)
+from ...chain.contracts.signers import recover_signer
+from ...chain.encoding import read_address, write_address
+from ...chain.execution.node import Block
+from ...chain.units import WEI_PER_GWEI
+from ...relayer_client.client import RelayerClient
+from ...settings.orders import Amount, Pair
+from ...wire import PublicKey
+from ..chain import Chain
+from ..oracles.agreement import TooFewOraclesError
+from ..oracles.client import OracleClient
+from ..oracles.consolidations import approve_switch
+from ..plan import NotReadyError, StaleError, shown
+from ..progress import Told, tell_nobody
+from ..registration.preparing import require_relayer
+from ..sending.action import Action, Kind
 from .beacon_rules import SHOWN_PROBLEMS, BeaconRules
 from .beacon_view import BeaconView, look_at
-from .chain import Chain
-from .consolidations import approve_switch
-from .oracles import OracleClient
-from .plan import NotReadyError, StaleError, shown
-from .preparing import require_relayer
-from .sending.action import Action, Kind
-from .showing import before
-from .telling import Told, tell_nobody
+from .outcomes import before
 
 FEE_MARGIN: Final = 2  # the fee of a request may be higher when the transaction is mined; the rest comes back
 LOOKS_PER_SLOT: Final = 4  # at a beacon node that has not seen the latest block

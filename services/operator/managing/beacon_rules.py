@@ -15,11 +15,11 @@ from typing import Final
 from dvtfast.constants import GWEI_PER_VALIDATOR
 from dvtfast.networks import Network
 
-from .. import units
-from ..chain.beacon import ACTIVE_STATUS, FAR_FUTURE_EPOCH, WAITING_STATUSES, ValidatorDetails
-from ..chain.encoding import ADDRESS_BYTES
-from ..chain.manager_messages import COMPOUNDING, ETH1_ADDRESS
-from ..orders import Amount, Pair
+from ...chain import units
+from ...chain.beacon.client import ACTIVE_STATUS, FAR_FUTURE_EPOCH, WAITING_STATUSES, ValidatorDetails
+from ...chain.contracts.manager_messages import COMPOUNDING, ETH1_ADDRESS
+from ...chain.encoding import ADDRESS_BYTES
+from ...settings.orders import Amount, Pair
 from .beacon_view import BeaconView, moved_gwei
 
 # Source: consensus-specs, presets and configs of phase0 and electra; the same on all networks.

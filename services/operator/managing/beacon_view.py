@@ -16,10 +16,10 @@ from typing import Final
 from dvtfast.constants import GWEI_PER_VALIDATOR
 from dvtfast.networks import Network
 
-from ..chain.beacon import BeaconClient, PendingConsolidation, PendingWithdrawal, ValidatorDetails
-from ..chain.beacon_head import fresh_head
-from ..chain.encoding import write_data
-from ..chain.manager_messages import COMPOUNDING
+from ...chain.beacon.client import BeaconClient, PendingConsolidation, PendingWithdrawal, ValidatorDetails
+from ...chain.beacon.head import fresh_head
+from ...chain.contracts.manager_messages import COMPOUNDING
+from ...chain.encoding import write_data
 
 # Source: consensus-specs, presets and configs; the same on all networks.
 MAX_EFFECTIVE_GWEI: Final = 2_048 * 10**9  # of a compounding validator

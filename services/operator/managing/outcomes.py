@@ -13,23 +13,19 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 
-from .. import logs
-from ..chain.beacon import FAR_FUTURE_EPOCH, WITHDRAWABLE_STATUSES, BeaconClient
-from ..chain.contracts import (
-    CONSOLIDATION_REQUESTS,
-    WITHDRAWAL_REQUESTS,
-    ContractError,
-    requests_block,
-)
-from ..chain.encoding import read_data, write_data
-from ..chain.manager_messages import COMPOUNDING
-from ..offload import UnavailableError
-from ..orders import Amount
+from ...chain.beacon.client import FAR_FUTURE_EPOCH, WITHDRAWABLE_STATUSES, BeaconClient
+from ...chain.calls import ContractError
+from ...chain.contracts.manager_messages import COMPOUNDING
+from ...chain.contracts.reads import CONSOLIDATION_REQUESTS, WITHDRAWAL_REQUESTS, requests_block
+from ...chain.encoding import read_data, write_data
+from ...process import logs
+from ...process.offload import UnavailableError
+from ...settings.orders import Amount
+from ..chain import Chain
+from ..progress import Told, tell_nobody
+from ..sending.action import Action, Entry, Kind
+from ..sending.journal import Journal
 from .beacon_view import BeaconView, look_at
-from .chain import Chain
-from .sending.action import Action, Entry, Kind
-from .sending.journal import Journal
-from .telling import Told, tell_nobody
 
 PATIENCE_SLOTS: Final = 32  # for a beacon node to see a block that the execution node has for long, or will
 REQUESTED_OF: Final = {Kind.WITHDRAW: WITHDRAWAL_REQUESTS, Kind.CONSOLIDATE: CONSOLIDATION_REQUESTS}

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from .. import logs
-from ..chain.encoding import write_address
-from ..chain.signers import recover_signer
-from .oracles import Call, Oracle, OracleClient, OracleError
+from ...chain.contracts.signers import recover_signer
+from ...chain.encoding import write_address
+from ...process import logs
+from .client import Call, Oracle, OracleClient, OracleError
 
 S = TypeVar("S")
 

@@ -14,13 +14,13 @@ from dvtfast.constants import GWEI_PER_VALIDATOR
 from dvtfast.deposit_tree import MultiProof
 from dvtfast.protocol_config import OracleConfig
 
-from .. import wire
-from ..chain.keeper_messages import approval_message, keeper_domain
-from ..chain.manager_messages import COMPOUNDING, ETH1_ADDRESS, is_ambiguous, register_bytes
-from ..chain.unixfs import Cid
+from ... import wire
+from ...chain.contracts.keeper_messages import approval_message, keeper_domain
+from ...chain.contracts.manager_messages import COMPOUNDING, ETH1_ADDRESS, is_ambiguous, register_bytes
+from ...chain.ipfs.unixfs import Cid
 from .agreement import Signed, agree
-from .oracle_wire import ApprovalAnswer, ApprovalBody, ApprovalBodyV3
-from .oracles import Call, OracleClient, oracles_of
+from .bodies import ApprovalAnswer, ApprovalBody, ApprovalBodyV3
+from .client import Call, OracleClient, oracles_of
 
 
 class Generation(Enum):

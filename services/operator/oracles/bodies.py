@@ -9,7 +9,7 @@ from typing import Annotated
 
 import msgspec
 
-from .. import wire
+from ... import wire
 
 INDICES_LIMIT = 100_000  # validators of one vault, more than there are
 

@@ -12,10 +12,10 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from dvtfast.protocol_config import OracleConfig
 
-from .. import logs
-from ..chain.encoding import write_address
-from ..chain.endpoints import Endpoint, EndpointError, exchange, session
-from ..chain.signers import address_of
+from ...chain.contracts.signers import address_of
+from ...chain.encoding import write_address
+from ...chain.endpoints import Endpoint, EndpointError, exchange, session
+from ...process import logs
 
 TIMEOUT_SECONDS = 10.0  # of one replica
 REPLICAS_ASKED = 5  # of one oracle, for one answer

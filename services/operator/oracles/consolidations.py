@@ -9,12 +9,12 @@ import asyncio
 
 from dvtfast.protocol_config import OracleConfig
 
-from .. import wire
-from ..chain.keeper_messages import consolidation_message
-from ..chain.manager_messages import consolidate_bytes
+from ... import wire
+from ...chain.contracts.keeper_messages import consolidation_message
+from ...chain.contracts.manager_messages import consolidate_bytes
 from .agreement import Signed, agree
-from .oracle_wire import ConsolidationAnswer, ConsolidationBody
-from .oracles import Call, OracleClient, oracles_of
+from .bodies import ConsolidationAnswer, ConsolidationBody
+from .client import Call, OracleClient, oracles_of
 
 ROUTE = "consolidate-validators/"  # a relative link, as StakeWise's operator has it
 

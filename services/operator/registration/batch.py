@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dvtfast.constants import GWEI_PER_VALIDATOR
 
-from ..chain.manager_messages import COMPOUNDING, ETH1_ADDRESS, items_to_leave_off
+from ...chain.contracts.manager_messages import COMPOUNDING, ETH1_ADDRESS, items_to_leave_off
 
 
 def batch_amounts(available_gwei: int, *, validator_type: int, max_balance_gwei: int, most: int) -> list[int]:

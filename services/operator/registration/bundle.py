@@ -24,7 +24,7 @@ from pathlib import Path
 from dvtfast.deposits import DepositData
 from dvtfast.protocol_config import OracleConfig
 
-from .. import wire
+from ... import wire
 
 VERSION = 1
 

@@ -10,20 +10,20 @@ from dvtfast.deposit_tree import DepositTree
 from dvtfast.deposits import DepositData
 from dvtfast.networks import Network
 
-from .. import wire
-from ..chain import calls
-from ..chain.calls import ApprovalParams
-from ..chain.contracts import view
-from ..chain.encoding import read_address, write_address
-from ..chain.manager_messages import ETH1_ADDRESS
-from ..client import RelayerClient, RelayerRefusedError
-from .approvals import ApprovalRequest, Generation
-from .chain import Chain
+from ... import wire
+from ...chain import calls
+from ...chain.calls import ApprovalParams
+from ...chain.contracts.manager_messages import ETH1_ADDRESS
+from ...chain.contracts.reads import view
+from ...chain.encoding import read_address, write_address
+from ...relayer_client.client import RelayerClient, RelayerRefusedError
+from ..chain import Chain
+from ..oracles.approvals import ApprovalRequest, Generation
+from ..plan import NotReadyError
+from ..progress import Told, tell_nobody
 from .checks import wrong_shares
-from .loop import OtherIndicesError, WrongNetworkError, chunks_of, register
-from .plan import NotReadyError
+from .collecting import OtherIndicesError, WrongNetworkError, chunks_of, register
 from .preparing import Situation, require_relayer
-from .telling import Told, tell_nobody
 
 
 @dataclass

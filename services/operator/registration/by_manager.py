@@ -11,18 +11,23 @@ import numpy as np
 from dvtfast import EncodingError, PublicKeys, check_signatures, compute_signing_roots, deposit_message_roots
 from dvtfast.networks import Network
 
-from .. import wire
-from ..chain import calls
-from ..chain.calls import ApprovalParams
-from ..chain.manager_messages import ManagerMessage, is_ambiguous, register_bytes, withdrawal_credentials
-from ..chain.signers import recover_signer
-from ..client import RelayerClient, RelayerRefusedError
-from .approvals import ApprovalRequest, Generation
-from .chain import Chain
+from ... import wire
+from ...chain import calls
+from ...chain.calls import ApprovalParams
+from ...chain.contracts.manager_messages import (
+    ManagerMessage,
+    is_ambiguous,
+    register_bytes,
+    withdrawal_credentials,
+)
+from ...chain.contracts.signers import recover_signer
+from ...relayer_client.client import RelayerClient, RelayerRefusedError
+from ..chain import Chain
+from ..oracles.approvals import ApprovalRequest, Generation
+from ..plan import NotReadyError, StaleError
+from ..progress import Told, tell_nobody
 from .checks import wrong_shares
-from .plan import NotReadyError, StaleError
 from .preparing import Situation, require_relayer
-from .telling import Told, tell_nobody
 
 NO_LIMIT: Final = 1 << 32
 

@@ -9,7 +9,7 @@ import numpy as np
 from dvtfast import EncodingError, PublicKeys, check_public_key_shares
 from dvtfast.protocol_config import OracleConfig
 
-from .. import wire
+from ... import wire
 
 
 def wrong_shares(

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 
-from .. import wire
-from ..client import RelayerClient, RelayerRefusedError, RelayerUnavailableError
+from ... import wire
+from ...relayer_client.client import RelayerClient, RelayerRefusedError, RelayerUnavailableError
 
 LISTING_ATTEMPTS = 3
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dvtfast.deposits import AMOUNT_PROBLEM, DepositData, check_deposit_data
 
-from .. import wire
+from ... import wire
 
 GWEI_PER_ETHER = 10**9
 SHOWN_AMOUNTS = 5

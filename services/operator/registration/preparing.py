@@ -15,22 +15,24 @@ from dvtfast.constants import GWEI_PER_VALIDATOR
 from dvtfast.networks import Network
 from dvtfast.protocol_config import OracleConfig
 
-from .. import logs, units, wire
-from ..chain import calls
-from ..chain.calls import ApprovalParams
-from ..chain.contracts import deposit_root, validators_manager, validators_min_oracles
-from ..chain.encoding import write_data
-from ..chain.harvesting import Assets, vault_assets
-from ..chain.next_index import BehindError, Given, NextIndex
-from ..chain.node import Block
-from ..client import RelayerClient
-from .agreement import TooFewOraclesError
-from .approvals import Approval, ApprovalRequest, approve
+from ... import wire
+from ...chain import calls, units
+from ...chain.calls import ApprovalParams
+from ...chain.contracts.harvesting import Assets, vault_assets
+from ...chain.contracts.reads import deposit_root, validators_manager, validators_min_oracles
+from ...chain.encoding import write_data
+from ...chain.execution.node import Block
+from ...chain.index.choosing import Given
+from ...chain.next_index import BehindError, NextIndex
+from ...process import logs
+from ...relayer_client.client import RelayerClient
+from ..chain import Chain, approval_deadline, positive
+from ..oracles.agreement import TooFewOraclesError
+from ..oracles.approvals import Approval, ApprovalRequest, approve
+from ..oracles.client import OracleClient
+from ..plan import Batch, NothingToDoError, NotReadyError, Plan, StaleError, plan_of
+from ..progress import Told, tell_nobody
 from .batch import batch_amounts
-from .chain import Chain, approval_deadline, positive
-from .oracles import OracleClient
-from .plan import Batch, NothingToDoError, NotReadyError, Plan, StaleError, plan_of
-from .telling import Told, tell_nobody
 
 DEFAULT_BATCH_LIMIT: Final = 10  # where the config names none
 INDEX_AGE_SECONDS: Final = 2.5  # more than the sources of the next index take for now, on whichever fork

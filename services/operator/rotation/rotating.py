@@ -18,22 +18,26 @@ from typing import Any, Final
 from dvtfast.networks import Network
 from dvtfast.protocol_config import OracleConfig
 
-from .. import logs, wire
-from ..chain import calls
-from ..chain.contracts import exits_updated_at, validators_min_oracles
-from ..chain.encoding import write_address, write_data
-from ..chain.keys_by_index import KeysByIndex
-from ..chain.node import Block
-from ..chain.policies import quorum
-from ..chain.scanner import final_block
-from ..client import RelayerClient, RelayerRefusedError
-from .agreement import TooFewOraclesError
-from .chain import Chain, approval_deadline, positive
-from .checks import wrong_shares
-from .oracles import OracleClient
-from .plan import NothingToDoError, NotReadyError, StaleError, shown
-from .preparing import require_relayer
-from .rotations import (
+from ... import wire
+from ...chain import calls
+from ...chain.contracts.reads import exits_updated_at, validators_min_oracles
+from ...chain.encoding import write_address, write_data
+from ...chain.execution.node import Block
+from ...chain.execution.policies import quorum
+from ...chain.execution.scanner import final_block
+from ...chain.index.keys_by_index import KeysByIndex
+from ...process import logs
+from ...relayer_client.client import RelayerClient, RelayerRefusedError
+from ..chain import Chain, approval_deadline, positive
+from ..oracles.agreement import TooFewOraclesError
+from ..oracles.client import OracleClient
+from ..plan import NothingToDoError, NotReadyError, StaleError, shown
+from ..progress import Told, tell_nobody
+from ..registration.checks import wrong_shares
+from ..registration.preparing import require_relayer
+from ..sending.action import Action, Kind
+from ..sending.journal import Journal
+from .wanted import (
     OraclesAheadError,
     OraclesBehindError,
     RotationInfo,
@@ -41,9 +45,6 @@ from .rotations import (
     rotate,
     rotation_info,
 )
-from .sending.action import Action, Kind
-from .sending.journal import Journal
-from .telling import Told, tell_nobody
 
 DEFAULT_ROTATION_LIMIT: Final = 100  # validators of one rotation, where the config names none
 SHOWN_LEFT_OUT: Final = 5

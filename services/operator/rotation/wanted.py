@@ -11,14 +11,15 @@ from typing import NamedTuple
 
 from dvtfast.protocol_config import OracleConfig
 
-from .. import logs, wire
-from ..chain.encoding import write_address
-from ..chain.keeper_messages import keeper_domain, rotation_message
-from .agreement import Signed, agree
-from .approvals import Approval, Upload, read_upload, require_shares_for
-from .oracle_wire import RotationBody, RotationInfoAnswer
-from .oracles import Call, OracleClient, OracleError, oracles_of
-from .plan import NotReadyError
+from ... import wire
+from ...chain.contracts.keeper_messages import keeper_domain, rotation_message
+from ...chain.encoding import write_address
+from ...process import logs
+from ..oracles.agreement import Signed, agree
+from ..oracles.approvals import Approval, Upload, read_upload, require_shares_for
+from ..oracles.bodies import RotationBody, RotationInfoAnswer
+from ..oracles.client import Call, OracleClient, OracleError, oracles_of
+from ..plan import NotReadyError
 
 INFO_LIMIT_BYTES = 4 * 1024 * 1024
 BYTES_PER_MARK = 8  # of JSON, at least, in `{"index":1},`

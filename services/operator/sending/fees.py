@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...chain.transactions import LEAST_PRIORITY_FEE_WEI, Fees
+from ...chain.execution.transactions import LEAST_PRIORITY_FEE_WEI, Fees
 from .action import SignedTransaction
 
 BASE_FEE_FACTOR = 2  # the base fee may double, which takes six full blocks, before a transaction must wait

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ... import logs
 from ...chain.encoding import write_data
-from ...chain.node import NodeClient, NodeError
-from ...chain.policies import NodesDisagreeError, block_of_quorum, quorum, reached
-from ...chain.transactions import find_receipt, transaction_count
+from ...chain.execution.node import NodeClient, NodeError
+from ...chain.execution.policies import NodesDisagreeError, block_of_quorum, quorum, reached
+from ...chain.execution.transactions import find_receipt, transaction_count
+from ...process import logs
 from .action import Entry, Outcome
 from .journal import Journal
 

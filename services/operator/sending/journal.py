@@ -17,10 +17,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self, TypeVar
 
-from ...append_only import append_only
-from ...offload import UnavailableError, Workers
-from ...paths import of_database
-from ...sqlite_files import require_tables
+from ...files.append_only import append_only
+from ...files.paths import of_database
+from ...files.sqlite_files import require_tables
+from ...process.offload import UnavailableError, Workers
 from .action import Action, Conclusion, Entry, Kind, Outcome, Reopening, SignedTransaction
 
 BUSY_SECONDS = 5.0  # how long another process may hold the file

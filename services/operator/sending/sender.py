@@ -20,13 +20,13 @@ from typing import Final, TypeVar
 
 from dvtfast.networks import network_with_chain_id
 
-from ... import logs, units
-from ...chain.contracts import ContractError
+from ...chain import units
+from ...chain.calls import ContractError
 from ...chain.encoding import keccak256, write_address, write_data
-from ...chain.node import CallRevertedError, NodeClient, NodeError
-from ...chain.policies import NodesDisagreeError, block_of_quorum, quorum, reached
-from ...chain.reverts import explain
-from ...chain.transactions import (
+from ...chain.execution.node import CallRevertedError, NodeClient, NodeError
+from ...chain.execution.policies import NodesDisagreeError, block_of_quorum, quorum, reached
+from ...chain.execution.reverts import explain
+from ...chain.execution.transactions import (
     GAS_LIMIT,
     Call,
     Fees,
@@ -39,9 +39,10 @@ from ...chain.transactions import (
     simulate,
     transaction_count,
 )
-from ...offload import UnavailableError
-from ...units import WEI_PER_GWEI
-from ..telling import Told, tell_nobody
+from ...chain.units import WEI_PER_GWEI
+from ...process import logs
+from ...process.offload import UnavailableError
+from ..progress import Told, tell_nobody
 from .action import Action, Conclusion, Entry, Outcome, SignedTransaction
 from .fees import Bounds, Offer, first_offer, higher_offer
 from .finality import look_back

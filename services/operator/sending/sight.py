@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ...chain.node import Block, NodeClient
-from ...chain.policies import Said, all_at_least, majority
-from ...chain.transactions import Receipt, find_receipt, transaction_count
+from ...chain.execution.node import Block, NodeClient
+from ...chain.execution.policies import Said, all_at_least, majority
+from ...chain.execution.transactions import Receipt, find_receipt, transaction_count
 from .action import Entry, SignedTransaction
 
 AHEAD_BLOCKS: Final = 64  # no node is that far ahead of most others, unless these are too old to be heard

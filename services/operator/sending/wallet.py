@@ -14,10 +14,10 @@ import msgspec
 
 from dvtfast.errors import MissingExtraError
 
-from ...account_key import load_account
 from ...chain.encoding import read_address, read_data, shown, write_address
 from ...chain.endpoints import Endpoint, EndpointError, exchange, session
-from ...chain.transactions import Transaction
+from ...chain.execution.transactions import Transaction
+from ...keys.account_key import load_account
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount

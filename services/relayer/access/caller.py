@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from ... import wire
-from ...addresses import is_loopback
-from ..clusters import Group, ServedClusters
-from ..store.pending import Asker
+from ...web.addresses import is_loopback
+from ..clusters.served import Group, ServedClusters
+from ..store.operators.pending import Asker
 from ..store.tokens import KeptToken, Role
 
 

@@ -12,10 +12,12 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from ... import logs, wire
+from ... import wire
+from ...process import logs
 from ...settings import DatabaseSettings, TokenCreateSettings, TokenListSettings
-from ..store.database import Database
-from ..store.rewriting import open_existing
+from ..database_commands import reported, run
+from ..store.engine.database import Database
+from ..store.sealing.rewriting import open_existing
 from ..store.tokens import (
     KeptToken,
     NodeOfCluster,
@@ -25,7 +27,6 @@ from ..store.tokens import (
     all_tokens,
     revoke_token,
 )
-from ..upkeep import reported, run
 from .secret import digest_of, new_token
 
 FAILED = 1

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from ... import wire
-from ...addresses import is_address, is_loopback, network_of
-from ...http import BODY_LIMIT_BYTES, let_in, read_body
+from ...web.addresses import is_address, is_loopback, network_of
+from ...web.http import BODY_LIMIT_BYTES, let_in, read_body
 from .caller import Caller, caller_if_known, put_caller
 from .known import KnownTokens
 from .limits import Rates, UnderWay, units_of

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import NoReturn
 
-from ... import logs
-from ...background import in_background
-from ..clusters import ServedClusters
-from ..store.database import Database
+from ...process import logs
+from ...process.background import in_background
+from ..clusters.served import ServedClusters
+from ..store.engine.database import Database
 from ..store.tokens import KeptToken, tokens_since
 from .caller import Caller, caller_of_token, unserved_clusters
 from .secret import digest_of, id_of

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 
 from ... import wire
-from ...http import BODY_LIMIT_BYTES
+from ...web.http import BODY_LIMIT_BYTES
 
 BYTES_UNDER_WAY = 2 * BODY_LIMIT_BYTES  # of bodies of one caller
 BYTES_PER_UNIT = 64 * 1024  # of a body; a request is one unit, and one for each of these

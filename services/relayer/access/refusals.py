@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from time import monotonic
 
-from ... import logs
+from ...process import logs
 
 LINES = 10  # at most, in each period
 PERIOD_SECONDS = 10.0

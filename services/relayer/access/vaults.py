@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from .. import wire
-from .access.caller import Caller
-from .clusters import Cluster, ClustersError, Group, ServedClusters
+from ... import wire
+from ..clusters.served import Cluster, ClustersError, Group, ServedClusters
+from .caller import Caller
 
 NOT_OUR_VAULT = "this relayer does not serve the vault; name it with --vault"
 NOT_ITS_CLUSTER = "of no cluster of this vault"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dvtfast import PublicKeys, check_public_key_shares, check_public_keys
 from dvtfast.constants import PUBLIC_KEY_BYTES
 
-from .clusters import Group
+from .served import Group
 
 KeyShares = Mapping[int, bytes]
 """A validator's public key shares, by share index."""

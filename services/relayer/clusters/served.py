@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from dvtfast import DvtfastError, Network, PublicKeys
 from dvtfast.clusters import ClusterShares, read_ssv_keyshares
 
-from .. import wire
-from ..locks import read_lock
-from ..parsing import NamedFile
-from ..settings import UNKNOWN_SHARES_LIMIT
+from ... import wire
+from ...keys.locks import read_lock
+from ...settings import UNKNOWN_SHARES_LIMIT
+from ...settings.parsing import NamedFile
 
 OTHERS = "other"  # the name of all validators of no cluster that is named to the relayer
 SHOWN_KEYS = 3  # of those that two clusters both claim

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Self
 
-from .. import logs
-from ..background import in_background, repeat
-from ..chain.beacon import BeaconClient
-from .clusters import ServedClusters
-from .store.database import Database
-from .store.forgetting import forget
-from .store.reserving import mark_registered
+from ...chain.beacon.client import BeaconClient
+from ...process import logs
+from ...process.background import in_background, repeat
+from ..clusters.served import ServedClusters
+from ..store.engine.database import Database
+from ..store.operators.forgetting import forget
+from ..store.operators.reserving import mark_registered
 
 LOOK_SECONDS = 384.0  # an epoch
 

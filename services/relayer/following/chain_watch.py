@@ -12,27 +12,28 @@ import numpy as np
 from dvtfast import Network
 from dvtfast.protocol_config import OracleConfig
 
-from .. import logs
-from ..background import in_background, repeat
-from ..chain.contracts import DEPOSIT_EVENT, ContractError, decode_deposits
-from ..chain.deposits.judging import Judge
-from ..chain.deposits.scan import DepositScan
-from ..chain.deposits.tree import DepositsSoFar
-from ..chain.deposits.whole import number_before, whole
-from ..chain.encoding import read_address, write_address
-from ..chain.ipfs import IpfsClient, IpfsContentError
-from ..chain.node import CallRevertedError, Log, NodeClient
-from ..chain.oracles import AnnouncedOracles, OracleConfigError, announced_oracles
-from ..chain.scanner import Batch, Checkpoint, FinalLogs, LogScanner, Rewound, final_block
-from ..chain.vaults import VaultsAtHead
-from ..offload import UnavailableError
-from ..settings import RelayerSettings
-from .clusters import ServedClusters
-from .current_oracles import CurrentOracles
-from .pipeline import Pipeline
-from .registering import KeysWatch
-from .store.chain_state import known_places, learn_final, learn_pending, rewind
-from .store.database import Database
+from ...chain.calls import ContractError
+from ...chain.contracts.oracle_config import AnnouncedOracles, OracleConfigError, announced_oracles
+from ...chain.contracts.reads import DEPOSIT_EVENT, decode_deposits
+from ...chain.contracts.vaults import VaultsAtHead
+from ...chain.deposits.judging import Judge
+from ...chain.deposits.scan import DepositScan
+from ...chain.deposits.tree import DepositsSoFar
+from ...chain.deposits.whole import number_before, whole
+from ...chain.encoding import read_address, write_address
+from ...chain.execution.node import CallRevertedError, Log, NodeClient
+from ...chain.execution.scanner import Batch, Checkpoint, FinalLogs, LogScanner, Rewound, final_block
+from ...chain.ipfs.client import IpfsClient, IpfsContentError
+from ...process import logs
+from ...process.background import in_background, repeat
+from ...process.offload import UnavailableError
+from ...settings import RelayerSettings
+from ..clusters.served import ServedClusters
+from ..judging.current_oracles import CurrentOracles
+from ..judging.pipeline import Pipeline
+from ..registering import KeysWatch
+from ..store.chain_state import known_places, learn_final, learn_pending, rewind
+from ..store.engine.database import Database
 
 DEPOSITS_SECONDS = 12.0  # a slot; between two looks
 ORACLES_SECONDS = 300.0

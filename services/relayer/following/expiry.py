@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from time import time
 
-from .. import logs
-from ..background import in_background, repeat
-from .store.asking import ASKED_PRECISION_SECONDS
-from .store.database import Database
-from .store.forgetting import forget_expired
+from ...process import logs
+from ...process.background import in_background, repeat
+from ..store.engine.database import Database
+from ..store.operators.asking import ASKED_PRECISION_SECONDS
+from ..store.operators.forgetting import forget_expired
 
 LONGEST_PAUSE_SECONDS = 60.0
 PAUSES_PER_LIFETIME = 10

@@ -10,11 +10,11 @@ from pathlib import Path
 from dvtfast import DvtfastError
 from dvtfast.protocol_config import read_oracle_config
 
-from .. import logs
-from ..background import in_background, repeat
-from ..tls import fingerprint
-from .current_oracles import CurrentOracles
-from .pipeline import Pipeline
+from ...process import logs
+from ...process.background import in_background, repeat
+from ...web.tls import fingerprint
+from ..judging.current_oracles import CurrentOracles
+from ..judging.pipeline import Pipeline
 
 LOOK_SECONDS = 10.0
 

@@ -6,10 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from time import monotonic
 
-from .. import logs, wire
-from .clusters import Group
-from .store.subjects import kind_of
-from .store.verdicts import DueMessage, HeldShare
+from ... import wire
+from ...process import logs
+from ..clusters.served import Group
+from ..store.judging.verdicts import DueMessage, HeldShare
+from ..store.subjects import kind_of
 
 LONGEST_WAIT_SECONDS = 30.0  # until a line is written though the round goes on
 NAMED_LIMIT = 200_000  # bad shares that are not logged again

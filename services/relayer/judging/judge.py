@@ -30,11 +30,11 @@ from dvtfast.constants import ROOT_BYTES, SIGNATURE_BYTES
 from dvtfast.protocol_config import OracleConfig
 from dvtfast.recovery import MAX_SUBSETS
 
-from .claimed import Claimed, KeyShares, proven
-from .clusters import Group
-from .store.subjects import Deposit, Exit, Subject, withdrawal_credentials
-from .store.tables import MessageStatus
-from .store.verdicts import DueMessage, DueShare, EarlierMessage, OracleShares, ReadyMessage
+from ..clusters.announced import Claimed, KeyShares, proven
+from ..clusters.served import Group
+from ..store.judging.verdicts import DueMessage, DueShare, EarlierMessage, OracleShares, ReadyMessage
+from ..store.subjects import Deposit, Exit, Subject, withdrawal_credentials
+from ..store.tables import MessageStatus
 
 CHECKED_TOGETHER = 128  # shares, in a step
 SPLIT_TOGETHER = 1024  # shares for oracles, in a step

@@ -18,20 +18,14 @@ from uuid import uuid4
 from dvtfast.protocol_config import OracleConfig
 from dvtfast.recovery import MAX_SUBSETS
 
-from .. import logs
-from ..offload import StoppedError, UnavailableError, Workers
-from .claimed import Claimed
-from .clusters import Group, ServedClusters
-from .culprits import Culprits
-from .current_oracles import CurrentOracles
-from .judge import Candidate, Judge, Judged, Steps
-from .metrics import Metrics
-from .store.asking import AskedValidator
-from .store.claiming import LEASE_SECONDS, give_back, renew, seconds_until_free
-from .store.claims import agreed_claims
-from .store.database import Database
-from .store.pending import Asker
-from .store.splitting import (
+from ...process import logs
+from ...process.offload import StoppedError, UnavailableError, Workers
+from ..clusters.announced import Claimed
+from ..clusters.served import Group, ServedClusters
+from ..metrics import Metrics
+from ..store.engine.database import Database
+from ..store.judging.leases import LEASE_SECONDS, give_back, renew, seconds_until_free
+from ..store.judging.splitting import (
     RecoveredExit,
     claim_to_split_anew,
     exits_to_rotate,
@@ -39,8 +33,7 @@ from .store.splitting import (
     replace_oracle_shares,
     require_rotation,
 )
-from .store.tables import MessageStatus
-from .store.verdicts import (
+from ..store.judging.verdicts import (
     DueMessage,
     HeldShare,
     OracleShares,
@@ -52,6 +45,13 @@ from .store.verdicts import (
     earlier_messages,
     record,
 )
+from ..store.nodes.announced_shares import agreed_claims
+from ..store.operators.asking import AskedValidator
+from ..store.operators.pending import Asker
+from ..store.tables import MessageStatus
+from .culprits import Culprits
+from .current_oracles import CurrentOracles
+from .judge import Candidate, Judge, Judged, Steps
 from .suspects import Suspects
 
 BATCH_MESSAGES = 512

@@ -6,11 +6,11 @@ import asyncio
 from time import time
 from typing import NoReturn
 
-from .. import logs
-from ..offload import UnavailableError
-from .metrics import Metrics
-from .store.database import Database
-from .store.overview import round_under_way
+from ...process import logs
+from ...process.offload import UnavailableError
+from ..metrics import Metrics
+from ..store.engine.database import Database
+from ..store.overview import round_under_way
 
 LOOK_SECONDS = 1.0  # between two looks, while anything changes
 LONGEST_WAIT_SECONDS = 60.0

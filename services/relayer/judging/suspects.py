@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from .clusters import Group
+from ..clusters.served import Group
 
 GOOD_AGAIN = 512  # good shares in a row, and an index is no suspect any more
 SUSPECTS_LIMIT = 512  # of one group, where anybody can make up share indices; the oldest go

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from ... import wire
-from ...account_key import load_account
-from ...chain.manager_messages import ManagerMessage
+from ...chain.contracts.manager_messages import ManagerMessage
+from ...keys.account_key import load_account
 from .extra import needs_manager_extra
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from dvtfast.constants import GWEI_PER_VALIDATOR
 
 from ... import wire
 from ...settings import RelayerSettings
-from ..store.journal import Action, Spent
+from ..store.manager_journal import Action, Spent
 
 
 class RefusedError(wire.WireError):

@@ -11,8 +11,8 @@ from typing import NamedTuple, Protocol
 
 from dvtfast.constants import GWEI_PER_VALIDATOR, ROOT_BYTES
 
-from ... import logs, wire
-from ...chain.manager_messages import (
+from ... import wire
+from ...chain.contracts.manager_messages import (
     COMPOUNDING,
     ETH1_ADDRESS,
     NONCE_BYTES,
@@ -24,9 +24,10 @@ from ...chain.manager_messages import (
     register_bytes,
     withdraw_bytes,
 )
-from ...offload import UnavailableError, Workers
-from ..store.database import Database
-from ..store.journal import Action, Entry, Spent, append, reserve_and_append
+from ...process import logs
+from ...process.offload import UnavailableError, Workers
+from ..store.engine.database import Database
+from ..store.manager_journal import Action, Entry, Spent, append, reserve_and_append
 from .key import ManagerKey
 from .policy import ManagerPolicy, RefusedError
 

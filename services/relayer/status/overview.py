@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from ... import wire
 from ...settings import UNKNOWN_SHARES_LIMIT
-from ..clusters import Group, ServedClusters
-from ..seen import Seen
+from ..activity import Seen
+from ..clusters.served import Group, ServedClusters
 from ..store.overview import WatchedMessage, WatchedValidator
 from ..store.subjects import Exit
 from .advice import advice_about

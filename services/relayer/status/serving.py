@@ -12,15 +12,15 @@ from typing import get_args
 from aiohttp import web
 
 from ... import wire
-from ...http import Answer, json_answer
-from ...offload import UnavailableError, Workers
-from ...openapi import HTML
-from ...pages import Page
-from ..clusters import ServedClusters
+from ...process.offload import UnavailableError, Workers
+from ...web.http import Answer, json_answer
+from ...web.openapi import HTML
+from ...web.pages import Page
+from ..clusters.served import ServedClusters
 from ..documents import PAGES
 from ..health import NO_DATABASE, Health
 from ..metrics import Metrics
-from ..store.database import Database
+from ..store.engine.database import Database
 from ..store.overview import watched_since
 from .answers import State, StatusAnswer, Step
 from .overview import Overview

@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-from ...append_only import append_only
+from ...files.append_only import append_only
 from .tables import metadata, row_id
 
 DAY_SECONDS = 86_400

@@ -9,7 +9,7 @@ from itertools import product
 
 from sqlalchemy import Connection, and_, func, or_, select
 
-from .database import chunks, latest_revision
+from .engine.database import chunks, latest_revision
 from .subjects import Subject, from_bytes
 from .tables import GOOD_STATES, Kind, MessageStatus, ShareState, forgotten, from_uint64, messages, shares
 

@@ -22,8 +22,9 @@ from sqlalchemy import Connection, select
 
 from dvtfast.constants import SIGNATURE_BYTES
 
-from ... import logs, wire
-from ...offload import UnavailableError
+from ... import wire
+from ...process import logs
+from ...process.offload import UnavailableError
 from .tables import from_uint64, storage
 
 KEY_BYTES = 32

@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import Connection, Row, insert, select, update
 
 from ... import wire
-from .database import begin_revision, latest_revision
+from .engine.database import begin_revision, latest_revision
 from .tables import tokens
 
 

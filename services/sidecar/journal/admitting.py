@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
-from .. import wire
-from .journal_tables import DAY_SECONDS, DEPOSIT, EXIT
+from ... import wire
+from .tables import DAY_SECONDS, DEPOSIT, EXIT
 
 INSERT = (
     "INSERT INTO signatures (at, network, relayer, share_index, kind, public_key, validator_index, vault,"

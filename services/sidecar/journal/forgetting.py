@@ -12,7 +12,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from .journal_tables import DAY_SECONDS, DEPOSIT, EXIT, KEPT_DAYS
+from .tables import DAY_SECONDS, DEPOSIT, EXIT, KEPT_DAYS
 
 COUNTED_DAYS = 3  # before today
 KEPT_EXITS = 1_000_000  # before yesterday; some 400 bytes each

@@ -13,13 +13,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import wire
-from ..offload import UnavailableError, Workers
-from ..paths import of_database
-from ..sqlite_files import copy, require_tables
+from ... import wire
+from ...files.paths import of_database
+from ...files.sqlite_files import copy, require_tables
+from ...process.offload import UnavailableError, Workers
 from .admitting import Admitting, DepositEntry, ExitEntry, Limits, Party, address, vault_of
 from .forgetting import Forgetting
-from .journal_tables import FROM_1, TABLES, VERSION
+from .tables import FROM_1, TABLES, VERSION
 
 BUSY_SECONDS = 5.0  # how long another process may hold the file
 FILE_MODE = 0o600

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ..append_only import append_only
+from ...files.append_only import append_only
 
 VERSION = 2
 DAY_SECONDS = 86_400

@@ -13,10 +13,10 @@ from dvtfast import sign
 from dvtfast.clusters import ClusterShares
 from dvtfast.keystores import LoadedKeystores
 
-from .. import wire
-from ..grouping import grouped, in_directory
-from ..offload import UnavailableError, Workers
-from .nodes import SHOWN_ITEMS, Messages, Node, NoKeysError, Signed
+from ... import wire
+from ...keys.grouping import grouped, in_directory
+from ...process.offload import UnavailableError, Workers
+from .node import SHOWN_ITEMS, Messages, Node, NoKeysError, Signed
 
 
 def share_index_of(node_index: int) -> int:

@@ -8,11 +8,11 @@ from contextlib import suppress
 from math import inf
 from time import monotonic
 
-from .. import logs
-from ..offload import UnavailableError
-from .metrics import Metrics
-from .nodes import Source
-from .sidecars import Sidecars
+from ...process import logs
+from ...process.offload import UnavailableError
+from ..metrics import Metrics
+from ..sidecars import Sidecars
+from .node import Source
 
 LOOK_SECONDS = 5.0  # between two looks at the files
 LONGEST_PAUSE_SECONDS = 300.0  # between two tries of what may succeed by itself

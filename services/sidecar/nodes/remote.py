@@ -20,12 +20,13 @@ from numpy.typing import NDArray
 from dvtfast import Network, PublicKeys, check_signatures
 from dvtfast.constants import SIGNATURE_BYTES
 
-from .. import logs, wire
-from ..bounded import AnswerError
-from ..offload import UnavailableError, Workers
-from ..outgoing import OutgoingError, Session, joined
-from ..saying import with_words
-from .nodes import SHOWN_ITEMS, Deposits, Exits, Messages, Signed
+from ... import wire
+from ...process import logs
+from ...process.offload import UnavailableError, Workers
+from ...web.bounded import AnswerError
+from ...web.outgoing import OutgoingError, Session, joined
+from ...web.saying import with_words
+from .node import SHOWN_ITEMS, Deposits, Exits, Messages, Signed
 
 KEYS_PATH = "/api/v1/eth2/publicKeys"
 SIGN_PATH = "/api/v1/eth2/sign/"

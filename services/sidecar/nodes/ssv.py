@@ -9,13 +9,13 @@ from time import perf_counter
 
 from dvtfast import ssv
 
-from .. import logs
-from ..offload import Workers
-from ..settings import SidecarSettings
-from ..wire import PublicKey
-from .keys import NodeKeys
-from .nodes import SHOWN_ITEMS, Node, NoKeysError
-from .sources import state_of
+from ...process import logs
+from ...process.offload import Workers
+from ...settings import SidecarSettings
+from ...wire import PublicKey
+from .file_states import state_of
+from .key_shares import NodeKeys
+from .node import SHOWN_ITEMS, Node, NoKeysError
 
 log = logs.get("sidecar")
 

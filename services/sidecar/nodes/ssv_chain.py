@@ -6,16 +6,16 @@ import asyncio
 from collections.abc import Hashable, Sequence
 from contextlib import suppress
 
-from .. import logs
-from ..background import repeat
-from ..chain.encoding import read_address
-from ..chain.node import NodeClient
-from ..offload import UnavailableError, Workers
-from ..settings import SidecarSettings
-from ..ssv.following import LOOK_SECONDS, Follower
-from ..ssv.registry import ChainSource, Registry, RegistryError
-from .nodes import Node, NoKeysError
-from .sources import state_of
+from ...chain.encoding import read_address
+from ...chain.execution.node import NodeClient
+from ...process import logs
+from ...process.background import repeat
+from ...process.offload import UnavailableError, Workers
+from ...settings import SidecarSettings
+from ...ssv.following import LOOK_SECONDS, Follower
+from ...ssv.registry import ChainSource, Registry, RegistryError
+from .file_states import state_of
+from .node import Node, NoKeysError
 from .ssv import key_files, nodes_of
 
 FIRST_LOOK_SECONDS = 10.0  # that a start waits for the chain, where nothing is known of it

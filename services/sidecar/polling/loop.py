@@ -13,13 +13,13 @@ from typing import Any, TypeVar
 
 import tenacity
 
-from .. import logs
-from ..client import SHOWN_CHARACTERS, RelayerClient, RelayerRefusedError
-from ..offload import UnavailableError
-from .nodes import Node
+from ...process import logs
+from ...process.offload import UnavailableError
+from ...relayer_client.client import SHOWN_CHARACTERS, RelayerClient, RelayerRefusedError
+from ..nodes.node import Node
+from ..signing.signing import Signing
 from .polling import Poll
 from .polls import ExitPoll, ValidatorPoll
-from .signing import Signing
 
 LONGEST_RETRY_SECONDS = 60.0  # between two looks at a relayer that gives no sense
 

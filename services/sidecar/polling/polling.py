@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
-from .. import logs, wire
-from ..client import SHOWN_CHARACTERS, Polled, RelayerRefusedError, RelayerUnavailableError
-from .nodes import SHOWN_ITEMS, Node
-from .signing import Admitted
+from ... import wire
+from ...process import logs
+from ...relayer_client.client import SHOWN_CHARACTERS, Polled, RelayerRefusedError, RelayerUnavailableError
+from ..nodes.node import SHOWN_ITEMS, Node
+from ..signing.signing import Admitted
 
 if TYPE_CHECKING:
     from .loop import Sidecar

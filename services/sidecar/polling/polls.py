@@ -12,12 +12,12 @@ from operator import itemgetter
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from .. import wire
-from ..client import Polled
-from .journal_tables import DEPOSIT, EXIT
-from .nodes import Node
+from ... import wire
+from ...relayer_client.client import Polled
+from ..journal.tables import DEPOSIT, EXIT
+from ..nodes.node import Node
+from ..signing.signing import Admitted
 from .polling import Poll
-from .signing import Admitted
 
 if TYPE_CHECKING:
     from .loop import Sidecar

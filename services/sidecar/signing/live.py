@@ -8,9 +8,9 @@ from typing import Final
 
 from dvtfast import Network
 
-from ..chain.beacon import BeaconClient, BeaconValidator
-from ..chain.beacon_head import fresh_head
-from ..chain.encoding import write_data
+from ...chain.beacon.client import BeaconClient, BeaconValidator
+from ...chain.beacon.head import fresh_head
+from ...chain.encoding import write_data
 
 # A validator stands in the state for several epochs before it is active.
 ABSENT_SECONDS: Final = 60.0

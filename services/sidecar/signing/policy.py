@@ -8,7 +8,7 @@ from typing import Final
 
 from dvtfast.constants import GWEI_PER_VALIDATOR
 
-from .. import wire
+from ... import wire
 
 # A validator with 0x01 credentials never has more; one with 0x02 earns on up to 2,048 ETH (EIP-7251).
 MOST_GWEI: Final = {

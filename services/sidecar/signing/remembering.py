@@ -9,7 +9,7 @@ import numpy as np
 
 from dvtfast.constants import ROOT_BYTES, SIGNATURE_BYTES
 
-from .nodes import Messages, Signed, Signer
+from ..nodes.node import Messages, Signed, Signer
 
 REMEMBERED = 32_768  # signatures of a node; some hundred bytes each
 NO_SIGNATURE = bytes(SIGNATURE_BYTES)

@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from dvtfast import Network
 from dvtfast.constants import WITHDRAWAL_CREDENTIALS_BYTES
 
-from .. import logs, wire
-from .admitting import DepositEntry, ExitEntry, Limits, Party
-from .journal import Journal
-from .journal_tables import DEPOSIT, EXIT
+from ... import wire
+from ...process import logs
+from ..journal.admitting import DepositEntry, ExitEntry, Limits, Party
+from ..journal.journal import Journal
+from ..journal.tables import DEPOSIT, EXIT
+from ..metrics import Metrics
+from ..nodes.node import Deposits, Exits, Messages, Node
 from .live import LiveValidators
-from .metrics import Metrics
-from .nodes import Deposits, Exits, Messages, Node
 from .policy import DepositPolicy, withdrawal_credentials
 
 REASONS_TOLD = 1_000  # of each relayer; one that invents more is not listened to

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from dvtfast.services.chain import clock
-from dvtfast.services.chain.node import NodeClient
+from dvtfast.services.chain.execution.node import NodeClient
 from dvtfast.services.demo.world import anvil, oracles
 from dvtfast.services.demo.world.compiling import compiled
 from dvtfast.services.demo.world.deployed import World

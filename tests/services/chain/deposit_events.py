@@ -9,8 +9,8 @@ from functools import cache
 from eth_abi import encode
 
 from dvtfast import GNOSIS, HOODI, Network
-from dvtfast.services.chain.contracts import DEPOSIT_EVENT
-from dvtfast.services.chain.node import Log
+from dvtfast.services.chain.contracts.reads import DEPOSIT_EVENT
+from dvtfast.services.chain.execution.node import Log
 from tests import reference
 from tests.reference import G1_INFINITY, G2_INFINITY
 from tests.samples import public_key, sign, verifies

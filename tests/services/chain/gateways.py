@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from dvtfast.services.chain.unixfs import DAG_PB, RAW, Cid
+from dvtfast.services.chain.ipfs.unixfs import DAG_PB, RAW, Cid
 from tests.services.chain.servers import serving
 
 Answer = Callable[[Cid, bytes | None], web.Response]

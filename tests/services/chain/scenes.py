@@ -18,19 +18,19 @@ from eth_account.signers.local import LocalAccount
 
 from dvtfast import HOODI, deposit_signing_roots, sign
 from dvtfast.protocol_config import read_oracle_config
-from dvtfast.services import parsing
-from dvtfast.services.chain.contracts import DEPOSIT_EVENT, decode_deposits
+from dvtfast.services.chain.contracts.reads import DEPOSIT_EVENT, decode_deposits
 from dvtfast.services.chain.deposits import scan
 from dvtfast.services.chain.encoding import write_address
-from dvtfast.services.chain.node import NodeClient
+from dvtfast.services.chain.execution.node import NodeClient
 from dvtfast.services.demo.world.deployed import ETH, World
 from dvtfast.services.demo.world.ipfs import gateway
 from dvtfast.services.demo.world.oracles import OracleSet
-from dvtfast.services.operator import doing, ending, opening, preparing
-from dvtfast.services.operator.telling import tell_nobody
-from dvtfast.services.relayer import chain_watch
+from dvtfast.services.operator.commands import executor, opening, results
+from dvtfast.services.operator.progress import tell_nobody
+from dvtfast.services.operator.registration import preparing
+from dvtfast.services.relayer.following import chain_watch
 from dvtfast.services.relayer.manager.key import ManagerKey
-from dvtfast.services.settings import RunSettings
+from dvtfast.services.settings import RunSettings, parsing
 from tests.services.chain.accounts import rich_account, write_keystore
 from tests.services.conftest import Cluster, Relayer, Start, make_cluster
 from tests.services.patience import PATIENCE_SECONDS
@@ -66,7 +66,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preparing, "INDEX_AGE_SECONDS", 0.01)
     monkeypatch.setattr(opening, "LEAST_POLL_SECONDS", 0.05)
     monkeypatch.setattr(opening, "POLLS_PER_SLOT", 1000)
-    monkeypatch.setattr(doing, "AGAIN_SECONDS", 0.1)
+    monkeypatch.setattr(executor, "AGAIN_SECONDS", 0.1)
 
 
 @dataclass
@@ -230,14 +230,14 @@ def mining(world: World) -> Any:
     return background(work())
 
 
-async def performed(settings: RunSettings, office: opening.Office) -> ending.Ended:
+async def performed(settings: RunSettings, office: opening.Office) -> results.Ended:
     """The next batch, with what is asked for and told."""
-    return await doing.perform(
+    return await executor.perform(
         office.task, dry_run=settings.dry_run, yes=settings.yes, seconds=settings.timeout_seconds
     )
 
 
-async def registered(scene: Scene, **others: Any) -> ending.Ended:
+async def registered(scene: Scene, **others: Any) -> results.Ended:
     """What `dvtfast operator register` does, without its process."""
     settings = scene.chosen(**others)
     async with opening.open_office(settings, tell_nobody) as office:

@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from dvtfast.services.http import listening
+from dvtfast.services.web.http import listening
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Change = Callable[[str, list[Any], Any], Any]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from eth_abi.abi import decode, encode
 
-from dvtfast.services.chain import calls, reverts
+from dvtfast.services.chain import calls
 from dvtfast.services.chain.encoding import keccak256
-from dvtfast.services.chain.node import CallRevertedError
+from dvtfast.services.chain.execution import reverts
+from dvtfast.services.chain.execution.node import CallRevertedError
 
 VAULT = bytes(range(20))
 APPROVAL = calls.ApprovalParams(b"r" * 32, 1_800_000_000, b"v" * 177, b"s" * 130, "bafy")

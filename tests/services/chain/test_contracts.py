@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from eth_abi import encode
 
-from dvtfast.services.chain import contracts
-from dvtfast.services.chain.contracts import (
+from dvtfast.services.chain.calls import ContractError
+from dvtfast.services.chain.contracts import reads
+from dvtfast.services.chain.contracts.reads import (
     CONFIG_UPDATED,
     CONSOLIDATION_REQUESTS,
     DEPOSIT_EVENT,
     WITHDRAWAL_REQUESTS,
     ConfigPointer,
-    ContractError,
     decode_config_updated,
     decode_deposits,
     deposit_count,
@@ -27,7 +27,7 @@ from dvtfast.services.chain.contracts import (
     validators_min_oracles,
 )
 from dvtfast.services.chain.encoding import write_address
-from dvtfast.services.chain.node import CallRevertedError, Log, NodeClient
+from dvtfast.services.chain.execution.node import CallRevertedError, Log, NodeClient
 from tests.services.chain.anvil import Chain, Contract
 
 FIELDS = ["bytes"] * 5
@@ -97,7 +97,7 @@ async def test_vaults(chain: Chain, node: NodeClient) -> None:
 
 
 async def test_the_keeper(chain: Chain, node: NodeClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contracts, "SEARCH_SPAN_BLOCKS", 4)
+    monkeypatch.setattr(reads, "SEARCH_SPAN_BLOCKS", 4)
     keeper = await chain.deploy("keeper")
     first = await chain.height()
 

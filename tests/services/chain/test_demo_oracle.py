@@ -19,13 +19,13 @@ from dvtfast.ecies import decrypt_batch
 from dvtfast.protocol_config import read_oracle_config
 from dvtfast.services import wire
 from dvtfast.services.chain.encoding import read_data, write_address, write_data
-from dvtfast.services.chain.unixfs import Cid
+from dvtfast.services.chain.ipfs.unixfs import Cid
 from dvtfast.services.demo.oracle import typed_data
 from dvtfast.services.demo.oracle.typed_data import Domain, signer_of
 from dvtfast.services.demo.world.deployed import ETH, World
 from dvtfast.services.demo.world.oracles import OracleSet, RunningOracle
-from dvtfast.services.operator.approvals import ApprovalRequest, approve
-from dvtfast.services.operator.oracles import OracleClient
+from dvtfast.services.operator.oracles.approvals import ApprovalRequest, approve
+from dvtfast.services.operator.oracles.client import OracleClient
 from tests.services.chain.anvil import CHAIN_ID
 from tests.services.chain.registrations import (
     APPROVAL,

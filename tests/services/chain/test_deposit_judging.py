@@ -11,7 +11,7 @@ from py_ecc.bls import G2ProofOfPossession as py_ecc
 
 from dvtfast import HOODI
 from dvtfast.deposits import check_deposit_signatures
-from dvtfast.services.chain.contracts import Deposits, decode_deposits
+from dvtfast.services.chain.contracts.reads import Deposits, decode_deposits
 from dvtfast.services.chain.deposits import judging
 from dvtfast.services.chain.deposits.judging import Judge
 from tests.samples import rows

@@ -22,7 +22,7 @@ from dvtfast.services.chain.deposits.ledger import (
     Totals,
 )
 from dvtfast.services.chain.deposits.tree import DepositsSoFar
-from dvtfast.services.chain.scanner import Checkpoint
+from dvtfast.services.chain.execution.scanner import Checkpoint
 from dvtfast.services.settings.shared import on_test_chain
 
 SOURCE = Source(HOODI.chain_id, bytes(20), 10)

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from dvtfast.services.chain.contracts import ContractError
+from dvtfast.services.chain.calls import ContractError
 from dvtfast.services.chain.deposits import whole
 from dvtfast.services.chain.deposits.whole import number_before, require_count
-from dvtfast.services.chain.node import NodeClient
+from dvtfast.services.chain.execution.node import NodeClient
 from tests.services.chain.anvil import Chain, Contract
 from tests.services.chain.deposit_events import signed
 from tests.services.chain.servers import RpcError, nodes_between

@@ -8,9 +8,9 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dvtfast.services.chain.contracts import decode_deposits, deposit_root
+from dvtfast.services.chain.contracts.reads import decode_deposits, deposit_root
 from dvtfast.services.chain.deposits.tree import DepositsSoFar
-from dvtfast.services.chain.node import NodeClient
+from dvtfast.services.chain.execution.node import NodeClient
 from tests import reference
 from tests.services.chain.anvil import Chain
 from tests.services.chain.deposit_events import BAD_KINDS, Deposit, bad, logs_of, signed

@@ -17,7 +17,7 @@ from dvtfast.services.chain.endpoints import (
     exchange,
     session,
 )
-from dvtfast.services.outgoing import retry_after
+from dvtfast.services.web.outgoing import retry_after
 from tests.services.chain.servers import DEAD, Handler, serving
 
 SECRET = "https://alice:hunter22@node.example:8545/v3/0123456789abcdef?apikey=s3cr3t-t0ken&x=%2Fquoted%2F"

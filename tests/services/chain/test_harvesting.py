@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from dvtfast.services.chain.contracts.harvesting import read_rewards
 from dvtfast.services.chain.encoding import write_address
-from dvtfast.services.chain.harvesting import read_rewards
 
 VAULT, ROOT = bytes(range(1, 21)), b"r" * 32
 

@@ -9,8 +9,8 @@ from eth_account.messages import encode_typed_data
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dvtfast.services.chain.eip712 import TypedData, hash_struct
-from dvtfast.services.chain.keeper_messages import approval_message, keeper_domain, rotation_message
+from dvtfast.services.chain.contracts.eip712 import TypedData, hash_struct
+from dvtfast.services.chain.contracts.keeper_messages import approval_message, keeper_domain, rotation_message
 
 DOMAIN = [
     {"name": "name", "type": "string"},

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from dvtfast import HOODI
-from dvtfast.services.chain.beacon import BeaconClient, BeaconError
+from dvtfast.services.chain.beacon.client import BeaconClient, BeaconError
 from dvtfast.services.chain.deposits.ledger import Ledger, Source, Totals
-from dvtfast.services.chain.keys_by_index import KeysByIndex, KeysDifferError
-from dvtfast.services.chain.scanner import Checkpoint
+from dvtfast.services.chain.execution.scanner import Checkpoint
+from dvtfast.services.chain.index.keys_by_index import KeysByIndex, KeysDifferError
 from tests.services.chain.beacon_nodes import BeaconState, beacon_with
 
 

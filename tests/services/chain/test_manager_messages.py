@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from dvtfast import InputError
 from dvtfast.constants import GWEI_PER_VALIDATOR
-from dvtfast.services.chain.manager_messages import (
+from dvtfast.services.chain.contracts.manager_messages import (
     COMPOUNDING,
     DEPOSIT_BYTES,
     ETH1_ADDRESS,

@@ -11,16 +11,16 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from dvtfast.services.chain import endpoints as endpoints_module
-from dvtfast.services.chain import node as node_module
 from dvtfast.services.chain.encoding import keccak256
-from dvtfast.services.chain.node import (
+from dvtfast.services.chain.execution import node as node_module
+from dvtfast.services.chain.execution.node import (
     CallRevertedError,
     NodeClient,
     NodeError,
     StaleNodeError,
     TooManyLogsError,
 )
-from dvtfast.services.offload import UnavailableError
+from dvtfast.services.process.offload import UnavailableError
 from tests.services.chain.anvil import CHAIN_ID, Chain, ChainClock
 from tests.services.chain.servers import DEAD, Handler, RpcError, node_between, node_saying, serving
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from dvtfast.networks import HOODI
-from dvtfast.services.chain.contracts import deposit_root
+from dvtfast.services.chain.contracts.reads import deposit_root
 from dvtfast.services.chain.encoding import write_address
-from dvtfast.services.chain.node import NodeClient, NodeError, StaleNodeError
-from dvtfast.services.chain.policies import NodesDisagreeError, reached
+from dvtfast.services.chain.execution.node import NodeClient, NodeError, StaleNodeError
+from dvtfast.services.chain.execution.policies import NodesDisagreeError, reached
 from dvtfast.services.demo.world.deployed import World
 from dvtfast.services.operator import chain as operator_chain
 from dvtfast.services.operator.sending.action import Action, Kind

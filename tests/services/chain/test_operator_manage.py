@@ -14,19 +14,20 @@ import pytest
 from eth_abi.abi import decode
 
 from dvtfast import HOODI
-from dvtfast.services.chain.contracts import DEPOSIT_EVENT, decode_deposits
+from dvtfast.services.chain.contracts.manager_messages import nonce_bytes, withdraw_bytes
+from dvtfast.services.chain.contracts.reads import DEPOSIT_EVENT, decode_deposits
 from dvtfast.services.chain.encoding import keccak256
-from dvtfast.services.chain.manager_messages import nonce_bytes, withdraw_bytes
-from dvtfast.services.chain.node import NodeClient
+from dvtfast.services.chain.execution.node import NodeClient
 from dvtfast.services.demo.world.deployed import CONSOLIDATIONS, ETH, REQUESTS_CODE, WITHDRAWALS
 from dvtfast.services.demo.world.oracles import RunningOracle
-from dvtfast.services.operator import asking, doing, exit_codes, managing, showing
-from dvtfast.services.operator.doing import Task
-from dvtfast.services.operator.ending import Ended, tell
-from dvtfast.services.operator.manage import consolidating, funding, withdrawing
+from dvtfast.services.operator.commands import consent, executor, exit_codes
+from dvtfast.services.operator.commands.executor import Task
+from dvtfast.services.operator.commands.manage import consolidating, funding, withdrawing
+from dvtfast.services.operator.commands.results import Ended, tell
+from dvtfast.services.operator.managing import actions, outcomes
+from dvtfast.services.operator.progress import tell_nobody
 from dvtfast.services.operator.sending.action import Entry, Outcome
 from dvtfast.services.operator.sending.journal import Journal
-from dvtfast.services.operator.telling import tell_nobody
 from dvtfast.services.settings import ConsolidateSettings, FundSettings, SettingsError, WithdrawSettings
 from dvtfast.services.wire import PublicKey
 from tests.services.chain.beacon_chain import BeaconChain, Validator, beacon_beside
@@ -63,7 +64,7 @@ def told(scene: Scene, kind: type[Settings], **others: Any) -> Settings:
 async def performed(settings: Settings) -> Ended:
     """What the command does, without its process."""
     async with OPENED[type(settings)](settings, tell_nobody) as task:
-        return await doing.perform(
+        return await executor.perform(
             task, dry_run=settings.dry_run, yes=settings.yes, seconds=settings.timeout_seconds
         )
 
@@ -290,7 +291,7 @@ async def test_a_nonce_that_somebody_uses(
             return await begin(action)
 
         monkeypatch.setattr(task.sender, "begin", begin_late)
-        ended = await doing.perform(task, dry_run=False, yes=True, seconds=30)
+        ended = await executor.perform(task, dry_run=False, yes=True, seconds=30)
     assert (ended.code, ended.problem) == (exit_codes.DONE, "")
     assert nonces == [1, 2]
     assert await withdrawals(scene) == [(second, 5), (first, GWEI // 10)]
@@ -304,12 +305,12 @@ async def test_a_nonce_that_is_used_after_it_was_sent(
     first, second, _ = await with_a_rest(scene)
     settings = told(scene, WithdrawSettings, validators=[f"{first}=0.1eth"])
     async with withdrawing(settings, tell_nobody) as task:
-        entry = await doing.begin_next(task)
+        entry = await executor.begin_next(task)
         assert entry is not None
         others = withdraw_bytes([bytes(PublicKey.from_wire(second))], [5])
         signature = manager_signature(scene.world, nonce_bytes(1), others)
         await scene.world.vault.send("withdrawValidators(bytes,bytes)", others, signature, value=1)
-        ended = await doing.perform(task, dry_run=False, yes=True, seconds=30)
+        ended = await executor.perform(task, dry_run=False, yes=True, seconds=30)
     assert ended.code == exit_codes.NOT_DONE
     assert await withdrawals(scene) == [(second, 5)]
 
@@ -322,7 +323,7 @@ async def test_a_process_that_ends_after_signing(
     first, second, _ = await with_a_rest(scene)
     settings = told(scene, WithdrawSettings, validators=[f"{first}=0.1eth"])
     async with withdrawing(settings, tell_nobody) as task:
-        entry = await doing.begin_next(task)
+        entry = await executor.begin_next(task)
         assert entry is not None
     ended = await performed(settings)
     assert (ended.code, ended.problem) == (exit_codes.DONE, "")
@@ -330,7 +331,7 @@ async def test_a_process_that_ends_after_signing(
     assert ended.entry.id == entry.id
     assert await withdrawals(scene) == [(first, GWEI // 10)]
     async with withdrawing(dataclasses.replace(settings, again=True), tell_nobody) as task:
-        assert await doing.begin_next(task) is not None
+        assert await executor.begin_next(task) is not None
     ended = await performed(told(scene, WithdrawSettings, validators=[second], exit="true"))
     assert (ended.code, ended.problem) == (exit_codes.DONE, "")
     assert await withdrawals(scene) == [(first, GWEI // 10), (first, GWEI // 10), (second, 0)]
@@ -399,7 +400,7 @@ async def test_a_person_is_asked_twice_before_an_exit(
         questions.append(question)
         return len(questions) == 1
 
-    monkeypatch.setattr(asking.click, "confirm", confirm)
+    monkeypatch.setattr(consent.click, "confirm", confirm)
     ended = await performed(told(scene, WithdrawSettings, validators=[first], exit="true", yes="false"))
     assert ended.code == exit_codes.STOPPED
     assert ["FOR GOOD" in questions[0], "Really?" in questions[1], len(questions)] == [True, True, 2]
@@ -606,7 +607,7 @@ async def test_a_beacon_node_that_has_not_seen_the_block(
     assert (await performed(told(scene, WithdrawSettings, validators=[f"{first}=0.5eth"]))).code == 0
     assert seen > 5
     seen, until, beacon.behind = 0, 1_000, 0
-    monkeypatch.setattr(showing, "PATIENCE_SLOTS", 0)
+    monkeypatch.setattr(outcomes, "PATIENCE_SLOTS", 0)
     ended = await performed(told(scene, WithdrawSettings, validators=[f"{second}=0.5eth"]))
     assert ended.code == exit_codes.SUBMITTED
 
@@ -619,8 +620,8 @@ async def test_a_beacon_node_that_is_behind(
 ) -> None:
     """It does not know of what was done a moment ago: that the validator exits."""
     first, *_ = await with_a_rest(scene)
-    monkeypatch.setattr(managing, "LOOKS_PER_SLOT", 1_000)
-    monkeypatch.setattr(managing, "BEHIND_LOOKS", 2)
+    monkeypatch.setattr(actions, "LOOKS_PER_SLOT", 1_000)
+    monkeypatch.setattr(actions, "BEHIND_LOOKS", 2)
     await beacon.follow()
     await scene.world.chain.mine()
     beacon.behind = 1
@@ -638,7 +639,7 @@ async def test_another_beacon_node_that_is_not_behind(
 ) -> None:
     """It is asked instead, though the first one is not so far behind that it is never heard."""
     first, *_ = await with_a_rest(scene)
-    monkeypatch.setattr(managing, "LOOKS_PER_SLOT", 1_000)
+    monkeypatch.setattr(actions, "LOOKS_PER_SLOT", 1_000)
     await beacon.follow()
     await scene.world.chain.rpc("evm_increaseTime", 2 * HOODI.seconds_per_slot)
     await scene.world.chain.mine()
@@ -729,8 +730,8 @@ async def test_stopping_while_the_beacon_chain_is_looked_at(
             await asyncio.sleep(60)
             return entry
 
-        work = doing.perform(dataclasses.replace(task, look=look), dry_run=False, yes=True, seconds=30)
-        ended = await doing.unless_stopped(work, task.sender, stop)
+        work = executor.perform(dataclasses.replace(task, look=look), dry_run=False, yes=True, seconds=30)
+        ended = await executor.unless_stopped(work, task.sender, stop)
     assert ended.code == exit_codes.SUBMITTED
     assert ended.entry is not None
 

@@ -17,34 +17,28 @@ from dvtfast import HOODI
 from dvtfast.deposit_tree import DepositTree
 from dvtfast.deposits import DepositData, sign_deposits, write_deposit_data
 from dvtfast.services import wire
-from dvtfast.services.chain import beacon_index, contracts
+from dvtfast.services.chain.contracts import reads
 from dvtfast.services.chain.deposits import scan
-from dvtfast.services.chain.node import NodeClient
+from dvtfast.services.chain.execution.node import NodeClient
+from dvtfast.services.chain.index import waiting
 from dvtfast.services.cli import main
 from dvtfast.services.demo.world.deployed import ETH
 from dvtfast.services.demo.world.oracles import RunningOracle
-from dvtfast.services.operator import (
-    approvals,
-    asking,
-    by_manager,
-    doing,
-    ending,
-    exit_codes,
-    opening,
-    preparing,
-)
 from dvtfast.services.operator import chain as operator_chain
-from dvtfast.services.operator.metrics import Metrics
-from dvtfast.services.operator.run import look, watch
+from dvtfast.services.operator.commands import consent, executor, exit_codes, opening, results
+from dvtfast.services.operator.commands.metrics import Metrics
+from dvtfast.services.operator.commands.run import look, watch
+from dvtfast.services.operator.oracles import approvals
+from dvtfast.services.operator.progress import tell_nobody
+from dvtfast.services.operator.registration import by_manager, preparing
 from dvtfast.services.operator.sending.action import Outcome
-from dvtfast.services.operator.telling import tell_nobody
 from dvtfast.services.settings import RegisterSettings
 from tests.services.chain.scenes import GWEI, MANAGER, Scene, command, performed, registered
 from tests.services.patience import PATIENCE_SECONDS
 
 # As they are outside of tests, which do not wait for so long.
 INDEX_AGE_SECONDS = preparing.INDEX_AGE_SECONDS
-SEEN_SECONDS = max(scan.FRESH_SECONDS, beacon_index.FRESH_SECONDS)
+SEEN_SECONDS = max(scan.FRESH_SECONDS, waiting.FRESH_SECONDS)
 
 
 async def test_the_relayers_validators(scene: Scene, running_oracles: list[RunningOracle]) -> None:
@@ -89,11 +83,11 @@ async def test_a_dry_run_signs_nothing(
         ended = await performed(settings, office)
         assert await office.journal.entries() == []
     capsys.readouterr()
-    ending.tell(ended, is_json=True)
+    results.tell(ended, is_json=True)
     said = json.loads(capsys.readouterr().out)
     assert said["would_send"]["validators"] == 3
     assert int(said["most_wei"]) > 0
-    ending.tell(ended, is_json=False)
+    results.tell(ended, is_json=False)
     assert "nothing was sent" in capsys.readouterr().out
     assert await scene.deposited() == []
 
@@ -288,7 +282,7 @@ async def test_other_deposits_than_it_should_make_end_it(
             patch.setattr(operator_chain, "find_receipt", no_receipt)
             assert (await look(settings, office, metrics)).code == exit_codes.DONE
         with monkeypatch.context() as patch:
-            patch.setattr(operator_chain, "decode_deposits", lambda _: contracts.decode_deposits([]))
+            patch.setattr(operator_chain, "decode_deposits", lambda _: reads.decode_deposits([]))
             async with asyncio.timeout(PATIENCE_SECONDS):
                 ended = await watch(settings, office, metrics)
     assert ended.code == exit_codes.NOT_DONE
@@ -418,7 +412,7 @@ async def test_a_process_that_ends_after_signing(
 ) -> None:
     """The next one goes on with what the journal has, and registers nothing else in its turn."""
     async with opening.open_office(scene.chosen(), tell_nobody) as office:
-        entry = await doing.begin_next(office.task)
+        entry = await executor.begin_next(office.task)
         assert entry is not None
     ended = await registered(scene)
     assert ended.code == exit_codes.DONE
@@ -436,7 +430,7 @@ async def test_a_person_is_asked_once(
         questions.append(question)
         return False
 
-    monkeypatch.setattr(asking.click, "confirm", confirm)
+    monkeypatch.setattr(consent.click, "confirm", confirm)
     settings = replace(scene.chosen(), yes=False)
     async with opening.open_office(settings, tell_nobody) as office:
         ended = await performed(settings, office)

@@ -12,22 +12,23 @@ import aiohttp
 import pytest
 
 from dvtfast.protocol_config import read_oracle_config
-from dvtfast.services.client import RelayerClient
 from dvtfast.services.demo.world import oracles
 from dvtfast.services.demo.world.deployed import ETH, World
 from dvtfast.services.demo.world.oracles import OracleSet, RunningOracle, make_oracles
-from dvtfast.services.operator import doing, exit_codes, opening, rotate, rotations, run
-from dvtfast.services.operator import rotating as rotating_module
-from dvtfast.services.operator.ending import Ended
-from dvtfast.services.operator.metrics import Metrics
-from dvtfast.services.operator.opening import open_rotating
-from dvtfast.services.operator.rotating import PAUSE_SECONDS, NotFinalYetError
-from dvtfast.services.operator.rotations import OraclesAheadError, OraclesBehindError, RotationInfo
-from dvtfast.services.operator.telling import tell_nobody
-from dvtfast.services.relayer.current_oracles import CurrentOracles
-from dvtfast.services.relayer.pipeline import Pipeline
-from dvtfast.services.relayer.store.database import Database
-from dvtfast.services.relayer.store.forgetting import forget
+from dvtfast.services.operator.commands import executor, exit_codes, opening, rotate, run
+from dvtfast.services.operator.commands.metrics import Metrics
+from dvtfast.services.operator.commands.opening import open_rotating
+from dvtfast.services.operator.commands.results import Ended
+from dvtfast.services.operator.progress import tell_nobody
+from dvtfast.services.operator.rotation import rotating as rotating_module
+from dvtfast.services.operator.rotation import wanted
+from dvtfast.services.operator.rotation.rotating import PAUSE_SECONDS, NotFinalYetError
+from dvtfast.services.operator.rotation.wanted import OraclesAheadError, OraclesBehindError, RotationInfo
+from dvtfast.services.relayer.judging.current_oracles import CurrentOracles
+from dvtfast.services.relayer.judging.pipeline import Pipeline
+from dvtfast.services.relayer.store.engine.database import Database
+from dvtfast.services.relayer.store.operators.forgetting import forget
+from dvtfast.services.relayer_client.client import RelayerClient
 from dvtfast.services.settings import RotateExitsSettings, SettingsError
 from dvtfast.services.wire import PublicKey
 from tests.services.chain.scenes import Scene, nodes, registered
@@ -209,19 +210,19 @@ async def test_a_validator_that_is_not_the_relayers(change: Change) -> None:
 async def test_oracles_that_are_behind(change: Change, monkeypatch: pytest.MonkeyPatch) -> None:
     """What they say of before a rotation is not believed: it would be paid for again."""
     await change.happen()
-    read, asked = rotations._read_info, 0
+    read, asked = wanted._read_info, 0
 
     def of_before(content: bytes) -> RotationInfo:
         nonlocal asked
         asked += 1
         return read(content)._replace(block_number=None)
 
-    monkeypatch.setattr(rotations, "_read_info", of_before)
+    monkeypatch.setattr(wanted, "_read_info", of_before)
     async with open_rotating(change.settings(), tell_nobody) as (desk, rotating):
         task = rotate.rotation_task(desk.chain, desk.sender, rotating)
-        assert (await doing.perform(task, dry_run=False, yes=True, seconds=30)).code == exit_codes.DONE
+        assert (await executor.perform(task, dry_run=False, yes=True, seconds=30)).code == exit_codes.DONE
         before = asked
-        ended = await doing.perform(task, dry_run=False, yes=True, seconds=1)
+        ended = await executor.perform(task, dry_run=False, yes=True, seconds=1)
         assert ended.code == exit_codes.NOT_READY
     assert asked == before + 4
     assert await change.nonce() == 1
@@ -230,12 +231,12 @@ async def test_oracles_that_are_behind(change: Change, monkeypatch: pytest.Monke
 async def test_oracles_that_are_a_moment_ahead(change: Change, monkeypatch: pytest.MonkeyPatch) -> None:
     """What they tell of a block that our node lacks waits for that block; a lie stays one."""
     await change.happen()
-    read, height, ahead = rotations._read_info, await change.scene.world.chain.height(), 1
+    read, height, ahead = wanted._read_info, await change.scene.world.chain.height(), 1
 
     def of_later(content: bytes) -> RotationInfo:
         return read(content)._replace(block_number=height + ahead)
 
-    monkeypatch.setattr(rotations, "_read_info", of_later)
+    monkeypatch.setattr(wanted, "_read_info", of_later)
     async with open_rotating(change.settings(), tell_nobody) as (desk, rotating):
         monkeypatch.setattr(desk.chain, "network", replace(desk.chain.network, seconds_per_slot=0))
         looks, look = 0, desk.chain.head
@@ -259,12 +260,12 @@ async def test_an_oracle_that_names_strangers_for_ever(
 ) -> None:
     monkeypatch.setattr(rotating_module, "MOST_LEFT_OUT", 3 * LIMIT)
     await change.happen()
-    read = rotations._read_info
+    read = wanted._read_info
 
     def of_many(content: bytes) -> RotationInfo:
         return read(content)._replace(validator_indices=tuple(range(1000, 2000)))
 
-    monkeypatch.setattr(rotations, "_read_info", of_many)
+    monkeypatch.setattr(wanted, "_read_info", of_many)
     ended = await rotated(change.settings())
     assert ended.code == exit_codes.NOT_READY
     assert f"{3 * LIMIT} validators were left out: 1000: nobody knows its public key" in ended.problem
@@ -290,12 +291,12 @@ async def test_a_rotation_that_is_not_final_yet(change: Change) -> None:
 async def test_what_oracles_want_for_ever(change: Change, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each validator is paid for once within the hour, after a restart of the operator too."""
     await change.happen()
-    read = rotations._read_info
+    read = wanted._read_info
 
     def of_all(content: bytes) -> RotationInfo:
         return read(content)._replace(validator_indices=(0, 1, 2))
 
-    monkeypatch.setattr(rotations, "_read_info", of_all)
+    monkeypatch.setattr(wanted, "_read_info", of_all)
     ended = await rotated(change.settings())
     assert (ended.code, ended.problem) == (exit_codes.DONE, "")
     assert await change.nonce() == 2
@@ -331,7 +332,7 @@ async def test_a_process_that_ends_after_signing(change: Change) -> None:
     """The next one goes on with it, and then with the rest: each batch once."""
     await change.happen()
     async with open_rotating(change.settings(), tell_nobody) as (desk, rotating):
-        entry = await doing.begin_next(rotate.rotation_task(desk.chain, desk.sender, rotating))
+        entry = await executor.begin_next(rotate.rotation_task(desk.chain, desk.sender, rotating))
         assert entry is not None
     ended = await rotated(change.settings())
     assert (ended.code, ended.problem) == (exit_codes.DONE, "")

@@ -12,11 +12,15 @@ from aiohttp import web
 from coincurve import PrivateKey
 
 from dvtfast.networks import HOODI
+from dvtfast.services.chain.contracts.oracle_config import (
+    AnnouncedOracles,
+    OracleConfigError,
+    announced_oracles,
+)
 from dvtfast.services.chain.encoding import write_address, write_data
-from dvtfast.services.chain.ipfs import IpfsClient, IpfsContentError, IpfsError
-from dvtfast.services.chain.node import NodeClient
-from dvtfast.services.chain.oracles import AnnouncedOracles, OracleConfigError, announced_oracles
-from dvtfast.services.chain.policies import NodesDisagreeError
+from dvtfast.services.chain.execution.node import NodeClient
+from dvtfast.services.chain.execution.policies import NodesDisagreeError
+from dvtfast.services.chain.ipfs.client import IpfsClient, IpfsContentError, IpfsError
 from dvtfast.services.operator.chain import SETTLED_BLOCKS
 from dvtfast.services.operator.chain import Chain as OperatorChain
 from dvtfast.services.operator.sending.action import Action, Kind

@@ -8,9 +8,16 @@ from typing import Any
 
 import pytest
 
-from dvtfast.services.chain.contracts import ContractError, validators_manager_nonce
-from dvtfast.services.chain.node import Block, CallRevertedError, NodeClient, NodeError, StaleNodeError
-from dvtfast.services.chain.policies import (
+from dvtfast.services.chain.calls import ContractError
+from dvtfast.services.chain.contracts.reads import validators_manager_nonce
+from dvtfast.services.chain.execution.node import (
+    Block,
+    CallRevertedError,
+    NodeClient,
+    NodeError,
+    StaleNodeError,
+)
+from dvtfast.services.chain.execution.policies import (
     NodesDisagreeError,
     agreed,
     all_at_least,

@@ -10,13 +10,13 @@ import pytest
 from aiohttp import web
 from yarl import URL
 
-from dvtfast.services import addresses, outgoing
-from dvtfast.services.addresses import is_public
-from dvtfast.services.chain import redirects
-from dvtfast.services.chain.ipfs import IpfsClient, IpfsError
-from dvtfast.services.chain.redirects import MOST_REDIRECTS, next_address
-from dvtfast.services.chain.unixfs import RAW, Cid
-from dvtfast.services.outgoing import OutgoingError, Session
+from dvtfast.services.chain.ipfs import redirects
+from dvtfast.services.chain.ipfs.client import IpfsClient, IpfsError
+from dvtfast.services.chain.ipfs.redirects import MOST_REDIRECTS, next_address
+from dvtfast.services.chain.ipfs.unixfs import RAW, Cid
+from dvtfast.services.web import addresses, outgoing
+from dvtfast.services.web.addresses import is_public
+from dvtfast.services.web.outgoing import OutgoingError, Session
 from tests.services.chain.servers import serving
 
 BLOCK = b"hello world"

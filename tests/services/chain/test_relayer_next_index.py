@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from dvtfast import HOODI
-from dvtfast.services.chain import beacon_index
 from dvtfast.services.chain.deposits import scan
 from dvtfast.services.chain.encoding import write_address
-from dvtfast.services.client import RelayerRefusedError, RelayerUnavailableError
-from dvtfast.services.relayer import beacon_watch, chain_watch
+from dvtfast.services.chain.index import waiting
+from dvtfast.services.relayer.following import beacon_watch, chain_watch
+from dvtfast.services.relayer_client.client import RelayerRefusedError, RelayerUnavailableError
 from dvtfast.services.settings import RelayerSettings, SettingsError
 from tests.services.chain.anvil import Chain, Contract
 from tests.services.chain.beacon_nodes import BeaconState, beacon_with
@@ -25,7 +25,7 @@ from tests.services.conftest import Cluster, Relayer, Start, make_cluster
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(beacon_index, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(waiting, "FRESH_SECONDS", 0.0)
     monkeypatch.setattr(scan, "FRESH_SECONDS", 0.0)
     monkeypatch.setattr(beacon_watch, "LOOK_SECONDS", 0.1)
     monkeypatch.setattr(chain_watch, "DEPOSITS_SECONDS", 0.1)

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from dvtfast.services.chain import node as node_module
-from dvtfast.services.chain.contracts import CONFIG_UPDATED, decode_config_updated
-from dvtfast.services.chain.node import NodeClient, NodeError, StaleNodeError, TooManyLogsError
-from dvtfast.services.chain.scanner import (
+from dvtfast.services.chain.contracts.reads import CONFIG_UPDATED, decode_config_updated
+from dvtfast.services.chain.execution import node as node_module
+from dvtfast.services.chain.execution.node import NodeClient, NodeError, StaleNodeError, TooManyLogsError
+from dvtfast.services.chain.execution.scanner import (
     Batch,
     Checkpoint,
     FinalLogs,

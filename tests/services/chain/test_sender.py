@@ -18,20 +18,19 @@ import pytest
 from eth_account.signers.local import LocalAccount
 
 from dvtfast import HOODI
-from dvtfast.services.chain import transactions
 from dvtfast.services.chain.calls import encode_call
-from dvtfast.services.chain.contracts import validators_manager_nonce
+from dvtfast.services.chain.contracts.reads import validators_manager_nonce
 from dvtfast.services.chain.encoding import write_data
-from dvtfast.services.chain.node import NodeClient
-from dvtfast.services.chain.transactions import Transaction
+from dvtfast.services.chain.execution import transactions
+from dvtfast.services.chain.execution.node import NodeClient
+from dvtfast.services.chain.execution.transactions import Transaction
 from dvtfast.services.demo.world import anvil
 from dvtfast.services.demo.world.ports import free_port
-from dvtfast.services.offload import UnavailableError
 from dvtfast.services.operator import chain as operator_chain
-from dvtfast.services.operator import exit_codes
-from dvtfast.services.operator.doing import Task, perform, timed
-from dvtfast.services.operator.ending import Ended
-from dvtfast.services.operator.managing import Request
+from dvtfast.services.operator.commands import exit_codes
+from dvtfast.services.operator.commands.executor import Task, perform, timed
+from dvtfast.services.operator.commands.results import Ended
+from dvtfast.services.operator.managing.actions import Request
 from dvtfast.services.operator.sending import sender as sending
 from dvtfast.services.operator.sending.action import Action, Conclusion, Entry, Kind, Outcome
 from dvtfast.services.operator.sending.journal import Journal, RefusedError
@@ -43,6 +42,7 @@ from dvtfast.services.operator.sending.sender import (
     WouldRevertError,
 )
 from dvtfast.services.operator.sending.wallet import KeystoreWallet, WalletError
+from dvtfast.services.process.offload import UnavailableError
 from tests.services.chain.accounts import address_of, rich_account, send_from
 from tests.services.chain.anvil import CHAIN_ID, Chain, Contract
 from tests.services.chain.servers import DEAD, RpcError, node_behind, node_between

@@ -14,8 +14,9 @@ from typing import Any
 from aiohttp import web
 
 from dvtfast import HOODI, check_signatures, exit_signing_roots, ssv
-from dvtfast.services import http, wire
+from dvtfast.services import wire
 from dvtfast.services.chain.encoding import write_address
+from dvtfast.services.web import http
 from tests.services.chain.anvil import Chain
 from tests.services.chain.servers import DEAD, node_between
 from tests.services.chain.ssv_events import OURS, SsvContract
@@ -97,7 +98,7 @@ async def sidecar(
     """Run one inside the block; its files stay. It looks at the chain more often than others do."""
     log = directory / f"{name}.log"
     script = (
-        "import sys; from dvtfast.services.sidecar import reloading, ssv_chain;"
+        "import sys; from dvtfast.services.sidecar.nodes import reloading, ssv_chain;"
         "reloading.LOOK_SECONDS = ssv_chain.LOOK_SECONDS = 0.2;"
         "from dvtfast.services.cli import main; main(sys.argv[1:])"
     )

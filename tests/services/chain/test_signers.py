@@ -8,8 +8,8 @@ from eth_account import Account
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dvtfast.services.chain.contracts.signers import CURVE_ORDER, address_of, recover_signer
 from dvtfast.services.chain.encoding import read_address
-from dvtfast.services.chain.signers import CURVE_ORDER, address_of, recover_signer
 from tests.vector_files import cases, load, unhex
 
 VECTORS = load("manager_eip712.json")

@@ -14,8 +14,8 @@ from structlog.testing import capture_logs
 
 from dvtfast import generate_secret_keys, ssv
 from dvtfast.clusters import ssv_clusters
-from dvtfast.services.chain.node import NodeClient, NodeError
-from dvtfast.services.chain.scanner import LogScanner
+from dvtfast.services.chain.execution.node import NodeClient, NodeError
+from dvtfast.services.chain.execution.scanner import LogScanner
 from dvtfast.services.ssv import following as following_
 from dvtfast.services.ssv import registry as registry_
 from dvtfast.services.ssv.following import Follower

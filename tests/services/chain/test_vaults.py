@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from dvtfast.services.chain.contracts import ContractError, deposit_root
-from dvtfast.services.chain.node import NodeClient, StaleNodeError
-from dvtfast.services.chain.vaults import VaultsAtHead
+from dvtfast.services.chain.calls import ContractError
+from dvtfast.services.chain.contracts.reads import deposit_root
+from dvtfast.services.chain.contracts.vaults import VaultsAtHead
+from dvtfast.services.chain.execution.node import NodeClient, StaleNodeError
 from tests.services.chain.anvil import Chain, ChainClock
 
 

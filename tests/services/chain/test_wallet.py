@@ -13,9 +13,9 @@ from aiohttp import web
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 
-from dvtfast.services.account_key import AccountKeyError
 from dvtfast.services.chain.encoding import write_address
-from dvtfast.services.chain.transactions import Call, Transaction
+from dvtfast.services.chain.execution.transactions import Call, Transaction
+from dvtfast.services.keys.account_key import AccountKeyError
 from dvtfast.services.operator.sending.wallet import ExternalWallet, KeystoreWallet, WalletError, require_same
 from tests.services.chain.accounts import address_of, write_keystore
 from tests.services.chain.anvil import CHAIN_ID

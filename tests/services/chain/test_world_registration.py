@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from eth_account import Account
 
-from dvtfast.services.chain.contracts import DEPOSIT_EVENT, decode_deposits
+from dvtfast.services.chain.contracts.reads import DEPOSIT_EVENT, decode_deposits
 from dvtfast.services.chain.encoding import keccak256
-from dvtfast.services.chain.node import NodeClient
+from dvtfast.services.chain.execution.node import NodeClient
 from dvtfast.services.demo.world.chain import RevertedError
 from dvtfast.services.demo.world.deployed import ETH, World
 from dvtfast.services.demo.world.oracles import OracleSet

@@ -12,16 +12,16 @@ import pytest
 from dvtfast import HOODI, deposit_data_roots
 from dvtfast.constants import GWEI_PER_VALIDATOR
 from dvtfast.protocol_config import read_oracle_config
-from dvtfast.services.chain.contracts import deposit_count, latest_config
+from dvtfast.services.chain.contracts.reads import deposit_count, latest_config
 from dvtfast.services.chain.encoding import keccak256, read_data, write_address, write_data
-from dvtfast.services.chain.ipfs import IpfsClient, IpfsError
-from dvtfast.services.chain.node import NodeClient
+from dvtfast.services.chain.execution.node import NodeClient
+from dvtfast.services.chain.ipfs.client import IpfsClient, IpfsError
 from dvtfast.services.demo.world import anvil, compiling
 from dvtfast.services.demo.world.chain import RevertedError, encode_call
 from dvtfast.services.demo.world.deployed import CONSOLIDATIONS, ETH, WITHDRAWALS, World
 from dvtfast.services.demo.world.ipfs import gateway
 from dvtfast.services.demo.world.oracles import OracleSet
-from dvtfast.services.relayer.chain_watch import Chain
+from dvtfast.services.relayer.following.chain_watch import Chain
 from dvtfast.services.settings import RelayerSettings
 from tests.services.chain.registrations import (
     APPROVAL,

@@ -10,9 +10,9 @@ from dvtfast.services.demo.app import START_INDEX
 from dvtfast.services.demo.processes import Services
 from dvtfast.services.demo.proof import prove
 
-from .access import EVERYTHING, For, secret_of, sidecar, tokens_of
-from .certificates import Authority
-from .rounds import cluster_of, settings_of
+from ..access import EVERYTHING, For, secret_of, sidecar, tokens_of
+from ..certificates import Authority
+from ..rounds import cluster_of, settings_of
 
 VALIDATORS = 8
 NODES = range(1, 5)

@@ -12,7 +12,7 @@ from dvtfast.services.demo.on_chain import ChainDemo
 from dvtfast.services.demo.processes import Service
 from dvtfast.services.demo.world.deployed import ETH
 
-from . import rounds
+from .. import rounds
 
 SECONDS = 550
 ORACLES, NEEDED = 11, 8

@@ -18,11 +18,11 @@ from dvtfast.protocol_config import read_oracle_config
 from dvtfast.services import wire
 from dvtfast.services.demo.cluster import DemoCluster
 from dvtfast.services.demo.proof import ProofError, prove
-from dvtfast.services.operator.bundle import make_bundle
+from dvtfast.services.operator.registration.bundle import make_bundle
 from tests.vector_files import load
 
-from . import rounds
-from .patience import PATIENCE_SECONDS
+from .. import rounds
+from ..patience import PATIENCE_SECONDS
 
 DEMO = [sys.executable, "-m", "dvtfast.services", "demo"]
 START_INDEX = 7

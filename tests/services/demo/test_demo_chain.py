@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .patience import PATIENCE_SECONDS
+from ..patience import PATIENCE_SECONDS
 
 DEMO = [sys.executable, "-m", "dvtfast.services", "demo", "--chain"]
 SECONDS = 450

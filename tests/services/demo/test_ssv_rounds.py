@@ -18,9 +18,9 @@ from dvtfast.services.demo.proof import prove
 from dvtfast.services.demo.ssv_cluster import make_ssv_cluster
 from tests.vector_files import VECTORS, load, unhex
 
-from . import rounds
+from .. import rounds
 
-# The round of 1,000 of the issue: DVTFAST_SSV_VALIDATORS=1000 pytest tests/services/test_ssv_rounds.py
+# The round of 1,000 of the issue: DVTFAST_SSV_VALIDATORS=1000 pytest tests/services/demo/test_ssv_rounds.py
 VALIDATORS = int(os.environ.get("DVTFAST_SSV_VALIDATORS", "30"))
 IDS = load("ssv/expected.json")["operator_ids"]
 SSV = VECTORS / "ssv"

@@ -18,10 +18,10 @@ from click.testing import CliRunner, Result
 
 from dvtfast import HOODI, MAINNET, FileError, generate_secret_keys, keystores
 from dvtfast.keystores import PBKDF2_INSECURE, Pbkdf2
-from dvtfast.services import logs, progress
 from dvtfast.services.cli import main
 from dvtfast.services.keys import commands, loading
 from dvtfast.services.keys.loading import KeyShares, LockFile, default_cache, load_key_shares
+from dvtfast.services.process import logs, progress
 from tests.unit.test_keystores import replace
 from tests.vector_files import VECTORS, load
 

@@ -12,10 +12,10 @@ from click.testing import CliRunner
 from dvtfast import DvtfastError, generate_secret_keys, keystores
 from dvtfast.keystores import Pbkdf2
 from dvtfast.services.cli import main
-from dvtfast.services.grouping import grouped
+from dvtfast.services.keys.grouping import grouped
 from dvtfast.services.settings import SidecarSettings
-from dvtfast.services.sidecar.nodes import NoKeysError
-from dvtfast.services.sidecar.sources import read_obol
+from dvtfast.services.sidecar.nodes.node import NoKeysError
+from dvtfast.services.sidecar.nodes.obol import read_obol
 from tests.vector_files import VECTORS
 
 LOCK = VECTORS / "obol/synthetic/node0/cluster-lock.json"

@@ -17,11 +17,11 @@ from dvtfast.keystores import Pbkdf2
 from dvtfast.obol import UnverifiedLockError, lock_hash
 from dvtfast.obol import read_cluster_lock as read_lock_file
 from dvtfast.services.keys.loading import LockFile, default_cache, load_key_shares
-from dvtfast.services.locks import ADVICE
-from dvtfast.services.parsing import NamedFile
-from dvtfast.services.relayer.clusters import ClustersError, read_clusters
+from dvtfast.services.keys.locks import ADVICE
+from dvtfast.services.relayer.clusters.served import ClustersError, read_clusters
 from dvtfast.services.settings import SidecarSettings
-from dvtfast.services.sidecar.sources import read_obol
+from dvtfast.services.settings.parsing import NamedFile
+from dvtfast.services.sidecar.nodes.obol import read_obol
 from tests.vector_files import VECTORS
 
 NODE = VECTORS / "obol/synthetic/node0"

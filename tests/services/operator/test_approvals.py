@@ -18,17 +18,23 @@ from dvtfast.constants import GWEI_PER_VALIDATOR
 from dvtfast.deposit_tree import DepositTree, MultiProof
 from dvtfast.protocol_config import OracleConfig
 from dvtfast.services import wire
+from dvtfast.services.chain.contracts.manager_messages import COMPOUNDING, ETH1_ADDRESS
+from dvtfast.services.chain.contracts.signers import CURVE_ORDER
 from dvtfast.services.chain.encoding import read_address, write_address
-from dvtfast.services.chain.manager_messages import COMPOUNDING, ETH1_ADDRESS
-from dvtfast.services.chain.signers import CURVE_ORDER
 from dvtfast.services.demo.oracle.bodies import read_approval, read_consolidation, read_rotation
-from dvtfast.services.operator import oracles as oracles_module
-from dvtfast.services.operator.agreement import TooFewOraclesError
-from dvtfast.services.operator.approvals import Approval, ApprovalRequest, Generation, approve, read_upload
-from dvtfast.services.operator.consolidations import ROUTE, approve_switch
-from dvtfast.services.operator.oracles import OracleClient
+from dvtfast.services.operator.oracles import client as oracles_module
+from dvtfast.services.operator.oracles.agreement import TooFewOraclesError
+from dvtfast.services.operator.oracles.approvals import (
+    Approval,
+    ApprovalRequest,
+    Generation,
+    approve,
+    read_upload,
+)
+from dvtfast.services.operator.oracles.client import OracleClient
+from dvtfast.services.operator.oracles.consolidations import ROUTE, approve_switch
 from dvtfast.services.operator.plan import NotReadyError
-from dvtfast.services.operator.rotations import (
+from dvtfast.services.operator.rotation.wanted import (
     OraclesAheadError,
     OraclesBehindError,
     RotationInfo,

@@ -14,8 +14,8 @@ import pytest
 
 ASKS = """
 import asyncio, sys
-from dvtfast.services import running
-from dvtfast.services.operator.asking import confirmed
+from dvtfast.services.process import running
+from dvtfast.services.operator.commands.consent import confirmed
 
 async def service(stop):
     asking, stopping = asyncio.create_task(confirmed("Meant")), asyncio.create_task(stop.wait())

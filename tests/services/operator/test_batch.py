@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from dvtfast import HOODI
-from dvtfast.services.operator.batch import batch_amounts
 from dvtfast.services.operator.plan import NothingToDoError
-from dvtfast.services.operator.preparing import Preparing
+from dvtfast.services.operator.registration.batch import batch_amounts
+from dvtfast.services.operator.registration.preparing import Preparing
 
 ETHER = 10**9  # in gwei
 FULL = 32 * ETHER

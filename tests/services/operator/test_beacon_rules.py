@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dvtfast import GNOSIS, HOODI
-from dvtfast.services.chain.beacon import (
+from dvtfast.services.chain.beacon.client import (
     FAR_FUTURE_EPOCH,
     BeaconClient,
     BeaconError,
@@ -20,11 +20,11 @@ from dvtfast.services.chain.beacon import (
     ValidatorDetails,
 )
 from dvtfast.services.chain.encoding import ADDRESS_BYTES
-from dvtfast.services.operator.beacon_rules import PENDING_PARTIAL_WITHDRAWALS_LIMIT, BeaconRules
-from dvtfast.services.operator.beacon_view import BeaconView
+from dvtfast.services.operator.managing.beacon_rules import PENDING_PARTIAL_WITHDRAWALS_LIMIT, BeaconRules
+from dvtfast.services.operator.managing.beacon_view import BeaconView
+from dvtfast.services.operator.managing.outcomes import before, not_shown
 from dvtfast.services.operator.sending.action import Action, Kind
-from dvtfast.services.operator.showing import before, not_shown
-from dvtfast.services.orders import Amount, Pair
+from dvtfast.services.settings.orders import Amount, Pair
 from dvtfast.services.wire import PublicKey
 from tests.services.chain.beacon_chain import BeaconChain, Validator
 from tests.services.chain.beacon_nodes import of_network

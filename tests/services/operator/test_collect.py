@@ -21,14 +21,15 @@ from aiohttp import web
 from dvtfast import HOODI, split_exit_signatures
 from dvtfast.deposits import DepositData, sign_deposits, write_deposit_data
 from dvtfast.protocol_config import write_oracle_config
-from dvtfast.services import http, wire
-from dvtfast.services.client import RelayerClient
-from dvtfast.services.operator import collect
+from dvtfast.services import wire
+from dvtfast.services.operator.commands import collect
+from dvtfast.services.relayer_client.client import RelayerClient
 from dvtfast.services.settings import CollectSettings, SettingsError
+from dvtfast.services.web import http
 
-from .conftest import ORACLE_THRESHOLD, START_INDEX, Cluster, Oracles, Relayer, Start, make_cluster
-from .first_makers import FirstMakersRelayer
-from .patience import PATIENCE_SECONDS
+from ..conftest import ORACLE_THRESHOLD, START_INDEX, Cluster, Oracles, Relayer, Start, make_cluster
+from ..first_makers import FirstMakersRelayer
+from ..patience import PATIENCE_SECONDS
 
 VALIDATORS = 5
 Said = wire.ValidatorsAnswer | wire.ErrorAnswer | bytes | int

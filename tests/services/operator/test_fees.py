@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from dvtfast.networks import GNOSIS, HOODI, MAINNET, NETWORKS, Network
-from dvtfast.services.chain import transactions
-from dvtfast.services.chain.transactions import DEFAULT_PRIORITY_FEE_WEI, Fees
-from dvtfast.services.operator import opening
+from dvtfast.services.chain.execution import transactions
+from dvtfast.services.chain.execution.transactions import DEFAULT_PRIORITY_FEE_WEI, Fees
+from dvtfast.services.operator.commands import opening
 from dvtfast.services.operator.sending.action import SignedTransaction
 from dvtfast.services.operator.sending.fees import Bounds, Offer, first_offer, higher_offer
 from dvtfast.services.operator.sending.sender import SendingPolicy

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dvtfast.services.append_only import append_only
+from dvtfast.services.files.append_only import append_only
 from dvtfast.services.operator.sending.action import Action, Conclusion, Kind, Outcome, SignedTransaction
 from dvtfast.services.operator.sending.journal import TABLE_NAMES, Journal, JournalError, RefusedError
 

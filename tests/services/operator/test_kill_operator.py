@@ -17,7 +17,7 @@ from dvtfast.services.demo.on_chain import ChainDemo
 from dvtfast.services.demo.processes import Service
 from dvtfast.services.demo.world.deployed import ETH
 
-from . import rounds
+from .. import rounds
 
 KILLS = int(os.environ.get("DVTFAST_KILLS", "5"))
 EACH_LIFE = 2  # validators that the vault gets the ETH for

@@ -7,10 +7,15 @@ from typing import Any
 
 import pytest
 
-from dvtfast.services import orders
-from dvtfast.services.operator.order_files import read_amounts, read_keys_by_index, read_pairs
-from dvtfast.services.orders import Amount, Pair
-from dvtfast.services.settings import ConsolidateSettings, FundSettings, SettingsError, WithdrawSettings
+from dvtfast.services.operator.commands.order_files import read_amounts, read_keys_by_index, read_pairs
+from dvtfast.services.settings import (
+    ConsolidateSettings,
+    FundSettings,
+    SettingsError,
+    WithdrawSettings,
+    orders,
+)
+from dvtfast.services.settings.orders import Amount, Pair
 from dvtfast.services.wire import PublicKey
 
 KEYS = [PublicKey(bytes([0x80 + number]) * 48) for number in range(3)]

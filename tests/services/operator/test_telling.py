@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from dvtfast.services.operator.telling import _Bar, quiet, tell_nobody, telling
+from dvtfast.services.operator.progress import _Bar, quiet, tell_nobody, telling
 
 
 def test_nothing_moves_while_a_person_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import make_cluster
-from .test_relayer_clusters import write_lock
+from ..conftest import make_cluster
+from ..relayer.test_clusters import write_lock
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the call is Linux's")
 
@@ -48,7 +48,7 @@ def test_the_relayer(tmp_path: Path) -> None:
 
 def test_commands_on_its_database_and_keys(tmp_path: Path) -> None:
     program = (
-        "from pathlib import Path; from dvtfast.services.relayer.upkeep import make_key;"
+        "from pathlib import Path; from dvtfast.services.relayer.database_commands import make_key;"
         "assert make_key(Path('storage.key')) == 0"
     )
     assert not is_dumpable_after(program, directory=tmp_path)
@@ -57,7 +57,7 @@ def test_commands_on_its_database_and_keys(tmp_path: Path) -> None:
 def test_every_service(tmp_path: Path) -> None:
     """The relayer, the sidecar and all of the operator's run in this way."""
     program = (
-        "from dvtfast.services.running import run\n"
+        "from dvtfast.services.process.running import run\n"
         "async def service(stop): return 0\n"
         "assert run(service) == 0"
     )

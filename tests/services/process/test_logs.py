@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from dvtfast.services import logs
+from dvtfast.services.process import logs
 
 
 def test_json(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Generator
 
 import pytest
 
-from dvtfast.services import offload
-from dvtfast.services.offload import OverloadedError, StoppedError, Workers
+from dvtfast.services.process import offload
+from dvtfast.services.process.offload import OverloadedError, StoppedError, Workers
 
 
 async def test_results_and_errors_come_back() -> None:

@@ -12,27 +12,17 @@ import pytest
 from aiohttp import web
 
 from dvtfast.services import wire
-from dvtfast.services.parsing import VaultCluster
 from dvtfast.services.relayer import api
 from dvtfast.services.relayer.access.rights import RIGHTS
 from dvtfast.services.relayer.access.secret import new_token
 from dvtfast.services.relayer.routes import Routes
 from dvtfast.services.relayer.store.tokens import Role
+from dvtfast.services.settings.parsing import VaultCluster
 
-from .access import (
-    EVERYTHING,
-    READ_ONLY,
-    For,
-    basic,
-    bearer,
-    operator,
-    sidecar,
-    status_of,
-    tokens_of,
-)
-from .conftest import START_INDEX, Cluster, Relayer, Start, make_cluster
-from .patience import PATIENCE_SECONDS
-from .test_relayer_register import ETH, OTHER_VAULT, VAULT, body_of, signature_shares
+from ..access import EVERYTHING, READ_ONLY, For, basic, bearer, operator, sidecar, status_of, tokens_of
+from ..conftest import START_INDEX, Cluster, Relayer, Start, make_cluster
+from ..patience import PATIENCE_SECONDS
+from .test_register import ETH, OTHER_VAULT, VAULT, body_of, signature_shares
 
 
 def routes_of_the_router() -> list[tuple[str, str]]:

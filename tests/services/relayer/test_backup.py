@@ -10,12 +10,12 @@ import pytest
 from click.testing import CliRunner
 
 from dvtfast.services.cli import main
-from dvtfast.services.offload import UnavailableError
+from dvtfast.services.process.offload import UnavailableError
 from dvtfast.services.relayer.storage_key import make_storage_key
-from dvtfast.services.relayer.store.backup import BackupError, back_up
-from dvtfast.services.relayer.store.database import ForeignDatabaseError
+from dvtfast.services.relayer.store.engine.backup import BackupError, back_up
+from dvtfast.services.relayer.store.engine.database import ForeignDatabaseError
 
-from .conftest import START_INDEX, Start, make_cluster
+from ..conftest import START_INDEX, Start, make_cluster
 
 INDICES = range(START_INDEX, START_INDEX + 3)
 

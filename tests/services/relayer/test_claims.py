@@ -12,16 +12,16 @@ from structlog.testing import capture_logs
 
 from dvtfast import PublicKeys, check_public_key_shares, derive_public_keys
 from dvtfast.services import wire
-from dvtfast.services.relayer.store.claims import keep_claims
-from dvtfast.services.relayer.store.database import Database
-from dvtfast.services.relayer.store.forgetting import forget
+from dvtfast.services.relayer.store.engine.database import Database
+from dvtfast.services.relayer.store.nodes.announced_shares import keep_claims
+from dvtfast.services.relayer.store.operators.forgetting import forget
 from dvtfast.services.relayer.store.tables import key_share_claims
 
-from .conftest import READY_SECONDS, START_INDEX, Cluster, Relayer, Start, make_cluster
-from .postgres import Server
-from .test_relayer_shares import wrong
-from .test_relayer_signatures import culprits_in
-from .test_relayer_suspects import closer_looks
+from ..conftest import READY_SECONDS, START_INDEX, Cluster, Relayer, Start, make_cluster
+from ..postgres import Server
+from .test_shares import wrong
+from .test_signatures import culprits_in
+from .test_suspects import closer_looks
 
 INDICES = range(START_INDEX, START_INDEX + 3)
 NODES = (1, 2, 3, 4)

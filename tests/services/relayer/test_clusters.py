@@ -9,11 +9,11 @@ import pytest
 
 from dvtfast import HOODI, MAINNET
 from dvtfast.obol import build_cluster_lock, write_cluster_lock
-from dvtfast.services.parsing import NamedFile
-from dvtfast.services.relayer.clusters import ClustersError, ServedClusters, read_clusters
+from dvtfast.services.relayer.clusters.served import ClustersError, ServedClusters, read_clusters
+from dvtfast.services.settings.parsing import NamedFile
 from tests.vector_files import VECTORS
 
-from .conftest import START_INDEX, Cluster, Start, make_cluster
+from ..conftest import START_INDEX, Cluster, Start, make_cluster
 
 KEYSHARES = VECTORS / "ssv" / "keyshares.json"
 

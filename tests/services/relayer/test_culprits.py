@@ -7,15 +7,15 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
-from dvtfast.services.relayer import culprits as culprits_
-from dvtfast.services.relayer.clusters import Group
-from dvtfast.services.relayer.culprits import SHOWN_VALIDATORS, Culprits
+from dvtfast.services.relayer.clusters.served import Group
+from dvtfast.services.relayer.judging import culprits as culprits_
+from dvtfast.services.relayer.judging.culprits import SHOWN_VALIDATORS, Culprits
+from dvtfast.services.relayer.store.judging.verdicts import DueMessage, HeldShare
 from dvtfast.services.relayer.store.subjects import Deposit, Exit, Subject
-from dvtfast.services.relayer.store.verdicts import DueMessage, HeldShare
 
-from .conftest import START_INDEX, Relayer, Start, make_cluster
-from .test_relayer_shares import wrong
-from .test_relayer_signatures import QUIET_SECONDS, culprits_in, until_named
+from ..conftest import START_INDEX, Relayer, Start, make_cluster
+from .test_shares import wrong
+from .test_signatures import QUIET_SECONDS, culprits_in, until_named
 
 GROUP = Group("one", 3, None)
 DEPOSIT = Deposit(bytes(20), 1, 32)

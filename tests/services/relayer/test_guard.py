@@ -6,15 +6,16 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from dvtfast.services import http, wire
+from dvtfast.services import wire
 from dvtfast.services.relayer.access import guard
 from dvtfast.services.relayer.access.guard import Guard
 from dvtfast.services.relayer.access.known import KnownTokens
 from dvtfast.services.relayer.access.rights import OPEN, RIGHTS
-from dvtfast.services.relayer.clusters import ServedClusters
-from dvtfast.services.relayer.store.database import Database
+from dvtfast.services.relayer.clusters.served import ServedClusters
+from dvtfast.services.relayer.store.engine.database import Database
+from dvtfast.services.web import http
 
-from .access import EVERYTHING, READ_ONLY, bearer, tokens_of
+from ..access import EVERYTHING, READ_ONLY, bearer, tokens_of
 
 
 async def test_open_routes_and_forgotten_ones(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from dvtfast.services import http, wire
+from dvtfast.services import wire
+from dvtfast.services.web import http
 
-from .conftest import START_INDEX, Relayer, Start, make_cluster
-from .test_relayer_shares import off_subgroup
+from ..conftest import START_INDEX, Relayer, Start, make_cluster
+from .test_shares import off_subgroup
 
 KEY = "0x" + "ab" * 48
 SIGNATURE = "0x" + "cd" * 96

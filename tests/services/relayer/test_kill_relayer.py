@@ -18,17 +18,17 @@ from dvtfast import HOODI, sign_exits
 from dvtfast.clusters import read_cluster_lock
 from dvtfast.keystores import load_keystores
 from dvtfast.services import wire
-from dvtfast.services.client import RelayerClient, RelayerUnavailableError
 from dvtfast.services.demo.app import START_INDEX, start_operator, start_relayer, start_sidecar
 from dvtfast.services.demo.cluster import ObolCluster
 from dvtfast.services.demo.processes import Services
 from dvtfast.services.demo.proof import prove
 from dvtfast.services.demo.world.ports import free_port
-from dvtfast.services.relayer.store.database import Database
+from dvtfast.services.relayer.store.engine.database import Database
 from dvtfast.services.relayer.store.tables import MessageStatus, messages, oracle_shares, signatures
-from dvtfast.services.sidecar.keys import NodeKeys, match_keys
+from dvtfast.services.relayer_client.client import RelayerClient, RelayerUnavailableError
+from dvtfast.services.sidecar.nodes.key_shares import NodeKeys, match_keys
 
-from . import rounds
+from .. import rounds
 
 VALIDATORS = int(os.environ.get("DVTFAST_KILL_VALIDATORS", "100"))
 KILLS = int(os.environ.get("DVTFAST_KILLS", "5"))

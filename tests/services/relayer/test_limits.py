@@ -9,20 +9,20 @@ from typing import Any
 
 import pytest
 
-from dvtfast.services import http
-from dvtfast.services.addresses import network_of
 from dvtfast.services.relayer.access import limits
 from dvtfast.services.relayer.access.limits import Rates, UnderWay, units_of
 from dvtfast.services.relayer.routes import LISTINGS_AT_ONCE, REFUSED_AT_ONCE
-from dvtfast.services.relayer.store.database import Database
-from dvtfast.services.relayer.store.journal import entries
+from dvtfast.services.relayer.store.engine.database import Database
+from dvtfast.services.relayer.store.manager_journal import entries
+from dvtfast.services.web import http
+from dvtfast.services.web.addresses import network_of
 from dvtfast.services.wire import TooManyError
 
-from .access import EVERYTHING, READ_ONLY, bearer, status_of, tokens_of
-from .conftest import START_INDEX, Relayer, Start, each_database, make_cluster
-from .patience import PATIENCE_SECONDS
-from .test_relayer_access import send
-from .test_relayer_register import ETH, VAULT, body_of
+from ..access import EVERYTHING, READ_ONLY, bearer, status_of, tokens_of
+from ..conftest import START_INDEX, Relayer, Start, each_database, make_cluster
+from ..patience import PATIENCE_SECONDS
+from .test_access import send
+from .test_register import ETH, VAULT, body_of
 
 __all__ = ["each_database"]
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, delete, insert, select, text, update
 
-from dvtfast.services.offload import UnavailableError
-from dvtfast.services.relayer.store.database import Database
-from dvtfast.services.relayer.store.journal import (
+from dvtfast.services.process.offload import UnavailableError
+from dvtfast.services.relayer.store.engine.database import Database
+from dvtfast.services.relayer.store.manager_journal import (
     APPEND_ONLY,
     DAY_SECONDS,
     Action,

@@ -12,8 +12,8 @@ from eth_account import Account
 from eth_keyfile import keyfile
 from structlog.testing import capture_logs
 
-from dvtfast.services.account_key import AccountKeyError
-from dvtfast.services.chain.manager_messages import ManagerMessage
+from dvtfast.services.chain.contracts.manager_messages import ManagerMessage
+from dvtfast.services.keys.account_key import AccountKeyError
 from dvtfast.services.relayer.manager.key import ManagerKey
 from tests.vector_files import load, unhex
 

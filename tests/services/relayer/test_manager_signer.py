@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from dvtfast.constants import GWEI_PER_VALIDATOR
 from dvtfast.services import wire
-from dvtfast.services.chain.manager_messages import (
+from dvtfast.services.chain.contracts.manager_messages import (
     COMPOUNDING,
     ETH1_ADDRESS,
     ManagerMessage,
@@ -24,7 +24,7 @@ from dvtfast.services.chain.manager_messages import (
     register_bytes,
     withdraw_bytes,
 )
-from dvtfast.services.offload import UnavailableError, Workers
+from dvtfast.services.process.offload import UnavailableError, Workers
 from dvtfast.services.relayer.manager.key import ManagerKey
 from dvtfast.services.relayer.manager.policy import (
     DEFAULT_LIMITS,
@@ -39,9 +39,9 @@ from dvtfast.services.relayer.manager.signer import (
     NodeAwayError,
     RegisterItem,
 )
-from dvtfast.services.relayer.store.database import Database
-from dvtfast.services.relayer.store.journal import DAY_SECONDS, Action, Entry, entries
-from tests.services.test_manager_journal import journal_database
+from dvtfast.services.relayer.store.engine.database import Database
+from dvtfast.services.relayer.store.manager_journal import DAY_SECONDS, Action, Entry, entries
+from tests.services.relayer.test_manager_journal import journal_database
 from tests.vector_files import load, unhex
 
 SECRET = unhex(load("manager_eip712.json")["private_key"])

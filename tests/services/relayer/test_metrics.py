@@ -11,14 +11,14 @@ import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
 from dvtfast.services import wire
-from dvtfast.services.metrics import SECONDS_BUCKETS
 from dvtfast.services.relayer import api, health, metrics
 from dvtfast.services.relayer.health import NO_DATABASE
 from dvtfast.services.sidecar.metrics import Metrics as SidecarMetrics
+from dvtfast.services.web.metrics import SECONDS_BUCKETS
 
-from . import postgres as postgres_
-from .conftest import START_INDEX, Relayer, Start, make_cluster
-from .patience import PATIENCE_SECONDS
+from .. import postgres as postgres_
+from ..conftest import START_INDEX, Relayer, Start, make_cluster
+from ..patience import PATIENCE_SECONDS
 
 PREFIX = "dvtfast_relayer_"
 Samples = Mapping[tuple[str, frozenset[tuple[str, str]]], float]

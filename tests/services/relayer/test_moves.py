@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, func, select, update
 
-from dvtfast.services.relayer.store import moving
-from dvtfast.services.relayer.store.asking import ask_for, current_subjects
-from dvtfast.services.relayer.store.database import Database
-from dvtfast.services.relayer.store.moving import TooManyMovesError
-from dvtfast.services.relayer.store.pending import Asker
-from dvtfast.services.relayer.store.reserved import ASKED_SECONDS, AskedByOthersError
-from dvtfast.services.relayer.store.reserving import Registration, reserve
-from dvtfast.services.relayer.store.splitting import exits_to_rotate
+from dvtfast.services.relayer.store.engine.database import Database
+from dvtfast.services.relayer.store.judging.splitting import exits_to_rotate
+from dvtfast.services.relayer.store.operators import moving
+from dvtfast.services.relayer.store.operators.asking import ask_for, current_subjects
+from dvtfast.services.relayer.store.operators.moving import TooManyMovesError
+from dvtfast.services.relayer.store.operators.pending import Asker
+from dvtfast.services.relayer.store.operators.reserved import ASKED_SECONDS, AskedByOthersError
+from dvtfast.services.relayer.store.operators.reserving import Registration, reserve
 from dvtfast.services.relayer.store.subjects import Exit, to_bytes
 from dvtfast.services.relayer.store.tables import (
     Kind,
@@ -25,10 +25,10 @@ from dvtfast.services.relayer.store.tables import (
     validators,
 )
 
-from .access import READ_ONLY, bearer, operator, tokens_of
-from .conftest import START_INDEX, Cluster, Relayer, Start, each_database, make_cluster
-from .test_relayer_access import send
-from .test_relayer_register import ETH, VAULT, VAULTS, body_of, register
+from ..access import READ_ONLY, bearer, operator, tokens_of
+from ..conftest import START_INDEX, Cluster, Relayer, Start, each_database, make_cluster
+from .test_access import send
+from .test_register import ETH, VAULT, VAULTS, body_of, register
 
 __all__ = ["each_database"]
 

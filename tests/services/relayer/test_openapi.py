@@ -12,13 +12,14 @@ import pytest
 from aiohttp import web
 from jsonschema_rs import meta, validator_for
 
-from dvtfast.services import openapi, wire
-from dvtfast.services.openapi import STATUSES
+from dvtfast.services import wire
 from dvtfast.services.relayer import api, app
 from dvtfast.services.relayer.access.rights import OPEN, RIGHTS
+from dvtfast.services.web import openapi
+from dvtfast.services.web.openapi import STATUSES
 
-from .conftest import START_INDEX, Start, make_cluster
-from .test_relayer_routes_fuzz import BODIES
+from ..conftest import START_INDEX, Start, make_cluster
+from .test_routes_fuzz import BODIES
 
 DOCUMENT = api.openapi()
 SHORT = aiohttp.ClientTimeout(total=5)

@@ -8,11 +8,11 @@ import logging
 import pytest
 import structlog
 
-from dvtfast.services.openapi import STATUSES
+from dvtfast.services.web.openapi import STATUSES
 
-from .conftest import START_INDEX, Start, make_cluster
-from .patience import PATIENCE_SECONDS
-from .raw_requests import send_many
+from ..conftest import START_INDEX, Start, make_cluster
+from ..patience import PATIENCE_SECONDS
+from ..raw_requests import send_many
 
 # Of aiohttp itself, before any of our code, or to what is no route.
 OF_HTTP = {100, 404, 405}

@@ -25,20 +25,17 @@ from dvtfast.services.demo.app import start_operator, start_sidecar
 from dvtfast.services.demo.processes import Service, Services
 from dvtfast.services.demo.proof import prove
 from dvtfast.services.demo.world.ports import free_port
-from dvtfast.services.relayer.store import postgres as postgresql
-from dvtfast.services.relayer.store.asking import make_current, remember_validators
-from dvtfast.services.relayer.store.claiming import (
+from dvtfast.services.relayer.store.engine import postgres as postgresql
+from dvtfast.services.relayer.store.engine.database import Database, latest_revision, touch
+from dvtfast.services.relayer.store.judging.due import set_status, take_stock
+from dvtfast.services.relayer.store.judging.leases import (
     LEASE_SECONDS,
     claimed,
     give_back,
     renew,
     seconds_until_free,
 )
-from dvtfast.services.relayer.store.database import Database, latest_revision, touch
-from dvtfast.services.relayer.store.due import set_status, take_stock
-from dvtfast.services.relayer.store.subjects import Exit
-from dvtfast.services.relayer.store.tables import MessageStatus, messages, oracle_shares
-from dvtfast.services.relayer.store.verdicts import (
+from dvtfast.services.relayer.store.judging.verdicts import (
     HeldShare,
     OracleShares,
     ReadyMessage,
@@ -46,11 +43,14 @@ from dvtfast.services.relayer.store.verdicts import (
     claim_due,
     record,
 )
+from dvtfast.services.relayer.store.operators.asking import make_current, remember_validators
+from dvtfast.services.relayer.store.subjects import Exit
+from dvtfast.services.relayer.store.tables import MessageStatus, messages, oracle_shares
 
-from . import postgres as postgres_
-from . import rounds
-from .conftest import START_INDEX, Oracles, Start, make_cluster
-from .patience import PATIENCE_SECONDS
+from .. import postgres as postgres_
+from .. import rounds
+from ..conftest import START_INDEX, Oracles, Start, make_cluster
+from ..patience import PATIENCE_SECONDS
 from .test_kill_relayer import Node, require_consistent
 
 INDICES = range(START_INDEX, START_INDEX + 3)

@@ -17,13 +17,13 @@ import pytest
 from dvtfast import HOODI
 from dvtfast.obol import build_cluster_lock, write_cluster_lock
 from dvtfast.protocol_config import write_oracle_config
-from dvtfast.services.client import RelayerClient
-from dvtfast.services.offload import UnavailableError
-from dvtfast.services.relayer.store.database import Database, ForeignDatabaseError
+from dvtfast.services.process.offload import UnavailableError
+from dvtfast.services.relayer.store.engine.database import Database, ForeignDatabaseError
+from dvtfast.services.relayer_client.client import RelayerClient
 
-from .conftest import START_INDEX, Oracles, Relayer, Start, make_cluster
-from .patience import PATIENCE_SECONDS
-from .test_relayer_shares import wrong
+from ..conftest import START_INDEX, Oracles, Relayer, Start, make_cluster
+from ..patience import PATIENCE_SECONDS
+from .test_shares import wrong
 
 INDICES = range(START_INDEX, START_INDEX + 3)
 

@@ -15,28 +15,28 @@ from sqlalchemy import Connection, select
 
 from dvtfast import HOODI, PublicKeys, ecies, exit_signing_roots, recover_signatures, sign, verify_signatures
 from dvtfast.services import wire
-from dvtfast.services.relayer import pipeline as pipeline_
-from dvtfast.services.relayer.current_oracles import CurrentOracles
-from dvtfast.services.relayer.judge import Judge
-from dvtfast.services.relayer.pipeline import Pipeline
+from dvtfast.services.relayer.judging import pipeline as pipeline_
+from dvtfast.services.relayer.judging.current_oracles import CurrentOracles
+from dvtfast.services.relayer.judging.judge import Judge
+from dvtfast.services.relayer.judging.pipeline import Pipeline
 from dvtfast.services.relayer.registering import ANOTHER_VAULTS, ASKED_ELSEWHERE
-from dvtfast.services.relayer.store import reserved
-from dvtfast.services.relayer.store.asking import make_current, remember_validators
-from dvtfast.services.relayer.store.database import Database
-from dvtfast.services.relayer.store.forgetting import forget
-from dvtfast.services.relayer.store.reserving import mark_registered
-from dvtfast.services.relayer.store.splitting import exits_to_rotate, hand_out_rotation
-from dvtfast.services.relayer.store.subjects import Exit
-from dvtfast.services.relayer.store.tables import MessageStatus, messages, oracle_shares
-from dvtfast.services.relayer.store.verdicts import (
+from dvtfast.services.relayer.store.engine.database import Database
+from dvtfast.services.relayer.store.judging.splitting import exits_to_rotate, hand_out_rotation
+from dvtfast.services.relayer.store.judging.verdicts import (
     OracleShares,
     ReadyMessage,
     Verdicts,
     claim_due,
     record,
 )
+from dvtfast.services.relayer.store.operators import reserved
+from dvtfast.services.relayer.store.operators.asking import make_current, remember_validators
+from dvtfast.services.relayer.store.operators.forgetting import forget
+from dvtfast.services.relayer.store.operators.reserving import mark_registered
+from dvtfast.services.relayer.store.subjects import Exit
+from dvtfast.services.relayer.store.tables import MessageStatus, messages, oracle_shares
 
-from .conftest import (
+from ..conftest import (
     ORACLE_THRESHOLD,
     READY_SECONDS,
     START_INDEX,
@@ -46,17 +46,8 @@ from .conftest import (
     Start,
     make_cluster,
 )
-from .patience import PATIENCE_SECONDS
-from .test_relayer_register import (
-    ETH,
-    OTHER_VAULT,
-    VAULT,
-    VAULTS,
-    register,
-    sign_all,
-    until_ready,
-    until_registered,
-)
+from ..patience import PATIENCE_SECONDS
+from .test_register import ETH, OTHER_VAULT, VAULT, VAULTS, register, sign_all, until_ready, until_registered
 
 INDICES = range(START_INDEX, START_INDEX + 3)
 

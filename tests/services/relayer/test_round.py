@@ -16,7 +16,7 @@ from dvtfast import (
 )
 from dvtfast.services import wire
 
-from .conftest import ORACLE_THRESHOLD, START_INDEX, Oracles, Start, make_cluster
+from ..conftest import ORACLE_THRESHOLD, START_INDEX, Oracles, Start, make_cluster
 
 
 @pytest.fixture

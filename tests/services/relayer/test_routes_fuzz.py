@@ -9,8 +9,8 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings, strategies
 from hypothesis.strategies import SearchStrategy
 
-from .conftest import START_INDEX, Start, make_cluster
-from .test_relayer_register import VAULT, VAULTS
+from ..conftest import START_INDEX, Start, make_cluster
+from .test_register import VAULT, VAULTS
 
 GWEI = 32 * 10**9
 KEY = make_cluster(1).keys[0].to_wire()

@@ -24,8 +24,8 @@ from schemathesis.specs.openapi.checks import (
     unsupported_method,
 )
 
-from .conftest import Start, make_cluster
-from .test_relayer_register import VAULTS
+from ..conftest import Start, make_cluster
+from .test_register import VAULTS
 
 EXAMPLES = int(os.environ.get("DVTFAST_SCHEMATHESIS_EXAMPLES", "120"))
 # A schema cannot say what is a point of the curve, or that lists are of one length, and a bad item does not

@@ -20,10 +20,12 @@ from structlog.testing import capture_logs
 from dvtfast.services import wire
 from dvtfast.services.cli import main
 from dvtfast.services.relayer.storage_key import StorageKeyError, make_storage_key, read_storage_key
-from dvtfast.services.relayer.store.asking import ask_for
-from dvtfast.services.relayer.store.database import Database
-from dvtfast.services.relayer.store.rewriting import InUseError, rewrite
-from dvtfast.services.relayer.store.sealing import (
+from dvtfast.services.relayer.store.engine.database import Database
+from dvtfast.services.relayer.store.nodes.sharing import OfferedShare, add_shares
+from dvtfast.services.relayer.store.operators.asking import ask_for
+from dvtfast.services.relayer.store.sealing.rewriting import InUseError, rewrite
+from dvtfast.services.relayer.store.sealing.unlocking import LockedDatabaseError, unlock
+from dvtfast.services.relayer.store.seals import (
     DamagedError,
     Identity,
     KeySeal,
@@ -33,14 +35,12 @@ from dvtfast.services.relayer.store.sealing import (
     key_name,
     sealed_under,
 )
-from dvtfast.services.relayer.store.sharing import OfferedShare, add_shares
 from dvtfast.services.relayer.store.tables import Kind, from_uint64, messages, shares, storage, uint64
-from dvtfast.services.relayer.store.unlocking import LockedDatabaseError, unlock
 
-from . import postgres as postgres_
-from .conftest import START_INDEX, Start, make_cluster
-from .patience import PATIENCE_SECONDS
-from .test_relayer_shares import wrong
+from .. import postgres as postgres_
+from ..conftest import START_INDEX, Start, make_cluster
+from ..patience import PATIENCE_SECONDS
+from .test_shares import wrong
 
 INDICES = range(START_INDEX, START_INDEX + 3)
 SIGNATURE = bytes(range(96))

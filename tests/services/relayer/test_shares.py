@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from dvtfast import check_signature_encodings, generate_secret_keys, sign
 from dvtfast.services import wire
 
-from .conftest import START_INDEX, Cluster, Start, make_cluster
+from ..conftest import START_INDEX, Cluster, Start, make_cluster
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from .conftest import START_INDEX, Relayer, Start, make_cluster
-from .test_relayer_register import (
+from ..conftest import START_INDEX, Relayer, Start, make_cluster
+from .test_register import (
     COMPOUNDING,
     ETH,
     READY_SECONDS,

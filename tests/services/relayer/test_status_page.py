@@ -15,17 +15,17 @@ from playwright.async_api import Browser, Page, expect
 from playwright.async_api import Error as BrowserError
 
 from dvtfast.services import wire
-from dvtfast.services.relayer.clusters import ServedClusters
-from dvtfast.services.relayer.seen import Seen
+from dvtfast.services.relayer.activity import Seen
+from dvtfast.services.relayer.clusters.served import ServedClusters
 from dvtfast.services.relayer.status.advice import advice_about
 from dvtfast.services.relayer.status.answers import OperatorStatus, RoundStatus
 from dvtfast.services.relayer.status.overview import Overview
 from dvtfast.services.relayer.store.overview import WatchedMessage, WatchedValidator
 from dvtfast.services.relayer.store.subjects import Deposit, Exit
 
-from .access import EVERYTHING, READ_ONLY, For, bearer, secret_of, sidecar, tokens_of
-from .browser import axe, browsing
-from .conftest import START_INDEX, Cluster, Relayer, Start, make_cluster
+from ..access import EVERYTHING, READ_ONLY, For, bearer, secret_of, sidecar, tokens_of
+from ..browser import axe, browsing
+from ..conftest import START_INDEX, Cluster, Relayer, Start, make_cluster
 
 OPERATORS = (1, 2, 3, 4, 5, 6, 7)
 MISSING, BAD, LATE = 3, 6, 7

@@ -15,12 +15,20 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, func, select
 
-from dvtfast.services.offload import UnavailableError
-from dvtfast.services.relayer.store.asking import make_current, remember_validators
-from dvtfast.services.relayer.store.database import Database, latest_revision, touch
-from dvtfast.services.relayer.store.due import set_status, take_stock
-from dvtfast.services.relayer.store.forgetting import forget
-from dvtfast.services.relayer.store.sharing import OfferedShare, add_shares
+from dvtfast.services.process.offload import UnavailableError
+from dvtfast.services.relayer.store.engine.database import Database, latest_revision, touch
+from dvtfast.services.relayer.store.judging.due import set_status, take_stock
+from dvtfast.services.relayer.store.judging.verdicts import (
+    HeldShare,
+    OracleShares,
+    ReadyMessage,
+    Verdicts,
+    claim_due,
+    record,
+)
+from dvtfast.services.relayer.store.nodes.sharing import OfferedShare, add_shares
+from dvtfast.services.relayer.store.operators.asking import make_current, remember_validators
+from dvtfast.services.relayer.store.operators.forgetting import forget
 from dvtfast.services.relayer.store.subjects import Exit
 from dvtfast.services.relayer.store.tables import (
     Kind,
@@ -33,14 +41,6 @@ from dvtfast.services.relayer.store.tables import (
     shares,
     signatures,
     uint64,
-)
-from dvtfast.services.relayer.store.verdicts import (
-    HeldShare,
-    OracleShares,
-    ReadyMessage,
-    Verdicts,
-    claim_due,
-    record,
 )
 from tests.services.patience import PATIENCE_SECONDS
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from dvtfast.services.relayer.clusters import Group
-from dvtfast.services.relayer.suspects import GOOD_AGAIN, SUSPECTS_LIMIT, Suspects
+from dvtfast.services.relayer.clusters.served import Group
+from dvtfast.services.relayer.judging.suspects import GOOD_AGAIN, SUSPECTS_LIMIT, Suspects
 
-from .conftest import START_INDEX, Cluster, Relayer, Start, make_cluster
-from .test_relayer_shares import wrong
-from .test_relayer_signatures import culprits_in
+from ..conftest import START_INDEX, Cluster, Relayer, Start, make_cluster
+from .test_shares import wrong
+from .test_signatures import culprits_in
 
 VALIDATORS = 9
 INDICES = range(START_INDEX, START_INDEX + VALIDATORS)

@@ -17,18 +17,18 @@ import structlog
 from click.testing import CliRunner, Result
 
 from dvtfast.services.cli import main
-from dvtfast.services.client import RelayerClient, RelayerRefusedError, RelayerUnavailableError
-from dvtfast.services.client_access import Access
 from dvtfast.services.relayer.access.known import NoTokensError
 from dvtfast.services.relayer.access.refusals import LINES
 from dvtfast.services.relayer.access.secret import TOKEN, digest_of, id_of, new_token, token_in
+from dvtfast.services.relayer_client.access import Access
+from dvtfast.services.relayer_client.client import RelayerClient, RelayerRefusedError, RelayerUnavailableError
 
-from .access import EVERYTHING, READ_ONLY, basic, bearer, secret_of, sidecar, status_of, tokens_of
-from .conftest import START_INDEX, Start, each_database, make_cluster
-from .patience import PATIENCE_SECONDS
-from .postgres import Server
-from .test_relayer_access import send
-from .test_relayer_register import ETH, VAULT, body_of, signature_shares
+from ..access import EVERYTHING, READ_ONLY, basic, bearer, secret_of, sidecar, status_of, tokens_of
+from ..conftest import START_INDEX, Start, each_database, make_cluster
+from ..patience import PATIENCE_SECONDS
+from ..postgres import Server
+from .test_access import send
+from .test_register import ETH, VAULT, body_of, signature_shares
 
 __all__ = ["each_database"]
 

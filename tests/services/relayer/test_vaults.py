@@ -10,19 +10,19 @@ from structlog.testing import capture_logs
 
 from dvtfast import HOODI
 from dvtfast.services import wire
-from dvtfast.services.parsing import VaultCluster
-from dvtfast.services.relayer import vaults as vaults_
+from dvtfast.services.relayer.access import vaults as vaults_
 from dvtfast.services.relayer.access.caller import Caller
+from dvtfast.services.relayer.access.vaults import Vaults
 from dvtfast.services.relayer.app import read_configuration
-from dvtfast.services.relayer.clusters import ClustersError, ServedClusters
-from dvtfast.services.relayer.vaults import Vaults
+from dvtfast.services.relayer.clusters.served import ClustersError, ServedClusters
 from dvtfast.services.settings import RelayerSettings, SettingsError
+from dvtfast.services.settings.parsing import VaultCluster
 
-from .access import EVERYTHING, READ_ONLY, bearer, operator, tokens_of
-from .conftest import START_INDEX, Cluster, Relayer, Start, each_database, make_cluster
-from .test_relayer_access import send
-from .test_relayer_clusters import write_lock
-from .test_relayer_register import ETH, OTHER_VAULT, VAULT, VAULTS, body_of, wanted_of
+from ..access import EVERYTHING, READ_ONLY, bearer, operator, tokens_of
+from ..conftest import START_INDEX, Cluster, Relayer, Start, each_database, make_cluster
+from .test_access import send
+from .test_clusters import write_lock
+from .test_register import ETH, OTHER_VAULT, VAULT, VAULTS, body_of, wanted_of
 
 __all__ = ["each_database"]
 

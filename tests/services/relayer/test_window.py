@@ -8,8 +8,8 @@ import pytest
 
 from dvtfast.services import wire
 
-from .conftest import START_INDEX, Cluster, Relayer, Start, make_cluster
-from .test_relayer_register import VAULTS, body_of, register, sign_all, until_registered, verify
+from ..conftest import START_INDEX, Cluster, Relayer, Start, make_cluster
+from .test_register import VAULTS, body_of, register, sign_all, until_registered, verify
 
 WINDOW = 3
 

@@ -12,10 +12,10 @@ import pytest
 import structlog
 from aiohttp import web
 
-from dvtfast.services import client as client_module
 from dvtfast.services import wire
-from dvtfast.services.client import RelayerClient, RelayerRefusedError, RelayerUnavailableError
-from dvtfast.services.http import listening
+from dvtfast.services.relayer_client import client as client_module
+from dvtfast.services.relayer_client.client import RelayerClient, RelayerRefusedError, RelayerUnavailableError
+from dvtfast.services.web.http import listening
 from tests.services.patience import PATIENCE_SECONDS
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from dvtfast.services import parsing, postgres_url
-from dvtfast.services.relayer.store.database import Database
-from dvtfast.services.relayer.store.rewriting import sqlite_file
+from dvtfast.services.relayer.store.engine.database import Database
+from dvtfast.services.relayer.store.sealing.rewriting import sqlite_file
+from dvtfast.services.settings import parsing, postgres_url
 
-from . import postgres
-from .certificates import Authority
+from .. import postgres
+from ..certificates import Authority
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from dvtfast import HOODI, MAINNET
-from dvtfast.services import parsing, settings
+from dvtfast.services import settings
 from dvtfast.services.cli import main
-from dvtfast.services.parsing import NamedFile
 from dvtfast.services.settings import (
     CollectSettings,
     DemoSettings,
@@ -25,8 +24,10 @@ from dvtfast.services.settings import (
     SettingsError,
     SidecarSettings,
     StatusSettings,
+    parsing,
     read_env_file,
 )
+from dvtfast.services.settings.parsing import NamedFile
 
 COMMANDS = {
     "relayer": RelayerSettings,

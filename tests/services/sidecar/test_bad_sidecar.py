@@ -15,9 +15,9 @@ from dvtfast.services.demo.app import START_INDEX, start_operator, start_relayer
 from dvtfast.services.demo.processes import Services
 from dvtfast.services.demo.proof import prove
 
-from . import bad_sidecar, rounds
+from .. import bad_sidecar, rounds
 
-# The round of 1,000 of the issue: DVTFAST_TEST_VALIDATORS=1000 pytest tests/services/test_bad_sidecar.py
+# A round of 1,000: DVTFAST_TEST_VALIDATORS=1000 pytest tests/services/sidecar/test_bad_sidecar.py
 VALIDATORS = int(os.environ.get("DVTFAST_TEST_VALIDATORS", "60"))
 BAD_NODE = 0
 BAD_INDEX = BAD_NODE + 1

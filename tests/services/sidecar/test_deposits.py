@@ -20,13 +20,14 @@ from dvtfast import (
     deposit_signing_roots,
     exit_signing_roots,
 )
-from dvtfast.services import http, wire
-from dvtfast.services.sidecar import polling
-from dvtfast.services.sidecar.policy import DepositPolicy
+from dvtfast.services import wire
+from dvtfast.services.sidecar.polling import polling
+from dvtfast.services.sidecar.signing.policy import DepositPolicy
+from dvtfast.services.web import http
 
-from .conftest import Cluster, Start, make_cluster
-from .sidecars import looping, signing_node, until
-from .test_relayer_register import ETH, VAULT, until_registered
+from ..conftest import Cluster, Start, make_cluster
+from ..relayer.test_register import ETH, VAULT, until_registered
+from ..sidecars import looping, signing_node, until
 
 OTHER = wire.Address(bytes(range(50, 70)))
 EXECUTION, COMPOUNDING = wire.ValidatorType.EXECUTION, wire.ValidatorType.COMPOUNDING

@@ -15,12 +15,13 @@ from aiohttp import web
 
 from dvtfast import HOODI, check_signatures, derive_public_keys, exit_signing_roots, generate_secret_keys
 from dvtfast.clusters import ClusterShares, read_cluster_lock
-from dvtfast.services import http, wire
-from dvtfast.services.sidecar.keys import share_index_of
+from dvtfast.services import wire
+from dvtfast.services.sidecar.nodes.key_shares import share_index_of
+from dvtfast.services.web import http
 
-from . import rounds
-from .hostile_relayer import HostileRelayer
-from .sidecars import until
+from .. import rounds
+from ..hostile_relayer import HostileRelayer
+from ..sidecars import until
 from .test_sidecar import Fake
 
 VALIDATORS, NODE = 4, 1

@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from dvtfast.services import wire
-from dvtfast.services.offload import UnavailableError
-from dvtfast.services.sidecar import forgetting
-from dvtfast.services.sidecar import journal as journal_module
-from dvtfast.services.sidecar.admitting import DepositEntry, ExitEntry, Limits, Party
-from dvtfast.services.sidecar.forgetting import first_day_kept
-from dvtfast.services.sidecar.journal import Journal, JournalError
+from dvtfast.services.process.offload import UnavailableError
+from dvtfast.services.sidecar.journal import forgetting
+from dvtfast.services.sidecar.journal import journal as journal_module
+from dvtfast.services.sidecar.journal.admitting import DepositEntry, ExitEntry, Limits, Party
+from dvtfast.services.sidecar.journal.forgetting import first_day_kept
+from dvtfast.services.sidecar.journal.journal import Journal, JournalError
 
 PARTY = Party("hoodi", "relayer:8000", 2**64 - 1)
 KEY, OTHER_KEY = bytes([1] * 48), bytes([2] * 48)
@@ -303,12 +303,12 @@ async def test_a_journal_that_is_taken_away(tmp_path: Path) -> None:
 def test_what_was_admitted_survives_a_kill(tmp_path: Path) -> None:
     program = (
         "import asyncio, os, sys; from pathlib import Path;"
-        "from tests.services.test_sidecar_journal import PARTY, admit_exits, exits, Journal;"
+        "from tests.services.sidecar.test_journal import PARTY, admit_exits, exits, Journal;"
         "journal = Journal(Path(sys.argv[1]));"
         "asyncio.run(admit_exits(journal, PARTY, exits(100))); os.kill(os.getpid(), 9)"
     )
     path = tmp_path / "journal.db"
-    done = subprocess.run([sys.executable, "-c", program, str(path)], cwd=Path(__file__).parents[2])
+    done = subprocess.run([sys.executable, "-c", program, str(path)], cwd=Path(__file__).parents[3])
     assert done.returncode == -9
     assert len(rows(path)) == 100
     assert os.access(path, os.R_OK)
@@ -319,7 +319,7 @@ def test_a_kill_leaves_exits_and_deposits_that_belong_together(tmp_path: Path, a
     """Whenever it comes: what was admitted is there, and nothing by half."""
     program = (
         "import asyncio, sys; from pathlib import Path;"
-        "from tests.services.test_sidecar_journal import PARTY, admit_deposits, deposit, Journal;"
+        "from tests.services.sidecar.test_journal import PARTY, admit_deposits, deposit, Journal;"
         "journal = Journal(Path(sys.argv[1]));"
         "entries = lambda i: [deposit(40 * i + j) for j in range(40)];"
         "admit = lambda i: asyncio.run(admit_deposits(journal, PARTY, entries(i)));"
@@ -327,7 +327,7 @@ def test_a_kill_leaves_exits_and_deposits_that_belong_together(tmp_path: Path, a
     )
     path = tmp_path / "journal.db"
     process = subprocess.Popen(
-        [sys.executable, "-c", program, str(path)], cwd=Path(__file__).parents[2], stdout=subprocess.PIPE
+        [sys.executable, "-c", program, str(path)], cwd=Path(__file__).parents[3], stdout=subprocess.PIPE
     )
     assert process.stdout is not None
     assert [process.stdout.readline() for _ in range(acknowledged)] == [b"40\n"] * acknowledged
@@ -346,7 +346,7 @@ def test_several_processes_share_a_journal(tmp_path: Path) -> None:
     """Three make it at once; one of them gets to deposit for a vault, the others for no other."""
     program = (
         "import asyncio, sys; from pathlib import Path;"
-        "from tests.services.test_sidecar_journal import PARTY, admit_deposits, deposit, Journal;"
+        "from tests.services.sidecar.test_journal import PARTY, admit_deposits, deposit, Journal;"
         "journal = Journal(Path(sys.argv[1])); vault = bytes([int(sys.argv[2])] * 20);"
         "entries = [deposit(i + 100 * vault[0], key=bytes([i] * 48), vault=vault) for i in range(50)];"
         "admitted = [asyncio.run(admit_deposits(journal, PARTY, [e])) for e in entries];"
@@ -356,7 +356,7 @@ def test_several_processes_share_a_journal(tmp_path: Path) -> None:
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", program, str(path), str(vault)],
-            cwd=Path(__file__).parents[2],
+            cwd=Path(__file__).parents[3],
             stdout=subprocess.PIPE,
         )
         for vault in (1, 2, 3)
@@ -369,7 +369,7 @@ def test_several_processes_share_a_journal(tmp_path: Path) -> None:
 def test_several_processes_have_one_limit(tmp_path: Path) -> None:
     program = (
         "import asyncio, sys; from pathlib import Path;"
-        "from tests.services.test_sidecar_journal import PARTY, admit_exits, exits, Journal, Limits;"
+        "from tests.services.sidecar.test_journal import PARTY, admit_exits, exits, Journal, Limits;"
         "journal = Journal(Path(sys.argv[1])); key = bytes([int(sys.argv[2])] * 48);"
         "admitted = [asyncio.run(admit_exits(journal, PARTY, [e], Limits(70, 100)))"
         " for e in exits(50, key=key)];"
@@ -379,7 +379,7 @@ def test_several_processes_have_one_limit(tmp_path: Path) -> None:
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", program, str(path), str(key)],
-            cwd=Path(__file__).parents[2],
+            cwd=Path(__file__).parents[3],
             stdout=subprocess.PIPE,
         )
         for key in (1, 2, 3)
@@ -476,7 +476,7 @@ def test_a_kill_while_a_journal_is_brought_up_to_date_leaves_the_old_one(tmp_pat
     """At each statement."""
     program = (
         "import os, sqlite3, sys; from pathlib import Path;"
-        "from dvtfast.services.sidecar import journal as module;"
+        "from dvtfast.services.sidecar.journal import journal as module;"
         "connect = sqlite3.connect; at = int(sys.argv[2]);"
         "steps = (*module.FROM_1[:at], 'SELECT die()', *module.FROM_1[at:]);"
         "module.FROM_1 = steps;\n"
@@ -491,7 +491,7 @@ def test_a_kill_while_a_journal_is_brought_up_to_date_leaves_the_old_one(tmp_pat
     before = make_journal_of_1(path, 1_800_000_000)
     for at in (0, 1, 5, len(journal_module.FROM_1) - 1, len(journal_module.FROM_1)):
         done = subprocess.run(
-            [sys.executable, "-c", program, str(path), str(at)], cwd=Path(__file__).parents[2]
+            [sys.executable, "-c", program, str(path), str(at)], cwd=Path(__file__).parents[3]
         )
         assert done.returncode == -9
         with sqlite3.connect(path) as connection:

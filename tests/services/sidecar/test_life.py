@@ -18,13 +18,13 @@ import pytest
 
 from dvtfast.services.demo.cluster import DemoCluster
 from dvtfast.services.demo.world.ports import free_port
-from dvtfast.services.sidecar.keys import share_index_of
+from dvtfast.services.sidecar.nodes.key_shares import share_index_of
 
-from . import rounds
-from .patience import PATIENCE_SECONDS
-from .sidecars import until
+from .. import rounds
+from ..patience import PATIENCE_SECONDS
+from ..sidecars import until
+from .test_journal import make_journal_of_1, rows
 from .test_sidecar import Fake
-from .test_sidecar_journal import make_journal_of_1, rows
 
 VALIDATORS = 4
 NODES = (0, 1, 2, 3)

@@ -8,16 +8,16 @@ import pytest
 
 from dvtfast import HOODI
 from dvtfast.services import wire
-from dvtfast.services.chain.beacon import BeaconClient, BeaconError
-from dvtfast.services.sidecar import live as live_module
-from dvtfast.services.sidecar.live import LiveValidators
-from dvtfast.services.sidecar.policy import DepositPolicy
+from dvtfast.services.chain.beacon.client import BeaconClient, BeaconError
+from dvtfast.services.sidecar.signing import live as live_module
+from dvtfast.services.sidecar.signing.live import LiveValidators
+from dvtfast.services.sidecar.signing.policy import DepositPolicy
 
-from .chain.beacon_nodes import BeaconState, beacon_with
-from .conftest import make_cluster
-from .sidecars import signing_node
-from .test_relayer_register import VAULT
-from .test_sidecar_deposits import item
+from ..chain.beacon_nodes import BeaconState, beacon_with
+from ..conftest import make_cluster
+from ..relayer.test_register import VAULT
+from ..sidecars import signing_node
+from .test_deposits import item
 
 
 @pytest.mark.parametrize("may_rotate", [False, True])

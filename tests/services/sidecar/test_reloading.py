@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from dvtfast.services.background import in_background
-from dvtfast.services.offload import UnavailableError
-from dvtfast.services.sidecar import reloading
+from dvtfast.services.process.background import in_background
+from dvtfast.services.process.offload import UnavailableError
 from dvtfast.services.sidecar.metrics import Metrics
-from dvtfast.services.sidecar.nodes import Node, NoKeysError
-from dvtfast.services.sidecar.reloading import Reloading
+from dvtfast.services.sidecar.nodes import reloading
+from dvtfast.services.sidecar.nodes.file_states import state_of
+from dvtfast.services.sidecar.nodes.node import Node, NoKeysError
+from dvtfast.services.sidecar.nodes.reloading import Reloading
 from dvtfast.services.sidecar.sidecars import Sidecars
-from dvtfast.services.sidecar.sources import state_of
 
-from .conftest import make_cluster
-from .sidecars import signing_node, until
+from ..conftest import make_cluster
+from ..sidecars import signing_node, until
 
 TICK_SECONDS = 0.03  # longer than the kernel takes to give files another time
 

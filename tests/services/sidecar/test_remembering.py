@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from dvtfast import HOODI, check_signatures
-from dvtfast.services.sidecar import remembering
-from dvtfast.services.sidecar.nodes import Exits, Messages, Signed, Signer
-from dvtfast.services.sidecar.remembering import Remembering
+from dvtfast.services.sidecar.nodes.node import Exits, Messages, Signed, Signer
+from dvtfast.services.sidecar.signing import remembering
+from dvtfast.services.sidecar.signing.remembering import Remembering
 
-from .conftest import make_cluster
-from .sidecars import signing_node
+from ..conftest import make_cluster
+from ..sidecars import signing_node
 
 VALIDATORS = 6
 

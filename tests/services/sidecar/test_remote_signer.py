@@ -18,17 +18,17 @@ from aiohttp import web
 from dvtfast import GNOSIS, HOODI, MAINNET, Network, check_signatures, derive_public_keys, sign
 from dvtfast.clusters import ClusterShares, read_cluster_lock
 from dvtfast.keystores import load_keystores
-from dvtfast.services import http
 from dvtfast.services.demo.cluster import DemoCluster
 from dvtfast.services.keys import loading
-from dvtfast.services.locks import read_lock
-from dvtfast.services.offload import UnavailableError, Workers
+from dvtfast.services.keys.locks import read_lock
+from dvtfast.services.process.offload import UnavailableError, Workers
 from dvtfast.services.settings import SidecarSettings
-from dvtfast.services.sidecar import remote
-from dvtfast.services.sidecar.nodes import Deposits, Exits, Node, NoKeysError
-from dvtfast.services.sidecar.sources import RemoteKeys
+from dvtfast.services.sidecar.nodes import remote
+from dvtfast.services.sidecar.nodes.node import Deposits, Exits, Node, NoKeysError
+from dvtfast.services.sidecar.nodes.obol import RemoteKeys
+from dvtfast.services.web import http
 
-from . import rounds
+from .. import rounds
 from .test_sidecar import settings_of
 
 NOWHERE = "http://127.0.0.1:1"

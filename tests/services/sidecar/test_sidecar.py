@@ -26,24 +26,25 @@ from dvtfast import (
 )
 from dvtfast.clusters import ClusterShares, read_cluster_lock
 from dvtfast.keystores import PBKDF2_INSECURE, load_keystores, write_keystores
-from dvtfast.services import http, wire
-from dvtfast.services.client import RelayerClient
+from dvtfast.services import wire
 from dvtfast.services.demo.cluster import DemoCluster
-from dvtfast.services.offload import Workers
+from dvtfast.services.process.offload import Workers
+from dvtfast.services.relayer_client.client import RelayerClient
 from dvtfast.services.settings import SettingsError, SidecarSettings
-from dvtfast.services.sidecar import polling, polls
-from dvtfast.services.sidecar.journal import Journal
-from dvtfast.services.sidecar.keys import NodeKeys, match_keys, share_index_of
-from dvtfast.services.sidecar.loop import Sidecar, WrongNetworkError
+from dvtfast.services.sidecar.journal.journal import Journal
 from dvtfast.services.sidecar.metrics import Metrics
-from dvtfast.services.sidecar.nodes import Exits, NoKeysError
-from dvtfast.services.sidecar.policy import DepositPolicy
-from dvtfast.services.sidecar.signing import Signing
-from dvtfast.services.sidecar.sources import read_obol
+from dvtfast.services.sidecar.nodes.key_shares import NodeKeys, match_keys, share_index_of
+from dvtfast.services.sidecar.nodes.node import Exits, NoKeysError
+from dvtfast.services.sidecar.nodes.obol import read_obol
+from dvtfast.services.sidecar.polling import polling, polls
+from dvtfast.services.sidecar.polling.loop import Sidecar, WrongNetworkError
+from dvtfast.services.sidecar.signing.policy import DepositPolicy
+from dvtfast.services.sidecar.signing.signing import Signing
+from dvtfast.services.web import http
 
-from . import rounds
-from .conftest import Cluster, Start
-from .patience import PATIENCE_SECONDS
+from .. import rounds
+from ..conftest import Cluster, Start
+from ..patience import PATIENCE_SECONDS
 
 VALIDATORS = 6
 NODE = 1
@@ -260,7 +261,7 @@ async def test_three_sidecars_make_exits_ready_and_follow_a_move(
 async def test_it_goes_on_after_a_restart_of_the_relayer(
     start: Start, files: DemoCluster, shares: ClusterShares, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dvtfast.services.client.RETRY_FIRST_SECONDS", 0.05)
+    monkeypatch.setattr("dvtfast.services.relayer_client.client.RETRY_FIRST_SECONDS", 0.05)
     fake = Fake()
     async with fake.running() as url, sidecar(url, keys_of(files, shares, NODE)):
         await fake.until(lambda: fake.looks > 0)
@@ -387,7 +388,7 @@ async def test_it_outlives_odd_answers(
     cluster: Cluster,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("dvtfast.services.client.RETRY_FIRST_SECONDS", 0.05)
+    monkeypatch.setattr("dvtfast.services.relayer_client.client.RETRY_FIRST_SECONDS", 0.05)
     fake = Fake()
     fake.wanted = [(cluster.keys[0], 7)]
     fake.answers = iter([odd, odd])
@@ -425,7 +426,7 @@ class Stumbling(Fake):
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Short pauses, short requests."""
-    monkeypatch.setattr("dvtfast.services.client.RETRY_FIRST_SECONDS", 0.01)
+    monkeypatch.setattr("dvtfast.services.relayer_client.client.RETRY_FIRST_SECONDS", 0.01)
     monkeypatch.setattr(polling, "FIRST_PAUSE_SECONDS", 0.05)
     monkeypatch.setattr(polling, "LONGEST_PAUSE_SECONDS", 0.2)
     monkeypatch.setattr(polling, "POST_SHARES", 4)

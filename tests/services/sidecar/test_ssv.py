@@ -13,10 +13,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from dvtfast import HOODI, KeystoreError, check_signatures, ssv
-from dvtfast.services.offload import Workers
+from dvtfast.services.process.offload import Workers
 from dvtfast.services.settings import SettingsError, SidecarSettings
-from dvtfast.services.sidecar.nodes import Exits, NoKeysError
-from dvtfast.services.sidecar.ssv import SsvFiles
+from dvtfast.services.sidecar.nodes.node import Exits, NoKeysError
+from dvtfast.services.sidecar.nodes.ssv import SsvFiles
 from tests.vector_files import VECTORS, load, unhex
 
 FOLDER = VECTORS / "ssv"
@@ -197,7 +197,7 @@ async def test_validators_of_several_files(workers: Workers, tmp_path: Path) -> 
 async def test_many_problems_are_counted(
     workers: Workers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dvtfast.services.sidecar.ssv.SHOWN_ITEMS", 1)
+    monkeypatch.setattr("dvtfast.services.sidecar.nodes.ssv.SHOWN_ITEMS", 1)
     path = changed(tmp_path, lambda shares: [damage(item, 96 + 4 * 48 + 256) for item in shares[:2]] and None)
     with capture_logs() as lines:
         (node,) = await source_of(workers, path).load()

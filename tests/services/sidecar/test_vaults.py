@@ -16,28 +16,20 @@ from structlog.testing import capture_logs
 from dvtfast.services import wire
 from dvtfast.services.cli import main
 from dvtfast.services.settings import SettingsError, SidecarSettings
-from dvtfast.services.sidecar import signing as signing_module
 from dvtfast.services.sidecar.app import signing_of
-from dvtfast.services.sidecar.journal import Journal
+from dvtfast.services.sidecar.journal.journal import Journal
 from dvtfast.services.sidecar.metrics import Metrics
-from dvtfast.services.sidecar.policy import DepositPolicy
-from dvtfast.services.sidecar.signing import Signing
+from dvtfast.services.sidecar.signing import signing as signing_module
+from dvtfast.services.sidecar.signing.policy import DepositPolicy
+from dvtfast.services.sidecar.signing.signing import Signing
 
-from .chain.beacon_nodes import BeaconState, beacon_with
-from .chain.deposit_events import Deposit
-from .conftest import make_cluster
-from .sidecars import signing_node
-from .test_relayer_register import ETH, VAULT
-from .test_sidecar_deposits import OTHER, item
-from .test_sidecar_journal import (
-    KEY,
-    OTHER_KEY,
-    PARTY,
-    admit_deposits,
-    deposit,
-    make_journal_of_1,
-    rows,
-)
+from ..chain.beacon_nodes import BeaconState, beacon_with
+from ..chain.deposit_events import Deposit
+from ..conftest import make_cluster
+from ..relayer.test_register import ETH, VAULT
+from ..sidecars import signing_node
+from .test_deposits import OTHER, item
+from .test_journal import KEY, OTHER_KEY, PARTY, admit_deposits, deposit, make_journal_of_1, rows
 
 A, B = "http://a:8000", "https://u:secret@b/path"
 OURS, THEIRS = wire.Address(VAULT), wire.Address(OTHER)

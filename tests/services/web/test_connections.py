@@ -14,12 +14,12 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from dvtfast.services import connections, heads, http
-from dvtfast.services.connections import Connections
-from dvtfast.services.tls import Certificate, client_context, server_context
+from dvtfast.services.web import connections, heads, http
+from dvtfast.services.web.connections import Connections
+from dvtfast.services.web.tls import Certificate, client_context, server_context
 
-from .certificates import Authority
-from .patience import PATIENCE_SECONDS
+from ..certificates import Authority
+from ..patience import PATIENCE_SECONDS
 
 LONG = b"a" * 50_000_000
 

@@ -15,11 +15,12 @@ import pytest
 import structlog
 from aiohttp import http_parser, web, web_protocol
 
-from dvtfast.services import http, wire
-from dvtfast.services.offload import Workers
+from dvtfast.services import wire
+from dvtfast.services.process.offload import Workers
+from dvtfast.services.web import http
 
-from .conftest import Start, make_cluster
-from .patience import PATIENCE_SECONDS
+from ..conftest import Start, make_cluster
+from ..patience import PATIENCE_SECONDS
 
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
 

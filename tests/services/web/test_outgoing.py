@@ -16,23 +16,23 @@ from structlog.testing import capture_logs
 from yarl import URL
 
 from dvtfast import HOODI
-from dvtfast.services import http, outgoing
-from dvtfast.services.chain.beacon import BeaconClient
+from dvtfast.services.chain.beacon.client import BeaconClient
 from dvtfast.services.chain.endpoints import Endpoint, EndpointError
-from dvtfast.services.chain.ipfs import IpfsClient
-from dvtfast.services.chain.node import NodeClient
-from dvtfast.services.client import RelayerClient, RelayerUnavailableError
-from dvtfast.services.offload import UnavailableError
-from dvtfast.services.operator.oracles import Call, Oracle, OracleClient, OracleError
+from dvtfast.services.chain.execution.node import NodeClient
+from dvtfast.services.chain.ipfs.client import IpfsClient
+from dvtfast.services.operator.oracles.client import Call, Oracle, OracleClient, OracleError
 from dvtfast.services.operator.sending.wallet import ExternalWallet, WalletError
-from dvtfast.services.outgoing import OutgoingError, Proxies, Session, joined
-from dvtfast.services.saying import said
-from dvtfast.services.sidecar.remote import remote_keys
-from dvtfast.services.tls import Certificate, server_context
+from dvtfast.services.process.offload import UnavailableError
+from dvtfast.services.relayer_client.client import RelayerClient, RelayerUnavailableError
+from dvtfast.services.sidecar.nodes.remote import remote_keys
+from dvtfast.services.web import http, outgoing
+from dvtfast.services.web.outgoing import OutgoingError, Proxies, Session, joined
+from dvtfast.services.web.saying import said
+from dvtfast.services.web.tls import Certificate, server_context
 
-from .certificates import Authority
-from .chain.servers import serving
-from .chain.test_wallet import transaction
+from ..certificates import Authority
+from ..chain.servers import serving
+from ..chain.test_wallet import transaction
 
 CID = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku"
 ASKING: dict[str, Callable[[str], Awaitable[object]]] = {}

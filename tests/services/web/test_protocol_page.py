@@ -12,7 +12,7 @@ import pytest
 from dvtfast.services.relayer import api
 from dvtfast.services.relayer.store.tokens import Role
 
-PAGE = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
+PAGE = (Path(__file__).parents[3] / "docs" / "protocol.md").read_text()
 DOCUMENT = api.openapi()
 SCHEMAS = DOCUMENT["components"]["schemas"]
 JSON = "application/json"

@@ -12,17 +12,17 @@ from pathlib import Path
 import pytest
 import structlog
 
-from dvtfast.services import http
-from dvtfast.services.client import RelayerClient, RelayerUnavailableError
-from dvtfast.services.client_access import Access
 from dvtfast.services.relayer import app
+from dvtfast.services.relayer_client.access import Access
+from dvtfast.services.relayer_client.client import RelayerClient, RelayerUnavailableError
 from dvtfast.services.settings import SettingsError, SidecarSettings
-from dvtfast.services.tls import Certificate, CertificateError, Renewal, client_context, server_context
+from dvtfast.services.web import http
+from dvtfast.services.web.tls import Certificate, CertificateError, Renewal, client_context, server_context
 
-from .access import READ_ONLY, tokens_of
-from .certificates import Authority
-from .conftest import Start, make_cluster
-from .patience import PATIENCE_SECONDS
+from ..access import READ_ONLY, tokens_of
+from ..certificates import Authority
+from ..conftest import Start, make_cluster
+from ..patience import PATIENCE_SECONDS
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from dvtfast.services.relayer.store.journal import APPEND_ONLY
+from dvtfast.services.relayer.store.manager_journal import APPEND_ONLY
 
 revision = "0002"
 down_revision = "0001"

@@ -7,8 +7,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from ... import paths
-from ...offload import UnavailableError
+from ....files import paths
+from ....process.offload import UnavailableError
 from .database import ForeignDatabaseError
 
 OWNER_MAY_READ_AND_WRITE = 0o600

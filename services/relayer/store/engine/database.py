@@ -17,12 +17,12 @@ from sqlalchemy import Connection, func, select, update
 
 from dvtfast import MissingExtraError
 
-from .sealing import PLAIN, Seal, hand_seal
+from ..seals import PLAIN, Seal, hand_seal
+from ..tables import forgotten, made_for, messages, tokens
 from .sqlite import SQLite
-from .tables import forgotten, made_for, messages, tokens
 from .watching import Watch
 
-MIGRATIONS = Path(__file__).parent.parent / "migrations"
+MIGRATIONS = Path(__file__).parents[2] / "migrations"
 VERSIONS = "alembic_version"  # the table that says which migrations were made
 KEYS_PER_QUERY = 1000  # databases bound the parameters of a statement
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, insert, select
 
+from ..tables import made_for
 from .database import ForeignDatabaseError
-from .tables import made_for
 
 
 def keep_for(connection: Connection, network: str) -> None:

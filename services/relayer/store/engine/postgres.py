@@ -13,8 +13,9 @@ import sqlalchemy.exc
 from sqlalchemy import Connection, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from ... import logs, postgres_url
-from ...offload import DEADLINE_SECONDS, OverloadedError, UnavailableError
+from ....process import logs
+from ....process.offload import DEADLINE_SECONDS, OverloadedError, UnavailableError
+from ....settings import postgres_url
 
 WRITERS_LOCK = 0x6476_7466_6173_7400  # "dvtfast"; whoever writes holds this advisory lock
 CHANNEL = "dvtfast"

@@ -18,9 +18,9 @@ from sqlalchemy.exc import DBAPIError
 
 from dvtfast.files import reason
 
-from ... import logs
-from ...offload import UnavailableError, Workers
-from ...paths import of_database
+from ....files.paths import of_database
+from ....process import logs
+from ....process.offload import UnavailableError, Workers
 
 QUEUE_LIMIT = 1024
 BUSY_SECONDS = 5  # how long another process may hold the file

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 from sqlalchemy import ColumnElement, Connection, func, select, true, update
 
-from .claiming import forget_claims, is_free
-from .database import chunks, touch
-from .tables import GOOD_STATES, MessageStatus, messages, shares
+from ..engine.database import chunks, touch
+from ..tables import GOOD_STATES, MessageStatus, messages, shares
+from .leases import forget_claims, is_free
 
 Thresholds = Callable[[bytes], int | None]
 """How many shares a message of this public key needs; None for a key that is not served."""

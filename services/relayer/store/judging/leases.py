@@ -13,8 +13,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, extract, func, or_, select, update
 
-from .database import chunks
-from .tables import messages
+from ..engine.database import chunks
+from ..tables import messages
 
 LEASE_SECONDS = 20
 NO_CLAIM = {"claimed_by": None, "claimed_until": 0}

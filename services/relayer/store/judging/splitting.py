@@ -8,15 +8,15 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, exists, select, update
 
-from ... import logs
-from .asking import AskedValidator, move_exits, note_handed_out, remember_validators
-from .claiming import IsServed, claim, claimed, give_back
-from .database import chunks, touch
-from .pending import ANYBODY, Asker, count_pending
-from .reserved import require_rotatable
-from .sealing import DamagedError, Identity, seal_to_read
-from .subjects import Exit
-from .tables import Kind, MessageStatus, from_uint64, messages, oracle_shares, signatures, uint64
+from ....process import logs
+from ..engine.database import chunks, touch
+from ..operators.asking import AskedValidator, move_exits, note_handed_out, remember_validators
+from ..operators.pending import ANYBODY, Asker, count_pending
+from ..operators.reserved import require_rotatable
+from ..seals import DamagedError, Identity, seal_to_read
+from ..subjects import Exit
+from ..tables import Kind, MessageStatus, from_uint64, messages, oracle_shares, signatures, uint64
+from .leases import IsServed, claim, claimed, give_back
 from .verdicts import OracleShares, insert_oracle_shares
 
 REPLACED_AFTER_SECONDS = 3600

@@ -21,13 +21,11 @@ from sqlalchemy import (
     update,
 )
 
-from .claiming import IsServed, claim, claimed, give_back
-from .database import chunks, touch
-from .due import Thresholds, mark_due, set_status
-from .many import execute_many
-from .sealing import Identity, open_share, seal_to_write
-from .subjects import Subject, from_bytes
-from .tables import (
+from ..engine.bulk import execute_many
+from ..engine.database import chunks, touch
+from ..seals import Identity, open_share, seal_to_write
+from ..subjects import Subject, from_bytes
+from ..tables import (
     AT_PLACE,
     GOOD_STATES,
     MessageStatus,
@@ -39,6 +37,8 @@ from .tables import (
     signatures,
     uint64,
 )
+from .due import Thresholds, mark_due, set_status
+from .leases import IsServed, claim, claimed, give_back
 
 EARLIER_MESSAGES = 16  # of one validator and kind that a share may have come late for; the last changed
 

@@ -9,11 +9,11 @@ from sqlalchemy import ColumnElement, Connection, delete, exists, select, update
 
 from dvtfast.constants import PUBLIC_KEY_BYTES
 
-from .asking import known_keys
-from .database import chunks, touch
-from .due import Thresholds, mark_due
-from .many import insert_into
-from .tables import (
+from ..engine.bulk import insert_into
+from ..engine.database import chunks, touch
+from ..judging.due import Thresholds, mark_due
+from ..operators.asking import known_keys
+from ..tables import (
     UINT64_BYTES,
     MessageStatus,
     ShareState,

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection, not_, or_, select
 
-from .database import chunks, latest_revision
-from .subjects import Subject, from_bytes
-from .tables import (
+from ..engine.database import chunks, latest_revision
+from ..subjects import Subject, from_bytes
+from ..tables import (
     GOOD_STATES,
     MessageStatus,
     ShareState,

@@ -8,9 +8,9 @@ from itertools import takewhile
 
 from sqlalchemy import Connection, and_, func, not_, or_, select
 
-from .database import chunks, latest_revision
-from .subjects import Subject, from_bytes
-from .tables import (
+from ..engine.database import chunks, latest_revision
+from ..subjects import Subject, from_bytes
+from ..tables import (
     GOOD_STATES,
     Kind,
     MessageStatus,

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, and_, bindparam, delete, func, insert, or_, select, tuple_, update
 
-from .claims import keep_claims
-from .database import chunks, touch
-from .due import Thresholds, mark_due
-from .many import execute_many
-from .sealing import Identity, open_share, seal_to_write
-from .subjects import Exit, Subject, to_bytes
-from .tables import AT_PLACE, Kind, MessageStatus, ShareState, messages, shares, uint64
+from ..engine.bulk import execute_many
+from ..engine.database import chunks, touch
+from ..judging.due import Thresholds, mark_due
+from ..seals import Identity, open_share, seal_to_write
+from ..subjects import Exit, Subject, to_bytes
+from ..tables import AT_PLACE, Kind, MessageStatus, ShareState, messages, shares, uint64
+from .announced_shares import keep_claims
 
 Owner = tuple[bytes, int]
 """A public key and a kind."""

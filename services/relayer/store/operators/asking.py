@@ -8,13 +8,10 @@ from operator import itemgetter
 
 from sqlalchemy import Connection, bindparam, insert, or_, select, update
 
-from .database import begin_revision, chunks
-from .many import execute_many, insert_into
-from .moving import count_moves, drop_left
-from .pending import ANYBODY, Asker, count_pending
-from .reserved import RegisteredError, registered, require_not_asked_by_others, require_unreserved
-from .subjects import Exit, Subject, kind_of, to_bytes
-from .tables import (
+from ..engine.bulk import execute_many, insert_into
+from ..engine.database import begin_revision, chunks
+from ..subjects import Exit, Subject, kind_of, to_bytes
+from ..tables import (
     UINT64_BYTES,
     Kind,
     MessageStatus,
@@ -24,6 +21,9 @@ from .tables import (
     uint64,
     validators,
 )
+from .moving import count_moves, drop_left
+from .pending import ANYBODY, Asker, count_pending
+from .reserved import RegisteredError, registered, require_not_asked_by_others, require_unreserved
 
 INDEX_LIMIT = 1 << 8 * UINT64_BYTES
 ASKED_PRECISION_SECONDS = 60  # of `asked_at`, so that a poll seldom writes

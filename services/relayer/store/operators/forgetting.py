@@ -6,16 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection, delete, insert, select
 
-from .database import begin_revision, chunks
-from .tables import (
-    forgotten,
-    key_share_claims,
-    messages,
-    oracle_shares,
-    shares,
-    signatures,
-    validators,
-)
+from ..engine.database import begin_revision, chunks
+from ..tables import forgotten, key_share_claims, messages, oracle_shares, shares, signatures, validators
 
 
 def expired_validators(

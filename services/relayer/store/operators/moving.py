@@ -12,10 +12,10 @@ from collections.abc import Collection, Iterable, Mapping
 
 from sqlalchemy import Connection, delete, exists, select, update
 
-from .database import chunks
-from .many import insert_into
+from ..engine.bulk import insert_into
+from ..engine.database import chunks
+from ..tables import Kind, messages, movers, oracle_shares, shares, signatures, validators
 from .pending import Asker
-from .tables import Kind, messages, movers, oracle_shares, shares, signatures, validators
 
 DAY_SECONDS = 86_400
 MILLISECONDS = 1000

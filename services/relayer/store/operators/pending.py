@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select, update
 
-from .database import chunks
-from .tables import validators
+from ..engine.database import chunks
+from ..tables import validators
 
 NOBODY = ""  # instead of a token's id: who asked wants it no more
 

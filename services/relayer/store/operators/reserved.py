@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 
 from sqlalchemy import ColumnElement, Connection, exists, or_, select
 
-from .database import chunks
+from ..engine.database import chunks
+from ..subjects import Exit, to_bytes
+from ..tables import Kind, messages, registered_keys, validators
 from .pending import NOBODY, Asker
-from .subjects import Exit, to_bytes
-from .tables import Kind, messages, registered_keys, validators
 
 ASKED_SECONDS = 600  # for so long somebody is asking who asked; operators ask again each minute at least
 

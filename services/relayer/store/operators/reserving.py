@@ -8,6 +8,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select, update
 
+from ..engine.bulk import insert_into
+from ..engine.database import chunks, touch
+from ..seals import Identity, seal_to_read
+from ..subjects import Deposit, Exit, to_bytes
+from ..tables import Kind, messages, registered_keys, signatures, uint64, validators
 from .asking import (
     INDEX_LIMIT,
     IndexRefusedError,
@@ -17,13 +22,8 @@ from .asking import (
     note_asked,
     old_before,
 )
-from .database import chunks, touch
-from .many import insert_into
 from .pending import ANYBODY, NOBODY, Asker, count_pending
 from .reserved import is_unused, vaults_of
-from .sealing import Identity, seal_to_read
-from .subjects import Deposit, Exit, to_bytes
-from .tables import Kind, messages, registered_keys, signatures, uint64, validators
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
-from .database import KEYS_PER_QUERY
-from .sealing import Identity, Seal
-from .tables import AT_PLACE, messages, shares, signatures, storage
+from ..engine.database import KEYS_PER_QUERY
+from ..seals import Identity, Seal
+from ..tables import AT_PLACE, messages, shares, signatures, storage
 
 
 def reseal(connection: Connection, old: Seal, new: Seal) -> int:

@@ -17,12 +17,12 @@ import sqlalchemy
 from sqlalchemy import Connection, Engine, StaticPool, func, select, update
 from sqlalchemy.exc import DBAPIError
 
-from ... import paths
-from ...offload import UnavailableError
-from .database import Database
+from ....files import paths
+from ....process.offload import UnavailableError
+from ..engine.database import Database
+from ..seals import PLAIN, KeySeal, Seal, StorageKey, described, sealed_under
+from ..tables import shares, signatures, storage
 from .resealing import reseal
-from .sealing import PLAIN, KeySeal, Seal, StorageKey, described, sealed_under
-from .tables import shares, signatures, storage
 from .unlocking import LockedDatabaseError
 
 BUSY_SECONDS = 2
@@ -154,7 +154,7 @@ async def _rewrite_postgres(url: str, old: StorageKey | None, new: StorageKey) -
     from sqlalchemy.ext.asyncio import create_async_engine
     from sqlalchemy.pool import NullPool
 
-    from .postgres import DRIVER, connect_arguments
+    from ..engine.postgres import DRIVER, connect_arguments
 
     engine = create_async_engine(
         DRIVER, connect_args=connect_arguments(url), hide_parameters=True, poolclass=NullPool

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, exists, insert, select, text
 
-from .database import ForeignDatabaseError
-from .sealing import StorageKey, key_name, sealed_under
-from .tables import shares, signatures, storage
+from ..engine.database import ForeignDatabaseError
+from ..seals import StorageKey, key_name, sealed_under
+from ..tables import shares, signatures, storage
 
 
 class LockedDatabaseError(ForeignDatabaseError):

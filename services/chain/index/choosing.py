@@ -1,0 +1,199 @@
+"""Who tells the next validator index: the deposits, beacon nodes, both, which must agree, or somebody."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from dvtfast import Network
+
+from ...process.offload import UnavailableError
+from ..beacon.client import BeaconClient
+from ..execution.node import NodeClient
+from ..next_index import IndexUnknownError, NextIndex
+
+if TYPE_CHECKING:
+    from ..deposits.scan import DepositScan
+
+T = TypeVar("T")
+
+ATTEMPTS = 4  # of two sources to agree: a block may be known to one of them only
+AGAIN_SECONDS = 3.0
+FIND_OUT = "find out which node is wrong or behind: exits for a wrong index are worthless"
+
+
+class Given:
+    """An index that somebody said; used keys are known to another source, if there is one."""
+
+    def __init__(self, index: int, others: NextIndex | None = None) -> None:
+        self._index = index
+        self._others = others
+
+    async def next_index(self, *, since: int = 0) -> int:
+        """The one given."""
+        return self._index
+
+    async def used(self, public_keys: Collection[bytes], *, since: int = 0) -> set[bytes]:
+        """As far as anybody knows."""
+        return set() if self._others is None else await self._others.used(public_keys, since=since)
+
+
+class Agreeing:
+    """Two sources that must say the same.
+
+    Args:
+        nodes: what may be said of those who are asked for each.
+    """
+
+    def __init__(self, deposits: NextIndex, beacon: NextIndex, *, nodes: Sequence[str] = ()) -> None:
+        self._deposits = deposits
+        self._beacon = beacon
+        self._nodes = "; ".join(nodes)
+
+    async def next_index(self, *, since: int = 0) -> int:
+        """What both say, after a while if need be."""
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                await asyncio.sleep(AGAIN_SECONDS)
+            counted, told = await asyncio.gather(
+                self._deposits.next_index(since=since), self._beacon.next_index(since=since)
+            )
+            if counted == told:
+                return counted
+        raise IndexUnknownError(
+            f"the next validator index is {counted} by the deposits, {told} by the beacon node; {FIND_OUT}"
+            + (f" ({self._nodes})" if self._nodes else "")
+        )
+
+    async def used(self, public_keys: Collection[bytes], *, since: int = 0) -> set[bytes]:
+        """What either knows."""
+        found = await asyncio.gather(
+            self._deposits.used(public_keys, since=since), self._beacon.used(public_keys, since=since)
+        )
+        return set().union(*found)
+
+
+class Nodes:
+    """Beacon nodes that must say the same, as far as they answer; which of them do not is for the log.
+
+    Args:
+        sources: by the name of the node.
+        awake: the names of those that are to be asked now.
+    """
+
+    def __init__(self, sources: Mapping[str, NextIndex], awake: Callable[[], Collection[str]]) -> None:
+        self._sources = sources
+        self._awake = awake
+
+    async def next_index(self, *, since: int = 0) -> int:
+        """What all of them say that answer, after a while if need be."""
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                await asyncio.sleep(AGAIN_SECONDS)
+            told = await self._each(lambda source: source.next_index(since=since))
+            if len(set(told.values())) == 1:
+                return next(iter(told.values()))
+        indices = ", ".join(f"{index} by {name}" for name, index in told.items())
+        raise IndexUnknownError(f"the next validator index is {indices}; {FIND_OUT}")
+
+    async def used(self, public_keys: Collection[bytes], *, since: int = 0) -> set[bytes]:
+        """What any of them knows."""
+        told = await self._each(lambda source: source.used(public_keys, since=since))
+        return set().union(*told.values())
+
+    async def _each(self, ask: Callable[[NextIndex], Awaitable[T]]) -> dict[str, T]:
+        """What each says that answers.
+
+        Raises:
+            UnavailableError: none does; the first one's error.
+        """
+        names = [name for name in self._sources if name in self._awake()]
+        told = await asyncio.gather(*(ask(self._sources[name]) for name in names), return_exceptions=True)
+        found, errors = {}, []
+        for name, each in zip(names, told, strict=True):
+            if isinstance(each, UnavailableError):
+                errors.append(each)
+            elif isinstance(each, BaseException):
+                raise each
+            else:
+                found[name] = each
+        if not found:
+            raise errors[0]
+        return found
+
+
+def choose(
+    *,
+    network: Network,
+    scan: DepositScan | None = None,
+    beacon: BeaconClient | None = None,
+    node: NodeClient | None = None,
+    start_index: int | None = None,
+    threads: int | None = None,
+) -> NextIndex | None:
+    """The source that these come to; None where they come to none.
+
+    A given index goes before all others. A scan and beacon nodes must agree, each of the latter. Where
+    deposits alone do not give the index, as on hoodi without a dump, the beacon nodes alone do.
+
+    Args:
+        scan, beacon, node: inside their own contexts; what the execution node has that the beacon node has
+            not seen is counted in.
+    """
+    sources: list[NextIndex] = []
+    if scan is not None and (beacon is None or scan.gives_index):
+        sources.append(scan)
+    if beacon is not None:
+        from .waiting import BeaconIndex  # needs the extra `chain`
+
+        told = {
+            each.names: BeaconIndex(each, node, network=network, threads=threads)
+            for each in beacon.each_alone()
+        }
+        sources.append(Nodes(told, beacon.awake) if len(told) > 1 else next(iter(told.values())))
+    nodes = tuple(f"{kind}: {each.names}" for kind, each in (("execution", node), ("beacon", beacon)) if each)
+    found = Agreeing(*sources, nodes=nodes) if len(sources) == 2 else next(iter(sources), None)
+    return found if start_index is None else Given(start_index, found)
+
+
+@asynccontextmanager
+async def source(
+    *,
+    network: Network,
+    node: NodeClient | None = None,
+    beacon: BeaconClient | None = None,
+    start_index: int | None = None,
+    deposits_database: Path | None = None,
+    genesis_validators: Path | None = None,
+    threads: int | None = None,
+) -> AsyncIterator[NextIndex | None]:
+    """What `choose` makes of these settings, inside the block; deposits are scanned where there are a
+    database and a node.
+
+    Raises:
+        UnavailableError: the database cannot be used, or the dump is none.
+    """
+    async with AsyncExitStack() as stack:
+        scan = None
+        if deposits_database is not None and node is not None:
+            from ..deposits.scan import DepositScan  # needs the extra `chain`
+
+            opened = DepositScan.opened(
+                node,
+                deposits_database,
+                network=network,
+                genesis_validators=genesis_validators,
+                threads=threads,
+            )
+            scan = await stack.enter_async_context(opened)
+        yield choose(
+            network=network,
+            scan=scan,
+            beacon=beacon,
+            node=node,
+            start_index=start_index,
+            threads=threads,
+        )
