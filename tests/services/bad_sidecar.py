@@ -1,6 +1,6 @@
 """A sidecar that posts one bad share for every exit.
 
-python bad_sidecar.py URL SHARE_INDEX KIND KEYSTORES LOCK
+python -m tests.services.bad_sidecar URL SHARE_INDEX KIND KEYSTORES LOCK
 """
 
 from __future__ import annotations

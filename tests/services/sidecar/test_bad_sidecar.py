@@ -32,9 +32,9 @@ async def test_the_round_completes_and_names_the_culprit(kind: str, tmp_path: Pa
         url = f"http://127.0.0.1:{services.wait_for(relayer, 'listening')['port']}"
         bundle_path = tmp_path / "registration.json"
         operator = start_operator(services, cluster, HOODI.name, url, bundle_path)
-        script = [sys.executable, bad_sidecar.__file__, url, str(BAD_INDEX), kind]
+        script = [sys.executable, "-m", bad_sidecar.__name__, url, str(BAD_INDEX), kind]
         bad = subprocess.Popen(  # noqa: ASYNC220 - it starts at once
-            [*script, cluster.node_keystores[BAD_NODE], cluster.lock]
+            [*script, cluster.node_keystores[BAD_NODE], cluster.lock], cwd=Path(__file__).parents[3]
         )
         try:
             async with rounds.client_of(url) as client:
