@@ -37,7 +37,7 @@ class Task:
 
     Attributes:
         prepare: makes the next action ready. StaleError begins it again; what else it raises ends the
-            command, as `NOT_READY` and others in ending.py say.
+            command, as `NOT_READY` and others in results.py say.
         is_done_by: whether an action that was begun before is what the command is to do.
         look: looks whether the beacon chain shows an action that the vault took; the action as it is then.
     """

@@ -1,1 +1,1 @@
-"""How the schema came to be; run at start by store/database.py."""
+"""How the schema came to be; run at start by store/engine/database.py."""

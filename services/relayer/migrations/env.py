@@ -1,4 +1,4 @@
-"""Alembic's entry: migrate the connection that store/database.py opened."""
+"""Alembic's entry: migrate the connection that store/engine/database.py opened."""
 
 from __future__ import annotations
 

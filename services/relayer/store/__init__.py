@@ -29,11 +29,9 @@ what changed since it last looked, and a verdict knows whether more arrived whil
 What an operator got counts as handed out: its oracle shares never change, its validator is not
 forgotten by itself, and stays reserved for its vault.
 
-asking.py      an operator asks for exits        sharing.py     a sidecar hands in shares
-reserving.py   one registers for a vault         changes.py     what sidecars see
-reserved.py    which validators have a vault     chain_state.py which of them are used
-splitting.py   exits split for other oracles     verdicts.py    what is due, what came of it
-forgetting.py  what nobody asks for any more     due.py         when a message is due
-journal.py     what the manager signed           network.py     what network all of it is for
-tokens.py      who may call                      pending.py     how much somebody has asked for
+tables.py, subjects.py   what is kept             operators/   they ask, reserve, move
+seals.py, sealing/       signatures at rest       nodes/       sidecars learn what to sign, hand in shares
+engine/                  SQLite and PostgreSQL    judging/     what is due, what came of it, split anew
+tokens.py                who may call             chain_state.py   which validators are used
+manager_journal.py       what the manager signed  overview.py      how far everything is
 """

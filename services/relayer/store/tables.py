@@ -59,7 +59,7 @@ row_id = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only w
 
 made_for = Table("made_for", metadata, Column("network", String(32), primary_key=True))
 
-storage = Table(  # one row once signatures are sealed, see sealing.py
+storage = Table(  # one row once signatures are sealed, see seals.py
     "storage",
     metadata,
     Column("key_id", LargeBinary(5), primary_key=True),
@@ -127,7 +127,7 @@ key_share_claims = Table(  # what a node says that the public key shares of a va
     metadata,
     Column("public_key", LargeBinary(48), primary_key=True),
     Column("share_index", LargeBinary(UINT64_BYTES), primary_key=True),  # of the node
-    Column("key_shares", LargeBinary, nullable=False),  # share index and key share of each: see claims.py
+    Column("key_shares", LargeBinary, nullable=False),  # of each node: see announced_shares.py
 )
 
 signatures = Table(  # recovered and verified

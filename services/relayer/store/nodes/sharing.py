@@ -30,7 +30,7 @@ class OfferedShare:
     Attributes:
         subject: what the message says that it signs; None when its sender does not tell.
         share_limit: how many share indices a message of this validator may have; None for no limit.
-        key_shares: what its sender claims the validator's public key shares to be, see claims.py.
+        key_shares: what its sender claims the validator's public key shares to be, see announced_shares.py.
     """
 
     public_key: bytes
