@@ -31,7 +31,7 @@ from dvtfast.services.sidecar.metrics import Metrics
 from dvtfast.services.sidecar.nodes.key_shares import NodeKeys
 from dvtfast.services.sidecar.polling.loop import Sidecar
 from dvtfast.services.sidecar.signing.policy import DepositPolicy
-from dvtfast.services.sidecar.signing.remembering import Remembering
+from dvtfast.services.sidecar.signing.signed_once import Remembering
 from dvtfast.services.sidecar.signing.signing import Signing
 from dvtfast.services.web import http
 

@@ -1,7 +1,7 @@
 """Which index the next validator will get, and which keys have one already.
 
 An exit is for one validator index; off by one, it is worthless. So the index is never guessed: it comes from
-the deposits (deposits/scan.py), from a beacon node (index/waiting.py), from both, which must agree, or from
+the deposits (deposits/scan.py), from a beacon node (index/by_beacon.py), from both, which must agree, or from
 whoever knows it.
 """
 

@@ -17,7 +17,7 @@ from aiohttp import web
 from dvtfast import Network, check_public_keys, check_signature_encodings
 
 from .. import wire
-from ..chain.next_index import NextIndex
+from ..chain.index_source import NextIndex
 from ..process.offload import Workers
 from ..web.http import json_answer, read_body, send_pieces
 from .access.caller import Caller, caller_of

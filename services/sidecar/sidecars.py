@@ -11,7 +11,7 @@ from ..process import logs
 from ..relayer_client.client import RelayerClient
 from .nodes.node import Node
 from .polling.loop import Sidecar, WrongNetworkError
-from .signing.remembering import Remembering
+from .signing.signed_once import Remembering
 from .signing.signing import Signing
 
 log = logs.get("sidecar")

@@ -3,7 +3,7 @@
 judging.py  which deposits make a validator          ledger.py  what is known of final blocks, in SQLite
 commands.py dvtfast deposits scan, status              whole.py   proves that no deposit is missing
 dump.py     StakeWise's dump of the first validators  scan.py    follows the contract on an execution node
-tree.py     the contract's root over all of them
+contract_tree.py     the contract's root over all of them
 
 A deposit for a known key is a top-up, whatever its signature. A new key becomes a validator with its first
 deposit whose signature is valid, which may follow invalid ones; amount and withdrawal credentials do not

@@ -20,8 +20,8 @@ from ...files.sqlite_files import look
 from ...process.offload import UnavailableError
 from ..encoding import read_address
 from ..execution.scanner import Checkpoint
+from .contract_tree import DepositsSoFar
 from .dump import Dump
-from .tree import DepositsSoFar
 
 APPLICATION_ID = 0x44564450  # "DVDP"
 SCHEMA_VERSION = 2

@@ -28,11 +28,11 @@ from ..execution.scanner import (
     Rewound,
     ahead,
 )
-from ..next_index import IndexUnknownError, require_since
+from ..index_source import IndexUnknownError, require_since
+from .contract_tree import DepositsSoFar
 from .dump import count_dump, read_dump
 from .judging import Judge, Judged
 from .ledger import Ledger, LedgerError, LedgerMovedError, Seed, Source, Totals
-from .tree import DepositsSoFar
 from .whole import PRUNED, whole
 
 ATTEMPTS = 3  # of a look, where another process reads into the same database

@@ -24,7 +24,7 @@ from ..contracts.reads import (
 )
 from ..execution.node import Block, CallRevertedError, Log, NodeClient, NodeError
 from ..execution.scanner import Batch, FinalLogs, PendingLogs, Rewound
-from .tree import DepositsSoFar
+from .contract_tree import DepositsSoFar
 
 SEARCHED_BLOCKS = 20 * SEARCH_SPAN_BLOCKS  # for the deposit before a block, months
 HELD_LOGS = 20_000  # of one look, some 20 MB

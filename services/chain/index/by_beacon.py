@@ -24,7 +24,7 @@ from ..deposits.judging import Judge
 from ..deposits.whole import require_count
 from ..encoding import read_address, write_data
 from ..execution.node import Block, CallRevertedError, NodeClient
-from ..next_index import require_since
+from ..index_source import require_since
 
 FRESH_SECONDS = 2.0  # how long what was seen counts as of now
 

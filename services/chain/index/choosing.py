@@ -13,7 +13,7 @@ from dvtfast import Network
 from ...process.offload import UnavailableError
 from ..beacon.client import BeaconClient
 from ..execution.node import NodeClient
-from ..next_index import IndexUnknownError, NextIndex
+from ..index_source import IndexUnknownError, NextIndex
 
 if TYPE_CHECKING:
     from ..deposits.scan import DepositScan
@@ -147,7 +147,7 @@ def choose(
     if scan is not None and (beacon is None or scan.gives_index):
         sources.append(scan)
     if beacon is not None:
-        from .waiting import BeaconIndex  # needs the extra `chain`
+        from .by_beacon import BeaconIndex  # needs the extra `chain`
 
         told = {
             each.names: BeaconIndex(each, node, network=network, threads=threads)

@@ -14,7 +14,7 @@ from ...chain.deposits.ledger import Ledger, Source
 from ...chain.deposits.scan import DepositScan
 from ...chain.execution.node import NodeClient
 from ...chain.index.choosing import choose
-from ...chain.next_index import IndexUnknownError
+from ...chain.index_source import IndexUnknownError
 from ...files import paths
 from ...process import logs
 from ...process.offload import UnavailableError

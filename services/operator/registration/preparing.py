@@ -23,7 +23,7 @@ from ...chain.contracts.reads import deposit_root, validators_manager, validator
 from ...chain.encoding import write_data
 from ...chain.execution.node import Block
 from ...chain.index.choosing import Given
-from ...chain.next_index import BehindError, NextIndex
+from ...chain.index_source import BehindError, NextIndex
 from ...process import logs
 from ...relayer_client.client import RelayerClient
 from ..chain import Chain, approval_deadline, positive

@@ -16,9 +16,9 @@ from ...chain.calls import ContractError
 from ...chain.contracts.oracle_config import AnnouncedOracles, OracleConfigError, announced_oracles
 from ...chain.contracts.reads import DEPOSIT_EVENT, decode_deposits
 from ...chain.contracts.vaults import VaultsAtHead
+from ...chain.deposits.contract_tree import DepositsSoFar
 from ...chain.deposits.judging import Judge
 from ...chain.deposits.scan import DepositScan
-from ...chain.deposits.tree import DepositsSoFar
 from ...chain.deposits.whole import number_before, whole
 from ...chain.encoding import read_address, write_address
 from ...chain.execution.node import CallRevertedError, Log, NodeClient

@@ -11,6 +11,7 @@ from random import Random
 import pytest
 
 from dvtfast import HOODI, MAINNET, Network
+from dvtfast.services.chain.deposits.contract_tree import DepositsSoFar
 from dvtfast.services.chain.deposits.dump import DumpError, read_dump
 from dvtfast.services.chain.deposits.ledger import (
     KEPT_CHECKPOINTS,
@@ -21,7 +22,6 @@ from dvtfast.services.chain.deposits.ledger import (
     Source,
     Totals,
 )
-from dvtfast.services.chain.deposits.tree import DepositsSoFar
 from dvtfast.services.chain.execution.scanner import Checkpoint
 from dvtfast.services.settings.shared import on_test_chain
 

@@ -15,15 +15,15 @@ from click.testing import CliRunner
 
 from dvtfast import HOODI, Network
 from dvtfast.services.chain.deposits import whole
+from dvtfast.services.chain.deposits.contract_tree import DepositsSoFar
 from dvtfast.services.chain.deposits.ledger import Ledger, Source
 from dvtfast.services.chain.deposits.scan import DepositScan
-from dvtfast.services.chain.deposits.tree import DepositsSoFar
 from dvtfast.services.chain.encoding import write_address
 from dvtfast.services.chain.execution import node as node_module
 from dvtfast.services.chain.execution.node import NodeClient
 from dvtfast.services.chain.execution.scanner import Checkpoint
 from dvtfast.services.chain.index.choosing import source
-from dvtfast.services.chain.next_index import IndexUnknownError
+from dvtfast.services.chain.index_source import IndexUnknownError
 from dvtfast.services.cli import main
 from dvtfast.services.process.offload import UnavailableError
 from tests.services.chain.anvil import CHAIN_ID, Chain, Contract

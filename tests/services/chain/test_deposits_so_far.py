@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dvtfast.services.chain.contracts.reads import decode_deposits, deposit_root
-from dvtfast.services.chain.deposits.tree import DepositsSoFar
+from dvtfast.services.chain.deposits.contract_tree import DepositsSoFar
 from dvtfast.services.chain.execution.node import NodeClient
 from tests import reference
 from tests.services.chain.anvil import Chain

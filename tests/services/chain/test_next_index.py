@@ -17,9 +17,9 @@ from dvtfast.services.chain.beacon.client import BeaconClient, BeaconError
 from dvtfast.services.chain.deposits import scan
 from dvtfast.services.chain.encoding import write_address
 from dvtfast.services.chain.execution.node import NodeClient
-from dvtfast.services.chain.index import choosing, waiting
+from dvtfast.services.chain.index import by_beacon, choosing
 from dvtfast.services.chain.index.choosing import Agreeing, Given, source
-from dvtfast.services.chain.next_index import IndexUnknownError, NextIndex
+from dvtfast.services.chain.index_source import IndexUnknownError, NextIndex
 from dvtfast.services.process.offload import UnavailableError
 from tests.services.chain.anvil import Chain, Contract
 from tests.services.chain.beacon_nodes import BeaconState, beacon_with, of_network
@@ -32,7 +32,7 @@ WAITING = [signed(1), bad(2, 3), signed(3), bad(4, 0), signed(2), signed(1), bad
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(by_beacon, "FRESH_SECONDS", 0.0)
     monkeypatch.setattr(choosing, "AGAIN_SECONDS", 0.0)
 
 
@@ -160,7 +160,7 @@ async def test_no_index_from_before_the_block_that_it_is_for(
     await deposit_on(chain, contract, *WAITING[:3])
     block = await node.block("latest")
     state = BeaconState(0, pending=WAITING[:3], block_number=block.number, block_hash=block.hash)
-    for at in (waiting, scan):
+    for at in (by_beacon, scan):
         monkeypatch.setattr(at, "FRESH_SECONDS", 60.0)
     with_beacon = index_of(state, network=network, node=node)
     with_scan = source(network=network, node=node, deposits_database=tmp_path / "deposits.db")

@@ -20,7 +20,7 @@ from dvtfast.services import wire
 from dvtfast.services.chain.contracts import reads
 from dvtfast.services.chain.deposits import scan
 from dvtfast.services.chain.execution.node import NodeClient
-from dvtfast.services.chain.index import waiting
+from dvtfast.services.chain.index import by_beacon
 from dvtfast.services.cli import main
 from dvtfast.services.demo.world.deployed import ETH
 from dvtfast.services.demo.world.oracles import RunningOracle
@@ -38,7 +38,7 @@ from tests.services.patience import PATIENCE_SECONDS
 
 # As they are outside of tests, which do not wait for so long.
 INDEX_AGE_SECONDS = preparing.INDEX_AGE_SECONDS
-SEEN_SECONDS = max(scan.FRESH_SECONDS, waiting.FRESH_SECONDS)
+SEEN_SECONDS = max(scan.FRESH_SECONDS, by_beacon.FRESH_SECONDS)
 
 
 async def test_the_relayers_validators(scene: Scene, running_oracles: list[RunningOracle]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from dvtfast import HOODI
 from dvtfast.services.chain.deposits import scan
 from dvtfast.services.chain.encoding import write_address
-from dvtfast.services.chain.index import waiting
+from dvtfast.services.chain.index import by_beacon
 from dvtfast.services.relayer.following import beacon_watch, chain_watch
 from dvtfast.services.relayer_client.client import RelayerRefusedError, RelayerUnavailableError
 from dvtfast.services.settings import RelayerSettings, SettingsError
@@ -25,7 +25,7 @@ from tests.services.conftest import Cluster, Relayer, Start, make_cluster
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(by_beacon, "FRESH_SECONDS", 0.0)
     monkeypatch.setattr(scan, "FRESH_SECONDS", 0.0)
     monkeypatch.setattr(beacon_watch, "LOOK_SECONDS", 0.1)
     monkeypatch.setattr(chain_watch, "DEPOSITS_SECONDS", 0.1)

@@ -10,8 +10,8 @@ import pytest
 
 from dvtfast import HOODI, check_signatures
 from dvtfast.services.sidecar.nodes.node import Exits, Messages, Signed, Signer
-from dvtfast.services.sidecar.signing import remembering
-from dvtfast.services.sidecar.signing.remembering import Remembering
+from dvtfast.services.sidecar.signing import signed_once
+from dvtfast.services.sidecar.signing.signed_once import Remembering
 
 from ..conftest import make_cluster
 from ..sidecars import signing_node
@@ -57,7 +57,7 @@ async def test_each_message_is_signed_once(monkeypatch: pytest.MonkeyPatch) -> N
         assert counting.batches == [VALIDATORS, 2]
         empty = await signer.sign(exits([]))
         assert (empty.signatures.shape, empty.ok.shape) == ((0, 96), (0,))
-        monkeypatch.setattr(remembering, "REMEMBERED", 3)
+        monkeypatch.setattr(signed_once, "REMEMBERED", 3)
         await signer.sign(exits([80]))
         assert (await signer.sign(moved)).ok.all()  # most of them anew
         assert counting.batches == [VALIDATORS, 2, 1, VALIDATORS - 2]
