@@ -1,9 +1,8 @@
 """The deposit contract's history: which validators it has made, and so which index the next one gets.
 
-judging.py  which deposits make a validator          ledger.py  what is known of final blocks, in SQLite
-commands.py dvtfast deposits scan, status              whole.py   proves that no deposit is missing
-dump.py     StakeWise's dump of the first validators  scan.py    follows the contract on an execution node
-contract_tree.py     the contract's root over all of them
+judging.py        which deposits make a validator   ledger.py  what is known of final blocks, in SQLite
+contract_tree.py  the contract's root over all      whole.py   proves that no deposit is missing
+dump.py           StakeWise's dump of the first     scan.py    follows the contract on an execution node
 
 A deposit for a known key is a top-up, whatever its signature. A new key becomes a validator with its first
 deposit whose signature is valid, which may follow invalid ones; amount and withdrawal credentials do not
