@@ -185,11 +185,11 @@ build/anvil/made: $(wildcard requirements/npm/anvil/*) | $(VENV)/made
 	@touch $@
 
 # For the tests of the status page: axe-core, and a Chromium where the machine has none.
-build/browser/made: scripts/unpack-browser.cjs $(wildcard requirements/npm/browser/*) | $(VENV)/made
+build/browser/made: scripts/unpack-browser.cjs $(wildcard requirements/npm/browser/* requirements/npm/chromium/*) | $(VENV)/made
 	$(npm)
-	$(call npm_set,browser) $$(command -v chromium chromium-browser google-chrome | grep -q . && echo --omit=optional)
-	package=build/browser/node_modules/@sparticuz/chromium; test ! -d $$package || \
-	    PATH="$$PATH:$(abspath $(BIN))" node scripts/unpack-browser.cjs $$package build/browser/chromium
+	$(call npm_set,browser)
+	command -v chromium chromium-browser google-chrome || { $(call npm_set,chromium) && \
+	    PATH="$$PATH:$(abspath $(BIN))" node scripts/unpack-browser.cjs build/chromium/node_modules/@sparticuz/chromium build/browser/chromium; }
 	@touch $@
 
 $(VENV)/lock: | $(VENV)/made

@@ -101,7 +101,8 @@ async def test_junk_of_an_address_takes_nothing_from_its_tokens(start: Start, da
         async with start(make_cluster(1)) as relayer:
             statuses = [await status_of(relayer.url + "/info", {}) for _ in range(100)]
             assert set(statuses) == {401, 429}
-            await refused(relayer, "/info", {})
+            while await status_of(relayer.url + "/info", {}) != 429:  # a slow machine lets it rest meanwhile
+                pass
             assert await status_of(relayer.url + "/info", mine) == 200
 
 
