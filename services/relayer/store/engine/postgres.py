@@ -132,9 +132,11 @@ class PostgreSQL:
     async def _close(self) -> None:
         if self._listening is not None:
             self._listening.cancel()
-            self._tasks.add(self._listening)
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=CLOSE_SECONDS)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                # Reads that nobody waits for any more, too: their connections are being closed.
+                while others := asyncio.all_tasks() - {asyncio.current_task()}:
+                    await asyncio.wait(others)
         with suppress(TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._engine.dispose()
