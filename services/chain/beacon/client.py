@@ -13,6 +13,7 @@ import asyncio
 import copy
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -43,6 +44,7 @@ FAR_FUTURE_EPOCH = UINT64_LIMIT - 1  # consensus-specs, phase0/beacon-chain.md
 UINT64_DIGITS = 20
 
 T = TypeVar("T")
+K = TypeVar("K", bytes, int)
 
 # Source: beacon API, ValidatorStatus.
 WITHDRAWABLE_STATUSES = frozenset({"withdrawal_possible", "withdrawal_done"})
@@ -312,20 +314,7 @@ class BeaconClient:
         Raises:
             BeaconError: no node answers, or not as it should.
         """
-        found: dict[bytes, BeaconValidator] = {}
-        for begin in range(0, len(public_keys), KEYS_AT_ONCE):
-            some = public_keys[begin : begin + KEYS_AT_ONCE]
-            wanted = frozenset(some)
-
-            def read(content: bytes, wanted: frozenset[bytes] = wanted) -> dict[bytes, BeaconValidator]:
-                validators = _read_validators(content)
-                if not validators.keys() <= wanted:
-                    raise ValueError("tells of validators that it was not asked for")
-                return validators
-
-            for part in await self._validators(state, [write_data(key) for key in some], read):
-                found |= part
-        return found
+        return await self._asked_for(public_keys, write_data, _read_validators, state)
 
     async def details(self, public_keys: Sequence[bytes], *, state: str) -> dict[bytes, ValidatorDetails]:
         """The same with all that decides what may be done with a validator.
@@ -333,20 +322,7 @@ class BeaconClient:
         Raises:
             BeaconError: no node answers, or not as it should, or its execution node is behind.
         """
-        found: dict[bytes, ValidatorDetails] = {}
-        for begin in range(0, len(public_keys), KEYS_AT_ONCE):
-            some = public_keys[begin : begin + KEYS_AT_ONCE]
-            wanted = frozenset(some)
-
-            def read(content: bytes, wanted: frozenset[bytes] = wanted) -> dict[bytes, ValidatorDetails]:
-                validators = _read_details(content)
-                if not validators.keys() <= wanted:
-                    raise ValueError("tells of validators that it was not asked for")
-                return validators
-
-            for part in await self._validators(state, [write_data(key) for key in some], read):
-                found |= part
-        return found
+        return await self._asked_for(public_keys, write_data, _read_details, state)
 
     async def details_by_index(self, indices: Sequence[int], *, state: str) -> dict[int, ValidatorDetails]:
         """The same of validators of which only the index is known; all of them, by index.
@@ -354,21 +330,13 @@ class BeaconClient:
         Raises:
             BeaconError: as `details`; or there is no such validator.
         """
-        found: dict[int, ValidatorDetails] = {}
-        for begin in range(0, len(indices), KEYS_AT_ONCE):
-            some = indices[begin : begin + KEYS_AT_ONCE]
-            wanted = frozenset(some)
 
-            def read(content: bytes, wanted: frozenset[int] = wanted) -> dict[int, ValidatorDetails]:
-                validators = {each.index: each for each in _read_details(content).values()}
-                if not validators.keys() <= wanted:
-                    raise ValueError("tells of validators that it was not asked for")
-                return validators
+        def read(content: bytes) -> dict[int, ValidatorDetails]:
+            return {each.index: each for each in _read_details(content).values()}
 
-            for part in await self._validators(state, [str(index) for index in some], read):
-                found |= part
-            if missing := wanted - found.keys():
-                raise BeaconError(f"beacon: expected a validator {min(missing)}, which others wait for")
+        found = await self._asked_for(indices, str, read, state)
+        if missing := set(indices) - found.keys():
+            raise BeaconError(f"beacon: expected a validator {min(missing)}, which others wait for")
         return found
 
     async def public_keys(self, indices: Sequence[int], *, state: str = "head") -> dict[int, bytes]:
@@ -377,20 +345,11 @@ class BeaconClient:
         Raises:
             BeaconError: no node answers, or not as it should.
         """
-        found: dict[int, bytes] = {}
-        for begin in range(0, len(indices), KEYS_AT_ONCE):
-            some = indices[begin : begin + KEYS_AT_ONCE]
-            wanted = frozenset(some)
 
-            def read(content: bytes, wanted: frozenset[int] = wanted) -> dict[int, bytes]:
-                keys = {each.index: key for key, each in _read_validators(content).items()}
-                if not keys.keys() <= wanted:
-                    raise ValueError("tells of validators that it was not asked for")
-                return keys
+        def read(content: bytes) -> dict[int, bytes]:
+            return {each.index: key for key, each in _read_validators(content).items()}
 
-            for part in await self._validators(state, [str(index) for index in some], read):
-                found |= part
-        return found
+        return await self._asked_for(indices, str, read, state)
 
     async def validator_count(self, state: str) -> int:
         """How many validators there are in a state, whatever became of them; their indices have no gaps.
@@ -403,7 +362,7 @@ class BeaconClient:
         low, high = 0, 1 << INDEX_BITS  # there are at least `low`, and fewer than `high`
         indices = [(1 << bits) - 1 for bits in range(INDEX_BITS + 1)]
         while True:
-            there = await self._indices(state, indices)
+            there = await self.public_keys(indices, state=state)
             missing = [index for index in indices if index not in there]
             low = max([low, *(index + 1 for index in there)])
             high = min([high, *missing])
@@ -457,16 +416,17 @@ class BeaconClient:
 
         return await self._first_able(lambda endpoint: _or(blinded, full, endpoint, self._without_blinded))
 
-    async def _indices(self, state: str, indices: Sequence[int]) -> set[int]:
-        """Which of these validator indices there are."""
-
-        def read(content: bytes) -> set[int]:
-            found = {validator.index for validator in _read_validators(content).values()}
-            if not found <= set(indices):
-                raise ValueError("tells of validators that it was not asked for")
-            return found
-
-        return set().union(*await self._validators(state, [str(index) for index in indices], read))
+    async def _asked_for(
+        self, wanted: Sequence[K], text: Callable[[K], str], read: Callable[[bytes], dict[K, T]], state: str
+    ) -> dict[K, T]:
+        """What `read` makes of those that are there, of so many at once; of others nothing is believed."""
+        found: dict[K, T] = {}
+        for begin in range(0, len(wanted), KEYS_AT_ONCE):
+            some = wanted[begin : begin + KEYS_AT_ONCE]
+            ids = [text(each) for each in some]
+            for part in await self._validators(state, ids, partial(_only, read, frozenset(some))):
+                found |= part
+        return found
 
     async def _validators(self, state: str, ids: Sequence[str], read: Callable[[bytes], T]) -> list[T]:
         """What `read` makes of the answer, or of its parts."""
@@ -600,6 +560,13 @@ def _decode(content: bytes, kind: Any) -> Any:
         return msgspec.json.decode(content, type=kind)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def _only(read: Callable[[bytes], dict[K, T]], allowed: frozenset[K], content: bytes) -> dict[K, T]:
+    told = read(content)
+    if not told.keys() <= allowed:
+        raise ValueError("tells of validators that it was not asked for")
+    return told
 
 
 def _read_validators(content: bytes) -> dict[bytes, BeaconValidator]:
