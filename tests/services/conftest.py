@@ -31,6 +31,8 @@ from dvtfast.protocol_config import OracleConfig
 from dvtfast.services import wire
 from dvtfast.services.relayer.app import Configuration, relaying
 from dvtfast.services.relayer.clusters.served import ServedClusters
+from dvtfast.services.relayer.judging.current_oracles import CurrentOracles
+from dvtfast.services.relayer.judging.pipeline import Pipeline
 from dvtfast.services.relayer.manager.key import ManagerKey
 from dvtfast.services.relayer.storage_key import read_storage_key
 from dvtfast.services.relayer_client.client import RelayerClient
@@ -170,6 +172,22 @@ Start = Callable[..., Any]
 @pytest.fixture(scope="session")
 def oracles() -> Oracles:
     return Oracles([PrivateKey() for _ in range(3)])
+
+
+@pytest.fixture
+def running(monkeypatch: pytest.MonkeyPatch) -> list[tuple[CurrentOracles, Pipeline]]:
+    """The oracles and the pipeline of each relayer that is started."""
+    made: list[tuple[CurrentOracles, Pipeline]] = []
+    wired = Pipeline.__init__
+
+    def keep(
+        self: Pipeline, database: Any, clusters: Any, judge: Any, oracles: CurrentOracles, *more: Any
+    ) -> None:
+        wired(self, database, clusters, judge, oracles, *more)
+        made.append((oracles, self))
+
+    monkeypatch.setattr(Pipeline, "__init__", keep)
+    return made
 
 
 @pytest.fixture(scope="session")

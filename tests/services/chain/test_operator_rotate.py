@@ -39,22 +39,6 @@ from tests.services.patience import PATIENCE_SECONDS
 LIMIT = 2  # validators that the new oracles take at once
 
 
-@pytest.fixture
-def relayers_oracles(monkeypatch: pytest.MonkeyPatch) -> list[tuple[CurrentOracles, Pipeline]]:
-    """The oracles of each relayer that is started, and its pipeline."""
-    made: list[tuple[CurrentOracles, Pipeline]] = []
-    wired = Pipeline.__init__
-
-    def keep(
-        self: Pipeline, database: Any, clusters: Any, judge: Any, oracles: CurrentOracles, *more: Any
-    ) -> None:
-        wired(self, database, clusters, judge, oracles, *more)
-        made.append((oracles, self))
-
-    monkeypatch.setattr(Pipeline, "__init__", keep)
-    return made
-
-
 @pytest.fixture(scope="module")
 def other_set(tmp_path_factory: pytest.TempPathFactory) -> OracleSet:
     """The oracles of tomorrow: four, of whom two recover an exit."""
@@ -102,7 +86,7 @@ class Change:
 
 @pytest.fixture
 async def change(
-    relayers_oracles: list[tuple[CurrentOracles, Pipeline]],
+    running: list[tuple[CurrentOracles, Pipeline]],
     scene: Scene,
     running_oracles: list[RunningOracle],
     other_set: OracleSet,
@@ -110,7 +94,7 @@ async def change(
 ) -> AsyncIterator[Change]:
     ended = await registered(scene)
     assert (ended.code, ended.problem) == (exit_codes.DONE, "")
-    change = Change(scene, other_set, relayers_oracles)
+    change = Change(scene, other_set, running)
     async with node_finalizing(scene.world.chain.url, lambda: change.final_behind) as url:
         scene.settings["execution_endpoints"] = [url]
         yield change

@@ -307,22 +307,6 @@ async def test_a_rotation_goes_on_in_pieces_and_rounds_come_between(
         assert worked.count("split 2") == 3
 
 
-@pytest.fixture
-def running(monkeypatch: pytest.MonkeyPatch) -> list[tuple[CurrentOracles, Pipeline]]:
-    """The oracles and the pipeline of each relayer that is started."""
-    made: list[tuple[CurrentOracles, Pipeline]] = []
-    wired = Pipeline.__init__
-
-    def keep(
-        self: Pipeline, database: Any, clusters: Any, judge: Any, oracles: CurrentOracles, *more: Any
-    ) -> None:
-        wired(self, database, clusters, judge, oracles, *more)
-        made.append((oracles, self))
-
-    monkeypatch.setattr(Pipeline, "__init__", keep)
-    return made
-
-
 async def test_a_change_while_it_runs(
     start: Start, others: Oracles, running: list[tuple[CurrentOracles, Pipeline]]
 ) -> None:
