@@ -180,9 +180,9 @@ async def test_validators_that_nobody_knows(change: Change) -> None:
 async def test_a_validator_that_is_not_the_relayers(change: Change) -> None:
     """The relayer names it, and the others are rotated."""
     await change.happen()
-    keys = [PublicKey(key).to_wire() for key in await change.scene.deposited()]
-    stranger = keys[0][:-2] + "00"
-    rows = "\n".join(f"{i},{key}" for i, key in enumerate([stranger, *keys[1:]]))
+    first, *others = await change.scene.deposited()
+    stranger = first[:-1] + bytes([first[-1] ^ 1])
+    rows = "\n".join(f"{i},{PublicKey(key).to_wire()}" for i, key in enumerate([stranger, *others]))
     file = change.scene.folder / "indices.csv"
     file.write_text(f"validator_index,public_key\n{rows}\n")
     ended = await rotated(change.settings(validators_file=str(file), deposits_database=None))
