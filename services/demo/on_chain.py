@@ -20,7 +20,7 @@ from typing import Self
 import aiohttp
 
 from dvtfast import MissingExtraError
-from dvtfast.deposit_tree import DepositTree
+from dvtfast.deposit_data_tree import DepositTree
 from dvtfast.deposits import read_deposit_data
 
 from ..chain.encoding import read_address, read_quantity, write_address

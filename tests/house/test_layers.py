@@ -22,7 +22,7 @@ LAYERS = [
         "_ssz",
         "protocol_config",
         "deposits",
-        "deposit_tree",
+        "deposit_data_tree",
         "keystores",
         "obol",
         "ssv",

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from dvtfast.deposit_tree import DepositTree
+from dvtfast.deposit_data_tree import DepositTree
 from dvtfast.deposits import DepositData, read_deposit_data
 from dvtfast.networks import Network
 from dvtfast.protocol_config import read_oracle_config

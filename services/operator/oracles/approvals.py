@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from dvtfast.constants import GWEI_PER_VALIDATOR
-from dvtfast.deposit_tree import MultiProof
+from dvtfast.deposit_data_tree import MultiProof
 from dvtfast.protocol_config import OracleConfig
 
 from ... import wire

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
-from dvtfast.deposit_tree import DepositTree
+from dvtfast.deposit_data_tree import DepositTree
 from dvtfast.deposits import DepositData
 from dvtfast.networks import Network
 

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from dvtfast import HOODI
-from dvtfast.deposit_tree import DepositTree
+from dvtfast.deposit_data_tree import DepositTree
 from dvtfast.deposits import DepositData, sign_deposits, write_deposit_data
 from dvtfast.services import wire
 from dvtfast.services.chain.contracts import reads

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from dvtfast.constants import GWEI_PER_VALIDATOR
-from dvtfast.deposit_tree import DepositTree, MultiProof
+from dvtfast.deposit_data_tree import DepositTree, MultiProof
 from dvtfast.protocol_config import OracleConfig
 from dvtfast.services import wire
 from dvtfast.services.chain.contracts.manager_messages import COMPOUNDING, ETH1_ADDRESS
@@ -62,7 +62,7 @@ from tests.services.oracle_servers import (
     slow,
 )
 from tests.services.patience import PATIENCE_SECONDS
-from tests.unit.test_deposit_tree import some_deposits
+from tests.unit.test_deposit_data_tree import some_deposits
 from tests.vector_files import load, unhex
 
 REQUESTS = load("oracle_requests.json")

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dvtfast.deposit_tree import DepositTree
+from dvtfast.deposit_data_tree import DepositTree
 from dvtfast.deposits import sign_deposits
 from dvtfast.networks import HOODI
 from dvtfast.services.operator.plan import NotReadyError

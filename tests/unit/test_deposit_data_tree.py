@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from multiproof import StandardMerkleTree
 
 from dvtfast import HOODI, InputError
-from dvtfast.deposit_tree import DepositTree, deposit_leaves, multiproof_root
+from dvtfast.deposit_data_tree import DepositTree, deposit_leaves, multiproof_root
 from dvtfast.deposits import DepositData, read_deposit_data
 from tests.vector_files import load, unhex
 
