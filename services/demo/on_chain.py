@@ -20,7 +20,7 @@ from typing import Self
 import aiohttp
 
 from dvtfast import MissingExtraError
-from dvtfast.deposit_data_tree import DepositTree
+from dvtfast.deposit_data_tree import DepositDataTree
 from dvtfast.deposits import read_deposit_data
 
 from ..chain.encoding import read_address, read_quantity, write_address
@@ -171,7 +171,7 @@ class ChainDemo(AbstractContextManager["ChainDemo"]):
         Returns:
             What the operator is told.
         """
-        root = DepositTree(read_deposit_data(self.cluster.deposit_data)).root
+        root = DepositDataTree(read_deposit_data(self.cluster.deposit_data)).root
         self.loop.run(self.world.use_registry(root))
         return ["--deposit-data", str(self.cluster.deposit_data)]
 

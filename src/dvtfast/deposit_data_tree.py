@@ -55,7 +55,7 @@ class MultiProof:
         return multiproof_root(self.leaves, self.proof, self.flags)
 
 
-class DepositTree:
+class DepositDataTree:
     """The tree of all records of a file: leaving one out moves the others, and is another tree.
 
     Args:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from multiproof import StandardMerkleTree
 
 from dvtfast import HOODI, InputError
-from dvtfast.deposit_data_tree import DepositTree, deposit_leaves, multiproof_root
+from dvtfast.deposit_data_tree import DepositDataTree, deposit_leaves, multiproof_root
 from dvtfast.deposits import DepositData, read_deposit_data
 from tests.vector_files import load, unhex
 
@@ -36,7 +36,7 @@ def reference_tree(deposits):
 def test_the_vector(tmp_path):
     path = tmp_path / "deposit_data.json"
     path.write_text(json.dumps(VECTOR["deposit_data"]))
-    tree = DepositTree(read_deposit_data(path))
+    tree = DepositDataTree(read_deposit_data(path))
     assert tree.root == unhex(VECTOR["merkle_root"])
     assert tree.prove(1, 3).root == tree.root
 
@@ -46,7 +46,7 @@ def test_as_the_multiproof_library(data, count, seed):
     first = data.draw(st.integers(0, count - 1))
     batch = data.draw(st.integers(1, count - first))
     deposits = some_deposits(count, seed)
-    tree, expected = DepositTree(deposits), reference_tree(deposits)
+    tree, expected = DepositDataTree(deposits), reference_tree(deposits)
     assert tree.root == unhex(expected.root)
     ours, theirs = tree.prove(first, batch), expected.get_multi_proof(list(range(first, first + batch)))
     assert list(ours.proof) == [unhex(node) for node in theirs.proof]
@@ -62,17 +62,17 @@ def test_as_the_multiproof_library(data, count, seed):
 @pytest.mark.parametrize(("first", "count"), [(-1, 1), (0, 0), (0, 6), (5, 1), (4, 2), (0, -1)])
 def test_positions_that_are_none(first, count):
     with pytest.raises(InputError, match=r"positions: expected some of 0\.\.4"):
-        DepositTree(some_deposits(5)).prove(first, count)
+        DepositDataTree(some_deposits(5)).prove(first, count)
 
 
 def test_an_empty_file_has_no_tree():
     with pytest.raises(InputError, match="expected at least one"):
-        DepositTree(some_deposits(0))
+        DepositDataTree(some_deposits(0))
 
 
 @given(seed=st.integers(0, 2**32), count=st.integers(2, 20))
 def test_a_changed_proof_is_none(seed, count):
-    tree = DepositTree(some_deposits(count, seed))
+    tree = DepositDataTree(some_deposits(count, seed))
     rng = random.Random(seed)
     good = tree.prove(0, rng.randint(1, count))
     leaves, proof, flags = list(good.leaves), list(good.proof), list(good.flags)

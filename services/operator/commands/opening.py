@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from dvtfast.deposit_data_tree import DepositTree
+from dvtfast.deposit_data_tree import DepositDataTree
 from dvtfast.deposits import DepositData, read_deposit_data
 from dvtfast.networks import Network
 from dvtfast.protocol_config import read_oracle_config
@@ -291,7 +291,7 @@ def _way(
         settings.network,
         settings.vault,
         deposits,
-        DepositTree(deposits),
+        DepositDataTree(deposits),
         poll_seconds=settings.poll_interval,
         relayer_wait_seconds=settings.wait_seconds,
         wait_seconds=settings.timeout_seconds,

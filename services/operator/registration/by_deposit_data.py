@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
-from dvtfast.deposit_data_tree import DepositTree
+from dvtfast.deposit_data_tree import DepositDataTree
 from dvtfast.deposits import DepositData
 from dvtfast.networks import Network
 
@@ -40,7 +40,7 @@ class ByDepositData:
     network: Network
     vault: bytes
     deposits: DepositData
-    tree: DepositTree
+    tree: DepositDataTree
     poll_seconds: float
     relayer_wait_seconds: float
     wait_seconds: float

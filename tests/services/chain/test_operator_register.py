@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from dvtfast import HOODI
-from dvtfast.deposit_data_tree import DepositTree
+from dvtfast.deposit_data_tree import DepositDataTree
 from dvtfast.deposits import DepositData, sign_deposits, write_deposit_data
 from dvtfast.services import wire
 from dvtfast.services.chain.contracts import reads
@@ -100,7 +100,7 @@ async def deposit_data(scene: Scene) -> DepositData:
     deposits = sign_deposits(scene.cluster.secret_keys, [credentials] * n, [GWEI] * n, HOODI)
     write_deposit_data(scene.folder / "deposit_data.json", deposits)
     scene.settings["deposit_data"] = str(scene.folder / "deposit_data.json")
-    await scene.world.use_registry(DepositTree(deposits).root)
+    await scene.world.use_registry(DepositDataTree(deposits).root)
     return deposits
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from dvtfast.constants import GWEI_PER_VALIDATOR
-from dvtfast.deposit_data_tree import DepositTree, MultiProof
+from dvtfast.deposit_data_tree import DepositDataTree, MultiProof
 from dvtfast.protocol_config import OracleConfig
 from dvtfast.services import wire
 from dvtfast.services.chain.contracts.manager_messages import COMPOUNDING, ETH1_ADDRESS
@@ -166,7 +166,7 @@ def v3_request(oracles: int, *, first: int = 2, count: int = 3) -> ApprovalReque
         amounts_gwei=[GWEI_PER_VALIDATOR] * count,
         generation=Generation.V3,
         manager_signature=b"",
-        proof=DepositTree(deposits).prove(first, count),
+        proof=DepositDataTree(deposits).prove(first, count),
     )
 
 
@@ -403,7 +403,7 @@ async def test_a_config_that_cannot_be_asked(client: OracleClient) -> None:
         ({"registry_root": bytes(33)}, "registry_root: expected 32 bytes, got 33"),
         ({"manager_signature": bytes(64)}, "manager_signature: expected 65 bytes, got 64"),
         ({"manager_signature": b""}, "a proof or a manager's signature"),
-        ({"proof": DepositTree(some_deposits(2)).prove(0, 2)}, "v4 has none"),
+        ({"proof": DepositDataTree(some_deposits(2)).prove(0, 2)}, "v4 has none"),
         ({"validator_type": ETH1_ADDRESS}, "amounts_gwei: expected 32000000000 for each of type 0x01"),
         ({"generation": Generation.V3}, "v3 has type 0x01 only"),
         (
@@ -411,7 +411,7 @@ async def test_a_config_that_cannot_be_asked(client: OracleClient) -> None:
                 "generation": Generation.V3,
                 "validator_type": ETH1_ADDRESS,
                 "amounts_gwei": [GWEI_PER_VALIDATOR] * 2,
-                "proof": DepositTree(some_deposits(2)).prove(0, 1),
+                "proof": DepositDataTree(some_deposits(2)).prove(0, 1),
             },
             "expected one for 2 validators, got 1",
         ),

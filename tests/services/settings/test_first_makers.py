@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dvtfast.deposit_data_tree import DepositTree
+from dvtfast.deposit_data_tree import DepositDataTree
 from dvtfast.deposits import sign_deposits
 from dvtfast.networks import HOODI
 from dvtfast.services.operator.plan import NotReadyError
@@ -304,7 +304,7 @@ async def test_our_sidecars_and_operator_beside_their_relayer(oracles: Oracles) 
             HOODI,
             VAULT,
             deposits,
-            DepositTree(deposits),
+            DepositDataTree(deposits),
             poll_seconds=0.01,
             relayer_wait_seconds=0,
             wait_seconds=30,
