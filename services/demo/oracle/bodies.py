@@ -54,14 +54,14 @@ class ApprovalV4(Approval, forbid_unknown_fields=True):
 
 
 class ApprovalV3(Approval, forbid_unknown_fields=True):
-    """Approval of a registration from the vault's deposit data, or with a manager's signature and no proof.
+    """Approval of a registration from the vault's deposit data.
 
     `proof_indexes` are the places in the deposit data, in the order of the leaves.
     """
 
-    proof: Annotated[list[wire.Root], msgspec.Meta(max_length=MOST_PROOF)] | None
-    proof_flags: Annotated[list[bool], msgspec.Meta(max_length=MOST_PROOF)] | None
-    proof_indexes: Annotated[list[wire.UInt64], msgspec.Meta(max_length=MOST_VALIDATORS)] | None
+    proof: Annotated[list[wire.Root], msgspec.Meta(max_length=MOST_PROOF)]
+    proof_flags: Annotated[list[bool], msgspec.Meta(max_length=MOST_PROOF)]
+    proof_indexes: Annotated[list[wire.UInt64], msgspec.Meta(max_length=MOST_VALIDATORS)]
 
 
 class Rotation(Shards, forbid_unknown_fields=True):

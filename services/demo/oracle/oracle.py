@@ -20,7 +20,6 @@ from ...wire import ManagerSignature, WireError
 from ..world.ipfs import cid_of
 from . import typed_data
 from .bodies import (
-    Approval,
     ApprovalV3,
     ApprovalV4,
     Approved,
@@ -96,7 +95,7 @@ class Oracle:
             raise WireError(f"public_keys[{used[0]}]", "there is a validator with this key")
         amounts = request.amounts if isinstance(request, ApprovalV4) else None
         _, validators = await self._workers.run(check_deposits, request, amounts, self._network)
-        if isinstance(request, ApprovalV3) and request.proof is not None:
+        if isinstance(request, ApprovalV3):
             await self._check_proof(request, validators, block)
         else:
             await self._check_manager(request, validators, block)
@@ -203,8 +202,6 @@ class Oracle:
 
     async def _check_proof(self, request: ApprovalV3, validators: bytes, block: Block) -> None:
         """That the validators are the next ones of the vault's deposit data."""
-        if request.proof is None or request.proof_flags is None or request.proof_indexes is None:
-            raise WireError("proof_indexes", "expected with proof and proof_flags")
         root, first = await self._states.deposit_data(request.vault_address, block)
         n = len(request.public_keys)
         if sorted(request.proof_indexes) != list(range(first, first + n)):
@@ -216,10 +213,10 @@ class Oracle:
         if root == bytes(32) or multiproof_root(leaves, request.proof, request.proof_flags) != root:
             raise WireError("proof", "does not lead to the deposit data root of the vault")
 
-    async def _check_manager(self, request: Approval, validators: bytes, block: Block) -> None:
+    async def _check_manager(self, request: ApprovalV4, validators: bytes, block: Block) -> None:
         signature = request.validators_manager_signature
         if signature is None:
-            raise WireError("validators_manager_signature", "expected one, or a proof")
+            raise WireError("validators_manager_signature", "expected one")
         vault = bytes(request.vault_address)
         message = Domain("VaultValidators", vault, self._network.chain_id).message(
             "VaultValidators", typed_data.MANAGER, bytes(request.validators_root), validators

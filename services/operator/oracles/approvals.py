@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from functools import cached_property
 from typing import NamedTuple
 
@@ -21,13 +20,6 @@ from ...chain.ipfs.unixfs import Cid
 from .agreement import Signed, agree
 from .bodies import ApprovalAnswer, ApprovalBody, ApprovalBodyV3
 from .client import Call, OracleClient, oracles_of
-
-
-class Generation(Enum):
-    """Which requests the oracles take."""
-
-    V3 = "v3"
-    V4 = "v4"
 
 
 class Upload(NamedTuple):
@@ -63,8 +55,8 @@ class ApprovalRequest:
         public_keys, deposit_signatures, amounts_gwei: of the deposits.
         shares: of the exits, for the oracles in the order of their config.
         deadline: Unix seconds.
-        manager_signature: of the vault's validators manager; empty with a proof.
-        proof: that the validators are in the vault's deposit data; v3 only.
+        manager_signature: of the vault's validators manager, as oracles of v4 want it; empty with a proof.
+        proof: that the validators are in the vault's deposit data, as oracles of v3 want it.
 
     Raises:
         ValueError: they do not fit together.
@@ -81,7 +73,6 @@ class ApprovalRequest:
     deadline: int
     manager_signature: bytes = b""
     proof: MultiProof | None = None
-    generation: Generation = Generation.V4
 
     def __post_init__(self) -> None:
         for name, value, width in (
@@ -97,16 +88,16 @@ class ApprovalRequest:
             raise ValueError(f"expected lists of one length, got {[n, *map(len, columns)]}")
         if self.validator_type == ETH1_ADDRESS and set(self.amounts_gwei) != {GWEI_PER_VALIDATOR}:
             raise ValueError(f"amounts_gwei: expected {GWEI_PER_VALIDATOR} for each of type 0x01")
-        if self.validator_type != ETH1_ADDRESS and self.generation is Generation.V3:
-            raise ValueError("validator_type: v3 has type 0x01 only")
         if is_ambiguous(n, self.validator_type):
             raise ValueError(f"public_keys: a vault cannot read {n} of this type; leave one off")
-        if self.proof is not None and self.generation is not Generation.V3:
-            raise ValueError("proof: v4 has none")
-        if self.proof is not None and len(self.proof.positions) != n:
-            raise ValueError(f"proof: expected one for {n} validators, got {len(self.proof.positions)}")
         if (self.proof is None) != bool(self.manager_signature):
             raise ValueError("expected a proof or a manager's signature")
+        if self.proof is None:
+            return
+        if self.validator_type != ETH1_ADDRESS:
+            raise ValueError("validator_type: deposit data has type 0x01 only")
+        if len(self.proof.positions) != n:
+            raise ValueError(f"proof: expected one for {n} validators, got {len(self.proof.positions)}")
 
     @cached_property
     def validators(self) -> bytes:
@@ -129,15 +120,13 @@ class ApprovalRequest:
             manager,
             wire.UInt64(self.deadline),
         )
-        if self.generation is Generation.V4:
-            # Oracles tell the type of the validators by it.
-            has_amounts = self.validator_type == COMPOUNDING
-            amounts = [wire.UInt64(amount) for amount in self.amounts_gwei] if has_amounts else None
-            return ApprovalBody(*common, amounts)
-        if self.proof is None:
-            return ApprovalBodyV3(*common, None, None, None)
-        nodes = [wire.Root(node) for node in self.proof.proof]
-        return ApprovalBodyV3(*common, nodes, list(self.proof.flags), list(self.proof.positions))
+        if self.proof is not None:
+            nodes = [wire.Root(node) for node in self.proof.proof]
+            return ApprovalBodyV3(*common, nodes, list(self.proof.flags), list(self.proof.positions))
+        # Oracles tell the type of the validators by it.
+        has_amounts = self.validator_type == COMPOUNDING
+        amounts = [wire.UInt64(amount) for amount in self.amounts_gwei] if has_amounts else None
+        return ApprovalBody(*common, amounts)
 
 
 async def approve(

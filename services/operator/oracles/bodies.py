@@ -46,14 +46,14 @@ class ApprovalBody(_ApprovalBody):
 
 
 class ApprovalBodyV3(_ApprovalBody):
-    """Asks an oracle to approve of a registration, as of v3; the proof is null with a manager's signature.
+    """Asks an oracle to approve of a registration from the vault's deposit data, as of v3.
 
     `proof_indexes` are positions in the deposit data, in the order of the leaves of the proof.
     """
 
-    proof: list[wire.Root] | None
-    proof_flags: list[bool] | None
-    proof_indexes: list[int] | None
+    proof: list[wire.Root]
+    proof_flags: list[bool]
+    proof_indexes: list[int]
 
 
 class RotationBody(msgspec.Struct):

@@ -18,7 +18,7 @@ from ...chain.contracts.reads import view
 from ...chain.encoding import read_address, write_address
 from ...relayer_client.client import RelayerClient, RelayerRefusedError
 from ..chain import Chain
-from ..oracles.approvals import ApprovalRequest, Generation
+from ..oracles.approvals import ApprovalRequest
 from ..plan import NotReadyError
 from ..progress import Told, tell_nobody
 from .checks import wrong_shares
@@ -88,7 +88,6 @@ class ByDepositData:
             shares=[shares[key] for key in keys],
             deadline=situation.deadline,
             proof=self.tree.prove(first, n),
-            generation=Generation.V3,
         )
 
     def call(self, request: ApprovalRequest, params: ApprovalParams) -> tuple[bytes, bytes]:

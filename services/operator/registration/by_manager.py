@@ -23,7 +23,7 @@ from ...chain.contracts.manager_messages import (
 from ...chain.contracts.signers import recover_signer
 from ...relayer_client.client import RelayerClient, RelayerRefusedError
 from ..chain import Chain
-from ..oracles.approvals import ApprovalRequest, Generation
+from ..oracles.approvals import ApprovalRequest
 from ..plan import NotReadyError, StaleError
 from ..progress import Told, tell_nobody
 from .checks import wrong_shares
@@ -78,7 +78,6 @@ class ByManager:
             shares=[_shares(each) for each in answer.validators],
             deadline=situation.deadline,
             manager_signature=bytes(answer.validators_manager_signature),
-            generation=Generation.V4,
         )
 
     def call(self, request: ApprovalRequest, params: ApprovalParams) -> tuple[bytes, bytes]:

@@ -27,7 +27,6 @@ from dvtfast.services.operator.oracles.agreement import TooFewOraclesError
 from dvtfast.services.operator.oracles.approvals import (
     Approval,
     ApprovalRequest,
-    Generation,
     approve,
     read_upload,
 )
@@ -164,7 +163,6 @@ def v3_request(oracles: int, *, first: int = 2, count: int = 3) -> ApprovalReque
         public_keys=[row.tobytes() for row in deposits.public_keys[some]],
         deposit_signatures=[row.tobytes() for row in deposits.signatures[some]],
         amounts_gwei=[GWEI_PER_VALIDATOR] * count,
-        generation=Generation.V3,
         manager_signature=b"",
         proof=DepositDataTree(deposits).prove(first, count),
     )
@@ -189,11 +187,6 @@ def v3_request(oracles: int, *, first: int = 2, count: int = 3) -> ApprovalReque
                 "proof_indexes": [int],
             },
             id="v3-proof",
-        ),
-        pytest.param(
-            request_for(3, generation=Generation.V3, amounts_gwei=[GWEI_PER_VALIDATOR] * 2, validator_type=1),
-            {**COMMON, "proof": NONE, "proof_flags": NONE, "proof_indexes": NONE},
-            id="v3-manager",
         ),
     ],
 )
@@ -403,12 +396,15 @@ async def test_a_config_that_cannot_be_asked(client: OracleClient) -> None:
         ({"registry_root": bytes(33)}, "registry_root: expected 32 bytes, got 33"),
         ({"manager_signature": bytes(64)}, "manager_signature: expected 65 bytes, got 64"),
         ({"manager_signature": b""}, "a proof or a manager's signature"),
-        ({"proof": DepositDataTree(some_deposits(2)).prove(0, 2)}, "v4 has none"),
+        ({"proof": DepositDataTree(some_deposits(2)).prove(0, 2)}, "a proof or a manager's signature"),
         ({"validator_type": ETH1_ADDRESS}, "amounts_gwei: expected 32000000000 for each of type 0x01"),
-        ({"generation": Generation.V3}, "v3 has type 0x01 only"),
+        (
+            {"manager_signature": b"", "proof": DepositDataTree(some_deposits(2)).prove(0, 2)},
+            "deposit data has type 0x01 only",
+        ),
         (
             {
-                "generation": Generation.V3,
+                "manager_signature": b"",
                 "validator_type": ETH1_ADDRESS,
                 "amounts_gwei": [GWEI_PER_VALIDATOR] * 2,
                 "proof": DepositDataTree(some_deposits(2)).prove(0, 1),
@@ -690,7 +686,6 @@ def test_approvals_are_what_stakewises_operator_sends() -> None:
             deadline=wanted["deadline"],
             manager_signature=unhex(wanted["validators_manager_signature"] or ""),
             proof=proof,
-            generation=Generation.V3 if proof else Generation.V4,
         )
         assert json.loads(wire.encode(request.body())) == wanted, name
 
