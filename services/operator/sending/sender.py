@@ -204,7 +204,7 @@ class Sender:
             await asyncio.sleep(self._policy.poll_seconds)
 
     async def begin(self, action: Action) -> Entry:
-        """Put an action on record, and sign it; `follow` sends it.
+        """Put an action on record, and sign it; `follow` sends it, and if that ends early `resume` goes on.
 
         While gas costs more than the cap nothing is signed.
 
@@ -236,10 +236,6 @@ class Sender:
             await asyncio.shield(self._journal.conclude(entry, Conclusion(Outcome.UNSENT)))
             raise
         return await self._journal.add(entry, transaction)
-
-    async def perform(self, action: Action) -> Entry:
-        """Begin an action and follow it to its end; cancelling leaves it as it is, for `resume`."""
-        return await self.follow(await self.begin(action))
 
     async def resume(self) -> Entry | None:
         """Go on with what was begun and not concluded, or reopened; the last of it, None if nothing is."""

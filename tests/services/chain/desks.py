@@ -137,7 +137,7 @@ async def mining(chain: Chain) -> AsyncIterator[None]:
 
 async def performed(sender: Sender, action: Action) -> Entry:
     async with asyncio.timeout(PATIENCE_SECONDS):
-        return await sender.perform(action)
+        return await sender.follow(await sender.begin(action))
 
 
 async def resumed(sender: Sender) -> Entry | None:
