@@ -10,16 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from dvtfast.errors import MissingExtraError
+from eth_abi.abi import decode, encode
+from eth_abi.exceptions import DecodingError
+from eth_abi.grammar import parse
 
 from .encoding import keccak256
-
-try:
-    from eth_abi.abi import decode, encode
-    from eth_abi.exceptions import DecodingError
-    from eth_abi.grammar import parse
-except ImportError as error:
-    raise MissingExtraError(f"{error.name} is not installed: pip install 'dvtfast[chain]'") from error
 
 SELECTOR_BYTES: Final = 4
 APPROVAL_PARAMS: Final = "(bytes32,uint256,bytes,bytes,string)"

@@ -18,8 +18,8 @@ from types import TracebackType
 from typing import Self
 
 import aiohttp
+from eth_account import Account
 
-from dvtfast import MissingExtraError
 from dvtfast.deposit_data_tree import DepositDataTree
 from dvtfast.deposits import read_deposit_data
 
@@ -51,11 +51,6 @@ from .world.chain import Chain, ChainError
 from .world.compiling import CompileError
 from .world.deployed import ETH, World
 from .world.ipfs import gateway
-
-try:
-    from eth_account import Account
-except ImportError as error:
-    raise MissingExtraError(f"{error.name} is not installed: pip install 'dvtfast[demo-chain]'") from error
 
 BLOCK_SECONDS = 1
 FINAL_BLOCKS = 70  # anvil's `finalized` block is 64 behind; what was announced before is final then

@@ -11,7 +11,7 @@ from ssl import SSLContext
 
 import click
 
-from dvtfast import DvtfastError, FileError, MissingExtraError, backend_info
+from dvtfast import DvtfastError, FileError, backend_info
 from dvtfast.files import read_text
 from dvtfast.protocol_config import OracleConfig, read_oracle_config
 
@@ -62,7 +62,6 @@ EXPECTED = (
     CertificateError,
     ForeignDatabaseError,
     KeyUnusableError,
-    MissingExtraError,
     NoTokensError,
     OSError,
     UnavailableError,

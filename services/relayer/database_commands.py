@@ -11,7 +11,7 @@ from typing import Any
 import click
 from sqlalchemy import Connection
 
-from dvtfast import FileError, MissingExtraError
+from dvtfast import FileError
 from dvtfast.files import read_text
 
 from .. import wire
@@ -38,7 +38,6 @@ EXPECTED = (
     StorageKeyError,
     KeyUnusableError,
     ForeignDatabaseError,
-    MissingExtraError,
     UnavailableError,
     OSError,
 )

@@ -9,16 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from dvtfast import MissingExtraError
+from eth_abi.abi import decode
+from eth_abi.exceptions import DecodingError
 
 from ..chain.encoding import ADDRESS_BYTES, HASH_BYTES, keccak256
 from ..chain.execution.node import Log
-
-try:
-    from eth_abi.abi import decode
-    from eth_abi.exceptions import DecodingError
-except ImportError as error:
-    raise MissingExtraError(f"{error.name} is not installed: pip install 'dvtfast[chain]'") from error
 
 CLUSTER = "(uint32,uint64,uint64,bool,uint256)"
 VALIDATOR_ADDED = keccak256(f"ValidatorAdded(address,uint64[],bytes,bytes,{CLUSTER})".encode())

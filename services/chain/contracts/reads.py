@@ -12,19 +12,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from eth_abi.abi import decode
+from eth_abi.exceptions import DecodingError
 
 from dvtfast.constants import PUBLIC_KEY_BYTES, SIGNATURE_BYTES, WITHDRAWAL_CREDENTIALS_BYTES
-from dvtfast.errors import MissingExtraError
 
 from ..calls import ContractError, encode_call
 from ..encoding import keccak256, read_address, write_address
 from ..execution.node import Block, Log, NodeClient, Tag
-
-try:
-    from eth_abi.abi import decode
-    from eth_abi.exceptions import DecodingError
-except ImportError as error:
-    raise MissingExtraError(f"{error.name} is not installed: pip install 'dvtfast[chain]'") from error
 
 WORD_BYTES = 32
 UINT64_BYTES = 8

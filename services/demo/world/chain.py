@@ -9,16 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
-
-from dvtfast import MissingExtraError
+from eth_abi.abi import decode, encode
+from eth_abi.grammar import parse
 
 from ...chain.encoding import keccak256, read_address, read_data, write_address, write_data, write_quantity
-
-try:
-    from eth_abi.abi import decode, encode
-    from eth_abi.grammar import parse
-except ImportError as error:
-    raise MissingExtraError(f"{error.name} is not installed: pip install 'dvtfast[chain]'") from error
 
 REQUEST_SECONDS = 20.0
 RECEIPT_SECONDS = 60.0

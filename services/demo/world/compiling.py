@@ -8,12 +8,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
-
-from dvtfast import MissingExtraError
 
 from ...chain.encoding import read_data
 from .anvil import REPOSITORY
@@ -34,7 +32,6 @@ def compiled(folder: Path = CONTRACTS) -> Mapping[str, bytes]:
 
     Raises:
         CompileError: Vyper refuses a contract.
-        MissingExtraError: Vyper is not installed.
     """
     kept = _cache() / f"{_identity(folder)}.json"
     try:
@@ -60,10 +57,7 @@ def _compile(folder: Path) -> dict[str, str]:
 
 
 def _identity(folder: Path) -> str:
-    try:
-        texts = [version("vyper").encode()]
-    except PackageNotFoundError:
-        raise MissingExtraError("vyper is not installed: pip install 'dvtfast[demo-chain]'") from None
+    texts = [version("vyper").encode()]
     for file in sorted(folder.rglob("*.vy")):
         texts += [file.name.encode(), file.read_bytes()]
     return hashlib.sha256(b"".join(hashlib.sha256(text).digest() for text in texts)).hexdigest()

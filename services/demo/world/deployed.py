@@ -62,7 +62,7 @@ class World:
         """All contracts and a vault, without oracles, manager or stake.
 
         Raises:
-            CompileError, MissingExtraError: the contracts cannot be compiled.
+            CompileError: the contracts cannot be compiled.
         """
         code = compiled()
         first_block = await chain.height() + 1

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from dvtfast.errors import MissingExtraError
-
 from ...chain.encoding import read_address, read_data, shown, write_address
 from ...chain.endpoints import Endpoint, EndpointError, exchange, session
 from ...chain.execution.transactions import Transaction
@@ -64,14 +62,9 @@ class KeystoreWallet:
 
         Raises:
             AccountKeyError: it cannot be decrypted.
-            MissingExtraError: eth-account is not installed.
+            ImportError: eth-account is not installed, which the command line looks at first.
         """
-        try:
-            return cls(await asyncio.to_thread(load_account, keystore, password), chain_id)
-        except ImportError as error:
-            raise MissingExtraError(
-                f"{error.name} is not installed: pip install 'dvtfast[operator]'"
-            ) from None
+        return cls(await asyncio.to_thread(load_account, keystore, password), chain_id)
 
     @property
     def address(self) -> bytes:

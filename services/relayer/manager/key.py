@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Self
 from ... import wire
 from ...chain.contracts.manager_messages import ManagerMessage
 from ...keys.account_key import load_account
-from .extra import needs_manager_extra
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
@@ -30,10 +29,9 @@ class ManagerKey:
 
         Raises:
             AccountKeyError: naming the file that is wrong, what was wanted, and what to do.
-            MissingExtraError: eth-account is not installed.
+            ImportError: eth-account is not installed, which the command line looks at first.
         """
-        with needs_manager_extra():
-            return cls(load_account(keystore, password))
+        return cls(load_account(keystore, password))
 
     @property
     def address(self) -> wire.Address:
@@ -42,8 +40,8 @@ class ManagerKey:
 
     def sign(self, message: ManagerMessage) -> bytes:
         """The signature, 65 bytes: r, s, then v of 27 or 28. The same message always gives the same."""
-        with needs_manager_extra():
-            from eth_account.messages import SignableMessage
+        from eth_account.messages import SignableMessage
+
         typed = message.typed
         signable = SignableMessage(TYPED_DATA, typed.domain_separator, typed.struct_hash)
         return bytes(self._account.sign_message(signable).signature)

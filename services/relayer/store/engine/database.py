@@ -15,8 +15,6 @@ import sqlalchemy
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, func, select, update
 
-from dvtfast import MissingExtraError
-
 from ..seals import PLAIN, Seal, hand_seal
 from ..tables import forgotten, made_for, messages, tokens
 from .sqlite import SQLite
@@ -85,7 +83,7 @@ class Database:
 
         Raises:
             ForeignDatabaseError: some other program's database, or a newer version's; it is left as it was.
-            MissingExtraError: PostgreSQL needs the extra `postgres`.
+            ImportError: PostgreSQL needs the extra `postgres`.
             UnavailableError: it cannot be opened.
         """
         database = cls(url)
@@ -194,10 +192,8 @@ class Database:
 def _engine(url: str) -> Engine:
     if url.startswith("sqlite"):
         return SQLite(url)
-    try:
-        from .postgres import PostgreSQL  # needs the extra `postgres`
-    except ImportError as error:
-        raise MissingExtraError(f"{error.name} is not installed: pip install 'dvtfast[postgres]'") from error
+    from .postgres import PostgreSQL  # needs the extra `postgres`
+
     return PostgreSQL(url)
 
 
