@@ -27,6 +27,7 @@ LAYERS = [
         "obol",
         "ssv",
         "clusters",
+        "dkg",
         "key_cache",
     },
 ]

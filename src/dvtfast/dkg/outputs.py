@@ -1,0 +1,92 @@
+"""What a key generation machine asks of its driver, and what comes of it.
+
+A machine takes messages and commands, one at a time, and answers each with a list of these, in order. It has
+no I/O and no clock: the driver sends, writes, shows and waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from dvtfast._arrays import Bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """One message to one peer; it may be lost, and the machine then sends it again when it is asked to.
+
+    Attributes:
+        to: position of the operator, from 0.
+        kind: name of the message, for the transport and for people.
+        payload: may hold secrets of that peer, encrypted to it.
+    """
+
+    to: int
+    kind: str
+    payload: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Bytes that must be on disk before anything that follows in the list leaves this machine."""
+
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """Where the ceremony is, and the positions of those it waits for; told whenever either changes."""
+
+    name: str
+    missing: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class GeneratedKeys:
+    """The keys of m validators for n nodes, as one node knows them.
+
+    Attributes:
+        public_keys: uint8[m, 48], the validators' keys.
+        public_shares: uint8[n, m, 48], the public key shares of all nodes; share index = position + 1.
+        secret_shares: uint8[m, 32], this node's key shares; `wipe` when they are stored.
+    """
+
+    public_keys: Bytes
+    public_shares: Bytes
+    secret_shares: Bytes = field(repr=False)
+
+    def wipe(self) -> None:
+        """Overwrite the secret shares."""
+        self.secret_shares.fill(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """All went well; what was recorded is to be erased.
+
+    Attributes:
+        result: None after a restart of a node that had stored its keys before.
+    """
+
+    result: GeneratedKeys | None
+
+
+@dataclass(frozen=True, slots=True)
+class Aborted:
+    """There will be no keys; what was recorded is to be erased.
+
+    Attributes:
+        reason: what happened, for people; names positions from 0.
+        culprit: position of who is at fault, if known.
+        evidence: what proves it to others, if it can be proven.
+    """
+
+    reason: str
+    culprit: int | None = None
+    evidence: bytes | None = field(default=None, repr=False)
+
+
+Output: TypeAlias = Send | Record | Phase | Finished | Aborted
+Outputs: TypeAlias = Sequence[Output]
