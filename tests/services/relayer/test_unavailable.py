@@ -134,7 +134,7 @@ async def test_a_wrong_password_is_not_told(postgres: postgres_.Server) -> None:
 
 async def test_commits_are_durable_whatever_the_server_says(postgres: postgres_.Server) -> None:
     url = await postgres.database()
-    name = url.rpartition("/")[2]
+    name = postgres_.name_of(url)
     await postgres.execute(f"ALTER DATABASE {name} SET synchronous_commit = off", "postgres")
     database = await Database.open(url)
     setting = "SHOW synchronous_commit"
@@ -193,7 +193,7 @@ async def test_a_postgresql_without_space(start: Start, postgres: postgres_.Serv
     """A trigger says what the server says; its own disk is the tests' disk."""
     cluster = make_cluster()
     url = await postgres.database()
-    name = url.rpartition("/")[2]
+    name = postgres_.name_of(url)
     async with start(cluster, database=url) as relayer:
         await relayer.ask(cluster)
         await postgres.execute(

@@ -34,7 +34,7 @@ QUERIES = [
 @pytest.mark.parametrize("query", QUERIES)
 async def test_a_hosters_address(query: str, server: postgres.Server) -> None:
     plain = await server.database()
-    url = parsing.database(f"{plain.replace('postgresql+asyncpg', 'postgres')}?{query}")
+    url = parsing.database(f"{plain.replace('postgresql+asyncpg', 'postgres')}&{query}")
     database = await Database.open(url)
     try:
         rows = await database.run(
@@ -57,7 +57,7 @@ async def test_a_hosters_address(query: str, server: postgres.Server) -> None:
     ],
 )
 async def test_hosts_as_options_and_several(where: str, server: postgres.Server) -> None:
-    name = (await server.database()).rpartition("/")[2]
+    name = postgres.name_of(await server.database())
     told = {"user": postgres.USER, "password": postgres.PASSWORD, "port": server.port, "name": name}
     database = await Database.open(parsing.database("postgresql://" + where.format(**told)))
     await database.close()
