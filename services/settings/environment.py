@@ -22,6 +22,7 @@ ELSEWHERE: Final = frozenset(
         "SCREENSHOT",
         "SSV_VALIDATORS",
         "TEST_VALIDATORS",
+        "VECTORS",
     )
 )
 """Variables with our prefix that are no settings of a service."""

@@ -201,7 +201,7 @@ def sign_deposits(
     )
 
 
-def write_deposit_data(path: Path | str, deposits: DepositData) -> None:
+def write_deposit_data(path: Path | str, deposits: DepositData, *, mode: int = 0o644) -> None:
     """Write the launchpad's list of records: hex without 0x."""
     columns = zip(
         deposits.public_keys,
@@ -228,6 +228,7 @@ def write_deposit_data(path: Path | str, deposits: DepositData) -> None:
             }
             for public_key, credentials, amount, signature, message_root, data_root in columns
         ],
+        mode=mode,
     )
 
 

@@ -16,6 +16,7 @@ LAYERS = [
     {"points", "keys", "signatures", "_lagrange", "threshold", "recovery", "signing_roots", "networks"},
     {"ecies", "oracles"},
     {
+        "_addresses",
         "_cluster_keys",
         "_files",
         "files",

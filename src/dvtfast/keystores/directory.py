@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import os
 import secrets
@@ -63,6 +64,7 @@ class LoadedKeystores:
 def load_keystores(
     directory: Path | str,
     *,
+    derivations: Derivations | None = None,
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> LoadedKeystores:
@@ -72,6 +74,7 @@ def load_keystores(
 
     Args:
         directory: such as charon's validator_keys.
+        derivations: keys already derived, as by who has just written these keystores.
         threads: at most.
         progress: called with the number done and the number of files, from any thread.
 
@@ -81,17 +84,19 @@ def load_keystores(
 
     Cost: one key derivation per different password, salt and cost.
     """
-    return open_keystores(read_keystore_files(directory), threads=threads, progress=progress)
+    files = read_keystore_files(directory)
+    return open_keystores(files, derivations=derivations, threads=threads, progress=progress)
 
 
 def open_keystores(
     files: KeystoreFiles,
     *,
+    derivations: Derivations | None = None,
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> LoadedKeystores:
     """Decrypt keystores that have been read; see `load_keystores`."""
-    opening = _Opening(files.files)
+    opening = _Opening(files.files, derivations or Derivations())
     counter = itertools.count(1)
 
     def load(rows: slice) -> None:
@@ -114,6 +119,7 @@ def write_keystores(
     kdf: Kdf = PBKDF2_DEFAULT,
     password: str | None = None,
     one_derivation: bool = False,
+    derivations: Derivations | None = None,
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
@@ -128,6 +134,7 @@ def write_keystores(
         password: one for all, which is not written to any file.
         one_derivation: all have one salt and one password, random unless given: who opens them all derives
             one key, and who gets the password of one opens all.
+        derivations: gets the keys that are derived, so that to read the files again costs no derivation.
         threads: at most.
         progress: called with the number done and the number of keys, from any thread.
 
@@ -142,7 +149,8 @@ def write_keystores(
     prefix = "keystore-insecure-" if kdf == PBKDF2_INSECURE else "keystore-"
 
     counter = itertools.count(1)
-    derivations, salt, shared = Derivations(), None, password
+    salt, shared = None, password
+    derivations = derivations or (Derivations() if one_derivation else None)
     if one_derivation:
         salt = os.urandom(SALT_BYTES)
         shared = secrets.token_hex(PASSWORD_BYTES) if password is None else password
@@ -158,8 +166,9 @@ def write_keystores(
                 public_key=public_key,
                 path=CHARON_PATH,
                 salt=salt,
-                derivations=derivations if one_derivation else None,
+                derivations=derivations,
             )
+            keystore = dataclasses.replace(keystore, uuid=keystore.uuid.upper())
             write_keystore(directory / f"{prefix}{i}.json", keystore, durable=False)
             if password is None:
                 write_text(directory / f"{prefix}{i}.txt", own, mode=PASSWORD_FILE_MODE, durable=False)
@@ -174,12 +183,12 @@ def write_keystores(
 class _Opening:
     """Keystores on their way; file i is row i."""
 
-    def __init__(self, files: Sequence[KeystoreFile]) -> None:
+    def __init__(self, files: Sequence[KeystoreFile], derivations: Derivations) -> None:
         self.secret_keys = np.zeros((len(files), SECRET_KEY_BYTES), dtype=np.uint8)
         self._files = files
         self._keystores: list[Keystore | None] = [None] * len(files)
         self._problems: list[KeystoreError | None] = [None] * len(files)
-        self._derivations = Derivations()
+        self._derivations = derivations
 
     def open(self, i: int) -> None:
         """Decrypt one; different ones from any thread."""

@@ -6,12 +6,16 @@ Source: EIP-778; recursive length prefix from the Ethereum yellow paper, appendi
 from __future__ import annotations
 
 import base64
+from dataclasses import dataclass
+from ipaddress import IPv4Address
 
 from dvtfast._extras import needs_files_extra
 from dvtfast._keccak import keccak256
 from dvtfast.errors import InputError
 
 SIGNATURE_BYTES = 64  # R | S
+IPV4_BYTES = 4
+PORT_BYTES = 2
 PREFIX = "enr:"
 # What `public_key_of` tells of any record that it cannot read.
 UNREADABLE = "not a node record"
@@ -22,26 +26,51 @@ LIST = 0xC0
 LONG = 56
 
 
-def make_enr(secret_key: bytes, *, sequence: int = 0) -> str:
-    """The record of a node with this secp256k1 key: no addresses, signed.
+@dataclass(frozen=True)
+class NodeRecord:
+    """What a record says.
+
+    Attributes:
+        public_key: compressed secp256k1, 33 bytes.
+        sequence: the number of the record; charon's are 0.
+        ip: an IPv4 address, "" for none.
+        tcp, udp: ports, 0 for none.
+    """
+
+    public_key: bytes
+    sequence: int = 0
+    ip: str = ""
+    tcp: int = 0
+    udp: int = 0
+
+
+def make_enr(secret_key: bytes, *, sequence: int = 0, ip: str = "", tcp: int = 0, udp: int = 0) -> str:
+    """The signed record of a node with this secp256k1 key; those of charon's nodes have no addresses.
 
     Raises:
+        InputError: the address is none.
         MissingExtraError: the extra `files` is not installed.
     """
     with needs_files_extra():
         from coincurve import PrivateKey
     key = PrivateKey(secret_key)
-    content = [
-        _rlp_text(sequence.to_bytes((sequence.bit_length() + 7) // 8, "big")),
-        *map(_rlp_text, (b"id", b"v4", b"secp256k1", key.public_key.format(compressed=True))),
-    ]
-    signature = key.sign_recoverable(keccak256(_rlp_list(content)), hasher=None)[:64]  # without V
+    pairs = {b"id": b"v4", b"secp256k1": key.public_key.format(compressed=True)}
+    try:
+        pairs |= {b"ip": IPv4Address(ip).packed} if ip else {}
+        pairs |= {
+            name: port.to_bytes(2).lstrip(b"\0") for name, port in ((b"tcp", tcp), (b"udp", udp)) if port
+        }
+    except (ValueError, OverflowError):
+        raise InputError("a node record has an IPv4 address, and ports of 1..65535") from None
+    content = [_rlp_text(sequence.to_bytes((sequence.bit_length() + 7) // 8))]
+    content += [_rlp_text(item) for pair in sorted(pairs.items()) for item in pair]
+    signature = signed_by_node(secret_key, keccak256(_rlp_list(content)))[:SIGNATURE_BYTES]
     record = _rlp_list([_rlp_text(signature), *content])
     return PREFIX + base64.urlsafe_b64encode(record).decode().rstrip("=")
 
 
-def public_key_of(record: str) -> bytes:
-    """The compressed secp256k1 key of a node, 33 bytes, from its record; the record's signature is verified.
+def read_enr(record: str) -> NodeRecord:
+    """A record whose signature is by its key.
 
     Raises:
         InputError: it is no such record, or not signed by its key.
@@ -49,11 +78,11 @@ def public_key_of(record: str) -> bytes:
     """
     with needs_files_extra():
         from coincurve import PublicKey
-    signature, *content = _decoded(record)
-    pairs = dict(zip(content[1::2], content[2::2], strict=False))
-    if len(content) % 2 == 0 or pairs.get(b"id") != b"v4" or len(signature) != SIGNATURE_BYTES:
+    signature, sequence, *content = _decoded(record)
+    pairs = dict(zip(content[::2], content[1::2], strict=False))
+    if 2 * len(pairs) != len(content) or pairs.get(b"id") != b"v4" or len(signature) != SIGNATURE_BYTES:
         raise InputError(UNREADABLE)
-    digest = keccak256(_rlp_list([_rlp_text(item) for item in content]))
+    digest = keccak256(_rlp_list([_rlp_text(item) for item in (sequence, *content)]))
     try:
         public_key = PublicKey(pairs.get(b"secp256k1", b""))
     except ValueError:
@@ -61,7 +90,27 @@ def public_key_of(record: str) -> bytes:
     compressed: bytes = public_key.format(compressed=True)
     if not is_signed_by(compressed, digest, signature):
         raise InputError("the node record is not signed by its key")
-    return compressed
+    address, tcp, udp = (pairs.get(name, b"") for name in (b"ip", b"tcp", b"udp"))
+    if len(address) not in (0, IPV4_BYTES) or len(tcp) > PORT_BYTES or len(udp) > PORT_BYTES:
+        raise InputError(UNREADABLE)
+    ip = str(IPv4Address(address)) if address else ""
+    return NodeRecord(compressed, int.from_bytes(sequence), ip, int.from_bytes(tcp), int.from_bytes(udp))
+
+
+def public_key_of(record: str) -> bytes:
+    """The compressed secp256k1 key of a node, 33 bytes, from its record; see `read_enr`."""
+    return read_enr(record).public_key
+
+
+def signed_by_node(secret_key: bytes, digest: bytes) -> bytes:
+    """R | S | V of 32 bytes by a secp256k1 key, V 0 or 1.
+
+    Raises:
+        MissingExtraError: the extra `files` is not installed.
+    """
+    with needs_files_extra():
+        from coincurve import PrivateKey
+    return PrivateKey(secret_key).sign_recoverable(digest, hasher=None)
 
 
 def is_signed_by(public_key: bytes, digest: bytes, signature: bytes) -> bool:
@@ -93,9 +142,9 @@ def recovered_signer(digest: bytes, signature: bytes) -> bytes | None:
 
 def _decoded(record: str) -> list[bytes]:
     """The items of a record: signature, sequence, then names and values in turn."""
-    text = record.removeprefix(PREFIX)
+    text = record.removeprefix(PREFIX).rstrip("=")
     try:
-        if text == record:
+        if not record.startswith(PREFIX):
             raise ValueError
         data = base64.b64decode(text + "=" * (-len(text) % 4), altchars="-_", validate=True)
         content, rest = _rlp_item(data, LIST)

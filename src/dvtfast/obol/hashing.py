@@ -5,6 +5,7 @@ Source: charon, cluster definition and lock; the order of the fields is part of 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 
 import numpy as np
@@ -48,17 +49,20 @@ def definition_hash(definition: ClusterDefinition) -> bytes:
     return _definition_root(definition, config_only=False).tobytes()
 
 
+def with_hashes(definition: ClusterDefinition) -> ClusterDefinition:
+    """The same definition with both hashes as they should be."""
+    definition = dataclasses.replace(definition, config_hash=config_hash(definition))
+    return dataclasses.replace(definition, definition_hash=definition_hash(definition))
+
+
 def lock_hash(lock: ClusterLock) -> bytes:
     """Hash that the nodes and all key shares sign: everything but these signatures."""
     definition = lock.definition
-    deposits = _deposit_roots(lock.deposits)
-    if definition.version >= Version.PARTIAL_DEPOSITS:
-        deposits = _ssz.ragged_lists(deposits, lock.deposits.counts, MAX_DEPOSITS)
     validators = _ssz.container(
         _ssz.byte_vector(lock.public_keys),
         _ssz.lists(_share_roots(lock.public_key_shares), MAX_OPERATORS),
-        deposits,
-        _registration_roots(lock.registrations),
+        *_deposit_fields(lock.deposits, definition.version),
+        *([_registration_roots(lock.registrations)] if definition.version >= Version.REGISTRATIONS else []),
     )
     root = _ssz.container(
         _definition_root(definition, config_only=False), _ssz.lists(validators[np.newaxis], MAX_VALIDATORS)
@@ -139,10 +143,21 @@ def _share_roots(shares: Bytes) -> Bytes:
     return _ssz.byte_vector(shares.reshape(n * k, width)).reshape(n, k, -1)
 
 
-def _deposit_roots(deposits: Deposits) -> Bytes:
-    return deposit_data_roots(
+def _deposit_fields(deposits: Deposits, version: Version) -> list[Bytes]:
+    """What a validator has of deposits: v1.6 has the fields of the one there is among its own."""
+    if version < Version.REGISTRATIONS:
+        return [
+            _ssz.byte_vector(deposits.public_keys),
+            _ssz.byte_vector(deposits.withdrawal_credentials),
+            _ssz.uint64(deposits.amounts_gwei),
+            _ssz.byte_vector(deposits.signatures),
+        ]
+    roots = deposit_data_roots(
         deposits.public_keys, deposits.withdrawal_credentials, deposits.amounts_gwei, deposits.signatures
     )
+    if version < Version.PARTIAL_DEPOSITS:
+        return [roots]
+    return [_ssz.ragged_lists(roots, deposits.counts, MAX_DEPOSITS)]
 
 
 def _registration_roots(registrations: Registrations) -> Bytes:

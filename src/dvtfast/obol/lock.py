@@ -1,6 +1,6 @@
 """What an Obol cluster lock says; everything there is once per validator is a column.
 
-Source: charon, cluster definition and lock, versions v1.7 to v1.11.
+Source: charon, cluster definition and lock, versions v1.6 to v1.11.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 
 from dvtfast._arrays import Bytes, Uint64s
+from dvtfast.constants import PUBLIC_KEY_BYTES, SIGNATURE_BYTES
 
 # charon's SSZ limits.
 MAX_VALIDATORS: Final = 65_536
@@ -26,7 +27,8 @@ NODE_SIGNATURE_BYTES: Final = 65
 class Version(IntEnum):
     """Version of definition and lock, by its minor number; later ones added what is named here."""
 
-    V1_7 = 7
+    V1_6 = 6
+    REGISTRATIONS = V1_7 = 7  # and node signatures
     PARTIAL_DEPOSITS = V1_8 = 8
     CONSENSUS_PROTOCOL = V1_9 = 9
     GAS_LIMIT_AND_COMPOUNDING = V1_10 = 10
@@ -68,6 +70,8 @@ class ClusterDefinition:
         operators: in node order; the share index is the position + 1.
         fee_recipients, withdrawal_addresses: uint8[n, 20].
         deposit_amounts_gwei, consensus_protocol, target_gas_limit, compounding: see `Version`.
+        written_addresses: both addresses of each validator as texts, where case is their checksum; without
+            them they are written in lower case.
         config_hash, definition_hash: as stated, 32 bytes; may be empty.
     """
 
@@ -86,6 +90,7 @@ class ClusterDefinition:
     consensus_protocol: str = ""
     target_gas_limit: int = 0
     compounding: bool = False
+    written_addresses: tuple[tuple[str, str], ...] = ()
     config_hash: bytes = b""
     definition_hash: bytes = b""
 
@@ -113,7 +118,7 @@ class Deposits:
 
 @dataclass(frozen=True, eq=False)
 class Registrations:
-    """One builder registration per validator.
+    """One builder registration per validator; before v1.7 there are none, and all is zero.
 
     Attributes:
         fee_recipients: uint8[n, 20].
@@ -156,3 +161,14 @@ class ClusterLock:
     def share_indices(self) -> Uint64s:
         """uint64[k]: the position of the operator + 1."""
         return np.arange(1, self.public_key_shares.shape[1] + 1, dtype=np.uint64)
+
+
+def no_registrations(n: int) -> Registrations:
+    """Those of a lock before v1.7."""
+    return Registrations(
+        fee_recipients=np.zeros((n, ADDRESS_BYTES), dtype=np.uint8),
+        gas_limits=np.zeros(n, dtype=np.uint64),
+        timestamps=np.zeros(n, dtype=np.uint64),
+        public_keys=np.zeros((n, PUBLIC_KEY_BYTES), dtype=np.uint8),
+        signatures=np.zeros((n, SIGNATURE_BYTES), dtype=np.uint8),
+    )

@@ -23,7 +23,7 @@ from dvtfast.keys import PublicKeys
 from dvtfast.networks import ZERO_ROOT, Network, network_with_fork_version
 from dvtfast.obol import consent, hashing
 from dvtfast.obol.enr import is_signed_by, public_key_of
-from dvtfast.obol.lock import ClusterLock
+from dvtfast.obol.lock import ClusterLock, Version
 from dvtfast.signatures import check_signatures, fast_aggregate_verify
 from dvtfast.signing_roots import compute_signing_roots, deposit_signing_roots
 
@@ -174,7 +174,7 @@ def _check_consent(lock: ClusterLock, network: Network | None) -> str:
         raise _NotCheckedError("the network is unknown")
     if unproven := consent.unproven_signatures(lock.definition, network):
         raise _NotCheckedError(
-            f"{_shown(unproven)}: not by the key of the address;"
+            f"{_shown([each.name for each in unproven])}: not by the key of the address;"
             " if it is a contract, only an execution node can tell"
         )
     return f"creator and {len(lock.definition.operators)} operators"
@@ -211,6 +211,8 @@ def _check_aggregate(lock: ClusterLock, public_key_shares: PublicKeys | None) ->
 
 def _check_nodes(lock: ClusterLock) -> str:
     operators = lock.definition.operators
+    if lock.definition.version < Version.REGISTRATIONS:
+        raise _NotCheckedError(f"a lock of {lock.definition.version.text} has none")
     if not lock.node_signatures:
         raise _FaultError("node_signatures: empty, no node has signed this lock")
     if not lock.lock_hash:

@@ -9,7 +9,8 @@ opening.py        the key shares of one operator, decrypted and checked
 building.py       new ones, encrypted to operators
 """
 
-from dvtfast.ssv.building import build_key_shares
+from dvtfast._addresses import checksum_address
+from dvtfast.ssv.building import assemble_key_shares, build_key_shares, encrypt_key_shares
 from dvtfast.ssv.checking import check_key_shares
 from dvtfast.ssv.keyshares import read_keyshares, write_keyshares
 from dvtfast.ssv.opening import OpenedKeyShares, open_key_shares
@@ -20,7 +21,7 @@ from dvtfast.ssv.operator_keys import (
     read_operator_key,
     write_operator_key,
 )
-from dvtfast.ssv.owners import check_owner_signatures, checksum_address, owner_signing_root
+from dvtfast.ssv.owners import check_owner_signatures, owner_signing_root, owner_signing_roots
 from dvtfast.ssv.shares import CLUSTER_SIZES, KeyShares, parse_key_shares, threshold_of
 
 __all__ = [
@@ -29,13 +30,16 @@ __all__ = [
     "OpenedKeyShares",
     "OperatorKey",
     "OperatorPublicKey",
+    "assemble_key_shares",
     "build_key_shares",
     "check_key_shares",
     "check_owner_signatures",
     "checksum_address",
+    "encrypt_key_shares",
     "generate_operator_key",
     "open_key_shares",
     "owner_signing_root",
+    "owner_signing_roots",
     "parse_key_shares",
     "read_keyshares",
     "read_operator_key",

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from dvtfast._addresses import checksum_address
 from dvtfast._files import Field, read_json, to_hex, write_json
 from dvtfast.constants import PUBLIC_KEY_BYTES
 from dvtfast.errors import InputError
 from dvtfast.ssv.operator_keys import OperatorPublicKey
-from dvtfast.ssv.owners import checksum_address
 from dvtfast.ssv.shares import (
     ADDRESS_BYTES,
     CLUSTER_SIZES,

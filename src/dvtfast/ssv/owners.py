@@ -5,11 +5,12 @@ Source: ssv-keys KeySharesPayload, ssv eth/eventhandler; EIP-55 for the address.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from dvtfast._arrays import Bools
+from dvtfast._addresses import checksum_address
+from dvtfast._arrays import Bools, Bytes
 from dvtfast._keccak import keccak256
 from dvtfast.constants import ROOT_BYTES, SIGNATURE_BYTES
 from dvtfast.keys import KeysLike, as_public_keys
@@ -17,16 +18,15 @@ from dvtfast.signatures import check_signatures
 from dvtfast.ssv.shares import KeyShares
 
 
-def checksum_address(address: bytes) -> str:
-    """An address as people write it: 0x, and its checksum in the case of its digits (EIP-55)."""
-    digits = address.hex()
-    marks = keccak256(digits.encode()).hex()
-    return "0x" + "".join(d.upper() if mark >= "8" else d for d, mark in zip(digits, marks, strict=False))
-
-
 def owner_signing_root(owner_address: bytes, owner_nonce: int) -> bytes:
     """The 32 bytes that a validator's key signs for its owner: keccak256 of "ADDRESS:NONCE"."""
     return keccak256(f"{checksum_address(owner_address)}:{owner_nonce}".encode())
+
+
+def owner_signing_roots(owner_address: bytes, owner_nonces: Iterable[int]) -> Bytes:
+    """The same of validators at several nonces, uint8[n, 32]."""
+    roots = b"".join(owner_signing_root(owner_address, nonce) for nonce in owner_nonces)
+    return np.frombuffer(roots, np.uint8).reshape(-1, ROOT_BYTES)
 
 
 def check_owner_signatures(
