@@ -9,7 +9,7 @@ sources.py       one setting             relayer.py   database.py   client.py   
 shared.py        settings of several     operator.py  demo.py       keys.py    tokens.py
 command_line.py  flags, environment, --env-file        deposits.py
 environment.py   what is in it by mistake or by others first_makers.py  StakeWise's variables
-plain_http.py    secrets in the clear
+subjects.py      headings of their help
 """
 
 from . import first_makers

@@ -14,7 +14,6 @@ from dvtfast.networks import Network
 from ..relayer_client.access import Access, Credentials, TokenFileError
 from ..web.tls import Certificate, CertificateError
 from . import parsing, shared
-from .plain_http import in_the_clear
 from .sources import Settings, setting
 
 LONGEST_WAIT_SECONDS = 20.0  # for a change at the relayer; proxies end what is silent for longer
@@ -93,7 +92,7 @@ class RelayerClientSettings(Settings):
         if self.token_files and any(parsing.has_password(address) for address in self.addresses):
             problems.append(f"{names['token_files']}: not together with a token in a relayer's address")
         relayers = next(field for field in ("relayers", "relayer") if field in names)
-        problems += in_the_clear(self, with_tokens=relayers if self.token_files else "")
+        problems += shared.in_the_clear(self, with_tokens=relayers if self.token_files else "")
         return problems or self._files_problems()
 
     def _files_problems(self) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,10 +15,12 @@ from dvtfast.files import read_text
 
 from ..extras import require
 from ..process import logs
-from ..web import outgoing
-from .sources import Settings, SettingsError
+from . import parsing
+from .sources import Settings, SettingsError, Source
+from .subjects import arranged
 
 EXIT_CODE = 2  # as click's usage errors
+ENV_FILE = "Read variables from FILE (NAME=value lines); the environment goes before it."
 ENV_FILE_BYTES = 1024 * 1024
 
 S = TypeVar("S", bound=Settings)
@@ -44,7 +46,7 @@ def options(cls: type[S]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
             try:
                 from_file = read_env_file(Path(env_file)) if env_file else {}
                 environment = {**from_file, **os.environ}
-                outgoing.adopt(from_file)
+                _adopt(from_file)
                 settings = cls.load(flags, environment)
             except SettingsError as error:
                 for problem in error.problems:
@@ -57,13 +59,36 @@ def options(cls: type[S]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
                 log.warning("variables that are not read", names=", ".join(names), see=page)
             return command(settings, **arguments)
 
-        help_text = "Read variables from FILE (NAME=value lines); the environment goes before it."
-        wrapped: Callable[..., Any] = click.option("--env-file", metavar="FILE", help=help_text)(run)
-        for field, source in reversed(cls.sources().items()):
-            wrapped = source.option(field)(wrapped)
+        wrapped: Callable[..., Any] = click.option("--env-file", metavar="FILE", help=ENV_FILE)(run)
+        for subject, field, source in reversed(arranged(cls.sources())):
+            wrapped = _option(subject, field, source)(wrapped)
         return wrapped
 
     return decorate
+
+
+class Option(click.Option):
+    """An option that knows the heading under which it stands in a command's help; without one, the first."""
+
+    def __init__(self, *args: Any, subject: str | None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if subject is not None:
+            self.subject = subject
+
+
+def _option(subject: str | None, field: str, source: Source) -> Callable[[Callable[..., Any]], Any]:
+    """The click option of a setting; it takes plain text, so that `load` can report every problem."""
+    of_all: dict[str, Any] = {"cls": Option, "subject": subject, "help": source.described}
+    if source.parse is parsing.switch:
+        return click.option(source.flag, field, flag_value="true", **of_all)
+    return click.option(source.flag, field, multiple=source.many, metavar=source.metavar, **of_all)
+
+
+def _adopt(variables: Mapping[str, str]) -> None:
+    """Proxies and certificates, for all that goes out."""
+    from ..web import outgoing  # takes half a second to import, which help has no need of
+
+    outgoing.adopt(variables)
 
 
 def read_env_file(path: Path) -> dict[str, str]:

@@ -12,7 +12,6 @@ from typing import Any, Self
 from dvtfast.networks import Network
 
 from . import parsing, shared
-from .plain_http import in_the_clear
 from .sources import Settings, setting
 
 
@@ -63,5 +62,5 @@ class ScanSettings(DepositsSettings):
     def problems(self) -> list[str]:
         """Deposits are somewhere."""
         if self.execution_endpoints:
-            return in_the_clear(self)
+            return shared.in_the_clear(self)
         return [f"{self.sources()['execution_endpoints'].name}: not set; the deposits are read from it"]

@@ -12,7 +12,6 @@ from typing import Any, Self
 from dvtfast.networks import Network
 
 from . import parsing, shared
-from .plain_http import in_the_clear
 from .sources import Settings, setting
 
 LARGEST_INDEX_WINDOW = 256  # each index is a signature of every node
@@ -286,7 +285,7 @@ class RelayerSettings(Settings):
         if not (threshold or self.cluster_locks or self.ssv_keyshares):
             wanted = [names[field] for field in ("cluster_locks", "ssv_keyshares", "signature_threshold")]
             problems.append(f"nothing to serve; set at least one of {', '.join(wanted)}")
-        return problems + in_the_clear(self)
+        return problems + shared.in_the_clear(self)
 
     def _chain_problems(self, names: Mapping[str, str]) -> list[str]:
         """What needs what else."""

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar, Self
-
-import click
 
 from . import parsing
 from .environment import unknown, without_service_links
@@ -47,6 +45,11 @@ class Source:
         """How a message calls the setting."""
         return f"{self.flag} ({' or '.join(self.variables)})"
 
+    @property
+    def is_required(self) -> bool:
+        """Whether nothing can be done without it."""
+        return self.default is None and not self.optional and not self.many
+
     def read(self, given: Any, environment: Mapping[str, str]) -> Any:
         """The value, from what click was given or the strongest other source; raises ValueError."""
         texts = self._texts(given, environment)
@@ -68,17 +71,15 @@ class Source:
             return () if self.many else None
         return self.read(None, {})
 
-    def option(self, field: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        """The click option; it takes plain text, so that `load` can report every problem."""
+    @property
+    def described(self) -> str:
+        """What it is for, and where else it comes from."""
         notes = [f"env {', '.join(self.variables)}"]
-        if self.default:
+        if self.default not in (None, "", "false"):
             notes.append(f"default {self.default}")
-        elif self.default is None and not self.optional and not self.many:
+        elif self.is_required:
             notes.append("required")
-        text = f"{self.help} [{'; '.join(notes)}]"
-        if self.parse is parsing.switch:
-            return click.option(self.flag, field, flag_value="true", help=text)
-        return click.option(self.flag, field, multiple=self.many, metavar=self.metavar, help=text)
+        return f"{self.help} [{'; '.join(notes)}]"
 
     def _texts(self, given: Any, environment: Mapping[str, str]) -> Sequence[str]:
         texts = [given] if isinstance(given, str) else given or ()

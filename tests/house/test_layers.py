@@ -52,7 +52,7 @@ ROOMS = {
     "operator": LOWER | {"keys", "settings"},
     "demo": LOWER | {"operator", "settings"},
 }
-AT_THE_DOOR = {"__init__", "__main__", "cli", "command", "extras"}  # the command line; nobody knows it
+AT_THE_DOOR = {"__init__", "__main__", "cli", "command", "extras"}  # the command line
 MOST_FILES = 18  # in a room; a stranger reads a list of names, not a book
 
 # The three services, and who may know more than one of them.

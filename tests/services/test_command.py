@@ -42,7 +42,7 @@ WITHOUT = {
     "keys verify": ("cryptography", "files", str(NODE / "validator_keys")),
     "cluster verify": ("coincurve", "files", str(NODE / "cluster-lock.json")),
     "--version": ("click", "services", ""),
-    "--help": ("msgspec", "services", ""),
+    "relayer": ("msgspec", "services", "--help"),
     "demo": ("eth_account", "demo-chain", "--chain --validators 2"),
 }
 LACKING = """

@@ -1,5 +1,6 @@
 """The operator's commands, from their settings to their exit codes.
 
+command_line.py        what each is called, and its help
 register.py, run.py    one batch; one after the other      manage.py      fund, withdraw, consolidate
 rotate.py              exits for other oracles             collect.py     the shares alone, as a bundle
 status.py              the journal                         deposits.py    the deposit contract's history

@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 from dvtfast import HOODI, MAINNET, FileError, generate_secret_keys, keystores
 from dvtfast.keystores import PBKDF2_INSECURE, Pbkdf2
 from dvtfast.services.cli import main
-from dvtfast.services.keys import commands, loading
+from dvtfast.services.keys import keystore_directory, loading
 from dvtfast.services.keys.loading import KeyShares, LockFile, default_cache, load_key_shares
 from dvtfast.services.process import logs, progress
 from tests.unit.test_keystores import replace
@@ -431,7 +431,7 @@ def test_a_directory_that_is_not_there(tmp_path: Path, command: str) -> None:
 
 
 def test_export(node: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands.ExportSettings, "kdf", lambda _: Pbkdf2(count=10))
+    monkeypatch.setattr(keystore_directory.ExportSettings, "kdf", lambda _: Pbkdf2(count=10))
     done = run("keys", "export", node / "validator_keys", node / "backup")
     assert done.exit_code == 0
     assert (node / "backup").stat().st_mode & 0o777 == 0o700
@@ -459,7 +459,7 @@ def test_export_refuses_to_overwrite(node: Path) -> None:
 def test_export_under_a_password_of_ones_own(
     node: Path, monkeypatch: pytest.MonkeyPatch, content: str, password: str
 ) -> None:
-    monkeypatch.setattr(commands.ExportSettings, "kdf", lambda _: keystores.Scrypt(n=16))
+    monkeypatch.setattr(keystore_directory.ExportSettings, "kdf", lambda _: keystores.Scrypt(n=16))
     (node / "password").write_bytes(content.encode())
     done = run(
         "keys", "export", node / "validator_keys", node / "backup", "--password-file", node / "password"

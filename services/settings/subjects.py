@@ -1,0 +1,193 @@
+"""Under which heading each option stands in the help of a command, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from .sources import Source
+
+FEW: Final = 13
+"""Options of a command that need no headings."""
+
+NEEDED_FIRST: Final = (
+    "--role",
+    "--network",
+    "--vault",
+    "--cluster",
+    "--share-index",
+    "--relayer",
+    "--relayer-token-file",
+    "--oracles",
+    "--cluster-lock",
+    "--keystores",
+    "--remote-signer",
+    "--ssv-keyshares",
+    "--ssv-operator-id",
+    "--ssv-operator-key",
+    "--execution-endpoint",
+    "--consensus-endpoint",
+    "--ipfs-gateway",
+    "--wallet-keystore",
+    "--wallet-password-file",
+    "--deposit-data",
+    "--allow-vault",
+    "--validator",
+    "--pair",
+    "--exit",
+    "--dry-run",
+    "--yes",
+    "--host",
+    "--port",
+    "--chain",
+    "--validators",
+    "--nodes",
+    "--threshold",
+    "--note",
+    "--output",
+    "--json",
+)
+"""What nearly everybody who has such a command sets, whatever it is about."""
+
+SUBJECTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "Clusters": (
+        "--cluster-type",
+        "--signature-threshold",
+        "--node-index",
+        "--keystores-template",
+        "--remote-signer-timeout",
+        "--key-cache",
+        "--no-key-cache",
+        "--no-verify",
+        "--ssv",
+        "--oracle-threshold",
+    ),
+    "SSV clusters": (
+        "--ssv-operator-password-file",
+        "--ssv-owner",
+        "--ssv-database",
+        "--ssv-contract",
+        "--ssv-from-block",
+    ),
+    "Vaults and validators": (
+        "--all-vaults",
+        "--vault-cluster",
+        "--vault-quota",
+        "--vault-min-balance-gwei",
+        "--validator-type",
+        "--max-validator-balance-gwei",
+        "--validators-file",
+        "--pairs-file",
+        "--all",
+        "--skip-invalid",
+        "--registered-keys",
+        "--start-index",
+        "--index-window",
+        "--max-batch",
+        "--again",
+        "--validator-lifetime",
+    ),
+    "What is signed": (
+        "--allow-vault-file",
+        "--allow-type",
+        "--allow-rotation",
+        "--deposits-per-day",
+        "--deposits-per-validator",
+        "--exits-per-day",
+        "--exits-per-validator",
+        "--manager-keystore",
+        "--manager-password-file",
+        "--allow",
+        "--daily-limit",
+        "--show-exit-signatures",
+    ),
+    "The account that sends": (
+        "--signer-url",
+        "--signer-address",
+        "--signer-timeout",
+    ),
+    "Fees and confirmations": (
+        "--max-fee-gwei",
+        "--max-priority-fee-gwei",
+        "--priority-fee-blocks",
+        "--priority-fee-percentile",
+        "--max-request-fee-gwei",
+        "--confirmations",
+        "--replace-seconds",
+    ),
+    "The relayer": (
+        "--relayer-ca",
+        "--relayer-client-cert",
+        "--relayer-client-key",
+        "--relayer-timeout",
+        "--poll-interval",
+        "--chunk-size",
+    ),
+    "Who is let in": (
+        "--allow-anonymous",
+        "--tls-certificate",
+        "--tls-key",
+        "--tls-client-ca",
+        "--requests-at-once",
+        "--requests-per-second",
+        "--pending-validators",
+        "--moves-per-day",
+    ),
+    "Nodes and other hosts": (
+        "--execution-timeout",
+        "--logs-span-blocks",
+        "--consensus-timeout",
+        "--ipfs-timeout",
+        "--oracle-timeout",
+        "--deposits-database",
+        "--genesis-validators",
+        "--deposits-from-block",
+        "--allow-plain-http",
+    ),
+    "What is kept": (
+        "--journal",
+        "--database",
+        "--storage-key-file",
+        "--workdir",
+    ),
+    "Pauses and time limits": (
+        "--interval",
+        "--rotation-interval",
+        "--collect-seconds",
+        "--timeout-seconds",
+    ),
+    "Chains for tests": (
+        "--deposit-contract",
+        "--keeper",
+        "--deposit-data-registry",
+        "--shared-mev-escrow",
+        "--consolidations-checker",
+    ),
+    "The process": (
+        "--threads",
+        "--metrics-port",
+        "--metrics-host",
+        "--no-gzip",
+        "--timings-file",
+        "--log-format",
+        "--log-level",
+    ),
+}
+"""All others, by heading."""
+
+_HEADING_OF: Final = {flag: heading for heading, flags in SUBJECTS.items() for flag in flags}
+_PLACES: Final = {flag: place for place, flag in enumerate((*NEEDED_FIRST, *_HEADING_OF))}
+
+
+def arranged(sources: Mapping[str, Source]) -> list[tuple[str | None, str, Source]]:
+    """The settings of a command in the order of its help: each with its heading, None for the first one."""
+    known = sorted(sources.items(), key=lambda item: (not _is_needed(item[1]), _PLACES.get(item[1].flag, 0)))
+    few = len(sources) <= FEW
+    return [
+        (None if few or _is_needed(source) else _HEADING_OF.get(source.flag), field, source)
+        for field, source in known
+    ]
+
+
+def _is_needed(source: Source) -> bool:
+    return source.is_required or source.flag not in _HEADING_OF
