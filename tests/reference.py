@@ -21,6 +21,7 @@ from py_ecc.bls.g2_primitives import (
 )
 from py_ecc.bls.hash_to_curve import hash_to_G2
 from py_ecc.optimized_bls12_381 import (
+    FQ,
     FQ2,
     G1,
     Z1,
@@ -181,6 +182,23 @@ def curve_points_g2() -> Any:
         y = _square_root(x2 * x2 * x2 + b2)
         if y is not None:
             yield (x2, y, FQ2.one())
+
+
+@cache
+def small_order_point_g1(order: int) -> Point:
+    """A point of order 3, 11 or 10177, factors of the cofactor of G1; those of order 3 have x = 0."""
+    rest = G1_COFACTOR * CURVE_ORDER
+    while rest % order == 0:
+        rest //= order
+    for x in count(1):
+        y = pow(x**3 + 4, (field_modulus + 1) // 4, field_modulus)
+        point = multiply((FQ(x), FQ(y), FQ(1)), rest)
+        if (y * y - x**3 - 4) % field_modulus or is_inf(point):
+            continue
+        while not is_inf(multiply(point, order)):
+            point = multiply(point, order)
+        return point
+    raise AssertionError("unreachable: there are points of every x")
 
 
 @cache

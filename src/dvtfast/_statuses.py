@@ -24,5 +24,10 @@ def require_ok(name: str, status: Bytes) -> None:
     """Raise EncodingError for the rows that are not OK."""
     bad = np.flatnonzero(status != OK)
     if bad.size:
-        words = [_WORDS.get(Status(status[i]), f"unexpected status {status[i]}") for i in bad]
+        words = [words_of(status[i]) for i in bad]
         raise EncodingError(f"{name}: {bad.size} of {status.size} rows are invalid", bad.tolist(), words)
+
+
+def words_of(status: int | np.uint8) -> str:
+    """What a status that is not OK says of its row."""
+    return _WORDS.get(Status(int(status)), f"unexpected status {status}")

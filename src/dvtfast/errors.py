@@ -5,6 +5,7 @@
       EncodingError                bytes that are no valid scalar or point    .indices .statuses
       SignatureError               well-formed, but does not verify           .indices
       ThresholdError               too few, duplicate or zero share indices   .indices
+      BadDealerError               what a dealer of a key generation sent     .dealer .validator .coefficient
       FileError                    a file that cannot be used as it is        .path
         KeystoreError              unreadable keystore or wrong password      .path
       MissingExtraError(ImportError)  an optional dependency is not installed
@@ -62,6 +63,23 @@ class SignatureError(RowsError):
 
 class ThresholdError(RowsError):
     """Share indices that are too few, repeated or out of range."""
+
+
+class BadDealerError(DvtfastError):
+    """What a dealer sent in a key generation is not what a dealer may send.
+
+    Attributes:
+        dealer: its position, from 0; None where only the dealers together are at fault.
+        validator: the position of the first validator concerned.
+        coefficient: which of its commitments, 0 for the key's; None for a share.
+        reason: what is wrong.
+    """
+
+    def __init__(self, dealer: int | None, validator: int, coefficient: int | None, reason: str) -> None:
+        self.dealer, self.validator, self.coefficient, self.reason = dealer, validator, coefficient, reason
+        who = "all dealers together" if dealer is None else f"dealer {dealer}"
+        what = "share" if coefficient is None else f"commitment {coefficient}"
+        super().__init__(f"{who}: {what} of validator {validator}: {reason}")
 
 
 class FileError(DvtfastError):
