@@ -11,6 +11,7 @@ from .command import Commands
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 OPERATOR = "operator.commands.command_line"
+CEREMONY = "ceremony.commands.command_line"
 _ROOMS = {
     "To begin with": {
         "demo": ("demo.commands", "Run a whole cluster on this machine, and prove its result"),
@@ -19,6 +20,10 @@ _ROOMS = {
         "relayer": ("relayer.commands", "Collect partial exits, and share whole ones out to the oracles"),
         "sidecar": ("sidecar.commands", "Sign with a node's key shares what relayers ask for"),
         "operator": (OPERATOR, "Register a vault's validators, fund them, end them"),
+    },
+    "New clusters": {
+        "create": (CEREMONY, "Make a node's key, a definition, or a whole cluster"),
+        "combine": (CEREMONY, "Make whole keys of the folders of enough nodes"),
     },
     "Files and chain": {
         "cluster": ("keys.commands", "Check the files of a cluster"),

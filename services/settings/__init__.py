@@ -8,11 +8,19 @@ makers' `.env` files use are understood too, or refused, or named at the start.
 sources.py       one setting             relayer.py   database.py   client.py   sidecar.py
 shared.py        settings of several     operator.py  demo.py       keys.py    tokens.py
 command_line.py  flags, environment, --env-file        deposits.py
+ceremony/        new clusters
 environment.py   what is in it by mistake or by others first_makers.py  StakeWise's variables
 subjects.py      headings of their help
 """
 
 from . import first_makers
+from .ceremony import (
+    CombineSettings,
+    CreateClusterSettings,
+    CreateDkgSettings,
+    CreateEnrSettings,
+    NewClusterSettings,
+)
 from .client import RelayerClientSettings
 from .command_line import EXIT_CODE, options, read_env_file
 from .database import DatabaseSettings, EncryptSettings, ForgetSettings, RotateSettings
@@ -52,7 +60,11 @@ __all__ = [
     "ActionSettings",
     "ClusterVerifySettings",
     "CollectSettings",
+    "CombineSettings",
     "ConsolidateSettings",
+    "CreateClusterSettings",
+    "CreateDkgSettings",
+    "CreateEnrSettings",
     "DatabaseSettings",
     "DemoSettings",
     "DepositsSettings",
@@ -64,6 +76,7 @@ __all__ = [
     "KeyCacheSettings",
     "KeysSettings",
     "ListSettings",
+    "NewClusterSettings",
     "OracleSettings",
     "PlanSettings",
     "RegisterSettings",

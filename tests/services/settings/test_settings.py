@@ -14,6 +14,10 @@ from dvtfast.services import settings
 from dvtfast.services.cli import main
 from dvtfast.services.settings import (
     CollectSettings,
+    CombineSettings,
+    CreateClusterSettings,
+    CreateDkgSettings,
+    CreateEnrSettings,
     DemoSettings,
     PlanSettings,
     RegisterSettings,
@@ -38,6 +42,10 @@ COMMANDS = {
     "operator register": RegisterSettings,
     "operator run": RunSettings,
     "operator status": StatusSettings,
+    "create enr": CreateEnrSettings,
+    "create dkg": CreateDkgSettings,
+    "create cluster": CreateClusterSettings,
+    "combine": CombineSettings,
     "demo": DemoSettings,
 }
 ALL = list(COMMANDS.values())

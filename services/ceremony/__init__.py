@@ -1,0 +1,11 @@
+"""A cluster makes its own keys, or a dealer makes them.
+
+staging.py     files that are put in place whole or not at all
+folder.py      a node's folder, as charon has it
+preflight.py   whether a folder is fit for new keys
+key_lock.py    the node's key is used by one process
+definition.py  the cluster's definition, from a file or an address
+keymanager.py  keystores into a validator client
+ssv_files.py   the same keys for SSV's contract
+commands/      create enr, create dkg, create cluster, combine
+"""

@@ -1,0 +1,81 @@
+"""`dvtfast create` and `dvtfast combine`. What a command needs is imported when it runs."""
+
+from __future__ import annotations
+
+import click
+
+from ...command import Command, Commands
+from ...settings import (
+    CombineSettings,
+    CreateClusterSettings,
+    CreateDkgSettings,
+    CreateEnrSettings,
+    options,
+)
+
+
+@click.group(cls=Commands)
+def create() -> None:
+    """Make what a cluster begins with: a node's key, a definition to agree on; or all of it, as a dealer.
+
+    Flags are those of charon, and its CHARON_ variables are understood, too.
+    """
+
+
+@create.command(name="enr", short_help="Make a node's key, and print its record")
+@options(CreateEnrSettings)
+def create_enr(settings: CreateEnrSettings) -> None:
+    """Make the key of a node, and print its record (ENR), by which a definition names it.
+
+    \b
+    dvtfast create enr --data-dir .charon
+    """
+    from .enr import create
+
+    raise SystemExit(create(settings))
+
+
+@create.command(name="dkg", short_help="Write the definition that operators agree on")
+@options(CreateDkgSettings)
+def create_dkg(settings: CreateDkgSettings) -> None:
+    """Write the definition of a new cluster, v1.10: what its operators agree on before it makes its keys.
+
+    \b
+    dvtfast create dkg --network hoodi --num-validators 100 \\
+        --operator-enrs enr:-...,enr:-...,enr:-...,enr:-... \\
+        --fee-recipient-addresses 0x... --withdrawal-addresses 0x...
+    """
+    from .proposal import create
+
+    raise SystemExit(create(settings))
+
+
+@create.command(name="cluster", short_help="Make all nodes' folders, as a dealer")
+@options(CreateClusterSettings)
+def create_cluster(settings: CreateClusterSettings) -> None:
+    """Make the folders of all nodes of a cluster on this machine, which then knew all keys whole.
+
+    For tests, and to move validators that there are (--split-existing-keys). New validators are safer
+    with `create dkg`.
+
+    \b
+    dvtfast create cluster --network hoodi --nodes 4 --num-validators 10 \\
+        --fee-recipient-addresses 0x... --withdrawal-addresses 0x... \\
+        --cluster-dir cluster
+    """
+    from .cluster import create
+
+    raise SystemExit(create(settings))
+
+
+@click.command(cls=Command)
+@options(CombineSettings)
+def combine(settings: CombineSettings) -> None:
+    """Make whole keys of the folders of enough nodes, which ends a cluster; explains, and asks twice.
+
+    \b
+    dvtfast combine --cluster-dir folders --output-dir validator_keys
+    """
+    from .combining import combine as run
+
+    raise SystemExit(run(settings))

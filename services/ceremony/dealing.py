@@ -1,0 +1,112 @@
+"""A dealer makes a cluster: it knows every key whole, and gives each node its shares."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from coincurve import PrivateKey
+from numpy.typing import NDArray
+
+from dvtfast import FileError, Network, split_secret_keys
+from dvtfast.files import read_bytes
+from dvtfast.obol import (
+    KEY_FILE,
+    ClusterDefinition,
+    ClusterLock,
+    Operator,
+    deal_cluster_lock,
+    make_enr,
+    write_node_key,
+)
+
+from .folder import LOCK_FILE, MOST_FILE_BYTES, Cost, NodeResult, write_node_files
+from .staging import Staging
+
+NODE_MODE = 0o700
+
+
+@dataclass(frozen=True, eq=False)
+class Dealt:
+    """A cluster as its dealer has it.
+
+    Attributes:
+        key_shares: uint8[n, k, 32].
+        node_keys: k secp256k1 secrets.
+    """
+
+    lock: ClusterLock
+    network: Network
+    key_shares: NDArray[np.uint8] = field(repr=False)
+    node_keys: tuple[bytes, ...] = field(repr=False)
+
+    def wipe(self) -> None:
+        """Overwrite the key shares."""
+        self.key_shares.fill(0)
+
+
+def new_node_keys(count: int) -> tuple[bytes, ...]:
+    """Secrets of nodes, from the operating system."""
+    return tuple(PrivateKey().secret for _ in range(count))
+
+
+def operators_of(node_keys: Sequence[bytes]) -> tuple[Operator, ...]:
+    """The nodes as a definition names them."""
+    return tuple(Operator(enr=make_enr(key)) for key in node_keys)
+
+
+def deal(
+    definition: ClusterDefinition,
+    secret_keys: NDArray[np.uint8],
+    node_keys: Sequence[bytes],
+    network: Network,
+    *,
+    threads: int | None = None,
+) -> Dealt:
+    """Split the keys of validators, and sign for all.
+
+    Args:
+        secret_keys: uint8[n, 32]; the caller wipes them.
+        node_keys: of the definition's operators, in their order.
+    """
+    indices = range(1, len(node_keys) + 1)
+    shares = split_secret_keys(secret_keys, threshold=definition.threshold, share_indices=indices)
+    lock = deal_cluster_lock(
+        definition, secret_keys, shares, node_secret_keys=node_keys, network=network, threads=threads
+    )
+    return Dealt(lock, network, shares, tuple(node_keys))
+
+
+def write_folders(directory: Path, dealt: Dealt, cost: Cost) -> tuple[Path, ...]:
+    """A folder for each node below a directory, `node0` and so on: all or none, verified from the disk.
+
+    Raises:
+        FileError: one of them is there, or what is on the disk is not what was to be written.
+        OSError: they cannot be written.
+    """
+    staging = Staging(directory)
+    staging.discard()  # what nobody was told of
+    writing = staging.begin()
+    names = [f"node{i}" for i in range(len(dealt.node_keys))]
+    try:
+        for i, name in enumerate(names):
+            folder = writing / name
+            folder.mkdir(mode=NODE_MODE)
+            write_node_key(folder / KEY_FILE, dealt.node_keys[i])
+            result = NodeResult(dealt.lock, dealt.network, i, dealt.key_shares[:, i])
+            write_node_files(folder, result, cost)
+        _require_one_lock([writing / name / LOCK_FILE for name in names])
+        staging.complete()
+        staging.publish()
+    except BaseException:
+        staging.discard()
+        raise
+    return tuple(directory / name for name in names)
+
+
+def _require_one_lock(files: Sequence[Path]) -> None:
+    first, *others = [read_bytes(file, limit_bytes=MOST_FILE_BYTES) for file in files]
+    if any(other != first for other in others):
+        raise FileError("not the same in all folders", files[0])

@@ -1,0 +1,146 @@
+"""Files of which several must be in place together: all of them or none, whenever this process ends.
+
+They are written to a directory within the one that they are for. When that is complete it gets another
+name, and when it is to be published a third one; from then on everything is moved to its place, the file
+that others look for last. What a process that was killed has left is thrown away, kept or moved on by
+`settle`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from enum import Enum, auto
+from pathlib import Path
+
+from dvtfast import FileError
+
+from ..files import paths
+
+WRITING = ".dvtfast-writing"
+WRITTEN = ".dvtfast-written"
+MOVING = ".dvtfast-moving"
+DIRECTORY_MODE = 0o700
+
+
+class Left(Enum):
+    """What was left in a directory."""
+
+    NOTHING = auto()
+    WRITTEN = auto()
+    """All files are there and complete, and nobody has said yet that they are to be published."""
+    PUBLISHED = auto()
+    """They were being moved, and are in their places now."""
+
+
+class Staging:
+    """Files on their way to a directory.
+
+    Args:
+        directory: is made when the first file is.
+        last: the name without which the others mean nothing to anybody.
+    """
+
+    def __init__(self, directory: Path, *, last: str = "") -> None:
+        self.directory = directory
+        self._last = last
+
+    @property
+    def written(self) -> Path:
+        """Where complete files are."""
+        return self.directory / WRITTEN
+
+    def begin(self) -> Path:
+        """A new directory to write to; what was begun before is thrown away.
+
+        Raises:
+            FileError: complete files are waiting, see `settle`.
+            OSError: it cannot be made.
+        """
+        if self.settle() is not Left.NOTHING:
+            raise FileError("has files of before; see what became of them first", self.directory)
+        self.directory.mkdir(parents=True, exist_ok=True, mode=DIRECTORY_MODE)
+        writing = self.directory / WRITING
+        writing.mkdir(mode=DIRECTORY_MODE)
+        return writing
+
+    def complete(self) -> None:
+        """All is written: on the disk, before anybody is told.
+
+        Raises:
+            OSError: the disk does not take it.
+        """
+        os.sync()
+        (self.directory / WRITING).rename(self.written)
+        sync_directory(self.directory)
+
+    def discard(self) -> None:
+        """Throw away what was written and is not published."""
+        for name in (WRITING, WRITTEN):
+            if paths.is_there(self.directory / name):
+                _remove(self.directory / name)
+
+    def publish(self) -> None:
+        """Move everything to its place; once begun, this is gone on with by whoever comes after.
+
+        Raises:
+            FileError: something else is there.
+            OSError: it cannot be moved.
+        """
+        self._require_free(self.written)
+        self.written.rename(self.directory / MOVING)
+        sync_directory(self.directory)
+        self._move()
+
+    def settle(self) -> Left:
+        """Go on with what a process before left, as far as it was decided.
+
+        Raises:
+            FileError: something else is in the place of what is to be moved.
+            OSError: it cannot be moved.
+        """
+        writing = self.directory / WRITING
+        if paths.is_there(writing):
+            _remove(writing)
+        if paths.is_there(self.directory / MOVING):
+            self._move()
+            return Left.PUBLISHED
+        return Left.WRITTEN if paths.is_there(self.written) else Left.NOTHING
+
+    def _move(self) -> None:
+        moving = self.directory / MOVING
+        self._require_free(moving)
+        names = sorted(_names(moving), key=lambda name: (name == self._last, name))
+        for name in names:
+            if name == self._last:  # the others are on the disk before it can be
+                sync_directory(self.directory)
+            (moving / name).rename(self.directory / name)
+        sync_directory(self.directory)
+        moving.rmdir()
+
+    def _require_free(self, source: Path) -> None:
+        for name in _names(source):
+            if paths.is_there(self.directory / name):
+                raise FileError(f"is there already, and new files wait in {source}", self.directory / name)
+
+
+def sync_directory(directory: Path) -> None:
+    """Wait until the names in a directory are on the disk."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _names(directory: Path) -> list[str]:
+    with os.scandir(directory) as entries:
+        return [entry.name for entry in entries]
+
+
+def _remove(directory: Path) -> None:
+    """Under a name of what is not complete, lest half of it be taken for all."""
+    writing = directory.with_name(WRITING)
+    if directory != writing:
+        directory.rename(writing)
+    shutil.rmtree(writing)
