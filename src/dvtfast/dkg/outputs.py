@@ -75,17 +75,21 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Aborted:
-    """There will be no keys; what was recorded is to be erased.
+    """There will be no keys; what was recorded is to be erased. More such may follow, with other culprits.
 
     Attributes:
         reason: what happened, for people; names positions from 0.
         culprit: position of who is at fault, if known.
         evidence: what proves it to others, if it can be proven.
+        unconfirmed: this node has said that keys and lock are on its disk, so that others may have finished,
+            and it
+            may yet: nothing is to be erased before the operators know.
     """
 
     reason: str
     culprit: int | None = None
     evidence: bytes | None = field(default=None, repr=False)
+    unconfirmed: bool = False
 
 
 Output: TypeAlias = Send | Record | Phase | Finished | Aborted

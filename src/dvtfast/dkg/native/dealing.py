@@ -1,0 +1,258 @@
+"""What a dealer makes of its seed, and what a node makes of all deals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from dvtfast._arrays import Bytes
+from dvtfast._secrets import wiped
+from dvtfast.constants import PUBLIC_KEY_BYTES, SECRET_KEY_BYTES
+from dvtfast.dkg.commitments import CommitmentsLike, as_parts
+from dvtfast.dkg.knowledge import find_bad, prove
+from dvtfast.dkg.native.channels import bound_to, decrypt, encrypt, expand, pair_key, public_point
+from dvtfast.dkg.native.hashing import tagged_hash, tree_root
+from dvtfast.dkg.native.statements import public_hash
+from dvtfast.dkg.native.terms import Terms
+from dvtfast.dkg.outputs import GeneratedKeys
+from dvtfast.dkg.polynomials import (
+    Coefficients,
+    add_shares,
+    commit,
+    evaluate,
+    find_bad_shares,
+    public_shares,
+    sum_commitments,
+)
+from dvtfast.errors import BadDealerError, DvtfastError
+from dvtfast.keys import PublicKeys, check_secret_keys
+
+
+class PointFaultError(DvtfastError):
+    """A commitment of a dealer is no point of the group."""
+
+    def __init__(self, dealer: int, validator: int) -> None:
+        self.dealer, self.validator = dealer, validator
+        super().__init__(f"operator {dealer}: commitment of validator {validator}")
+
+
+class RepeatFaultError(DvtfastError):
+    """A dealer has given two validators the same constant term."""
+
+    def __init__(self, dealer: int, first: int, second: int) -> None:
+        self.dealer, self.first, self.second = dealer, first, second
+        super().__init__(f"operator {dealer}: validators {first} and {second} alike")
+
+
+class ProofFaultError(DvtfastError):
+    """A dealer does not prove that it knows its constant terms."""
+
+    def __init__(self, dealer: int) -> None:
+        self.dealer = dealer
+        super().__init__(f"operator {dealer}: proof of knowledge")
+
+
+class ShareFaultError(DvtfastError):
+    """What a dealer has encrypted to this node does not decrypt, or is no share."""
+
+    def __init__(self, dealer: int, validator: int) -> None:
+        self.dealer, self.validator = dealer, validator
+        super().__init__(f"operator {dealer}: share of validator {validator}")
+
+
+class Dealer:
+    """One node's secrets of a session; the same seed gives the same bytes again. Wiped by `wipe`.
+
+    Attributes:
+        commitments: of shape (m, t).
+        rows: their bytes, uint8[m, 48 t].
+        root: of the tree over the rows.
+        point: the ephemeral public key.
+    """
+
+    def __init__(self, seed: bytes, terms: Terms, position: int) -> None:
+        self._terms, self._position = terms, position
+        self._secret = ephemeral_secret(seed)
+        self.point = public_point(self._secret)
+        self._coefficients = Coefficients.derive(
+            expand(seed, b"", b"seed"), terms.validators, terms.threshold
+        )
+        self.commitments = commit(self._coefficients)
+        self.rows = self.commitments.encoded.reshape(terms.validators, PUBLIC_KEY_BYTES * terms.threshold)
+        self.root = tree_root(self.rows)
+
+    @property
+    def secret(self) -> bytes:
+        """The ephemeral secret, for an opening."""
+        return self._secret
+
+    def prove(self, session: bytes) -> bytes:
+        """That the constant terms are known."""
+        context = proof_context(session, self._position, self.root)
+        return prove(self._coefficients, context, commitments=self.commitments)
+
+    def shares_for(self, position: int) -> Bytes:
+        """Shares uint8[m, 32] of one node; secret."""
+        return evaluate(self._coefficients, position + 1)
+
+    def encrypt(self, session: bytes, proof: bytes, points: Sequence[bytes]) -> list[bytes]:
+        """The encrypted shares of all others, by position; nothing for this node itself."""
+        bound = public_hash(self.root, proof)
+        ciphertexts = []
+        for position, point in enumerate(points):
+            if position == self._position:
+                ciphertexts.append(b"")
+                continue
+            shares = self.shares_for(position)
+            with wiped(shares):
+                key = pair_key(self._secret, point, session, self._position, position)
+                bound_here = bound_to(session, self._position, position, bound)
+                ciphertexts.append(encrypt(key, shares.tobytes(), bound_here))
+        return ciphertexts
+
+    def decrypt(self, session: bytes, dealt: Dealt, point: bytes) -> Bytes | None:
+        """Shares uint8[m, 32] that a dealer has encrypted to this node."""
+        key = pair_key(self._secret, point, session, dealt.dealer, self._position)
+        bound = bound_to(session, dealt.dealer, self._position, dealt.public_hash)
+        return as_shares(decrypt(key, dealt.ciphertext, bound))
+
+    def wipe(self) -> None:
+        """Overwrite what can be overwritten, and forget the rest."""
+        self._coefficients.wipe()
+        self._secret = b""
+
+    def __repr__(self) -> str:
+        return f"Dealer({self._position})"
+
+
+@dataclass(frozen=True, slots=True)
+class Dealt:
+    """What one dealer has given this node; of its own deal there is no ciphertext."""
+
+    dealer: int
+    rows: Bytes
+    root: bytes
+    proof: bytes
+    ciphertext: bytes = field(repr=False)
+
+    @property
+    def public_hash(self) -> bytes:
+        """What the dealer's COMMIT promised."""
+        return public_hash(self.root, self.proof)
+
+
+def ephemeral_secret(seed: bytes) -> bytes:
+    """e, of 1 to the order of secp256k1 less one; a seed that gives none is not met (2^-128)."""
+    return expand(seed, b"", b"ephemeral")
+
+
+def proof_context(session: bytes, dealer: int, root: bytes) -> bytes:
+    """What a proof of knowledge is bound to, beside the commitments."""
+    return tagged_hash("knowledge", session, bytes([dealer]), root)
+
+
+def as_shares(plaintext: bytes | None) -> Bytes | None:
+    """uint8[m, 32] that can be overwritten, of what was decrypted."""
+    if plaintext is None:
+        return None
+    return np.frombuffer(bytearray(plaintext), dtype=np.uint8).reshape(-1, SECRET_KEY_BYTES)
+
+
+def commitment_rows(encoded: bytes, terms: Terms) -> Bytes:
+    """uint8[m, 48 t] of the bytes of a dealer's commitments."""
+    rows = np.frombuffer(encoded, dtype=np.uint8)
+    return rows.reshape(terms.validators, PUBLIC_KEY_BYTES * terms.threshold)
+
+
+def points_of_rows(rows: Bytes) -> Bytes:
+    """uint8[m, t, 48] of uint8[m, 48 t]."""
+    return rows.reshape(len(rows), -1, PUBLIC_KEY_BYTES)
+
+
+def find_repeat(rows: Bytes) -> tuple[int, int] | None:
+    """Two validators whose constant terms are alike, the first such pair by the second one's place."""
+    seen: dict[bytes, int] = {}
+    for place, row in enumerate(rows[:, :PUBLIC_KEY_BYTES]):
+        if (first := seen.setdefault(row.tobytes(), place)) != place:
+            return first, place
+    return None
+
+
+def combine_deals(
+    terms: Terms, position: int, session: bytes, own: Dealer, deals: Sequence[Dealt], points: Sequence[bytes]
+) -> tuple[GeneratedKeys, PublicKeys]:
+    """The keys that all deals together make, and the public key shares (n, m), decoded.
+
+    Raises:
+        PointFaultError, RepeatFaultError, ProofFaultError, ShareFaultError: the first dealer at fault, in
+        this order of checks.
+        BadDealerError: a sum is infinite or two validators' keys are equal, which no dealer alone can bring
+            about.
+    """
+    parts = _public_parts(own, deals, position)
+    _check_proofs(session, parts, deals)
+    try:
+        sums = sum_commitments(parts)
+    except BadDealerError as error:
+        if error.dealer is None:
+            raise
+        raise PointFaultError(error.dealer, error.validator) from None
+    each = _all_shares(session, own, deals, points, position)
+    with wiped(*each):
+        shares = add_shares(each)
+        if len(find_bad_shares(shares, sums, position + 1)):
+            shares.fill(0)
+            _blame_share(each, parts, position)
+    keys = np.ascontiguousarray(sums.encoded[:, 0])
+    if (pair := find_repeat(keys)) is not None:
+        raise BadDealerError(None, pair[1], 0, f"the same key as validator {pair[0]}")
+    public = public_shares(sums, range(1, terms.count + 1))
+    return GeneratedKeys(keys, public.encoded, shares), public
+
+
+def _public_parts(own: Dealer, deals: Sequence[Dealt], position: int) -> list[CommitmentsLike]:
+    parts: list[CommitmentsLike] = [
+        own.commitments if deal.dealer == position else points_of_rows(deal.rows) for deal in deals
+    ]
+    try:
+        decoded: list[CommitmentsLike] = list(as_parts(parts))
+    except BadDealerError as error:
+        raise PointFaultError(error.dealer or 0, error.validator) from None
+    for deal in deals:
+        if (pair := find_repeat(deal.rows)) is not None:
+            raise RepeatFaultError(deal.dealer, *pair)
+    return decoded
+
+
+def _check_proofs(session: bytes, parts: Sequence[CommitmentsLike], deals: Sequence[Dealt]) -> None:
+    contexts = [proof_context(session, deal.dealer, deal.root) for deal in deals]
+    if bad := find_bad(parts, [deal.proof for deal in deals], contexts):
+        raise ProofFaultError(bad[0])
+
+
+def _all_shares(
+    session: bytes, own: Dealer, deals: Sequence[Dealt], points: Sequence[bytes], position: int
+) -> list[Bytes]:
+    """The shares that each dealer has for this node; each is a scalar of 1..r-1."""
+    each: list[Bytes] = []
+    for deal in deals:
+        shares = own.shares_for(position) if deal.dealer == position else None
+        if shares is None:
+            shares = own.decrypt(session, deal, points[deal.dealer])
+        bad = [0] if shares is None else np.flatnonzero(~check_secret_keys(shares)).tolist()
+        if shares is not None:
+            each.append(shares)
+        if bad:
+            for secret in each:
+                secret.fill(0)
+            raise ShareFaultError(deal.dealer, int(bad[0]))
+    return each
+
+
+def _blame_share(each: Sequence[Bytes], parts: Sequence[CommitmentsLike], position: int) -> None:
+    for dealer, (shares, part) in enumerate(zip(each, parts, strict=True)):
+        if len(bad := find_bad_shares(shares, part, position + 1)):
+            raise ShareFaultError(dealer, int(bad[0]))
+    raise BadDealerError(None, 0, None, "the sum of shares does not fit, though each does")

@@ -1,0 +1,61 @@
+"""Hashes with a domain tag and length prefixes, and trees of hashes over the rows of an array."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+
+from dvtfast._arrays import Bytes
+
+PROTOCOL = b"dvtfast-dkg/1"
+DIGEST_BYTES = 32
+
+# What is hashed first, so that no row is a pair of hashes, nor a pair a row.
+LEAF = b"\x00"
+PAIR = b"\x01"
+NO_LEAF = bytes(DIGEST_BYTES)
+
+
+def tagged_hash(tag: str, *parts: bytes) -> bytes:
+    """SHA-256 of protocol and tag, and of each part, each after its length of 8 bytes, big-endian."""
+    state = sha256()
+    for part in (PROTOCOL + b" " + tag.encode(), *parts):
+        state.update(len(part).to_bytes(8, "big"))
+        state.update(part)
+    return state.digest()
+
+
+def tree_root(rows: Bytes) -> bytes:
+    """The root over uint8[m, width], filled up with zero hashes to a power of two."""
+    return _levels(rows)[-1][0]
+
+
+def tree_path(rows: Bytes, place: int) -> bytes:
+    """The hashes beside the way from one row to the root, from the bottom up."""
+    levels = _levels(rows)[:-1]
+    return b"".join(level[(place >> depth) ^ 1] for depth, level in enumerate(levels))
+
+
+def path_bytes(rows: int) -> int:
+    """How long paths are in a tree over so many rows."""
+    return DIGEST_BYTES * (rows - 1).bit_length()
+
+
+def root_of_path(row: bytes, place: int, path: bytes) -> bytes:
+    """The root that a row at this place has, by its path."""
+    digest = sha256(LEAF + row).digest()
+    for start in range(0, len(path), DIGEST_BYTES):
+        beside = path[start : start + DIGEST_BYTES]
+        digest = sha256(PAIR + (beside + digest if place & 1 else digest + beside)).digest()
+        place >>= 1
+    return digest
+
+
+def _levels(rows: Bytes) -> list[Sequence[bytes]]:
+    level = [sha256(LEAF + row.tobytes()).digest() for row in rows]
+    level += [NO_LEAF] * ((1 << (len(rows) - 1).bit_length()) - len(rows))
+    levels: list[Sequence[bytes]] = [level]
+    while len(level) > 1:
+        level = [sha256(PAIR + left + right).digest() for left, right in zip(*[iter(level)] * 2, strict=True)]
+        levels.append(level)
+    return levels

@@ -1,0 +1,238 @@
+"""Cheaters in a key generation: the honest end with the same keys, or all name the same culprits."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+from py_ecc.optimized_bls12_381 import neg
+
+from dvtfast.constants import CURVE_ORDER
+from dvtfast.dkg.native.envelopes import Kind
+from dvtfast.dkg.native.judging import Known, UndecidedError, judge_evidence
+from dvtfast.errors import InputError
+from tests import cheaters, reference
+from tests.ceremonies import Network, SamplePlan, make_terms, operators_of
+
+CHEATER, VICTIM = 2, 1
+TERMS = make_terms()
+
+
+def run(*, cheats=None, tamper=None, plans=None, terms=TERMS, prepare=None):
+    network = Network(terms, cheats=cheats, plans=plans, tampers={CHEATER: None} if tamper else {})
+    if tamper:
+        network.tampers[CHEATER] = partial(tamper, network.nodes[CHEATER])
+    network.run_to_the_end()
+    return network
+
+
+def assert_blamed(network, *culprits):
+    """All honest nodes name these and nobody else, and each evidence convinces a judge who was not there."""
+    for node in network.honest:
+        assert not node.finished
+        assert node.culprits == set(culprits), node.aborts
+        for abort in node.aborts:
+            assert abort.evidence is not None, abort
+            known = Known(*(getattr(node.machine._work.known, name) for name in ("results", "lock_hash")))
+            verdict = judge_evidence(abort.evidence, network.terms, plan=node.plan, known=known)
+            assert verdict.culprit == abort.culprit
+
+
+def assert_all_finished(network):
+    honest = network.honest
+    assert all(node.finished and not node.aborts for node in honest), [node.aborts for node in honest]
+    assert len({node.files.keys.public_keys.tobytes() for node in honest}) == 1
+    assert len({node.files.lock_hash for node in honest}) == 1
+
+
+def assert_named_silent(network, culprit, kind):
+    for node in network.honest:
+        assert not node.finished
+        assert node.culprits == {culprit}
+        assert all(f"{kind.name} of operator {culprit}" in each.reason for each in node.aborts), node.aborts
+
+
+SMALL = reference.small_order_point_g1(3)
+COMPUTING = {
+    "wrong share to one": cheaters.wrong_shares(VICTIM),
+    "wrong share to one, last validator": cheaters.wrong_shares(VICTIM, validator=1),
+    "wrong shares to all": cheaters.wrong_shares(0, 1, 3),
+    "share of zero": cheaters.share_bytes(VICTIM, bytes(32)),
+    "share not below r": cheaters.share_bytes(VICTIM, CURVE_ORDER.to_bytes(32, "big")),
+    "ciphertext that does not decrypt": cheaters.garbled_ciphertext(VICTIM),
+    "proof of another session": cheaters.wrong_proof,
+    "commitments changed after their hash": cheaters.changed_after_commit,
+    "infinity": cheaters.commitment(1, coefficient=2, content=reference.G1_INFINITY),
+    "off the curve": cheaters.commitment(0, coefficient=1, content=cheaters.OFF_THE_CURVE),
+    "constant term off the subgroup": cheaters.commitment(1, plus=SMALL),
+    "coefficient off the subgroup": cheaters.commitment(0, coefficient=2, plus=SMALL),
+    "equal polynomials for two validators": cheaters.same_for_two,
+    "other public key shares": cheaters.other_results,
+    "other lock": cheaters.other_lock_hash,
+    "wrong signature of the lock": cheaters.wrong_lock_signature,
+    "wrong signature of the lock by the identity": cheaters.wrong_node_signature,
+    "ephemeral key that is no point": cheaters.ephemeral(b"\x02" + b"\xff" * 32),
+}
+
+
+@pytest.mark.parametrize("name", COMPUTING)
+def test_what_is_computed_wrongly_is_proven(name):
+    assert_blamed(run(cheats={CHEATER: COMPUTING[name]}), CHEATER)
+
+
+def test_a_wrong_partial_signature_is_proven_where_it_is_used():
+    """Node 0, 1 and the cheater are the first three; node 3 may have signatures enough without it."""
+    network = run(cheats={CHEATER: cheaters.wrong_signature()}, terms=make_terms(threshold=4))
+    assert_blamed(network, CHEATER)
+
+
+EQUIVOCATIONS = {
+    "HELLO": (Kind.HELLO, cheaters.other_nonce),
+    "COMMIT": (Kind.COMMIT, cheaters.other_promise),
+    "DEAL": (Kind.DEAL, cheaters.other_ciphertexts),
+    "list of HELLOs": (Kind.COMMIT, cheaters.forged_list),
+    "list of COMMITs": (Kind.DEAL, cheaters.forged_list),
+    "list of DEALs": (Kind.ECHO, cheaters.forged_list),
+}
+
+
+@pytest.mark.parametrize("targets", [(VICTIM,), (0, 1, 3)], ids=["to one", "to all"])
+@pytest.mark.parametrize("name", EQUIVOCATIONS)
+def test_saying_different_things_is_proven(name, targets):
+    """To all it is only a lie where it can be: one nonce is as good as another."""
+    network = run(tamper=cheaters.equivocating(*EQUIVOCATIONS[name], *targets))
+    if any(node.finished for node in network.honest):
+        assert_all_finished(network)
+    elif name == "HELLO" and len(targets) == 3:
+        assert all(node.culprits == {CHEATER} for node in network.honest)
+    else:
+        assert_blamed(network, CHEATER)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in Kind if kind <= Kind.DONE], ids=lambda kind: kind.name)
+def test_who_falls_silent_is_named_with_the_step(kind):
+    network = run(tamper=cheaters.silent_from(kind))
+    if kind == Kind.SIGS:  # t others are enough for these
+        kind = Kind.LOCKSIG
+    assert_named_silent(network, CHEATER, kind)
+    stored = [abort.unconfirmed for node in network.honest for abort in node.aborts]
+    assert set(stored) == {kind == Kind.DONE}
+
+
+@pytest.mark.parametrize(
+    "kind", [Kind.HELLO, Kind.COMMIT, Kind.ECHO, Kind.LOCKSIG, Kind.DONE], ids=lambda k: k.name
+)
+def test_small_messages_are_passed_on_to_whom_they_were_kept_from(kind):
+    """The cheater sends that kind to everybody but one; all finish nevertheless."""
+
+    def tamper(node, to, name, payload):
+        return [] if to == VICTIM and payload[0] == kind and payload[1] == node.position else [payload]
+
+    assert_all_finished(run(tamper=tamper))
+
+
+def test_a_deal_that_one_node_never_gets_names_the_dealer_everywhere():
+    def tamper(node, to, name, payload):
+        return [] if to == VICTIM and payload[0] == Kind.DEAL else [payload]
+
+    assert_named_silent(run(tamper=tamper), CHEATER, Kind.DEAL)
+
+
+def test_a_wrong_done_is_as_good_as_none():
+    network = run(tamper=cheaters.equivocating(Kind.DONE, cheaters.other_done, 0, 1, 3))
+    assert_named_silent(network, CHEATER, Kind.DONE)
+
+
+@pytest.mark.parametrize(
+    "blame",
+    [
+        cheaters.false_complaint,
+        partial(cheaters.false_complaint, proof=bytes(31) + b"\x01" + bytes(31) + b"\x01"),
+        partial(cheaters.false_complaint, opening=b"\x02" * 33),
+        cheaters.blame_of_nothing,
+        cheaters.blame_of_noise,
+    ],
+    ids=["right opening", "wrong proof", "wrong opening", "good message", "noise"],
+)
+@pytest.mark.parametrize("targets", [(VICTIM,), (0, 1, 3)], ids=["to one", "to all"])
+def test_who_accuses_falsely_is_guilty(blame, targets):
+    def tamper(node, to, name, payload):
+        if payload[0] == Kind.ECHO and to in targets:
+            return [blame(node.machine, 0), payload]
+        return [payload]
+
+    assert_blamed(run(tamper=tamper), CHEATER)
+
+
+def test_a_session_before_is_not_this_one():
+    """What a cheater has signed in an earlier attempt counts for nothing in the next one."""
+    before = Network(TERMS)
+    before.run_to_the_end()
+    recorded = {
+        (to, payload[0]): payload
+        for (to, _), payloads in before.nodes[CHEATER].sent.items()
+        for payload in payloads
+    }
+
+    def tamper(node, to, name, payload):
+        return [recorded.get((to, payload[0]), payload)]
+
+    assert_named_silent(run(tamper=tamper, terms=make_terms(attempt=1)), CHEATER, Kind.HELLO)
+
+
+@pytest.mark.parametrize("kind", [Kind.COMMIT, Kind.DEAL, Kind.ECHO, Kind.LOCKSIG])
+def test_a_message_of_a_session_before_does_not_take_the_place_of_a_new_one(kind):
+    before = Network(TERMS)
+    before.run_to_the_end()
+    old = {to: before.nodes[CHEATER].sent[to, kind.name.lower()] for to in (0, 1, 3)}
+
+    def tamper(node, to, name, payload):
+        return [*old[to], payload] if payload[0] == kind else [payload]
+
+    assert_all_finished(run(tamper=tamper, terms=make_terms(attempt=1)))
+
+
+def test_small_parts_that_cancel_between_dealers_change_nothing():
+    """What is left of them are the sums; a proof and a share that fit are judged the same everywhere."""
+    one = cheaters.commitment(1, coefficient=1, plus=SMALL)
+    other = cheaters.commitment(1, coefficient=1, plus=neg(SMALL))
+    assert_all_finished(run(cheats={1: one, 2: other}))
+
+
+def test_small_parts_that_do_not_cancel_are_proven():
+    one = cheaters.commitment(1, coefficient=1, plus=SMALL)
+    network = run(cheats={1: one, 2: one})
+    assert all(node.culprits <= {1, 2} and node.culprits for node in network.honest)
+    assert len({frozenset(node.culprits) for node in network.honest}) == 1
+
+
+def test_two_cheaters_are_both_named_by_all():
+    network = run(cheats={1: cheaters.wrong_shares(0), 2: cheaters.wrong_shares(3)})
+    assert_blamed(network, 1, 2)
+
+
+def test_a_node_that_plans_otherwise_is_found_out():
+    network = run(plans={CHEATER: SamplePlan(1, b"another lock")})
+    network.cheaters.add(CHEATER)
+    assert_blamed(network, CHEATER)
+
+
+def test_who_was_not_there_may_need_to_know_the_result():
+    network = run(cheats={CHEATER: cheaters.other_lock_hash})
+    with pytest.raises(UndecidedError):
+        judge_evidence(network.nodes[0].aborts[0].evidence, TERMS)
+
+
+def test_an_operator_is_there_once():
+    one, other, *_ = operators_of(4)
+    with pytest.raises(InputError, match=r"operators\[2\]: the same key as operators\[0\]"):
+        make_terms().__class__(bytes(32), (one, other, one), 2, 1, 0)
+
+
+def test_trouble_and_other_options_end_it_at_once():
+    network = Network(TERMS, troubles={CHEATER: "the disk is full\n"})
+    network.run_to_the_end()
+    for node in network.nodes:
+        assert [(each.culprit, each.reason) for each in node.aborts] == [
+            (CHEATER, f"operator {CHEATER} cannot take part: the disk is full?")
+        ]
