@@ -47,6 +47,7 @@ ROOMS = {
     "ssv": BOTTOM | {"chain"},
     "settings": LOWER,
     "keys": BOTTOM | {"settings"},
+    "p2p": BOTTOM | {"web", "settings"},
     "relayer": (LOWER - {"relayer_client"}) | {"keys", "settings"},
     "sidecar": LOWER | {"keys", "settings", "ssv"},
     "operator": LOWER | {"keys", "settings"},
