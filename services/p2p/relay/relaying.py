@@ -1,0 +1,115 @@
+"""A relay on a swarm of its own: everybody may come."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from ...web.addresses import is_public
+from ..limits import MIB, Limits
+from ..swarm import identify
+from ..swarm.connection import Connection
+from ..swarm.swarm import Swarm
+from ..wire import messages
+from ..wire.addresses import Multiaddr, with_peer
+from ..wire.peers import IdentityKey
+from .hop import HopService, RelayLimits
+
+AGENT = "dvtfast-p2p-relay"
+Endpoint = tuple[str, int]
+
+# Circuits of one peer are streams of its connection, its own and others'; what they hold is moved on at once.
+SWARM_LIMITS = replace(
+    Limits(),
+    inbound_streams=1024,
+    connections=16_384,
+    handshakes=1024,
+    peer_bytes=32 * MIB,
+    all_bytes=512 * MIB,
+)
+
+
+class Relaying:
+    """A relay that runs.
+
+    Attributes:
+        service: its reservations and circuits.
+        swarm: its connections.
+        bound: addresses and ports that it listens on.
+    """
+
+    def __init__(
+        self,
+        identity: IdentityKey,
+        *,
+        external: Iterable[Endpoint],
+        shows_private: bool,
+        limits: RelayLimits,
+        swarm_limits: Limits,
+    ) -> None:
+        self.bound: list[Endpoint] = []
+        self._external = [Multiaddr.of(host, port) for host, port in external]
+        self._shows_private = shows_private
+        self.swarm = Swarm(identity, is_welcome=lambda _: True, limits=swarm_limits, on_ended=self._ended)
+        self.service = HopService(self.swarm, limits=limits, addresses=self._addresses)
+        self.swarm.handlers[messages.HOP] = self.service.handle
+        self.swarm.handlers[messages.IDENTIFY] = identify.identifying(self._introduce)
+        self.swarm.handlers[messages.PING] = identify.echoing
+
+    def addresses(self) -> list[str]:
+        """Where it is, as its clients are told: multiaddrs that end in its id."""
+        own = self.swarm.identity.public_key
+        return [str(with_peer(address, own)) for address in self._shown(self.bound)]
+
+    def _ended(self, connection: Connection) -> None:
+        self.service.ended(connection)
+
+    def _addresses(self, connection: Connection) -> list[Multiaddr]:
+        found = identify.listening(connection, self.bound)
+        return self._shown([endpoint for each in found if (endpoint := each.endpoint) is not None])
+
+    def _shown(self, bound: Iterable[Endpoint]) -> list[Multiaddr]:
+        """Those given as external, then those listened on that others may see."""
+        seen = [Multiaddr.of(*each) for each in bound if self._shows_private or is_public(each[0])]
+        return list(dict.fromkeys([*self._external, *seen]))
+
+    def _introduce(self, connection: Connection) -> messages.Identify:
+        return messages.Identify(
+            public_key=self.swarm.identity.public_key,
+            addresses=tuple(each.to_bytes() for each in self._addresses(connection)),
+            protocols=tuple(sorted(self.swarm.handlers)),
+            protocol_version=identify.PROTOCOL_VERSION,
+            agent=AGENT,
+        )
+
+
+@asynccontextmanager
+async def relaying(
+    identity: IdentityKey,
+    *,
+    listen: Iterable[Endpoint],
+    external: Iterable[Endpoint] = (),
+    shows_private: bool = False,
+    limits: RelayLimits = RelayLimits(),  # noqa: B008 - frozen
+    swarm_limits: Limits = SWARM_LIMITS,
+) -> AsyncIterator[Relaying]:
+    """Relay inside the block.
+
+    Args:
+        listen: addresses and ports of TCP.
+        external: addresses or names, and ports, at which others reach it.
+        shows_private: whether clients are told of private and loopback addresses, too.
+
+    Raises:
+        OSError: an address cannot be listened on.
+    """
+    relay = Relaying(
+        identity, external=external, shows_private=shows_private, limits=limits, swarm_limits=swarm_limits
+    )
+    try:
+        for host, port in listen:
+            relay.bound.append(await relay.swarm.listen(host, port))
+        yield relay
+    finally:
+        await relay.swarm.close()

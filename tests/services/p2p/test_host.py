@@ -1,0 +1,265 @@
+"""Hosts among themselves: messages, streams, restarts, both dialing at once, and who is not let in."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from dvtfast.services.p2p.errors import (
+    P2PError,
+    StreamResetError,
+    TooMuchError,
+    UnreachableError,
+    UnsupportedProtocolError,
+    WireError,
+)
+from dvtfast.services.p2p.host import Host, IdentityKey, Terms
+from dvtfast.services.p2p.swarm.stream import Stream
+
+from .hosts import ECHO, HERE, PATIENT, SLOW, cluster, echo, identities, until
+
+
+async def test_messages_both_ways():
+    async with cluster(identities(3)) as hosts:
+        for host in hosts:
+            for other in hosts:
+                if other is not host:
+                    message = host.public_key + other.public_key
+                    assert await host.request(other.public_key, ECHO, message, terms=PATIENT) == message
+        assert all(state.is_connected and not state.is_relayed for state in hosts[0].states())
+        await until(lambda: all(state.agent == "dvtfast" for state in hosts[0].states()))
+
+
+@pytest.mark.parametrize("size", [0, 1, 127, 128, 65_507, 262_144, 3_000_000])
+async def test_messages_of_any_size(size):
+    async with cluster(identities(2)) as (alice, bob):
+        message = bytes(range(256)) * (size // 256) + bytes(size % 256)
+        assert await alice.request(bob.public_key, ECHO, message, terms=PATIENT) == message
+
+
+async def test_the_peer_is_who_sent_it():
+    async with cluster(identities(3)) as hosts:
+        heard = asyncio.Queue()
+
+        async def hear(peer, message):
+            heard.put_nowait((peer, message))
+
+        hosts[0].handle("/hear", hear)
+        for host in hosts[1:]:
+            await host.send(hosts[0].public_key, "/hear", b"hello", terms=PATIENT)
+            assert await heard.get() == (host.public_key, b"hello")
+
+
+async def test_many_at_once():
+    """More than may be under way: the rest waits its turn."""
+    async with cluster(identities(2)) as (alice, bob):
+        under_way = most = 0
+
+        async def slow(peer, message):
+            nonlocal under_way, most
+            under_way += 1
+            most = max(most, under_way)
+            await asyncio.sleep(0.001)
+            under_way -= 1
+            return message
+
+        bob.handle("/slow", slow, terms=PATIENT)
+        messages = [bytes([n]) * n for n in range(200)]
+        requests = [alice.request(bob.public_key, "/slow", each, terms=PATIENT) for each in messages]
+        assert await asyncio.gather(*requests) == messages
+        assert 1 < most <= SLOW.outbound_streams
+
+
+async def test_what_a_handler_may_do():
+    async with cluster(identities(2)) as (alice, bob):
+
+        async def nothing(peer, message):
+            return None
+
+        async def empty(peer, message):
+            return b""
+
+        async def wrong(peer, message):
+            raise RuntimeError("a bug of the handler")
+
+        for name, function in (("/nothing", nothing), ("/empty", empty), ("/wrong", wrong)):
+            bob.handle(name, function, terms=PATIENT)
+        with pytest.raises(WireError, match="ends too early"):
+            await alice.request(bob.public_key, "/nothing", b"", terms=PATIENT)
+        assert await alice.request(bob.public_key, "/empty", b"", terms=PATIENT) == b""
+        with pytest.raises(StreamResetError):
+            await alice.request(bob.public_key, "/wrong", b"", terms=PATIENT)
+        for protocol in ("/unknown", "/" + "x" * 900):
+            with pytest.raises(UnsupportedProtocolError):
+                await alice.request(bob.public_key, protocol, b"", terms=PATIENT)
+            with pytest.raises(UnsupportedProtocolError):
+                await alice.request(bob.public_key, protocol, bytes(300_000), terms=PATIENT)
+        bob.forget(ECHO)
+        with pytest.raises(UnsupportedProtocolError):
+            await alice.request(bob.public_key, ECHO, b"", terms=PATIENT)
+        assert await alice.request(bob.public_key, "/empty", b"", terms=PATIENT) == b""
+
+
+async def test_messages_have_bounds():
+    async with cluster(identities(2)) as (alice, bob):
+        bob.handle("/short", echo, terms=Terms(most_bytes=1000, seconds=PATIENT.seconds))
+        assert len(await alice.request(bob.public_key, "/short", bytes(1000), terms=PATIENT)) == 1000
+        with pytest.raises(P2PError):
+            await alice.request(bob.public_key, "/short", bytes(1001), terms=PATIENT)
+        few = Terms(most_bytes=10, seconds=PATIENT.seconds)
+        with pytest.raises(TooMuchError, match="at most 10 bytes, got one of 11"):
+            await alice.request(bob.public_key, ECHO, bytes(11), terms=few)
+
+
+async def test_time_has_bounds():
+    async with cluster(identities(2)) as (alice, bob):
+        ends = asyncio.Queue()
+
+        async def never(peer, message):
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ends.put_nowait("gone")
+
+        bob.handle("/never", never, terms=Terms(seconds=0.2))
+        with pytest.raises(StreamResetError):
+            await alice.request(bob.public_key, "/never", b"", terms=PATIENT)
+        assert await ends.get() == "gone"
+        bob.handle("/never", never, terms=PATIENT)
+        with pytest.raises(TimeoutError, match="did not answer in time"):
+            await alice.request(bob.public_key, "/never", b"", terms=Terms(seconds=0.2))
+        with pytest.raises(TimeoutError, match="did not answer in time"):
+            await alice.request(
+                bob.public_key, "/never", b"", terms=Terms(seconds=PATIENT.seconds, stall_seconds=0.2)
+            )
+
+
+async def test_streams():
+    """As charon's sync has them: long, both ways, each message in one piece."""
+    async with cluster(identities(2)) as (alice, bob):
+
+        async def sync(peer, stream):
+            assert peer == alice.public_key
+            while size := await stream.read(8):
+                size += await stream.read_exactly(8 - len(size))
+                await stream.write(size + await stream.read_exactly(int.from_bytes(size, "little")))
+
+        bob.handle_stream("/sync/", sync)
+        stream = await alice.open_stream(bob.public_key, "/sync/", seconds=PATIENT.seconds)
+        assert isinstance(stream, Stream)
+        async with stream:
+            for n in (1, 1000, 100_000):
+                await stream.write(n.to_bytes(8, "little") + bytes(n))
+                assert await stream.read_exactly(8 + n) == n.to_bytes(8, "little") + bytes(n)
+            stream.finish()
+            assert await stream.read() == b""
+            with pytest.raises(P2PError):
+                await stream.write(b"more")
+        with pytest.raises(P2PError):
+            await stream.read()
+        nobody = await alice.open_stream(bob.public_key, "/nobody", seconds=PATIENT.seconds)
+        with pytest.raises(UnsupportedProtocolError):
+            await nobody.read()
+
+
+async def test_a_peer_that_is_started_again():
+    """With the same key at another address, which the first host learns when it is dialed."""
+    first, second = identities(2)
+    known = [first.public_key, second.public_key]
+    async with Host.open(first, peers=known, listen=[HERE], limits=SLOW) as alice:
+        alice.handle(ECHO, echo)
+        for _ in range(3):
+            places = {first.public_key: alice.bound}
+            async with Host.open(second, peers=known, listen=[HERE], addresses=places, limits=SLOW) as bob:
+                bob.handle(ECHO, echo)
+                assert await alice.request(bob.public_key, ECHO, b"again", terms=PATIENT) == b"again"
+                assert await bob.request(alice.public_key, ECHO, b"too", terms=PATIENT) == b"too"
+            await until(lambda: not alice.states()[0].is_connected)
+        with pytest.raises(UnreachableError, match="is not connected"):
+            await alice.request(second.public_key, ECHO, b"", terms=Terms(seconds=0.1))
+
+
+async def test_a_request_waits_for_a_peer_that_comes_later():
+    first, second = identities(2)
+    known = [first.public_key, second.public_key]
+    async with Host.open(first, peers=known, listen=[HERE], limits=SLOW) as alice:
+        asked = asyncio.create_task(alice.request(second.public_key, ECHO, b"late", terms=PATIENT))
+        await asyncio.sleep(0.05)
+        places = {first.public_key: alice.bound}
+        async with Host.open(second, peers=known, addresses=places, limits=SLOW) as bob:
+            bob.handle(ECHO, echo)
+            assert await asked == b"late"
+
+
+async def test_both_dial_at_once():
+    """Both connections stay, and either side may use either."""
+    keys = identities(2)
+    async with cluster(keys) as (alice, bob):
+        alice.add_address(bob.public_key, *bob.bound[0])
+        dials = [
+            alice._swarm.dial(*bob.bound[0], bob.public_key),
+            bob._swarm.dial(*alice.bound[0], alice.public_key),
+        ]
+        await asyncio.gather(*dials)
+        requests = [
+            one.request(other.public_key, ECHO, bytes([n]), terms=PATIENT)
+            for n in range(20)
+            for one, other in ((alice, bob), (bob, alice))
+        ]
+        assert await asyncio.gather(*requests) == [bytes([n]) for n in range(20) for _ in range(2)]
+        assert len(alice._swarm.connections(bob.public_key)) >= 2
+
+
+async def test_strangers_are_turned_away():
+    alice, bob, stranger = identities(3)
+    async with cluster([alice, bob]) as (_, host):
+        places = {bob.public_key: host.bound}
+        async with Host.open(stranger, peers=[bob.public_key], addresses=places, limits=SLOW) as other:
+            with pytest.raises(P2PError):
+                await other.request(bob.public_key, ECHO, b"", terms=Terms(seconds=1.0))
+            assert stranger.public_key not in host._swarm.connected
+
+
+async def test_another_peer_at_the_address():
+    alice, bob, other = identities(3)
+    async with (
+        Host.open(other, peers=[alice.public_key], listen=[HERE], limits=SLOW) as wrong,
+        Host.open(
+            alice, peers=[bob.public_key], addresses={bob.public_key: wrong.bound}, limits=SLOW
+        ) as host,
+    ):
+        await until(lambda: "another peer" in host.states()[0].problem)
+        assert not host.states()[0].is_connected
+
+
+async def test_ipv6():
+    alice, bob = identities(2)
+    try:
+        opened = Host.open(alice, peers=[bob.public_key], listen=[("::1", 0)], limits=SLOW)
+        async with opened as one:
+            places = {alice.public_key: one.bound}
+            async with Host.open(bob, peers=[alice.public_key], addresses=places, limits=SLOW) as two:
+                one.handle(ECHO, echo)
+                assert await two.request(alice.public_key, ECHO, b"six", terms=PATIENT) == b"six"
+    except OSError:
+        pytest.skip("no IPv6 on this machine")
+
+
+async def test_who_is_no_peer():
+    async with cluster(identities(2)) as (alice, _):
+        with pytest.raises(ValueError, match="no peer"):
+            await alice.request(IdentityKey.generate().public_key, ECHO, b"")
+    with pytest.raises(WireError):
+        Host(IdentityKey.generate(), peers=[bytes(33)])
+
+
+async def test_changes_are_told():
+    async with cluster(identities(2)) as (alice, bob), alice.watching() as changed:
+        await until(lambda: alice.states()[0].is_connected)
+        changed.clear()
+        await bob._swarm.close()
+        async with asyncio.timeout(PATIENT.seconds):
+            await changed.wait()
+        await until(lambda: not alice.states()[0].is_connected)
+        assert alice.states()[0].problem
