@@ -5,7 +5,9 @@ folder.py      a node's folder, as charon has it
 preflight.py   whether a folder is fit for new keys
 key_lock.py    the node's key is used by one process
 definition.py  the cluster's definition, from a file or an address
+contract_signatures.py  of accounts that are contracts
 keymanager.py  keystores into a validator client
 ssv_files.py   the same keys for SSV's contract
+dealing.py     one machine that knows all keys
 commands/      create enr, create dkg, create cluster, combine
 """

@@ -10,8 +10,7 @@ import numpy as np
 from coincurve import PrivateKey
 from numpy.typing import NDArray
 
-from dvtfast import FileError, Network, split_secret_keys
-from dvtfast.files import read_bytes
+from dvtfast import Network, split_secret_keys
 from dvtfast.obol import (
     KEY_FILE,
     ClusterDefinition,
@@ -19,10 +18,11 @@ from dvtfast.obol import (
     Operator,
     deal_cluster_lock,
     make_enr,
+    read_lock_file,
     write_node_key,
 )
 
-from .folder import LOCK_FILE, MOST_FILE_BYTES, Cost, NodeResult, write_node_files
+from .folder import LOCK_FILE, Cost, NodeResult, write_node_files
 from .staging import Staging
 
 NODE_MODE = 0o700
@@ -90,23 +90,18 @@ def write_folders(directory: Path, dealt: Dealt, cost: Cost) -> tuple[Path, ...]
     staging.discard()  # what nobody was told of
     writing = staging.begin()
     names = [f"node{i}" for i in range(len(dealt.node_keys))]
+    lock: bytes | None = None  # of the first, which is verified for all
     try:
         for i, name in enumerate(names):
             folder = writing / name
             folder.mkdir(mode=NODE_MODE)
             write_node_key(folder / KEY_FILE, dealt.node_keys[i])
             result = NodeResult(dealt.lock, dealt.network, i, dealt.key_shares[:, i])
-            write_node_files(folder, result, cost)
-        _require_one_lock([writing / name / LOCK_FILE for name in names])
+            write_node_files(folder, result, cost, verified_lock=lock)
+            lock = read_lock_file(folder / LOCK_FILE)
         staging.complete()
         staging.publish()
     except BaseException:
         staging.discard()
         raise
     return tuple(directory / name for name in names)
-
-
-def _require_one_lock(files: Sequence[Path]) -> None:
-    first, *others = [read_bytes(file, limit_bytes=MOST_FILE_BYTES) for file in files]
-    if any(other != first for other in others):
-        raise FileError("not the same in all folders", files[0])

@@ -5,6 +5,7 @@ Source: charon, dkg and cluster definition.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,10 +16,12 @@ from dvtfast.obol import (
     ClusterDefinition,
     broken_rules,
     deposit_amounts_of,
+    is_nobodys,
     missing_proofs,
     network_of,
     node_keys_of,
     read_cluster_definition,
+    unproven_signatures,
     with_hashes,
 )
 
@@ -63,10 +66,11 @@ class Agreement:
         return self.node_keys.index(public_key)
 
 
-async def read_agreement(where: str, *, verify: bool) -> Agreement:
+async def read_agreement(where: str, *, verify: bool, execution_endpoints: Sequence[str] = ()) -> Agreement:
     """The definition of a file or an http(s) address.
 
     Args:
+        execution_endpoints: nodes that know what contracts have signed; without them only keys can sign.
         verify: refuse hashes and signatures that are wrong or missing; otherwise they are warned of.
 
     Raises:
@@ -78,9 +82,11 @@ async def read_agreement(where: str, *, verify: bool) -> Agreement:
         shown, content = where, None
     try:
         definition = read_cluster_definition(Path(shown), content=content)
-        broken, missing = broken_rules(definition), missing_proofs(definition)
-        if broken:
+        if broken := broken_rules(definition):
             raise CeremonyError("; ".join(f"{shown}: {line}" for line in broken))
+        missing = missing_proofs(definition)
+        if missing and execution_endpoints:
+            missing = await _missing_with_contracts(definition, execution_endpoints)
         if missing and verify:
             raise CeremonyError("; ".join(f"{shown}: {line}" for line in missing) + f": {ADVICE}")
         for line in missing:
@@ -93,6 +99,14 @@ async def read_agreement(where: str, *, verify: bool) -> Agreement:
         )
     except (FileError, DvtfastError) as error:
         raise CeremonyError(str(error)) from None
+
+
+async def _missing_with_contracts(definition: ClusterDefinition, endpoints: Sequence[str]) -> list[str]:
+    from .contract_signatures import signed_by_contracts  # needs the extra `chain`
+
+    network = network_of(definition)
+    unproven = [] if is_nobodys(definition) else unproven_signatures(definition, network)
+    return missing_proofs(definition, proven=await signed_by_contracts(unproven, endpoints, network))
 
 
 def _is_address(where: str) -> bool:

@@ -22,6 +22,7 @@ from dvtfast.obol import (
     deposit_data_of,
     deposit_file_name,
     read_cluster_lock,
+    read_lock_file,
     write_cluster_lock,
     write_deposit_files,
 )
@@ -64,8 +65,13 @@ def staging_of(directory: Path) -> Staging:
     return Staging(directory, last=LOCK_FILE)
 
 
-def write_node_files(directory: Path, result: NodeResult, cost: Cost) -> None:
+def write_node_files(
+    directory: Path, result: NodeResult, cost: Cost, *, verified_lock: bytes | None = None
+) -> None:
     """Write all files to an empty directory, read them again, and verify what was read.
+
+    Args:
+        verified_lock: the lock file of another node, which was verified.
 
     Raises:
         FileError: what is on the disk is not what was to be written.
@@ -88,28 +94,33 @@ def write_node_files(directory: Path, result: NodeResult, cost: Cost) -> None:
             )
     write_deposit_files(directory, result.lock, result.network, mode=FILE_MODE)
     write_cluster_lock(directory / LOCK_FILE, result.lock, mode=FILE_MODE)
-    verify_node_files(directory, result, derivations, threads=cost.threads)
+    verify_node_files(
+        directory, result, derivations=derivations, verified_lock=verified_lock, threads=cost.threads
+    )
 
 
 def verify_node_files(
-    directory: Path, result: NodeResult, derivations: Derivations | None = None, *, threads: int | None = None
+    directory: Path,
+    result: NodeResult,
+    *,
+    derivations: Derivations | None = None,
+    verified_lock: bytes | None = None,
+    threads: int | None = None,
 ) -> None:
     """Whether a folder has what a node must have.
 
     Args:
         derivations: by who has just written the keystores; without them each is derived anew.
+        verified_lock: the content of a lock file that was verified; the same is not verified again.
 
     Raises:
         FileError: naming the file, and what is wrong.
     """
     path = directory / LOCK_FILE
-    lock = read_cluster_lock(path)
-    if faults := [
-        f"{check.name}: {check.detail}"
-        for check in check_cluster_lock(lock, threads=threads)
-        if check.verdict is Verdict.FAULT and check.name != "network"
-    ]:
-        raise FileError("; ".join(faults), path)
+    content = read_lock_file(path)
+    lock = read_cluster_lock(path, content=content)
+    if content != verified_lock:
+        _verify_lock(lock, threads)
     if lock.lock_hash != result.lock.lock_hash:
         raise FileError("lock_hash: not that of this cluster", path)
     _verify_deposits(directory, lock, result.network, threads)
@@ -125,6 +136,15 @@ def digest_of(directory: Path) -> bytes:
         for part in (name, read_bytes(path, limit_bytes=MOST_FILE_BYTES)):
             digest.update(len(part).to_bytes(LENGTH_BYTES) + part)
     return digest.digest()
+
+
+def _verify_lock(lock: ClusterLock, threads: int | None) -> None:
+    if faults := [
+        f"{check.name}: {check.detail}"
+        for check in check_cluster_lock(lock, threads=threads)
+        if check.verdict is Verdict.FAULT
+    ]:
+        raise FileError("; ".join(faults), lock.source)
 
 
 def _verify_deposits(directory: Path, lock: ClusterLock, network: Network, threads: int | None) -> None:

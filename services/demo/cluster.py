@@ -11,13 +11,14 @@ import numpy as np
 from coincurve import PrivateKey
 from numpy.typing import NDArray
 
-from dvtfast import PublicKeys, derive_public_keys, generate_secret_keys, split_secret_keys
+from dvtfast import PublicKeys, derive_public_keys, generate_secret_keys
 from dvtfast.constants import GWEI_PER_VALIDATOR
 from dvtfast.deposits import sign_deposits, write_deposit_data
-from dvtfast.keystores import write_keystores
-from dvtfast.obol import build_cluster_lock, write_cluster_lock
+from dvtfast.obol import make_cluster_definition
 from dvtfast.protocol_config import OracleConfig, write_oracle_config
 
+from ..ceremony.dealing import deal, new_node_keys, operators_of, write_folders
+from ..ceremony.folder import KEYSTORES, LOCK_FILE, Cost
 from ..settings import DemoSettings
 from .policy import POLICY
 
@@ -79,30 +80,21 @@ def make_cluster(
         oracles: those there are; new ones, which nobody runs, when None.
     """
     secret_keys = generate_secret_keys(settings.validators)
-    share_indices = range(1, settings.nodes + 1)
-    key_shares = split_secret_keys(secret_keys, threshold=settings.threshold, share_indices=share_indices)
     withdrawal_address = vault or os.urandom(ADDRESS_BYTES)
-    lock = build_cluster_lock(
-        secret_keys,
-        key_shares,
-        threshold=settings.threshold,
+    addresses = np.tile(np.frombuffer(withdrawal_address, np.uint8), (settings.validators, 1))
+    node_keys = new_node_keys(settings.nodes)
+    definition = make_cluster_definition(
         network=settings.network,
-        node_secret_keys=[PrivateKey().secret for _ in share_indices],
-        withdrawal_address=withdrawal_address,
-        fee_recipient=withdrawal_address,
+        operators=operators_of(node_keys),
+        threshold=settings.threshold,
+        fee_recipients=addresses,
+        withdrawal_addresses=addresses,
         name="dvtfast demo",
     )
-    nodes = tuple(directory / f"node{i}" for i in range(settings.nodes))
-    for i, node in enumerate(nodes):
-        write_keystores(
-            node / "validator_keys",
-            key_shares[:, i],
-            public_keys=lock.public_key_shares[:, i],
-            one_derivation=True,
-        )
-        write_cluster_lock(node / "cluster-lock.json", lock)
-    lock_file = nodes[0] / "cluster-lock.json"
-    keystores = tuple(node / "validator_keys" for node in nodes)
+    dealt = deal(definition, secret_keys, node_keys, settings.network)
+    nodes = write_folders(directory, dealt, Cost(one_derivation=True))
+    lock_file = nodes[0] / LOCK_FILE
+    keystores = tuple(node / KEYSTORES for node in nodes)
     return ObolCluster(
         lock=lock_file,
         node_keystores=keystores,

@@ -14,6 +14,7 @@ from eth_account.messages import encode_typed_data
 from dvtfast import GNOSIS, HOODI, MAINNET, FileError, InputError, obol
 from dvtfast.obol import Operator, Version
 from dvtfast.obol.rules import MOST_COMPOUNDING_GWEI
+from tests.json_fields import OTHER_KIND, changed, fields, written
 from tests.vector_files import given, load, unhex
 
 ETHER = 10**9
@@ -277,23 +278,18 @@ def definition_hash_of(document):
 
 # --- hostile ---
 
-KIND = {str: {}, int: "x", bool: "yes", list: {}, dict: []}
+NULL_IS_NOTHING = ("deposit_amounts", "config_hash", "definition_hash")
 
 
 def test_every_field_of_another_kind_is_named(tmp_path):
     document = obol.cluster_definition_to_json(definition(deposit_amounts_gwei=(32 * ETHER,)))
     count = 0
     for places, value in fields(document):
-        changed = copy.deepcopy(document)
-        parent = changed
-        for place in places[:-1]:
-            parent = parent[place]
-        for wrong in (KIND[type(value)], None):
-            parent[places[-1]] = wrong
-            if wrong is None and places[-1] in ("deposit_amounts", "config_hash", "definition_hash"):
+        for wrong in (OTHER_KIND[type(value)], None):
+            if wrong is None and places[-1] in NULL_IS_NOTHING:
                 continue
             with pytest.raises(FileError, match=re.escape(f"json: {written(places)}: ")):
-                read(changed, tmp_path)
+                read(changed(document, places, wrong), tmp_path)
             count += 1
     assert count > 80
 
@@ -455,16 +451,3 @@ def test_a_definition_of_a_lock_is_one(tmp_path):
     document = load("obol/synthetic/node0/cluster-lock.json")["cluster_definition"]
     found = read(document, tmp_path)
     assert obol.broken_rules(found) == obol.missing_proofs(found) == []
-
-
-def fields(value, places=()):
-    """All fields of a document, and its objects and lists, with where they are."""
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for name, each in inner:
-        yield (*places, name), each
-        yield from fields(each, (*places, name))
-
-
-def written(places):
-    text = "".join(f"[{place}]" if isinstance(place, int) else f".{place}" for place in places)
-    return text.removeprefix(".")

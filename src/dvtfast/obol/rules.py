@@ -8,6 +8,8 @@ Source: charon, cluster definition and dkg.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from dvtfast._files import to_hex
 from dvtfast.constants import GWEI_PER_VALIDATOR
 from dvtfast.errors import InputError
@@ -79,11 +81,14 @@ def broken_rules(definition: ClusterDefinition) -> list[str]:
     return problems
 
 
-def missing_proofs(definition: ClusterDefinition) -> list[str]:
+def missing_proofs(definition: ClusterDefinition, *, proven: Collection[str] = frozenset()) -> list[str]:
     """A line for each hash that does not fit, and each signature that is missing or of nobody.
 
     A definition that names no account and has no signature is agreed on by who starts with it. A definition
     hash may be left out.
+
+    Args:
+        proven: names of signatures of accounts that are contracts and said that they have signed.
 
     Raises:
         MissingExtraError: the extra `files` is not installed.
@@ -105,6 +110,7 @@ def missing_proofs(definition: ClusterDefinition) -> list[str]:
     return faults + [
         f"{each.name}: not by the key of {each.address}"
         for each in consent.unproven_signatures(definition, network)
+        if each.name not in proven
     ]
 
 

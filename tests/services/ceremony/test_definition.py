@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -11,9 +12,18 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from coincurve import PrivateKey
+from eth_account import Account
+from eth_account.messages import encode_typed_data
 
 from dvtfast import HOODI
-from dvtfast.obol import cluster_definition_to_json, sign_definition
+from dvtfast.obol import (
+    Creator,
+    Version,
+    cluster_definition_to_json,
+    config_hash,
+    sign_definition,
+    with_hashes,
+)
 from dvtfast.services.ceremony import definition
 from dvtfast.services.ceremony.dealing import new_node_keys
 from dvtfast.services.ceremony.definition import Agreement, read_agreement
@@ -21,6 +31,7 @@ from dvtfast.services.ceremony.errors import CeremonyError
 
 from .dealt import definition_of
 
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 NODES = new_node_keys(4)
 PROPOSED = definition_of(NODES)
 DOCUMENT = cluster_definition_to_json(PROPOSED)
@@ -94,9 +105,112 @@ def test_no_definition(tmp_path: Path, content: bytes) -> None:
         read(tmp_path / "none.json")
 
 
-# --- from an address ---
+# --- accounts that are contracts ---
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+def a_node(answers: dict[str, object]) -> Handler:
+    """An execution node that answers each address so; an exception is a revert."""
+
+    async def answer(request: web.Request) -> web.Response:
+        body = await request.json()
+        if body["method"] == "eth_chainId":
+            return web.json_response({"jsonrpc": "2.0", "id": body["id"], "result": hex(HOODI.chain_id)})
+        assert body["method"] == "eth_call", body
+        call = body["params"][0]
+        assert call["data"].startswith("0x1626ba7e")
+        found = answers.get(call["to"], "0x")
+        if isinstance(found, Exception):
+            error = {"code": 3, "message": "execution reverted", "data": "0x"}
+            return web.json_response({"jsonrpc": "2.0", "id": body["id"], "error": error})
+        return web.json_response({"jsonrpc": "2.0", "id": body["id"], "result": found})
+
+    return answer
+
+
+SAFE = "0x" + "5a" * 20
+YES = "0x1626ba7e" + "00" * 28
+
+
+def signature_of(key: bytes, type_: str, field: str, value: str) -> bytes:
+    message = encode_typed_data(
+        {"name": "Obol", "version": "1", "chainId": HOODI.chain_id},
+        {type_: [{"name": field, "type": "string"}]},
+        {field: value},
+    )
+    return bytes(Account.sign_message(message, key).signature)
+
+
+@pytest.fixture
+def with_a_safe(tmp_path: Path) -> Path:
+    """Operator 1 is a contract with two owners; the others sign for the config that has its address."""
+    keys = new_node_keys(5)
+    two = (b"\x11" * 64 + b"\x1b") * 2
+    addresses = [Account.from_key(key).address for key in keys]
+    addresses[1] = SAFE
+    operators = tuple(
+        dataclasses.replace(operator, address=address)
+        for operator, address in zip(PROPOSED.operators, addresses, strict=False)
+    )
+    proposed = dataclasses.replace(
+        PROPOSED, version=Version.V1_11, operators=operators, creator=Creator(addresses[4])
+    )
+    text = "0x" + config_hash(proposed).hex()
+    operators = tuple(
+        dataclasses.replace(
+            operator,
+            config_signature=signature_of(key, "OperatorConfigHash", "operator_config_hash", text),
+            enr_signature=signature_of(key, "ENR", "enr", operator.enr),
+        )
+        if operator.address != SAFE
+        else dataclasses.replace(operator, config_signature=two, enr_signature=two)
+        for key, operator in zip(keys, operators, strict=False)
+    )
+    creator = Creator(addresses[4], signature_of(keys[4], "CreatorConfigHash", "creator_config_hash", text))
+    signed = with_hashes(dataclasses.replace(proposed, operators=operators, creator=creator))
+    path = tmp_path / "safe.json"
+    path.write_text(json.dumps(cluster_definition_to_json(signed)))
+    return path
+
+
+def with_node(path: Path, answers: dict[str, object]) -> Agreement:
+    async def run() -> Agreement:
+        app = web.Application()
+        app.router.add_post("/", a_node(answers))
+        async with TestServer(app) as server:
+            return await read_agreement(
+                str(path), verify=True, execution_endpoints=[str(server.make_url("/"))]
+            )
+
+    return asyncio.run(run())
+
+
+def test_a_contract_says_that_it_has_signed(with_a_safe: Path) -> None:
+    agreement = with_node(with_a_safe, {SAFE: YES})
+    assert agreement.definition.operators[1].address == SAFE
+
+
+@pytest.mark.parametrize("answer", ["0x", "0x" + "00" * 32, "0x" + "ff" * 32, "0x1626ba", RuntimeError()])
+def test_a_contract_that_has_not(with_a_safe: Path, answer: object) -> None:
+    with pytest.raises(CeremonyError) as caught:
+        with_node(with_a_safe, {SAFE: answer})
+    assert "operators[1].config_signature: not by the key of" in str(caught.value)
+    assert "operators[1].enr_signature: not by the key of" in str(caught.value)
+    assert "operators[0]" not in str(caught.value)
+    assert "creator" not in str(caught.value)
+
+
+def test_nobody_who_knows_contracts(with_a_safe: Path) -> None:
+    with pytest.raises(CeremonyError, match=r"operators\[1\]\.config_signature: not by the key of"):
+        read(with_a_safe)
+
+    async def down() -> None:
+        await read_agreement(str(with_a_safe), verify=True, execution_endpoints=["http://127.0.0.1:1"])
+
+    with pytest.raises(CeremonyError, match="whether contracts have signed the definition: "):
+        asyncio.run(down())
+
+
+# --- from an address ---
 
 
 def fetch(handler: Handler, path: str = "/v1/definition/0x12") -> Agreement:
