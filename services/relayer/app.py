@@ -16,7 +16,6 @@ from dvtfast.files import read_text
 from dvtfast.protocol_config import OracleConfig, read_oracle_config
 
 from .. import wire
-from ..chain.beacon.client import BeaconClient
 from ..chain.index.choosing import choose
 from ..keys.account_key import AccountKeyError
 from ..process import logs, running
@@ -24,6 +23,7 @@ from ..process.background import in_background, repeat
 from ..process.hardening import forbid_dumps
 from ..process.offload import UnavailableError, Workers
 from ..settings import EXIT_CODE, RelayerSettings, SettingsError
+from ..settings.clients import beacon_client
 from ..web import http
 from ..web.addresses import is_loopback
 from ..web.timings import Timings
@@ -194,13 +194,7 @@ async def relaying(configuration: Configuration) -> AsyncIterator[int]:
         if chain is not None:
             deposits = chain.watching(clusters, database, oracles, pipeline)
             watches.append(await stack.enter_async_context(deposits))
-        beacon = None
-        if settings.consensus_endpoints:
-            beacon = BeaconClient(
-                settings.consensus_endpoints,
-                timeout_seconds=settings.consensus_timeout,
-                network=settings.network,
-            )
+        if (beacon := beacon_client(settings, settings.network)) is not None:
             used = BeaconWatch(beacon, clusters, database).watching()
             watches.append(await stack.enter_async_context(used))
         if settings.oracles is not None:

@@ -10,7 +10,7 @@ shared.py        settings of several     operator.py  demo.py       keys.py    t
 command_line.py  flags, environment, --env-file        deposits.py
 ceremony/        new clusters
 environment.py   what is in it by mistake or by others first_makers.py  StakeWise's variables
-subjects.py      headings of their help
+subjects.py      headings of their help                clients.py   nodes, as the settings name them
 """
 
 from . import first_makers

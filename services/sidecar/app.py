@@ -14,7 +14,6 @@ import tenacity
 
 from dvtfast import DvtfastError
 
-from ..chain.beacon.client import BeaconClient
 from ..process import logs, running
 from ..process.background import in_background
 from ..process.hardening import forbid_dumps
@@ -22,6 +21,7 @@ from ..process.memory import use_one_arena
 from ..process.offload import UnavailableError, Workers
 from ..relayer_client.client import RelayerClient
 from ..settings import EXIT_CODE, SidecarSettings
+from ..settings.clients import beacon_client
 from ..web.http import listening
 from ..wire import Address, ValidatorType
 from .journal.journal import Journal, JournalError
@@ -142,12 +142,7 @@ async def signing_of(
         vaults_of={relayer: of_one for relayer, of_one in vaults.items() if relayer is not None},
     )
     live = None
-    if settings.consensus_endpoints:
-        beacon = BeaconClient(
-            settings.consensus_endpoints,
-            timeout_seconds=settings.consensus_timeout,
-            network=settings.network,
-        )
+    if (beacon := beacon_client(settings, settings.network)) is not None:
         opened = await stack.enter_async_context(beacon)
         live = LiveValidators(opened, settings.network, may_rotate=settings.allow_rotation)
     return Signing(

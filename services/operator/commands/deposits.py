@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 
 import click
 import msgspec
 
-from ...chain.beacon.client import BeaconClient
 from ...chain.deposits.ledger import Ledger, Source
-from ...chain.deposits.scan import DepositScan
-from ...chain.execution.node import NodeClient
 from ...chain.index.choosing import choose
 from ...chain.index_source import IndexUnknownError
 from ...files import paths
 from ...process import logs
 from ...process.offload import UnavailableError
 from ...process.progress import showing_progress
+from ...settings.clients import index_sources, node_client
 from ...settings.deposits import DepositsSettings, ScanSettings
 
 FAILED = 1
@@ -36,41 +33,16 @@ def status(settings: DepositsSettings) -> int:
 
 async def _scan(settings: ScanSettings) -> int:
     network = settings.network
-    async with AsyncExitStack() as stack:
-        node = NodeClient(
-            settings.execution_endpoints,
-            timeout_seconds=settings.execution_timeout,
-            logs_span_blocks=settings.logs_span_blocks,
-            chain_id=network.chain_id,
-        )
-        await stack.enter_async_context(node)
-        beacon = None
-        if settings.consensus_endpoints:
-            beacon = BeaconClient(
-                settings.consensus_endpoints,
-                timeout_seconds=settings.consensus_timeout,
-                network=network,
-            )
-            await stack.enter_async_context(beacon)
-        opened = DepositScan.opened(
-            node,
-            settings.deposits_database,
-            network=network,
-            genesis_validators=settings.genesis_validators,
-            threads=settings.threads,
-        )
-        deposits = await stack.enter_async_context(opened)
+    async with (
+        node_client(settings) as node,
+        index_sources(settings, node, network) as (deposits, beacon),
+    ):
+        assert deposits is not None, "there is a database"
         with showing_progress("reading deposits, by block") as progress:
             await deposits.look(progress)
         found = await deposits.status()
         index = problem = None
-        source = choose(
-            network=network,
-            scan=deposits,
-            beacon=beacon,
-            node=node,
-            threads=settings.threads,
-        )
+        source = choose(network=network, scan=deposits, beacon=beacon, node=node, threads=settings.threads)
         assert source is not None, "there is a scan"
         try:
             index = await source.next_index()

@@ -5,25 +5,26 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final, TypeAlias
 
-from ...chain.beacon.client import BeaconClient
 from ...chain.units import WEI_PER_GWEI
 from ...settings import ConsolidateSettings, FundSettings, SettingsError, WithdrawSettings, orders
+from ...settings.clients import beacon_client
 from ...settings.orders import Amount
 from ...wire import PublicKey
-from ..managing.actions import ONE_SWITCH, Managing, Request, amount_details, pair_details
+from ..managing.actions import ONE_SWITCH, Managing, Request, RequestLimits, amount_details, pair_details
 from ..managing.outcomes import Showing
 from ..oracles.client import OracleClient
 from ..plan import NothingToDoError
 from ..progress import Told
 from ..sending.action import Action, Kind, Outcome
+from ..sending.journal import Journal
 from . import executor
 from .executor import Task
-from .opening import Desk, open_beacon, open_desk, poll_seconds
+from .opening import open_parts, poll_seconds
 from .order_files import read_amounts, read_pairs
 
 AGAIN_SECONDS: Final = 86_400  # during which the same once more is thought to be a mistake
@@ -48,86 +49,85 @@ def consolidate(settings: ConsolidateSettings) -> int:
 
 @asynccontextmanager
 async def funding(settings: FundSettings, told: Told) -> AsyncIterator[Task]:
-    """The task of `fund`, inside the block; raises as `open_desk`."""
+    """The task of `fund`, inside the block; raises as `open_parts`."""
     wanted = await asyncio.to_thread(_amounts, settings)
-    async with open_desk(settings, told) as desk, open_beacon(settings) as beacon:
-        managing = Managing(
-            desk.chain,
-            desk.relayer,
-            beacon,
-            settings.vault,
-            settings.max_validator_balance_gwei,
-            told=told,
-            reserve_wei=settings.vault_min_balance_gwei * WEI_PER_GWEI,
-        )
-        showing = _showing(desk, beacon, told)
-        is_same = partial(_is_same, Kind.FUND, settings.vault, amounts=amount_details(wanted))
-
-        async def prepare() -> Request:
-            await _require_new(settings, desk, is_same, showing)
-            return await managing.fund(wanted)
-
-        yield Task(desk.chain, desk.sender, prepare, told, is_same, showing.look)
+    limits = RequestLimits(
+        settings.max_validator_balance_gwei, reserve_wei=settings.vault_min_balance_gwei * WEI_PER_GWEI
+    )
+    details = {"amounts": amount_details(wanted)}
+    async with _task(settings, told, limits, Kind.FUND, details, lambda each: each.fund(wanted)) as task:
+        yield task
 
 
 @asynccontextmanager
 async def withdrawing(settings: WithdrawSettings, told: Told) -> AsyncIterator[Task]:
-    """The task of `withdraw`, inside the block; raises as `open_desk`."""
+    """The task of `withdraw`, inside the block; raises as `open_parts`."""
     wanted = await asyncio.to_thread(_amounts, settings)
-    async with open_desk(settings, told) as desk, open_beacon(settings) as beacon:
-        fee_wei = _max_fee_wei(settings)
-        managing = Managing(desk.chain, desk.relayer, beacon, settings.vault, None, fee_wei, told)
-        showing = _showing(desk, beacon, told)
-        is_same = partial(_is_same, Kind.WITHDRAW, settings.vault, amounts=amount_details(wanted))
-
-        async def prepare() -> Request:
-            await _require_new(settings, desk, is_same, showing)
-            return await managing.withdraw(wanted)
-
-        yield Task(desk.chain, desk.sender, prepare, told, is_same, showing.look)
+    limits = RequestLimits(max_request_fee_wei=_max_fee_wei(settings))
+    details = {"amounts": amount_details(wanted)}
+    async with _task(
+        settings, told, limits, Kind.WITHDRAW, details, lambda each: each.withdraw(wanted)
+    ) as task:
+        yield task
 
 
 @asynccontextmanager
 async def consolidating(settings: ConsolidateSettings, told: Told) -> AsyncIterator[Task]:
-    """The task of `consolidate`, inside the block; raises as `open_desk`."""
+    """The task of `consolidate`, inside the block; raises as `open_parts`."""
     pairs = list(settings.pairs)
     if settings.pairs_file is not None:
         pairs = await asyncio.to_thread(read_pairs, settings.pairs_file)
     _require_once([pair.source for pair in pairs])
     if len(pairs) > 1 and any(pair.is_switch for pair in pairs):
         raise SettingsError([ONE_SWITCH])
-    async with (
-        open_desk(settings, told) as desk,
-        open_beacon(settings) as beacon,
-        OracleClient(timeout_seconds=settings.oracle_timeout) as oracle_client,
-    ):
-        most, fee_wei = settings.max_validator_balance_gwei, _max_fee_wei(settings)
-        managing = Managing(desk.chain, desk.relayer, beacon, settings.vault, most, fee_wei, told)
-        showing = _showing(desk, beacon, told)
-        is_same = partial(_is_same, Kind.CONSOLIDATE, settings.vault, pairs=pair_details(pairs))
+    limits = RequestLimits(settings.max_validator_balance_gwei, max_request_fee_wei=_max_fee_wei(settings))
+    details = {"pairs": pair_details(pairs)}
+    async with OracleClient(timeout_seconds=settings.oracle_timeout) as oracle_client:
+
+        def consolidated(managing: Managing) -> Awaitable[Request]:
+            return managing.consolidate(pairs, oracle_client, settings.consolidations_checker)
+
+        async with _task(settings, told, limits, Kind.CONSOLIDATE, details, consolidated) as task:
+            yield task
+
+
+@asynccontextmanager
+async def _task(
+    settings: ManagingSettings,
+    told: Told,
+    limits: RequestLimits,
+    kind: Kind,
+    details: Mapping[str, Any],
+    make: Callable[[Managing], Awaitable[Request]],
+) -> AsyncIterator[Task]:
+    """The task of one request.
+
+    Args:
+        details: by which an action of the journal is the same.
+    """
+    beacon = beacon_client(settings, settings.on_chain(settings.network))
+    assert beacon is not None  # the settings see to it
+    async with open_parts(settings, told) as parts, beacon:
+        chain, journal = parts.chain, parts.journal
+        managing = Managing(chain, parts.relayer, beacon, settings.vault, limits, told)
+        showing = Showing(beacon, chain, journal, poll_seconds(chain.network), told)
+        is_same = partial(_is_same, kind, settings.vault, details)
 
         async def prepare() -> Request:
-            await _require_new(settings, desk, is_same, showing)
-            return await managing.consolidate(pairs, oracle_client, settings.consolidations_checker)
+            if not settings.again:
+                await _require_new(journal, is_same, showing)
+            return await make(managing)
 
-        yield Task(desk.chain, desk.sender, prepare, told, is_same, showing.look)
+        yield Task(chain, parts.sender, prepare, told, is_same, showing.look)
 
 
 def _max_fee_wei(settings: WithdrawSettings | ConsolidateSettings) -> int:
     return round(settings.max_request_fee_gwei * WEI_PER_GWEI)
 
 
-def _showing(desk: Desk, beacon: BeaconClient, told: Told) -> Showing:
-    return Showing(beacon, desk.chain, desk.journal, poll_seconds(desk.chain.network), told)
-
-
-async def _require_new(
-    settings: ManagingSettings, desk: Desk, is_same: Callable[[Action], bool], showing: Showing
-) -> None:
+async def _require_new(journal: Journal, is_same: Callable[[Action], bool], showing: Showing) -> None:
     """Refuse what the journal says was just done, which whoever starts a program twice does not mean."""
-    if settings.again:
-        return
-    for entry in await desk.journal.entries():
+    for entry in await journal.entries():
         if time.time() - entry.at > AGAIN_SECONDS:
             return
         if entry.outcome not in (Outcome.SUBMITTED, Outcome.DONE) or not is_same(entry.action):
@@ -139,7 +139,7 @@ async def _require_new(
         raise NothingToDoError(f"the same was {what}: action {entry.id}; --again does it once more")
 
 
-def _is_same(kind: Kind, vault: bytes, action: Action, **details: Any) -> bool:
+def _is_same(kind: Kind, vault: bytes, details: Mapping[str, Any], action: Action) -> bool:
     return (action.kind, action.vault) == (kind, vault) and all(
         action.details.get(name) == value for name, value in details.items()
     )

@@ -13,10 +13,7 @@ from dvtfast.networks import Network
 from dvtfast.protocol_config import read_oracle_config
 
 from ... import wire
-from ...chain.beacon.client import BeaconClient
 from ...chain.contracts.manager_messages import ETH1_ADDRESS
-from ...chain.deposits.scan import DepositScan
-from ...chain.execution.node import NodeClient
 from ...chain.index.choosing import choose
 from ...chain.index.keys_by_index import KeysByIndex
 from ...chain.ipfs.client import IpfsClient
@@ -24,15 +21,14 @@ from ...chain.units import WEI_PER_GWEI
 from ...relayer_client.client import RelayerClient
 from ...settings import (
     ActionSettings,
-    IndexSettings,
     OracleSettings,
     RegisterSettings,
-    RequestSettings,
     RotateExitsSettings,
     RunSettings,
     SendingSettings,
     SettingsError,
 )
+from ...settings.clients import index_sources, node_client
 from ..chain import MAX_BLOCK_AGE_SECONDS, Chain
 from ..oracles.client import OracleClient
 from ..progress import Told
@@ -41,11 +37,9 @@ from ..registration.by_manager import ByManager
 from ..registration.deposit_file import problems_in
 from ..registration.preparing import Preparing, Way
 from ..rotation.rotating import Rotating
-from ..sending.action import Action, Kind
 from ..sending.journal import Journal
 from ..sending.sender import Sender, SendingPolicy
 from ..sending.wallet import ExternalWallet, KeystoreWallet, Wallet
-from .executor import Task
 from .order_files import read_keys_by_index
 
 RELAYER_ATTEMPTS = 3  # of one request; what cannot be reached then is told, and the registration begins again
@@ -55,67 +49,27 @@ SHOWN_PROBLEMS = 20
 
 
 @dataclass(frozen=True)
-class Desk:
-    """What every action needs."""
+class Parts:
+    """What every action needs.
+
+    Attributes:
+        told: called with what happens, in words.
+    """
 
     chain: Chain
-    wallet: Wallet
     journal: Journal
     sender: Sender
     relayer: RelayerClient
-
-
-@dataclass(frozen=True)
-class Office:
-    """What registers, and looks after the exits of what is registered."""
-
-    desk: Desk
-    preparing: Preparing
-    rotating: Rotating | None
-
-    @property
-    def chain(self) -> Chain:
-        """Who is asked about the chain."""
-        return self.desk.chain
-
-    @property
-    def network(self) -> Network:
-        """With the addresses of the contracts that are used."""
-        return self.desk.chain.network
-
-    @property
-    def wallet(self) -> Wallet:
-        """Who pays."""
-        return self.desk.wallet
-
-    @property
-    def journal(self) -> Journal:
-        """What was done."""
-        return self.desk.journal
-
-    @property
-    def sender(self) -> Sender:
-        """How it is done."""
-        return self.desk.sender
-
-    @property
-    def task(self) -> Task:
-        """To register the next batch."""
-        preparing = self.preparing
-
-        def is_done_by(action: Action) -> bool:
-            return (action.kind, action.vault) == (Kind.REGISTER, preparing.vault)
-
-        return Task(self.desk.chain, self.sender, preparing.prepare, preparing.told, is_done_by)
+    told: Told
 
 
 @asynccontextmanager
-async def open_desk(settings: ActionSettings, told: Told) -> AsyncIterator[Desk]:
+async def open_parts(settings: ActionSettings, told: Told) -> AsyncIterator[Parts]:
     """What every action needs, inside the block.
 
     Raises:
-        AccountKeyError, FileError, SettingsError, JournalError, MissingExtraError: something that the
-            settings name cannot be used.
+        AccountKeyError, FileError, SettingsError, JournalError: something that the settings name cannot be
+            used.
         UnavailableError: a source of the next index cannot be opened.
     """
     network = settings.on_chain(settings.network)
@@ -125,13 +79,7 @@ async def open_desk(settings: ActionSettings, told: Told) -> AsyncIterator[Desk]
     async with AsyncExitStack() as stack:
         wallet = await _wallet(settings, network, stack)
         journal = await stack.enter_async_context(Journal(settings.journal))
-        node = NodeClient(
-            settings.execution_endpoints,
-            timeout_seconds=settings.execution_timeout,
-            logs_span_blocks=settings.logs_span_blocks,
-            chain_id=network.chain_id,
-        )
-        await stack.enter_async_context(node)
+        node = await stack.enter_async_context(node_client(settings))
         ipfs = None
         if settings.ipfs_gateways:
             ipfs = IpfsClient(settings.ipfs_gateways, timeout_seconds=settings.ipfs_timeout)
@@ -153,58 +101,62 @@ async def open_desk(settings: ActionSettings, told: Told) -> AsyncIterator[Desk]
             why_stale=chain.why_stale,
             told=told,
         )
-        yield Desk(chain, wallet, journal, sender, relayer)
+        yield Parts(chain, journal, sender, relayer, told)
 
 
 @asynccontextmanager
-async def open_office(settings: RegisterSettings, told: Told) -> AsyncIterator[Office]:
-    """All parts of registering, inside the block; raises as `open_desk`."""
+async def open_preparing(
+    settings: RegisterSettings, told: Told
+) -> AsyncIterator[tuple[Parts, Preparing, Rotating | None]]:
+    """All parts of registering, inside the block, and of rotating for `run`; raises as `open_parts`."""
     deposits = await asyncio.to_thread(_deposits, settings)
     async with (
-        open_desk(settings, told) as desk,
+        open_parts(settings, told) as parts,
         OracleClient(timeout_seconds=settings.oracle_timeout) as oracle_client,
-        _indices(settings, desk.chain) as (scan, beacon),
+        index_sources(settings, parts.chain.node, parts.chain.network) as (scan, beacon),
     ):
+        chain = parts.chain
         index = choose(
-            network=desk.chain.network,
+            network=chain.network,
             scan=scan,
             beacon=beacon,
-            node=desk.chain.node,
+            node=chain.node,
             start_index=settings.start_index,
             threads=settings.threads,
         )
         assert index is not None  # the settings see to it
         preparing = Preparing(
-            desk.chain,
+            chain,
             index,
-            _way(settings, desk.chain, desk.relayer, deposits, told),
+            _way(settings, parts, deposits),
             oracle_client,
             settings.vault,
-            settings.max_validator_balance_gwei or desk.chain.network.max_validator_balance_gwei,
+            settings.max_validator_balance_gwei or chain.network.max_validator_balance_gwei,
             settings.max_batch,
             settings.vault_min_balance_gwei * WEI_PER_GWEI,
             told,
         )
         rotating = None
         if isinstance(settings, RunSettings):
-            keys = KeysByIndex({}, scan, beacon)
-            rotating = _rotating(settings, desk, oracle_client, keys, told)
-        yield Office(desk, preparing, rotating)
+            rotating = _rotating(settings, parts, oracle_client, KeysByIndex({}, scan, beacon))
+        yield parts, preparing, rotating
 
 
 @asynccontextmanager
-async def open_rotating(settings: RotateExitsSettings, told: Told) -> AsyncIterator[tuple[Desk, Rotating]]:
-    """All parts of a rotation, inside the block; raises as `open_desk`."""
+async def open_rotating(settings: RotateExitsSettings, told: Told) -> AsyncIterator[tuple[Parts, Rotating]]:
+    """All parts of a rotation, inside the block; raises as `open_parts`."""
     given = {}
     if settings.validators_file is not None:
         given = await asyncio.to_thread(read_keys_by_index, settings.validators_file)
     async with (
-        open_desk(settings, told) as desk,
+        open_parts(settings, told) as parts,
         OracleClient(timeout_seconds=settings.oracle_timeout) as oracle_client,
-        _indices(settings, desk.chain) as (scan, beacon),
+        index_sources(settings, parts.chain.node, parts.chain.network) as (scan, beacon),
     ):
-        keys = KeysByIndex(given, scan, beacon)
-        yield desk, _rotating(settings, desk, oracle_client, keys, told)
+        yield (
+            parts,
+            _rotating(settings, parts, oracle_client, KeysByIndex(given, scan, beacon)),
+        )
 
 
 def poll_seconds(network: Network) -> float:
@@ -212,90 +164,46 @@ def poll_seconds(network: Network) -> float:
     return max(network.seconds_per_slot / POLLS_PER_SLOT, LEAST_POLL_SECONDS)
 
 
-def open_beacon(settings: RequestSettings) -> BeaconClient:
-    """The beacon nodes, for an `async with`."""
-    return BeaconClient(
-        settings.consensus_endpoints,
-        timeout_seconds=settings.consensus_timeout,
-        network=settings.on_chain(settings.network),
-    )
-
-
-@asynccontextmanager
-async def _indices(
-    settings: IndexSettings, chain: Chain
-) -> AsyncIterator[tuple[DepositScan | None, BeaconClient | None]]:
-    """Who knows the validator indices."""
-    async with AsyncExitStack() as stack:
-        scan = beacon = None
-        if settings.consensus_endpoints:
-            beacon = BeaconClient(
-                settings.consensus_endpoints,
-                timeout_seconds=settings.consensus_timeout,
-                network=chain.network,
-            )
-            await stack.enter_async_context(beacon)
-        if settings.deposits_database is not None:
-            opened = DepositScan.opened(
-                chain.node,
-                settings.deposits_database,
-                network=chain.network,
-                genesis_validators=settings.genesis_validators,
-                threads=settings.threads,
-            )
-            scan = await stack.enter_async_context(opened)
-        yield scan, beacon
-
-
 def _rotating(
     settings: RunSettings | RotateExitsSettings,
-    desk: Desk,
+    parts: Parts,
     oracle_client: OracleClient,
     keys: KeysByIndex,
-    told: Told,
 ) -> Rotating:
     return Rotating(
-        desk.chain,
+        parts.chain,
         keys,
-        desk.relayer,
+        parts.relayer,
         oracle_client,
-        desk.journal,
+        parts.journal,
         settings.vault,
         poll_seconds=settings.poll_interval,
         collect_seconds=settings.collect_seconds,
-        told=told,
+        told=parts.told,
     )
 
 
-def _way(
-    settings: RegisterSettings,
-    chain: Chain,
-    relayer: RelayerClient,
-    deposits: DepositData | None,
-    told: Told,
-) -> Way:
+def _way(settings: RegisterSettings, parts: Parts, deposits: DepositData | None) -> Way:
     if deposits is None:
         return ByManager(
-            chain,
-            relayer,
-            settings.network,
+            parts.chain,
+            parts.relayer,
             settings.vault,
             settings.credentials_type,
             poll_seconds=settings.poll_interval,
             wait_seconds=settings.timeout_seconds,
-            told=told,
+            told=parts.told,
         )
     return ByDepositData(
-        chain,
-        relayer,
-        settings.network,
+        parts.chain,
+        parts.relayer,
         settings.vault,
         deposits,
         DepositDataTree(deposits),
         poll_seconds=settings.poll_interval,
         relayer_wait_seconds=settings.wait_seconds,
         wait_seconds=settings.timeout_seconds,
-        told=told,
+        told=parts.told,
     )
 
 

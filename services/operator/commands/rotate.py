@@ -7,15 +7,13 @@ from dataclasses import replace
 
 from ...process import logs
 from ...settings import RotateExitsSettings
-from ..chain import Chain
 from ..progress import Told
 from ..rotation.rotating import Rotating, Rotation, said_of
 from ..rotation.wanted import OraclesBehindError
 from ..sending.action import Action, Kind
-from ..sending.sender import Sender
 from . import executor, exit_codes
 from .executor import Task, perform, unless_stopped
-from .opening import open_rotating
+from .opening import Parts, open_rotating
 from .results import Ended
 
 log = logs.get("operator")
@@ -25,9 +23,9 @@ def run(settings: RotateExitsSettings) -> int:
     """Rotate; the exit code."""
 
     async def work(told: Told, stop: asyncio.Event) -> Ended:
-        async with open_rotating(settings, told) as (desk, rotating):
-            task = rotation_task(desk.chain, desk.sender, rotating)
-            return await unless_stopped(rotate_all(settings, task, rotating), desk.sender, stop)
+        async with open_rotating(settings, told) as (parts, rotating):
+            task = rotation_task(parts, rotating)
+            return await unless_stopped(rotate_all(settings, task, rotating), task.sender, stop)
 
     return executor.run_until_stopped(settings, work)
 
@@ -47,7 +45,7 @@ async def rotate_all(settings: RotateExitsSettings, task: Task, rotating: Rotati
         log.info("exits rotated", validators=len(ended.entry.action.public_keys) if ended.entry else 0)
 
 
-def rotation_task(chain: Chain, sender: Sender, rotating: Rotating) -> Task:
+def rotation_task(parts: Parts, rotating: Rotating) -> Task:
     """The next batch, as soon as the oracles know of the one before."""
 
     async def prepare() -> Rotation:
@@ -56,12 +54,12 @@ def rotation_task(chain: Chain, sender: Sender, rotating: Rotating) -> Task:
                 return await rotating.prepare()
             except OraclesBehindError as error:
                 log.info("waiting for the oracles", why=str(error))
-                await asyncio.sleep(chain.network.seconds_per_slot)
+                await asyncio.sleep(parts.chain.network.seconds_per_slot)
 
     def is_done_by(action: Action) -> bool:
         return (action.kind, action.vault) == (Kind.UPDATE_EXITS, rotating.vault)
 
-    return Task(chain, sender, prepare, rotating.told, is_done_by)
+    return Task(parts.chain, parts.sender, prepare, parts.told, is_done_by)
 
 
 def _with_left_out(ended: Ended, rotating: Rotating) -> Ended:

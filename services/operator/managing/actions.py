@@ -87,9 +87,9 @@ class Request:
         return shown(self.action) | dict(self.action.details)
 
 
-@dataclass
-class Managing:
-    """Makes actions of a vault's validators manager ready.
+@dataclass(frozen=True)
+class RequestLimits:
+    """How far an action may go.
 
     Attributes:
         max_balance_gwei: of a validator that gets stake; None is the network's.
@@ -97,14 +97,21 @@ class Managing:
         reserve_wei: what stays in the vault when others are topped up.
     """
 
+    max_balance_gwei: int | None = None
+    max_request_fee_wei: int = 0
+    reserve_wei: int = 0
+
+
+@dataclass
+class Managing:
+    """Makes actions of a vault's validators manager ready."""
+
     chain: Chain
     relayer: RelayerClient
     beacon: BeaconClient
     vault: bytes
-    max_balance_gwei: int | None = None
-    max_request_fee_wei: int = 0
+    limits: RequestLimits
     told: Told = tell_nobody
-    reserve_wei: int = 0
 
     async def fund(self, wanted: Sequence[Amount]) -> Request:
         """Top validators up, after the vault took its rewards if there are any.
@@ -124,9 +131,11 @@ class Managing:
             )
         head, network = await self.chain.head(), self.chain.network
         assets = await vault_assets(self.chain.node, self.chain.ipfs, network, self.vault, at=head)
-        available_wei = max(assets.withdrawable_wei - self.reserve_wei, 0)
+        available_wei = max(assets.withdrawable_wei - self.limits.reserve_wei, 0)
         if units.stake_gwei(available_wei, network) < sum(amounts):
-            kept = f", of which {units.stake_of_wei(self.reserve_wei, network)} stay" * bool(self.reserve_wei)
+            kept = f", of which {units.stake_of_wei(self.limits.reserve_wei, network)} stay" * bool(
+                self.limits.reserve_wei
+            )
             raise NotReadyError(
                 f"the vault has {units.stake_of_wei(assets.withdrawable_wei, network)} withdrawable{kept};"
                 f" {units.stake(sum(amounts), network)} are wanted"
@@ -295,7 +304,7 @@ class Managing:
             await asyncio.sleep(network.seconds_per_slot / LOOKS_PER_SLOT)
             with suppress(BeaconError):  # no other node is so far either
                 view = await look(since=head.timestamp)
-        most = self.max_balance_gwei or network.max_validator_balance_gwei
+        most = self.limits.max_balance_gwei or network.max_validator_balance_gwei
         return BeaconRules(view, network, self.vault, most)
 
     async def _signed(
@@ -327,10 +336,10 @@ class Managing:
     async def _fee(self, predeploy: bytes, head: Block) -> int:
         """What one request costs now, in wei."""
         fee_wei = await request_fee(self.chain.node, predeploy, block=head)
-        if fee_wei > self.max_request_fee_wei:
+        if fee_wei > self.limits.max_request_fee_wei:
             raise NotReadyError(
                 f"a request costs {fee_wei / WEI_PER_GWEI:.9g} gwei now, more than --max-request-fee-gwei"
-                f" ({self.max_request_fee_wei / WEI_PER_GWEI:.9g}); it falls when fewer are made"
+                f" ({self.limits.max_request_fee_wei / WEI_PER_GWEI:.9g}); it falls when fewer are made"
             )
         return fee_wei
 
@@ -346,7 +355,7 @@ class Managing:
 
     def _value(self, fee_wei: int, requests: int) -> int:
         """What is sent along for the fees."""
-        return min(FEE_MARGIN * fee_wei, self.max_request_fee_wei) * requests
+        return min(FEE_MARGIN * fee_wei, self.limits.max_request_fee_wei) * requests
 
     async def _require_known(self, targets: Sequence[PublicKey], head: Block) -> None:
         """Refuse a target that the vault would, as it does not know it as compounding."""

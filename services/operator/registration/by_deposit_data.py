@@ -8,7 +8,6 @@ from typing import Any
 
 from dvtfast.deposit_data_tree import DepositDataTree
 from dvtfast.deposits import DepositData
-from dvtfast.networks import Network
 
 from ... import wire
 from ...chain import calls
@@ -37,7 +36,6 @@ class ByDepositData:
 
     chain: Chain
     relayer: RelayerClient
-    network: Network
     vault: bytes
     deposits: DepositData
     tree: DepositDataTree
@@ -54,7 +52,7 @@ class ByDepositData:
 
     async def most(self, situation: Situation) -> int:
         """The records from the vault's position on."""
-        await require_relayer(self.relayer, self.network)
+        await require_relayer(self.relayer, self.chain.network)
         if situation.manager != self.registry:
             raise NotReadyError(
                 f"the vault's validators manager is {write_address(situation.manager)}, not the"
@@ -120,7 +118,7 @@ class ByDepositData:
                 registration = await register(
                     self.relayer,
                     chunks_of(keys, size=len(keys), start_index=start_index),
-                    network=self.network.name,
+                    network=self.chain.network.name,
                     poll_seconds=self.poll_seconds,
                     wait_seconds=self.relayer_wait_seconds,
                     progress=lambda ready: self.told("validators signed", ready, len(keys)),

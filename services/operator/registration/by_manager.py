@@ -9,7 +9,6 @@ from typing import Final
 import numpy as np
 
 from dvtfast import EncodingError, PublicKeys, check_signatures, compute_signing_roots, deposit_message_roots
-from dvtfast.networks import Network
 
 from ... import wire
 from ...chain import calls
@@ -43,7 +42,6 @@ class ByManager:
 
     chain: Chain
     relayer: RelayerClient
-    network: Network
     vault: bytes
     validator_type: int
     poll_seconds: float
@@ -52,7 +50,7 @@ class ByManager:
 
     async def most(self, situation: Situation) -> int:
         """The relayer knows; it must sign for the vault's manager."""
-        info = await require_relayer(self.relayer, self.network)
+        info = await require_relayer(self.relayer, self.chain.network)
         signs_for = info.validators_manager_address
         if signs_for is not None and bytes(signs_for) != situation.manager:
             raise NotReadyError(
@@ -139,7 +137,7 @@ class ByManager:
         for key, problem in wrong_shares(keys, shares, situation.config).items():
             raise NotReadyError(f"relayer: {wire.PublicKey(key).to_wire()}: {problem}")
         joined = register_bytes(self.vault, self.validator_type, keys, signatures, got)
-        message = ManagerMessage(self.network.chain_id, self.vault, situation.registry_root, joined)
+        message = ManagerMessage(self.chain.network.chain_id, self.vault, situation.registry_root, joined)
         assert answer.validators_manager_signature is not None
         try:
             signer = recover_signer(message.digest, bytes(answer.validators_manager_signature))
@@ -156,7 +154,7 @@ class ByManager:
         roots = deposit_message_roots(keys, credentials, amounts)
         try:
             ok = check_signatures(
-                PublicKeys(keys), compute_signing_roots(roots, self.network.deposit_domain), signatures
+                PublicKeys(keys), compute_signing_roots(roots, self.chain.network.deposit_domain), signatures
             )
         except EncodingError as error:
             raise NotReadyError(f"relayer: validators {list(error.indices)[:5]}: no public keys") from None

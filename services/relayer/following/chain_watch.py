@@ -28,6 +28,7 @@ from ...process import logs
 from ...process.background import in_background, repeat
 from ...process.offload import UnavailableError
 from ...settings import RelayerSettings
+from ...settings.clients import deposit_scan, node_client
 from ..clusters.served import ServedClusters
 from ..judging.current_oracles import CurrentOracles
 from ..judging.pipeline import Pipeline
@@ -71,27 +72,13 @@ class Chain:
     async def connected(cls, settings: RelayerSettings) -> AsyncIterator[Self]:
         """With connections inside the block."""
         async with AsyncExitStack() as stack:
-            node = NodeClient(
-                settings.execution_endpoints,
-                timeout_seconds=settings.execution_timeout,
-                logs_span_blocks=settings.logs_span_blocks,
-                chain_id=settings.network.chain_id,
-            )
             ipfs = None
             if settings.ipfs_gateways:
                 gateways = IpfsClient(settings.ipfs_gateways, timeout_seconds=settings.ipfs_timeout)
                 ipfs = await stack.enter_async_context(gateways)
-            await stack.enter_async_context(node)
-            scan = None
-            if settings.deposits_database is not None:
-                opened = DepositScan.opened(
-                    node,
-                    settings.deposits_database,
-                    network=settings.network,
-                    genesis_validators=settings.genesis_validators,
-                    threads=settings.threads,
-                )
-                scan = await stack.enter_async_context(opened)
+            node = await stack.enter_async_context(node_client(settings))
+            opened = deposit_scan(settings, node, settings.network)
+            scan = None if opened is None else await stack.enter_async_context(opened)
             yield cls(settings, node, ipfs, scan)
 
     async def announced_oracles(self) -> OracleConfig:

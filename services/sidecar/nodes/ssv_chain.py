@@ -7,11 +7,11 @@ from collections.abc import Hashable, Sequence
 from contextlib import suppress
 
 from ...chain.encoding import read_address
-from ...chain.execution.node import NodeClient
 from ...process import logs
 from ...process.background import repeat
 from ...process.offload import UnavailableError, Workers
 from ...settings import SidecarSettings
+from ...settings.clients import node_client
 from ...ssv.following import LOOK_SECONDS, Follower
 from ...ssv.registry import ChainSource, Registry, RegistryError
 from .file_states import state_of
@@ -83,13 +83,7 @@ class SsvChain:
             raise NoKeysError(str(error)) from None
 
     async def _follow(self, registry: Registry) -> None:
-        settings = self._settings
-        async with NodeClient(
-            settings.execution_endpoints,
-            timeout_seconds=settings.execution_timeout,
-            logs_span_blocks=settings.logs_span_blocks,
-            chain_id=settings.network.chain_id,
-        ) as node:
+        async with node_client(self._settings) as node:
             follower = Follower(node, self._source, registry)
 
             async def look() -> None:

@@ -26,6 +26,10 @@ from dvtfast.services.demo.world.deployed import ETH, World
 from dvtfast.services.demo.world.ipfs import gateway
 from dvtfast.services.demo.world.oracles import OracleSet
 from dvtfast.services.operator.commands import executor, opening, results
+from dvtfast.services.operator.commands.metrics import Metrics
+from dvtfast.services.operator.commands.opening import open_preparing
+from dvtfast.services.operator.commands.register import registration_task
+from dvtfast.services.operator.commands.run import Registrar
 from dvtfast.services.operator.progress import tell_nobody
 from dvtfast.services.operator.registration import preparing
 from dvtfast.services.relayer.following import chain_watch
@@ -230,18 +234,25 @@ def mining(world: World) -> Any:
     return background(work())
 
 
-async def performed(settings: RunSettings, office: opening.Office) -> results.Ended:
+@asynccontextmanager
+async def registering(settings: RunSettings) -> AsyncIterator[Registrar]:
+    """What `dvtfast operator run` works with."""
+    async with open_preparing(settings, tell_nobody) as opened:
+        yield Registrar(settings, Metrics(), *opened)
+
+
+async def performed(registrar: Registrar) -> results.Ended:
     """The next batch, with what is asked for and told."""
+    settings, task = registrar.settings, registration_task(registrar.parts, registrar.preparing)
     return await executor.perform(
-        office.task, dry_run=settings.dry_run, yes=settings.yes, seconds=settings.timeout_seconds
+        task, dry_run=settings.dry_run, yes=settings.yes, seconds=settings.timeout_seconds
     )
 
 
 async def registered(scene: Scene, **others: Any) -> results.Ended:
     """What `dvtfast operator register` does, without its process."""
-    settings = scene.chosen(**others)
-    async with opening.open_office(settings, tell_nobody) as office:
-        return await performed(settings, office)
+    async with registering(scene.chosen(**others)) as registrar:
+        return await performed(registrar)
 
 
 async def command(*arguments: str) -> tuple[int | None, str]:

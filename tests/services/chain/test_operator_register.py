@@ -25,15 +25,13 @@ from dvtfast.services.cli import main
 from dvtfast.services.demo.world.deployed import ETH
 from dvtfast.services.demo.world.oracles import RunningOracle
 from dvtfast.services.operator import chain as operator_chain
-from dvtfast.services.operator.commands import consent, executor, exit_codes, opening, results
-from dvtfast.services.operator.commands.metrics import Metrics
-from dvtfast.services.operator.commands.run import look, watch
+from dvtfast.services.operator.commands import consent, executor, exit_codes, results
+from dvtfast.services.operator.commands.register import registration_task
 from dvtfast.services.operator.oracles import approvals
-from dvtfast.services.operator.progress import tell_nobody
 from dvtfast.services.operator.registration import by_manager, preparing
 from dvtfast.services.operator.sending.action import Outcome
 from dvtfast.services.settings import RegisterSettings
-from tests.services.chain.scenes import GWEI, MANAGER, Scene, command, performed, registered
+from tests.services.chain.scenes import GWEI, MANAGER, Scene, command, performed, registered, registering
 from tests.services.patience import PATIENCE_SECONDS
 
 # As they are outside of tests, which do not wait for so long.
@@ -79,9 +77,9 @@ async def test_a_dry_run_signs_nothing(
     scene: Scene, running_oracles: list[RunningOracle], capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = replace(scene.chosen(), dry_run=True)
-    async with opening.open_office(settings, tell_nobody) as office:
-        ended = await performed(settings, office)
-        assert await office.journal.entries() == []
+    async with registering(settings) as registrar:
+        ended = await performed(registrar)
+        assert await registrar.parts.journal.entries() == []
     capsys.readouterr()
     results.tell(ended, is_json=True)
     said = json.loads(capsys.readouterr().out)
@@ -151,8 +149,8 @@ async def test_somebody_deposits_meanwhile(
 ) -> None:
     """While oracles are asked: all of it begins again, at the relayer."""
     settings, deposits = scene.chosen(), 0
-    async with opening.open_office(settings, tell_nobody) as office:
-        approval = office.preparing._approval
+    async with registering(settings) as registrar:
+        approval = registrar.preparing._approval
 
         async def late(*arguments: Any) -> Any:
             nonlocal deposits
@@ -162,8 +160,8 @@ async def test_somebody_deposits_meanwhile(
                 await scene.world.foreign_deposits(1)
             return given
 
-        monkeypatch.setattr(office.preparing, "_approval", late)
-        ended = await performed(settings, office)
+        monkeypatch.setattr(registrar.preparing, "_approval", late)
+        ended = await performed(registrar)
     assert (ended.code, ended.problem) == (exit_codes.DONE, "")
     assert ended.entry is not None
     assert ended.entry.action.details["start_index"] == deposits == 2
@@ -175,8 +173,8 @@ async def test_somebody_deposits_before_the_oracles_look(
 ) -> None:
     """They refuse the root of before, which is nobody's fault: it begins again, and ends well."""
     settings, deposits = scene.chosen(), 0
-    async with opening.open_office(settings, tell_nobody) as office:
-        approval = office.preparing._approval
+    async with registering(settings) as registrar:
+        approval = registrar.preparing._approval
 
         async def late(*arguments: Any) -> Any:
             nonlocal deposits
@@ -185,8 +183,8 @@ async def test_somebody_deposits_before_the_oracles_look(
                 await scene.world.foreign_deposits(1)
             return await approval(*arguments)
 
-        monkeypatch.setattr(office.preparing, "_approval", late)
-        ended = await performed(settings, office)
+        monkeypatch.setattr(registrar.preparing, "_approval", late)
+        ended = await performed(registrar)
     assert (ended.code, ended.problem) == (exit_codes.DONE, "")
     assert len(scene.ours(await scene.deposited())) == 3
 
@@ -196,8 +194,8 @@ async def test_a_node_that_is_behind_tells_no_index(
 ) -> None:
     """It would be that of a validator before: it is asked for again until the node has the root's block."""
     settings, looks = scene.chosen(), 0
-    async with opening.open_office(settings, tell_nobody) as office:
-        index: Any = office.preparing.index
+    async with registering(settings) as registrar:
+        index: Any = registrar.preparing.index
         look = index._look
 
         async def late(progress: Any) -> None:
@@ -208,7 +206,7 @@ async def test_a_node_that_is_behind_tells_no_index(
                 index._pending = replace(index._pending, head=index._pending.head - 1)
 
         monkeypatch.setattr(index, "_look", late)
-        ended = await performed(settings, office)
+        ended = await performed(registrar)
     assert (ended.code, ended.problem) == (exit_codes.DONE, "")
     assert looks > 2
     assert len(await scene.deposited()) == 3
@@ -219,16 +217,16 @@ async def test_an_index_that_was_given_is_right_once(
 ) -> None:
     """Somebody else has it when they deposit meanwhile, and exits for it would be theirs."""
     settings = replace(scene.chosen(), start_index=0)
-    async with opening.open_office(settings, tell_nobody) as office:
-        approval = office.preparing._approval
+    async with registering(settings) as registrar:
+        approval = registrar.preparing._approval
 
         async def late(*arguments: Any) -> Any:
             given = await approval(*arguments)
             await scene.world.foreign_deposits(1)
             return given
 
-        monkeypatch.setattr(office.preparing, "_approval", late)
-        ended = await performed(settings, office)
+        monkeypatch.setattr(registrar.preparing, "_approval", late)
+        ended = await performed(registrar)
     assert ended.code == exit_codes.NOT_READY
     assert "--start-index 0 was before somebody deposited" in ended.problem
     assert scene.ours(await scene.deposited()) == []
@@ -239,16 +237,16 @@ async def test_a_deposit_after_it_was_sent(
 ) -> None:
     """It can only revert by then: its nonce is used up by a cancellation, and nothing is registered."""
     settings = scene.chosen()
-    async with opening.open_office(settings, tell_nobody) as office:
-        begin = office.sender.begin
+    async with registering(settings) as registrar:
+        begin = registrar.parts.sender.begin
 
         async def begin_and_deposit(action: Any) -> Any:
             entry = await begin(action)
             await scene.world.foreign_deposits(1)
             return entry
 
-        monkeypatch.setattr(office.sender, "begin", begin_and_deposit)
-        ended = await performed(settings, office)
+        monkeypatch.setattr(registrar.parts.sender, "begin", begin_and_deposit)
+        ended = await performed(registrar)
         monkeypatch.undo()
     assert ended.entry is not None
     assert ended.entry.conclusion is not None
@@ -259,16 +257,18 @@ async def test_a_deposit_after_it_was_sent(
 
 async def test_it_is_watched_until_stopped(scene: Scene, running_oracles: list[RunningOracle]) -> None:
     """Each look registers what there is; what others fail to do ends nothing."""
-    settings, metrics = scene.chosen(), Metrics()
-    async with opening.open_office(settings, tell_nobody) as office:
-        assert (await look(settings, office, metrics)).code == exit_codes.DONE
-        assert (await look(settings, office, metrics)).code == exit_codes.NOTHING_TO_DO
+    settings = scene.chosen()
+    async with registering(settings) as registrar:
+        assert (await registrar.look()).code == exit_codes.DONE
+        assert (await registrar.look()).code == exit_codes.NOTHING_TO_DO
         await scene.world.stake(40 * ETH)
-        broken = replace(office.preparing.chain, node=NodeClient(["http://127.0.0.1:1"], timeout_seconds=1))
+        broken = replace(
+            registrar.preparing.chain, node=NodeClient(["http://127.0.0.1:1"], timeout_seconds=1)
+        )
         async with broken.node:
-            office.preparing.chain, whole = broken, office.preparing.chain
-            assert (await look(settings, office, metrics)).code == exit_codes.NOT_READY
-            office.preparing.chain = whole
+            registrar.preparing.chain, whole = broken, registrar.preparing.chain
+            assert (await registrar.look()).code == exit_codes.NOT_READY
+            registrar.preparing.chain = whole
     assert len(await scene.deposited()) == 3
 
 
@@ -276,15 +276,15 @@ async def test_other_deposits_than_it_should_make_end_it(
     scene: Scene, running_oracles: list[RunningOracle], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever made them would make more; but a node that has lost a receipt says nothing of deposits."""
-    settings, metrics = scene.chosen(max_batch="1", interval="0.1"), Metrics()
-    async with opening.open_office(settings, tell_nobody) as office:
+    settings = scene.chosen(max_batch="1", interval="0.1")
+    async with registering(settings) as registrar:
         with monkeypatch.context() as patch:
             patch.setattr(operator_chain, "find_receipt", no_receipt)
-            assert (await look(settings, office, metrics)).code == exit_codes.DONE
+            assert (await registrar.look()).code == exit_codes.DONE
         with monkeypatch.context() as patch:
             patch.setattr(operator_chain, "decode_deposits", lambda _: reads.decode_deposits([]))
             async with asyncio.timeout(PATIENCE_SECONDS):
-                ended = await watch(settings, office, metrics)
+                ended = await registrar.watch()
     assert ended.code == exit_codes.NOT_DONE
     assert "other deposits than it should" in ended.problem
     assert len(await scene.deposited()) == 2
@@ -340,8 +340,8 @@ async def test_a_relayer_that_lies(
     spoil: Callable[[wire.RegisterAnswer], None], says: str, scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = scene.chosen()
-    async with opening.open_office(settings, tell_nobody) as office:
-        relayer: Any = office.preparing.way.relayer  # type: ignore[attr-defined] # the way is v4
+    async with registering(settings) as registrar:
+        relayer: Any = registrar.preparing.way.relayer  # type: ignore[attr-defined] # the way is v4
         ask = relayer.post_register
 
         async def spoiled(request: wire.RegisterRequest) -> wire.RegisterAnswer:
@@ -351,7 +351,7 @@ async def test_a_relayer_that_lies(
             return answer
 
         monkeypatch.setattr(relayer, "post_register", spoiled)
-        ended = await performed(settings, office)
+        ended = await performed(registrar)
     assert ended.code == exit_codes.NOT_READY
     assert says in ended.problem
     assert await scene.deposited() == []
@@ -364,15 +364,15 @@ async def test_a_relayer_that_gives_as_many_as_no_vault_can_read(
     settings = scene.chosen()
     for at in (approvals, by_manager):
         monkeypatch.setattr(at, "is_ambiguous", lambda count, _type: count == 2)
-    async with opening.open_office(settings, tell_nobody) as office:
-        relayer: Any = office.preparing.way.relayer  # type: ignore[attr-defined] # the way is v4
+    async with registering(settings) as registrar:
+        relayer: Any = registrar.preparing.way.relayer  # type: ignore[attr-defined] # the way is v4
         ask = relayer.post_register
 
         async def two(request: wire.RegisterRequest) -> Any:
             return await ask(msgspec.structs.replace(request, amounts=request.amounts[:2]))
 
         monkeypatch.setattr(relayer, "post_register", two)
-        ended = await performed(settings, office)
+        ended = await performed(registrar)
     assert (ended.code, ended.problem) == (exit_codes.DONE, "")
     assert len(await scene.deposited()) == 1
 
@@ -411,8 +411,8 @@ async def test_a_process_that_ends_after_signing(
     scene: Scene, running_oracles: list[RunningOracle], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next one goes on with what the journal has, and registers nothing else in its turn."""
-    async with opening.open_office(scene.chosen(), tell_nobody) as office:
-        entry = await executor.begin_next(office.task)
+    async with registering(scene.chosen()) as registrar:
+        entry = await executor.begin_next(registration_task(registrar.parts, registrar.preparing))
         assert entry is not None
     ended = await registered(scene)
     assert ended.code == exit_codes.DONE
@@ -432,9 +432,9 @@ async def test_a_person_is_asked_once(
 
     monkeypatch.setattr(consent.click, "confirm", confirm)
     settings = replace(scene.chosen(), yes=False)
-    async with opening.open_office(settings, tell_nobody) as office:
-        ended = await performed(settings, office)
-        assert await office.journal.entries() == []
+    async with registering(settings) as registrar:
+        ended = await performed(registrar)
+        assert await registrar.parts.journal.entries() == []
     assert ended.code == exit_codes.STOPPED
     assert len(questions) == 1
     assert "Register 3 validators with 96 ETH" in questions[0]

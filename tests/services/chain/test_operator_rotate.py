@@ -15,8 +15,7 @@ from dvtfast.protocol_config import read_oracle_config
 from dvtfast.services.demo.world import oracles
 from dvtfast.services.demo.world.deployed import ETH, World
 from dvtfast.services.demo.world.oracles import OracleSet, RunningOracle, make_oracles
-from dvtfast.services.operator.commands import executor, exit_codes, opening, rotate, run
-from dvtfast.services.operator.commands.metrics import Metrics
+from dvtfast.services.operator.commands import executor, exit_codes, rotate
 from dvtfast.services.operator.commands.opening import open_rotating
 from dvtfast.services.operator.commands.results import Ended
 from dvtfast.services.operator.progress import tell_nobody
@@ -31,7 +30,7 @@ from dvtfast.services.relayer.store.operators.forgetting import forget
 from dvtfast.services.relayer_client.client import RelayerClient
 from dvtfast.services.settings import RotateExitsSettings, SettingsError
 from dvtfast.services.wire import PublicKey
-from tests.services.chain.scenes import Scene, nodes, registered
+from tests.services.chain.scenes import Scene, nodes, registered, registering
 from tests.services.chain.servers import node_finalizing
 from tests.services.conftest import Relayer
 from tests.services.patience import PATIENCE_SECONDS
@@ -102,8 +101,8 @@ async def change(
 
 async def rotated(settings: RotateExitsSettings) -> Ended:
     """What the command does, without its process."""
-    async with open_rotating(settings, tell_nobody) as (desk, rotating):
-        task = rotate.rotation_task(desk.chain, desk.sender, rotating)
+    async with open_rotating(settings, tell_nobody) as (parts, rotating):
+        task = rotate.rotation_task(parts, rotating)
         return await rotate.rotate_all(settings, task, rotating)
 
 
@@ -202,8 +201,8 @@ async def test_oracles_that_are_behind(change: Change, monkeypatch: pytest.Monke
         return read(content)._replace(block_number=None)
 
     monkeypatch.setattr(wanted, "_read_info", of_before)
-    async with open_rotating(change.settings(), tell_nobody) as (desk, rotating):
-        task = rotate.rotation_task(desk.chain, desk.sender, rotating)
+    async with open_rotating(change.settings(), tell_nobody) as (parts, rotating):
+        task = rotate.rotation_task(parts, rotating)
         assert (await executor.perform(task, dry_run=False, yes=True, seconds=30)).code == exit_codes.DONE
         before = asked
         ended = await executor.perform(task, dry_run=False, yes=True, seconds=1)
@@ -221,9 +220,9 @@ async def test_oracles_that_are_a_moment_ahead(change: Change, monkeypatch: pyte
         return read(content)._replace(block_number=height + ahead)
 
     monkeypatch.setattr(wanted, "_read_info", of_later)
-    async with open_rotating(change.settings(), tell_nobody) as (desk, rotating):
-        monkeypatch.setattr(desk.chain, "network", replace(desk.chain.network, seconds_per_slot=0))
-        looks, look = 0, desk.chain.head
+    async with open_rotating(change.settings(), tell_nobody) as (parts, rotating):
+        monkeypatch.setattr(parts.chain, "network", replace(parts.chain.network, seconds_per_slot=0))
+        looks, look = 0, parts.chain.head
 
         async def mined(**options: Any) -> Any:
             nonlocal looks
@@ -232,7 +231,7 @@ async def test_oracles_that_are_a_moment_ahead(change: Change, monkeypatch: pyte
                 await change.scene.world.chain.mine(1)
             return await look(**options)
 
-        monkeypatch.setattr(desk.chain, "head", mined)
+        monkeypatch.setattr(parts.chain, "head", mined)
         assert (await rotating.prepare()).action.details["indices"] == [0, 1]
         ahead = 1000
         with pytest.raises(OraclesAheadError, match="they lie, or these are behind"):
@@ -260,16 +259,16 @@ async def test_a_rotation_that_is_not_final_yet(change: Change) -> None:
     """Oracles do not count it before; that is waited for."""
     await change.happen()
     change.final_behind = 1000
-    settings, metrics = change.scene.chosen(), Metrics()
-    async with opening.open_office(settings, tell_nobody) as office:
-        codes = [(await run.look_after_exits(settings, office, metrics)).code for _ in range(2)]
+    settings = change.scene.chosen()
+    async with registering(settings) as registrar:
+        codes = [(await registrar.look_after_exits()).code for _ in range(2)]
         assert codes == [exit_codes.DONE, exit_codes.NOTHING_TO_DO]
-        assert office.rotating is not None
+        assert registrar.rotating is not None
         with pytest.raises(NotFinalYetError, match="is not final yet"):
-            await office.rotating.prepare()
-        assert metrics.failures.labels("not rotated")._value.get() == 0
+            await registrar.rotating.prepare()
+        assert registrar.metrics.failures.labels("not rotated")._value.get() == 0
         change.final_behind = 0
-        assert (await run.look_after_exits(settings, office, metrics)).code == exit_codes.DONE
+        assert (await registrar.look_after_exits()).code == exit_codes.DONE
 
 
 async def test_what_oracles_want_for_ever(change: Change, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -315,8 +314,8 @@ async def test_oracles_that_are_out(change: Change, other_oracles: list[RunningO
 async def test_a_process_that_ends_after_signing(change: Change) -> None:
     """The next one goes on with it, and then with the rest: each batch once."""
     await change.happen()
-    async with open_rotating(change.settings(), tell_nobody) as (desk, rotating):
-        entry = await executor.begin_next(rotate.rotation_task(desk.chain, desk.sender, rotating))
+    async with open_rotating(change.settings(), tell_nobody) as (parts, rotating):
+        entry = await executor.begin_next(rotate.rotation_task(parts, rotating))
         assert entry is not None
     ended = await rotated(change.settings())
     assert (ended.code, ended.problem) == (exit_codes.DONE, "")
@@ -324,24 +323,24 @@ async def test_a_process_that_ends_after_signing(change: Change) -> None:
 
 
 async def test_run_rotates_by_itself(change: Change) -> None:
-    settings, metrics = change.scene.chosen(), Metrics()
-    async with opening.open_office(settings, tell_nobody) as office:
-        assert (await run.look_after_exits(settings, office, metrics)).code == exit_codes.NOTHING_TO_DO
+    settings = change.scene.chosen()
+    async with registering(settings) as registrar:
+        assert (await registrar.look_after_exits()).code == exit_codes.NOTHING_TO_DO
         await change.happen()
-        codes = [(await run.look_after_exits(settings, office, metrics)).code for _ in range(3)]
+        codes = [(await registrar.look_after_exits()).code for _ in range(3)]
     assert codes == [exit_codes.DONE, exit_codes.DONE, exit_codes.NOTHING_TO_DO]
     assert await change.nonce() == 2
-    assert metrics.rotated._value.get() == 3
+    assert registrar.metrics.rotated._value.get() == 3
 
 
 async def test_run_registers_between_two_rotations(change: Change, monkeypatch: pytest.MonkeyPatch) -> None:
     """Thousands of exits take hours; and oracles that were slower than the chain are no failure."""
-    settings, metrics = replace(change.scene.chosen(), interval=0.1), Metrics()
+    settings = replace(change.scene.chosen(), interval=0.1)
     done: list[str] = []
     await change.happen()
-    async with opening.open_office(settings, tell_nobody) as office:
-        assert office.rotating is not None
-        prepare = office.rotating.prepare
+    async with registering(settings) as registrar:
+        assert registrar.rotating is not None
+        prepare = registrar.rotating.prepare
 
         async def slowly() -> Any:
             done.append("rotation")
@@ -355,13 +354,13 @@ async def test_run_registers_between_two_rotations(change: Change, monkeypatch: 
                 raise asyncio.CancelledError
             return Ended(exit_codes.NOTHING_TO_DO)
 
-        monkeypatch.setattr(office.rotating, "prepare", slowly)
-        monkeypatch.setattr(run, "look", looked)
+        monkeypatch.setattr(registrar.rotating, "prepare", slowly)
+        monkeypatch.setattr(registrar, "look", looked)
         with pytest.raises(asyncio.CancelledError):
             async with asyncio.timeout(PATIENCE_SECONDS):
-                await run.watch(settings, office, metrics)
+                await registrar.watch()
     assert done == ["look", "rotation"] * 3 + ["look"]
-    assert metrics.failures.labels("not rotated")._value.get() == 0
+    assert registrar.metrics.failures.labels("not rotated")._value.get() == 0
     assert await change.nonce() == 2
 
 

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import datetime
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -299,9 +300,8 @@ async def test_our_sidecars_and_operator_beside_their_relayer(oracles: Oracles) 
             await stack.enter_async_context(looping(url, node, signing))
         client = await stack.enter_async_context(RelayerClient(url, timeout_seconds=20))
         way = ByDepositData(
-            None,  # type: ignore[arg-type] # the chain is not asked for shares
+            SimpleNamespace(network=HOODI),  # type: ignore[arg-type] # not asked for shares
             client,
-            HOODI,
             VAULT,
             deposits,
             DepositDataTree(deposits),
