@@ -2,7 +2,8 @@
 
 judging.py        which deposits make a validator   ledger.py  what is known of final blocks, in SQLite
 contract_tree.py  the contract's root over all      whole.py   proves that no deposit is missing
-dump.py           StakeWise's dump of the first     scan.py    follows the contract on an execution node
+reading.py        the contract read on, by looks    scan.py    all deposits: into the ledger, and counted
+dump.py           StakeWise's dump of the first
 
 A deposit for a known key is a top-up, whatever its signature. A new key becomes a validator with its first
 deposit whose signature is valid, which may follow invalid ones; amount and withdrawal credentials do not

@@ -1,10 +1,10 @@
-"""Follows the deposit contract: final deposits go to a ledger, pending ones are judged anew at each look."""
+"""All deposits: final ones go to a ledger, pending ones are judged anew at each look."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
@@ -13,32 +13,22 @@ from typing import Self
 from dvtfast import Network
 
 from ...process import logs
-from ...process.offload import UnavailableError, Workers
+from ...process.offload import Workers
 from ..calls import ContractError
 from ..contracts.reads import DEPOSIT_EVENT, Deposits, decode_deposits
-from ..encoding import read_address
-from ..execution.node import CallRevertedError, NodeClient
-from ..execution.scanner import (
-    CONFIRMATIONS,
-    SPAN_BLOCKS,
-    Batch,
-    FinalLogs,
-    LogScanner,
-    PendingLogs,
-    Rewound,
-    ahead,
-)
+from ..execution.node import NodeClient
+from ..execution.scanner import CONFIRMATIONS, SPAN_BLOCKS, Checkpoint, FinalLogs, PendingLogs
 from ..index_source import IndexUnknownError, require_since
 from .contract_tree import DepositsSoFar
 from .dump import count_dump, read_dump
-from .judging import Judge, Judged
+from .judging import Judged
 from .ledger import Ledger, LedgerError, LedgerMovedError, Seed, Source, Totals
-from .whole import PRUNED, whole
+from .reading import STALE_SLOTS, DepositReader, made
+from .whole import PRUNED
 
 ATTEMPTS = 3  # of a look, where another process reads into the same database
 TELL_SECONDS = 10.0  # between two lines on a long way
 FRESH_SECONDS = 2.0  # how long what was seen counts as of now
-STALE_SLOTS = 8  # without a block, after which a node counts as behind
 DEPOSITS_LIMIT = 1 << 32  # of a contract, whose tree is that deep
 
 log = logs.get("deposits")
@@ -77,15 +67,11 @@ class _Pending:
     final_block: int | None
 
 
-class DepositScan:
+class DepositScan(DepositReader):
     """The deposits of one contract, as a source of the next validator index.
-
-    Args:
-        max_age_seconds: nodes whose latest block is older are passed over; None for none.
 
     Attributes:
         gives_index: whether its count is that of the network's validators.
-        is_complete: whether all deposits were read, as far as the last look could.
     """
 
     def __init__(
@@ -99,27 +85,24 @@ class DepositScan:
         confirmations: int = CONFIRMATIONS,
         span_blocks: int = SPAN_BLOCKS,
     ) -> None:
-        self.gives_index = ledger.seed is not None or not network.has_validators_without_deposit
-        self.is_complete = False
-        self._node = node
-        self._ledger = ledger
-        self._network = network
-        self._contract = read_address(network.deposit_contract)
-        self._judge = Judge(network, threads=threads)
-        self._pending: _Pending | None = None
-        self._looking = asyncio.Lock()
-        self._first = self._read_to = ledger.first_block
-        self._told_at = monotonic()
-        self._workers = Workers("deposits", threads=1, deadline_seconds=None, gives_way=True)
-        self._scanner = LogScanner(
+        super().__init__(
             node,
-            self._contract,
-            [DEPOSIT_EVENT],
-            first=self._first,
+            network,
+            first=ledger.first_block,
+            threads=threads,
             max_age_seconds=max_age_seconds,
             confirmations=confirmations,
             span_blocks=span_blocks,
         )
+        self.gives_index = ledger.seed is not None or not network.has_validators_without_deposit
+        self._ledger = ledger
+        self._pending: _Pending | None = None
+        self._looking = asyncio.Lock()
+        self._first = self._read_to = ledger.first_block
+        self._head = 0
+        self._progress: Progress | None = None
+        self._told_at = monotonic()
+        self._workers = Workers("deposits", threads=1, deadline_seconds=None, gives_way=True)
 
     @classmethod
     @asynccontextmanager
@@ -238,18 +221,12 @@ class DepositScan:
                     raise
 
     async def _look_once(self, progress: Progress | None) -> None:
-        self._pending = None
-        head = (await self._node.block("latest")).number
-        checkpoints = await self._workers.run(self._ledger.checkpoints)
-        try:
-            async with aclosing(ahead(self._scanner.batches(checkpoints))) as read:
-                async for batch in whole(read, self._node, self._contract, self._before):
-                    await self._take(batch)
-                    if not isinstance(batch, Rewound):
-                        self._tell(batch.last, max(head, batch.last), progress)
-        except (ContractError, CallRevertedError) as error:
-            raise UnavailableError(f"deposits: {error}") from error
-        self.is_complete = True
+        self._pending, self._progress = None, progress
+        self._head = (await self._node.block("latest")).number
+        await self._read_on()
+
+    async def _checkpoints(self) -> Sequence[Checkpoint]:
+        return await self._workers.run(self._ledger.checkpoints)
 
     async def _before(self, first: int) -> DepositsSoFar:
         """All deposits before what is read next; the end of a dump is proven first."""
@@ -291,37 +268,35 @@ class DepositScan:
         keys = list({row.tobytes() for row in deposits.public_keys})
         return len(self._judge.judge(deposits, self._ledger.known(keys)).places)
 
-    async def _take(self, batch: Batch) -> None:
-        run = self._workers.run
-        if isinstance(batch, Rewound):
-            self.is_complete = False
-            back_to = batch.back_to.number if batch.back_to else None
-            log.warning("chain reorganised", lost=batch.lost.number, back_to=back_to)
-            await run(self._ledger.rewind, back_to)
-        elif isinstance(batch, FinalLogs):
-            await run(self._learn, batch)
-        else:
-            self._pending = await run(self._judge_pending, batch)
+    async def _learn(self, batch: FinalLogs) -> None:
+        await self._workers.run(self._learn_now, batch)
+        self._tell(batch.last)
 
-    def _tell(self, last: int, head: int, progress: Progress | None) -> None:
-        self._read_to = last
-        if progress is not None:
-            progress(last - self._first + 1, head - self._first + 1)
+    async def _expect(self, batch: PendingLogs) -> None:
+        self._pending = await self._workers.run(self._judge_pending, batch)
+        self._tell(batch.last)
+
+    async def _rewind(self, back_to: int | None) -> None:
+        await self._workers.run(self._ledger.rewind, back_to)
+
+    def _tell(self, last: int) -> None:
+        self._read_to, head = last, max(self._head, last)
+        if self._progress is not None:
+            self._progress(last - self._first + 1, head - self._first + 1)
         elif monotonic() - self._told_at > TELL_SECONDS and not self.is_complete:
             log.info("deposits read", up_to_block=last, of=head)
             self._told_at = monotonic()
 
-    def _learn(self, batch: FinalLogs) -> None:
+    def _learn_now(self, batch: FinalLogs) -> None:
         deposits, judged, totals = self._judged(batch)
-        made = list(_made(deposits, judged).items())
-        self._ledger.learn(batch.first, batch.checkpoint, made, totals)
+        self._ledger.learn(batch.first, batch.checkpoint, list(made(deposits, judged).items()), totals)
 
     def _judge_pending(self, batch: PendingLogs) -> _Pending:
         deposits, judged, totals = self._judged(batch)
         final = self._ledger.checkpoints()
         return _Pending(
             totals,
-            _made(deposits, judged),
+            made(deposits, judged),
             batch.last,
             monotonic(),
             final[-1].number if final else None,
@@ -346,12 +321,6 @@ class DepositScan:
             so_far=so_far,
         )
         return deposits, judged, totals
-
-
-def _made(deposits: Deposits, judged: Judged) -> dict[bytes, int]:
-    """Blocks of the deposits that make validators, by public key, in the order of the chain."""
-    blocks = deposits.block_numbers.tolist()
-    return {deposits.public_keys[place].tobytes(): blocks[place] for place in judged.places}
 
 
 def _seed(ledger: Ledger, path: Path, network: Network) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from dvtfast import Network
@@ -157,43 +155,3 @@ def choose(
     nodes = tuple(f"{kind}: {each.names}" for kind, each in (("execution", node), ("beacon", beacon)) if each)
     found = Agreeing(*sources, nodes=nodes) if len(sources) == 2 else next(iter(sources), None)
     return found if start_index is None else Given(start_index, found)
-
-
-@asynccontextmanager
-async def source(
-    *,
-    network: Network,
-    node: NodeClient | None = None,
-    beacon: BeaconClient | None = None,
-    start_index: int | None = None,
-    deposits_database: Path | None = None,
-    genesis_validators: Path | None = None,
-    threads: int | None = None,
-) -> AsyncIterator[NextIndex | None]:
-    """What `choose` makes of these settings, inside the block; deposits are scanned where there are a
-    database and a node.
-
-    Raises:
-        UnavailableError: the database cannot be used, or the dump is none.
-    """
-    async with AsyncExitStack() as stack:
-        scan = None
-        if deposits_database is not None and node is not None:
-            from ..deposits.scan import DepositScan  # needs the extra `chain`
-
-            opened = DepositScan.opened(
-                node,
-                deposits_database,
-                network=network,
-                genesis_validators=genesis_validators,
-                threads=threads,
-            )
-            scan = await stack.enter_async_context(opened)
-        yield choose(
-            network=network,
-            scan=scan,
-            beacon=beacon,
-            node=node,
-            start_index=start_index,
-            threads=threads,
-        )

@@ -22,12 +22,12 @@ from dvtfast.services.chain.encoding import write_address
 from dvtfast.services.chain.execution import node as node_module
 from dvtfast.services.chain.execution.node import NodeClient
 from dvtfast.services.chain.execution.scanner import Checkpoint
-from dvtfast.services.chain.index.choosing import source
 from dvtfast.services.chain.index_source import IndexUnknownError
 from dvtfast.services.cli import main
 from dvtfast.services.process.offload import UnavailableError
 from tests.services.chain.anvil import CHAIN_ID, Chain, Contract
 from tests.services.chain.deposit_events import Deposit, Model, bad, signed
+from tests.services.chain.index_sources import source
 from tests.services.chain.servers import (
     Rewriting,
     leaving_out,

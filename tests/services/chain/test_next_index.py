@@ -18,12 +18,13 @@ from dvtfast.services.chain.deposits import scan
 from dvtfast.services.chain.encoding import write_address
 from dvtfast.services.chain.execution.node import NodeClient
 from dvtfast.services.chain.index import by_beacon, choosing
-from dvtfast.services.chain.index.choosing import Agreeing, Given, source
+from dvtfast.services.chain.index.choosing import Agreeing, Given
 from dvtfast.services.chain.index_source import IndexUnknownError, NextIndex
 from dvtfast.services.process.offload import UnavailableError
 from tests.services.chain.anvil import Chain, Contract
 from tests.services.chain.beacon_nodes import BeaconState, beacon_with, of_network
 from tests.services.chain.deposit_events import Deposit, bad, signed
+from tests.services.chain.index_sources import source
 from tests.services.chain.servers import DEAD, leaving_out, node_between, nodes_between, serving
 
 STATE = "head"
