@@ -8,9 +8,8 @@ makers' `.env` files use are understood too, or refused, or named at the start.
 sources.py       one setting             relayer.py   database.py   client.py   sidecar.py
 shared.py        settings of several     operator.py  demo.py       keys.py    tokens.py
 command_line.py  flags, environment, --env-file        deposits.py
-ceremony/        new clusters
-environment.py   what is in it by mistake or by others first_makers.py  StakeWise's variables
-subjects.py      headings of their help                clients.py   nodes, as the settings name them
+ceremony/        new clusters            first_makers.py  StakeWise's variables
+subjects.py      headings of their help  clients.py       nodes, as the settings name them
 """
 
 from . import first_makers

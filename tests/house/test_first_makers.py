@@ -16,8 +16,7 @@ from dvtfast.services.settings import (
     WithdrawSettings,
     first_makers,
 )
-from dvtfast.services.settings.environment import unknown
-from dvtfast.services.settings.sources import known_variables
+from dvtfast.services.settings.sources import known_variables, unknown
 from tests.house.sources import ROOT, python_files
 
 # Of StakeWise's dvt-relayer, dvt-operator-sidecar and v3-operator, as their programs read them.
