@@ -9,5 +9,5 @@ contract_signatures.py  of accounts that are contracts
 keymanager.py  keystores into a validator client
 ssv_files.py   the same keys for SSV's contract
 dealing.py     one machine that knows all keys
-commands/      create enr, create dkg, create cluster, combine
+commands/      create enr, dkg, cluster, keyshares; combine
 """

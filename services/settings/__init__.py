@@ -18,6 +18,7 @@ from .ceremony import (
     CreateClusterSettings,
     CreateDkgSettings,
     CreateEnrSettings,
+    CreateKeysharesSettings,
     NewClusterSettings,
 )
 from .client import RelayerClientSettings
@@ -64,6 +65,7 @@ __all__ = [
     "CreateClusterSettings",
     "CreateDkgSettings",
     "CreateEnrSettings",
+    "CreateKeysharesSettings",
     "DatabaseSettings",
     "DemoSettings",
     "DepositsSettings",

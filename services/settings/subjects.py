@@ -23,6 +23,7 @@ NEEDED_FIRST: Final = (
     "--keystores",
     "--remote-signer",
     "--ssv-keyshares",
+    "--ssv-operators",
     "--ssv-operator-id",
     "--ssv-operator-key",
     "--execution-endpoint",
@@ -84,6 +85,7 @@ SUBJECTS: Final[Mapping[str, tuple[str, ...]]] = {
     "SSV clusters": (
         "--ssv-operator-password-file",
         "--ssv-owner",
+        "--ssv-owner-nonce",
         "--ssv-database",
         "--ssv-contract",
         "--ssv-from-block",

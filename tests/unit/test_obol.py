@@ -2,6 +2,7 @@
 
 import base64
 import dataclasses
+import hashlib
 import json
 
 import numpy as np
@@ -248,3 +249,79 @@ def registrations_verify(lock):
 def decoded_enr(enr):
     text = enr.removeprefix("enr:")
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+# --- the hash of v1.6, which no vector of our own has, as its container is written ---
+
+
+def chunk(data):
+    return data.ljust(-(-len(data) // 32) * 32 or 32, b"\0")
+
+
+def root_of(chunks, limit):
+    """SSZ merkleize, as slow as it is written."""
+    size = 1
+    while size < limit:
+        size *= 2
+    level = [*chunks, *[bytes(32)] * (size - len(chunks))]
+    while len(level) > 1:
+        level = [hashlib.sha256(a + b).digest() for a, b in zip(level[::2], level[1::2], strict=True)]
+    return level[0]
+
+
+def container(*roots):
+    return root_of(roots, len(roots))
+
+
+def vector(data):
+    padded = chunk(data)
+    return root_of([padded[i : i + 32] for i in range(0, len(padded), 32)], len(padded) // 32)
+
+
+def number(value):
+    return chunk(value.to_bytes(8, "little"))
+
+
+def with_length(root, length):
+    return hashlib.sha256(root + chunk(length.to_bytes(8, "little"))).digest()
+
+
+def text(value, limit):
+    data = value.encode() if isinstance(value, str) else value
+    padded = chunk(data) if data else b""
+    chunks = [padded[i : i + 32] for i in range(0, len(padded), 32)]
+    return with_length(root_of(chunks, -(-limit // 32)), len(data))
+
+
+def some(roots, limit):
+    return with_length(root_of(roots, limit), len(roots))
+
+
+def test_hash_of_v1_6_by_hand(secrets):
+    lock = build(secrets, version=Version.V1_6)
+    d = lock.definition
+    head = [
+        text(d.uuid, 64), text(d.name, 256), text("v1.6.0", 16), text(d.timestamp, 32),
+        number(5), number(3), text("default", 32), vector(d.fork_version),
+    ]  # fmt: skip
+    addresses = some([container(vector(b"\x22" * 20), vector(b"\x11" * 20))] * 5, 65536)
+    nobody = vector(bytes(20))
+    config = container(*head, some([container(nobody)] * 4, 256), container(nobody), addresses)
+    unsigned = vector(bytes(65))
+    operators = [container(nobody, text(each.enr, 1024), unsigned, unsigned) for each in d.operators]
+    creator = container(nobody, unsigned)
+    definition = container(*head, some(operators, 256), creator, addresses, config)
+    assert obol.config_hash(d) == config
+    assert obol.definition_hash(d) == definition
+    validators = [
+        container(
+            vector(lock.public_keys[i].tobytes()),
+            some([vector(share.tobytes()) for share in lock.public_key_shares[i]], 256),
+            vector(lock.deposits.public_keys[i].tobytes()),
+            vector(lock.deposits.withdrawal_credentials[i].tobytes()),
+            number(32 * 10**9),
+            vector(lock.deposits.signatures[i].tobytes()),
+        )
+        for i in range(5)
+    ]
+    assert lock.lock_hash == container(definition, some(validators, 65536))

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 import numpy as np
 from numpy.typing import NDArray
 
-from dvtfast import generate_secret_keys
-from dvtfast.keystores import PBKDF2_DEFAULT, PBKDF2_INSECURE, load_keystores
+from dvtfast.keystores import PBKDF2_DEFAULT, PBKDF2_INSECURE
 from dvtfast.obol import broken_rules, make_cluster_definition
 
-from ...process.progress import showing_progress
 from ...settings import CreateClusterSettings
 from ..dealing import deal, new_node_keys, operators_of, write_folders
 from ..errors import CeremonyError
 from ..folder import Cost
 from ..staging import Left, Staging
+from .existing import STOP_THE_OLD, secret_keys_for
 from .proposal import addresses_for, threshold_of
 from .telling import run
 
@@ -26,9 +23,6 @@ ONE MACHINE KNEW ALL KEYS: this one has had every validator's key whole, and eve
 could read its memory or these folders can do alone what only {threshold} of {nodes} nodes should. Use it for
 tests, and to move validators that there are; for new ones that are to be safe, let the cluster make its
 keys: `dvtfast create dkg` and `dvtfast dkg`. Bring each folder to its node, and remove it here."""
-STOP_THE_OLD = """\
-These validators' keys were split, and are still where they were: stop what signs with them, and wait for two
-epochs, before the cluster starts. Two that sign for one validator get it slashed."""
 
 
 def create(settings: CreateClusterSettings) -> int:
@@ -76,11 +70,9 @@ def _create(settings: CreateClusterSettings) -> int:
 
 
 def _secret_keys(settings: CreateClusterSettings) -> NDArray[np.uint8]:
-    """New ones, or those that are to be split."""
+    """New ones, or those that are to be split, of which it is known now how many there are."""
     directory = settings.split_keys_dir
-    if directory is None:
-        return generate_secret_keys(settings.num_validators)
-    keys = _existing(directory, settings.threads)
+    keys = secret_keys_for(directory, settings.num_validators, settings.threads)
     for name, addresses in (
         ("--fee-recipient-addresses", settings.fee_recipient_addresses),
         ("--withdrawal-addresses", settings.withdrawal_addresses),
@@ -90,12 +82,3 @@ def _secret_keys(settings: CreateClusterSettings) -> NDArray[np.uint8]:
             keys.fill(0)
             raise CeremonyError(f"{name}: expected 1 or {count} addresses, one a validator of {directory}")
     return keys
-
-
-def _existing(directory: Path, threads: int | None) -> NDArray[np.uint8]:
-    with showing_progress("decrypting keystores") as progress:
-        loaded = load_keystores(directory, threads=threads, progress=progress)
-    if loaded.problems:
-        loaded.wipe()
-        raise CeremonyError("; ".join(map(str, loaded.problems)))
-    return loaded.secret_keys

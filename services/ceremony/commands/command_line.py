@@ -10,6 +10,7 @@ from ...settings import (
     CreateClusterSettings,
     CreateDkgSettings,
     CreateEnrSettings,
+    CreateKeysharesSettings,
     options,
 )
 
@@ -64,6 +65,20 @@ def create_cluster(settings: CreateClusterSettings) -> None:
         --cluster-dir cluster
     """
     from .cluster import create
+
+    raise SystemExit(create(settings))
+
+
+@create.command(name="keyshares", short_help="Split keys for SSV operators, as a dealer")
+@options(CreateKeysharesSettings)
+def create_keyshares(settings: CreateKeysharesSettings) -> None:
+    """Make keyshares.json and deposit data for SSV operators on this machine, which then knew all keys whole.
+
+    \b
+    dvtfast create keyshares --network hoodi --ssv-operators operators.json \\
+        --ssv-owner 0x... --ssv-owner-nonce 12 --withdrawal-addresses 0x...
+    """
+    from .keyshares import create
 
     raise SystemExit(create(settings))
 

@@ -6,6 +6,7 @@ from .clusters import (
     CreateClusterSettings,
     CreateDkgSettings,
     CreateEnrSettings,
+    CreateKeysharesSettings,
     NewClusterSettings,
     charon,
 )
@@ -16,6 +17,7 @@ __all__ = [
     "CreateClusterSettings",
     "CreateDkgSettings",
     "CreateEnrSettings",
+    "CreateKeysharesSettings",
     "NewClusterSettings",
     "charon",
 ]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from dvtfast.networks import Network
-from dvtfast.obol import MAX_VALIDATORS
+from dvtfast.obol import MAX_VALIDATORS, wrong_amounts
 
 from .. import parsing, shared
 from ..sources import Settings, setting
@@ -249,6 +249,88 @@ class CreateClusterSettings(NewClusterSettings):
         if self.insecure_keys and network not in INSECURE_NETWORKS:
             found.append(f"{names['insecure_keys']}: not on {network}, where stake is worth something")
         return found + self._wrong_threshold(self.nodes)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CreateKeysharesSettings(CharonSettings):
+    """What `dvtfast create keyshares` can be told."""
+
+    network: Network = charon(
+        "--network",
+        parsing.network,
+        "The network of the validators.",
+        metavar="mainnet|hoodi",
+    )
+    ssv_operators: Path = setting(
+        "--ssv-operators",
+        parsing.file,
+        "The operators of the cluster, 4, 7, 10 or 13: a JSON list of objects with id and public_key.",
+    )
+    ssv_owner: bytes = setting(
+        "--ssv-owner",
+        parsing.address,
+        "The account that will register the validators.",
+        metavar="ADDRESS",
+    )
+    ssv_owner_nonce: int = setting(
+        "--ssv-owner-nonce",
+        parsing.integer,
+        "How many validators that account has registered before, failed ones too.",
+        default="0",
+        metavar="N",
+    )
+    num_validators: int = charon(
+        "--num-validators", parsing.count, "How many validators.", default="1", metavar="N"
+    )
+    withdrawal_addresses: tuple[bytes, ...] = charon(
+        "--withdrawal-addresses",
+        parsing.address,
+        "Who gets the stake back: one address, or one for each validator in its order.",
+        many=True,
+        metavar="ADDRESS,...",
+    )
+    deposit_amounts: tuple[int, ...] = charon(
+        "--deposit-amounts",
+        texts.deposit_amount,
+        "Deposits that each validator gets signed, as the beacon chain counts; 32 when not set.",
+        many=True,
+        metavar="AMOUNT,...",
+    )
+    compounding: bool = charon(
+        "--compounding",
+        parsing.switch,
+        "Validators with withdrawal credentials 0x02, whose rewards compound, up to 2,048 in each.",
+        default="false",
+    )
+    split_keys_dir: Path | None = charon(
+        "--split-keys-dir",
+        parsing.directory,
+        "Split the keys of these keystores instead of new ones, each keystore-*.json with its password in the"
+        " .txt next to it.",
+        optional=True,
+        metavar="DIR",
+    )
+    output_dir: Path = charon(
+        "--output-dir",
+        parsing.path,
+        "Where keyshares.json and deposit data are written.",
+        default="ssv",
+        metavar="DIR",
+    )
+    threads: int | None = shared.threads()
+
+    def problems(self) -> list[str]:
+        """Amounts are as those of clusters, and there is an address to give the stake back to."""
+        names = {field: source.name for field, source in self.sources().items()}
+        found = []
+        if not self.withdrawal_addresses or not all(map(any, self.withdrawal_addresses)):
+            found.append(f"{names['withdrawal_addresses']}: expected an address that gives the stake back")
+        if self.num_validators > MAX_VALIDATORS:
+            found.append(f"{names['num_validators']}: expected at most {MAX_VALIDATORS}")
+        if self.network is not None and self.network.ssv_contract is None:
+            found.append(f"{names['network']}: SSV is not on {self.network.name}")
+        lines = wrong_amounts(self.deposit_amounts, is_compounding=self.compounding)
+        return found + [f"{names['deposit_amounts']}: {line}" for line in lines]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

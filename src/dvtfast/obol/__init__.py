@@ -42,7 +42,7 @@ from dvtfast.obol.lock import (
 from dvtfast.obol.node_key import KEY_FILE, read_node_key, write_node_key
 from dvtfast.obol.proposing import make_cluster_definition
 from dvtfast.obol.reading import parse_cluster_lock, read_cluster_lock, read_lock_file
-from dvtfast.obol.rules import broken_rules, missing_proofs, network_of, node_keys_of
+from dvtfast.obol.rules import broken_rules, missing_proofs, network_of, node_keys_of, wrong_amounts
 from dvtfast.obol.signing import (
     deposit_amounts_of,
     deposit_roots,
@@ -114,4 +114,5 @@ __all__ = [
     "write_cluster_lock",
     "write_deposit_files",
     "write_node_key",
+    "wrong_amounts",
 ]

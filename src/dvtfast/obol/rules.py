@@ -73,11 +73,26 @@ def broken_rules(definition: ClusterDefinition) -> list[str]:
         )
     if definition.dkg_algorithm not in DKG_ALGORITHMS:
         problems.append(f"dkg_algorithm: expected one of {', '.join(filter(None, DKG_ALGORITHMS))}")
-    problems += _wrong_amounts(definition.deposit_amounts_gwei, is_compounding=definition.compounding)
+    problems += wrong_amounts(definition.deposit_amounts_gwei, is_compounding=definition.compounding)
     for i, address in enumerate(definition.withdrawal_addresses):
         if not address.any():
             problems.append(f"validators[{i}].withdrawal_address: zero, from where nothing comes back")
             break
+    return problems
+
+
+def wrong_amounts(amounts: tuple[int, ...], *, is_compounding: bool) -> list[str]:
+    """What is wrong with the deposits of one validator, in gwei; none are the usual ones."""
+    most = MOST_COMPOUNDING_GWEI if is_compounding else MOST_DEPOSIT_GWEI
+    problems = [
+        f"deposit_amounts[{i}]: expected {LEAST_DEPOSIT_GWEI}..{most} gwei, got {amount}"
+        for i, amount in enumerate(amounts)
+        if not LEAST_DEPOSIT_GWEI <= amount <= most
+    ]
+    if amounts and sum(amounts) < GWEI_PER_VALIDATOR:
+        problems.append(
+            f"deposit_amounts: expected at least {GWEI_PER_VALIDATOR} gwei in all, got {sum(amounts)}"
+        )
     return problems
 
 
@@ -112,21 +127,6 @@ def missing_proofs(definition: ClusterDefinition, *, proven: Collection[str] = f
         for each in consent.unproven_signatures(definition, network)
         if each.name not in proven
     ]
-
-
-def _wrong_amounts(amounts: tuple[int, ...], *, is_compounding: bool) -> list[str]:
-    """Those of one validator; none are the usual ones."""
-    most = MOST_COMPOUNDING_GWEI if is_compounding else MOST_DEPOSIT_GWEI
-    problems = [
-        f"deposit_amounts[{i}]: expected {LEAST_DEPOSIT_GWEI}..{most} gwei, got {amount}"
-        for i, amount in enumerate(amounts)
-        if not LEAST_DEPOSIT_GWEI <= amount <= most
-    ]
-    if amounts and sum(amounts) < GWEI_PER_VALIDATOR:
-        problems.append(
-            f"deposit_amounts: expected at least {GWEI_PER_VALIDATOR} gwei in all, got {sum(amounts)}"
-        )
-    return problems
 
 
 def _other(name: str, stated: bytes, computed: bytes) -> str:

@@ -5,6 +5,7 @@ keyshares.py      from and to ssv-keys' keyshares.json
 owners.py         the owner's signature, by the validator's key
 checking.py       whether all that is public fits together
 operator_keys.py  an operator's RSA key, in all forms that the node reads
+operators_file.py whose keys these are, of a whole cluster
 opening.py        the key shares of one operator, decrypted and checked
 building.py       new ones, encrypted to operators
 """
@@ -21,6 +22,7 @@ from dvtfast.ssv.operator_keys import (
     read_operator_key,
     write_operator_key,
 )
+from dvtfast.ssv.operators_file import read_operators
 from dvtfast.ssv.owners import check_owner_signatures, owner_signing_root, owner_signing_roots
 from dvtfast.ssv.shares import CLUSTER_SIZES, KeyShares, parse_key_shares, threshold_of
 
@@ -43,6 +45,7 @@ __all__ = [
     "parse_key_shares",
     "read_keyshares",
     "read_operator_key",
+    "read_operators",
     "threshold_of",
     "write_keyshares",
     "write_operator_key",

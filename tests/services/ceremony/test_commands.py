@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from dvtfast import generate_secret_keys
+from dvtfast import generate_secret_keys, recover_secret_keys, ssv
 from dvtfast.clusters import read_cluster_lock
+from dvtfast.deposits import check_deposit_data, read_deposit_data
 from dvtfast.keystores import PBKDF2_INSECURE, load_keystores, write_keystores
 from dvtfast.obol import (
     check_cluster_lock,
@@ -350,3 +351,100 @@ def test_the_output_is_a_new_directory(made: Path, tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "is there already; name a new directory" in result.output
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+# --- create keyshares ---
+
+SSV_IDS = (4, 17, 242, 1093)
+SSV_KEYS = {operator_id: ssv.generate_operator_key() for operator_id in SSV_IDS}
+SSV_LEAST = ["--network", "hoodi", "--ssv-owner", OTHERS[0], "--withdrawal-addresses", ADDRESS]
+
+
+@pytest.fixture
+def operators(tmp_path: Path) -> Path:
+    path = tmp_path / "operators.json"
+    items = [
+        {"id": operator_id, "public_key": key.public_key.text, "ip": "https://host:3030"}
+        for operator_id, key in reversed(SSV_KEYS.items())
+    ]
+    path.write_text(json.dumps(items))
+    return path
+
+
+def keyshares(operators: Path, *options: object) -> Result:
+    return call("create", "keyshares", *SSV_LEAST, "--ssv-operators", operators, *options)
+
+
+def test_keyshares_of_new_validators(operators: Path, tmp_path: Path) -> None:
+    output = tmp_path / "ssv"
+    result = keyshares(
+        operators, "--num-validators", 3, "--ssv-owner-nonce", 12, "--deposit-amounts", "1,32",
+        "--output-dir", output,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "ONE MACHINE KNEW ALL KEYS" in result.stderr
+    assert "from 12 to 14" in result.stderr
+    assert sorted(path.name for path in output.iterdir()) == [
+        "deposit-data-1eth.json", "deposit-data.json", "keyshares.json",
+    ]  # fmt: skip
+    validators = ssv.read_keyshares(output / "keyshares.json")
+    assert [each.owner_nonce for each in validators] == [12, 13, 14]
+    assert ssv.check_key_shares(validators) == [""] * 3
+    assert {each.operator_ids for each in validators} == {SSV_IDS}
+    for operator_id in SSV_IDS:
+        opened = ssv.open_key_shares(validators, operator_id, SSV_KEYS[operator_id])
+        assert (len(opened.key_shares), opened.problems) == (3, ())
+    deposits = read_deposit_data(output / "deposit-data.json")
+    assert check_deposit_data(deposits) == [[]] * 3
+    assert {key.tobytes() for key in deposits.public_keys} == {each.public_key for each in validators}
+    again = keyshares(operators, "--output-dir", output)
+    assert again.exit_code == 1
+    assert "is there already" in again.output
+
+
+def test_keyshares_of_existing_keys(operators: Path, tmp_path: Path) -> None:
+    keys = generate_secret_keys(2)
+    write_keystores(tmp_path / "keys", keys, kdf=PBKDF2_INSECURE)
+    result = keyshares(operators, "--split-keys-dir", tmp_path / "keys", "--output-dir", tmp_path / "ssv")
+    assert result.exit_code == 0, result.output
+    assert "stop what signs with them" in result.stderr
+    validators = ssv.read_keyshares(tmp_path / "ssv/keyshares.json")
+    opened = [ssv.open_key_shares(validators, i, SSV_KEYS[i]).key_shares for i in SSV_IDS[1:]]
+    whole = recover_secret_keys(np.stack(opened, axis=1), SSV_IDS[1:], threshold=3)
+    np.testing.assert_array_equal(whole, keys)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda items: items.pop(), "expected 4 to 13 items, got 3"),
+        (lambda items: items.append({**items[0], "id": 5}), "expected 4, 7, 10, 13 operators, got 5"),
+        (lambda items: items[1].update(id=items[0]["id"]), "[1].id: repeated"),
+        (lambda items: items[1].update(id=0), "[1].id: expected an integer of 1.."),
+        (lambda items: items[2].update(public_key="AAAA"), "[2].public_key: expected base64 of an RSA key"),
+        (lambda items: items[3].pop("public_key"), "[3].public_key: missing"),
+    ],
+)
+def test_operators_that_are_no_cluster(operators: Path, tmp_path: Path, change: object, says: str) -> None:
+    items = json.loads(operators.read_text())
+    assert callable(change)
+    change(items)
+    operators.write_text(json.dumps(items))
+    result = keyshares(operators, "--output-dir", tmp_path / "ssv")
+    assert result.exit_code == 1, result.output
+    assert says in result.output
+    assert not (tmp_path / "ssv").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--network", "gnosis"], "SSV is not on gnosis"),
+        (["--deposit-amounts", "8"], "expected at least 32000000000 gwei in all"),
+        (["--num-validators", "65537"], "expected at most 65536"),
+    ],
+)
+def test_what_makes_no_keyshares(operators: Path, tmp_path: Path, options: list[str], says: str) -> None:
+    result = keyshares(operators, *options, "--output-dir", tmp_path / "ssv")
+    assert result.exit_code == 2, result.output
+    assert says in result.output

@@ -18,6 +18,7 @@ from dvtfast.services.settings import (
     CreateClusterSettings,
     CreateDkgSettings,
     CreateEnrSettings,
+    CreateKeysharesSettings,
     DemoSettings,
     PlanSettings,
     RegisterSettings,
@@ -45,6 +46,7 @@ COMMANDS = {
     "create enr": CreateEnrSettings,
     "create dkg": CreateDkgSettings,
     "create cluster": CreateClusterSettings,
+    "create keyshares": CreateKeysharesSettings,
     "combine": CombineSettings,
     "demo": DemoSettings,
 }
