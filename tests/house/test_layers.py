@@ -14,7 +14,7 @@ LAYERS = [
     {"constants", "errors"},
     {"_arrays", "_backend", "_extras", "_keccak", "_parallel", "_secrets", "_statuses", "domains"},
     {"points", "keys", "signatures", "_lagrange", "threshold", "recovery", "signing_roots", "networks"},
-    {"ecies", "oracles"},
+    {"ecies", "oracles", "protobuf", "secp256k1"},
     {
         "_addresses",
         "_cluster_keys",

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from dvtfast import FileError, InputError
 from dvtfast.obol import KEY_FILE, NodeRecord, make_enr, read_enr, read_node_key, write_node_key
-from dvtfast.obol.enr import recovered_signer, signed_by_node
+from dvtfast.obol.enr import signed_by_node
+from dvtfast.secp256k1 import recovered_signer
 
 SECRET = b"\x07" * 32
 PUBLIC_KEY = PrivateKey(SECRET).public_key.format()

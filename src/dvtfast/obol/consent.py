@@ -15,8 +15,9 @@ from dvtfast._keccak import keccak256
 from dvtfast.errors import InputError
 from dvtfast.networks import Network
 from dvtfast.obol import hashing
-from dvtfast.obol.enr import recovered_signer, signed_by_node
+from dvtfast.obol.enr import signed_by_node
 from dvtfast.obol.lock import ADDRESS_BYTES, NODE_SIGNATURE_BYTES, ClusterDefinition, Creator
+from dvtfast.secp256k1 import recovered_signer
 
 DOMAIN_TYPE = b"EIP712Domain(string name,string version,uint256 chainId)"
 DOMAIN_NAME = b"Obol"

@@ -12,6 +12,7 @@ from ipaddress import IPv4Address
 from dvtfast._extras import needs_files_extra
 from dvtfast._keccak import keccak256
 from dvtfast.errors import InputError
+from dvtfast.secp256k1 import is_signed_by
 
 SIGNATURE_BYTES = 64  # R | S
 IPV4_BYTES = 4
@@ -111,33 +112,6 @@ def signed_by_node(secret_key: bytes, digest: bytes) -> bytes:
     with needs_files_extra():
         from coincurve import PrivateKey
     return PrivateKey(secret_key).sign_recoverable(digest, hasher=None)
-
-
-def is_signed_by(public_key: bytes, digest: bytes, signature: bytes) -> bool:
-    """Whether R | S, with or without a V, is a secp256k1 signature of 32 bytes by a compressed key."""
-    return any(
-        signer == public_key
-        for v in (0, 1)
-        if (signer := recovered_signer(digest, signature[:SIGNATURE_BYTES] + bytes([v]))) is not None
-    )
-
-
-def recovered_signer(digest: bytes, signature: bytes) -> bytes | None:
-    """The compressed key that a signature R | S | V of 32 bytes is by, V 0, 1, 27 or 28; None for none."""
-    with needs_files_extra():
-        from coincurve import PublicKey
-    if len(signature) != SIGNATURE_BYTES + 1:
-        return None
-    v = signature[SIGNATURE_BYTES]
-    recovery_id = v - 27 if v in (27, 28) else v
-    try:
-        key = PublicKey.from_signature_and_message(
-            signature[:SIGNATURE_BYTES] + bytes([recovery_id]), digest, hasher=None
-        )
-    except ValueError:
-        return None
-    compressed: bytes = key.format(compressed=True)
-    return compressed
 
 
 def _decoded(record: str) -> list[bytes]:

@@ -22,8 +22,9 @@ from dvtfast.errors import EncodingError, FileError, InputError, SignatureError
 from dvtfast.keys import PublicKeys
 from dvtfast.networks import ZERO_ROOT, Network, network_with_fork_version
 from dvtfast.obol import consent, hashing
-from dvtfast.obol.enr import is_signed_by, public_key_of
+from dvtfast.obol.enr import public_key_of
 from dvtfast.obol.lock import ClusterLock, Version
+from dvtfast.secp256k1 import is_signed_by
 from dvtfast.signatures import check_signatures, fast_aggregate_verify
 from dvtfast.signing_roots import compute_signing_roots, deposit_signing_roots
 
