@@ -1,0 +1,141 @@
+"""A charon ceremony from its first word to its last, for one of its nodes.
+
+The driver hands on what peers send: `receive`, `answered` and `lost` are quick. It calls `advance` whenever
+something came, which does the work and says what is to be done; one call at a time, but it may be in a thread
+of its own while more comes in. Ten times a second it sends each peer a `report`.
+
+Nobody can be left out and nothing be repeated: who is started anew, is silent or sends anything wrong ends
+the ceremony, and the others are told why in the answers to their reports.
+"""
+
+from __future__ import annotations
+
+from dvtfast.constants import ROOT_BYTES
+from dvtfast.dkg.frost.inbox import Inbox, PeerError
+from dvtfast.dkg.frost.keygen import Dealing
+from dvtfast.dkg.frost.order import ENDING, Order
+from dvtfast.dkg.frost.outputs import Output
+from dvtfast.dkg.frost.steps import BrokenRuleError
+from dvtfast.dkg.frost.terms import Terms
+from dvtfast.dkg.outputs import Aborted
+from dvtfast.errors import BadDealerError, InputError
+from dvtfast.secp256k1 import IdentityKey
+
+
+class Ceremony:
+    """One node's part in a ceremony.
+
+    Args:
+        terms: what was agreed.
+        key: of this node, the same as in the terms.
+        dealing: what this node deals, for tests with known answers; else it is drawn when it is needed.
+    """
+
+    def __init__(self, terms: Terms, key: IdentityKey, *, dealing: Dealing | None = None) -> None:
+        if key.public_key != terms.nodes[terms.position]:
+            raise InputError(f"key: not that of the node at position {terms.position}")
+        self._terms, self._inbox = terms, Inbox(terms, key)
+        self._order = Order(terms, key, self._inbox, dealing)
+        self._story = self._order.run()
+        self._fault: Aborted | None = None
+        self._is_over = False
+
+    # --- what comes in ---
+
+    def receive(self, peer: int, protocol: str, message: bytes) -> bytes | None:
+        """The answer to a message of an authenticated peer, if there is one; in sync, None closes the stream.
+
+        Raises:
+            InputError: there is no such peer or protocol.
+        """
+        if self._fault is None:
+            try:
+                return self._inbox.receive(peer, protocol, message)
+            except PeerError as error:
+                self._blame(error)
+        return self._inbox.refusal(protocol, message)
+
+    def answered(self, peer: int, protocol: str, answer: bytes) -> None:
+        """Take a peer's answer to an `Ask`, or to a report.
+
+        Raises:
+            InputError: there is no such peer, or nothing was asked in this protocol.
+        """
+        if self._fault is None:
+            try:
+                self._inbox.answered(peer, protocol, answer)
+            except PeerError as error:
+                self._blame(error)
+
+    def lost(self, peer: int) -> None:
+        """A stream of sync with a peer ended; it may come back."""
+        self._inbox.steps.lost(peer)
+
+    def undelivered(self, peer: int, reason: str) -> None:
+        """Something could not be sent to a peer, however often it was tried, so the ceremony ends."""
+        self._abort(f"node {peer} cannot be reached: {reason}")
+
+    def sign_lock(self, lock_hash: bytes) -> None:
+        """What every share and node signs, when it was asked for by `LockWanted`."""
+        if len(lock_hash) != ROOT_BYTES:
+            raise InputError(f"lock_hash: expected {ROOT_BYTES} bytes, got {len(lock_hash)}")
+        self._order.lock_hash = lock_hash
+
+    def stored(self) -> None:
+        """Everything that `Sealed` gave is verified and on disk."""
+        self._order.is_stored = True
+
+    def give_up(self, reason: str = "") -> None:
+        """Wait no longer. At the very end that is no failure, as all nodes have stored everything."""
+        phase = self._order.phase
+        if phase.name == ENDING:
+            self._order.may_end = True
+            return
+        missing = ", ".join(f"node {node}" for node in phase.missing) or "the driver"
+        self._abort(reason or f"waited too long for {missing}: {phase.name}")
+
+    # --- what goes out ---
+
+    def report(self, seconds: int, nanoseconds: int) -> bytes:
+        """What each peer is told in sync now, at a time since 1970."""
+        return self._inbox.steps.report(seconds, nanoseconds)
+
+    def most_bytes(self, protocol: str) -> int:
+        """How long a message or answer in a protocol may be.
+
+        Raises:
+            InputError: the ceremony has no such protocol.
+        """
+        return self._terms.most_bytes(protocol)
+
+    def advance(self) -> list[Output]:
+        """Do all that can be done with what came; what is to be sent, shown or made of it, in order."""
+        if self._fault is None and not self._is_over:
+            self._go_on()
+        outputs = self._order.taken_outputs()
+        if self._fault is not None and not self._is_over:
+            self._is_over = True
+            self._order.forget()
+            outputs.append(self._fault)
+        return outputs
+
+    def _go_on(self) -> None:
+        try:
+            next(self._story)
+        except StopIteration:
+            self._is_over = True
+        except PeerError as error:
+            self._blame(error)
+        except BadDealerError as error:
+            self._abort(str(error), error.dealer)
+        except BrokenRuleError as error:
+            self._abort(str(error))
+
+    def _blame(self, error: PeerError) -> None:
+        self._abort(str(error), error.peer if error.at_fault else None)
+
+    def _abort(self, reason: str, culprit: int | None = None) -> None:
+        """The first fault counts, and none after the end."""
+        if self._fault is None and not self._is_over:
+            self._fault = Aborted(reason, culprit)
+            self._inbox.steps.error = reason
