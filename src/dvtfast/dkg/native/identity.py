@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dvtfast._extras import needs_files_extra
-from dvtfast.obol.enr import recovered_signer
+from dvtfast.secp256k1 import recovered_signer
 
 IDENTITY_BYTES = 33
 SIGNATURE_BYTES = 65  # R | S | V
