@@ -59,7 +59,7 @@ endif()
 
 # link_lanes(kernels): the builds there are, and who says whether they run here.
 function(link_lanes target)
-  target_sources(${target} PRIVATE native/c/cpu.c)
+  target_sources(${target} PRIVATE native/c/cpu.c native/c/generator.c)
   if(TARGET lanes_ifma)
     target_sources(${target} PRIVATE $<TARGET_OBJECTS:lanes_ifma>)
     target_compile_definitions(${target} PRIVATE WITH_LANES_IFMA)

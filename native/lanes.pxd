@@ -20,20 +20,27 @@ cdef extern from "api.h" nogil:
         uint64_t (*checks)() noexcept nogil
         void (*decode_g1)(void *points, uint8_t *well, const void *rows, size_t n, int group) noexcept nogil
         void (*decode_g2)(void *points, uint8_t *well, const void *rows, size_t n, int group) noexcept nogil
+        void (*in_g1)(uint8_t *well, const void *points, size_t n) noexcept nogil
         void (*in_g2)(uint8_t *well, const void *points, size_t n) noexcept nogil
         void (*hash_to_g2)(void *points, uint8_t *well, const void *uniform, size_t n, void *scratch) noexcept nogil
         void (*interpolate)(void *out, uint8_t *well, const void *shares, size_t n, const Plan *plan,
                             void *scratch) noexcept nogil
+        void (*add_g1)(void *totals, uint8_t *well, const void *terms, size_t n, void *scratch) noexcept nogil
+        void (*values_g1)(void *out, uint8_t *well, const void *points, size_t n, size_t t, size_t count,
+                          void *scratch) noexcept nogil
         void (*weight_g1)(void *out, uint8_t *well, const void *points, const uint64_t *words, size_t n,
                           void *scratch) noexcept nogil
         void (*multiply_g2)(void *out, uint8_t *well, const void *points, const void *scalars, size_t n,
                             void *scratch) noexcept nogil
+        void (*multiply_base)(void *out, uint8_t *well, const void *scalars, const uint64_t *table, size_t n,
+                              void *scratch) noexcept nogil
         void (*miller)(void *out, uint8_t *well, const void *p, const void *q, size_t n, size_t group,
                        void *scratch) noexcept nogil
         void (*weighted_sums)(void *sums, uint8_t *well, const void *points, const uint64_t *words, size_t n,
                               size_t group, void *scratch) noexcept nogil
         int (*sum_by_buckets)(void *sums, int *in_group, const void *points, const uint64_t *words, size_t n,
                               void *scratch) noexcept nogil
+        int (*sum_g1)(void *sums, const void *points, const uint64_t *words, size_t n, void *scratch) noexcept nogil
         void (*make_table)(void *rows, const void *points, size_t n) noexcept nogil
         void (*split_g1)(void *out, uint8_t *well, const void *points, const void *scalars, const void *table,
                          size_t n, size_t drawn, size_t k, void *scratch) noexcept nogil
@@ -63,6 +70,7 @@ cdef void decode_p1s(const Engine *engine, blst_p1_affine *out, uint8_t *status,
                      bint subgroup) noexcept nogil
 cdef void decode_p2s(const Engine *engine, blst_p2_affine *out, uint8_t *status, const uint8_t *rows, size_t n,
                      bint subgroup) noexcept nogil
+cdef void p1s_in_group(const Engine *engine, uint8_t *in_group, const blst_p1_affine *points, size_t n) noexcept nogil
 cdef void p2s_in_group(const Engine *engine, uint8_t *in_group, const blst_p2_affine *points, size_t n) noexcept nogil
 cdef void hash_roots_to(const Engine *engine, blst_p2_affine *out, const uint8_t *roots, size_t n) noexcept nogil
 cdef void sign_hashes(const Engine *engine, blst_p2_affine *points, const blst_scalar *secrets, size_t n) noexcept nogil

@@ -117,6 +117,17 @@ cdef void decode_p2s(const Engine *engine, blst_p2_affine *out, uint8_t *status,
             status[i] = decode_p2(&out[i], rows + 96 * i, subgroup)
 
 
+cdef void p1s_in_group(const Engine *engine, uint8_t *in_group, const blst_p1_affine *points, size_t n) noexcept nogil:
+    """Which points of the curve are in G1; infinity is not asked for."""
+    cdef size_t i
+    memset(in_group, 0, n)
+    if engine.lanes != NULL:
+        engine.lanes.in_g1(in_group, points, n)
+    for i in range(n):
+        if not in_group[i]:
+            in_group[i] = blst_p1_affine_in_g1(&points[i])
+
+
 cdef void p2s_in_group(const Engine *engine, uint8_t *in_group, const blst_p2_affine *points, size_t n) noexcept nogil:
     """Which points of the curve are in G2; infinity is not asked for."""
     cdef size_t i

@@ -22,6 +22,7 @@ from dvtfast._native.affine cimport (
     Round, field_t, negate, queue, queue_rows, round_bytes, round_open, run,
 )
 from dvtfast._native.blst cimport *
+from dvtfast._native.generator cimport multiples
 from dvtfast._native.lanes cimport Engine, Lanes, decode_p2s, engine_close, engine_open
 from dvtfast._native.masks cimport (
     BYTE_WINDOWS, DIGITS, SCALAR_BYTES, Offsets, differences_at_0, digits_of, odd_windows, set_offsets, signed_bytes,
@@ -40,30 +41,6 @@ cdef enum:
     BITS = 256            # DIGITS * DIGIT_BITS
     SHARED = 7            # masks that share buckets
     BUCKETS = 128         # 2^SHARED
-
-
-cdef blst_p1_affine *multiples(size_t windows, bint odd) except NULL:
-    """[windows][BASE_MULTIPLES]: (j + 1) * 2^(8w) * G1, or (2j + 1) * 2^(8w) * G1; the caller's."""
-    cdef size_t n = windows * BASE_MULTIPLES, i, w
-    cdef blst_p1 *points = <blst_p1 *> malloc(n * sizeof(blst_p1))
-    cdef blst_p1_affine *out = <blst_p1_affine *> malloc(n * sizeof(blst_p1_affine))
-    cdef blst_p1 base = blst_p1_generator()[0], step
-    if points == NULL or out == NULL:
-        free(points)
-        free(out)
-        raise MemoryError("BaseTable: no memory")
-    for w in range(windows):
-        step = base
-        if odd:
-            blst_p1_double(&step, &base)
-        points[w * BASE_MULTIPLES] = base
-        for i in range(w * BASE_MULTIPLES + 1, (w + 1) * BASE_MULTIPLES):
-            blst_p1_add_or_double(&points[i], &points[i - 1], &step)
-        for i in range(8):
-            blst_p1_double(&base, &base)
-    p1s_to_affine(out, points, n)
-    free(points)
-    return out
 
 
 @cython.final

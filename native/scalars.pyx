@@ -7,6 +7,10 @@ from libc.string cimport memcpy, memset
 from dvtfast._native.blst cimport *
 from dvtfast._native.status cimport Status
 
+cdef extern from "api.h" nogil:
+    enum:
+        DIGIT_BIAS "LANES_DIGIT_BIAS"
+
 cdef enum:
     HASH_BYTES = 32
     BLOCK_BYTES = 64     # of SHA-256
@@ -126,19 +130,25 @@ def add_scalars(uint8_t[:, ::1] totals not None, const uint8_t[:, ::1] terms not
 
 def weigh_scalars(const uint8_t[:, ::1] scalars not None, const uint8_t[:, ::1] weights not None,
                   uint8_t[::1] total not None):
-    """total += the sum of weights[i] scalars[i]: uint8[32], uint8[n, 16] and uint8[n, 32], all scalars below r."""
-    cdef blst_fr acc, scalar, weight
+    """total uint8[32] += the sum of weights uint8[n, 16] times scalars uint8[n, 32], all below r.
+
+    A weight is the number less 0x8080..80, as in commitments.pyx.
+    """
+    cdef blst_fr acc, scalar, weight, bias
     cdef uint8_t row[32]
     cdef size_t i, n = scalars.shape[0]
     if scalars.shape[1] != 32 or weights.shape[0] != n or weights.shape[1] != WEIGHT_BYTES or total.shape[0] != 32:
         raise ValueError("weigh_scalars: shapes disagree")
     with nogil:
         memset(row, 0, sizeof(row))
+        memset(row + WEIGHT_BYTES, DIGIT_BIAS, WEIGHT_BYTES)
+        read_fr(&bias, row)
         read_fr(&acc, &total[0])
         for i in range(n):
             read_fr(&scalar, &scalars[i, 0])
             memcpy(row + WEIGHT_BYTES, &weights[i, 0], WEIGHT_BYTES)
             read_fr(&weight, row)
+            blst_fr_sub(&weight, &weight, &bias)
             blst_fr_mul(&scalar, &scalar, &weight)
             blst_fr_add(&acc, &acc, &scalar)
         write_fr(&total[0], &acc)

@@ -30,6 +30,9 @@ typedef struct lanes_plan {
 
 /* Rows of a group of weighted_sums, at most. */
 #define LANES_SUMMED LANES_PAIRS
+/* What a byte of a word of sum_g1 is more than its digit. */
+#define LANES_DIGIT_BIAS 128
+
 /* The word that weighs 0. */
 #define LANES_ZERO_WEIGHT 0x8888888888888888ull
 
@@ -43,19 +46,29 @@ typedef struct {
     /* Points of rows[n][48] or rows[n][96]; with `group` only those in G1 or G2. */
     void (*decode_g1)(uint64_t (*points)[12], uint8_t *well, const uint8_t (*rows)[48], size_t n, int group);
     void (*decode_g2)(uint64_t (*points)[24], uint8_t *well, const uint8_t (*rows)[96], size_t n, int group);
-    /* Which finite points of the curve are in G2. */
+    /* Which finite points of the curve are in G1 or G2. */
+    void (*in_g1)(uint8_t *well, const uint64_t (*points)[12], size_t n);
     void (*in_g2)(uint8_t *well, const uint64_t (*points)[24], size_t n);
     /* Points of G2 from the 256 bytes that expand_message makes of a message. */
     void (*hash_to_g2)(uint64_t (*points)[24], uint8_t *well, const uint8_t (*uniform)[256], size_t n, void *scratch);
     /* out[i] from shares[i][plan->shares] */
     void (*interpolate)(uint64_t (*out)[24], uint8_t *well, const uint64_t (*shares)[24], size_t n,
                         const lanes_plan *plan, void *scratch);
+    /* totals[i] += terms[i], of finite points of G1's curve; those that are not well stay as they are. */
+    void (*add_g1)(uint64_t (*totals)[12], uint8_t *well, const uint64_t (*terms)[12], size_t n, void *scratch);
+    /* out[i][j - 1] = sum of j^k points[i][k] over k = 0 .. t - 1, for j = 1 .. count, of finite points of G1's curve. */
+    void (*values_g1)(uint64_t (*out)[12], uint8_t *well, const uint64_t (*points)[12], size_t n, size_t t, size_t count,
+                      void *scratch);
     /* out[i] = words[i] points[i], of points in G1: words are weights, as weights.h says, and none is the zero */
     void (*weight_g1)(uint64_t (*out)[12], uint8_t *well, const uint64_t (*points)[12], const uint64_t *words,
                       size_t n, void *scratch);
     /* out[i] = scalars[i] points[i], of scalars below r and not 0, lowest word first; constant time */
     void (*multiply_g2)(uint64_t (*out)[24], uint8_t *well, const uint64_t (*points)[24],
                         const uint64_t (*scalars)[4], size_t n, void *scratch);
+    /* out[i] = scalars[i] times the generator of G1, of scalars below r, lowest word first; constant time. table: as
+     * comb.h says, of limbs that make_table gives; 64-byte aligned. */
+    void (*multiply_base)(uint64_t (*out)[12], uint8_t *well, const uint64_t (*scalars)[4], const uint64_t *table,
+                          size_t n, void *scratch);
     /* out[j] = product of the Miller values of pairs j * group .. j * group + group - 1, group of 1 .. LANES_PAIRS, but
      * for factors that the final exponentiation loses */
     void (*miller)(uint64_t (*out)[72], uint8_t *well, const uint64_t (*p)[12], const uint64_t (*q)[24], size_t n,
@@ -68,6 +81,9 @@ typedef struct {
      * well. in_group: whether all points of the curve are in G2, see buckets.h; if not the sums are any. */
     int (*sum_by_buckets)(uint64_t (*sums)[36], int *in_group, const uint64_t (*points)[24], const uint64_t *words,
                           size_t n, void *scratch);
+    /* sums[w] = the sum of points[i] of G1's curve times byte w of words[i] less LANES_DIGIT_BIAS, lowest first; projective
+     * points, 18 words. Returned: whether all is well. */
+    int (*sum_g1)(uint64_t (*sums)[18], const uint64_t (*points)[12], const uint64_t *words, size_t n, void *scratch);
     /* Points of G1 as rows of a table, in the lanes' own form, which is the same for all builds. */
     void (*make_table)(uint64_t (*rows)[16], const uint64_t (*points)[12], size_t n);
     /* out[i][j - 1] = points[i] + f_i(j) B for j = 1 .. k: polynomials f_i of degree `drawn` with f_i(0) = 0, by

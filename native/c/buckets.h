@@ -1,5 +1,5 @@
-/* The weighted sum of many points of the curve of G2, and whether all are in G2: here a lane has a window of the
- * weights, not a point.
+/* The weighted sum of many points of the curve of G2, and whether all are in G2; in the end that of points of G1's curve,
+ * which need not be in G1. A lane has a window of the weights, not a point.
  *
  * A word is 8 bytes, and each less 136 is a digit of -136 .. 119: of a the lower four, of b the upper four. In window w
  *
@@ -16,145 +16,22 @@
  * Twin in blst: multi_scalar.c, Pippenger's sums.
  */
 #pragma once
+#include "rows.h"
 #include "weights.h"
 
 #define DIGITS 8
 #define DIGIT_BITS 8
-#define DIGIT_BIAS 136
-#define BUCKETS (DIGIT_BIAS + 1)  /* bucket 0: of lanes that have nothing to add */
-#define COORDINATE (2 * LIMBS)
 #define BLOCK 128                 /* points that wait for their buckets together */
 #define TOGETHER 32               /* additions of a lane that share an inversion, at most ROUND */
-
-typedef struct {
-    g2_round round;
-    g2_affine bucket_points[TOGETHER], own_points[TOGETHER];
-    uint64_t bucket[DIGITS][BUCKETS][2 * COORDINATE];
-    uint64_t point[BLOCK][3 * COORDINATE];  /* x, y, -y */
-    int16_t digit[DIGITS][BLOCK];
-    uint8_t used[DIGITS][BUCKETS];
-    uint8_t waiting[DIGITS][BLOCK];
-    int n_waiting[DIGITS];
-    uint64_t *to[TOGETHER][LANES];
-    const uint64_t *x[TOGETHER][LANES], *y[TOGETHER][LANES];
-    lane_mask idle[TOGETHER], fine[TOGETHER];
-} bucket_room;
-
-INLINE void load_coordinate(fp2 *out, const uint64_t *const from[LANES], size_t at)
-{
-    fp_load_rows(&out->c0, from, at);
-    fp_load_rows(&out->c1, from, at + LIMBS);
-}
-
-INLINE void store_coordinate(uint64_t *const to[LANES], size_t at, const fp2 *a)
-{
-    fp_store_rows(to, at, &a->c0);
-    fp_store_rows(to, at + LIMBS, &a->c1);
-}
-
-static void load_point(g2_affine *out, const uint64_t *const from[LANES])
-{
-    load_coordinate(&out->x, from, 0);
-    load_coordinate(&out->y, from, COORDINATE);
-}
-
-static void store_point(uint64_t *const to[LANES], const g2_affine *q)
-{
-    store_coordinate(to, 0, &q->x);
-    store_coordinate(to, COORDINATE, &q->y);
-}
-
-static void open_buckets(bucket_room *r)
-{
-    r->round.n = 0;
-    memset(r->used, 0, sizeof r->used);
-    for (int w = 0; w < DIGITS; w++)
-        memset(r->bucket[w][0], 0, sizeof r->bucket[w][0]);
-}
-
-/* Points first .. first + 7 of the block */
-static void put_points(bucket_room *r, const g2_affine *q, int first)
-{
-    uint64_t *to[LANES];
-    fp2 minus;
-    for (int lane = 0; lane < LANES; lane++)
-        to[lane] = r->point[first + lane];
-    store_point(to, q);
-    fp2_negate(&minus, &q->y, P_4);
-    store_coordinate(to, 2 * COORDINATE, &minus);
-}
-
-/* All n points of the block wait in each window where they have a digit. */
-static void put_words(bucket_room *r, const uint64_t *words, int n)
-{
-    for (int w = 0; w < DIGITS; w++) {
-        int waiting = 0;
-        for (int i = 0; i < n; i++) {
-            r->digit[w][i] = (int16_t) ((int) (words[i] >> (DIGIT_BITS * w) & 0xff) - DIGIT_BIAS);
-            r->waiting[w][waiting] = (uint8_t) i;
-            waiting += r->digit[w][i] != 0;
-        }
-        r->n_waiting[w] = waiting;
-    }
-}
-
-/* Takes the next additions of window w, of which no two have one bucket; their number. A bucket's first point is it. */
-static int take_additions(bucket_room *r, int w)
-{
-    uint8_t taken[BUCKETS] = {0};
-    int n = 0, left = 0;
-    for (int i = 0; i < r->n_waiting[w]; i++) {
-        int point = r->waiting[w][i], digit = r->digit[w][point], bucket = digit < 0 ? -digit : digit;
-        const uint64_t *x = r->point[point], *y = x + (digit < 0 ? 2 * COORDINATE : COORDINATE);
-        if (!r->used[w][bucket]) {
-            memcpy(r->bucket[w][bucket], x, COORDINATE * sizeof *x);
-            memcpy(r->bucket[w][bucket] + COORDINATE, y, COORDINATE * sizeof *y);
-            r->used[w][bucket] = 1;
-        } else if (n == TOGETHER || taken[bucket]) {
-            r->waiting[w][left++] = (uint8_t) point;
-        } else {
-            taken[bucket] = 1;
-            r->to[n][w] = r->bucket[w][bucket];
-            r->x[n][w] = x;
-            r->y[n][w] = y;
-            r->idle[n] &= (lane_mask) ~(1 << w);
-            n++;
-        }
-    }
-    r->n_waiting[w] = left;
-    return n;
-}
-
-/* Adds what can be added at once; its number in the window with the most. An exception sets its lane in failed. */
-static int add_waiting(bucket_room *r, lane_mask *failed)
-{
-    int most = 0;
-    for (int i = 0; i < TOGETHER; i++) {
-        r->idle[i] = 0xff;
-        for (int w = 0; w < DIGITS; w++) {
-            r->to[i][w] = r->bucket[w][0];
-            r->x[i][w] = r->y[i][w] = r->point[0];
-        }
-    }
-    for (int w = 0; w < DIGITS; w++) {
-        int n = take_additions(r, w);
-        most = n > most ? n : most;
-    }
-    for (int i = 0; i < most; i++) {
-        load_point(&r->bucket_points[i], (const uint64_t *const *) r->to[i]);
-        load_coordinate(&r->own_points[i].x, r->x[i], 0);
-        load_coordinate(&r->own_points[i].y, r->y[i], 0);
-        r->fine[i] = 0xff;
-        g2_queue(&r->round, &r->bucket_points[i], &r->bucket_points[i], &r->own_points[i], &r->fine[i]);
-    }
-    if (most)
-        g2_run(&r->round);
-    for (int i = 0; i < most; i++) {
-        *failed |= (lane_mask) ~(r->fine[i] | r->idle[i]);
-        store_point(r->to[i], &r->bucket_points[i]);
-    }
-    return most;
-}
+#define FIELD(name) fp2_##name
+#define CURVE(name) g2_##name
+#define FIELD_BYTES 96
+#define DIGIT_BIAS 136
+#define BUCKETS (DIGIT_BIAS + 1)
+#include "fill_buckets.h"
+#undef FIELD
+#undef CURVE
+#undef FIELD_BYTES
 
 /* --- from buckets to sums --- */
 
@@ -174,21 +51,6 @@ static void clear_divided(divided *sums)
         g2_clear_total(&sums->digit[i]);
     for (int i = 0; i < QUOTIENTS; i++)
         g2_clear_total(&sums->quotient[i]);
-}
-
-/* a += b */
-static void add_total(g2_total *a, const g2_total *b)
-{
-    lane_mask both = (lane_mask) ~(a->empty | b->empty);
-    g2_jacobian sum;
-    if (both) {
-        g2_add(&sum, &a->sum, &b->sum);
-        g2_select(&sum, a->empty | b->empty, &sum, &a->sum);
-    } else {
-        sum = a->sum;
-    }
-    g2_select(&a->sum, a->empty, &sum, &b->sum);
-    a->empty &= b->empty;
 }
 
 static int quotient_of(int d) { return (d + LARGEST_DIGIT) / BASE; }
@@ -213,36 +75,30 @@ static void divide_total(divided *sums, const g2_total *term, int d)
     if (digit < 0)
         g2_negate_y(&own.sum.Y, 0xff, &own.sum.Y);
     if (digit)
-        add_total(&sums->digit[(digit < 0 ? -digit : digit) - 1], &own);
+        g2_add_total(&sums->digit[(digit < 0 ? -digit : digit) - 1], &own);
     if (quotient)
-        add_total(&sums->quotient[quotient - 1], term);
+        g2_add_total(&sums->quotient[quotient - 1], term);
 }
 
 /* out = T_1 + 2 T_2 + 3 T_3 = T_1 + T_3 + 2 (T_2 + T_3) */
 static void sum_of_digits(g2_total *out, const g2_total T[LARGEST_DIGIT])
 {
     g2_total twice = T[1];
-    add_total(&twice, &T[2]);
+    g2_add_total(&twice, &T[2]);
     g2_double(&twice.sum, &twice.sum);
     *out = T[0];
-    add_total(out, &T[2]);
-    add_total(out, &twice);
+    g2_add_total(out, &T[2]);
+    g2_add_total(out, &twice);
 }
 
 /* F_1 .. F_3 from the buckets; room: two of it */
-static void sums_of_buckets(g2_total F[FUNCTIONS], const bucket_room *r, divided *room)
+static void sums_of_buckets(g2_total F[FUNCTIONS], const g2_bucket_room *r, divided *room)
 {
     clear_divided(&room[0]);
     clear_divided(&room[1]);
     for (int d = 1; d < BUCKETS; d++) {
-        const uint64_t *from[LANES];
-        lane_mask present = 0;
         g2_affine term;
-        for (int w = 0; w < DIGITS; w++) {
-            present |= (lane_mask) (r->used[w][d] << w);
-            from[w] = r->bucket[w][r->used[w][d] ? d : 0];
-        }
-        load_point(&term, from);
+        lane_mask present = g2_load_bucket(&term, r, d);
         if (present)
             divide_bucket(&room[0], &term, present, d);
     }
@@ -277,8 +133,8 @@ static void add_seven_times(g2_total *a, const g2_total *b)
     for (int i = 0; i < 3; i++)
         g2_double(&seven.sum, &seven.sum);
     g2_negate_y(&minus.sum.Y, 0xff, &minus.sum.Y);
-    add_total(&seven, &minus);
-    add_total(a, &seven);
+    g2_add_total(&seven, &minus);
+    g2_add_total(a, &seven);
 }
 
 /* out = in lane w the sum of window w, times 2^(8 (w mod 4)) and, of an upper half, times x^2, as it is in G2 */
@@ -301,4 +157,64 @@ static void join_windows(g2_total *out, const g2_total F[FUNCTIONS])
     fp2_negate(&minus, &out->sum.Y, P_64);
     fp2_select(&out->sum.X, 0xf0, &out->sum.X, &x);
     fp2_select(&out->sum.Y, 0xf0, &out->sum.Y, &minus);
+}
+
+#undef DIGIT_BIAS
+#undef BUCKETS
+#undef TOGETHER
+
+/* --- G1 --- */
+
+#define TOGETHER ROUND
+#define FIELD(name) fp_##name
+#define CURVE(name) g1_##name
+#define FIELD_BYTES 48
+#define DIGIT_BIAS LANES_DIGIT_BIAS
+#define BUCKETS (DIGIT_BIAS + 1)
+#include "fill_buckets.h"
+#undef FIELD
+#undef CURVE
+#undef FIELD_BYTES
+#undef DIGIT_BIAS
+#undef BUCKETS
+#undef TOGETHER
+
+#define LOW_VALUES 16
+#define HIGH_VALUES (LANES_DIGIT_BIAS / LOW_VALUES + 1)
+
+/* Sums of the buckets by the lower and by the upper part of their digit. */
+typedef struct { g1_total low[LOW_VALUES], high[HIGH_VALUES]; } divided_by_16;
+
+/* out = sum of i T_i over i = 1 .. n - 1. An exception where the first that is not empty has an empty one below. */
+static void sum_by_value(g1_total *out, const g1_total *T, int n)
+{
+    g1_total above = T[n - 1];
+    *out = above;
+    for (int i = n - 2; i > 0; i--) {
+        g1_add_total(&above, &T[i]);
+        g1_add_total(out, &above);
+    }
+}
+
+/* out = in lane w the sum of window w: sum of d B_d = sum of l L_l + 16 sum of h H_h, with d = l + 16 h */
+static void sum_of_buckets(g1_total *out, const g1_bucket_room *r, divided_by_16 *room)
+{
+    g1_total high;
+    for (int i = 0; i < LOW_VALUES; i++)
+        g1_clear_total(&room->low[i]);
+    for (int i = 0; i < HIGH_VALUES; i++)
+        g1_clear_total(&room->high[i]);
+    for (int d = 1; d <= LANES_DIGIT_BIAS; d++) {
+        g1_affine term;
+        lane_mask present = g1_load_bucket(&term, r, d);
+        if (d % LOW_VALUES)
+            g1_add_term(&room->low[d % LOW_VALUES], &term, present);
+        if (d / LOW_VALUES)
+            g1_add_term(&room->high[d / LOW_VALUES], &term, present);
+    }
+    sum_by_value(&high, room->high, HIGH_VALUES);
+    for (int i = 0; i < 4; i++)
+        g1_double(&high.sum, &high.sum);
+    sum_by_value(out, room->low, LOW_VALUES);
+    g1_add_total(out, &high);
 }

@@ -15,9 +15,11 @@
  *   lane_constant(p)              the word at p in all lanes, loaded: compilers make constants at greater cost
  *   lane_negative(a), lane_is_zero(a), lane_equal(a, b), lane_any_bits(a, b)   masks; the last: a & b is not 0
  *   lane_gather(base, offsets), lane_scatter(base, offsets, a)   64-bit words at byte offsets
+ *   lane_choose(table, index)     of sixteen words the one that the lane's lowest four bits of index name; constant time
  *   lane_swap(a, distance)        lane i gets the word of lane i ^ distance, of 1, 2, 4
  *   lane_swap_bytes(a)            big-endian words
  *   lane_transpose(a)             a[j] word i becomes a[i] word j, of eight
+ *   lane_leave()                  before code that knows no lanes, which is slow after them otherwise: compilers forget it
  */
 #pragma once
 #include <stddef.h>

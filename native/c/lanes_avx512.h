@@ -28,6 +28,11 @@ INLINE lane_mask lane_any_bits(lanes a, lanes b) { return _mm512_test_epi64_mask
 INLINE lanes lane_gather(const void *base, lanes offsets) { return _mm512_i64gather_epi64(offsets, base, 1); }
 INLINE void lane_scatter(void *base, lanes offsets, lanes a) { _mm512_i64scatter_epi64(base, offsets, a, 1); }
 
+INLINE lanes lane_choose(const uint64_t *table, lanes index)
+{
+    return _mm512_permutex2var_epi64(lane_load(table), index, lane_load(table + 8));
+}
+
 INLINE lanes lane_swap(lanes a, unsigned distance)
 {
     lanes lane = _mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0);
@@ -39,6 +44,8 @@ INLINE lanes lane_swap_bytes(lanes a)
     return _mm512_shuffle_epi8(a, _mm512_set4_epi64(0x08090a0b0c0d0e0fll, 0x0001020304050607ll,
                                                     0x08090a0b0c0d0e0fll, 0x0001020304050607ll));
 }
+
+INLINE void lane_leave(void) { _mm256_zeroupper(); }
 
 INLINE lanes lane_constant(const uint64_t *p)
 {

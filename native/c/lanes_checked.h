@@ -90,6 +90,7 @@ static inline lanes low_bits(lanes a)
     return a;
 }
 
+INLINE void lane_leave(void) {}
 INLINE lanes lane_set(uint64_t a) { OF_EACH_LANE(a); }
 INLINE lanes lane_constant(const uint64_t *p) { return lane_set(*p); }
 INLINE lanes lane_load(const uint64_t *a) { OF_EACH_LANE(a[lane]); }
@@ -138,6 +139,14 @@ INLINE lanes lane_gather(const void *base, lanes offsets)
 INLINE void lane_scatter(void *base, lanes offsets, lanes a)
 {
     EACH_LANE memcpy((char *) base + offsets.word[lane], &a.word[lane], sizeof(uint64_t));
+}
+
+INLINE lanes lane_choose(const uint64_t *table, lanes index)
+{
+    lanes out = lane_set(0);
+    for (uint64_t i = 0; i < 16; i++)
+        EACH_LANE out.word[lane] |= table[i] & -((((index.word[lane] & 15) ^ i) - 1) >> 63);
+    return out;
 }
 
 INLINE lanes lane_swap(lanes a, unsigned distance) { OF_EACH_LANE(a.word[(unsigned) lane ^ distance]); }

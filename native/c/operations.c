@@ -1,6 +1,7 @@
 /* The operations of api.h. Rows go in groups of eight; the last group is filled up with its last row. */
 #include "api.h"
 #include "buckets.h"
+#include "comb.h"
 #include "decode.h"
 #include "interpolate.h"
 #include "map.h"
@@ -8,6 +9,7 @@
 #include "pairing.h"
 #include "rows.h"
 #include "split.h"
+#include "values.h"
 #include "weights.h"
 
 #ifdef LANES_CHECKED
@@ -33,7 +35,11 @@ typedef union {
         uint64_t words[LANES_SUMMED][LANES];
     } g2_weighted;
     miller_room miller;
-    struct { bucket_room windows; divided sums[2]; } buckets;
+    struct { g2_bucket_room windows; divided sums[2]; } buckets;
+    struct { g1_bucket_room windows; divided_by_16 sums; } g1_buckets;
+    struct { g1_round round; g1_affine p[ROUND], q[ROUND]; } g1_sums;
+    comb_room comb;
+    values_room values;
 } room;
 
 /* What interpolation needs beside g2: the group's shares, then the table. */
@@ -55,6 +61,16 @@ static size_t scratch_bytes(const lanes_plan *plan, size_t k)
     return most;
 }
 
+static void in_g1(uint8_t *well, const uint64_t (*points)[12], size_t n)
+{
+    for (size_t first = 0; first < n; first += LANES) {
+        g1_affine q;
+        g1_load(&q, points, offsets_of(first, n, sizeof *points));
+        write_mask(well, first, n, g1_in_group(&q));
+    }
+    lane_leave();
+}
+
 static void in_g2(uint8_t *well, const uint64_t (*points)[24], size_t n)
 {
     for (size_t first = 0; first < n; first += LANES) {
@@ -62,6 +78,7 @@ static void in_g2(uint8_t *well, const uint64_t (*points)[24], size_t n)
         g2_load(&q, points, offsets_of(first, n, sizeof *points));
         write_mask(well, first, n, g2_in_group(&q));
     }
+    lane_leave();
 }
 
 /* Normalises and writes the groups of rows first .. first + size - 1. */
@@ -88,6 +105,7 @@ static void hash_groups(uint64_t (*points)[24], uint8_t *well, const uint8_t (*u
         clear_cofactors(&r->hash, GROUPS_OF(size));
         store_g2(points, well, r->hash.p, r->hash.q, first, size, n);
     }
+    lane_leave();
 }
 
 static void interpolate_groups(uint64_t (*out)[24], uint8_t *well, const uint64_t (*shares)[24], size_t n,
@@ -111,6 +129,7 @@ static void interpolate_groups(uint64_t (*out)[24], uint8_t *well, const uint64_
         }
         store_g2(out, well, r->first.g2.p, r->first.g2.q, first, size, n);
     }
+    lane_leave();
 }
 
 /* The values of eight rows, one word each. */
@@ -145,6 +164,7 @@ static void weight_g1(uint64_t (*out)[12], uint8_t *well, const uint64_t (*point
             write_mask(well, first + j * LANES, n, fine & (lane_mask) ~zero[j]);
         }
     }
+    lane_leave();
 }
 
 static void multiply_g2(uint64_t (*out)[24], uint8_t *well, const uint64_t (*points)[24],
@@ -163,6 +183,7 @@ static void multiply_g2(uint64_t (*out)[24], uint8_t *well, const uint64_t (*poi
         store_g2(out, well, r->g2.p, r->g2.q, first, size, n);
     }
     wipe(k, sizeof k);
+    lane_leave();
 }
 
 static void miller(uint64_t (*out)[72], uint8_t *well, const uint64_t (*p)[12], const uint64_t (*q)[24], size_t n,
@@ -200,6 +221,7 @@ static void miller(uint64_t (*out)[72], uint8_t *well, const uint64_t (*p)[12], 
             write_mask(well, first + (size_t) i * LANES, sides, (lane_mask) ~zero);
         }
     }
+    lane_leave();
 }
 
 /* Writes eight sums, 0 for an empty one; returned: the lanes that are well. */
@@ -236,29 +258,120 @@ static void weighted_sums(uint64_t (*sums)[36], uint8_t *well, const uint64_t (*
                                              &r->g2_weighted.round);
     g2_weighted_sum(&total, r->g2_weighted.tables, r->g2_weighted.words, (int) group);
     write_mask(well, 0, LANES, store_sums(sums, &total) & fine);
+    lane_leave();
 }
 
 static int sum_by_buckets(uint64_t (*sums)[36], int *in_group, const uint64_t (*points)[24], const uint64_t *words,
                           size_t n, void *scratch)
 {
-    bucket_room *r = &((room *) scratch)->buckets.windows;
-    lane_mask failed = 0;
+    g2_bucket_room *r = &((room *) scratch)->buckets.windows;
     g2_total F[FUNCTIONS], total;
-    open_buckets(r);
-    for (size_t first = 0; first < n; first += BLOCK) {
-        size_t size = LEAST(n - first, BLOCK);
-        for (size_t i = 0; i < size; i += LANES) {
-            g2_affine q;
-            g2_load(&q, points, offsets_of(first + i, n, sizeof *points));
-            put_points(r, &q, (int) i);
-        }
-        put_words(r, words + first, (int) size);
-        while (add_waiting(r, &failed)) {}
-    }
+    lane_mask fine = g2_fill_buckets(r, points, words, n);
     sums_of_buckets(F, r, ((room *) scratch)->buckets.sums);
     *in_group = sums_in_group(F);
     join_windows(&total, F);
-    return store_sums(sums, &total) == 0xff && failed == 0;
+    fine &= store_sums(sums, &total);
+    lane_leave();
+    return fine == 0xff;
+}
+
+static int sum_g1(uint64_t (*sums)[18], const uint64_t (*points)[12], const uint64_t *words, size_t n, void *scratch)
+{
+    room *r = scratch;
+    g1_total total;
+    fp zero;
+    lane_mask fine = g1_fill_buckets(&r->g1_buckets.windows, points, words, n);
+    sum_of_buckets(&total, &r->g1_buckets.windows, &r->g1_buckets.sums);
+    fine &= total.empty | (lane_mask) ~fp_is_zero(&total.sum.Z);
+    fp_clear(&zero);
+    fp_select(&total.sum.Z, total.empty, &total.sum.Z, &zero);
+    lanes offsets = offsets_of(0, LANES, sizeof *sums);
+    fp_store(sums, offsets, &total.sum.X);
+    fp_store((char *) sums + 48, offsets, &total.sum.Y);
+    fp_store((char *) sums + 96, offsets, &total.sum.Z);
+    lane_leave();
+    return fine == 0xff;
+}
+
+static void add_g1(uint64_t (*totals)[12], uint8_t *well, const uint64_t (*terms)[12], size_t n, void *scratch)
+{
+    room *r = scratch;
+    lane_mask fine[ROUND];
+    r->g1_sums.round.n = 0;
+    for (size_t first = 0; first < n; first += ROUND * LANES) {
+        int groups = GROUPS_OF(LEAST(n - first, ROUND * LANES));
+        for (int j = 0; j < groups; j++) {
+            lanes offsets = offsets_of(first + j * LANES, n, sizeof *totals);
+            g1_load(&r->g1_sums.p[j], totals, offsets);
+            g1_load(&r->g1_sums.q[j], terms, offsets);
+            fine[j] = 0xff;
+            g1_queue(&r->g1_sums.round, &r->g1_sums.q[j], &r->g1_sums.p[j], &r->g1_sums.q[j], &fine[j]);
+        }
+        g1_run(&r->g1_sums.round);
+        for (int j = 0; j < groups; j++) {
+            g1_affine *sum = &r->g1_sums.q[j], *own = &r->g1_sums.p[j];
+            lanes offsets = offsets_of(first + j * LANES, n, sizeof *totals);
+            fp_select(&sum->x, fine[j], &own->x, &sum->x);
+            fp_select(&sum->y, fine[j], &own->y, &sum->y);
+            g1_store(totals, offsets, sum);
+            write_mask(well, first + j * LANES, n, fine[j]);
+        }
+    }
+    lane_leave();
+}
+
+static void values_g1(uint64_t (*out)[12], uint8_t *well, const uint64_t (*points)[12], size_t n, size_t t, size_t count,
+                      void *scratch)
+{
+    values_room *r = &((room *) scratch)->values;
+    if (t > DIFFERENCES) {
+        memset(well, 0, n);
+        return;
+    }
+    size_t together = LEAST(GROUPS, DIFFERENCES / t) * LANES;
+    r->round.n = 0;
+    for (size_t first = 0; first < n; first += together) {
+        int groups = GROUPS_OF(LEAST(n - first, together));
+        for (int g = 0; g < groups; g++) {
+            lanes offsets = offsets_of(first + (size_t) g * LANES, n, t * sizeof *points);
+            for (size_t k = 0; k < t; k++)
+                g1_load(&r->differences[k * (size_t) groups + (size_t) g], points + k, offsets);
+            r->fine[g] = 0xff;
+        }
+        make_differences(r, t - 1, groups);
+        for (size_t j = 0; j < count; j++) {
+            to_next_place(r, t - 1, count - j, groups);
+            for (int g = 0; g < groups; g++)
+                g1_store(out + j, offsets_of(first + (size_t) g * LANES, n, count * sizeof *out), &r->differences[g]);
+        }
+        for (int g = 0; g < groups; g++)
+            write_mask(well, first + (size_t) g * LANES, n, r->fine[g]);
+    }
+    lane_leave();
+}
+
+static void multiply_base(uint64_t (*out)[12], uint8_t *well, const uint64_t (*scalars)[4], const uint64_t *table,
+                          size_t n, void *scratch)
+{
+    comb_room *r = &((room *) scratch)->comb;
+    uint64_t own[LANES][4];
+    for (size_t first = 0; first < n; first += ROUND * LANES) {
+        int groups = GROUPS_OF(LEAST(n - first, ROUND * LANES));
+        for (int j = 0; j < groups; j++) {
+            for (size_t lane = 0; lane < LANES; lane++)
+                memcpy(own[lane], scalars[LEAST(first + j * LANES + lane, n - 1)], sizeof own[lane]);
+            comb_digits(r->words[j], own);
+            r->fine[j] = 0xff;
+        }
+        comb_multiply(r, (const comb_window *) table, groups);
+        for (int j = 0; j < groups; j++) {
+            g1_store(out, offsets_of(first + j * LANES, n, sizeof *out), &r->sums[j]);
+            write_mask(well, first + j * LANES, n, r->fine[j]);
+        }
+    }
+    wipe(own, sizeof own);
+    wipe(r, sizeof *r);
+    lane_leave();
 }
 
 static void make_table(uint64_t (*rows)[16], const uint64_t (*points)[12], size_t n)
@@ -271,6 +384,7 @@ static void make_table(uint64_t (*rows)[16], const uint64_t (*points)[12], size_
             to[lane] = rows[LEAST(first + lane, n - 1)];
         g1_store_rows(to, &point);
     }
+    lane_leave();
 }
 
 static void split_g1(uint64_t (*out)[12], uint8_t *well, const uint64_t (*points)[12], const uint8_t (*scalars)[32],
@@ -294,6 +408,7 @@ static void split_g1(uint64_t (*out)[12], uint8_t *well, const uint64_t (*points
         for (int g = 0; g < groups; g++)
             write_mask(well, first + g * LANES, n, r->fine[g]);
     }
+    lane_leave();
 }
 
 static void split_g2(uint64_t (*out)[24], uint8_t *well, const uint64_t (*points)[24], const uint64_t (*bases)[24],
@@ -321,9 +436,10 @@ static void split_g2(uint64_t (*out)[24], uint8_t *well, const uint64_t (*points
         for (int g = 0; g < groups; g++)
             write_mask(well, first + g * LANES, n, r->fine[g]);
     }
+    lane_leave();
 }
 
 const lanes_operations BUILD = {
-    NAME, scratch_bytes, checks, g1_decode_rows, g2_decode_rows, in_g2, hash_groups, interpolate_groups, weight_g1,
-    multiply_g2, miller, weighted_sums, sum_by_buckets, make_table, split_g1, split_g2,
+    NAME, scratch_bytes, checks, g1_decode_rows, g2_decode_rows, in_g1, in_g2, hash_groups, interpolate_groups,
+    add_g1, values_g1, weight_g1, multiply_g2, multiply_base, miller, weighted_sums, sum_by_buckets, sum_g1, make_table, split_g1, split_g2,
 };

@@ -44,4 +44,5 @@ static void CURVE(decode_rows)(uint64_t (*points)[FIELD_BYTES / 4], uint8_t *wel
             write_mask(well, first + k * LANES, n, decoded[k]);
         }
     }
+    lane_leave();
 }

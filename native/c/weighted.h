@@ -28,6 +28,21 @@ SHARED void CURVE(add_term)(CURVE(total) *total, const CURVE(affine) *term, lane
     total->empty &= (lane_mask) ~present;
 }
 
+/* a += b */
+static void CURVE(add_total)(CURVE(total) *a, const CURVE(total) *b)
+{
+    lane_mask both = (lane_mask) ~(a->empty | b->empty);
+    CURVE(jacobian) sum;
+    if (both) {
+        CURVE(add)(&sum, &a->sum, &b->sum);
+        CURVE(select)(&sum, a->empty | b->empty, &sum, &a->sum);
+    } else {
+        sum = a->sum;
+    }
+    CURVE(select)(&a->sum, a->empty, &sum, &b->sum);
+    a->empty &= b->empty;
+}
+
 /* total += (nibble - 8) q of table[j] = (j + 1) q; `times_x_squared`: x^2 times that */
 SHARED void CURVE(add_digit_of_weight)(CURVE(total) *total, const CURVE(affine) table[SMALL_MULTIPLES], lanes nibble,
                                        int times_x_squared)

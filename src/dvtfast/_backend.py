@@ -20,7 +20,10 @@ from dvtfast.errors import InputError
 VARIABLE = "DVTFAST_BACKEND"
 NAMES = ("auto", "blst", "ifma")
 # Rows from which on lanes are faster than blst; benchmarks/README.md says how they were measured.
-CROSSOVERS = MappingProxyType(dict.fromkeys(("check", "decode", "hash", "recover", "sign"), 4) | {"split": 2})
+CROSSOVERS = MappingProxyType(
+    dict.fromkeys(("check", "decode", "hash", "recover", "sign"), 4)
+    | {"generator": 16, "split": 2, "weighted_sum": 128}
+)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,11 @@ CONTEXTS = [b"session" + bytes([dealer]) for dealer in range(4)]
 PROOFS = [prove(coefficients, context) for coefficients, context in zip(DEALERS, CONTEXTS, strict=True)]
 
 
+def challenge(transcript, v):
+    digest = sha256(transcript + v.to_bytes(4, "big")).digest()
+    return (int.from_bytes(digest[:16], "big") - int.from_bytes(b"\x80" * 16, "big")) % ORDER
+
+
 def holds(part, proof, context):
     """By py_ecc."""
     length = len(context).to_bytes(4, "big")
@@ -32,8 +37,7 @@ def holds(part, proof, context):
     transcript = sha256(parts).digest()
     total = reference.g1(proof[:48])
     for v, row in enumerate(part):
-        c = int.from_bytes(sha256(transcript + v.to_bytes(4, "big")).digest()[:16], "big")
-        total = add(total, multiply(reference.g1(bytes(row[0])), c))
+        total = add(total, multiply(reference.g1(bytes(row[0])), challenge(transcript, v)))
     return eq(total, multiply(G1, int.from_bytes(proof[48:], "big")))
 
 
@@ -133,8 +137,7 @@ def test_points_of_small_order_change_no_verdict(order):
     transcript = sha256(b"dvtfast-dkg/1 proof of knowledge" + length + context + digest + encoded).digest()
     response = nonce
     for v, a in enumerate(scalars_of(coefficients)[:, 0]):
-        c = int.from_bytes(sha256(transcript + v.to_bytes(4, "big")).digest()[:16], "big")
-        response += c * int.from_bytes(a.tobytes(), "big")
+        response += challenge(transcript, v) * int.from_bytes(a.tobytes(), "big")
     proof = encoded + (response % ORDER).to_bytes(32, "big")
     for _ in range(5):
         assert find_bad([part], [proof], [context]) == []

@@ -1,6 +1,6 @@
 """Proof that a dealer knows the constant terms of all its polynomials, in 80 bytes (a batched Schnorr proof).
 
-    R = k G    c_v = the first 128 bits of SHA-256(H || v)    w = k + sum of c_v a_(v,0)
+    R = k G    c_v = the first 128 bits of SHA-256(H || v), less 0x8080..80    w = k + sum of c_v a_(v,0)
     H = SHA-256(tag || length of context || context || SHA-256(commitments) || R)
 
 with v and the length as 4 bytes, big-endian. The proof is R, 48 bytes compressed, and w, 32 bytes
@@ -26,7 +26,7 @@ from dvtfast._statuses import OK
 from dvtfast.constants import PUBLIC_KEY_BYTES, SECRET_KEY_BYTES
 from dvtfast.dkg.coefficients import Coefficients, scalars_of
 from dvtfast.dkg.commitments import Commitments, CommitmentsLike, as_parts, curve_points
-from dvtfast.dkg.polynomials import WEIGHT_BYTES, commit, multiply_base
+from dvtfast.dkg.polynomials import WEIGHT_BYTES, commit, multiples, multiply_base, weighted_sum
 from dvtfast.errors import InputError
 from dvtfast.keys import POINT_WORDS, PublicKeys
 
@@ -82,20 +82,17 @@ def _holds(part: Commitments | PublicKeys, proof: bytes, context: bytes) -> bool
     if len(proof) != PROOF_BYTES:
         return False
     encoded, response = (np.frombuffer(proof, np.uint8)[s].reshape(1, -1) for s in _PARTS)
-    # Of the points: the sum of the weighted keys, R, and w G.
-    points: Uint64s = np.zeros((3, POINT_WORDS), dtype=np.uint64)
+    point: Uint64s = np.zeros((1, POINT_WORDS), dtype=np.uint64)
     status = np.zeros(2, dtype=np.uint8)
-    _kernel.decode(encoded, points[1:2], status[:1], None)
+    _kernel.decode(encoded, point, status[:1], None)
     _scalars.check_scalars(response, status[1:])
     if (status != OK).any():
         return False
     keys = np.ascontiguousarray(curve_points(part)[:, 0])
     digest = sha256(part.encoded.data).digest()
     weights = _challenges(context, digest, proof[:PUBLIC_KEY_BYTES], len(keys))
-    _kernel.weighted_sum(keys, weights, points[0])
-    _kernel.add_points(points[:1], points[1:2])
-    _kernel.multiply_base(response, points[2:])
-    return not _kernel.differ_in_g1(points[0], points[2])
+    _kernel.add_points(point, weighted_sum(keys, weights)[np.newaxis], None)
+    return not _kernel.differ_in_g1(point[0], multiples(response)[0])
 
 
 _PARTS = (slice(PUBLIC_KEY_BYTES), slice(PUBLIC_KEY_BYTES, PROOF_BYTES))

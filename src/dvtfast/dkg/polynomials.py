@@ -14,14 +14,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from dvtfast._arrays import Bools, Bytes, Uint64s, as_rows, flat
+from dvtfast._backend import lanes_for
 from dvtfast._native import commitments as _kernel
 from dvtfast._native import scalars as _scalars
 from dvtfast._native import threshold as _threshold
+from dvtfast._native.generator import Comb, multiply_generator
+from dvtfast._native.lanes import find
 from dvtfast._native.status import Status
 from dvtfast._parallel import for_slices
 from dvtfast._secrets import secret_rows, wiped
@@ -71,7 +75,7 @@ def multiply_base(scalars: Any, *, threads: int | None = None) -> Bytes:
         status = np.zeros(len(rows), dtype=np.uint8)
         _scalars.check_scalars(rows, status)
         require_ok("scalars", status)
-        encoded = _encode(_multiples(rows, threads), threads)
+        encoded = _encode(multiples(rows, threads), threads)
     return encoded[0] if lone else encoded
 
 
@@ -81,7 +85,7 @@ def commit(coefficients: Coefficients, *, threads: int | None = None) -> PublicK
     Constant-time in the coefficients.
     """
     rows = scalars_of(coefficients)
-    return _keys(_multiples(flat(rows), threads).reshape(*rows.shape[:2], POINT_WORDS), threads)
+    return _keys(multiples(flat(rows), threads).reshape(*rows.shape[:2], POINT_WORDS), threads)
 
 
 def evaluate(coefficients: Coefficients, index: int, *, threads: int | None = None) -> Bytes:
@@ -112,9 +116,10 @@ def sum_commitments(parts: Sequence[CommitmentsLike], *, threads: int | None = N
     totals, status = each[0].copy(), np.zeros(len(each[0]), dtype=np.uint8)
 
     def add(s: slice) -> None:
+        lanes = lanes_for("decode", s.stop - s.start)
         for terms in each[1:]:
-            _kernel.add_points(totals[s], terms[s])
-        _kernel.check_in_g1(totals[s], status[s])
+            _kernel.add_points(totals[s], terms[s], lanes)
+        _kernel.check_in_g1(totals[s], status[s], lanes)
 
     for_slices(len(totals), add, threads=threads)
     bad = np.flatnonzero(status != OK)
@@ -127,7 +132,7 @@ def _blame_sum(place: int, each: Sequence[Uint64s], threshold: int) -> None:
     """Raise BadDealerError for a sum that is not in G1 or infinite."""
     status = np.zeros(1, dtype=np.uint8)
     for dealer, points in enumerate(each):
-        _kernel.check_in_g1(points[place : place + 1], status)
+        _kernel.check_in_g1(points[place : place + 1], status, None)
         if status[0] != OK:
             raise BadDealerError(dealer, *divmod(place, threshold), words_of(status[0]))
     raise BadDealerError(None, *divmod(place, threshold), words_of(int(Status.IS_INFINITY)))
@@ -223,13 +228,11 @@ def _mismatches(scalars: Any, points: Uint64s, can_fit: Bools) -> Uint64s:
         def fits(members: Any) -> bool:
             weights = np.frombuffer(os.urandom(WEIGHT_BYTES * len(members)), dtype=np.uint8)
             weights = weights.reshape(-1, WEIGHT_BYTES)
-            total, expected = np.zeros((1, SECRET_KEY_BYTES), np.uint8), np.zeros((2, POINT_WORDS), np.uint64)
-            own = rows[members]
+            total, own = np.zeros((1, SECRET_KEY_BYTES), np.uint8), rows[members]
             with wiped(total, own):
                 _scalars.weigh_scalars(own, weights, total[0])
-                _kernel.multiply_base(total, expected[:1])
-            _kernel.weighted_sum(points[members], weights, expected[1])
-            return np.array_equal(expected[0], expected[1])
+                wanted = multiples(total)[0]
+            return np.array_equal(weighted_sum(points[members], weights), wanted)
 
         def bad(members: Any) -> list[int]:
             if len(members) == 0 or fits(members):
@@ -253,10 +256,29 @@ def check_subgroup(commitments: CommitmentsLike, *, threads: int | None = None) 
     return check_public_key_encodings(flat(rows), threads=threads).reshape(rows.shape[:2])
 
 
-def _multiples(scalars: Bytes, threads: int | None) -> Uint64s:
+@cache
+def _comb(build: str | None) -> Comb:
+    """The table for these lanes, made once: 4,096 points."""
+    return Comb(find(build) if build else None)
+
+
+def multiples(scalars: Bytes, threads: int | None = None) -> Uint64s:
+    """Points uint64[n, 12] of scalars uint8[n, 32] below r; constant-time. For the library only."""
     points = np.zeros((len(scalars), POINT_WORDS), dtype=np.uint64)
-    for_slices(len(scalars), lambda s: _kernel.multiply_base(scalars[s], points[s]), threads=threads)
+
+    def multiply(s: slice) -> None:
+        lanes = lanes_for("generator", s.stop - s.start)
+        multiply_generator(scalars[s], points[s], _comb(lanes.name if lanes else None), lanes)
+
+    for_slices(len(scalars), multiply, threads=threads)
     return points
+
+
+def weighted_sum(points: Uint64s, weights: Bytes) -> Uint64s:
+    """The sum of weights uint8[n, 16] times points uint64[n, 12]; for the library only."""
+    total = np.zeros(POINT_WORDS, dtype=np.uint64)
+    _kernel.weighted_sum(points, weights, total, lanes_for("weighted_sum", len(points)))
+    return total
 
 
 def _encode(points: Uint64s, threads: int | None) -> Bytes:
@@ -274,13 +296,26 @@ def _keys(points: Uint64s, threads: int | None) -> PublicKeys:
 def _values(points: Uint64s, indices: Uint64s, threads: int | None) -> Uint64s:
     """Values uint64[n, m, 12] at n share indices of points uint64[m, t, 12]."""
     values = np.zeros((len(points), len(indices), POINT_WORDS), dtype=np.uint64)
-    for_slices(len(points), lambda s: _kernel.evaluate(points[s], indices, values[s]), threads=threads)
+    in_turn = len(indices) > 1 and np.array_equal(indices, np.arange(1, len(indices) + 1))
+
+    def evaluate_rows(s: slice) -> None:
+        if in_turn:
+            lanes = lanes_for("decode", s.stop - s.start)
+            _kernel.evaluate_in_turn(points[s], values[s], lanes)
+        else:
+            _kernel.evaluate(points[s], indices, values[s])
+
+    for_slices(len(points), evaluate_rows, threads=threads)
     return np.ascontiguousarray(values.transpose(1, 0, 2))
 
 
 def _in_g1(points: Uint64s, threads: int | None) -> Bools:
     each = flat(points)
     status = np.zeros(len(each), dtype=np.uint8)
-    for_slices(len(each), lambda s: _kernel.check_in_g1(each[s], status[s]), threads=threads)
+
+    def check(s: slice) -> None:
+        _kernel.check_in_g1(each[s], status[s], lanes_for("decode", s.stop - s.start))
+
+    for_slices(len(each), check, threads=threads)
     ok: Bools = (status == OK).reshape(points.shape[:-1])
     return ok
