@@ -43,6 +43,7 @@ cdef extern from "blst.h" nogil:
     cbool blst_scalar_fr_check(const blst_scalar *a)
     cbool blst_scalar_from_be_bytes(blst_scalar *out, const byte *bytes, size_t n)
     cbool blst_sk_check(const blst_scalar *a)
+    cbool blst_sk_add_n_check(blst_scalar *out, const blst_scalar *a, const blst_scalar *b)
     void blst_fr_add(blst_fr *ret, const blst_fr *a, const blst_fr *b)
     void blst_fr_sub(blst_fr *ret, const blst_fr *a, const blst_fr *b)
     void blst_fr_rshift(blst_fr *ret, const blst_fr *a, size_t count)

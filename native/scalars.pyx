@@ -2,7 +2,8 @@
 
 A scalar is 32 big-endian bytes; one that comes from outside is OK below r, also when it is 0.
 """
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 from dvtfast._native.blst cimport *
 from dvtfast._native.status cimport Status
@@ -16,29 +17,52 @@ cdef enum:
     BLOCK_BYTES = 64     # of SHA-256
     WIDE_BYTES = 48      # reduced modulo r they leave a bias below 2^-128
     WEIGHT_BYTES = 16
-    MOST_INFO_BYTES = 64
+    MOST_INFO_BYTES = 64  # with a digest before and a byte behind it these are two blocks
 
 
-cdef struct Hmac:  # what a key makes of its first block, and of the second one's first block
-    uint8_t inner[BLOCK_BYTES + HASH_BYTES + MOST_INFO_BYTES + 1]
-    uint8_t outer[BLOCK_BYTES + HASH_BYTES]
+cdef uint32_t[8] INITIAL = [
+    0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19,
+]
+
+
+cdef struct Hmac:  # HMAC-SHA256 with one key (RFC 2104)
+    uint32_t inner[8]  # the states after the first block of either hash
+    uint32_t outer[8]
+    uint32_t state[8]
+    uint8_t text[2 * BLOCK_BYTES]  # what is hashed, then its padding
 
 
 cdef void hmac_open(Hmac *hmac, const uint8_t *key) noexcept nogil:
-    """HMAC-SHA256 with a key of 32 bytes (RFC 2104)."""
+    """A key of 32 bytes."""
     cdef size_t i
     memset(hmac, 0, sizeof(Hmac))
-    memcpy(hmac.inner, key, HASH_BYTES)
-    memcpy(hmac.outer, key, HASH_BYTES)
+    memcpy(hmac.inner, INITIAL, sizeof(INITIAL))
+    memcpy(hmac.outer, INITIAL, sizeof(INITIAL))
     for i in range(BLOCK_BYTES):
-        hmac.inner[i] ^= 0x36
-        hmac.outer[i] ^= 0x5c
+        hmac.text[i] = (key[i] if i < HASH_BYTES else 0) ^ 0x36
+        hmac.text[BLOCK_BYTES + i] = hmac.text[i] ^ 0x36 ^ 0x5c
+    blst_sha256_block_data_order(hmac.inner, hmac.text, 1)
+    blst_sha256_block_data_order(hmac.outer, hmac.text + BLOCK_BYTES, 1)
 
 
-cdef void hmac_run(uint8_t *out, Hmac *hmac, size_t n) noexcept nogil:
-    """out = the HMAC of the n bytes that follow the first block of `inner`."""
-    blst_sha256(hmac.outer + BLOCK_BYTES, hmac.inner, BLOCK_BYTES + n)
-    blst_sha256(out, hmac.outer, BLOCK_BYTES + HASH_BYTES)
+cdef inline void finish(Hmac *hmac, uint8_t *digest, const uint32_t *start, size_t n) noexcept nogil:
+    """digest = the hash from this state on of the first n bytes of the text, at most 119, after one block."""
+    cdef size_t i, blocks = 1 if n < BLOCK_BYTES - 8 else 2, bits = 8 * (BLOCK_BYTES + n)
+    memset(hmac.text + n, 0, blocks * BLOCK_BYTES - n)
+    hmac.text[n] = 0x80
+    hmac.text[blocks * BLOCK_BYTES - 2] = <uint8_t> (bits >> 8)
+    hmac.text[blocks * BLOCK_BYTES - 1] = <uint8_t> bits
+    memcpy(hmac.state, start, sizeof(hmac.state))
+    blst_sha256_block_data_order(hmac.state, hmac.text, blocks)
+    for i in range(HASH_BYTES):
+        digest[i] = <uint8_t> (hmac.state[i // 4] >> (24 - 8 * (i % 4)))
+
+
+cdef inline void hmac_run(Hmac *hmac, uint8_t *out, size_t n) noexcept nogil:
+    """out = the HMAC of the first n bytes of the text."""
+    finish(hmac, out, hmac.inner, n)
+    memcpy(hmac.text, out, HASH_BYTES)
+    finish(hmac, out, hmac.outer, HASH_BYTES)
 
 
 def expand_scalars(const uint8_t[::1] key not None, const uint8_t[:, ::1] infos not None,
@@ -50,20 +74,19 @@ def expand_scalars(const uint8_t[::1] key not None, const uint8_t[:, ::1] infos 
     cdef Hmac hmac
     cdef blst_scalar scalar
     cdef uint8_t wide[2 * HASH_BYTES]
-    cdef uint8_t *text = hmac.inner + BLOCK_BYTES
     cdef size_t i, n = infos.shape[0], w = infos.shape[1]
     if key.shape[0] != HASH_BYTES or not 1 <= w <= MOST_INFO_BYTES or scalars.shape[0] != n or scalars.shape[1] != 32:
         raise ValueError("expand_scalars: shapes disagree")
     with nogil:
         hmac_open(&hmac, &key[0])
         for i in range(n):
-            memcpy(text, &infos[i, 0], w)
-            text[w] = 1
-            hmac_run(wide, &hmac, w + 1)
-            memcpy(text, wide, HASH_BYTES)
-            memcpy(text + HASH_BYTES, &infos[i, 0], w)
-            text[HASH_BYTES + w] = 2
-            hmac_run(wide + HASH_BYTES, &hmac, HASH_BYTES + w + 1)
+            memcpy(hmac.text, &infos[i, 0], w)
+            hmac.text[w] = 1
+            hmac_run(&hmac, wide, w + 1)
+            memcpy(hmac.text, wide, HASH_BYTES)
+            memcpy(hmac.text + HASH_BYTES, &infos[i, 0], w)
+            hmac.text[HASH_BYTES + w] = 2
+            hmac_run(&hmac, wide + HASH_BYTES, HASH_BYTES + w + 1)
             if not blst_scalar_from_be_bytes(&scalar, wide, WIDE_BYTES):
                 memset(&scalar, 0, sizeof(scalar))
                 scalar.b[0] = 1
@@ -113,19 +136,50 @@ def check_scalars(const uint8_t[:, ::1] scalars not None, uint8_t[::1] status no
 
 def add_scalars(uint8_t[:, ::1] totals not None, const uint8_t[:, ::1] terms not None, uint8_t[::1] status not None):
     """totals[i] += terms[i], uint8[n, 32] both; totals are below r. Where a term is not, status[i] says so."""
-    cdef blst_fr total, term
+    cdef blst_scalar total, term
     cdef size_t i, n = totals.shape[0]
     if totals.shape[1] != 32 or terms.shape[0] != n or terms.shape[1] != 32 or status.shape[0] != n:
         raise ValueError("add_scalars: shapes disagree")
     with nogil:
         for i in range(n):
-            status[i] = read_fr(&term, &terms[i, 0])
+            blst_scalar_from_bendian(&term, &terms[i, 0])
+            status[i] = Status.OK if blst_scalar_fr_check(&term) else Status.BAD_SCALAR
             if status[i] == Status.OK:
-                read_fr(&total, &totals[i, 0])
-                blst_fr_add(&total, &total, &term)
-                write_fr(&totals[i, 0], &total)
+                blst_scalar_from_bendian(&total, &totals[i, 0])
+                blst_sk_add_n_check(&total, &total, &term)
+                blst_bendian_from_scalar(&totals[i, 0], &total)
         wipe(&total, sizeof(total))
         wipe(&term, sizeof(term))
+
+
+def evaluate_each(const uint8_t[:, :, ::1] coefficients not None, const uint64_t[::1] share_indices not None,
+                  uint8_t[:, :, ::1] values not None):
+    """Values uint8[k, n, 32] at k share indices of n polynomials uint8[n, t, 32], constant term first, all below r."""
+    cdef blst_fr x, acc
+    cdef size_t i, j, m, n = coefficients.shape[0], t = coefficients.shape[1], k = share_indices.shape[0]
+    cdef uint64_t words[4]
+    if coefficients.shape[2] != 32 or t == 0 or values.shape[0] != k or values.shape[1] != n or values.shape[2] != 32:
+        raise ValueError("evaluate_each: shapes disagree")
+    cdef blst_fr *own = <blst_fr *> malloc((t + k) * sizeof(blst_fr))
+    if own == NULL:
+        raise MemoryError("evaluate_each: no memory for the batch")
+    cdef blst_fr *indices = own + t
+    with nogil:
+        for j in range(k):
+            words[0], words[1], words[2], words[3] = share_indices[j], 0, 0, 0
+            blst_fr_from_uint64(&indices[j], words)
+        for i in range(n):
+            for m in range(t):
+                read_fr(&own[m], &coefficients[i, m, 0])
+            for j in range(k):
+                acc = own[t - 1]
+                for m in range(t - 1):  # Horner, highest coefficient first
+                    blst_fr_mul(&acc, &acc, &indices[j])
+                    blst_fr_add(&acc, &acc, &own[t - 2 - m])
+                write_fr(&values[j, i, 0], &acc)
+        wipe(own, t * sizeof(blst_fr))
+        wipe(&acc, sizeof(acc))
+        free(own)
 
 
 def weigh_scalars(const uint8_t[:, ::1] scalars not None, const uint8_t[:, ::1] weights not None,

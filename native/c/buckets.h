@@ -161,10 +161,12 @@ static void join_windows(g2_total *out, const g2_total F[FUNCTIONS])
 
 #undef DIGIT_BIAS
 #undef BUCKETS
+#undef BLOCK
 #undef TOGETHER
 
 /* --- G1 --- */
 
+#define BLOCK 1024
 #define TOGETHER ROUND
 #define FIELD(name) fp_##name
 #define CURVE(name) g1_##name
@@ -177,6 +179,7 @@ static void join_windows(g2_total *out, const g2_total F[FUNCTIONS])
 #undef FIELD_BYTES
 #undef DIGIT_BIAS
 #undef BUCKETS
+#undef BLOCK
 #undef TOGETHER
 
 #define LOW_VALUES 16

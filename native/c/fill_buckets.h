@@ -3,6 +3,7 @@
  *
  *   DIGIT_BIAS   a byte stands for the digit that is so much less
  *   BUCKETS      more than the largest absolute value of a digit
+ *   BLOCK        points that wait for their buckets together
  *   TOGETHER     additions of a lane that share an inversion, at most ROUND
  *
  * In window w, bucket d is the sum of the points whose word has the digit d there, less that of those with -d. Bucket 0 is
@@ -20,7 +21,7 @@ typedef struct {
     uint64_t point[BLOCK][3 * COORDINATE];  /* x, y, -y */
     int16_t digit[DIGITS][BLOCK];
     uint8_t used[DIGITS][BUCKETS];
-    uint8_t waiting[DIGITS][BLOCK];
+    uint16_t waiting[DIGITS][BLOCK];
     int n_waiting[DIGITS];
     uint64_t *to[TOGETHER][LANES];
     const uint64_t *x[TOGETHER][LANES], *y[TOGETHER][LANES];
@@ -66,7 +67,7 @@ static void CURVE(put_words)(CURVE(bucket_room) *r, const uint64_t *words, int n
         int waiting = 0;
         for (int i = 0; i < n; i++) {
             r->digit[w][i] = (int16_t) ((int) (words[i] >> (DIGIT_BITS * w) & 0xff) - DIGIT_BIAS);
-            r->waiting[w][waiting] = (uint8_t) i;
+            r->waiting[w][waiting] = (uint16_t) i;
             waiting += r->digit[w][i] != 0;
         }
         r->n_waiting[w] = waiting;
@@ -79,14 +80,19 @@ static int CURVE(take_additions)(CURVE(bucket_room) *r, int w)
     uint8_t taken[BUCKETS] = {0};
     int n = 0, left = 0;
     for (int i = 0; i < r->n_waiting[w]; i++) {
+        if (n == TOGETHER) {
+            memmove(r->waiting[w] + left, r->waiting[w] + i, (size_t) (r->n_waiting[w] - i) * sizeof r->waiting[w][0]);
+            left += r->n_waiting[w] - i;
+            break;
+        }
         int point = r->waiting[w][i], digit = r->digit[w][point], bucket = digit < 0 ? -digit : digit;
         const uint64_t *x = r->point[point], *y = x + (digit < 0 ? 2 * COORDINATE : COORDINATE);
         if (!r->used[w][bucket]) {
             memcpy(r->bucket[w][bucket], x, COORDINATE * sizeof *x);
             memcpy(r->bucket[w][bucket] + COORDINATE, y, COORDINATE * sizeof *y);
             r->used[w][bucket] = 1;
-        } else if (n == TOGETHER || taken[bucket]) {
-            r->waiting[w][left++] = (uint8_t) point;
+        } else if (taken[bucket]) {
+            r->waiting[w][left++] = (uint16_t) point;
         } else {
             taken[bucket] = 1;
             r->to[n][w] = r->bucket[w][bucket];

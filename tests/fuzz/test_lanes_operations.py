@@ -21,6 +21,7 @@ ON_BUILDS = pytest.mark.parametrize("build", BUILDS)
 # The checked build needs a millisecond for most rows.
 CHECKED_LESS, CHECKED_SUMS_LESS = 200, 10
 MOST_OF_GROUP, IN_BUCKETS = 16, 1000  # rows of a sum
+FEW_IN_BUCKETS = 400  # in a sum of fewer a bucket may be empty that has to have something
 PAIRS = 32
 ZERO_WEIGHT = 0x8888888888888888
 PREPARED = 64  # encodings of each hostile kind
@@ -292,6 +293,119 @@ def add_outsiders(random, points, weights):
     if rest and random.random() < 0.5:
         points[rest] = G2.sums(points[rest], opposite(outsider))
     weights[[one, *rest]] = random.integers(0, 1 << 64, 1 + len(rest), dtype=np.uint64)
+
+
+# Sums, multiples and values in G1's curve, for key generation.
+
+
+def plain_and_exceptional(random, size):
+    """Pairs of points; an eighth are equal or opposite."""
+    points, terms = (pool(G1).draw(random, size)[0] for _ in "12")
+    kind = random.integers(0, 16, size)
+    terms[kind == 0] = points[kind == 0]
+    chosen = np.flatnonzero(kind == 1)
+    terms[chosen] = G1.negated(G1.with_one(points[chosen]))[:, :12]
+    return points, terms, kind < 2
+
+
+@ON_BUILDS
+def test_add_g1(build, ran):
+    memory = scratch(build)
+
+    def add(random, size):
+        points, terms, exceptional = plain_and_exceptional(random, size)
+        exceptional |= (points[:, :6] == terms[:, :6]).all(axis=1)  # the pool is small
+        outs = [points.copy() for _ in "12"]
+        by_lanes, _ = assert_same(build, "add_g1", outs, exceptional, terms, size, room=(memory,))
+        assert np.array_equal(outs[0][~by_lanes], points[~by_lanes])
+        return exceptional
+
+    each(build, "add_g1", ran, add)
+
+
+@ON_BUILDS
+def test_in_g1(build, ran):
+    def judge(random, size):
+        points, outside = pool(G1).draw(random, size)
+        wells = np.zeros((2, size), np.uint8)
+        for name, well in zip((build, "blst"), wells, strict=True):
+            call(operation(name, "in_g1"), well, points, size)
+        assert wells[1][wells[0] == 1].all()
+        assert wells[0][~outside].all()
+        return outside
+
+    each(build, "in_g1", ran, judge)
+
+
+@ON_BUILDS
+def test_values_g1(build, ran):
+    """Polynomials of all degrees below 9, and some coefficients that are equal or opposite."""
+    memory = scratch(build)
+
+    def values(random, size):
+        exceptional = np.zeros(size, bool)
+        for first in range(0, size, 256):
+            n, t, count = min(256, size - first), int(random.integers(1, 10)), int(random.integers(1, 14))
+            points = pool(G1).draw_in_group(random, n * t).reshape(n, t, 12)
+            again = random.random(n) < 0.1
+            if t > 1:
+                points[again, -1] = points[again, 0]
+            for i in range(1, t):  # equal ones can be exceptions of the differences
+                again |= (points[:, :i, :6] == points[:, i : i + 1, :6]).all(axis=2).any(axis=1)
+            outs = [np.zeros((n, count, 12), np.uint64) for _ in "12"]
+            assert_same(build, "values_g1", outs, again, points, n, t, count, room=(memory,))
+            exceptional[first : first + n] = again
+        return exceptional
+
+    each(build, "values_g1", ran, values)
+
+
+def generator_table(build):
+    """As comb.h says: a limb of all multiples of a window side by side."""
+    points, rows = np.zeros((32, 128, 12), np.uint64), np.zeros((32, 128, 16), np.uint64)
+    call(library("blst").test_generator_table, points, 32)
+    call(operation(build, "make_table"), rows, points, 32 * 128)
+    return np.ascontiguousarray(rows.transpose(0, 2, 1))
+
+
+@ON_BUILDS
+def test_multiply_base(build, ran):
+    memory, table = scratch(build), generator_table(build)
+
+    def multiply(random, size):
+        scalars, at_edge = draw_scalars(random, size)
+        scalars[random.random(size) < 0.01] = 0
+        at_edge |= ~scalars.any(axis=1)
+        outs = [G1.affine(size) for _ in "12"]
+        assert_same(build, "multiply_base", outs, at_edge, scalars, table, size, room=(memory,))
+        return at_edge
+
+    each(build, "multiply_base", ran, multiply)
+
+
+@ON_BUILDS
+def test_sum_g1(build, ran):
+    """Of points in and outside G1; in a quarter of the sums some are equal or opposite."""
+    memory = scratch(build)
+    sums, expected = np.zeros((8, 18), np.uint64), np.zeros((8, 18), np.uint64)
+
+    def add_up(random, size):
+        hostile_rows = np.zeros(size, bool)
+        while size:
+            n = int(min(size, random.integers(1, IN_BUCKETS, endpoint=True)))
+            again = random.random() < 0.25
+            points = pool(G1).in_group[random.choice(IN_GROUP, n, replace=again)]
+            words = random.integers(0, 1 << 64, n, dtype=np.uint64)
+            if call(operation(build, "sum_g1"), sums, points, words, n, memory):
+                call(operation("blst", "sum_g1"), expected, points, words, n)
+                assert G1.equal(sums, expected).all()
+            else:
+                assert again or n < FEW_IN_BUCKETS, "a plain sum was left to blst"
+            size -= n
+            hostile_rows[size : size + n] = again
+        return hostile_rows
+
+    each(build, "sum_g1", ran, add_up, CHECKED_SUMS_LESS)
 
 
 # Pairings.

@@ -52,7 +52,7 @@ def test_a_seed_gives_the_same_polynomials(seed, m, t):
     values = scalars_of(polynomials.Coefficients.derive(seed, m, t))
     for v in range(m):
         for k in range(t):
-            info = b"dvtfast-dkg/1 coefficient" + v.to_bytes(4, "big") + k.to_bytes(4, "big")
+            info = b"dvtfast-dkg/1" + v.to_bytes(4, "big") + k.to_bytes(4, "big")
             wide = HKDFExpand(SHA256(), 48, info).derive(seed)
             assert integers(values[v])[k] == int.from_bytes(wide, "big") % ORDER
     again = polynomials.Coefficients.derive(bytearray(seed), m + 1, t)

@@ -252,3 +252,89 @@ EXPORT void test_miller_agrees(uint8_t *out, const blst_fp12 *values, const blst
         out[j] = any != of_w;
     }
 }
+
+/* --- G1 --- */
+
+EXPORT void test_in_g1(uint8_t *well, const blst_p1_affine *points, size_t n)
+{
+    EACH_ROW well[i] = blst_p1_affine_in_g1(&points[i]);
+}
+
+static void write_finite(blst_p1_affine *out, uint8_t *well, const blst_p1 *point)
+{
+    *well = !blst_p1_is_inf(point);
+    blst_p1_to_affine(out, point);
+}
+
+EXPORT void test_add_g1(blst_p1_affine *totals, uint8_t *well, const blst_p1_affine *terms, size_t n)
+{
+    EACH_ROW {
+        blst_p1 sum;
+        blst_p1_from_affine(&sum, &totals[i]);
+        blst_p1_add_or_double_affine(&sum, &sum, &terms[i]);
+        write_finite(&totals[i], &well[i], &sum);
+    }
+}
+
+EXPORT void test_values_g1(blst_p1_affine *out, uint8_t *well, const blst_p1_affine *points, size_t n, size_t t,
+                           size_t count)
+{
+    EACH_ROW {
+        well[i] = 1;
+        for (size_t j = 1; j <= count; j++) {
+            uint8_t x = (uint8_t) j, finite;
+            blst_p1 value;
+            blst_p1_from_affine(&value, &points[i * t + t - 1]);
+            for (size_t k = t - 1; k-- > 0;) {
+                blst_p1_mult(&value, &value, &x, 8);
+                blst_p1_add_or_double_affine(&value, &value, &points[i * t + k]);
+            }
+            write_finite(&out[i * count + j - 1], &finite, &value);
+            well[i] &= finite;
+        }
+    }
+}
+
+EXPORT void test_multiply_base(blst_p1_affine *out, uint8_t *well, const uint64_t (*scalars)[4], const void *table,
+                               size_t n)
+{
+    (void) table;
+    EACH_ROW {
+        blst_p1 point;
+        blst_p1_mult(&point, blst_p1_generator(), (const byte *) scalars[i], 255);
+        write_finite(&out[i], &well[i], &point);
+    }
+}
+
+/* out[w][j] = (2 j + 1) 256^w times the generator */
+EXPORT void test_generator_table(blst_p1_affine (*out)[128], size_t n)
+{
+    blst_p1 base = *blst_p1_generator(), twice, point;
+    EACH_ROW {
+        point = base;
+        blst_p1_double(&twice, &base);
+        for (size_t j = 0; j < 128; j++) {
+            blst_p1_to_affine(&out[i][j], &point);
+            blst_p1_add_or_double(&point, &point, &twice);
+        }
+        for (int d = 0; d < 8; d++)
+            blst_p1_double(&base, &base);
+    }
+}
+
+/* sums[w] = the sum of points[i] times byte w of words[i] less 128 */
+EXPORT void test_sum_g1(blst_p1 *sums, const blst_p1_affine *points, const uint64_t *words, size_t n)
+{
+    memset(sums, 0, 8 * sizeof *sums);
+    EACH_ROW {
+        for (int w = 0; w < 8; w++) {
+            int digit = (int) (words[i] >> 8 * w & 255) - 128;
+            uint8_t size = (uint8_t) (digit < 0 ? -digit : digit);
+            blst_p1 point;
+            blst_p1_from_affine(&point, &points[i]);
+            blst_p1_mult(&point, &point, &size, 8);
+            blst_p1_cneg(&point, digit < 0);
+            blst_p1_add_or_double(&sums[w], &sums[w], &point);
+        }
+    }
+}

@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include <valgrind/memcheck.h>
 #include "api.h"
+#include "generator.h"
 
 #define KEYS 8
 
@@ -52,6 +53,43 @@ static void lanes_multiply(batch *b)
 {
     BUILD.multiply_g2((uint64_t (*)[24]) b->signatures, b->well, (const uint64_t (*)[24]) b->points,
                       (const uint64_t (*)[4]) b->keys, KEYS, b->scratch);
+}
+
+/* Odd multiples of the generator for blst, and a limb of all side by side for lanes. */
+static uint64_t of_blst[GENERATOR_WINDOWS][GENERATOR_MULTIPLES][12];
+static uint64_t rows[GENERATOR_WINDOWS][GENERATOR_MULTIPLES][16];
+static uint64_t of_lanes[GENERATOR_WINDOWS][16][GENERATOR_MULTIPLES] __attribute__((aligned(64)));
+
+static void make_tables(void)
+{
+    blst_p1 base = *blst_p1_generator(), twice, point;
+    for (int w = 0; w < GENERATOR_WINDOWS; w++) {
+        point = base;
+        blst_p1_double(&twice, &base);
+        for (int j = 0; j < GENERATOR_MULTIPLES; j++) {
+            blst_p1_to_affine((blst_p1_affine *) of_blst[w][j], &point);
+            blst_p1_add_or_double(&point, &point, &twice);
+        }
+        for (int d = 0; d < 8; d++)
+            blst_p1_double(&base, &base);
+    }
+    BUILD.make_table(rows[0], (const uint64_t (*)[12]) of_blst, GENERATOR_WINDOWS * GENERATOR_MULTIPLES);
+    for (int w = 0; w < GENERATOR_WINDOWS; w++)
+        for (int j = 0; j < GENERATOR_MULTIPLES; j++)
+            for (int k = 0; k < 16; k++)
+                of_lanes[w][k][j] = rows[w][j][k];
+}
+
+static void lanes_generator(batch *b)
+{
+    BUILD.multiply_base((uint64_t (*)[12]) b->signatures, b->well, (const uint64_t (*)[4]) b->keys, of_lanes[0][0], KEYS,
+                        b->scratch);
+}
+
+static void blst_generator(batch *b)
+{
+    generator_multiply((uint64_t (*)[12]) b->signatures, b->well, (const uint64_t (*)[4]) b->keys,
+                       (const uint64_t (*)[GENERATOR_MULTIPLES][12]) of_blst, KEYS);
 }
 
 static void blst_sign(batch *b)
@@ -97,7 +135,8 @@ static void leak_well(batch *b)
 }
 
 static const struct { const char *name; void (*run)(batch *); } WAYS[] = {
-    {"lanes-multiply", lanes_multiply}, {"blst-sign", blst_sign}, {"blst-derive", blst_derive},
+    {"lanes-multiply", lanes_multiply}, {"lanes-generator", lanes_generator}, {"blst-generator", blst_generator},
+    {"blst-sign", blst_sign}, {"blst-derive", blst_derive},
     {"leak-branch", leak_branch}, {"leak-address", leak_address}, {"leak-result", leak_well},
 };
 
@@ -106,6 +145,7 @@ static void make(batch *b)
     memset(b, 0, sizeof *b);
     if (posix_memalign(&b->scratch, 64, BUILD.scratch_bytes(NULL, 0)))
         abort();
+    make_tables();
     for (uint8_t i = 0; i < KEYS; i++) {
         blst_p2 point;
         blst_hash_to_g2(&point, &i, 1, NULL, 0, NULL, 0);
@@ -186,5 +226,6 @@ int main(int n, char **arguments)
     if (n == 2 && strcmp(arguments[1], "trace") != 0)
         return run(arguments[1]);
     make(&b);
-    return same_instructions("leak-branch", leak_branch, &b) || !same_instructions("lanes-multiply", lanes_multiply, &b);
+    return same_instructions("leak-branch", leak_branch, &b) || !same_instructions("lanes-multiply", lanes_multiply, &b)
+           || !same_instructions("lanes-generator", lanes_generator, &b);
 }

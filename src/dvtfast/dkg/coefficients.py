@@ -16,7 +16,7 @@ from dvtfast.keys import require_secret_keys
 
 SEED_BYTES = 32
 # The coefficients of a seed: HKDF-Expand with this, then validator and coefficient, each 4 bytes big-endian.
-COEFFICIENT_TAG = b"dvtfast-dkg/1 coefficient"
+COEFFICIENT_TAG = b"dvtfast-dkg/1"
 
 
 class Coefficients:

@@ -16,6 +16,9 @@ from dvtfast.constants import PUBLIC_KEY_BYTES
 from dvtfast.errors import BadDealerError, InputError
 from dvtfast.keys import POINT_WORDS, PublicKeys, points_of
 
+# A kernel needs no memory for a row but what it is given.
+CHUNK_ROWS = 8192
+
 
 class Commitments:
     """Commitments of a dealer: points of the curve, none infinite, but perhaps not in G1.
@@ -71,7 +74,7 @@ def _decode(encoded: Any, threads: int | None) -> tuple[Bytes, Uint64s, Bytes]:
     def decode(s: slice) -> None:
         _kernel.decode(each[s], points[s], status[s], lanes_for("decode", s.stop - s.start))
 
-    for_slices(len(each), decode, threads=threads)
+    for_slices(len(each), decode, threads=threads, chunk_rows=CHUNK_ROWS)
     return rows, points, status
 
 

@@ -23,7 +23,6 @@ from dvtfast._arrays import Bools, Bytes, Uint64s, as_rows, flat
 from dvtfast._backend import lanes_for
 from dvtfast._native import commitments as _kernel
 from dvtfast._native import scalars as _scalars
-from dvtfast._native import threshold as _threshold
 from dvtfast._native.generator import Comb, multiply_generator
 from dvtfast._native.lanes import find
 from dvtfast._native.status import Status
@@ -33,6 +32,7 @@ from dvtfast._statuses import OK, require_ok, words_of
 from dvtfast.constants import PUBLIC_KEY_BYTES, SECRET_KEY_BYTES
 from dvtfast.dkg.coefficients import Coefficients, scalars_of
 from dvtfast.dkg.commitments import (
+    CHUNK_ROWS,
     Commitments,
     CommitmentsLike,
     as_commitments,
@@ -61,6 +61,8 @@ __all__ = [
 
 # Of a random weight of a batch check: a wrong share passes with probability 2^-128.
 WEIGHT_BYTES = 16
+# The flag of the first byte of a compressed point.
+INFINITE = 0x40
 
 
 def multiply_base(scalars: Any, *, threads: int | None = None) -> Bytes:
@@ -88,16 +90,26 @@ def commit(coefficients: Coefficients, *, threads: int | None = None) -> PublicK
     return _keys(multiples(flat(rows), threads).reshape(*rows.shape[:2], POINT_WORDS), threads)
 
 
-def evaluate(coefficients: Coefficients, index: int, *, threads: int | None = None) -> Bytes:
-    """Shares uint8[m, 32] of the node with this share index; secret, constant-time.
+def evaluate(coefficients: Coefficients, index: Any, *, threads: int | None = None) -> Bytes:
+    """Shares uint8[m, 32] of the node with this share index, or uint8[n, m, 32] of n share indices.
+
+    They are secret; constant-time in the coefficients.
 
     Raises:
-        ThresholdError: the index is not of 1..2^64-1.
+        ThresholdError: an index is not of 1..2^64-1, or repeated.
     """
-    rows, indices = scalars_of(coefficients), checked_share_indices([index])
-    shares = np.zeros((len(rows), 1, SECRET_KEY_BYTES), dtype=np.uint8)
-    for_slices(len(rows), lambda s: _threshold.evaluate(rows[s], indices, shares[s]), threads=threads)
-    return shares[:, 0]
+    lone = np.ndim(index) == 0
+    rows, indices = scalars_of(coefficients), checked_share_indices([index] if lone else index)
+    shares = np.zeros((len(indices), len(rows), SECRET_KEY_BYTES), dtype=np.uint8)
+
+    def evaluate_rows(s: slice) -> None:
+        own = np.zeros((len(indices), s.stop - s.start, SECRET_KEY_BYTES), dtype=np.uint8)
+        with wiped(own):
+            _scalars.evaluate_each(rows[s], indices, own)
+            shares[:, s] = own
+
+    for_slices(len(rows), evaluate_rows, threads=threads, chunk_rows=CHUNK_ROWS)
+    return shares[0] if lone else shares
 
 
 def sum_commitments(parts: Sequence[CommitmentsLike], *, threads: int | None = None) -> PublicKeys:
@@ -121,7 +133,7 @@ def sum_commitments(parts: Sequence[CommitmentsLike], *, threads: int | None = N
             _kernel.add_points(totals[s], terms[s], lanes)
         _kernel.check_in_g1(totals[s], status[s], lanes)
 
-    for_slices(len(totals), add, threads=threads)
+    for_slices(len(totals), add, threads=threads, chunk_rows=CHUNK_ROWS)
     bad = np.flatnonzero(status != OK)
     if bad.size:
         _blame_sum(int(bad[0]), each, decoded[0].shape[1])
@@ -177,12 +189,13 @@ def public_shares(commitments: PublicKeys, indices: Any, *, threads: int | None 
         EncodingError: a commitment is not in G1, or a public key share is infinite.
         ThresholdError: bad share indices.
     """
-    keys = commitments if isinstance(commitments, PublicKeys) else PublicKeys(commitments, threads=threads)
-    points, xs = curve_points(as_commitments(keys)), checked_share_indices(indices)
+    given = commitments if isinstance(commitments, PublicKeys) else PublicKeys(commitments, threads=threads)
+    points, xs = curve_points(as_commitments(given)), checked_share_indices(indices)
     values = _values(points, xs, threads)
-    status = np.where(flat(values).any(axis=1), OK, int(Status.IS_INFINITY)).astype(np.uint8)
-    require_ok("public_shares", status)
-    return _keys(values, threads)
+    keys = _keys(values, threads)
+    infinite = flat(keys.encoded)[:, 0] & INFINITE
+    require_ok("public_shares", np.where(infinite, int(Status.IS_INFINITY), OK).astype(np.uint8))
+    return keys
 
 
 def find_bad_shares(
@@ -270,7 +283,7 @@ def multiples(scalars: Bytes, threads: int | None = None) -> Uint64s:
         lanes = lanes_for("generator", s.stop - s.start)
         multiply_generator(scalars[s], points[s], _comb(lanes.name if lanes else None), lanes)
 
-    for_slices(len(scalars), multiply, threads=threads)
+    for_slices(len(scalars), multiply, threads=threads, chunk_rows=CHUNK_ROWS)
     return points
 
 
@@ -285,7 +298,9 @@ def _encode(points: Uint64s, threads: int | None) -> Bytes:
     """uint8[..., 48] of points uint64[..., 12]."""
     rows, each = np.zeros((*points.shape[:-1], PUBLIC_KEY_BYTES), dtype=np.uint8), flat(points)
     encoded = flat(rows)
-    for_slices(len(each), lambda s: _kernel.encode(each[s], encoded[s]), threads=threads)
+    for_slices(
+        len(each), lambda s: _kernel.encode(each[s], encoded[s]), threads=threads, chunk_rows=CHUNK_ROWS
+    )
     return rows
 
 
@@ -305,7 +320,7 @@ def _values(points: Uint64s, indices: Uint64s, threads: int | None) -> Uint64s:
         else:
             _kernel.evaluate(points[s], indices, values[s])
 
-    for_slices(len(points), evaluate_rows, threads=threads)
+    for_slices(len(points), evaluate_rows, threads=threads, chunk_rows=CHUNK_ROWS)
     return np.ascontiguousarray(values.transpose(1, 0, 2))
 
 
@@ -316,6 +331,6 @@ def _in_g1(points: Uint64s, threads: int | None) -> Bools:
     def check(s: slice) -> None:
         _kernel.check_in_g1(each[s], status[s], lanes_for("decode", s.stop - s.start))
 
-    for_slices(len(each), check, threads=threads)
+    for_slices(len(each), check, threads=threads, chunk_rows=CHUNK_ROWS)
     ok: Bools = (status == OK).reshape(points.shape[:-1])
     return ok
