@@ -13,6 +13,7 @@ from tests.vector_files import load
 LOCK = load("obol/synthetic/locks/cluster-lock-v1.10.0.json")
 # Go writes nothing as null, and what is missing is told when a lock is verified.
 NULL_IS_NOTHING = (
+    "name",
     "deposit_amounts", "config_hash", "definition_hash", "partial_deposit_data", "signature_aggregate",
     "lock_hash", "node_signatures",
 )  # fmt: skip

@@ -101,8 +101,8 @@ def test_one_cluster_per_set_of_operators(tmp_path):
             id="threshold-above-operators",
         ),
         pytest.param(
-            lambda lock: lock["cluster_definition"].update(version="v1.6.0"),
-            "cluster_definition.version: expected one of v1.7.0, v1.8.0",
+            lambda lock: lock["cluster_definition"].update(version="v1.5.0"),
+            "cluster_definition.version: expected one of v1.6.0, v1.7.0",
             id="old-version",
         ),
         pytest.param(

@@ -149,7 +149,28 @@ def test_deposit_files_of_charons_ceremony_made_again(name, tmp_path):
     assert written == document["deposit_data"]
 
 
+@pytest.mark.parametrize("name", ["add", "recreate", "remove", "replace"])
+@pytest.mark.parametrize("which", ["old_lock", "new_lock"])
+def test_locks_of_edited_clusters(name, which, tmp_path):
+    """They have no name, and fees go to the zero address, which is one."""
+    document = json.loads(given(f"dkg/charon/edit_{name}.json").read_text())[which]
+    path = tmp_path / "lock.json"
+    path.write_text(json.dumps(document))
+    lock = obol.read_cluster_lock(path)
+    obol.verify_cluster_lock(lock)
+    assert obol.cluster_lock_to_json(lock) == document
+
+
 # --- our own ---
+
+
+def test_an_empty_name_is_left_out(tmp_path):
+    document = obol.cluster_definition_to_json(definition(name=""))
+    assert "name" not in document
+    found = read(document, tmp_path)
+    assert obol.missing_proofs(found) == []
+    assert obol.missing_proofs(read({**document, "name": ""}, tmp_path)) == []
+    assert found.name == ""
 
 
 def test_made_written_and_read(tmp_path):
@@ -278,7 +299,7 @@ def definition_hash_of(document):
 
 # --- hostile ---
 
-NULL_IS_NOTHING = ("deposit_amounts", "config_hash", "definition_hash")
+NULL_IS_NOTHING = ("name", "deposit_amounts", "config_hash", "definition_hash")
 
 
 def test_every_field_of_another_kind_is_named(tmp_path):

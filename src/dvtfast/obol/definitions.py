@@ -67,7 +67,7 @@ def parse_cluster_definition(field: Field) -> ClusterDefinition:
         later["target_gas_limit"] = field["target_gas_limit"].integer()
         later["compounding"] = field["compounding"].flag()
     return ClusterDefinition(
-        name=field["name"].text(longest=hashing.MAX_NAME),
+        name=name.text(longest=hashing.MAX_NAME) if (name := field.get("name")) else "",
         uuid=field["uuid"].text(longest=hashing.MAX_UUID),
         version=version,
         timestamp=field["timestamp"].text(longest=hashing.MAX_TIMESTAMP),
@@ -140,7 +140,7 @@ def cluster_definition_to_json(definition: ClusterDefinition) -> dict[str, Any]:
     """A definition as charon's JSON."""
     version = definition.version
     document: dict[str, Any] = {
-        "name": definition.name,
+        **({"name": definition.name} if definition.name else {}),  # charon leaves out one that is empty
         "creator": {
             "address": definition.creator.address,
             "config_signature": hex_or_none(definition.creator.config_signature),

@@ -65,7 +65,7 @@ def _registrations_to_json(registrations: Registrations) -> list[dict[str, Any]]
     return [
         {
             "message": {
-                "fee_recipient": hex_or_none(fee_recipient),
+                "fee_recipient": to_hex(fee_recipient) if signature.any() else "",
                 "gas_limit": gas_limit,
                 "timestamp": timestamp,
                 "pubkey": hex_or_none(public_key),
