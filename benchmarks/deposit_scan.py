@@ -32,11 +32,11 @@ import numpy as np
 from dvtfast import GNOSIS, HOODI, backend_info, deposit_signing_roots, generate_secret_keys
 from dvtfast.deposits import check_deposit_signatures, sign_deposits
 from dvtfast.services.chain.contracts.reads import Deposits
-from dvtfast.services.chain.deposits import judging, ledger
+from dvtfast.services.chain.deposits import ledger, validity
 from dvtfast.services.chain.deposits import scan as scanning
-from dvtfast.services.chain.deposits.judging import Judge
 from dvtfast.services.chain.deposits.ledger import Ledger, Source
 from dvtfast.services.chain.deposits.scan import DepositScan
+from dvtfast.services.chain.deposits.validity import Judge
 from dvtfast.services.chain.encoding import write_address
 from dvtfast.services.chain.execution.node import NodeClient
 
@@ -204,7 +204,7 @@ def _scan_timed(directory: Path, url: str) -> None:
     database, begin = _fresh(directory / "timed.db"), time.process_time()
     with (
         mock.patch.object(scanning, "decode_deposits", timed("decode", scanning.decode_deposits)),
-        mock.patch.object(judging, "check_deposit_signatures", timed("kernels", check_deposit_signatures)),
+        mock.patch.object(validity, "check_deposit_signatures", timed("kernels", check_deposit_signatures)),
         mock.patch.object(Ledger, "known", timed("database", Ledger.known)),
         mock.patch.object(Ledger, "learn", timed("database", Ledger.learn)),
         mock.patch.object(Judge, "judge", timed("judge", Judge.judge)),

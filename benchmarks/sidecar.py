@@ -26,11 +26,11 @@ from dvtfast import HOODI, derive_public_keys, generate_secret_keys
 from dvtfast.services import wire
 from dvtfast.services.process.offload import Workers
 from dvtfast.services.relayer_client.client import RelayerClient
-from dvtfast.services.sidecar.journal.journal import Journal
+from dvtfast.services.sidecar.journal.signing_journal import Journal
 from dvtfast.services.sidecar.metrics import Metrics
 from dvtfast.services.sidecar.nodes.key_shares import NodeKeys
 from dvtfast.services.sidecar.polling.loop import Sidecar
-from dvtfast.services.sidecar.signing.policy import DepositPolicy
+from dvtfast.services.sidecar.signing.deposit_policy import DepositPolicy
 from dvtfast.services.sidecar.signing.signed_once import Remembering
 from dvtfast.services.sidecar.signing.signing import Signing
 from dvtfast.services.web import http

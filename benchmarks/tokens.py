@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from dvtfast.services.relayer.access.secret import digest_of, new_token
+from dvtfast.services.relayer.access.token_text import digest_of, new_token
 from dvtfast.services.relayer.store.engine.database import Database
 from dvtfast.services.relayer.store.tokens import KeptToken, NodeOfCluster, Role, Scope, add_token
 

@@ -22,8 +22,8 @@ from yarl import URL
 from ..process import logs
 from ..process.offload import UnavailableError
 from ..web.bounded import AnswerError, TooLongAnswerError
+from ..web.error_text import with_words
 from ..web.outgoing import Answer, OutgoingError, Session, SlowError, censored, retry_after
-from ..web.saying import with_words
 
 REST_FIRST_SECONDS = 1.0  # how long an endpoint that failed is passed over
 REST_LONGEST_SECONDS = 60.0

@@ -23,7 +23,7 @@ from ..chain.execution.node import NodeClient
 from .cluster import DemoCluster
 from .oracle.bodies import Shards
 from .proof import Proof, ProofError, prove_shares
-from .world.deployed import World
+from .world.deployed_contracts import World
 from .world.ipfs import cid_of
 
 APPROVED = keccak256(b"ValidatorsApproval(address,string)")

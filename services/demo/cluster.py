@@ -20,7 +20,7 @@ from dvtfast.protocol_config import OracleConfig, write_oracle_config
 from ..ceremony.dealing import deal, new_node_keys, operators_of, write_folders
 from ..ceremony.folder import KEYSTORES, LOCK_FILE, Cost
 from ..settings import DemoSettings
-from .policy import POLICY
+from .protocol_policy import POLICY
 
 ADDRESS_BYTES = 20
 # Withdrawal credentials to an execution address: type, padding, address.

@@ -48,8 +48,8 @@ from .ssv_cluster import make_ssv_cluster
 from .steps import DemoError, Steps
 from .world import anvil, oracles
 from .world.chain import Chain, ChainError
-from .world.compiling import CompileError
-from .world.deployed import ETH, World
+from .world.compiler import CompileError
+from .world.deployed_contracts import ETH, World
 from .world.ipfs import gateway
 
 BLOCK_SECONDS = 1

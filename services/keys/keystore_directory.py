@@ -34,9 +34,9 @@ from ..settings import (
     SettingsError,
     VerifySettings,
 )
-from . import shown
-from .grouping import in_directory
-from .loading import KeyShares, LockFile, default_cache, load_key_shares
+from . import output
+from .grouped_problems import in_directory
+from .key_share_files import KeyShares, LockFile, default_cache, load_key_shares
 
 COLUMNS = ("file", "public key share", "validator", "node", "status")
 NOT_TOLD = "-"
@@ -76,7 +76,7 @@ def list_keys(settings: ListSettings, directory: Path) -> int:
     lock = read_cluster_lock(settings.cluster_lock) if settings.cluster_lock else None
     owners = _Owners(lock.public_keys, lock.public_key_shares) if lock else None
     rows = [_stated(file, owners) for file in files.files]
-    shown.show(COLUMNS, rows, as_json=settings.json)
+    output.show(COLUMNS, rows, as_json=settings.json)
     if not settings.json:
         _tell_missing(owners)
         _tell_cache(settings.key_cache or default_cache(directory), files)
@@ -95,7 +95,7 @@ def verify_keys(settings: VerifySettings, directory: Path) -> int:
     ]
     faults = [row for row in rows if row["status"] != OK]
     faults += [_fault(problem) for problem in keystores.problems]
-    shown.show(COLUMNS, faults, as_json=settings.json)
+    output.show(COLUMNS, faults, as_json=settings.json)
     nodes = {row["node"] for row in rows} - {NOT_TOLD}
     if not settings.json:
         total = len(rows) + len(keystores.problems)

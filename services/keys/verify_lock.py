@@ -10,7 +10,7 @@ from dvtfast import FileError
 from dvtfast.obol import Check, ClusterLock, Verdict, check_cluster_lock, read_cluster_lock
 
 from ..settings import ClusterVerifySettings
-from . import shown
+from . import output
 
 
 def verify(settings: ClusterVerifySettings, file: Path) -> int:
@@ -21,7 +21,7 @@ def verify(settings: ClusterVerifySettings, file: Path) -> int:
     except FileError as error:
         checks = [Check("format", Verdict.FAULT, str(error).removeprefix(f"{file}: "))]
     rows = [{"check": check.name, "verdict": check.verdict.value, "detail": check.detail} for check in checks]
-    shown.show(("check", "verdict", "detail"), rows, as_json=settings.json)
+    output.show(("check", "verdict", "detail"), rows, as_json=settings.json)
     faults = sum(check.verdict is Verdict.FAULT for check in checks)
     if not settings.json:
         click.echo(f"{file}: {f'{faults} faults' if faults > 1 else '1 fault' if faults else 'no fault'}")

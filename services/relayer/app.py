@@ -16,7 +16,7 @@ from dvtfast.files import read_text
 from dvtfast.protocol_config import OracleConfig, read_oracle_config
 
 from .. import wire
-from ..chain.index.choosing import choose
+from ..chain.index.choice import choose
 from ..keys.account_key import AccountKeyError
 from ..process import logs, running
 from ..process.background import in_background, repeat
@@ -29,32 +29,32 @@ from ..web.addresses import is_loopback
 from ..web.timings import Timings
 from ..web.tls import LOOK_SECONDS, Certificate, CertificateError, Renewal, server_context
 from .access.guard import Guard
-from .access.known import KnownTokens, NoTokensError
+from .access.known_tokens import KnownTokens, NoTokensError
 from .access.vaults import Vaults
 from .clusters.served import ClustersError, ServedClusters, read_clusters
 from .documents import add_documents
-from .following.beacon_watch import BeaconWatch
-from .following.expiry import Expiry
-from .following.oracle_file import OracleFile
 from .health import Health
 from .judging.current_oracles import CurrentOracles
 from .judging.judge import Judge
 from .judging.pipeline import Pipeline
 from .judging.rounds import watch_rounds
 from .manager.key import ManagerKey
-from .manager.policy import policy_of
+from .manager.manager_policy import policy_of
 from .manager.signer import Manager
 from .metrics import Metrics
-from .registering import KeysWatch, Registering
+from .registrations import KeysWatch, Registering
 from .routes import Routes
-from .status.serving import Status
+from .status.page import Status
 from .storage_key import StorageKeyError, read_storage_key
 from .store.engine.database import Database, ForeignDatabaseError
 from .store.engine.network import keep_for
 from .store.judging.due import take_stock
-from .store.operators.reserving import mark_registered
-from .store.sealing.unlocking import unlock
+from .store.operators.reservations import mark_registered
+from .store.sealing.key_check import unlock
 from .store.seals import KeySeal, KeyUnusableError, StorageKey
+from .watches.beacon_watch import BeaconWatch
+from .watches.expiry import Expiry
+from .watches.oracle_file import OracleFile
 
 REQUEST_THREADS = 2  # they parse, check encodings and write answers
 
@@ -172,7 +172,7 @@ async def relaying(configuration: Configuration) -> AsyncIterator[int]:
         await database.run(mark_registered, configuration.registered_keys, block_number=None)
         chain = None
         if settings.execution_endpoints:
-            from .following.chain_watch import Chain  # needs the extra `chain`
+            from .watches.chain_watch import Chain  # needs the extra `chain`
 
             chain = await stack.enter_async_context(Chain.connected(settings))
         if configuration.oracles is not None:

@@ -23,9 +23,9 @@ from .storage_key import StorageKeyError, make_storage_key, read_storage_key
 from .store.engine.backup import BackupError
 from .store.engine.backup import back_up as copy_database
 from .store.engine.database import ForeignDatabaseError
-from .store.operators.asking import ASKED_PRECISION_SECONDS
-from .store.operators.forgetting import expired_validators, forget, handed_out, known_validators
-from .store.sealing.rewriting import open_existing, rewrite, sqlite_file
+from .store.operators.index_assignment import ASKED_PRECISION_SECONDS
+from .store.operators.removal import expired_validators, forget, handed_out, known_validators
+from .store.sealing.rewrite import open_existing, rewrite, sqlite_file
 from .store.seals import KeyUnusableError, StorageKey, key_name
 
 FAILED = 1

@@ -12,7 +12,7 @@ from .. import wire
 from ..process.offload import UnavailableError
 from ..web.http import json_answer
 from .access.vaults import Vaults
-from .registering import KeysWatch
+from .registrations import KeysWatch
 from .store.engine.database import Database, latest_revision
 
 DATABASE_SECONDS = 5.0  # within which it has to answer

@@ -19,7 +19,7 @@ from ..process.offload import Workers
 from ..web.http import Answer
 from .clusters.served import Group, ServedClusters
 from .store.engine.database import Database
-from .store.nodes.changes import ListedMessage, ListedValidator, changes_since
+from .store.nodes.listed_messages import ListedMessage, ListedValidator, changes_since
 from .store.nodes.missing_shares import MessageOfNode, ValidatorOfNode, lacking_since
 from .store.subjects import Deposit, Exit
 

@@ -12,9 +12,9 @@ from ..web.metrics import Registry
 from .activity import Seen
 from .clusters.served import ServedClusters
 from .judging.judge import Judged
+from .store.counts import MessageCounts, count_messages
 from .store.engine.database import Database
 from .store.judging.verdicts import Verdicts
-from .store.overview import MessageCounts, count_messages
 from .store.tables import MessageStatus
 
 PREFIX = "dvtfast_relayer"

@@ -29,15 +29,15 @@ from .judging.pipeline import Pipeline
 from .listing import LONGEST_WAIT_SECONDS, Listing, Listings
 from .manager.signer import Manager
 from .metrics import Metrics, Outcomes
-from .registering import ASKED_ELSEWHERE, PENDING_SECONDS, Registering, refusal, too_many_moves
+from .registrations import ASKED_ELSEWHERE, PENDING_SECONDS, Registering, refusal, too_many_moves
 from .store.engine.database import Database
 from .store.nodes.announced_shares import claim_to_bytes
 from .store.nodes.missing_shares import ready_in_front
-from .store.nodes.sharing import STORED, OfferedShare, add_shares
-from .store.operators.asking import AskedValidator, IndexRefusedError, ask_for, known_keys
-from .store.operators.moving import TooManyMovesError
+from .store.nodes.partial_signatures import STORED, OfferedShare, add_shares
+from .store.operators.index_assignment import AskedValidator, IndexRefusedError, ask_for, known_keys
+from .store.operators.moves import TooManyMovesError
+from .store.operators.ownership import AskedByOthersError, RegisteredError, ReservedError
 from .store.operators.pending import Asker, TooManyPendingError
-from .store.operators.reserved import AskedByOthersError, RegisteredError, ReservedError
 from .store.subjects import Exit
 from .store.tables import Kind
 

@@ -16,8 +16,8 @@ from .. import wire
 from ..process import logs
 from ..web.addresses import is_loopback
 from ..web.bounded import AnswerError
+from ..web.error_text import kind_of, said
 from ..web.outgoing import OutgoingError, Session, censored, joined, retry_after
-from ..web.saying import kind_of, said
 from .access import Access, Credentials, TokenFileError
 
 RETRY_FIRST_SECONDS = 0.5

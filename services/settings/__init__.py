@@ -12,7 +12,7 @@ ceremony/        new clusters            first_makers.py  StakeWise's variables
 subjects.py      headings of their help  clients.py       nodes, as the settings name them
 """
 
-from . import first_makers
+from . import stakewise_variables
 from .ceremony import (
     CombineSettings,
     CreateClusterSettings,
@@ -98,7 +98,7 @@ __all__ = [
     "TokenListSettings",
     "VerifySettings",
     "WithdrawSettings",
-    "first_makers",
     "options",
     "read_env_file",
+    "stakewise_variables",
 ]

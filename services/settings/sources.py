@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from typing import Any, ClassVar, Final, Self
 
 from . import parsing
-from .first_makers import ignored, refused
+from .stakewise_variables import ignored, refused
 
 PREFIX: Final = "DVTFAST_"
 ELSEWHERE: Final = frozenset(

@@ -24,14 +24,14 @@ from ..settings import EXIT_CODE, SidecarSettings
 from ..settings.clients import beacon_client
 from ..web.http import listening
 from ..wire import Address, ValidatorType
-from .journal.journal import Journal, JournalError
+from .journal.signing_journal import Journal, JournalError
 from .metrics import Metrics
 from .nodes.node import Node, NoKeysError, Source
-from .nodes.reloading import Reloading
-from .nodes.sources import sources_of
+from .nodes.node_sources import sources_of
+from .nodes.reload import Reloading
 from .sidecars import Sidecars
-from .signing.live import LiveValidators
-from .signing.policy import DepositPolicy
+from .signing.deposit_policy import DepositPolicy
+from .signing.live_validators import LiveValidators
 from .signing.signing import Signing
 
 ANSWER_LIMIT_BYTES = 32 * 1024 * 1024  # 50,000 validators as the first makers' relayers list them

@@ -24,14 +24,14 @@ from ..process.offload import UnavailableError, Workers
 from ..relayer_client.client import RelayerClient, RelayerRefusedError, RelayerUnavailableError
 from ..settings import EXIT_CODE, PlanSettings
 from .app import ANSWER_LIMIT_BYTES, signing_of
-from .journal.journal import Journal, JournalError
+from .journal.signing_journal import Journal, JournalError
 from .journal.tables import DEPOSIT, EXIT
 from .metrics import Metrics
 from .nodes.node import Node, NoKeysError
-from .nodes.sources import sources_of
+from .nodes.node_sources import sources_of
 from .polling.loop import Sidecar
-from .polling.polling import NO_SUCH_ROUTE
-from .polling.polls import ExitPoll, ValidatorPoll
+from .polling.poll import NO_SUCH_ROUTE
+from .polling.questions import ExitPoll, ValidatorPoll
 
 
 @dataclass(frozen=True)

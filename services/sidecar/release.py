@@ -17,7 +17,7 @@ from ..chain.encoding import write_data
 from ..process import logs
 from ..process.offload import UnavailableError
 from ..settings import EXIT_CODE, ReleaseSettings
-from .journal.journal import Binding, Journal, JournalError
+from .journal.signing_journal import Binding, Journal, JournalError
 from .nodes.node import SHOWN_ITEMS
 
 FAILED = 1

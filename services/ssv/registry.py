@@ -22,8 +22,8 @@ from ..files.paths import of_database
 from ..files.sqlite_files import look
 from ..process import logs
 from ..wire import PublicKey
+from .additions import judge
 from .events import Event, EventError, ValidatorAdded, ValidatorRemoved, read_event
-from .judging import judge
 
 APPLICATION_ID = 0x53535645  # "SSVE"
 SCHEMA_VERSION = 1

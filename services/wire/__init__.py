@@ -9,6 +9,20 @@ values.py     bytes and integers       messages.py   the bodies of requests and 
 reading.py    bodies to values, back   errors.py     what is wrong with a request
 """
 
+from .codec import (
+    MARKS_LIMIT,
+    SHOWN_CHARACTERS,
+    ReceivedShares,
+    decode,
+    decode_bounded,
+    decode_request,
+    decode_shares,
+    encode,
+    encode_validator_shares,
+    read_count,
+    read_seconds,
+    read_share_index,
+)
 from .errors import (
     ForbiddenError,
     NotJsonError,
@@ -55,20 +69,6 @@ from .messages import (
     ValidatorsWantedAnswer,
     ValidatorWanted,
     WithdrawRequest,
-)
-from .reading import (
-    MARKS_LIMIT,
-    SHOWN_CHARACTERS,
-    ReceivedShares,
-    decode,
-    decode_bounded,
-    decode_request,
-    decode_shares,
-    encode,
-    encode_validator_shares,
-    read_count,
-    read_seconds,
-    read_share_index,
 )
 from .values import (
     KEYS_FILE_BYTES,

@@ -10,7 +10,7 @@ from time import time
 import aiohttp
 
 from dvtfast.services import wire
-from dvtfast.services.relayer.access.secret import digest_of, new_token
+from dvtfast.services.relayer.access.token_text import digest_of, new_token
 from dvtfast.services.relayer.store.engine.database import Database
 from dvtfast.services.relayer.store.tokens import (
     KeptToken,

@@ -13,13 +13,13 @@ from dvtfast import HOODI, Network
 from dvtfast.services.process.offload import Workers
 from dvtfast.services.relayer_client.client import RelayerClient
 from dvtfast.services.sidecar.app import ANSWER_LIMIT_BYTES
-from dvtfast.services.sidecar.journal.journal import Journal
+from dvtfast.services.sidecar.journal.signing_journal import Journal
 from dvtfast.services.sidecar.metrics import Metrics
 from dvtfast.services.sidecar.nodes.key_shares import NodeKeys, public_key_shares_of
 from dvtfast.services.sidecar.nodes.node import Node
 from dvtfast.services.sidecar.polling.loop import Sidecar, WrongNetworkError
-from dvtfast.services.sidecar.signing.live import LiveValidators
-from dvtfast.services.sidecar.signing.policy import DepositPolicy
+from dvtfast.services.sidecar.signing.deposit_policy import DepositPolicy
+from dvtfast.services.sidecar.signing.live_validators import LiveValidators
 from dvtfast.services.sidecar.signing.signing import Signing
 
 from .conftest import Cluster

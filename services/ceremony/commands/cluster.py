@@ -16,7 +16,7 @@ from ..folder import Cost
 from ..staging import Left, Staging
 from .existing import STOP_THE_OLD, secret_keys_for
 from .proposal import addresses_for, threshold_of
-from .telling import run
+from .terminal import run
 
 ONE_MACHINE_KNEW = """\
 ONE MACHINE KNEW ALL KEYS: this one has had every validator's key whole, and every share of it. Whoever

@@ -24,7 +24,7 @@ from ...settings import CombineSettings
 from ..errors import CeremonyError
 from ..folder import KEYSTORES, LOCK_FILE
 from ..staging import Left, Staging
-from .telling import NOT_MEANT, is_meant, run, typed
+from .terminal import NOT_MEANT, is_meant, run, typed
 
 DANGER = """\
 This makes {count} whole validator keys from key shares, in {output}. From then on this

@@ -11,7 +11,7 @@ from dvtfast.obol import KEY_FILE, make_enr, read_node_key, write_node_key
 from ...files import paths
 from ...settings import CreateEnrSettings
 from ..staging import DIRECTORY_MODE
-from .telling import run
+from .terminal import run
 
 KEEP_IT = "keep a copy of it: it is this node's name in the cluster, and cannot be made again"
 

@@ -20,7 +20,7 @@ from ..ssv_files import write_ssv_keyshares
 from ..staging import Left, Staging
 from .existing import STOP_THE_OLD, secret_keys_for
 from .proposal import addresses_for
-from .telling import run
+from .terminal import run
 
 KEYSHARES_FILE = "keyshares.json"
 # First byte of withdrawal credentials.

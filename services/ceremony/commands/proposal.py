@@ -22,7 +22,7 @@ from ...process import logs
 from ...settings import CreateDkgSettings, NewClusterSettings
 from ..errors import CeremonyError
 from ..staging import DIRECTORY_MODE
-from .telling import run
+from .terminal import run
 
 DEFINITION_FILE = "cluster-definition.json"
 NOT_JOINED = "operators["  # what is missing of those who are named by their account, and join later

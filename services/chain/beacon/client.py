@@ -23,8 +23,8 @@ from dvtfast import Network
 from dvtfast.constants import PUBLIC_KEY_BYTES, SIGNATURE_BYTES, WITHDRAWAL_CREDENTIALS_BYTES
 from dvtfast.networks import NETWORKS
 
+from ...web.error_text import with_words
 from ...web.outgoing import joined
-from ...web.saying import with_words
 from ..encoding import ADDRESS_BYTES, HASH_BYTES, read_address, read_data, write_address, write_data
 from ..endpoints import Endpoint, EndpointError, Endpoints, exchange, session
 

@@ -24,9 +24,9 @@ from ..execution.scanner import (
     Rewound,
     ahead,
 )
+from .completeness import whole
 from .contract_tree import DepositsSoFar
-from .judging import Judge, Judged
-from .whole import whole
+from .validity import Judge, Judged
 
 STALE_SLOTS = 8  # without a block, after which a node counts as behind
 

@@ -19,12 +19,12 @@ from ..contracts.reads import DEPOSIT_EVENT, Deposits, decode_deposits
 from ..execution.node import NodeClient
 from ..execution.scanner import CONFIRMATIONS, SPAN_BLOCKS, Checkpoint, FinalLogs, PendingLogs
 from ..index_source import IndexUnknownError, require_since
+from .completeness import PRUNED
 from .contract_tree import DepositsSoFar
 from .dump import count_dump, read_dump
-from .judging import Judged
 from .ledger import Ledger, LedgerError, LedgerMovedError, Seed, Source, Totals
 from .reading import STALE_SLOTS, DepositReader, made
-from .whole import PRUNED
+from .validity import Judged
 
 ATTEMPTS = 3  # of a look, where another process reads into the same database
 TELL_SECONDS = 10.0  # between two lines on a long way

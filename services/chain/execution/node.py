@@ -21,7 +21,7 @@ from typing import Any, Literal, Self, TypeAlias, TypeVar
 import msgspec
 
 from ...process.offload import UnavailableError
-from ...web.saying import with_words
+from ...web.error_text import with_words
 from .. import clock
 from ..encoding import ADDRESS_BYTES, HASH_BYTES, read_data, read_quantity, shown, write_data, write_quantity
 from ..endpoints import (

@@ -20,8 +20,8 @@ from ..beacon.client import BeaconClient, BeaconHead, PendingDeposit
 from ..beacon.head import fresh_head
 from ..calls import ContractError
 from ..contracts.reads import DEPOSIT_EVENT, Bytes, Deposits, decode_deposits, deposit_count
-from ..deposits.judging import Judge
-from ..deposits.whole import require_count
+from ..deposits.completeness import require_count
+from ..deposits.validity import Judge
 from ..encoding import read_address, write_data
 from ..execution.node import Block, CallRevertedError, NodeClient
 from ..index_source import require_since

@@ -24,7 +24,7 @@ from ...process import logs, running
 from ...process.offload import UnavailableError, Workers
 from ...settings import EXIT_CODE
 from ...web import http
-from ..world.deployed import address_of_oracle
+from ..world.deployed_contracts import address_of_oracle
 from .bodies import read_approval, read_consolidation, read_rotation
 from .oracle import Oracle
 from .settings import OracleSettings

@@ -29,7 +29,7 @@ from .bodies import (
     RotationInfo,
     Signed,
 )
-from .judging import (
+from .checks import (
     check_deposits,
     check_shapes,
     check_shards,

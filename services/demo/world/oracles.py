@@ -18,8 +18,8 @@ from coincurve import PrivateKey
 from dvtfast.protocol_config import OracleConfig, write_oracle_config
 
 from ...chain.encoding import write_address, write_data
-from ..policy import POLICY
-from .deployed import World, address_of_oracle
+from ..protocol_policy import POLICY
+from .deployed_contracts import World, address_of_oracle
 from .ports import free_ports
 
 START_SECONDS = 60.0

@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from ...chain.deposits.ledger import Ledger, Source
-from ...chain.index.choosing import choose
+from ...chain.index.choice import choose
 from ...chain.index_source import IndexUnknownError
 from ...files import paths
 from ...process import logs

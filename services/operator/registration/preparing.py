@@ -22,7 +22,7 @@ from ...chain.contracts.harvesting import Assets, vault_assets
 from ...chain.contracts.reads import deposit_root, validators_manager, validators_min_oracles
 from ...chain.encoding import write_data
 from ...chain.execution.node import Block
-from ...chain.index.choosing import Given
+from ...chain.index.choice import Given
 from ...chain.index_source import BehindError, NextIndex
 from ...process import logs
 from ...relayer_client.client import RelayerClient

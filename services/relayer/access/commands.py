@@ -17,7 +17,7 @@ from ...process import logs
 from ...settings import DatabaseSettings, TokenCreateSettings, TokenListSettings
 from ..database_commands import reported, run
 from ..store.engine.database import Database
-from ..store.sealing.rewriting import open_existing
+from ..store.sealing.rewrite import open_existing
 from ..store.tokens import (
     KeptToken,
     NodeOfCluster,
@@ -27,7 +27,7 @@ from ..store.tokens import (
     all_tokens,
     revoke_token,
 )
-from .secret import digest_of, new_token
+from .token_text import digest_of, new_token
 
 FAILED = 1
 

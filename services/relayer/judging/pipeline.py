@@ -25,7 +25,7 @@ from ..clusters.served import Group, ServedClusters
 from ..metrics import Metrics
 from ..store.engine.database import Database
 from ..store.judging.leases import LEASE_SECONDS, give_back, renew, seconds_until_free
-from ..store.judging.splitting import (
+from ..store.judging.rotation import (
     RecoveredExit,
     claim_to_split_anew,
     exits_to_rotate,
@@ -46,7 +46,7 @@ from ..store.judging.verdicts import (
     record,
 )
 from ..store.nodes.announced_shares import agreed_claims
-from ..store.operators.asking import AskedValidator
+from ..store.operators.index_assignment import AskedValidator
 from ..store.operators.pending import Asker
 from ..store.tables import MessageStatus
 from .culprits import Culprits

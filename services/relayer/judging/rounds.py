@@ -9,8 +9,8 @@ from typing import NoReturn
 from ...process import logs
 from ...process.offload import UnavailableError
 from ..metrics import Metrics
+from ..store.counts import round_under_way
 from ..store.engine.database import Database
-from ..store.overview import round_under_way
 
 LOOK_SECONDS = 1.0  # between two looks, while anything changes
 LONGEST_WAIT_SECONDS = 60.0

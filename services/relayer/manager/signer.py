@@ -29,7 +29,7 @@ from ...process.offload import UnavailableError, Workers
 from ..store.engine.database import Database
 from ..store.manager_journal import Action, Entry, Spent, append, reserve_and_append
 from .key import ManagerKey
-from .policy import ManagerPolicy, RefusedError
+from .manager_policy import ManagerPolicy, RefusedError
 
 CHAIN_SECONDS = 4.0  # for the node; an operator waits ten for its answer
 REFUSED_BYTES = 16 * 1024  # of a refused request, on record for ever

@@ -14,7 +14,7 @@ from ... import wire
 from ...settings import UNKNOWN_SHARES_LIMIT
 from ..activity import Seen
 from ..clusters.served import Group, ServedClusters
-from ..store.overview import WatchedMessage, WatchedValidator
+from ..store.counts import WatchedMessage, WatchedValidator
 from ..store.subjects import Exit
 from .advice import advice_about
 from .answers import (

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from sqlalchemy import Connection, delete, insert, select
 
 from .engine.database import chunks
-from .operators.reserving import mark_registered
+from .operators.reservations import mark_registered
 from .tables import checkpoints, registered_keys
 
 KEPT_CHECKPOINTS = 8  # the last ones, to return to after a deep reorganisation

@@ -14,7 +14,7 @@ from dvtfast.clusters import ClusterShares
 from dvtfast.keystores import LoadedKeystores
 
 from ... import wire
-from ...keys.grouping import grouped, in_directory
+from ...keys.grouped_problems import grouped, in_directory
 from ...process.offload import UnavailableError, Workers
 from .node import SHOWN_ITEMS, Messages, Node, NoKeysError, Signed
 

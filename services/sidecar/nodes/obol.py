@@ -14,7 +14,7 @@ import numpy as np
 from dvtfast.clusters import ClusterShares
 
 from ... import wire
-from ...keys.loading import LockFile, default_cache, load_key_shares
+from ...keys.key_share_files import LockFile, default_cache, load_key_shares
 from ...process import logs
 from ...process.background import until_cancelled
 from ...process.offload import UnavailableError, Workers

@@ -24,8 +24,8 @@ from ... import wire
 from ...process import logs
 from ...process.offload import UnavailableError, Workers
 from ...web.bounded import AnswerError
+from ...web.error_text import with_words
 from ...web.outgoing import OutgoingError, Session, joined
-from ...web.saying import with_words
 from .node import SHOWN_ITEMS, Deposits, Exits, Messages, Signed
 
 KEYS_PATH = "/api/v1/eth2/publicKeys"

@@ -18,8 +18,8 @@ from ...process.offload import UnavailableError
 from ...relayer_client.client import SHOWN_CHARACTERS, RelayerClient, RelayerRefusedError
 from ..nodes.node import Node
 from ..signing.signing import Signing
-from .polling import Poll
-from .polls import ExitPoll, ValidatorPoll
+from .poll import Poll
+from .questions import ExitPoll, ValidatorPoll
 
 LONGEST_RETRY_SECONDS = 60.0  # between two looks at a relayer that gives no sense
 

@@ -16,13 +16,13 @@ from dvtfast.constants import WITHDRAWAL_CREDENTIALS_BYTES
 
 from ... import wire
 from ...process import logs
-from ..journal.admitting import DepositEntry, ExitEntry, Limits, Party
-from ..journal.journal import Journal
+from ..journal.admission import DepositEntry, ExitEntry, Limits, Party
+from ..journal.signing_journal import Journal
 from ..journal.tables import DEPOSIT, EXIT
 from ..metrics import Metrics
 from ..nodes.node import Deposits, Exits, Messages, Node
-from .live import LiveValidators
-from .policy import DepositPolicy, withdrawal_credentials
+from .deposit_policy import DepositPolicy, withdrawal_credentials
+from .live_validators import LiveValidators
 
 REASONS_TOLD = 1_000  # of each relayer; one that invents more is not listened to
 EXITS_OF_ONE = 20_000  # of one validator, for one relayer in one day

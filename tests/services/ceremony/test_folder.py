@@ -21,7 +21,7 @@ from dvtfast.services.ceremony.folder import (
     verify_node_files,
     write_node_files,
 )
-from dvtfast.services.keys.loading import LockFile, load_key_shares
+from dvtfast.services.keys.key_share_files import LockFile, load_key_shares
 from dvtfast.services.sidecar.nodes.key_shares import match_keys
 
 from .dealt import CHEAP, a_cluster, result_of

@@ -12,8 +12,8 @@ import pytest
 from dvtfast.services.chain import clock
 from dvtfast.services.chain.execution.node import NodeClient
 from dvtfast.services.demo.world import anvil, oracles
-from dvtfast.services.demo.world.compiling import compiled
-from dvtfast.services.demo.world.deployed import World
+from dvtfast.services.demo.world.compiler import compiled
+from dvtfast.services.demo.world.deployed_contracts import World
 from dvtfast.services.demo.world.oracles import OracleSet, RunningOracle, make_oracles
 from tests.services.chain.accounts import rich_account
 from tests.services.chain.anvil import CHAIN_ID, Chain, ChainClock

@@ -10,7 +10,7 @@ from typing import Any
 from dvtfast import Network
 from dvtfast.services.chain.deposits.scan import DepositScan
 from dvtfast.services.chain.execution.node import NodeClient
-from dvtfast.services.chain.index.choosing import choose
+from dvtfast.services.chain.index.choice import choose
 from dvtfast.services.chain.index_source import NextIndex
 
 

@@ -25,9 +25,9 @@ from dvtfast.deposits import DepositData, sign_deposits
 from dvtfast.protocol_config import read_oracle_config
 from dvtfast.services.chain.encoding import keccak256, write_address, write_data
 from dvtfast.services.demo.oracle import typed_data
-from dvtfast.services.demo.oracle.judging import deposit_data_leaf
+from dvtfast.services.demo.oracle.checks import deposit_data_leaf
 from dvtfast.services.demo.oracle.typed_data import Domain, signature_of
-from dvtfast.services.demo.world.deployed import World, address_of_oracle
+from dvtfast.services.demo.world.deployed_contracts import World, address_of_oracle
 from dvtfast.services.demo.world.oracles import OracleSet
 from tests.services.chain.anvil import CHAIN_ID
 

@@ -22,7 +22,7 @@ from dvtfast.services.chain.contracts.reads import DEPOSIT_EVENT, decode_deposit
 from dvtfast.services.chain.deposits import scan
 from dvtfast.services.chain.encoding import write_address
 from dvtfast.services.chain.execution.node import NodeClient
-from dvtfast.services.demo.world.deployed import ETH, World
+from dvtfast.services.demo.world.deployed_contracts import ETH, World
 from dvtfast.services.demo.world.ipfs import gateway
 from dvtfast.services.demo.world.oracles import OracleSet
 from dvtfast.services.operator.commands import executor, opening, results
@@ -32,8 +32,8 @@ from dvtfast.services.operator.commands.register import registration_task
 from dvtfast.services.operator.commands.run import Registrar
 from dvtfast.services.operator.progress import tell_nobody
 from dvtfast.services.operator.registration import preparing
-from dvtfast.services.relayer.following import chain_watch
 from dvtfast.services.relayer.manager.key import ManagerKey
+from dvtfast.services.relayer.watches import chain_watch
 from dvtfast.services.settings import RunSettings, parsing
 from tests.services.chain.accounts import rich_account, write_keystore
 from tests.services.conftest import Cluster, Relayer, Start, make_cluster

@@ -22,7 +22,7 @@ from dvtfast.services.chain.encoding import read_data, write_address, write_data
 from dvtfast.services.chain.ipfs.unixfs import Cid
 from dvtfast.services.demo.oracle import typed_data
 from dvtfast.services.demo.oracle.typed_data import Domain, signer_of
-from dvtfast.services.demo.world.deployed import ETH, World
+from dvtfast.services.demo.world.deployed_contracts import ETH, World
 from dvtfast.services.demo.world.oracles import OracleSet, RunningOracle
 from dvtfast.services.operator.oracles.approvals import ApprovalRequest, approve
 from dvtfast.services.operator.oracles.client import OracleClient

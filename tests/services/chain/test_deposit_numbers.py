@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from dvtfast.services.chain.calls import ContractError
-from dvtfast.services.chain.deposits import whole
-from dvtfast.services.chain.deposits.whole import number_before, require_count
+from dvtfast.services.chain.deposits import completeness
+from dvtfast.services.chain.deposits.completeness import number_before, require_count
 from dvtfast.services.chain.execution.node import NodeClient
 from tests.services.chain.anvil import Chain, Contract
 from tests.services.chain.deposit_events import signed
@@ -57,7 +57,7 @@ async def test_neither(chain: Chain, contract: Contract, monkeypatch: pytest.Mon
     ):
         # None at all since the contract's birth: the first one that is found must have number 0.
         assert await number_before(node, contract.address, height, born=0) == 0
-        monkeypatch.setattr(whole, "SEARCHED_BLOCKS", 10)
+        monkeypatch.setattr(completeness, "SEARCHED_BLOCKS", 10)
         with pytest.raises(ContractError, match="name one that keeps all logs of the deposit contract"):
             await number_before(node, contract.address, height, born=0)
 

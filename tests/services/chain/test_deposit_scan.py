@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from dvtfast import HOODI, Network
-from dvtfast.services.chain.deposits import whole
+from dvtfast.services.chain.deposits import completeness
 from dvtfast.services.chain.deposits.contract_tree import DepositsSoFar
 from dvtfast.services.chain.deposits.ledger import Ledger, Source
 from dvtfast.services.chain.deposits.scan import DepositScan
@@ -251,7 +251,7 @@ async def test_a_first_look_that_is_too_much_for_memory(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is kept as it is read; the root at its end says whether it was right."""
-    monkeypatch.setattr(whole, "HELD_LOGS", 2)
+    monkeypatch.setattr(completeness, "HELD_LOGS", 2)
     await world.deposit(*FIRST, *(signed(20 + n) for n in range(10)))
     await world.chain.mine(2 * SPAN_BLOCKS)
 

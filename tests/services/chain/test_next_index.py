@@ -17,8 +17,8 @@ from dvtfast.services.chain.beacon.client import BeaconClient, BeaconError
 from dvtfast.services.chain.deposits import scan
 from dvtfast.services.chain.encoding import write_address
 from dvtfast.services.chain.execution.node import NodeClient
-from dvtfast.services.chain.index import by_beacon, choosing
-from dvtfast.services.chain.index.choosing import Agreeing, Given
+from dvtfast.services.chain.index import by_beacon, choice
+from dvtfast.services.chain.index.choice import Agreeing, Given
 from dvtfast.services.chain.index_source import IndexUnknownError, NextIndex
 from dvtfast.services.process.offload import UnavailableError
 from tests.services.chain.anvil import Chain, Contract
@@ -34,7 +34,7 @@ WAITING = [signed(1), bad(2, 3), signed(3), bad(4, 0), signed(2), signed(1), bad
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(by_beacon, "FRESH_SECONDS", 0.0)
-    monkeypatch.setattr(choosing, "AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(choice, "AGAIN_SECONDS", 0.0)
 
 
 @asynccontextmanager

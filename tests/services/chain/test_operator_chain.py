@@ -12,7 +12,7 @@ from dvtfast.services.chain.contracts.reads import deposit_root
 from dvtfast.services.chain.encoding import write_address
 from dvtfast.services.chain.execution.node import NodeClient, NodeError, StaleNodeError
 from dvtfast.services.chain.execution.policies import NodesDisagreeError, reached
-from dvtfast.services.demo.world.deployed import World
+from dvtfast.services.demo.world.deployed_contracts import World
 from dvtfast.services.operator import chain as operator_chain
 from dvtfast.services.operator.sending.action import Action, Kind
 from tests.services.chain.anvil import CHAIN_ID

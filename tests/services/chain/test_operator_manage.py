@@ -18,7 +18,7 @@ from dvtfast.services.chain.contracts.manager_messages import nonce_bytes, withd
 from dvtfast.services.chain.contracts.reads import DEPOSIT_EVENT, decode_deposits
 from dvtfast.services.chain.encoding import keccak256
 from dvtfast.services.chain.execution.node import NodeClient
-from dvtfast.services.demo.world.deployed import CONSOLIDATIONS, ETH, REQUESTS_CODE, WITHDRAWALS
+from dvtfast.services.demo.world.deployed_contracts import CONSOLIDATIONS, ETH, REQUESTS_CODE, WITHDRAWALS
 from dvtfast.services.demo.world.oracles import RunningOracle
 from dvtfast.services.operator.commands import consent, executor, exit_codes
 from dvtfast.services.operator.commands.executor import Task

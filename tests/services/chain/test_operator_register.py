@@ -22,7 +22,7 @@ from dvtfast.services.chain.deposits import scan
 from dvtfast.services.chain.execution.node import NodeClient
 from dvtfast.services.chain.index import by_beacon
 from dvtfast.services.cli import main
-from dvtfast.services.demo.world.deployed import ETH
+from dvtfast.services.demo.world.deployed_contracts import ETH
 from dvtfast.services.demo.world.oracles import RunningOracle
 from dvtfast.services.operator import chain as operator_chain
 from dvtfast.services.operator.commands import consent, executor, exit_codes, results

@@ -13,7 +13,7 @@ import pytest
 
 from dvtfast.protocol_config import read_oracle_config
 from dvtfast.services.demo.world import oracles
-from dvtfast.services.demo.world.deployed import ETH, World
+from dvtfast.services.demo.world.deployed_contracts import ETH, World
 from dvtfast.services.demo.world.oracles import OracleSet, RunningOracle, make_oracles
 from dvtfast.services.operator.commands import executor, exit_codes, rotate
 from dvtfast.services.operator.commands.opening import open_rotating
@@ -26,7 +26,7 @@ from dvtfast.services.operator.rotation.wanted import OraclesAheadError, Oracles
 from dvtfast.services.relayer.judging.current_oracles import CurrentOracles
 from dvtfast.services.relayer.judging.pipeline import Pipeline
 from dvtfast.services.relayer.store.engine.database import Database
-from dvtfast.services.relayer.store.operators.forgetting import forget
+from dvtfast.services.relayer.store.operators.removal import forget
 from dvtfast.services.relayer_client.client import RelayerClient
 from dvtfast.services.settings import RotateExitsSettings, SettingsError
 from dvtfast.services.wire import PublicKey

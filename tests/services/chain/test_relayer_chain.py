@@ -21,8 +21,8 @@ from dvtfast.services import wire
 from dvtfast.services.chain.deposits import reading
 from dvtfast.services.chain.encoding import write_address
 from dvtfast.services.chain.execution.scanner import CONFIRMATIONS
-from dvtfast.services.relayer.following import chain_watch
 from dvtfast.services.relayer.manager.key import ManagerKey
+from dvtfast.services.relayer.watches import chain_watch
 from tests.services.chain.anvil import CHAIN_ID, Chain, ChainClock, Contract
 from tests.services.chain.gateways import Blocks, gateway
 from tests.services.chain.servers import RpcError, leaving_out, node_between, nodes_between
@@ -474,7 +474,7 @@ async def _seen(lines: list[Any], event: str) -> bool:
 async def test_an_oracle_file_is_followed(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dvtfast.services.relayer.following.oracle_file.LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("dvtfast.services.relayer.watches.oracle_file.LOOK_SECONDS", 0.05)
     file = tmp_path / "oracles.json"
     file.write_bytes(document(5, 3)[0])
     cluster = make_cluster(2)

@@ -12,7 +12,7 @@ from dvtfast import HOODI
 from dvtfast.services.chain.deposits import scan
 from dvtfast.services.chain.encoding import write_address
 from dvtfast.services.chain.index import by_beacon
-from dvtfast.services.relayer.following import beacon_watch, chain_watch
+from dvtfast.services.relayer.watches import beacon_watch, chain_watch
 from dvtfast.services.relayer_client.client import RelayerRefusedError, RelayerUnavailableError
 from dvtfast.services.settings import RelayerSettings, SettingsError
 from tests.services.chain.anvil import Chain, Contract

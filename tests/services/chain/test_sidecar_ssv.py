@@ -98,8 +98,8 @@ async def sidecar(
     """Run one inside the block; its files stay. It looks at the chain more often than others do."""
     log = directory / f"{name}.log"
     script = (
-        "import sys; from dvtfast.services.sidecar.nodes import reloading, ssv_chain;"
-        "reloading.LOOK_SECONDS = ssv_chain.LOOK_SECONDS = 0.2;"
+        "import sys; from dvtfast.services.sidecar.nodes import reload, ssv_chain;"
+        "reload.LOOK_SECONDS = ssv_chain.LOOK_SECONDS = 0.2;"
         "from dvtfast.services.cli import main; main(sys.argv[1:])"
     )
     with log.open("wb") as output:

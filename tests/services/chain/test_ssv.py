@@ -16,9 +16,9 @@ from dvtfast import generate_secret_keys, ssv
 from dvtfast.clusters import ssv_clusters
 from dvtfast.services.chain.execution.node import NodeClient, NodeError
 from dvtfast.services.chain.execution.scanner import LogScanner
-from dvtfast.services.ssv import following as following_
+from dvtfast.services.ssv import follower as follower_
 from dvtfast.services.ssv import registry as registry_
-from dvtfast.services.ssv.following import Follower
+from dvtfast.services.ssv.follower import Follower
 from dvtfast.services.ssv.registry import Registry, RegistryError
 from tests.services.chain.anvil import Chain
 from tests.services.chain.servers import DEAD, node_between, nodes_between, without_finality
@@ -226,7 +226,7 @@ async def shallow(
     contract: SsvContract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[World]:
     """On two nodes that know of no finality: what has a few blocks on top counts as final."""
-    monkeypatch.setattr(following_, "LogScanner", partial(LogScanner, confirmations=CONFIRMATIONS))
+    monkeypatch.setattr(follower_, "LogScanner", partial(LogScanner, confirmations=CONFIRMATIONS))
     async with (
         nodes_between(contract.chain.url, without_finality, without_finality) as urls,
         NodeClient(urls, timeout_seconds=5) as node,

@@ -13,7 +13,7 @@ from dvtfast.services.chain.contracts.reads import DEPOSIT_EVENT, decode_deposit
 from dvtfast.services.chain.encoding import keccak256
 from dvtfast.services.chain.execution.node import NodeClient
 from dvtfast.services.demo.world.chain import RevertedError
-from dvtfast.services.demo.world.deployed import ETH, World
+from dvtfast.services.demo.world.deployed_contracts import ETH, World
 from dvtfast.services.demo.world.oracles import OracleSet
 from tests.services.chain.registrations import (
     APPROVAL,

@@ -16,12 +16,12 @@ from dvtfast.services.chain.contracts.reads import deposit_count, latest_config
 from dvtfast.services.chain.encoding import keccak256, read_data, write_address, write_data
 from dvtfast.services.chain.execution.node import NodeClient
 from dvtfast.services.chain.ipfs.client import IpfsClient, IpfsError
-from dvtfast.services.demo.world import anvil, compiling
+from dvtfast.services.demo.world import anvil, compiler
 from dvtfast.services.demo.world.chain import RevertedError, encode_call
-from dvtfast.services.demo.world.deployed import CONSOLIDATIONS, ETH, WITHDRAWALS, World
+from dvtfast.services.demo.world.deployed_contracts import CONSOLIDATIONS, ETH, WITHDRAWALS, World
 from dvtfast.services.demo.world.ipfs import gateway
 from dvtfast.services.demo.world.oracles import OracleSet
-from dvtfast.services.relayer.following.chain_watch import Chain
+from dvtfast.services.relayer.watches.chain_watch import Chain
 from dvtfast.services.settings import RelayerSettings
 from tests.services.chain.registrations import (
     APPROVAL,
@@ -374,9 +374,9 @@ async def test_rotating(world: World, oracle_set: OracleSet, registered: Validat
 
 
 def test_contracts_are_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    first = compiling.compiled()
-    monkeypatch.setattr(compiling, "_compile", lambda _: pytest.fail("compiled again"))
-    assert compiling.compiled() == first
+    first = compiler.compiled()
+    monkeypatch.setattr(compiler, "_compile", lambda _: pytest.fail("compiled again"))
+    assert compiler.compiled() == first
 
 
 def test_a_machine_without_anvil(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:

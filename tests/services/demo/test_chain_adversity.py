@@ -10,7 +10,7 @@ import pytest
 from dvtfast.services.demo.chain_proof import read_chain
 from dvtfast.services.demo.on_chain import ChainDemo
 from dvtfast.services.demo.processes import Service
-from dvtfast.services.demo.world.deployed import ETH
+from dvtfast.services.demo.world.deployed_contracts import ETH
 
 from .. import rounds
 

@@ -15,7 +15,7 @@ from dvtfast.services.chain.deposits.ledger import Ledger, LedgerError, Source
 from dvtfast.services.operator.sending.journal import Journal as OperatorJournal
 from dvtfast.services.operator.sending.journal import JournalError as OperatorJournalError
 from dvtfast.services.relayer.store.engine.database import Database, ForeignDatabaseError
-from dvtfast.services.sidecar.journal.journal import Journal, JournalError
+from dvtfast.services.sidecar.journal.signing_journal import Journal, JournalError
 from dvtfast.services.ssv.registry import ChainSource, Registry, RegistryError
 
 SSV = ChainSource(HOODI.chain_id, bytes(20), 0, frozenset({1}))

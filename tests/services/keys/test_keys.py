@@ -19,8 +19,8 @@ from click.testing import CliRunner, Result
 from dvtfast import HOODI, MAINNET, FileError, generate_secret_keys, keystores
 from dvtfast.keystores import PBKDF2_INSECURE, Pbkdf2
 from dvtfast.services.cli import main
-from dvtfast.services.keys import keystore_directory, loading
-from dvtfast.services.keys.loading import KeyShares, LockFile, default_cache, load_key_shares
+from dvtfast.services.keys import key_share_files, keystore_directory
+from dvtfast.services.keys.key_share_files import KeyShares, LockFile, default_cache, load_key_shares
 from dvtfast.services.process import logs, progress
 from tests.unit.test_keystores import replace
 from tests.vector_files import VECTORS, load
@@ -69,11 +69,11 @@ def load_node(node: Path, **options: object) -> KeyShares:
 
 
 def nothing_is_decrypted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading, "open_keystores", lambda *_, **__: pytest.fail("decrypts"))
+    monkeypatch.setattr(key_share_files, "open_keystores", lambda *_, **__: pytest.fail("decrypts"))
 
 
 def nothing_is_verified(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading, "read_lock", lambda *_, **__: pytest.fail("verifies"))
+    monkeypatch.setattr(key_share_files, "read_lock", lambda *_, **__: pytest.fail("verifies"))
 
 
 # --- loading ---
@@ -258,7 +258,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from dvtfast import _files
-from dvtfast.services.keys.loading import load_key_shares
+from dvtfast.services.keys.key_share_files import load_key_shares
 replace = Path.replace
 def die(self, target):
     if sys.argv[2] == "after":

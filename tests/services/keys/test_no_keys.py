@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from dvtfast import DvtfastError, generate_secret_keys, keystores
 from dvtfast.keystores import Pbkdf2
 from dvtfast.services.cli import main
-from dvtfast.services.keys.grouping import grouped
+from dvtfast.services.keys.grouped_problems import grouped
 from dvtfast.services.settings import SidecarSettings
 from dvtfast.services.sidecar.nodes.node import NoKeysError
 from dvtfast.services.sidecar.nodes.obol import read_obol

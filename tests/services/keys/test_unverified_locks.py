@@ -16,7 +16,7 @@ from dvtfast.clusters import read_cluster_lock
 from dvtfast.keystores import Pbkdf2
 from dvtfast.obol import UnverifiedLockError, lock_hash
 from dvtfast.obol import read_cluster_lock as read_lock_file
-from dvtfast.services.keys.loading import LockFile, default_cache, load_key_shares
+from dvtfast.services.keys.key_share_files import LockFile, default_cache, load_key_shares
 from dvtfast.services.keys.locks import ADVICE
 from dvtfast.services.relayer.clusters.served import ClustersError, read_clusters
 from dvtfast.services.settings import SidecarSettings

@@ -28,8 +28,8 @@ from dvtfast.services.settings import CollectSettings, SettingsError
 from dvtfast.services.web import http
 
 from ..conftest import ORACLE_THRESHOLD, START_INDEX, Cluster, Oracles, Relayer, Start, make_cluster
-from ..first_makers import FirstMakersRelayer
 from ..patience import PATIENCE_SECONDS
+from ..stakewise_relayer import FirstMakersRelayer
 
 VALIDATORS = 5
 Said = wire.ValidatorsAnswer | wire.ErrorAnswer | bytes | int

@@ -14,7 +14,7 @@ from aiohttp import web
 from dvtfast.services import wire
 from dvtfast.services.relayer import api
 from dvtfast.services.relayer.access.rights import RIGHTS
-from dvtfast.services.relayer.access.secret import new_token
+from dvtfast.services.relayer.access.token_text import new_token
 from dvtfast.services.relayer.routes import Routes
 from dvtfast.services.relayer.store.tokens import Role
 from dvtfast.services.settings.parsing import VaultCluster

@@ -14,7 +14,7 @@ from dvtfast import PublicKeys, check_public_key_shares, derive_public_keys
 from dvtfast.services import wire
 from dvtfast.services.relayer.store.engine.database import Database
 from dvtfast.services.relayer.store.nodes.announced_shares import keep_claims
-from dvtfast.services.relayer.store.operators.forgetting import forget
+from dvtfast.services.relayer.store.operators.removal import forget
 from dvtfast.services.relayer.store.tables import key_share_claims
 
 from ..conftest import READY_SECONDS, START_INDEX, Cluster, Relayer, Start, make_cluster

@@ -9,7 +9,7 @@ from aiohttp import web
 from dvtfast.services import wire
 from dvtfast.services.relayer.access import guard
 from dvtfast.services.relayer.access.guard import Guard
-from dvtfast.services.relayer.access.known import KnownTokens
+from dvtfast.services.relayer.access.known_tokens import KnownTokens
 from dvtfast.services.relayer.access.rights import OPEN, RIGHTS
 from dvtfast.services.relayer.clusters.served import ServedClusters
 from dvtfast.services.relayer.store.engine.database import Database

@@ -26,7 +26,7 @@ from dvtfast.services.chain.contracts.manager_messages import (
 )
 from dvtfast.services.process.offload import UnavailableError, Workers
 from dvtfast.services.relayer.manager.key import ManagerKey
-from dvtfast.services.relayer.manager.policy import (
+from dvtfast.services.relayer.manager.manager_policy import (
     DEFAULT_LIMITS,
     DailyLimit,
     ManagerPolicy,

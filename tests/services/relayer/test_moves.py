@@ -8,13 +8,13 @@ import pytest
 from sqlalchemy import Connection, func, select, update
 
 from dvtfast.services.relayer.store.engine.database import Database
-from dvtfast.services.relayer.store.judging.splitting import exits_to_rotate
-from dvtfast.services.relayer.store.operators import moving
-from dvtfast.services.relayer.store.operators.asking import ask_for, current_subjects
-from dvtfast.services.relayer.store.operators.moving import TooManyMovesError
+from dvtfast.services.relayer.store.judging.rotation import exits_to_rotate
+from dvtfast.services.relayer.store.operators import moves
+from dvtfast.services.relayer.store.operators.index_assignment import ask_for, current_subjects
+from dvtfast.services.relayer.store.operators.moves import TooManyMovesError
+from dvtfast.services.relayer.store.operators.ownership import ASKED_SECONDS, AskedByOthersError
 from dvtfast.services.relayer.store.operators.pending import Asker
-from dvtfast.services.relayer.store.operators.reserved import ASKED_SECONDS, AskedByOthersError
-from dvtfast.services.relayer.store.operators.reserving import Registration, reserve
+from dvtfast.services.relayer.store.operators.reservations import Registration, reserve
 from dvtfast.services.relayer.store.subjects import Exit, to_bytes
 from dvtfast.services.relayer.store.tables import (
     Kind,
@@ -90,7 +90,7 @@ async def test_registrations_leave_nothing_either(
 async def test_what_was_signed_is_kept_for_a_while(
     start: Start, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(moving, "KEPT_WITH_SHARES", 3)
+    monkeypatch.setattr(moves, "KEPT_WITH_SHARES", 3)
     cluster = make_cluster(1)
     async with start(cluster) as relayer:
         await relayer.ask(cluster, 10)
@@ -128,14 +128,14 @@ async def test_a_flood_of_indices(start: Start, database_url: str) -> None:
         async with start(cluster, requests_per_second=1000.0, vaults=VAULTS) as relayer:
             statuses = [(await ask(relayer, cluster, 2000 + 10 * i, mine))[0] for i in range(80)]
             assert set(statuses) == {200, 429}
-            assert moving.OF_ONE_VALIDATOR <= statuses.index(429) - 1 <= moving.OF_ONE_VALIDATOR + 2
+            assert moves.OF_ONE_VALIDATOR <= statuses.index(429) - 1 <= moves.OF_ONE_VALIDATOR + 2
             status, answer, headers = await ask(relayer, cluster, 5, mine)
             assert (status, answer["field"]) == (429, "validators_start_index")
-            assert 1 <= int(headers["Retry-After"]) <= moving.ONE_MORE_SECONDS
+            assert 1 <= int(headers["Retry-After"]) <= moves.ONE_MORE_SECONDS
             assert (await rows(database_url))["messages"] == 4 * 2
             _, listed, _ = await send(relayer, "GET", "/exits", None, looks)
             indices = {item["validator_index"] for item in listed["exits"]}
-            assert min(indices) > 2000 + 10 * moving.OF_ONE_VALIDATOR - 10
+            assert min(indices) > 2000 + 10 * moves.OF_ONE_VALIDATOR - 10
 
 
 async def test_moves_of_one_token_in_a_day(start: Start, database_url: str) -> None:
@@ -175,20 +175,20 @@ async def test_what_wears_off(database_url: str) -> None:
     database = await Database.open(database_url)
     mine = Asker("11111111", 100, 300)
     await database.run(asked, 0, mine)
-    for i in range(1, moving.OF_ONE_VALIDATOR + 1):
+    for i in range(1, moves.OF_ONE_VALIDATOR + 1):
         await database.run(asked, 10 * i, mine)
     with pytest.raises(TooManyMovesError, match="to one more each 120 seconds") as caught:
         await database.run(asked, 9000, mine)
-    assert caught.value.retry_after_seconds == moving.ONE_MORE_SECONDS
-    await database.run(asked, 9000, mine, NOW + moving.ONE_MORE_SECONDS)
+    assert caught.value.retry_after_seconds == moves.ONE_MORE_SECONDS
+    await database.run(asked, 9000, mine, NOW + moves.ONE_MORE_SECONDS)
     others = [key[::-1][:1] + key[1:47] + b"\x01" for key in KEYS]
     await database.run(asked, 9500, mine, NOW, others)
     for i in range(35):
         await database.run(asked, 9600 + 10 * i, mine, NOW, others)
     with pytest.raises(TooManyMovesError, match="at most 300 moves") as caught:
         await database.run(asked, 20_000, mine, NOW, others)
-    assert 0 < caught.value.retry_after_seconds <= moving.DAY_SECONDS / 100
-    await database.run(asked, 20_000, mine, NOW + moving.DAY_SECONDS // 100, others)
+    assert 0 < caught.value.retry_after_seconds <= moves.DAY_SECONDS / 100
+    await database.run(asked, 20_000, mine, NOW + moves.DAY_SECONDS // 100, others)
     await database.run(asked, 30_000, Asker("11111111", None, None), NOW, others)  # without a limit
     await database.close()
 
@@ -201,7 +201,7 @@ async def test_given_back_and_taken_again_is_a_move(database_url: str) -> None:
         wanted = Registration(bytes(VAULT), index, [32 * ETH] * count, 1)
         reserve(connection, wanted, KEYS, window=0, now=NOW, asker=mine)
 
-    for index in range(moving.OF_ONE_VALIDATOR + 1):
+    for index in range(moves.OF_ONE_VALIDATOR + 1):
         await database.run(taken, index, 3)
         await database.run(taken, index, 0)
     with pytest.raises(TooManyMovesError):

@@ -27,8 +27,8 @@ from dvtfast import (
 from dvtfast.services import wire
 from dvtfast.services.relayer.store.chain_state import known_places, learn_final, learn_pending, rewind
 from dvtfast.services.relayer.store.engine.database import Database, latest_revision
-from dvtfast.services.relayer.store.operators.asking import IndexRefusedError
-from dvtfast.services.relayer.store.operators.reserving import Registration, mark_registered, reserve
+from dvtfast.services.relayer.store.operators.index_assignment import IndexRefusedError
+from dvtfast.services.relayer.store.operators.reservations import Registration, mark_registered, reserve
 from dvtfast.services.relayer.store.subjects import withdrawal_credentials
 
 from ..conftest import (

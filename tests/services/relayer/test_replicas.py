@@ -43,7 +43,7 @@ from dvtfast.services.relayer.store.judging.verdicts import (
     claim_due,
     record,
 )
-from dvtfast.services.relayer.store.operators.asking import make_current, remember_validators
+from dvtfast.services.relayer.store.operators.index_assignment import make_current, remember_validators
 from dvtfast.services.relayer.store.subjects import Exit
 from dvtfast.services.relayer.store.tables import MessageStatus, messages, oracle_shares
 

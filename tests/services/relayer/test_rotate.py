@@ -19,9 +19,9 @@ from dvtfast.services.relayer.judging import pipeline as pipeline_
 from dvtfast.services.relayer.judging.current_oracles import CurrentOracles
 from dvtfast.services.relayer.judging.judge import Judge
 from dvtfast.services.relayer.judging.pipeline import Pipeline
-from dvtfast.services.relayer.registering import ANOTHER_VAULTS, ASKED_ELSEWHERE
+from dvtfast.services.relayer.registrations import ANOTHER_VAULTS, ASKED_ELSEWHERE
 from dvtfast.services.relayer.store.engine.database import Database
-from dvtfast.services.relayer.store.judging.splitting import exits_to_rotate, hand_out_rotation
+from dvtfast.services.relayer.store.judging.rotation import exits_to_rotate, hand_out_rotation
 from dvtfast.services.relayer.store.judging.verdicts import (
     OracleShares,
     ReadyMessage,
@@ -29,10 +29,10 @@ from dvtfast.services.relayer.store.judging.verdicts import (
     claim_due,
     record,
 )
-from dvtfast.services.relayer.store.operators import reserved
-from dvtfast.services.relayer.store.operators.asking import make_current, remember_validators
-from dvtfast.services.relayer.store.operators.forgetting import forget
-from dvtfast.services.relayer.store.operators.reserving import mark_registered
+from dvtfast.services.relayer.store.operators import ownership
+from dvtfast.services.relayer.store.operators.index_assignment import make_current, remember_validators
+from dvtfast.services.relayer.store.operators.removal import forget
+from dvtfast.services.relayer.store.operators.reservations import mark_registered
 from dvtfast.services.relayer.store.subjects import Exit
 from dvtfast.services.relayer.store.tables import MessageStatus, messages, oracle_shares
 
@@ -247,7 +247,7 @@ async def test_a_registered_validator_is_its_vaults_to_rotate(
         await database.run(mark_registered, cluster.keys, block_number=None)
         await database.close()
         assert (await rotate(relayer, cluster.keys, range(7, 9)))[0] == 422  # it is asked for still
-        monkeypatch.setattr(reserved, "ASKED_SECONDS", -5)
+        monkeypatch.setattr(ownership, "ASKED_SECONDS", -5)
         assert (await rotate(relayer, cluster.keys, range(7, 9)))[0] == 200
         body = wire.encode(wire.ValidatorsRequest(cluster.keys, wire.UInt64(START_INDEX)))
         status, answer = await relayer.raw("POST", "/validators", body)

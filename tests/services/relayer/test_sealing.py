@@ -21,10 +21,10 @@ from dvtfast.services import wire
 from dvtfast.services.cli import main
 from dvtfast.services.relayer.storage_key import StorageKeyError, make_storage_key, read_storage_key
 from dvtfast.services.relayer.store.engine.database import Database
-from dvtfast.services.relayer.store.nodes.sharing import OfferedShare, add_shares
-from dvtfast.services.relayer.store.operators.asking import ask_for
-from dvtfast.services.relayer.store.sealing.rewriting import InUseError, rewrite
-from dvtfast.services.relayer.store.sealing.unlocking import LockedDatabaseError, unlock
+from dvtfast.services.relayer.store.nodes.partial_signatures import OfferedShare, add_shares
+from dvtfast.services.relayer.store.operators.index_assignment import ask_for
+from dvtfast.services.relayer.store.sealing.key_check import LockedDatabaseError, unlock
+from dvtfast.services.relayer.store.sealing.rewrite import InUseError, rewrite
 from dvtfast.services.relayer.store.seals import (
     DamagedError,
     Identity,

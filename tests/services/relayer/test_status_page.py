@@ -20,7 +20,7 @@ from dvtfast.services.relayer.clusters.served import ServedClusters
 from dvtfast.services.relayer.status.advice import advice_about
 from dvtfast.services.relayer.status.answers import OperatorStatus, RoundStatus
 from dvtfast.services.relayer.status.overview import Overview
-from dvtfast.services.relayer.store.overview import WatchedMessage, WatchedValidator
+from dvtfast.services.relayer.store.counts import WatchedMessage, WatchedValidator
 from dvtfast.services.relayer.store.subjects import Deposit, Exit
 
 from ..access import EVERYTHING, READ_ONLY, For, bearer, secret_of, sidecar, tokens_of

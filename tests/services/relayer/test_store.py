@@ -26,9 +26,9 @@ from dvtfast.services.relayer.store.judging.verdicts import (
     claim_due,
     record,
 )
-from dvtfast.services.relayer.store.nodes.sharing import OfferedShare, add_shares
-from dvtfast.services.relayer.store.operators.asking import make_current, remember_validators
-from dvtfast.services.relayer.store.operators.forgetting import forget
+from dvtfast.services.relayer.store.nodes.partial_signatures import OfferedShare, add_shares
+from dvtfast.services.relayer.store.operators.index_assignment import make_current, remember_validators
+from dvtfast.services.relayer.store.operators.removal import forget
 from dvtfast.services.relayer.store.subjects import Exit
 from dvtfast.services.relayer.store.tables import (
     Kind,

@@ -17,9 +17,9 @@ import structlog
 from click.testing import CliRunner, Result
 
 from dvtfast.services.cli import main
-from dvtfast.services.relayer.access.known import NoTokensError
+from dvtfast.services.relayer.access.known_tokens import NoTokensError
 from dvtfast.services.relayer.access.refusals import LINES
-from dvtfast.services.relayer.access.secret import TOKEN, digest_of, id_of, new_token, token_in
+from dvtfast.services.relayer.access.token_text import TOKEN, digest_of, id_of, new_token, token_in
 from dvtfast.services.relayer_client.access import Access
 from dvtfast.services.relayer_client.client import RelayerClient, RelayerRefusedError, RelayerUnavailableError
 

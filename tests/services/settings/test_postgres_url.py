@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dvtfast.services.relayer.store.engine.database import Database
-from dvtfast.services.relayer.store.sealing.rewriting import sqlite_file
+from dvtfast.services.relayer.store.sealing.rewrite import sqlite_file
 from dvtfast.services.settings import parsing, postgres_url
 
 from .. import postgres

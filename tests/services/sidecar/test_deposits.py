@@ -21,8 +21,8 @@ from dvtfast import (
     exit_signing_roots,
 )
 from dvtfast.services import wire
-from dvtfast.services.sidecar.polling import polling
-from dvtfast.services.sidecar.signing.policy import DepositPolicy
+from dvtfast.services.sidecar.polling import poll
+from dvtfast.services.sidecar.signing.deposit_policy import DepositPolicy
 from dvtfast.services.web import http
 
 from ..conftest import Cluster, Start, make_cluster
@@ -96,8 +96,8 @@ class FirstMakers:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(polling, "FIRST_PAUSE_SECONDS", 0.05)
-    monkeypatch.setattr(polling, "LONGEST_PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr(poll, "FIRST_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(poll, "LONGEST_PAUSE_SECONDS", 0.1)
 
 
 def assert_signed(
@@ -170,7 +170,7 @@ async def test_a_first_makers_relayer_of_era_a() -> None:
 
 
 async def test_a_relayer_that_learns_v4_while_the_sidecar_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(polling, "NOT_SPOKEN_SECONDS", 0.05)
+    monkeypatch.setattr(poll, "NOT_SPOKEN_SECONDS", 0.05)
     cluster = make_cluster(1)
     async with start_both(cluster) as (relayer, posts):
         await until(lambda: relayer["denied"] > 3)

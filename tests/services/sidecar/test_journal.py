@@ -15,11 +15,11 @@ import pytest
 
 from dvtfast.services import wire
 from dvtfast.services.process.offload import UnavailableError
-from dvtfast.services.sidecar.journal import forgetting
-from dvtfast.services.sidecar.journal import journal as journal_module
-from dvtfast.services.sidecar.journal.admitting import DepositEntry, ExitEntry, Limits, Party
-from dvtfast.services.sidecar.journal.forgetting import first_day_kept
-from dvtfast.services.sidecar.journal.journal import Journal, JournalError
+from dvtfast.services.sidecar.journal import retention
+from dvtfast.services.sidecar.journal import signing_journal as journal_module
+from dvtfast.services.sidecar.journal.admission import DepositEntry, ExitEntry, Limits, Party
+from dvtfast.services.sidecar.journal.retention import first_day_kept
+from dvtfast.services.sidecar.journal.signing_journal import Journal, JournalError
 
 PARTY = Party("hoodi", "relayer:8000", 2**64 - 1)
 KEY, OTHER_KEY = bytes([1] * 48), bytes([2] * 48)
@@ -476,7 +476,7 @@ def test_a_kill_while_a_journal_is_brought_up_to_date_leaves_the_old_one(tmp_pat
     """At each statement."""
     program = (
         "import os, sqlite3, sys; from pathlib import Path;"
-        "from dvtfast.services.sidecar.journal import journal as module;"
+        "from dvtfast.services.sidecar.journal import signing_journal as module;"
         "connect = sqlite3.connect; at = int(sys.argv[2]);"
         "steps = (*module.FROM_1[:at], 'SELECT die()', *module.FROM_1[at:]);"
         "module.FROM_1 = steps;\n"
@@ -546,7 +546,7 @@ async def test_exits_of_many_days_stay_few(tmp_path: Path, monkeypatch: pytest.M
     """Whatever relayers ask for, the file ends to grow; today's and yesterday's stay."""
     now, path = 1_800_000_000, tmp_path / "journal.db"
     monkeypatch.setattr(journal_module.time, "time", lambda: now)
-    monkeypatch.setattr(forgetting, "KEPT_EXITS", 300)
+    monkeypatch.setattr(retention, "KEPT_EXITS", 300)
     journal = Journal(path)
     for day in range(20):
         await admit_exits(journal, PARTY, [ExitEntry(KEY, i, bytes([day, i] * 16)) for i in range(100)])
@@ -559,7 +559,7 @@ async def test_exits_of_many_days_stay_few(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_which_days_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forgetting, "KEPT_EXITS", 10)
+    monkeypatch.setattr(retention, "KEPT_EXITS", 10)
     assert first_day_kept([], 100) == 99
     assert first_day_kept([(100, 50), (99, 50), (98, 10), (97, 1)], 100) == 98
     assert first_day_kept([(100, 50), (98, 11), (97, 1)], 100) == 99

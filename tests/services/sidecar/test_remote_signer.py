@@ -19,7 +19,7 @@ from dvtfast import GNOSIS, HOODI, MAINNET, Network, check_signatures, derive_pu
 from dvtfast.clusters import ClusterShares, read_cluster_lock
 from dvtfast.keystores import load_keystores
 from dvtfast.services.demo.cluster import DemoCluster
-from dvtfast.services.keys import loading
+from dvtfast.services.keys import key_share_files
 from dvtfast.services.keys.locks import read_lock
 from dvtfast.services.process.offload import UnavailableError, Workers
 from dvtfast.services.settings import SidecarSettings
@@ -286,7 +286,7 @@ async def test_while_a_signer_is_away_the_lock_is_verified_once(
         verified.append(path)
         return read_lock(path, **options)
 
-    monkeypatch.setattr(loading, "read_lock", counted)
+    monkeypatch.setattr(key_share_files, "read_lock", counted)
     workers = Workers("signing", threads=1)
     told, lock = settings(files, NOWHERE), tmp_path / "cluster-lock.json"
     assert told.cluster_lock is not None

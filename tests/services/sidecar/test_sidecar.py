@@ -31,14 +31,14 @@ from dvtfast.services.demo.cluster import DemoCluster
 from dvtfast.services.process.offload import Workers
 from dvtfast.services.relayer_client.client import RelayerClient
 from dvtfast.services.settings import SettingsError, SidecarSettings
-from dvtfast.services.sidecar.journal.journal import Journal
+from dvtfast.services.sidecar.journal.signing_journal import Journal
 from dvtfast.services.sidecar.metrics import Metrics
 from dvtfast.services.sidecar.nodes.key_shares import NodeKeys, match_keys, share_index_of
 from dvtfast.services.sidecar.nodes.node import Exits, NoKeysError
 from dvtfast.services.sidecar.nodes.obol import read_obol
-from dvtfast.services.sidecar.polling import polling, polls
+from dvtfast.services.sidecar.polling import poll, questions
 from dvtfast.services.sidecar.polling.loop import Sidecar, WrongNetworkError
-from dvtfast.services.sidecar.signing.policy import DepositPolicy
+from dvtfast.services.sidecar.signing.deposit_policy import DepositPolicy
 from dvtfast.services.sidecar.signing.signing import Signing
 from dvtfast.services.web import http
 
@@ -360,7 +360,7 @@ async def test_what_is_rejected_is_tried_again_with_growing_pauses(
     files: DemoCluster, shares: ClusterShares, cluster: Cluster, monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(polling, "FIRST_PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr(poll, "FIRST_PAUSE_SECONDS", 0.1)
     fake = Fake()
     fake.wanted = [(key, i) for i, key in enumerate(cluster.keys)]
     fake.reject = "it does not fit"
@@ -427,9 +427,9 @@ class Stumbling(Fake):
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Short pauses, short requests."""
     monkeypatch.setattr("dvtfast.services.relayer_client.client.RETRY_FIRST_SECONDS", 0.01)
-    monkeypatch.setattr(polling, "FIRST_PAUSE_SECONDS", 0.05)
-    monkeypatch.setattr(polling, "LONGEST_PAUSE_SECONDS", 0.2)
-    monkeypatch.setattr(polling, "POST_SHARES", 4)
+    monkeypatch.setattr(poll, "FIRST_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(poll, "LONGEST_PAUSE_SECONDS", 0.2)
+    monkeypatch.setattr(poll, "POST_SHARES", 4)
 
 
 @pytest.mark.usefixtures("quick")
@@ -466,8 +466,8 @@ async def test_a_post_that_fails_does_not_hold_up_the_next(
 async def test_a_relayer_that_stumbles_over_everything_is_not_flooded(
     files: DemoCluster, shares: ClusterShares, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(polling, "FAILURES_LIMIT", 3)
-    monkeypatch.setattr(polls, "POST_ATTEMPTS", 1)
+    monkeypatch.setattr(poll, "FAILURES_LIMIT", 3)
+    monkeypatch.setattr(questions, "POST_ATTEMPTS", 1)
     fake = Stumbling(cluster.keys[:4], dict.fromkeys(cluster.keys, 500))
     async with fake.running() as url, sidecar(url, keys_of(files, shares, NODE)):
         await fake.until(lambda: len(fake.posts) > 3)

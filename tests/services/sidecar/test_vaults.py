@@ -17,10 +17,10 @@ from dvtfast.services import wire
 from dvtfast.services.cli import main
 from dvtfast.services.settings import SettingsError, SidecarSettings
 from dvtfast.services.sidecar.app import signing_of
-from dvtfast.services.sidecar.journal.journal import Journal
+from dvtfast.services.sidecar.journal.signing_journal import Journal
 from dvtfast.services.sidecar.metrics import Metrics
 from dvtfast.services.sidecar.signing import signing as signing_module
-from dvtfast.services.sidecar.signing.policy import DepositPolicy
+from dvtfast.services.sidecar.signing.deposit_policy import DepositPolicy
 from dvtfast.services.sidecar.signing.signing import Signing
 
 from ..chain.beacon_nodes import BeaconState, beacon_with

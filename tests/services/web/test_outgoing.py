@@ -26,8 +26,8 @@ from dvtfast.services.process.offload import UnavailableError
 from dvtfast.services.relayer_client.client import RelayerClient, RelayerUnavailableError
 from dvtfast.services.sidecar.nodes.remote import remote_keys
 from dvtfast.services.web import http, outgoing
+from dvtfast.services.web.error_text import said
 from dvtfast.services.web.outgoing import OutgoingError, Proxies, Session, joined
-from dvtfast.services.web.saying import said
 from dvtfast.services.web.tls import Certificate, server_context
 
 from ..certificates import Authority

@@ -17,8 +17,8 @@ from sqlalchemy import Connection, func, select, update
 
 from ..seals import PLAIN, Seal, hand_seal
 from ..tables import forgotten, made_for, messages, tokens
+from .revision_watch import Watch
 from .sqlite import SQLite
-from .watching import Watch
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 VERSIONS = "alembic_version"  # the table that says which migrations were made

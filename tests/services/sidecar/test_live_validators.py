@@ -9,9 +9,9 @@ import pytest
 from dvtfast import HOODI
 from dvtfast.services import wire
 from dvtfast.services.chain.beacon.client import BeaconClient, BeaconError
-from dvtfast.services.sidecar.signing import live as live_module
-from dvtfast.services.sidecar.signing.live import LiveValidators
-from dvtfast.services.sidecar.signing.policy import DepositPolicy
+from dvtfast.services.sidecar.signing import live_validators as live_module
+from dvtfast.services.sidecar.signing.deposit_policy import DepositPolicy
+from dvtfast.services.sidecar.signing.live_validators import LiveValidators
 
 from ..chain.beacon_nodes import BeaconState, beacon_with
 from ..conftest import make_cluster
@@ -30,7 +30,9 @@ async def test_exits_of_live_validators(may_rotate: bool, monkeypatch: pytest.Mo
     async with (
         beacon_with(state) as url,
         BeaconClient([url], timeout_seconds=5, network=HOODI) as beacon,
-        signing_node(cluster, policy=policy, live=LiveValidators(beacon, HOODI, may_rotate=may_rotate)) as (
+        signing_node(
+            cluster, policy=policy, live_validators=LiveValidators(beacon, HOODI, may_rotate=may_rotate)
+        ) as (
             node,
             signing,
         ),
@@ -57,14 +59,14 @@ async def test_without_an_answer_nothing_is_signed() -> None:
     exits = [wire.ExitWanted(key, wire.UInt64(70)) for key in cluster.keys]
     async with beacon_with(state) as url, BeaconClient([url], timeout_seconds=5, network=HOODI) as beacon:
         live = LiveValidators(beacon, HOODI, may_rotate=False)
-        async with signing_node(cluster, live=live) as (node, signing):
+        async with signing_node(cluster, live_validators=live) as (node, signing):
             assert len((await signing.admit_exits(node, "a", exits)).items) == 1
             asked = len(state.requests)
             assert len((await signing.admit_exits(node, "a", exits)).items) == 1
             assert len(state.requests) == asked
     async with BeaconClient(["http://127.0.0.1:1"], timeout_seconds=1, network=HOODI) as beacon:
         live = LiveValidators(beacon, HOODI, may_rotate=True)
-        async with signing_node(cluster, live=live) as (node, signing):
+        async with signing_node(cluster, live_validators=live) as (node, signing):
             with pytest.raises(BeaconError):
                 await signing.admit_exits(node, "a", exits)
 
@@ -75,7 +77,10 @@ async def test_a_node_that_is_behind_is_not_heard() -> None:
     async with (
         beacon_with(BeaconState(age_slots=300)) as url,
         BeaconClient([url], timeout_seconds=5, network=HOODI) as beacon,
-        signing_node(cluster, live=LiveValidators(beacon, HOODI, may_rotate=True)) as (node, signing),
+        signing_node(cluster, live_validators=LiveValidators(beacon, HOODI, may_rotate=True)) as (
+            node,
+            signing,
+        ),
     ):
         with pytest.raises(BeaconError, match="behind"):
             await signing.admit_exits(node, "a", [wire.ExitWanted(cluster.keys[0], wire.UInt64(70))])

@@ -10,9 +10,9 @@ from sqlalchemy import Connection, delete, exists, select, update
 
 from ....process import logs
 from ..engine.database import chunks, touch
-from ..operators.asking import AskedValidator, move_exits, note_handed_out, remember_validators
+from ..operators.index_assignment import AskedValidator, move_exits, note_handed_out, remember_validators
+from ..operators.ownership import require_rotatable
 from ..operators.pending import ANYBODY, Asker, count_pending
-from ..operators.reserved import require_rotatable
 from ..seals import DamagedError, Identity, seal_to_read
 from ..subjects import Exit
 from ..tables import Kind, MessageStatus, from_uint64, messages, oracle_shares, signatures, uint64

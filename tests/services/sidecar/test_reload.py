@@ -13,10 +13,10 @@ import pytest
 from dvtfast.services.process.background import in_background
 from dvtfast.services.process.offload import UnavailableError
 from dvtfast.services.sidecar.metrics import Metrics
-from dvtfast.services.sidecar.nodes import reloading
+from dvtfast.services.sidecar.nodes import reload
 from dvtfast.services.sidecar.nodes.file_states import state_of
 from dvtfast.services.sidecar.nodes.node import Node, NoKeysError
-from dvtfast.services.sidecar.nodes.reloading import Reloading
+from dvtfast.services.sidecar.nodes.reload import Reloading
 from dvtfast.services.sidecar.sidecars import Sidecars
 
 from ..conftest import make_cluster
@@ -60,7 +60,7 @@ class Failing:
 async def test_what_is_away_is_asked_again(
     errors: list[Exception], loads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reloading, "LOOK_SECONDS", 0.005)
+    monkeypatch.setattr(reload, "LOOK_SECONDS", 0.005)
     source, asked = Failing(errors), asyncio.Event()
     async with signing_node(make_cluster(1)) as (_, signing):
         sidecars = Sidecars({}, signing, poll_seconds=1, wait_seconds=0)

@@ -10,10 +10,10 @@ import numpy as np
 from dvtfast import Network
 
 from ...chain.contracts.reads import decode_deposits
+from ...chain.deposits.completeness import number_before
 from ...chain.deposits.contract_tree import DepositsSoFar
 from ...chain.deposits.reading import STALE_SLOTS, DepositReader, made
 from ...chain.deposits.scan import DepositScan
-from ...chain.deposits.whole import number_before
 from ...chain.execution.node import NodeClient
 from ...chain.execution.scanner import Checkpoint, FinalLogs, PendingLogs
 from ...process import logs

@@ -14,7 +14,7 @@ from ..clusters.served import ServedClusters
 from ..store.engine.database import Database
 from ..store.tokens import KeptToken, tokens_since
 from .caller import Caller, caller_of_token, unserved_clusters
-from .secret import digest_of, id_of
+from .token_text import digest_of, id_of
 
 # A command changes SQLite from another process, which only a look can tell; PostgreSQL tells by itself.
 LOOK_SECONDS = 0.5

@@ -20,8 +20,8 @@ from ..clusters.served import ServedClusters
 from ..documents import PAGES
 from ..health import NO_DATABASE, Health
 from ..metrics import Metrics
+from ..store.counts import watched_since
 from ..store.engine.database import Database
-from ..store.overview import watched_since
 from .answers import State, StatusAnswer, Step
 from .overview import Overview
 

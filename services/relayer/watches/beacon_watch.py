@@ -11,8 +11,8 @@ from ...process import logs
 from ...process.background import in_background, repeat
 from ..clusters.served import ServedClusters
 from ..store.engine.database import Database
-from ..store.operators.forgetting import forget
-from ..store.operators.reserving import mark_registered
+from ..store.operators.removal import forget
+from ..store.operators.reservations import mark_registered
 
 LOOK_SECONDS = 384.0  # an epoch
 

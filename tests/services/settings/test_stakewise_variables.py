@@ -23,9 +23,9 @@ from dvtfast.services.operator.registration.by_deposit_data import ByDepositData
 from dvtfast.services.relayer_client.client import RelayerClient
 
 from ..conftest import START_INDEX, Cluster, Oracles, Relayer, Start, make_cluster
-from ..first_makers import FirstMakersRelayer
 from ..relayer.test_register import ETH, VAULT, signature_shares, until_registered, wanted_of
 from ..sidecars import looping, signing_node
+from ..stakewise_relayer import FirstMakersRelayer
 
 INDICES = range(START_INDEX, START_INDEX + 2)
 NO_KEY, NO_SIGNATURE = "0x" + "ab" * 48, "0x" + "cd" * 96

@@ -9,8 +9,8 @@ from time import time
 from ...process import logs
 from ...process.background import in_background, repeat
 from ..store.engine.database import Database
-from ..store.operators.asking import ASKED_PRECISION_SECONDS
-from ..store.operators.forgetting import forget_expired
+from ..store.operators.index_assignment import ASKED_PRECISION_SECONDS
+from ..store.operators.removal import forget_expired
 
 LONGEST_PAUSE_SECONDS = 60.0
 PAUSES_PER_LIFETIME = 10

@@ -15,7 +15,7 @@ from dvtfast.signing_roots import deposit_data_roots
 
 from ...chain.encoding import ADDRESS_BYTES, keccak256, write_address, write_data
 from .chain import Chain, Contract
-from .compiling import compiled
+from .compiler import compiled
 from .ipfs import Files
 from .rewards import RewardsTree, VaultReward
 

@@ -14,7 +14,7 @@ from dvtfast.services.settings import (
     RunSettings,
     SidecarSettings,
     WithdrawSettings,
-    first_makers,
+    stakewise_variables,
 )
 from dvtfast.services.settings.sources import known_variables, unknown
 from tests.house.sources import ROOT, python_files
@@ -74,7 +74,7 @@ ALL = [(program, name) for program, names in NAMES.items() for name in names.spl
 @pytest.mark.parametrize(("program", "name"), ALL)
 def test_there_is_a_decision_for_every_variable_of_stakewise(program, name):
     """It is read by the setting that the table names, or ignored, or refused."""
-    decision = first_makers.decision_of(name, first_makers.TABLES[program])
+    decision = stakewise_variables.decision_of(name, stakewise_variables.TABLES[program])
     assert decision is not None
     readers = {
         source.flag
@@ -95,12 +95,12 @@ def test_what_the_settings_read_is_in_the_table(program):
         for source in cls.sources().values()
         for variable in source.variables[1:]
     }
-    assert read <= first_makers.TABLES[program].keys()
+    assert read <= stakewise_variables.TABLES[program].keys()
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_the_table_is_in_the_docs(program):
-    expected = first_makers.as_markdown(program)
+    expected = stakewise_variables.as_markdown(program)
     assert expected in (ROOT / "docs" / f"{program}.md").read_text(), f"docs/{program}.md:\n{expected}"
 
 

@@ -21,9 +21,9 @@ from ..tables import (
     uint64,
     validators,
 )
-from .moving import count_moves, drop_left
+from .moves import count_moves, drop_left
+from .ownership import RegisteredError, registered, require_not_asked_by_others, require_unreserved
 from .pending import ANYBODY, Asker, count_pending
-from .reserved import RegisteredError, registered, require_not_asked_by_others, require_unreserved
 
 INDEX_LIMIT = 1 << 8 * UINT64_BYTES
 ASKED_PRECISION_SECONDS = 60  # of `asked_at`, so that a poll seldom writes

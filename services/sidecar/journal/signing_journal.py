@@ -17,8 +17,8 @@ from ... import wire
 from ...files.paths import of_database
 from ...files.sqlite_files import copy, require_tables
 from ...process.offload import UnavailableError, Workers
-from .admitting import Admitting, DepositEntry, ExitEntry, Limits, Party, address, vault_of
-from .forgetting import Forgetting
+from .admission import Admitting, DepositEntry, ExitEntry, Limits, Party, address, vault_of
+from .retention import Forgetting
 from .tables import FROM_1, TABLES, VERSION
 
 BUSY_SECONDS = 5.0  # how long another process may hold the file

@@ -17,7 +17,7 @@ from ...relayer_client.client import Polled
 from ..journal.tables import DEPOSIT, EXIT
 from ..nodes.node import Node
 from ..signing.signing import Admitted
-from .polling import Poll
+from .poll import Poll
 
 if TYPE_CHECKING:
     from .loop import Sidecar

@@ -13,7 +13,7 @@ from ..engine.database import chunks, touch
 from ..seals import Identity, seal_to_read
 from ..subjects import Deposit, Exit, to_bytes
 from ..tables import Kind, messages, registered_keys, signatures, uint64, validators
-from .asking import (
+from .index_assignment import (
     INDEX_LIMIT,
     IndexRefusedError,
     hand_out,
@@ -22,8 +22,8 @@ from .asking import (
     note_asked,
     old_before,
 )
+from .ownership import is_unused, vaults_of
 from .pending import ANYBODY, NOBODY, Asker, count_pending
-from .reserved import is_unused, vaults_of
 
 
 @dataclass(frozen=True)

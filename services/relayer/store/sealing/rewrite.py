@@ -22,8 +22,8 @@ from ....process.offload import UnavailableError
 from ..engine.database import Database
 from ..seals import PLAIN, KeySeal, Seal, StorageKey, described, sealed_under
 from ..tables import shares, signatures, storage
-from .resealing import reseal
-from .unlocking import LockedDatabaseError
+from .key_check import LockedDatabaseError
+from .reseal import reseal
 
 BUSY_SECONDS = 2
 SIGNATURE_TABLES = (shares, signatures)

@@ -17,11 +17,11 @@ from .judging.current_oracles import CurrentOracles
 from .judging.pipeline import Pipeline
 from .manager.signer import Manager, RegisterItem
 from .store.engine.database import Database
-from .store.operators.asking import AskedValidator, IndexRefusedError
-from .store.operators.moving import TooManyMovesError
+from .store.operators.index_assignment import AskedValidator, IndexRefusedError
+from .store.operators.moves import TooManyMovesError
+from .store.operators.ownership import AskedByOthersError, ReservedError
 from .store.operators.pending import TooManyPendingError
-from .store.operators.reserved import AskedByOthersError, ReservedError
-from .store.operators.reserving import (
+from .store.operators.reservations import (
     QuotaError,
     Registration,
     ReservedValidator,

@@ -12,8 +12,8 @@ from py_ecc.bls import G2ProofOfPossession as py_ecc
 from dvtfast import HOODI
 from dvtfast.deposits import check_deposit_signatures
 from dvtfast.services.chain.contracts.reads import Deposits, decode_deposits
-from dvtfast.services.chain.deposits import judging
-from dvtfast.services.chain.deposits.judging import Judge
+from dvtfast.services.chain.deposits import validity
+from dvtfast.services.chain.deposits.validity import Judge
 from tests.samples import rows
 from tests.services.chain.deposit_events import (
     BAD_KINDS,
@@ -105,13 +105,13 @@ def test_keys_that_end_in_zeros_are_different_ones() -> None:
 
 def test_pending_deposits_are_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
     checked: list[int] = []
-    check = judging.check_deposit_signatures
+    check = validity.check_deposit_signatures
 
     def counting(public_keys: np.ndarray, *others: object, **options: object) -> np.ndarray:
         checked.append(len(public_keys))
         return check(public_keys, *others, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(judging, "check_deposit_signatures", counting)
+    monkeypatch.setattr(validity, "check_deposit_signatures", counting)
     judge, batch = Judge(HOODI), [signed(1), bad(2, 3), signed(2), signed(4)]
 
     def made(
