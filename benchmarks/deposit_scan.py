@@ -31,12 +31,12 @@ import numpy as np
 
 from dvtfast import GNOSIS, HOODI, backend_info, deposit_signing_roots, generate_secret_keys
 from dvtfast.deposits import check_deposit_signatures, sign_deposits
-from dvtfast.services.chain.contracts.reads import Deposits
+from dvtfast.services.chain.contracts.reads import DepositEvents
 from dvtfast.services.chain.deposits import ledger, validity
 from dvtfast.services.chain.deposits import scan as scanning
-from dvtfast.services.chain.deposits.ledger import Ledger, Source
+from dvtfast.services.chain.deposits.ledger import Ledger, LedgerSource
 from dvtfast.services.chain.deposits.scan import DepositScan
-from dvtfast.services.chain.deposits.validity import Judge
+from dvtfast.services.chain.deposits.validity import DepositJudge
 from dvtfast.services.chain.encoding import write_address
 from dvtfast.services.chain.execution.node import NodeClient
 
@@ -112,16 +112,16 @@ def _bad(columns: dict[str, Any], secret_keys: Any) -> dict[str, Any]:
     return bad
 
 
-def load(directory: Path) -> Deposits:
+def load(directory: Path) -> DepositEvents:
     """The deposits that were made."""
     with np.load(directory / "deposits.npz") as file:
         columns = {name: file[name] for name in FIELDS}
     n = len(columns["amounts_gwei"])
     numbers = np.arange(n, dtype=np.uint64)
-    return Deposits(**columns, indices=numbers, block_numbers=numbers // np.uint64(PER_BLOCK))
+    return DepositEvents(**columns, indices=numbers, block_numbers=numbers // np.uint64(PER_BLOCK))
 
 
-def verdicts(deposits: Deposits, threads: int | None = None) -> Any:
+def verdicts(deposits: DepositEvents, threads: int | None = None) -> Any:
     """Ours, on each of them."""
     return check_deposit_signatures(
         deposits.public_keys,
@@ -207,7 +207,7 @@ def _scan_timed(directory: Path, url: str) -> None:
         mock.patch.object(validity, "check_deposit_signatures", timed("kernels", check_deposit_signatures)),
         mock.patch.object(Ledger, "known", timed("database", Ledger.known)),
         mock.patch.object(Ledger, "learn", timed("database", Ledger.learn)),
-        mock.patch.object(Judge, "judge", timed("judge", Judge.judge)),
+        mock.patch.object(DepositJudge, "judge", timed("judge", DepositJudge.judge)),
     ):
         status = asyncio.run(_scan(database, url, 1, tell))
     total = time.process_time() - begin
@@ -225,7 +225,7 @@ def _scan_timed(directory: Path, url: str) -> None:
 
 
 async def _scan(database: Path, url: str, threads: int | None, progress: Any) -> Any:
-    book = Ledger(database, Source.of(NETWORK))
+    book = Ledger(database, LedgerSource.of(NETWORK))
     async with NodeClient([url], timeout_seconds=60, chain_id=HOODI.chain_id) as node:
         deposits = DepositScan(node, book, network=NETWORK, threads=threads, span_blocks=SPAN_BLOCKS)
         await deposits.look(progress)
@@ -309,7 +309,7 @@ def compare(directory: Path) -> None:
         elif key not in validators:
             bad_signatures += 1
     for name in ("timed.db", "fast.db"):
-        book = ledger.Ledger(directory / name, Source.of(NETWORK))
+        book = ledger.Ledger(directory / name, LedgerSource.of(NETWORK))
         totals, known = book.totals(), book.known(list(validators))
         book.close()
         last = totals.deposits  # the others are pending
@@ -320,7 +320,7 @@ def compare(directory: Path) -> None:
     print(f"plain list: {len(validators)} validators, {bad_signatures} bad signatures after all of them")
 
 
-def _roots(deposits: Deposits) -> Any:
+def _roots(deposits: DepositEvents) -> Any:
     return deposit_signing_roots(
         deposits.public_keys, deposits.withdrawal_credentials, deposits.amounts_gwei, HOODI
     )

@@ -26,12 +26,12 @@ from dvtfast import HOODI, derive_public_keys, generate_secret_keys
 from dvtfast.services import wire
 from dvtfast.services.process.offload import Workers
 from dvtfast.services.relayer_client.client import RelayerClient
-from dvtfast.services.sidecar.journal.signing_journal import Journal
-from dvtfast.services.sidecar.metrics import Metrics
+from dvtfast.services.sidecar.journal.signing_journal import SigningJournal
+from dvtfast.services.sidecar.metrics import SidecarMetrics
 from dvtfast.services.sidecar.nodes.key_shares import NodeKeys
 from dvtfast.services.sidecar.polling.loop import Sidecar
 from dvtfast.services.sidecar.signing.deposit_policy import DepositPolicy
-from dvtfast.services.sidecar.signing.signed_once import Remembering
+from dvtfast.services.sidecar.signing.signed_once import SignedOnce
 from dvtfast.services.sidecar.signing.signing import Signing
 from dvtfast.services.web import http
 
@@ -91,10 +91,10 @@ async def _measure(
     url: str, keys: np.ndarray, public_keys: np.ndarray, relayer: Connection, path: Path, threads: int
 ) -> dict[str, float]:
     n = len(keys)
-    workers, journal, metrics = Workers("signing", threads=1), Journal(path), Metrics()
+    workers, journal, metrics = Workers("signing", threads=1), SigningJournal(path), SidecarMetrics()
     signing = Signing(HOODI, journal, metrics, policy=DepositPolicy(), exits_per_day=10**6)
     node = NodeKeys("bench", SHARE_INDEX, public_keys, keys).node(workers, threads=threads)
-    node = replace(node, signer=Remembering(node.signer))
+    node = replace(node, signer=SignedOnce(node.signer))
     assert len(node.places) == n
     async with RelayerClient(url, timeout_seconds=60) as client:
         sidecar = Sidecar(client, node, signing, relayer="bench", poll_seconds=0.05, wait_seconds=20)

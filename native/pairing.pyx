@@ -1,4 +1,4 @@
-"""The batch pairing check: one equation for all claims, bisection when it fails.
+"""The batch pairing check: the equations of all rows as one, bisection when it fails.
 
 With random weights w_i, words of 64 bits (weights.pyx),
 
@@ -6,8 +6,8 @@ With random weights w_i, words of 64 bits (weights.pyx),
 
 holds when every e(P_i, H_i) == e(G1, S_i), and otherwise with probability at most 1 / (2^64 - 2), as all
 points are in the groups of prime order: of signatures that is shown by the sum itself, where there are lanes and
-many of them, or one by one. A claim alone needs no weight. Miller values are kept, one for each group of claims:
-a failed batch is bisected over their products, and only groups that fail pay for single ones.
+many of them, or one by one. An equation alone needs no weight. Miller values are kept, one for each group of
+equations: a failed batch is bisected over their products, and only groups that fail pay for single ones.
 """
 from libc.stdint cimport uint8_t, uint64_t
 from libc.stdlib cimport free, malloc
@@ -18,88 +18,90 @@ from dvtfast._native.status cimport Status
 from dvtfast._native.weights cimport sum_bytes, sum_in_group, weigh_p1s, weighted_sum, weighted_sums
 
 cdef enum:
-    GROUP = 8         # claims of one Miller value by blst; lanes have up to PAIRS_TOGETHER
+    GROUP = 8         # equations of one Miller value by blst; lanes have up to PAIRS_TOGETHER
     LANES = 8
-    ALONE = 16        # claims that are tried alone, side by side
-    DENSE = 6         # where one claim in so many is bad, each is tried alone
+    ALONE = 16        # equations that are tried alone, side by side
+    DENSE = 6         # where one equation in so many is bad, each is tried alone
 
-# One side of the equation, not yet exponentiated, and the other, for one claim or several.
+# One side of an equation, not yet exponentiated, and the other, for one or several.
 cdef struct Side:
     blst_fp12 miller
     blst_p2 signature
 
 
-cdef int claims_open(Claims *claims, size_t capacity) noexcept nogil:
-    """Room for `capacity` claims; 0, or -1 without memory."""
+cdef int equations_open(Equations *equations, size_t capacity) noexcept nogil:
+    """Room for `capacity` equations; 0, or -1 without memory."""
     cdef size_t one = sizeof(size_t) + sizeof(blst_p1_affine) + 2 * sizeof(blst_p2_affine) + 8
-    memset(claims, 0, sizeof(Claims))
-    claims.hashes = <blst_p2_affine *> malloc(one * (capacity + 1))
-    if claims.hashes == NULL:
+    memset(equations, 0, sizeof(Equations))
+    equations.hashes = <blst_p2_affine *> malloc(one * (capacity + 1))
+    if equations.hashes == NULL:
         return -1
-    claims.signatures = claims.hashes + capacity
-    claims.public_keys = <blst_p1_affine *> (claims.signatures + capacity)
-    claims.weights = <uint64_t *> (claims.public_keys + capacity)
-    claims.rows = <size_t *> (claims.weights + capacity)
+    equations.signatures = equations.hashes + capacity
+    equations.public_keys = <blst_p1_affine *> (equations.signatures + capacity)
+    equations.weights = <uint64_t *> (equations.public_keys + capacity)
+    equations.rows = <size_t *> (equations.weights + capacity)
     return 0
 
 
-cdef void claims_close(Claims *claims) noexcept nogil:
-    free(claims.hashes)
-    claims.hashes = NULL
+cdef void equations_close(Equations *equations) noexcept nogil:
+    free(equations.hashes)
+    equations.hashes = NULL
 
 
-cdef void claims_add(Claims *claims, size_t row, const blst_p1_affine *public_key,
-                     const blst_p2_affine *root_hash, const blst_p2_affine *signature, uint64_t weight) noexcept nogil:
-    """Add a claim about row `row`; no point is infinite, hash and key are in their groups, the weight is not zero."""
-    cdef size_t i = claims.n
-    claims.rows[i] = row
-    claims.public_keys[i] = public_key[0]
-    claims.signatures[i] = signature[0]
-    claims.weights[i] = weight
-    claims.hashes[i] = root_hash[0]
-    claims.n = i + 1
+cdef void equations_add(Equations *equations, size_t row, const blst_p1_affine *public_key,
+                        const blst_p2_affine *root_hash, const blst_p2_affine *signature,
+                        uint64_t weight) noexcept nogil:
+    """Add the equation of row `row`; no point is infinite, hash and key are in their groups, the weight is not 0."""
+    cdef size_t i = equations.n
+    equations.rows[i] = row
+    equations.public_keys[i] = public_key[0]
+    equations.signatures[i] = signature[0]
+    equations.weights[i] = weight
+    equations.hashes[i] = root_hash[0]
+    equations.n = i + 1
 
 
-cdef int claims_judge(Claims *claims, uint8_t *status, const Engine *engine) noexcept nogil:
-    """Set status[row] of every claim to OK, NOT_IN_GROUP of its signature, or MISMATCH; 0, or -1 without memory."""
+cdef int equations_judge(Equations *equations, uint8_t *status, const Engine *engine) noexcept nogil:
+    """Set status[row] of each equation to OK, NOT_IN_GROUP of its signature, or MISMATCH; 0, or -1 without memory."""
     cdef blst_p2 total
     cdef bint summed
     cdef int failed = 0
-    cdef void *room = malloc(sum_bytes(claims.n) + claims.n)
+    cdef void *room = malloc(sum_bytes(equations.n) + equations.n)
     if room == NULL:
         return -1
-    summed = sum_in_group(engine, &total, claims.signatures, claims.weights, claims.n)
+    summed = sum_in_group(engine, &total, equations.signatures, equations.weights, equations.n)
     if not summed:
-        keep_those_in_group(claims, status, engine, <uint8_t *> room)
-    if claims.n == 1:
-        status[claims.rows[0]] = Status.MISMATCH
-        if claim_holds(claims.public_keys, claims.hashes, claims.signatures):
-            status[claims.rows[0]] = Status.OK
-    elif claims.n:
+        keep_those_in_group(equations, status, engine, <uint8_t *> room)
+    if equations.n == 1:
+        status[equations.rows[0]] = Status.MISMATCH
+        if equation_holds(equations.public_keys, equations.hashes, equations.signatures):
+            status[equations.rows[0]] = Status.OK
+    elif equations.n:
         if not summed:
-            weighted_sum(engine, &total, claims.signatures, claims.weights, claims.n, room)
-        failed = judge_together(claims, status, engine, &total, room)
+            weighted_sum(engine, &total, equations.signatures, equations.weights, equations.n, room)
+        failed = judge_together(equations, status, engine, &total, room)
     free(room)
     return failed
 
 
-cdef void keep_those_in_group(Claims *claims, uint8_t *status, const Engine *engine, uint8_t *in_group) noexcept nogil:
-    """Take claims with signatures outside G2 away."""
-    cdef size_t i, n = claims.n
-    p2s_in_group(engine, in_group, claims.signatures, n)
-    claims.n = 0
+cdef void keep_those_in_group(Equations *equations, uint8_t *status, const Engine *engine,
+                              uint8_t *in_group) noexcept nogil:
+    """Take equations with signatures outside G2 away."""
+    cdef size_t i, n = equations.n
+    p2s_in_group(engine, in_group, equations.signatures, n)
+    equations.n = 0
     for i in range(n):
         if in_group[i]:
-            claims_add(claims, claims.rows[i], &claims.public_keys[i], &claims.hashes[i], &claims.signatures[i],
-                       claims.weights[i])
+            equations_add(equations, equations.rows[i], &equations.public_keys[i], &equations.hashes[i],
+                          &equations.signatures[i], equations.weights[i])
         else:
-            status[claims.rows[i]] = Status.NOT_IN_GROUP
+            status[equations.rows[i]] = Status.NOT_IN_GROUP
 
 
-cdef int judge_together(const Claims *claims, uint8_t *status, const Engine *engine, const blst_p2 *total,
+cdef int judge_together(const Equations *equations, uint8_t *status, const Engine *engine, const blst_p2 *total,
                         void *room) noexcept nogil:
-    """claims_judge of at least two claims with signatures in G2, by their weighted sum."""
-    cdef size_t n = claims.n, group = GROUP, eights
+    """equations_judge of at least two equations with signatures in G2, by their weighted sum."""
+    cdef size_t n = equations.n, group = GROUP, eights
     if engine.lanes != NULL:  # as few eights of groups as possible, all full
         eights = (n + LANES * PAIRS_TOGETHER - 1) // (LANES * PAIRS_TOGETHER)
         group = (n + LANES * eights - 1) // (LANES * eights)
@@ -115,26 +117,26 @@ cdef int judge_together(const Claims *claims, uint8_t *status, const Engine *eng
     cdef uint8_t *bad = <uint8_t *> (keys + n)
     cdef blst_fp12 product
 
-    weigh_p1s(engine, keys, claims.public_keys, claims.weights, n)
-    miller_products(engine, millers, keys, claims.hashes, n, group)
+    weigh_p1s(engine, keys, equations.public_keys, equations.weights, n)
+    miller_products(engine, millers, keys, equations.hashes, n, group)
     product = millers[0]
     for i in range(1, sides):
         blst_fp12_mul(&product, &product, &millers[i])
     memset(bad, 0, n)
     if not pairing_holds(&product, total):
-        weighted_sums(engine, sums, claims.signatures, claims.weights, n, group, room)
+        weighted_sums(engine, sums, equations.signatures, equations.weights, n, group, room)
         for i in range(sides):
             groups[i].miller, groups[i].signature = millers[i], sums[i]
-        find_bad(claims, groups, sides, group, keys, bad, engine, room)
+        find_bad(equations, groups, sides, group, keys, bad, engine, room)
     for i in range(n):
-        status[claims.rows[i]] = Status.MISMATCH if bad[i] else Status.OK
+        status[equations.rows[i]] = Status.MISMATCH if bad[i] else Status.OK
     free(memory)
     return 0
 
 
-cdef void find_bad(const Claims *claims, const Side *groups, size_t sides, size_t group, const blst_p1_affine *keys,
-                   uint8_t *bad, const Engine *engine, void *room) noexcept nogil:
-    """Set bad[i] for each claim that fails, in a batch that is known to fail."""
+cdef void find_bad(const Equations *equations, const Side *groups, size_t sides, size_t group,
+                   const blst_p1_affine *keys, uint8_t *bad, const Engine *engine, void *room) noexcept nogil:
+    """Set bad[i] for each equation that fails, in a batch that is known to fail."""
     cdef Side single[PAIRS_TOGETHER]
     cdef blst_fp12 millers[PAIRS_TOGETHER]
     cdef blst_p2 sums[PAIRS_TOGETHER]
@@ -144,16 +146,16 @@ cdef void find_bad(const Claims *claims, const Side *groups, size_t sides, size_
     bisect(groups, sides, True, bad, group)
     for i in range(sides):
         first = i * group
-        size = min(group, claims.n - first)
+        size = min(group, equations.n - first)
         bad_group = bad[first]
         bad[first] = 0
         if bad_group and DENSE * found > seen:  # halves would nearly all fail
             for j in range(size):
-                bad[first + j] = not claim_holds(&claims.public_keys[first + j], &claims.hashes[first + j],
-                                                 &claims.signatures[first + j])
+                bad[first + j] = not equation_holds(&equations.public_keys[first + j], &equations.hashes[first + j],
+                                                    &equations.signatures[first + j])
         elif bad_group:
-            miller_products(engine, millers, &keys[first], &claims.hashes[first], size, 1)
-            weighted_sums(engine, sums, claims.signatures + first, claims.weights + first, size, 1, room)
+            miller_products(engine, millers, &keys[first], &equations.hashes[first], size, 1)
+            weighted_sums(engine, sums, equations.signatures + first, equations.weights + first, size, 1, room)
             for j in range(size):
                 single[j].miller, single[j].signature = millers[j], sums[j]
             bisect(single, size, True, bad + first, 1)
@@ -162,9 +164,9 @@ cdef void find_bad(const Claims *claims, const Side *groups, size_t sides, size_
             found += bad[first + j]
 
 
-cdef void claims_hold(const Engine *engine, uint8_t *status, const blst_p1_affine *public_keys,
-                      const blst_p2_affine *hashes, const blst_p2_affine *signatures, size_t n) noexcept nogil:
-    """MISMATCH for each claim with status OK that does not hold, by itself; lanes compute Miller values only."""
+cdef void equations_hold(const Engine *engine, uint8_t *status, const blst_p1_affine *public_keys,
+                         const blst_p2_affine *hashes, const blst_p2_affine *signatures, size_t n) noexcept nogil:
+    """MISMATCH for each equation with status OK that does not hold, by itself; lanes compute Miller values only."""
     cdef blst_p1_affine ps[2 * ALONE]
     cdef blst_p2_affine qs[2 * ALONE]
     cdef blst_fp12 millers[ALONE]
@@ -186,15 +188,15 @@ cdef void claims_hold(const Engine *engine, uint8_t *status, const blst_p1_affin
 
 cdef void pair_up(blst_p1_affine *ps, blst_p2_affine *qs, const blst_p1_affine *public_key,
                   const blst_p2_affine *root_hash, const blst_p2_affine *signature) noexcept nogil:
-    """The two pairs whose product of pairings is 1 when a claim holds."""
+    """The two pairs whose product of pairings is 1 when an equation holds."""
     qs[0], qs[1] = root_hash[0], signature[0]
     ps[0], ps[1] = public_key[0], blst_p1_affine_generator()[0]
     blst_fp_cneg(&ps[1].y, &ps[1].y, True)
 
 
-cdef bint claim_holds(const blst_p1_affine *public_key, const blst_p2_affine *root_hash,
-                      const blst_p2_affine *signature) noexcept nogil:
-    """Whether one claim holds, by itself; the points are checked and not infinite."""
+cdef bint equation_holds(const blst_p1_affine *public_key, const blst_p2_affine *root_hash,
+                         const blst_p2_affine *signature) noexcept nogil:
+    """Whether one equation holds, by itself; the points are checked and not infinite."""
     cdef blst_p2_affine qs[2]
     cdef blst_p1_affine ps[2]
     cdef blst_fp12 product

@@ -3,7 +3,7 @@ from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memset
 from dvtfast._native.blst cimport *
 from dvtfast._native.pairing cimport (
-    Claims, claims_add, claims_close, claims_hold, claims_judge, claims_open, pairing_holds,
+    Equations, equations_add, equations_close, equations_hold, equations_judge, equations_open, pairing_holds,
 )
 from dvtfast._native.lanes cimport (
     ROWS_TOGETHER, Engine, Lanes, decode_p2s, engine_close, engine_open, hash_roots_to, sign_hashes,
@@ -116,7 +116,7 @@ def check(const uint64_t[:, ::1] public_keys not None, const uint64_t[:, ::1] ha
           const uint8_t[:, ::1] signatures not None, const uint64_t[::1] weights not None,
           uint8_t[::1] status not None, Lanes lanes):
     """Judge every signature under its decoded public key uint64[n, 12] and hashed root uint64[n, 24]."""
-    cdef Claims claims
+    cdef Equations equations
     cdef Engine engine
     cdef blst_p2_affine *decoded
     cdef int failed
@@ -129,7 +129,7 @@ def check(const uint64_t[:, ::1] public_keys not None, const uint64_t[:, ::1] ha
         raise MemoryError("check: no memory for the batch")
     with nogil:
         decoded = <blst_p2_affine *> engine.points
-        failed = claims_open(&claims, n)
+        failed = equations_open(&equations, n)
         if failed == 0:
             for chunk in range((n + ROWS_TOGETHER - 1) // ROWS_TOGETHER):
                 first = chunk * ROWS_TOGETHER
@@ -138,10 +138,10 @@ def check(const uint64_t[:, ::1] public_keys not None, const uint64_t[:, ::1] ha
                 for i in range(first, first + size):
                     if status[i] == Status.OK:
                         status[i] = Status.NOT_CHECKED
-                        claims_add(&claims, i, <const blst_p1_affine *> &public_keys[i, 0],
-                                   <const blst_p2_affine *> &hashes[i, 0], &decoded[i - first], weights[i])
-            failed = claims_judge(&claims, &status[0], &engine) if n else 0
-            claims_close(&claims)
+                        equations_add(&equations, i, <const blst_p1_affine *> &public_keys[i, 0],
+                                      <const blst_p2_affine *> &hashes[i, 0], &decoded[i - first], weights[i])
+            failed = equations_judge(&equations, &status[0], &engine) if n else 0
+            equations_close(&equations)
         engine_close(&engine)
     if failed:
         raise MemoryError("check: no memory for the batch")
@@ -164,8 +164,8 @@ def check_alone(const uint64_t[:, ::1] public_keys not None, const uint64_t[:, :
             first = chunk * ROWS_TOGETHER
             size = min(<size_t> ROWS_TOGETHER, n - first)
             decode_p2s(&engine, decoded, &status[first], &signatures[first, 0], size, True)
-            claims_hold(&engine, &status[first], <const blst_p1_affine *> &public_keys[first, 0],
-                        <const blst_p2_affine *> &hashes[first, 0], decoded, size)
+            equations_hold(&engine, &status[first], <const blst_p1_affine *> &public_keys[first, 0],
+                           <const blst_p2_affine *> &hashes[first, 0], decoded, size)
         engine_close(&engine)
 
 

@@ -7,7 +7,7 @@ from dvtfast._native.interpolation cimport Rule, interpolate_rows, interpolation
 from dvtfast._native.lanes cimport (
     ROWS_TOGETHER, Engine, Lanes, Plan, decode_p2s, engine_close, engine_open,
 )
-from dvtfast._native.pairing cimport Claims, claims_add, claims_close, claims_judge, claims_open
+from dvtfast._native.pairing cimport Equations, equations_add, equations_close, equations_judge, equations_open
 from dvtfast._native.points cimport decode_p2, p1s_to_affine
 from dvtfast._native.status cimport Status
 
@@ -345,7 +345,7 @@ def recover_and_check(const uint8_t[:, :, ::1] partial_signatures not None, list
     Row i is interpolated by rules[rule_of[i]].
     The shares are not checked to be in G2: the recovered point is when it is judged. OK proves the signature, and nothing about the shares.
     """
-    cdef Claims claims
+    cdef Equations equations
     cdef Recovery recovery
     cdef int failed
     cdef size_t i, t = partial_signatures.shape[1], n = partial_signatures.shape[0], n_rules = len(rules)
@@ -363,17 +363,17 @@ def recover_and_check(const uint8_t[:, :, ::1] partial_signatures not None, list
     try:
         recovery_open(&recovery, rules, n, t, lanes)
         with nogil:
-            failed = claims_open(&claims, n)
+            failed = equations_open(&equations, n)
             if failed == 0:
                 recover(points, &status[0], &partial_signatures[0, 0, 0], &rule_of[0], n, False, &recovery)
                 for i in range(n):
                     if status[i] == Status.OK:
                         status[i] = Status.NOT_CHECKED
                         blst_p2_affine_compress(&signatures[i, 0], &points[i])
-                        claims_add(&claims, i, <const blst_p1_affine *> &public_keys[i, 0],
-                                   <const blst_p2_affine *> &hashes[i, 0], &points[i], weights[i])
-                failed = claims_judge(&claims, &status[0], &recovery.engine)
-                claims_close(&claims)
+                        equations_add(&equations, i, <const blst_p1_affine *> &public_keys[i, 0],
+                                      <const blst_p2_affine *> &hashes[i, 0], &points[i], weights[i])
+                failed = equations_judge(&equations, &status[0], &recovery.engine)
+                equations_close(&equations)
             recovery_close(&recovery)
     finally:
         free(points)

@@ -56,8 +56,8 @@ SHARED void comb_look_up(g1_affine *out, const comb_window *window, const uint64
     lanes index = lane_select(negative, low, lane_sub(lane_set(127), low));
     EACH_LIMB out->x.limb[j] = choose_multiple((*window)[j], index);
     EACH_LIMB out->y.limb[j] = choose_multiple((*window)[LIMBS + j], index);
-    fp_claim(&out->x, 64);
-    fp_claim(&out->y, 64);
+    fp_declare(&out->x, 64);
+    fp_declare(&out->y, 64);
     g1_negate_y(&out->y, negative, &out->y);
 }
 

@@ -85,7 +85,7 @@ INLINE lanes load_big_endian(fp *out, const uint8_t *base, lanes offsets, int fl
     if (flags)
         w[5] = lane_and(top, lane_set((1ull << 61) - 1));
     limbs_of_words(out, w);
-    fp_claim(out, 10);  /* any 384 bits */
+    fp_declare(out, 10);  /* any 384 bits */
     return top;
 }
 

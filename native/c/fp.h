@@ -47,7 +47,7 @@ typedef const uint64_t *multiple;
 #define TOP_OF(limb7, limb6) ((double) (limb7) * (double) (1ull << LIMB_BITS) + (double) (limb6))
 
 /* Every lane of a is below bound p, and normalised. */
-static void fp_claim(fp *a, double bound)
+static void fp_declare(fp *a, double bound)
 {
     EACH_LANE {
         for (int j = 0; j < LIMBS; j++)
@@ -62,7 +62,7 @@ static double multiple_of(multiple k) { return (double) (1u << ((k - P_TIMES[0])
 
 #define fp_expect(a, most) CHECK((a)->bound <= (most))
 #else
-#define fp_claim(a, bound) ((void) 0)
+#define fp_declare(a, bound) ((void) 0)
 #define fp_expect(a, most) ((void) 0)
 #endif
 
@@ -246,7 +246,7 @@ INLINE void fp_mul_inline(fp *out, const fp *a, const fp *b)
     lanes t[2 * LIMBS];
     set_product(t, a, b);
     reduce(out, t);
-    fp_claim(out, REDUCED(a->bound * b->bound));
+    fp_declare(out, REDUCED(a->bound * b->bound));
 }
 
 SHARED void fp_mul(fp *out, const fp *a, const fp *b) { fp_mul_inline(out, a, b); }
@@ -257,7 +257,7 @@ SHARED void fp_sqr(fp *out, const fp *a)
     lanes t[2 * LIMBS];
     set_square(t, a);
     reduce(out, t);
-    fp_claim(out, REDUCED(a->bound * a->bound));
+    fp_declare(out, REDUCED(a->bound * a->bound));
 }
 
 /* t = 2 t */
@@ -283,7 +283,7 @@ INLINE void fp_sqr_9_sub_8(fp *out, const fp *a, const fp *d)
     set_square(t, a);
     take_8_of_9(t, d);
     reduce(out, t);
-    fp_claim(out, REDUCED(9 * a->bound * a->bound) + 32);
+    fp_declare(out, REDUCED(9 * a->bound * a->bound) + 32);
 }
 
 /* out = 2 a b, below 1.27 p for operands below 2^14 p */
@@ -293,7 +293,7 @@ INLINE void fp_mul_twice(fp *out, const fp *a, const fp *b)
     set_product(t, a, b);
     double_columns(t);
     reduce(out, t);
-    fp_claim(out, REDUCED(2 * a->bound * b->bound));
+    fp_declare(out, REDUCED(2 * a->bound * b->bound));
 }
 
 /* out = a x + b y, by one reduction */
@@ -305,7 +305,7 @@ SHARED void fp_mul2(fp *out, const fp *a, const fp *x, const fp *b, const fp *y)
 #endif
     set_products(t, (const fp *[]) {a, b}, (const fp *[]) {x, y}, 2);
     reduce(out, t);
-    fp_claim(out, bound);
+    fp_declare(out, bound);
 }
 
 /* As fp2_mul_fp. */
@@ -329,7 +329,7 @@ INLINE void fp_linear(fp *out, const fp *a, const fp *b, const fp *c, unsigned s
         t[j] = lane_add(x, lane_constant(&k[j]));
     }
     carry(out, t);
-    fp_claim(out, bound);
+    fp_declare(out, bound);
 }
 
 /* Just below 2^52 / (p / 2^364), of the highest limb of p. */
@@ -359,7 +359,7 @@ INLINE void fp_sub2_reduced(fp *out, const fp *a, const fp *b, const fp *c, mult
     EACH_LIMB multiples[j + 1] = lane_madd_hi(multiples[j + 1], times, lane_constant(&P_LIMBS[j]));
     EACH_LIMB t[j] = lane_sub(t[j], multiples[j]);
     carry(out, t);
-    fp_claim(out, 1.001);
+    fp_declare(out, 1.001);
 }
 
 /* out = a + b */
@@ -371,7 +371,7 @@ INLINE void fp_add(fp *out, const fp *a, const fp *b)
 #endif
     EACH_LIMB t[j] = lane_add(a->limb[j], b->limb[j]);
     carry(out, t);
-    fp_claim(out, bound);
+    fp_declare(out, bound);
 }
 
 /* out = 2^s a */
@@ -383,7 +383,7 @@ INLINE void fp_scale(fp *out, const fp *a, unsigned s)
 #endif
     EACH_LIMB t[j] = lane_scale(a->limb[j], s);
     carry(out, t);
-    fp_claim(out, bound);
+    fp_declare(out, bound);
 }
 
 /* out = 3 a */
@@ -395,7 +395,7 @@ INLINE void fp_triple(fp *out, const fp *a)
 #endif
     EACH_LIMB t[j] = lane_add(lane_scale(a->limb[j], 1), a->limb[j]);
     carry(out, t);
-    fp_claim(out, bound);
+    fp_declare(out, bound);
 }
 
 /* out = 12 a - 3 b of a below 4 p and b below 40 p; below 176 p */
@@ -411,7 +411,7 @@ INLINE void fp_12a_3b(fp *out, const fp *a, const fp *b)
         t[j] = lane_add(lane_add(lane_scale(x, 1), x), lane_constant(&P_128[j]));
     }
     carry(out, t);
-    fp_claim(out, bound);
+    fp_declare(out, bound);
 }
 
 /* out = -2^s a + k */
@@ -424,7 +424,7 @@ INLINE void fp_negate_scaled(fp *out, const fp *a, unsigned s, multiple k)
 #endif
     EACH_LIMB t[j] = lane_sub(lane_constant(&k[j]), lane_scale(a->limb[j], s));
     carry(out, t);
-    fp_claim(out, bound);
+    fp_declare(out, bound);
 }
 
 /* out = -a + k */
@@ -440,7 +440,7 @@ INLINE void fp_negate_some(fp *out, lane_mask m, const fp *a, multiple k)
 #endif
     EACH_LIMB t[j] = lane_select(m, a->limb[j], lane_sub(lane_set(k[j]), a->limb[j]));
     carry(out, t);
-    fp_claim(out, bound);
+    fp_declare(out, bound);
 }
 
 /* a - b, a - b - c, a - b - 2 c; each + k */
@@ -480,7 +480,7 @@ INLINE void fp_sub_near(fp *out, const fp *a, const fp *b, const fp *c)
     UNROLL for (int j = 0; j < LIMBS - 1; j++)
         t[j + 1] = lane_madd_hi(t[j + 1], m, lane_set(P_LIMBS[j]));
     carry(out, t);
-    fp_claim(out, 4.01);
+    fp_declare(out, 4.01);
 }
 
 /* --- constants, choices, comparisons --- */
@@ -488,13 +488,13 @@ INLINE void fp_sub_near(fp *out, const fp *a, const fp *b, const fp *c)
 INLINE void fp_set(fp *out, const uint64_t limbs[LIMBS])
 {
     EACH_LIMB out->limb[j] = lane_set(limbs[j]);
-    fp_claim(out, 1);
+    fp_declare(out, 1);
 }
 
 INLINE void fp_clear(fp *out)
 {
     EACH_LIMB out->limb[j] = lane_set(0);
-    fp_claim(out, 0);
+    fp_declare(out, 0);
 }
 
 /* out = b where m, else a */
@@ -504,7 +504,7 @@ INLINE void fp_select(fp *out, lane_mask m, const fp *a, const fp *b)
     double bound = a->bound > b->bound ? a->bound : b->bound;
 #endif
     EACH_LIMB out->limb[j] = lane_select(m, a->limb[j], b->limb[j]);
-    fp_claim(out, bound);
+    fp_declare(out, bound);
 }
 
 /* Subtracts p where the value, which is below 2 p, is not below p. */
@@ -517,7 +517,7 @@ INLINE void subtract_p_once(fp *a)
     carry(&less, t);
     lane_mask below = lane_negative(less.limb[LIMBS - 1]);
     EACH_LIMB a->limb[j] = lane_select(below, less.limb[j], a->limb[j]);
-    fp_claim(a, 1);
+    fp_declare(a, 1);
 }
 
 /* out = the value itself, out of Montgomery form, in [0, p) */
@@ -529,7 +529,7 @@ SHARED void fp_canonical(fp *out, const fp *a)
         t[LIMBS + j] = lane_set(0);
     }
     reduce(out, t);
-    fp_claim(out, REDUCED(a->bound));
+    fp_declare(out, REDUCED(a->bound));
     subtract_p_once(out);
 }
 
@@ -580,5 +580,5 @@ INLINE void fp_halve(fp *out, const fp *a)
     UNROLL for (int j = 0; j < LIMBS - 1; j++)
         out->limb[j] = lane_or(lane_shr(out->limb[j], 1), lane_low(lane_shl(out->limb[j + 1], LIMB_BITS - 1)));
     out->limb[LIMBS - 1] = lane_shr(out->limb[LIMBS - 1], 1);
-    fp_claim(out, bound);
+    fp_declare(out, bound);
 }

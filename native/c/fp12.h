@@ -87,8 +87,8 @@ INLINE void add_products(fp2 *out, const factor *c, const factor *const *a, cons
     if (c)
         add_r_times(t, &c->c1);
     reduce(&out->c1, t);
-    fp_claim(&out->c0, bound0);
-    fp_claim(&out->c1, bound1);
+    fp_declare(&out->c0, bound0);
+    fp_declare(&out->c1, bound1);
 }
 
 /* out = a x + b y + c z in Fp2 */

@@ -71,8 +71,8 @@ INLINE void fp2_mul_inline(fp2 *out, const fp2 *a, const fp2 *b, product_kind ki
     if (kind == TWICE)
         double_columns(t);
     reduce(&out->c1, t);
-    fp_claim(&out->c0, bound0);
-    fp_claim(&out->c1, bound1);
+    fp_declare(&out->c0, bound0);
+    fp_declare(&out->c1, bound1);
 }
 
 /* out = a b, below 2.26 p for operands below 2^14 p */
@@ -115,8 +115,8 @@ SHARED void fp2_mul2(fp2 *out, const fp2 *a, const fp2 *x, const fp2 *b, const f
     UNROLL for (int i = 0; i < 2 * LIMBS; i++)
         t[i] = lane_sub(t[i], u[i]);
     reduce(&out->c1, t);
-    fp_claim(&out->c0, bound0);
-    fp_claim(&out->c1, bound1);
+    fp_declare(&out->c0, bound0);
+    fp_declare(&out->c1, bound1);
 }
 
 /* reduce(out, t), and sum = a + b, difference = a - b + k: a limb of both after each step, while the multipliers work. */
@@ -141,8 +141,8 @@ INLINE void reduce_beside_sums(fp *out, lanes t[2 * LIMBS], fp *sum, fp *differe
 #ifdef LANES_CHECKED
     CHECK(b->bound <= multiple_of(k));
 #endif
-    fp_claim(sum, a->bound + b->bound);
-    fp_claim(difference, a->bound + multiple_of(k));
+    fp_declare(sum, a->bound + b->bound);
+    fp_declare(difference, a->bound + multiple_of(k));
     carry(out, t + LIMBS);
 }
 
@@ -157,7 +157,7 @@ SHARED void fp2_sqr(fp2 *out, const fp2 *a)
     set_product(t, &a->c0, &a->c1);
     double_columns(t);
     reduce_beside_sums(&out->c1, t, &sum, &difference, &a->c0, &a->c1, P_4096);
-    fp_claim(&out->c1, bound1);
+    fp_declare(&out->c1, bound1);
     fp_mul_inline(&out->c0, &sum, &difference);
 }
 
@@ -173,14 +173,14 @@ SHARED void fp2_sqr_9_sub_8(fp2 *out, const fp2 *a, const fp2 *d)
     double_columns(t);
     take_8_of_9(t, &d->c1);
     reduce_beside_sums(&out->c1, t, &sum, &difference, &a->c0, &a->c1, P_4096);
-    fp_claim(&out->c1, bound1);
+    fp_declare(&out->c1, bound1);
 #ifdef LANES_CHECKED
     bound0 = REDUCED(9 * sum.bound * difference.bound) + 32;
 #endif
     set_product(t, &sum, &difference);
     take_8_of_9(t, &d->c0);
     reduce(&out->c0, t);
-    fp_claim(&out->c0, bound0);
+    fp_declare(&out->c0, bound0);
 }
 
 /* out = a0^2 + a1^2, below 1.26 p for operands below 2^14 p */
@@ -192,7 +192,7 @@ SHARED void fp2_norm(fp *out, const fp2 *a)
     UNROLL for (int i = 0; i < 2 * LIMBS; i++)
         t[i] = lane_add(t[i], u[i]);
     reduce(out, t);
-    fp_claim(out, REDUCED(a->c0.bound * a->c0.bound + a->c1.bound * a->c1.bound));
+    fp_declare(out, REDUCED(a->c0.bound * a->c0.bound + a->c1.bound * a->c1.bound));
 }
 
 /* out = a s of s in Fp */

@@ -31,7 +31,7 @@ SHARED void fp_load(fp *out, const void *base, lanes offsets)
     UNROLL for (int k = 0; k < 6; k++)
         w[k] = lane_gather((const char *) base + 8 * k, offsets);
     limbs_of_words(out, w);
-    fp_claim(out, 10);  /* any 384 bits */
+    fp_declare(out, 10);  /* any 384 bits */
     fp_set(&form, FROM_BLST);
     fp_mul(out, out, &form);
 }
@@ -54,7 +54,7 @@ INLINE void fp_load_rows(fp *out, const uint64_t *const rows[LANES], size_t at)
     for (int lane = 0; lane < LANES; lane++)
         out->limb[lane] = lane_load(rows[lane] + at);
     lane_transpose(out->limb);
-    fp_claim(out, 64);
+    fp_declare(out, 64);
 }
 
 INLINE void fp_store_rows(uint64_t *const rows[LANES], size_t at, const fp *a)

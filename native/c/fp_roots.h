@@ -47,7 +47,7 @@ extern void blst_fp_inverse(uint64_t out[6], const uint64_t a[6]);
 INLINE void fp_swap(fp *out, const fp *a, unsigned distance)
 {
     EACH_LIMB out->limb[j] = lane_swap(a->limb[j], distance);
-    fp_claim(out, a->bound);
+    fp_declare(out, a->bound);
 }
 
 /* out = 1 / a of a that is not 0, below 1.26 p for operands below 2^14 p. Constant time.

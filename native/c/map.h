@@ -28,7 +28,7 @@ SHARED void field_element(fp *out, const uint8_t *base, lanes offsets)
     UNROLL for (int k = 0; k < 6; k++)
         w[k] = k < 2 ? lane_swap_bytes(lane_gather(base + 8 - 8 * k, offsets)) : lane_set(0);
     limbs_of_words(&high, w);
-    fp_claim(&high, 1);
+    fp_declare(&high, 1);
     load_big_endian(out, base + 16, offsets, 0);
     fp_to_montgomery(out);
     fp_set(&factor, HIGH_TO_MONTGOMERY);

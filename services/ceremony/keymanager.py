@@ -33,7 +33,7 @@ TAKEN = ("imported", "duplicate")
 log = logs.get("keymanager")
 
 
-class Status(msgspec.Struct):
+class ImportStatus(msgspec.Struct):
     """What became of one keystore."""
 
     status: str
@@ -43,7 +43,7 @@ class Status(msgspec.Struct):
 class Statuses(msgspec.Struct):
     """The answer to keystores."""
 
-    data: list[Status]
+    data: list[ImportStatus]
 
 
 async def check_keymanager(address: str, token: str) -> None:

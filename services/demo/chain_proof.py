@@ -17,7 +17,7 @@ from dvtfast.deposits import check_deposit_signatures
 
 from .. import wire
 from ..chain.contracts.manager_messages import ETH1_ADDRESS, withdrawal_credentials
-from ..chain.contracts.reads import DEPOSIT_EVENT, Deposits, decode_deposits
+from ..chain.contracts.reads import DEPOSIT_EVENT, DepositEvents, decode_deposits
 from ..chain.encoding import keccak256
 from ..chain.execution.node import NodeClient
 from .cluster import DemoCluster
@@ -38,7 +38,7 @@ class OnChain:
         uploads: the CIDs of the exits that the oracles approved, one for each batch.
     """
 
-    deposits: Deposits
+    deposits: DepositEvents
     uploads: Sequence[str]
 
 
@@ -74,7 +74,7 @@ def prove_on_chain(
     return prove_shares(cluster, key_shares, encrypted, places, network=network, threshold=threshold)
 
 
-def _check_deposits(deposits: Deposits, cluster: DemoCluster, vault: bytes) -> None:
+def _check_deposits(deposits: DepositEvents, cluster: DemoCluster, vault: bytes) -> None:
     """One event of each validator, with 32 ETH, which come back to the vault."""
     credentials = withdrawal_credentials(vault, ETH1_ADDRESS)
     counts = Counter(row.tobytes() for row in deposits.public_keys)
@@ -89,7 +89,7 @@ def _check_deposits(deposits: Deposits, cluster: DemoCluster, vault: bytes) -> N
         raise ProofError("the deposits of the vault are not those of the cluster's validators")
 
 
-def _validator_indices(deposits: Deposits, network: Network) -> dict[bytes, int]:
+def _validator_indices(deposits: DepositEvents, network: Network) -> dict[bytes, int]:
     """What the beacon chain makes of the deposits: an index for each new key with a valid signature."""
     ok = check_deposit_signatures(
         deposits.public_keys,

@@ -12,7 +12,7 @@ from dvtfast.networks import HOODI
 
 
 @dataclass(frozen=True)
-class Way:
+class WaySummary:
     """Figures of one way to register.
 
     Attributes:
@@ -50,7 +50,7 @@ class ChainSummary:
     harvested_ether: int
     shares_proven: int
     oracle_sets: int
-    ways: Sequence[Way]
+    ways: Sequence[WaySummary]
     seconds: Mapping[str, float]
 
     def to_json(self) -> dict[str, object]:

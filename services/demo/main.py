@@ -29,7 +29,7 @@ FAILURES = (
 )  # fmt: skip
 
 
-class StoppedError(Exception):
+class DemoStoppedError(Exception):
     """Somebody wants the demo to end."""
 
 
@@ -39,7 +39,7 @@ def run(settings: DemoSettings) -> int:
     try:
         with _directory(settings.workdir) as directory, _stopped_by_signals():
             summary = _run(settings, directory, Steps(console))
-    except StoppedError:
+    except DemoStoppedError:
         console.print("stopped")
         return STOPPED_BY_SIGNAL
     except FAILURES as error:
@@ -89,7 +89,7 @@ def _stopped_by_signals() -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         for each in before:
             signal.signal(each, signal.SIG_IGN)  # the services are being stopped, which ends soon
-        raise StoppedError
+        raise DemoStoppedError
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:

@@ -39,7 +39,7 @@ from .app import (
     start_sidecars,
 )
 from .chain_proof import prove_on_chain, read_chain
-from .chain_summary import ChainSummary, Way
+from .chain_summary import ChainSummary, WaySummary
 from .cluster import DemoCluster, Oracles, make_cluster
 from .loop_thread import LoopThread
 from .processes import ProcessDiedError, Service, Services
@@ -47,7 +47,7 @@ from .proof import Proof
 from .ssv_cluster import make_ssv_cluster
 from .steps import DemoError, Steps
 from .world import anvil, oracles
-from .world.chain import Chain, ChainError
+from .world.chain import AnvilChain, ChainError
 from .world.compiler import CompileError
 from .world.deployed_contracts import ETH, World
 from .world.ipfs import gateway
@@ -234,13 +234,13 @@ class ChainDemo(AbstractContextManager["ChainDemo"]):
             ["--allow-vault", vault, "--deposits-per-day", limit],
         )  # fmt: skip
 
-    def _by_deposit_data(self) -> Way:
+    def _by_deposit_data(self) -> WaySummary:
         return self._register("by deposit data (v3)", "operator-v3", self.use_deposit_data())
 
-    def _by_manager(self) -> Way:
+    def _by_manager(self) -> WaySummary:
         return self._register("by the manager (v4)", "operator-v4", self.use_manager())
 
-    def _register(self, name: str, service: str, options: Sequence[str]) -> Way:
+    def _register(self, name: str, service: str, options: Sequence[str]) -> WaySummary:
         """Give the vault what it needs, and let the operator run until all of it is registered.
 
         Stakers give less than the validators need. The rest are rewards, which come when that is registered:
@@ -260,7 +260,7 @@ class ChainDemo(AbstractContextManager["ChainDemo"]):
             self.stop_operator(operator)
         entries = self.registered()[len(before) :]
         ends = [entry.conclusion for entry in entries if entry.conclusion is not None]
-        return Way(
+        return WaySummary(
             name=name,
             validators=_validators(entries),
             batches=len(entries),
@@ -320,7 +320,7 @@ class ChainDemo(AbstractContextManager["ChainDemo"]):
 @asynccontextmanager
 async def _world(url: str) -> AsyncIterator[World]:
     async with aiohttp.ClientSession() as session:
-        yield await World.deploy(Chain(url, session))
+        yield await World.deploy(AnvilChain(url, session))
 
 
 async def _actions(path: Path) -> list[Entry]:

@@ -34,7 +34,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
-class KeyShares:
+class LoadedKeyShares:
     """What `load_key_shares` found.
 
     Attributes:
@@ -122,7 +122,7 @@ def load_key_shares(
     cache: Path | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
-) -> KeyShares:
+) -> LoadedKeyShares:
     """The keystores of a directory, and the cluster of a lock.
 
     Both come from the cache if it fits; otherwise the lock is verified, the keystores are decrypted, and the
@@ -158,7 +158,7 @@ def load_key_shares(
     if cache is not None and is_news:
         kept = CachedKeys(keystores, cluster, proven.digest) if proven else CachedKeys(keystores)
         _write_cache(cache, files, kept)
-    return KeyShares(keystores, cluster, cached is not None)
+    return LoadedKeyShares(keystores, cluster, cached is not None)
 
 
 def _read_cache(cache: Path, files: KeystoreFiles, lock: LockFile | None) -> CachedKeys | None:

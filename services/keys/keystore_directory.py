@@ -36,7 +36,7 @@ from ..settings import (
 )
 from . import output
 from .grouped_problems import in_directory
-from .key_share_files import KeyShares, LockFile, default_cache, load_key_shares
+from .key_share_files import LoadedKeyShares, LockFile, default_cache, load_key_shares
 
 COLUMNS = ("file", "public key share", "validator", "node", "status")
 NOT_TOLD = "-"
@@ -142,7 +142,7 @@ def _tell(keystores: LoadedKeystores) -> None:
         click.echo(f"error: {line}", err=True)
 
 
-def _load(settings: KeysSettings, directory: Path, cache: Path | None) -> KeyShares:
+def _load(settings: KeysSettings, directory: Path, cache: Path | None) -> LoadedKeyShares:
     lock = LockFile(settings.cluster_lock, verify=not settings.no_verify) if settings.cluster_lock else None
     with showing_progress("decrypting keystores") as progress:
         return load_key_shares(directory, lock=lock, cache=cache, threads=settings.threads, progress=progress)

@@ -16,7 +16,7 @@ from dvtfast.files import read_text
 from dvtfast.protocol_config import OracleConfig, read_oracle_config
 
 from .. import wire
-from ..chain.index.choice import choose
+from ..chain.index.choice import choose_index_source
 from ..keys.account_key import AccountKeyError
 from ..process import logs, running
 from ..process.background import in_background, repeat
@@ -41,10 +41,10 @@ from .judging.rounds import watch_rounds
 from .manager.key import ManagerKey
 from .manager.manager_policy import policy_of
 from .manager.signer import Manager
-from .metrics import Metrics
-from .registrations import KeysWatch, Registering
+from .metrics import RelayerMetrics
+from .registrations import KeysWatch, VaultRegistrations
 from .routes import Routes
-from .status.page import Status
+from .status.page import StatusPage
 from .storage_key import StorageKeyError, read_storage_key
 from .store.engine.database import Database, ForeignDatabaseError
 from .store.engine.network import keep_for
@@ -172,15 +172,15 @@ async def relaying(configuration: Configuration) -> AsyncIterator[int]:
         await database.run(mark_registered, configuration.registered_keys, block_number=None)
         chain = None
         if settings.execution_endpoints:
-            from .watches.chain_watch import Chain  # needs the extra `chain`
+            from .watches.chain_watch import ChainNodes  # needs the extra `chain`
 
-            chain = await stack.enter_async_context(Chain.connected(settings))
+            chain = await stack.enter_async_context(ChainNodes.connected(settings))
         if configuration.oracles is not None:
             oracles = CurrentOracles(configuration.oracles)
         else:
             assert chain is not None, "settings have one or the other"
             oracles = CurrentOracles(await chain.announced_oracles())
-        metrics = Metrics(clusters)
+        metrics = RelayerMetrics(clusters)
         database.tell_times(metrics.transaction)
         metrics.count_messages_of(database)
         judge = Judge(settings.network, threads=settings.threads)
@@ -213,7 +213,7 @@ async def relaying(configuration: Configuration) -> AsyncIterator[int]:
                 database=database,
                 workers=workers,
             )
-        registering = Registering(
+        registering = VaultRegistrations(
             vaults=vaults,
             vault_quota=settings.vault_quota,
             index_window=settings.index_window,
@@ -227,7 +227,7 @@ async def relaying(configuration: Configuration) -> AsyncIterator[int]:
         )
         next_index = None
         if settings.start_index is None:
-            next_index = choose(
+            next_index = choose_index_source(
                 network=settings.network,
                 scan=chain.scan if chain else None,
                 beacon=beacon,
@@ -263,7 +263,7 @@ async def relaying(configuration: Configuration) -> AsyncIterator[int]:
         health.add_to(app)
         looking = Workers("status", threads=1, gives_way=True)
         stack.push_async_callback(looking.close)
-        Status(
+        StatusPage(
             network=settings.network.name,
             clusters=clusters,
             database=database,

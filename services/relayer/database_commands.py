@@ -23,8 +23,9 @@ from .storage_key import StorageKeyError, make_storage_key, read_storage_key
 from .store.engine.backup import BackupError
 from .store.engine.backup import back_up as copy_database
 from .store.engine.database import ForeignDatabaseError
-from .store.operators.index_assignment import ASKED_PRECISION_SECONDS
-from .store.operators.removal import expired_validators, forget, handed_out, known_validators
+from .store.operators.asked_validators import ASKED_PRECISION_SECONDS, known_keys
+from .store.operators.handouts import handed_out
+from .store.operators.removal import expired_validators, forget
 from .store.sealing.rewrite import open_existing, rewrite, sqlite_file
 from .store.seals import KeyUnusableError, StorageKey, key_name
 
@@ -123,7 +124,7 @@ async def _forget(settings: ForgetSettings, named: Sequence[bytes]) -> None:
     asked_before = int(time() - settings.validator_lifetime) - ASKED_PRECISION_SECONDS
 
     def chosen(connection: Connection) -> tuple[set[bytes], set[bytes]]:
-        keys = known_validators(connection, named)
+        keys = known_keys(connection, named)
         if settings.all_expired:
             keys.update(
                 expired_validators(connection, asked_before, None, with_handed_out=settings.with_handed_out)

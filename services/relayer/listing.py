@@ -16,11 +16,11 @@ import msgspec
 from .. import wire
 from ..process import logs
 from ..process.offload import Workers
-from ..web.http import Answer
+from ..web.http import SharedAnswer
 from .clusters.served import Group, ServedClusters
 from .store.engine.database import Database
 from .store.nodes.listed_messages import ListedMessage, ListedValidator, changes_since
-from .store.nodes.missing_shares import MessageOfNode, ValidatorOfNode, lacking_since
+from .store.nodes.missing_shares import MessageOfNode, ValidatorOfNode, missing_shares_since
 from .store.subjects import Deposit, Exit
 
 LONGEST_WAIT_SECONDS = 30.0
@@ -72,18 +72,18 @@ class Listing(ABC, Generic[V]):
         self._encoded: dict[bytes, tuple[int, bytes]] = {}  # by public key: its position, its items
         self._answer = self._join()
         self._lock = asyncio.Lock()
-        self._next: asyncio.Task[Answer] | None = None  # a look that did not begin yet
+        self._next: asyncio.Task[SharedAnswer] | None = None  # a look that did not begin yet
         self._waiting = 0
         self._renewed = asyncio.Event()
         self._stopping = False
 
-    async def answer(self) -> Answer:
+    async def answer(self) -> SharedAnswer:
         """The answer, with everything that was committed before the call."""
         if self._next is None:
             self._next = asyncio.create_task(self._look())
         return await asyncio.shield(self._next)
 
-    async def answer_after(self, is_known: Callable[[Answer], bool], seconds: float) -> Answer:
+    async def answer_after(self, is_known: Callable[[SharedAnswer], bool], seconds: float) -> SharedAnswer:
         """The answer as soon as it is not known, or at the end of the time."""
         answer = await self.answer()
         if seconds <= 0 or not is_known(answer):
@@ -132,7 +132,7 @@ class Listing(ABC, Generic[V]):
                 await asyncio.sleep(RETRY_SECONDS)
             await asyncio.sleep(max(SETTLING_SECONDS, LOOKS_PAUSE * (monotonic() - begin)))
 
-    async def _look(self) -> Answer:
+    async def _look(self) -> SharedAnswer:
         async with self._lock:
             self._next = None  # who asks from now on may have committed something since
             async with self._building if self._revision == 0 else nullcontext():
@@ -149,7 +149,7 @@ class Listing(ABC, Generic[V]):
         self._renewed.set()
         self._renewed = asyncio.Event()
 
-    def _mend(self, changed: list[V]) -> Answer:
+    def _mend(self, changed: list[V]) -> SharedAnswer:
         for validator in changed:
             if self._is_visible is not None and not self._is_visible(validator.public_key):
                 continue
@@ -159,11 +159,11 @@ class Listing(ABC, Generic[V]):
                 self._encoded.pop(validator.public_key, None)
         return self._join()
 
-    def _join(self) -> Answer:
+    def _join(self) -> SharedAnswer:
         items = b",".join(encoded for _, encoded in sorted(self._encoded.values()))
         body = b'{"%s":[%s]}' % (self._name.encode(), items)
         digest = urlsafe_b64encode(blake2b(body, digest_size=ETAG_BYTES).digest()).decode()
-        return Answer(body, digest)
+        return SharedAnswer(body, digest)
 
 
 class FullListing(Listing[ListedValidator]):
@@ -194,7 +194,7 @@ class ListingOfNode(Listing[ValidatorOfNode]):
 
     async def _changes(self) -> tuple[int, list[ValidatorOfNode]]:
         return await self._database.read(
-            lacking_since,
+            missing_shares_since,
             self._revision,
             self._share_index,
             self._encoded,
@@ -342,7 +342,7 @@ def open_deposits(validator: ValidatorOfNode) -> Iterator[wire.OpenValidator]:
     deposit = next((m.subject for m in current if isinstance(m.subject, Deposit)), None)
     if validator.vault is None or exit_ is None or deposit is None:
         return
-    if any(message.is_lacking for message in current):
+    if any(message.is_missing for message in current):
         yield wire.OpenValidator(
             vault=wire.Address(validator.vault),
             public_key=wire.PublicKey(validator.public_key),
@@ -399,7 +399,7 @@ def _open(validator: ValidatorOfNode, message: MessageOfNode) -> wire.OpenExit:
 
 
 def _is_open(message: MessageOfNode) -> bool:
-    return message.is_lacking and isinstance(message.subject, Exit)
+    return message.is_missing and isinstance(message.subject, Exit)
 
 
 def _from_current(messages: Iterable[M]) -> Iterator[M]:

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from time import monotonic, time
 
 from ..process.offload import UnavailableError, Workers
-from ..web.metrics import Registry
-from .activity import Seen
+from ..web.metrics import MetricsRegistry
+from .activity import Activity
 from .clusters.served import ServedClusters
 from .judging.judge import Judged
 from .store.counts import MessageCounts, count_messages
@@ -29,12 +29,12 @@ Outcomes = Mapping[tuple[str, bool], int]
 """How many shares of which cluster were stored (True) or refused."""
 
 
-class Metrics:
+class RelayerMetrics:
     """The counters of one relayer."""
 
     def __init__(self, clusters: ServedClusters) -> None:
-        self.registry = registry = Registry(PREFIX)
-        self.seen = Seen(clusters.in_order)
+        self.registry = registry = MetricsRegistry(PREFIX)
+        self.seen = Activity(clusters.in_order)
         operator = ("cluster", "share_index")
         self._shares = registry.counter(
             "shares", "Partial signatures that operators handed in.", *operator, "outcome"

@@ -17,14 +17,15 @@ from .judging.current_oracles import CurrentOracles
 from .judging.pipeline import Pipeline
 from .manager.signer import Manager, RegisterItem
 from .store.engine.database import Database
-from .store.operators.index_assignment import AskedValidator, IndexRefusedError
+from .store.operators.handouts import AskedValidator
+from .store.operators.index_assignment import IndexRefusedError
 from .store.operators.moves import TooManyMovesError
 from .store.operators.ownership import AskedByOthersError, ReservedError
 from .store.operators.pending import TooManyPendingError
 from .store.operators.reservations import (
     QuotaError,
-    Registration,
     ReservedValidator,
+    WantedRegistration,
     hand_out_registration,
     reserve,
     signed_deposits,
@@ -53,14 +54,14 @@ class KeysWatch(Protocol):
 
 
 @dataclass(frozen=True)
-class Registered:
+class ReadyRegistration:
     """What an operator gets: nothing while it has to ask again."""
 
     validators: Sequence[ReservedValidator] = ()
     manager_signature: bytes | None = None
 
 
-class Registering:
+class VaultRegistrations:
     """Reserves keys for vaults and answers from what is ready; it never waits for signatures."""
 
     def __init__(
@@ -88,7 +89,7 @@ class Registering:
         self._manager = manager
         self._watches = watches
 
-    async def register(self, request: wire.RegisterRequest, caller: Caller) -> Registered:
+    async def register(self, request: wire.RegisterRequest, caller: Caller) -> ReadyRegistration:
         """Reserve validators for the vault, of its clusters and the caller's, and give them as soon as all
         are signed; none before.
 
@@ -97,12 +98,12 @@ class Registering:
         """
         groups = self._vaults.groups(request.vault, caller)
         _require_amounts(request)
-        wanted = Registration(
+        wanted = WantedRegistration(
             request.vault, request.validators_start_index, request.amounts, request.validator_type.byte
         )
         if not all(watch.is_complete for watch in self._watches):
             log.warning("registration put off: it is not known yet which validators are used")
-            return Registered()
+            return ReadyRegistration()
         try:
             keys = await self._database.run(
                 reserve,
@@ -123,26 +124,26 @@ class Registering:
         left_off = items_to_leave_off(len(keys), wanted.validator_type)
         return await self._given(wanted, keys[: len(keys) - left_off])
 
-    async def _given(self, wanted: Registration, keys: Sequence[bytes]) -> Registered:
+    async def _given(self, wanted: WantedRegistration, keys: Sequence[bytes]) -> ReadyRegistration:
         """The validators, signed by the manager if there is one; none while something is missing.
 
         It is signed first: what is answered counts as handed out.
         """
         deposits = await self._database.run(signed_deposits, wanted, keys)
         if not deposits:
-            return Registered()
+            return ReadyRegistration()
         signature = None
         if self._manager is not None:
             items = [RegisterItem(d.public_key, d.signature, d.amount_gwei) for d in deposits]
             signature = await self._manager.register(wanted.vault, wanted.validator_type, items)
             if signature is None:
-                return Registered()
+                return ReadyRegistration()
         ready = await self._database.run(
             hand_out_registration, wanted, keys, self._oracles.digest, int(time())
         )
-        return Registered() if ready is None else Registered(ready, signature)
+        return ReadyRegistration() if ready is None else ReadyRegistration(ready, signature)
 
-    def encoded(self, registered: Registered) -> bytes:
+    def encoded(self, registered: ReadyRegistration) -> bytes:
         """The answer to `POST /register`; with thousands of validators it takes long to make."""
         signature = registered.manager_signature
         return wire.encode(

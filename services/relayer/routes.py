@@ -28,18 +28,20 @@ from .judging.current_oracles import CurrentOracles
 from .judging.pipeline import Pipeline
 from .listing import LONGEST_WAIT_SECONDS, Listing, Listings
 from .manager.signer import Manager
-from .metrics import Metrics, Outcomes
-from .registrations import ASKED_ELSEWHERE, PENDING_SECONDS, Registering, refusal, too_many_moves
+from .metrics import Outcomes, RelayerMetrics
+from .registrations import ASKED_ELSEWHERE, PENDING_SECONDS, VaultRegistrations, refusal, too_many_moves
 from .store.engine.database import Database
 from .store.nodes.announced_shares import claim_to_bytes
 from .store.nodes.missing_shares import ready_in_front
 from .store.nodes.partial_signatures import STORED, OfferedShare, add_shares
-from .store.operators.index_assignment import AskedValidator, IndexRefusedError, ask_for, known_keys
+from .store.operators.asked_validators import known_keys
+from .store.operators.handouts import AskedValidator
+from .store.operators.index_assignment import IndexRefusedError, ask_for
 from .store.operators.moves import TooManyMovesError
 from .store.operators.ownership import AskedByOthersError, RegisteredError, ReservedError
 from .store.operators.pending import Asker, TooManyPendingError
 from .store.subjects import Exit
-from .store.tables import Kind
+from .store.tables import MessageKind
 
 REFUSED_A_SECOND, REFUSED_AT_ONCE = 1 / 30, 50  # manager signatures of one caller; each is on record
 LISTINGS_A_SECOND, LISTINGS_AT_ONCE = 1.0, 16  # that have to be made for one caller; fewer than are kept
@@ -73,10 +75,10 @@ class Routes:
         oracles: CurrentOracles,
         database: Database,
         pipeline: Pipeline,
-        registering: Registering,
+        registering: VaultRegistrations,
         vaults: Vaults,
         manager: Manager | None,
-        metrics: Metrics,
+        metrics: RelayerMetrics,
         workers: Workers,
         gzips: bool,
     ) -> None:
@@ -393,7 +395,7 @@ def _signed(signature: bytes) -> web.Response:
 
 def _exit_share(share: wire.ExitShare | wire.SignatureShares, share_limit: int | None) -> OfferedShare:
     subject = None if share.validator_index is None else Exit(share.validator_index)
-    return OfferedShare(share.public_key, Kind.EXIT, share.exit_signature, subject, share_limit)
+    return OfferedShare(share.public_key, MessageKind.EXIT, share.exit_signature, subject, share_limit)
 
 
 def _claim_of(share_index: int, share: wire.ExitShare | wire.SignatureShares) -> bytes | None:
@@ -405,7 +407,7 @@ def _claim_of(share_index: int, share: wire.ExitShare | wire.SignatureShares) ->
 
 
 def _deposit_share(share: wire.SignatureShares, share_limit: int | None) -> OfferedShare:
-    return OfferedShare(share.public_key, Kind.DEPOSIT, share.deposit_signature, None, share_limit)
+    return OfferedShare(share.public_key, MessageKind.DEPOSIT, share.deposit_signature, None, share_limit)
 
 
 def _read_shares(body: bytes, kind: type[S], fields: Sequence[str], caller: Caller) -> wire.ReceivedShares[S]:

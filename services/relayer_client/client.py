@@ -76,6 +76,10 @@ class RelayerRefusedError(Exception):
         self.rejected = rejected
 
 
+class WrongNetworkError(Exception):
+    """The relayer serves another network."""
+
+
 @dataclass(frozen=True)
 class Polled(Generic[A]):
     """What came of a poll.

@@ -8,7 +8,7 @@ makers' `.env` files use are understood too, or refused, or named at the start.
 sources.py       one setting             relayer.py   database.py   client.py   sidecar.py
 shared.py        settings of several     operator.py  demo.py       keys.py    tokens.py
 command_line.py  flags, environment, --env-file        deposits.py
-ceremony/        new clusters            first_makers.py  StakeWise's variables
+ceremony/        new clusters            stakewise_variables.py   those of StakeWise's programs
 subjects.py      headings of their help  clients.py       nodes, as the settings name them
 """
 

@@ -179,7 +179,7 @@ def allowed_vaults(value: str) -> tuple[AllowedVault, ...]:
 
 
 @dataclasses.dataclass(frozen=True)
-class DailyLimit:
+class DailyLimitSetting:
     """How much of an action is allowed in a day; None is without limit."""
 
     action: str
@@ -192,13 +192,13 @@ def manager_action(value: str) -> str:
     return _one_of(value.lower(), MANAGER_ACTIONS)
 
 
-def daily_limit(value: str) -> DailyLimit:
+def daily_limit(value: str) -> DailyLimitSetting:
     """ACTION.UNIT=N."""
     name, equals, most = value.partition("=")
     action, dot, unit = name.partition(".")
     if not (equals and dot):
         raise ValueError(f"expected ACTION.UNIT=N, got {value!r}")
-    return DailyLimit(
+    return DailyLimitSetting(
         _one_of(action.lower(), ("register", *MANAGER_ACTIONS)),
         _one_of(unit.lower(), ("items", "gwei", "exits")),
         None if most.lower() == "none" else integer(most),

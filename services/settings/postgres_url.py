@@ -59,7 +59,7 @@ POOLER: Final = "pgbouncer"  # Prisma's way to say that a pooler is in between
 
 
 @dataclass(frozen=True)
-class Address:
+class PostgresAddress:
     """Where a database is, and how to connect.
 
     Attributes:
@@ -73,7 +73,7 @@ class Address:
     server_settings: Mapping[str, str]
 
 
-def read(url: str) -> Address:
+def read(url: str) -> PostgresAddress:
     """The parts of an address.
 
     Raises:
@@ -113,7 +113,7 @@ def read(url: str) -> Address:
     user, password = (quote(unquote(part), safe="") for part in (user, password))
     query = f"?{urlencode(options)}" if options else ""
     arguments["dsn"] = f"postgresql://{user}{colon}{password}{at}{hosts}{parts.path}{query}"
-    return Address(arguments, seconds, settings)
+    return PostgresAddress(arguments, seconds, settings)
 
 
 def _require_ports(hosts: str) -> None:

@@ -150,7 +150,7 @@ class RelayerSettings(Settings):
         many=True,
         metavar="fund|withdraw|consolidate",
     )
-    daily_limits: tuple[parsing.DailyLimit, ...] = setting(
+    daily_limits: tuple[parsing.DailyLimitSetting, ...] = setting(
         "--daily-limit",
         parsing.daily_limit,
         "How much of an action is signed in one day (UTC), for all vaults together; repeatable."

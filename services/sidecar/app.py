@@ -24,11 +24,11 @@ from ..settings import EXIT_CODE, SidecarSettings
 from ..settings.clients import beacon_client
 from ..web.http import listening
 from ..wire import Address, ValidatorType
-from .journal.signing_journal import Journal, JournalError
-from .metrics import Metrics
-from .nodes.node import Node, NoKeysError, Source
+from .journal.signing_journal import SigningJournal, SigningJournalError
+from .metrics import SidecarMetrics
+from .nodes.node import Node, NodeSource, NoKeysError
 from .nodes.node_sources import sources_of
-from .nodes.reload import Reloading
+from .nodes.reload import KeyReload
 from .sidecars import Sidecars
 from .signing.deposit_policy import DepositPolicy
 from .signing.live_validators import LiveValidators
@@ -57,16 +57,16 @@ async def _serve(settings: SidecarSettings, stop: asyncio.Event) -> int:
         stack.push_async_callback(workers.close)
         try:
             sources = sources_of(settings, workers, stack)
-            journal = Journal(settings.journal)
+            journal = SigningJournal(settings.journal)
             stack.push_async_callback(journal.close)
             states = [source.fingerprint() for source in sources]
             nodes = await _unless_stopped(_load_all(sources), stop)
-        except (DvtfastError, NoKeysError, JournalError) as error:
+        except (DvtfastError, NoKeysError, SigningJournalError) as error:
             click.echo(f"error: {error}", err=True)
             return EXIT_CODE
         if nodes is None:
             return 0
-        metrics = Metrics(tuple(settings.relayer_names))
+        metrics = SidecarMetrics(tuple(settings.relayer_names))
         signing = await signing_of(settings, journal, metrics, stack)
         clients = {}
         relayers = zip(settings.relayer_names, settings.relayers, settings.accesses(), strict=True)
@@ -89,14 +89,14 @@ async def _serve(settings: SidecarSettings, stop: asyncio.Event) -> int:
         if settings.metrics_port is not None:
             pages = listening(metrics.application(), settings.metrics_host, settings.metrics_port)
             log.info("listening", port=await stack.enter_async_context(pages))
-        reloading = Reloading(sources, states, sidecars, metrics, asked=asked)
+        reloading = KeyReload(sources, states, sidecars, metrics, asked=asked)
         await stack.enter_async_context(in_background(reloading.run()))
         await _unless_stopped(sidecars.nothing_left.wait(), stop)
     log.info("stopped")
     return 0 if stop.is_set() else 1
 
 
-async def _load_all(sources: Sequence[Source]) -> list[Sequence[Node]]:
+async def _load_all(sources: Sequence[NodeSource]) -> list[Sequence[Node]]:
     """The nodes of each source, which may have to be waited for.
 
     Raises:
@@ -124,7 +124,7 @@ async def _unless_stopped(work: Coroutine[None, None, T], stop: asyncio.Event) -
 
 
 async def signing_of(
-    settings: SidecarSettings, journal: Journal, metrics: Metrics, stack: AsyncExitStack
+    settings: SidecarSettings, journal: SigningJournal, metrics: SidecarMetrics, stack: AsyncExitStack
 ) -> Signing:
     """What the settings allow to be signed; what is open for it is closed with the stack."""
     types = frozenset(map(ValidatorType.of, settings.allow_types)) or frozenset(ValidatorType)

@@ -10,7 +10,7 @@ from ..web.metrics import ServiceMetrics
 from .journal.tables import DEPOSIT, EXIT
 
 
-class Metrics(ServiceMetrics):
+class SidecarMetrics(ServiceMetrics):
     """The counters of one process.
 
     Args:

@@ -24,9 +24,9 @@ from ..process.offload import UnavailableError, Workers
 from ..relayer_client.client import RelayerClient, RelayerRefusedError, RelayerUnavailableError
 from ..settings import EXIT_CODE, PlanSettings
 from .app import ANSWER_LIMIT_BYTES, signing_of
-from .journal.signing_journal import Journal, JournalError
+from .journal.signing_journal import SigningJournal, SigningJournalError
 from .journal.tables import DEPOSIT, EXIT
-from .metrics import Metrics
+from .metrics import SidecarMetrics
 from .nodes.node import Node, NoKeysError
 from .nodes.node_sources import sources_of
 from .polling.loop import Sidecar
@@ -51,7 +51,7 @@ def run(settings: PlanSettings) -> int:
     forbid_dumps()
     try:
         planned, problems = asyncio.run(plan(settings))
-    except (DvtfastError, NoKeysError, JournalError, UnavailableError) as error:
+    except (DvtfastError, NoKeysError, SigningJournalError, UnavailableError) as error:
         click.echo(f"error: {error}", err=True)
         return EXIT_CODE
     if settings.json:
@@ -71,12 +71,14 @@ async def plan(settings: PlanSettings) -> tuple[list[Planned], list[str]]:
     async with AsyncExitStack() as stack:
         workers = Workers("signing", threads=1, deadline_seconds=None)
         stack.push_async_callback(workers.close)
-        journal = Journal(settings.journal if paths.is_there(settings.journal) else None, only_looks=True)
+        journal = SigningJournal(
+            settings.journal if paths.is_there(settings.journal) else None, only_looks=True
+        )
         stack.push_async_callback(journal.close)
         nodes = [node for source in sources_of(settings, workers, stack) for node in await source.load()]
         for node in nodes:
             await node.signer.close()
-        signing = await signing_of(settings, journal, Metrics(), stack)
+        signing = await signing_of(settings, journal, SidecarMetrics(), stack)
         relayers = zip(settings.relayer_names, settings.relayers, settings.accesses(), strict=True)
         for name, address, access in relayers:
             client = RelayerClient(

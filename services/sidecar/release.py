@@ -17,7 +17,7 @@ from ..chain.encoding import write_data
 from ..process import logs
 from ..process.offload import UnavailableError
 from ..settings import EXIT_CODE, ReleaseSettings
-from .journal.signing_journal import Binding, Journal, JournalError
+from .journal.signing_journal import Binding, SigningJournal, SigningJournalError
 from .nodes.node import SHOWN_ITEMS
 
 FAILED = 1
@@ -49,13 +49,13 @@ def run(settings: ReleaseSettings) -> int:
     """Explain, ask, and put it on record; the exit code."""
     try:
         return asyncio.run(_run(settings))
-    except (JournalError, NotReleasedError, UnavailableError) as error:
+    except (SigningJournalError, NotReleasedError, UnavailableError) as error:
         click.echo(f"error: {error}", err=True)
-        return EXIT_CODE if isinstance(error, JournalError) else FAILED
+        return EXIT_CODE if isinstance(error, SigningJournalError) else FAILED
 
 
 async def _run(settings: ReleaseSettings) -> int:
-    journal = Journal(settings.journal, upgrades=False)
+    journal = SigningJournal(settings.journal, upgrades=False)
     try:
         bound = {each.public_key: each for each in await journal.bindings(vault=settings.from_vault)}
         if not settings.validators and not settings.all:

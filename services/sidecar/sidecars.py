@@ -8,10 +8,10 @@ from contextlib import suppress
 from dataclasses import replace
 
 from ..process import logs
-from ..relayer_client.client import RelayerClient
+from ..relayer_client.client import RelayerClient, WrongNetworkError
 from .nodes.node import Node
-from .polling.loop import Sidecar, WrongNetworkError
-from .signing.signed_once import Remembering
+from .polling.loop import Sidecar
+from .signing.signed_once import SignedOnce
 from .signing.signing import Signing
 
 log = logs.get("sidecar")
@@ -42,7 +42,7 @@ class Sidecars:
 
     async def update(self, source: int, nodes: Sequence[Node]) -> None:
         """Serve with these nodes of a source instead of the ones before, without stopping a loop."""
-        new = {(source, node.share_index): replace(node, signer=Remembering(node.signer)) for node in nodes}
+        new = {(source, node.share_index): replace(node, signer=SignedOnce(node.signer)) for node in nodes}
         before = {place: node for place, node in self._nodes.items() if place[0] == source}
         for gone in before.keys() - new.keys():
             del self._nodes[gone]

@@ -93,7 +93,7 @@ def json_answer(body: bytes | msgspec.Struct, *, status: int = 200) -> web.Respo
     return web.Response(body=sent, status=status, content_type="application/json")
 
 
-class Answer:
+class SharedAnswer:
     """A body that many ask for, with what tells it from others; compressed once, when somebody can read that.
 
     Attributes:

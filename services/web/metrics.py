@@ -18,7 +18,7 @@ SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2
 Refresh = Callable[[], Awaitable[None]]
 
 
-class Registry:
+class MetricsRegistry:
     """The counters of one process, all of which begin with the same name.
 
     Labels are taken from what the service was set up with, never as somebody sent them: whatever comes in,
@@ -60,7 +60,7 @@ class Registry:
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
 
 
-class ServiceMetrics(Registry):
+class ServiceMetrics(MetricsRegistry):
     """The counters of a service that serves nothing else: how it does is on two pages."""
 
     def health(self) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ import msgspec
 from aiohttp import web
 
 from ..process.background import in_background
-from .metrics import Registry
+from .metrics import MetricsRegistry
 
 SAMPLE_SECONDS = 0.1
 KEPT_SAMPLE_SECONDS = 0.01  # when all samples are kept
@@ -30,7 +30,7 @@ class Timings:
         file: where every sample is summed up at the end, as JSON.
     """
 
-    def __init__(self, registry: Registry, *, file: Path | None = None) -> None:
+    def __init__(self, registry: MetricsRegistry, *, file: Path | None = None) -> None:
         self._lag = registry.histogram(
             "event_loop_lag_seconds", "How late the event loop woke up.", buckets=LAG_BUCKETS
         )

@@ -6,7 +6,7 @@ new programs understand each other: `validators_start_index` of a request and it
 `validator_index` and `public_key_shares` in a share, and `share_indexes_rejected`.
 
 values.py     bytes and integers       messages.py   the bodies of requests and answers
-reading.py    bodies to values, back   errors.py     what is wrong with a request
+codec.py      bodies to values, back   errors.py     what is wrong with a request
 """
 
 from .codec import (

@@ -80,13 +80,13 @@ def coefficient_rows(xs: Sequence[int], at: int) -> Bytes:
 
 
 @dataclass(frozen=True)
-class Way:
+class WindowedSum:
     """A sum over terms (share, power of |x|, integer), in windows of some width, and then a scale."""
 
     shares: int
     terms: tuple[tuple[int, int, int], ...]
     window: int
-    scale: Way | None = None
+    scale: WindowedSum | None = None
 
     @cached_property
     def digits(self) -> list[list[int]]:
@@ -189,22 +189,22 @@ def forget() -> None:
     cheapest_subset.cache_clear()
 
 
-def cheapest_way(xs: tuple[int, ...], at: int = 0, *, few: bool = False) -> Way:
+def cheapest_way(xs: tuple[int, ...], at: int = 0, *, few: bool = False) -> WindowedSum:
     """About the cheapest of all ways and widths; with `few` the one that is expected to be."""
-    ways: list[Way] = []
+    ways: list[WindowedSum] = []
     if _differences_bits(xs, at) <= RATIONAL_BITS:
         numerators, denominator = rational_coefficients(xs, at)
         inverse = pow(denominator, -1, CURVE_ORDER)
         scale = None
         if denominator != 1:
-            scale = _cheapest([Way(1, _in_base_x(0, inverse), window) for window in WINDOWS], few)
+            scale = _cheapest([WindowedSum(1, _in_base_x(0, inverse), window) for window in WINDOWS], few)
         small = tuple((i, 0, numerator) for i, numerator in enumerate(numerators))
-        ways += [Way(len(xs), small, window, scale) for window in WINDOWS]
+        ways += [WindowedSum(len(xs), small, window, scale) for window in WINDOWS]
         values = [numerator * inverse % CURVE_ORDER for numerator in numerators]
     else:
         values = coefficients(xs, at)
     split = tuple(term for i, value in enumerate(values) for term in _in_base_x(i, value))
-    return _cheapest(ways + [Way(len(xs), split, window) for window in WINDOWS], few)
+    return _cheapest(ways + [WindowedSum(len(xs), split, window) for window in WINDOWS], few)
 
 
 def _differences_bits(xs: Sequence[int], at: int) -> int:
@@ -212,7 +212,7 @@ def _differences_bits(xs: Sequence[int], at: int) -> int:
     return len(xs) * (max(*xs, at) - min(*xs, at)).bit_length()
 
 
-def _cheapest(ways: Sequence[Way], few: bool) -> Way:
+def _cheapest(ways: Sequence[WindowedSum], few: bool) -> WindowedSum:
     if few:
         return min(ways, key=lambda way: way.expected_cost)
     most = min(way.expected_cost for way in ways) * SLACK + FEW_ADDITIONS

@@ -62,7 +62,7 @@ FORGED = {
     "the generator": lambda random, right, hashed: G2.generator,
 }
 PAIRS = ["opposite errors", "equal errors", "swapped"]
-SIGNATURES = ["good", "same claim again", *PAIRS, *FORGED, *HOSTILE]
+SIGNATURES = ["good", "same equation again", *PAIRS, *FORGED, *HOSTILE]
 # How many of a batch are not simply good.
 BAD_RATES = [0, 0.02, 0.2, 0.6, 1]
 
@@ -77,7 +77,7 @@ def checks(random, size):
     sent = [encode(right) for right in rights]
     good = np.ones(size, np.bool_)
     for i, kind in enumerate(kinds):
-        if kind == "same claim again":
+        if kind == "same equation again":
             secrets[i], roots[i], rights[i] = secrets[i - 1], roots[i - 1], rights[i - 1]
             sent[i], good[i] = sent[i - 1], good[i - 1]
             continue
@@ -135,7 +135,7 @@ def sums(random, size):
     assert total.tobytes() == encode(arkworks.hash_to_g2(root) * scalar(sum(secrets)))
     assert total.tobytes() == bytes(milagro.Aggregate(terms))
 
-    # Of the claims, the keys must be keys, and a wrong sum must be seen.
+    # Of the equations the keys must be keys, and a wrong sum must be seen.
     keys = [samples.public_key(secret) for secret in secrets if secret]
     roots = [random.bytes(32) for _ in keys]
     signed = [secret for secret in secrets if secret]
@@ -169,7 +169,7 @@ def test_sums():
 # Public keys that are none, next to good ones.
 
 
-def claims_with_bad_keys(random, size):
+def equations_with_bad_keys(random, size):
     secrets = [batches.scalar(random) for _ in range(size)]
     roots = [random.bytes(32) for _ in range(size)]
     signatures = [samples.sign(s, m) for s, m in zip(secrets, roots, strict=True)]
@@ -192,4 +192,4 @@ def claims_with_bad_keys(random, size):
 
 
 def test_public_keys_that_are_none():
-    batches.run(claims_with_bad_keys, ["good", *HOSTILE], cases=batches.CASES // 2)
+    batches.run(equations_with_bad_keys, ["good", *HOSTILE], cases=batches.CASES // 2)

@@ -13,8 +13,8 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from dvtfast.services.relayer.clusters.served import ServedClusters
-from dvtfast.services.relayer.metrics import Metrics
-from dvtfast.services.sidecar.metrics import Metrics as SidecarMetrics
+from dvtfast.services.relayer.metrics import RelayerMetrics
+from dvtfast.services.sidecar.metrics import SidecarMetrics
 from dvtfast.services.web.timings import Timings
 
 from .sources import ROOT
@@ -34,7 +34,7 @@ def expressions() -> Iterator[str]:
 
 def labels_by_series() -> dict[str, set[str]]:
     """All series of a relayer and a sidecar, and `up`, which Prometheus makes."""
-    relayer = Metrics(ServedClusters([], signature_threshold=1))
+    relayer = RelayerMetrics(ServedClusters([], signature_threshold=1))
     Timings(relayer.registry)
     found: dict[str, set[str]] = {"up": set()}
     for registry in (relayer.registry, SidecarMetrics()):

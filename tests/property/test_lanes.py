@@ -86,7 +86,7 @@ def test_edge_weights(build, bad):
 @pytest.mark.parametrize("bad", [None, 3, 138])
 @pytest.mark.parametrize("build", BUILDS)
 def test_sums_by_buckets(build, bad):
-    """More claims than fit a sum of tables; weights that use few buckets, and the highest."""
+    """More equations than fit a sum of tables; weights that use few buckets, and the highest."""
     n = 139
     rows = np.arange(n) % 20
     sent = CLUSTER.signatures[rows].copy()
@@ -107,7 +107,7 @@ def test_sums_by_buckets(build, bad):
 
 @pytest.mark.parametrize("n", [20, 140])
 @pytest.mark.parametrize("build", BUILDS)
-def test_equal_claims_with_equal_weights(build, n):
+def test_equal_equations_with_equal_weights(build, n):
     """All lanes add equal points up, which is an exception of nearly every addition."""
     status = np.zeros(n, np.uint8)
     rows = np.zeros(n, np.intp)

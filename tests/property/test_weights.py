@@ -206,7 +206,7 @@ def test_points_outside_the_group_that_cancel(build, kind):
 
 
 @pytest.mark.parametrize("build", LANES)
-def test_claims_outside_the_group_are_judged_as_by_blst(build):
+def test_equations_outside_the_group_are_judged_as_by_blst(build):
     """One or all but one, beside a wrong signature; the others hold."""
     rows = np.arange(MANY) % 20
     torsion = outside(13)

@@ -11,13 +11,13 @@ import numpy as np
 
 from dvtfast import HOODI, Network
 from dvtfast.services.process.offload import Workers
-from dvtfast.services.relayer_client.client import RelayerClient
+from dvtfast.services.relayer_client.client import RelayerClient, WrongNetworkError
 from dvtfast.services.sidecar.app import ANSWER_LIMIT_BYTES
-from dvtfast.services.sidecar.journal.signing_journal import Journal
-from dvtfast.services.sidecar.metrics import Metrics
+from dvtfast.services.sidecar.journal.signing_journal import SigningJournal
+from dvtfast.services.sidecar.metrics import SidecarMetrics
 from dvtfast.services.sidecar.nodes.key_shares import NodeKeys, public_key_shares_of
 from dvtfast.services.sidecar.nodes.node import Node
-from dvtfast.services.sidecar.polling.loop import Sidecar, WrongNetworkError
+from dvtfast.services.sidecar.polling.loop import Sidecar
 from dvtfast.services.sidecar.signing.deposit_policy import DepositPolicy
 from dvtfast.services.sidecar.signing.live_validators import LiveValidators
 from dvtfast.services.sidecar.signing.signing import Signing
@@ -46,11 +46,11 @@ async def signing_node(
     live: LiveValidators | None = None,
 ) -> AsyncIterator[tuple[Node, Signing]]:
     """A node with keys in this process, and what it signs with."""
-    workers, book = Workers("signing", threads=1), Journal(journal)
+    workers, book = Workers("signing", threads=1), SigningJournal(journal)
     signing = Signing(
         network,
         book,
-        Metrics(),
+        SidecarMetrics(),
         policy=policy or DepositPolicy(),
         exits_per_day=exits_per_day,
         live=live,

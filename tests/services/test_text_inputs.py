@@ -16,7 +16,7 @@ from dvtfast.keystores import Pbkdf2
 from dvtfast.services import wire
 from dvtfast.services.cli import main
 from dvtfast.services.demo.oracle.app import read_secret
-from dvtfast.services.demo.oracle.settings import OracleSettings
+from dvtfast.services.demo.oracle.settings import DemoOracleSettings
 from dvtfast.services.keys.account_key import AccountKeyError, load_account
 from dvtfast.services.operator.commands.order_files import read_amounts
 from dvtfast.services.relayer.app import read_configuration
@@ -115,7 +115,7 @@ def test_settings_files_of_orders_tokens_and_keys(tmp_path: Path, save: Save) ->
     contracts = dict.fromkeys(("deposit_contract", "keeper", "registry"), address)
     files = {"config": str(VECTORS / "protocol_config_sample.json"), "key_file": str(path)}
     flags = {"network": "hoodi", "execution_endpoints": ["http://127.0.0.1:1"], **files, **contracts}
-    assert read_secret(OracleSettings.load(flags, {})) == secret
+    assert read_secret(DemoOracleSettings.load(flags, {})) == secret
 
 
 def test_an_env_file_that_is_no_text(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from dvtfast import HOODI, MAINNET, InputError, network_with_chain_id
 from dvtfast.networks import GNOSIS, NETWORKS, Network
 from dvtfast.services.chain import units
 from dvtfast.services.chain.calls import ApprovalParams
-from dvtfast.services.operator.commands.metrics import Metrics
+from dvtfast.services.operator.commands.metrics import OperatorMetrics
 from dvtfast.services.operator.commands.opening import _policy
 from dvtfast.services.operator.commands.results import Ended, tell
 from dvtfast.services.operator.commands.summary import as_table
@@ -114,7 +114,7 @@ def test_the_journal_and_the_metrics_say_which(network: Network, symbols: tuple[
     cells = [next(iter(column.cells)) for column in as_table([entry]).columns]
     assert symbols[0] in cells
     assert f"0.001000000 {symbols[1]}" in cells
-    metrics = Metrics()
+    metrics = OperatorMetrics()
     metrics.concluded(entry)
     value = metrics.fees.labels(symbols[1])._value.get()
     assert value == pytest.approx(0.001)

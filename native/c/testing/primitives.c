@@ -19,7 +19,7 @@ static void read_rows(fp *out, const uint64_t *rows, size_t row_limbs, double bo
             words[lane] = rows[lane * row_limbs + (size_t) j];
         out->limb[j] = lane_load(words);
     }
-    fp_claim(out, bound);
+    fp_declare(out, bound);
 }
 
 static void write_rows(uint64_t *rows, size_t row_limbs, const fp *a)

@@ -31,7 +31,7 @@ static void fp_lift(fp *a, unsigned most)
         t[j + 1] = lane_madd_hi(t[j + 1], k, lane_set(P_LIMBS[j]));
     }
     carry(a, t);
-    fp_claim(a, bound);
+    fp_declare(a, bound);
 }
 
 static void fp2_lift(fp2 *a, unsigned most)

@@ -44,7 +44,7 @@ Numbers = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True, eq=False)
-class Deposits:
+class DepositEvents:
     """Deposits in the order of the chain.
 
     Attributes:
@@ -63,9 +63,9 @@ class Deposits:
     indices: Numbers
     block_numbers: Numbers
 
-    def at(self, places: npt.NDArray[Any]) -> Deposits:
+    def at(self, places: npt.NDArray[Any]) -> DepositEvents:
         """Some of them, by places or a mask."""
-        return Deposits(**{name: column[places] for name, column in vars(self).items()})
+        return DepositEvents(**{name: column[places] for name, column in vars(self).items()})
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ def decode_config_updated(log: Log) -> str:
     return cid
 
 
-def decode_deposits(logs: Sequence[Log]) -> Deposits:
+def decode_deposits(logs: Sequence[Log]) -> DepositEvents:
     """The deposits in DepositEvent logs, in their order.
 
     Raises:
@@ -186,7 +186,7 @@ def decode_deposits(logs: Sequence[Log]) -> Deposits:
         raise _wrong(logs[int(strange[0])].address, "DepositEvent", "expected other offsets and lengths")
     columns = [np.ascontiguousarray(rows[:, place]) for place in _FIELD_PLACES]
     public_keys, withdrawal_credentials, amounts, signatures, indices = columns
-    deposits = Deposits(
+    deposits = DepositEvents(
         public_keys=public_keys,
         withdrawal_credentials=withdrawal_credentials,
         amounts_gwei=amounts.view("<u8").reshape(n).astype(np.uint64),

@@ -1,8 +1,8 @@
 """The deposit contract's history: which validators it has made, and so which index the next one gets.
 
-judging.py        which deposits make a validator   ledger.py  what is known of final blocks, in SQLite
-contract_tree.py  the contract's root over all      whole.py   proves that no deposit is missing
-reading.py        the contract read on, by looks    scan.py    all deposits: into the ledger, and counted
+validity.py       which deposits make a validator   ledger.py        what is known of final blocks, in SQLite
+contract_tree.py  the contract's root over all      completeness.py  proves that no deposit is missing
+reading.py        the contract read on, by looks    scan.py          all of them, into the ledger
 dump.py           StakeWise's dump of the first
 
 A deposit for a known key is a top-up, whatever its signature. A new key becomes a validator with its first

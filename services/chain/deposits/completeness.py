@@ -34,7 +34,7 @@ Before = Callable[[int], Awaitable[DepositsSoFar]]
 """The deposits before a block."""
 
 
-async def whole(
+async def prove_complete(
     batches: AsyncGenerator[Batch], node: NodeClient, contract: bytes, before: Before
 ) -> AsyncGenerator[Batch]:
     """The same batches of one look, each as soon as it is proven that no deposit is missing in it.

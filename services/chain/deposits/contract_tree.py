@@ -16,7 +16,7 @@ from typing import Self
 from dvtfast import deposit_data_roots
 from dvtfast.constants import ROOT_BYTES
 
-from ..contracts.reads import Deposits
+from ..contracts.reads import DepositEvents
 
 DEPTH = 32
 COUNT_BYTES = 8
@@ -63,7 +63,7 @@ class DepositsSoFar:
         """The nodes, for a database."""
         return None if self.nodes is None else b"".join(self.nodes)
 
-    def after(self, deposits: Deposits) -> DepositsSoFar:
+    def after(self, deposits: DepositEvents) -> DepositsSoFar:
         """With these, which follow.
 
         Cost: a hash for each, and those of its data: a second for 300,000.

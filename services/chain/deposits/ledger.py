@@ -62,7 +62,7 @@ class LedgerMovedError(LedgerError):
 
 
 @dataclass(frozen=True)
-class Source:
+class LedgerSource:
     """Whose deposits are kept; `first_block` is the first one that can have any."""
 
     chain_id: int
@@ -125,7 +125,7 @@ class Ledger:
         LedgerError: the file is about another contract, something else, or cannot be written.
     """
 
-    def __init__(self, path: Path, source: Source) -> None:
+    def __init__(self, path: Path, source: LedgerSource) -> None:
         self._path = path
         self._source = source
         self._lock = threading.RLock()

@@ -11,7 +11,7 @@ from dvtfast import Network
 from ...process import logs
 from ...process.offload import UnavailableError
 from ..calls import ContractError
-from ..contracts.reads import DEPOSIT_EVENT, Deposits
+from ..contracts.reads import DEPOSIT_EVENT, DepositEvents
 from ..encoding import read_address
 from ..execution.node import CallRevertedError, NodeClient
 from ..execution.scanner import (
@@ -24,9 +24,9 @@ from ..execution.scanner import (
     Rewound,
     ahead,
 )
-from .completeness import whole
+from .completeness import prove_complete
 from .contract_tree import DepositsSoFar
-from .validity import Judge, Judged
+from .validity import DepositJudge, JudgedDeposits
 
 STALE_SLOTS = 8  # without a block, after which a node counts as behind
 
@@ -59,7 +59,7 @@ class DepositReader(ABC):
         self._node = node
         self._network = network
         self._contract = read_address(network.deposit_contract)
-        self._judge = Judge(network, threads=threads)
+        self._judge = DepositJudge(network, threads=threads)
         self._scanner = LogScanner(
             node,
             self._contract,
@@ -99,7 +99,7 @@ class DepositReader(ABC):
         batches = ahead(self._scanner.batches(await self._checkpoints()))
         try:
             async with aclosing(batches):
-                async for batch in whole(batches, self._node, self._contract, self._before):
+                async for batch in prove_complete(batches, self._node, self._contract, self._before):
                     if isinstance(batch, Rewound):
                         self.is_complete = False
                         back_to = batch.back_to.number if batch.back_to else None
@@ -114,7 +114,7 @@ class DepositReader(ABC):
         self.is_complete = True
 
 
-def made(deposits: Deposits, judged: Judged) -> dict[bytes, int]:
+def made(deposits: DepositEvents, judged: JudgedDeposits) -> dict[bytes, int]:
     """Blocks of the deposits that make validators, by public key, in the order of the chain."""
     blocks = deposits.block_numbers.tolist()
     return {deposits.public_keys[place].tobytes(): blocks[place] for place in judged.places}

@@ -15,16 +15,16 @@ from dvtfast import Network
 from ...process import logs
 from ...process.offload import Workers
 from ..calls import ContractError
-from ..contracts.reads import DEPOSIT_EVENT, Deposits, decode_deposits
+from ..contracts.reads import DEPOSIT_EVENT, DepositEvents, decode_deposits
 from ..execution.node import NodeClient
 from ..execution.scanner import CONFIRMATIONS, SPAN_BLOCKS, Checkpoint, FinalLogs, PendingLogs
 from ..index_source import IndexUnknownError, require_since
 from .completeness import PRUNED
 from .contract_tree import DepositsSoFar
 from .dump import count_dump, read_dump
-from .ledger import Ledger, LedgerError, LedgerMovedError, Seed, Source, Totals
+from .ledger import Ledger, LedgerError, LedgerMovedError, LedgerSource, Seed, Totals
 from .reading import STALE_SLOTS, DepositReader, made
-from .validity import Judged
+from .validity import JudgedDeposits
 
 ATTEMPTS = 3  # of a look, where another process reads into the same database
 TELL_SECONDS = 10.0  # between two lines on a long way
@@ -121,7 +121,7 @@ class DepositScan(DepositReader):
             LedgerError: the database cannot be used.
             DumpError: the dump is none, or of another network.
         """
-        ledger = await asyncio.to_thread(Ledger, database, Source.of(network))
+        ledger = await asyncio.to_thread(Ledger, database, LedgerSource.of(network))
         try:
             if genesis_validators is not None:
                 await asyncio.to_thread(_seed, ledger, genesis_validators, network)
@@ -263,7 +263,7 @@ class DepositScan(DepositReader):
             raise ContractError(f"expected at most 2^32 deposits, got {next_deposit}")
         await self._workers.run(self._ledger.go_on_from, next_deposit)
 
-    def _unknown(self, deposits: Deposits) -> int:
+    def _unknown(self, deposits: DepositEvents) -> int:
         """How many validators that are not known these deposits make."""
         keys = list({row.tobytes() for row in deposits.public_keys})
         return len(self._judge.judge(deposits, self._ledger.known(keys)).places)
@@ -302,7 +302,7 @@ class DepositScan(DepositReader):
             final[-1].number if final else None,
         )
 
-    def _judged(self, batch: FinalLogs | PendingLogs) -> tuple[Deposits, Judged, Totals]:
+    def _judged(self, batch: FinalLogs | PendingLogs) -> tuple[DepositEvents, JudgedDeposits, Totals]:
         """Deposits after those of the ledger, and the totals with them."""
         deposits = decode_deposits(batch.logs)
         before = self._ledger.totals(before=batch.first)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from dvtfast import Network
 from dvtfast.deposits import check_deposit_signatures
 
-from ..contracts.reads import Deposits
+from ..contracts.reads import DepositEvents
 
 Places = npt.NDArray[np.intp]
 Bools = npt.NDArray[np.bool_]
@@ -20,7 +20,7 @@ KNOWN = -1  # the place of what made a validator before
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class JudgedDeposits:
     """What deposits come to.
 
     Attributes:
@@ -32,7 +32,7 @@ class Judged:
     bad_signatures: int
 
 
-class Judge:
+class DepositJudge:
     """Judges deposits of one network.
 
     The verdicts about pending ones are kept until others are pending: look after look most of them are
@@ -44,7 +44,9 @@ class Judge:
         self._threads = threads
         self._pending: dict[bytes, bool] = {}
 
-    def judge(self, deposits: Deposits, known: Collection[bytes], *, are_pending: bool = False) -> Judged:
+    def judge(
+        self, deposits: DepositEvents, known: Collection[bytes], *, are_pending: bool = False
+    ) -> JudgedDeposits:
         """What these deposits, in the order of the chain, come to after those of the validators `known`.
 
         Cost: two batches of signatures at most: the first one for every new key, and whatever else there is
@@ -68,9 +70,9 @@ class Judge:
         if are_pending:
             self._pending = verdicts
         made = made_at[(made_at != KNOWN) & (made_at != n)]
-        return Judged(np.sort(made), int((np.arange(n) < made_at[key_of]).sum()))
+        return JudgedDeposits(np.sort(made), int((np.arange(n) < made_at[key_of]).sum()))
 
-    def _check(self, deposits: Deposits, places: Places, verdicts: dict[bytes, bool]) -> Bools:
+    def _check(self, deposits: DepositEvents, places: Places, verdicts: dict[bytes, bool]) -> Bools:
         """Which of these prove possession; the verdicts are noted."""
         asked = deposits.at(places)
         names = _names(asked)
@@ -90,7 +92,7 @@ class Judge:
         return ok
 
 
-def _names(deposits: Deposits) -> list[bytes]:
+def _names(deposits: DepositEvents) -> list[bytes]:
     """What tells deposits apart: all that is signed, and the signature."""
     n = len(deposits.public_keys)
     amounts = np.ascontiguousarray(deposits.amounts_gwei).view(np.uint8).reshape(n, 8)

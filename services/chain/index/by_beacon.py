@@ -19,9 +19,9 @@ from ...process.offload import UnavailableError
 from ..beacon.client import BeaconClient, BeaconHead, PendingDeposit
 from ..beacon.head import fresh_head
 from ..calls import ContractError
-from ..contracts.reads import DEPOSIT_EVENT, Bytes, Deposits, decode_deposits, deposit_count
+from ..contracts.reads import DEPOSIT_EVENT, Bytes, DepositEvents, decode_deposits, deposit_count
 from ..deposits.completeness import require_count
-from ..deposits.validity import Judge
+from ..deposits.validity import DepositJudge
 from ..encoding import read_address, write_data
 from ..execution.node import Block, CallRevertedError, NodeClient
 from ..index_source import require_since
@@ -49,7 +49,7 @@ class BeaconIndex:
         self._node = node
         self._network = network
         self._contract = read_address(network.deposit_contract)
-        self._judge = Judge(network, threads=threads)
+        self._judge = DepositJudge(network, threads=threads)
         self._top_ups: set[bytes] = set()  # keys of waiting deposits that are final validators'
         self._looking = asyncio.Lock()
         self._seen: tuple[int, set[bytes]] = 0, set()
@@ -110,7 +110,7 @@ class BeaconIndex:
         asked = sorted(keys - self._top_ups)
         return self._top_ups | (await self._beacon.validators(asked, state=state)).keys()
 
-    async def _unseen(self, head: BeaconHead, latest: Block) -> Deposits:
+    async def _unseen(self, head: BeaconHead, latest: Block) -> DepositEvents:
         """Deposits of blocks after the one that the beacon chain has; the contract counts them."""
         assert self._node is not None, "it said which block is the latest"
         if latest.number < head.block_number:
@@ -130,12 +130,12 @@ class BeaconIndex:
             raise UnavailableError(f"deposits: {error}") from error
 
 
-def _columns(pending: Sequence[PendingDeposit]) -> Deposits:
+def _columns(pending: Sequence[PendingDeposit]) -> DepositEvents:
     def rows(cells: list[bytes], width: int) -> Bytes:
         return np.frombuffer(b"".join(cells), np.uint8).reshape(-1, width)
 
     n = len(pending)
-    return Deposits(
+    return DepositEvents(
         public_keys=rows([each.public_key for each in pending], PUBLIC_KEY_BYTES),
         withdrawal_credentials=rows(
             [each.withdrawal_credentials for each in pending], WITHDRAWAL_CREDENTIALS_BYTES
@@ -147,6 +147,6 @@ def _columns(pending: Sequence[PendingDeposit]) -> Deposits:
     )
 
 
-def _joined(first: Deposits, second: Deposits) -> Deposits:
+def _joined(first: DepositEvents, second: DepositEvents) -> DepositEvents:
     columns = {name: np.concatenate([column, getattr(second, name)]) for name, column in vars(first).items()}
-    return Deposits(**columns)
+    return DepositEvents(**columns)

@@ -6,12 +6,12 @@ import click
 
 from ...process import logs
 from ...settings import options
-from .settings import OracleSettings
+from .settings import DemoOracleSettings
 
 
 @click.command()
-@options(OracleSettings)
-def main(settings: OracleSettings) -> None:
+@options(DemoOracleSettings)
+def main(settings: DemoOracleSettings) -> None:
     """Run one oracle on this machine, for a chain with contracts of dvtfast's own."""
     from .app import run
 

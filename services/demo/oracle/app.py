@@ -26,8 +26,8 @@ from ...settings import EXIT_CODE
 from ...web import http
 from ..world.deployed_contracts import address_of_oracle
 from .bodies import read_approval, read_consolidation, read_rotation
-from .oracle import Oracle
-from .settings import OracleSettings
+from .oracle import DemoOracle
+from .settings import DemoOracleSettings
 from .states import Contracts, States
 
 HOST = "127.0.0.1"
@@ -37,7 +37,7 @@ KEY_FILE_BYTES = 1024
 log = logs.get("oracle")
 
 
-def run(settings: OracleSettings) -> int:
+def run(settings: DemoOracleSettings) -> int:
     """Run until told to stop; the exit code."""
     try:
         secret = read_secret(settings)
@@ -48,7 +48,7 @@ def run(settings: OracleSettings) -> int:
     return running.run(partial(_serve, settings, secret))
 
 
-def read_secret(settings: OracleSettings) -> bytes:
+def read_secret(settings: DemoOracleSettings) -> bytes:
     """The secp256k1 secret in the key file; ValueError without it."""
     try:
         text = read_text(settings.key_file, limit_bytes=KEY_FILE_BYTES).strip()
@@ -59,7 +59,7 @@ def read_secret(settings: OracleSettings) -> bytes:
     return secret
 
 
-async def _serve(settings: OracleSettings, secret: bytes, stop: asyncio.Event) -> int:
+async def _serve(settings: DemoOracleSettings, secret: bytes, stop: asyncio.Event) -> int:
     public_key = PrivateKey(secret).public_key.format(compressed=False)[1:]
     try:
         async with serving(settings, secret) as port:
@@ -72,7 +72,7 @@ async def _serve(settings: OracleSettings, secret: bytes, stop: asyncio.Event) -
 
 
 @asynccontextmanager
-async def serving(settings: OracleSettings, secret: bytes) -> AsyncIterator[int]:
+async def serving(settings: DemoOracleSettings, secret: bytes) -> AsyncIterator[int]:
     """Run an oracle inside the block; yields its port."""
     async with AsyncExitStack() as stack:
         node = await stack.enter_async_context(
@@ -88,7 +88,7 @@ async def serving(settings: OracleSettings, secret: bytes) -> AsyncIterator[int]
             settings.deposit_contract, settings.keeper, settings.registry, settings.first_block
         )
         states = States(node, contracts, settings.network)
-        oracle = Oracle(
+        oracle = DemoOracle(
             secret, settings.config, settings.keeper, states, settings.network, workers, settings.uploads
         )
         app = http.application()
@@ -96,7 +96,7 @@ async def serving(settings: OracleSettings, secret: bytes) -> AsyncIterator[int]
         yield await stack.enter_async_context(http.listening(app, HOST, settings.port))
 
 
-def routes(oracle: Oracle) -> list[web.RouteDef]:
+def routes(oracle: DemoOracle) -> list[web.RouteDef]:
     """What an oracle answers."""
 
     async def approve(request: web.Request) -> msgspec.Struct:

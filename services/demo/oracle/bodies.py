@@ -35,7 +35,7 @@ class Shards(msgspec.Struct, forbid_unknown_fields=True):
     deadline: wire.UInt64
 
 
-class Approval(Shards, forbid_unknown_fields=True):
+class AnyApproval(Shards, forbid_unknown_fields=True):
     """What requests for approval have in both generations."""
 
     validator_index: wire.UInt64
@@ -44,7 +44,7 @@ class Approval(Shards, forbid_unknown_fields=True):
     validators_manager_signature: wire.ManagerSignature | None
 
 
-class ApprovalV4(Approval, forbid_unknown_fields=True):
+class ApprovalV4(AnyApproval, forbid_unknown_fields=True):
     """Approval of a registration that the validators manager signed.
 
     Amounts are in gwei, for type 0x02; type 0x01 has null, which is 32 ETH each.
@@ -53,7 +53,7 @@ class ApprovalV4(Approval, forbid_unknown_fields=True):
     amounts: list[wire.UInt64] | None
 
 
-class ApprovalV3(Approval, forbid_unknown_fields=True):
+class ApprovalV3(AnyApproval, forbid_unknown_fields=True):
     """Approval of a registration from the vault's deposit data.
 
     `proof_indexes` are the places in the deposit data, in the order of the leaves.
@@ -64,7 +64,7 @@ class ApprovalV3(Approval, forbid_unknown_fields=True):
     proof_indexes: Annotated[list[wire.UInt64], msgspec.Meta(max_length=MOST_VALIDATORS)]
 
 
-class Rotation(Shards, forbid_unknown_fields=True):
+class ReceivedRotation(Shards, forbid_unknown_fields=True):
     """Body of `POST /signatures`."""
 
 
@@ -87,7 +87,7 @@ class Approved(msgspec.Struct):
     deadline: int
 
 
-class Signed(msgspec.Struct):
+class ConsolidationSignature(msgspec.Struct):
     """The answer to a request for consolidation."""
 
     signature: wire.ManagerSignature
@@ -99,7 +99,7 @@ class Index(msgspec.Struct):
     index: int
 
 
-class RotationInfo(msgspec.Struct):
+class RotationInfoBody(msgspec.Struct):
     """The answer to `GET /signatures/{vault}`: validators whose exits the oracles of today do not hold.
 
     `exit_signature_block_number` is that of the vault's last rotation; null when the oracle knows of none.
@@ -117,9 +117,9 @@ def read_approval(body: bytes) -> ApprovalV4 | ApprovalV3:
     return wire.decode(body, ApprovalV3)
 
 
-def read_rotation(body: bytes) -> Rotation:
+def read_rotation(body: bytes) -> ReceivedRotation:
     """A request to rotate; raises `WireError`."""
-    return wire.decode_bounded(body, Rotation, MARKS_LIMIT)
+    return wire.decode_bounded(body, ReceivedRotation, MARKS_LIMIT)
 
 
 def read_consolidation(body: bytes) -> Consolidation:

@@ -26,7 +26,7 @@ from dvtfast.protocol_config import OracleConfig
 
 from ...chain.encoding import keccak256
 from ...wire import WireError
-from .bodies import Approval, Shards
+from .bodies import AnyApproval, Shards
 
 ETH1, COMPOUNDING = 1, 2  # first bytes of withdrawal credentials
 LOWEST_GWEI, HIGHEST_GWEI = GWEI_PER_VALIDATOR, 2048 * 10**9
@@ -86,7 +86,9 @@ def check_shards(
     _require("exit_signature_shards", verdicts, "does not verify under its public key", f"[{position}]")
 
 
-def check_deposits(request: Approval, amounts: Sequence[int] | None, network: Network) -> tuple[int, bytes]:
+def check_deposits(
+    request: AnyApproval, amounts: Sequence[int] | None, network: Network
+) -> tuple[int, bytes]:
     """The type of the validators, and their bytes as the oracles sign them.
 
     Amounts are those of the second type. Without any it is the first, of 32 ETH each.
@@ -110,7 +112,7 @@ def check_deposits(request: Approval, amounts: Sequence[int] | None, network: Ne
     return kind, validators_bytes(request, kind, gwei)
 
 
-def validators_bytes(request: Approval, kind: int, amounts: Sequence[int]) -> bytes:
+def validators_bytes(request: AnyApproval, kind: int, amounts: Sequence[int]) -> bytes:
     """The validators, one behind the other: key, signature, deposit data root, and the amount of type 2."""
     credentials = [_credentials(request.vault_address, kind)] * len(amounts)
     roots = deposit_data_roots(request.public_keys, credentials, amounts, request.deposit_signatures)
@@ -172,7 +174,7 @@ def _credentials(vault: bytes, kind: int) -> bytes:
 
 
 def _deposit_verdicts(
-    request: Approval, keys: PublicKeys, kind: int, amounts: Sequence[int], network: Network
+    request: AnyApproval, keys: PublicKeys, kind: int, amounts: Sequence[int], network: Network
 ) -> NDArray[np.bool_]:
     credentials = [_credentials(request.vault_address, kind)] * len(amounts)
     roots = deposit_signing_roots(request.public_keys, credentials, amounts, network)

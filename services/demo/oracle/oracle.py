@@ -24,10 +24,10 @@ from .bodies import (
     ApprovalV4,
     Approved,
     Consolidation,
+    ConsolidationSignature,
     Index,
-    Rotation,
-    RotationInfo,
-    Signed,
+    ReceivedRotation,
+    RotationInfoBody,
 )
 from .checks import (
     check_deposits,
@@ -44,7 +44,7 @@ DEFAULT_VALIDITY_SECONDS = 180
 ITEM_BYTES = 176
 
 
-class Oracle:
+class DemoOracle:
     """Signs as one of the oracles of the config, after it checked what it signs.
 
     Args:
@@ -114,7 +114,7 @@ class Oracle:
         signature = ManagerSignature(signature_of(message, self._secret))
         return Approved(ipfs_hash, signature, request.deadline)
 
-    async def rotate(self, request: Rotation) -> Approved:
+    async def rotate(self, request: ReceivedRotation) -> Approved:
         """Sign that the exits of registered validators are split for the oracles of today; as `approve`."""
         config, position = await self._own_place()
         check_shapes(request, config, "validators_exit_rotation_batch_limit")
@@ -137,7 +137,7 @@ class Oracle:
         signature = ManagerSignature(signature_of(message, self._secret))
         return Approved(ipfs_hash, signature, request.deadline)
 
-    async def rotation_info(self, vault: bytes) -> RotationInfo:
+    async def rotation_info(self, vault: bytes) -> RotationInfoBody:
         """Which validators of a vault have exits that were split before the config of today was announced.
 
         A rotation that this process did not sign counts for all validators that were registered before it.
@@ -153,12 +153,12 @@ class Oracle:
         announced = await self._states.config_block(block)
         indices = await self._states.indices(block)
         outdated = [indices[key] for key, number in split_at.items() if number < announced and key in indices]
-        return RotationInfo(
+        return RotationInfoBody(
             exit_signature_block_number=rotations[-1].block_number if rotations else None,
             validators=[Index(index) for index in sorted(outdated)],
         )
 
-    async def consolidate(self, request: Consolidation) -> Signed:
+    async def consolidate(self, request: Consolidation) -> ConsolidationSignature:
         """Sign that a validator of the vault switches to type 0x02; as `approve`.
 
         What StakeWise's oracles say of other consolidations is not known; their operator asks for none.
@@ -173,7 +173,7 @@ class Oracle:
         message = self._checker.message(
             "ConsolidationsChecker", typed_data.CONSOLIDATION, bytes(request.vault_address), validators
         )
-        return Signed(ManagerSignature(signature_of(message, self._secret)))
+        return ConsolidationSignature(ManagerSignature(signature_of(message, self._secret)))
 
     def _upload(self, content: bytes) -> str:
         """Keep the content where it is told to; its CID."""

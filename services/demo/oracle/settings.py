@@ -14,7 +14,7 @@ from ...settings.sources import Settings, setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class OracleSettings(Settings):
+class DemoOracleSettings(Settings):
     """What an oracle can be told; the protocol config says the rest."""
 
     network: Network = shared.network("The network whose constants are used.")

@@ -41,7 +41,7 @@ class RevertedError(ChainError):
 class Contract:
     """A deployed contract."""
 
-    chain: Chain
+    chain: AnvilChain
     address: bytes
 
     async def send(self, signature: str, *arguments: Any, value: int = 0, sender: bytes | None = None) -> int:
@@ -67,7 +67,7 @@ class Contract:
         return values[0] if len(values) == 1 else values
 
 
-class Chain:
+class AnvilChain:
     """The chain of a running anvil.
 
     Args:

@@ -14,7 +14,7 @@ from dvtfast.deposits import DepositData, sign_deposits
 from dvtfast.signing_roots import deposit_data_roots
 
 from ...chain.encoding import ADDRESS_BYTES, keccak256, write_address, write_data
-from .chain import Chain, Contract
+from .chain import AnvilChain, Contract
 from .compiler import compiled
 from .ipfs import Files
 from .rewards import RewardsTree, VaultReward
@@ -48,7 +48,7 @@ class World:
         first_block: in which the deposit contract was deployed; there is nothing before it.
     """
 
-    chain: Chain
+    chain: AnvilChain
     deposit_contract: Contract
     keeper: Contract
     registry: Contract
@@ -58,7 +58,7 @@ class World:
     files: Files = field(default_factory=Files)
 
     @classmethod
-    async def deploy(cls, chain: Chain) -> World:
+    async def deploy(cls, chain: AnvilChain) -> World:
         """All contracts and a vault, without oracles, manager or stake.
 
         Raises:
@@ -88,7 +88,7 @@ class World:
             keeper_genesis_block=self.first_block,
         )
 
-    def on(self, chain: Chain) -> World:
+    def on(self, chain: AnvilChain) -> World:
         """The same contracts, asked for through another connection."""
 
         def there(contract: Contract) -> Contract:

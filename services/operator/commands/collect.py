@@ -20,12 +20,12 @@ from dvtfast.protocol_config import OracleConfig, read_oracle_config
 
 from ... import wire
 from ...process import logs, running
-from ...relayer_client.client import RelayerClient, RelayerRefusedError
+from ...relayer_client.client import RelayerClient, RelayerRefusedError, WrongNetworkError
 from ...settings import EXIT_CODE, CollectSettings, SettingsError
 from ...settings.parsing import VALIDATORS_LIMIT
 from ..registration.bundle import make_bundle, write_bundle
 from ..registration.checks import wrong_shares
-from ..registration.collecting import OtherIndicesError, Registration, WrongNetworkError, chunks_of, register
+from ..registration.collecting import OtherIndicesError, Registration, chunks_of, register
 from ..registration.deposit_file import problems_in, shown_vaults, vault_in, vaults_in
 
 INDICES_UNKNOWN = (

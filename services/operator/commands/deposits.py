@@ -8,8 +8,8 @@ from collections.abc import Callable
 import click
 import msgspec
 
-from ...chain.deposits.ledger import Ledger, Source
-from ...chain.index.choice import choose
+from ...chain.deposits.ledger import Ledger, LedgerSource
+from ...chain.index.choice import choose_index_source
 from ...chain.index_source import IndexUnknownError
 from ...files import paths
 from ...process import logs
@@ -42,7 +42,9 @@ async def _scan(settings: ScanSettings) -> int:
             await deposits.look(progress)
         found = await deposits.status()
         index = problem = None
-        source = choose(network=network, scan=deposits, beacon=beacon, node=node, threads=settings.threads)
+        source = choose_index_source(
+            network=network, scan=deposits, beacon=beacon, node=node, threads=settings.threads
+        )
         assert source is not None, "there is a scan"
         try:
             index = await source.next_index()
@@ -71,7 +73,7 @@ def _status(settings: DepositsSettings) -> int:
     network, path = settings.network, settings.deposits_database
     if problem := paths.no_file(path, noun="database"):
         raise UnavailableError(f"{problem}; `dvtfast deposits scan` makes it")
-    ledger = Ledger(path, Source.of(network))
+    ledger = Ledger(path, LedgerSource.of(network))
     try:
         totals, checkpoints, seed = ledger.totals(), ledger.checkpoints(), ledger.seed
     finally:

@@ -13,7 +13,7 @@ from ...web.metrics import ServiceMetrics
 from ..sending.action import Entry, Kind, Outcome
 
 
-class Metrics(ServiceMetrics):
+class OperatorMetrics(ServiceMetrics):
     """The counters of one process."""
 
     def __init__(self) -> None:

@@ -14,7 +14,7 @@ from dvtfast.protocol_config import read_oracle_config
 
 from ... import wire
 from ...chain.contracts.manager_messages import ETH1_ADDRESS
-from ...chain.index.choice import choose
+from ...chain.index.choice import choose_index_source
 from ...chain.index.keys_by_index import KeysByIndex
 from ...chain.ipfs.client import IpfsClient
 from ...chain.units import WEI_PER_GWEI
@@ -116,7 +116,7 @@ async def open_preparing(
         index_sources(settings, parts.chain.node, parts.chain.network) as (scan, beacon),
     ):
         chain = parts.chain
-        index = choose(
+        index = choose_index_source(
             network=chain.network,
             scan=scan,
             beacon=beacon,

@@ -26,7 +26,7 @@ from ..rotation.wanted import OraclesBehindError
 from ..sending.action import Outcome
 from . import exit_codes
 from .executor import Task, begin_next, ending, of_entry, timed, unless_stopped
-from .metrics import Metrics
+from .metrics import OperatorMetrics
 from .opening import Parts, open_preparing
 from .register import registration_task
 from .results import OTHER_DEPOSITS, WRONG, Ended, problems_of
@@ -47,7 +47,7 @@ def run(settings: RunSettings) -> int:
 
 
 async def _until_stopped(settings: RunSettings, stop: asyncio.Event) -> int:
-    metrics = Metrics()
+    metrics = OperatorMetrics()
     async with AsyncExitStack() as stack:
         told = stack.enter_context(telling())
         try:
@@ -73,7 +73,7 @@ class Registrar:
     """Registers what there is, and looks after the exits of what is registered."""
 
     settings: RunSettings
-    metrics: Metrics
+    metrics: OperatorMetrics
     parts: Parts
     preparing: Preparing
     rotating: Rotating | None

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 from ...chain.contracts.signers import recover_signer
 from ...chain.encoding import write_address
 from ...process import logs
-from .client import Call, Oracle, OracleClient, OracleError
+from .client import Oracle, OracleCall, OracleClient, OracleError
 
 S = TypeVar("S")
 
@@ -53,7 +53,7 @@ class Signed(Generic[S]):
 
 
 @dataclass(frozen=True)
-class Agreement(Generic[S]):
+class OracleAgreement(Generic[S]):
     """What oracles agree on.
 
     Attributes:
@@ -67,11 +67,11 @@ class Agreement(Generic[S]):
 async def agree(
     client: OracleClient,
     oracles: Sequence[Oracle],
-    call: Call,
+    call: OracleCall,
     read: Callable[[bytes], Signed[S]],
     *,
     threshold: int,
-) -> Agreement[S]:
+) -> OracleAgreement[S]:
     """Ask all oracles at once, until enough have signed the same; the others are waited for no longer.
 
     Args:
@@ -99,7 +99,7 @@ async def agree(
                     votes.setdefault(signed.subject, {})[address] = signed.signature
             if votes and len(votes[subject := _leading(votes)]) >= threshold:
                 log.info("oracles agree", votes=len(votes[subject]), needed=threshold, failed=len(failed))
-                return Agreement(subject, _joined(votes[subject], threshold))
+                return OracleAgreement(subject, _joined(votes[subject], threshold))
     finally:
         for task in tasks:
             task.cancel()

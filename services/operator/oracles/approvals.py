@@ -19,7 +19,7 @@ from ...chain.contracts.manager_messages import COMPOUNDING, ETH1_ADDRESS, is_am
 from ...chain.ipfs.unixfs import Cid
 from .agreement import Signed, agree
 from .bodies import ApprovalAnswer, ApprovalBody, ApprovalBodyV3
-from .client import Call, OracleClient, oracles_of
+from .client import OracleCall, OracleClient, oracles_of
 
 
 class Upload(NamedTuple):
@@ -157,7 +157,7 @@ async def approve(
         message = approval_message(domain, request.registry_root, request.vault, request.validators, *upload)
         return Signed(upload, message.digest, signature)
 
-    agreement = await agree(client, oracles_of(oracles), Call(body=body), read, threshold=threshold)
+    agreement = await agree(client, oracles_of(oracles), OracleCall(body=body), read, threshold=threshold)
     return Approval(*agreement.subject, agreement.signatures)
 
 

@@ -50,7 +50,7 @@ class Oracle:
 
 
 @dataclass(frozen=True)
-class Call:
+class OracleCall:
     """What is asked of each oracle.
 
     Attributes:
@@ -85,7 +85,7 @@ class OracleClient:
     ) -> None:
         await self._session.close()
 
-    async def ask(self, oracle: Oracle, call: Call, read: Callable[[bytes], T]) -> T:
+    async def ask(self, oracle: Oracle, call: OracleCall, read: Callable[[bytes], T]) -> T:
         """What `read` makes of the first good answer of a replica; they are asked in random order.
 
         Args:
@@ -104,7 +104,7 @@ class OracleClient:
                 problems.append(str(error))
         raise OracleError("; ".join(problems) or "the oracle config names no address that can be asked")
 
-    async def ask_replicas(self, oracle: Oracle, call: Call, read: Callable[[bytes], T]) -> list[T]:
+    async def ask_replicas(self, oracle: Oracle, call: OracleCall, read: Callable[[bytes], T]) -> list[T]:
         """What `read` makes of the answer of each of an oracle's replicas that gives a good one; as `ask`."""
 
         async def one(replica: Endpoint) -> T | EndpointError:
@@ -124,7 +124,7 @@ class OracleClient:
         return good
 
     async def _ask_replica(
-        self, oracle: Oracle, replica: Endpoint, call: Call, read: Callable[[bytes], T]
+        self, oracle: Oracle, replica: Endpoint, call: OracleCall, read: Callable[[bytes], T]
     ) -> T:
         method = "GET" if call.body is None else "POST"
         url = _url(replica.url, call.path)

@@ -14,7 +14,7 @@ from ...chain.contracts.keeper_messages import consolidation_message
 from ...chain.contracts.manager_messages import consolidate_bytes
 from .agreement import Signed, agree
 from .bodies import ConsolidationAnswer, ConsolidationBody
-from .client import Call, OracleClient, oracles_of
+from .client import OracleCall, OracleClient, oracles_of
 
 ROUTE = "consolidate-validators/"  # a relative link, as StakeWise's operator has it
 
@@ -51,5 +51,5 @@ async def approve_switch(
     def read(content: bytes) -> Signed[bytes]:
         return Signed(digest, digest, bytes(wire.decode(content, ConsolidationAnswer).signature))
 
-    call = Call(ROUTE, body)
+    call = OracleCall(ROUTE, body)
     return (await agree(client, oracles_of(oracles), call, read, threshold=threshold)).signatures

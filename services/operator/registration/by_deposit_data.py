@@ -15,13 +15,13 @@ from ...chain.calls import ApprovalParams
 from ...chain.contracts.manager_messages import ETH1_ADDRESS
 from ...chain.contracts.reads import view
 from ...chain.encoding import read_address, write_address
-from ...relayer_client.client import RelayerClient, RelayerRefusedError
+from ...relayer_client.client import RelayerClient, RelayerRefusedError, WrongNetworkError
 from ..chain import Chain
 from ..oracles.approvals import ApprovalRequest
 from ..plan import NotReadyError
 from ..progress import Told, tell_nobody
 from .checks import wrong_shares
-from .collecting import OtherIndicesError, WrongNetworkError, chunks_of, register
+from .collecting import OtherIndicesError, chunks_of, register
 from .preparing import Situation, require_relayer
 
 

@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from time import monotonic
 
 from ... import wire
-from ...relayer_client.client import RelayerClient, RelayerRefusedError, RelayerUnavailableError
+from ...relayer_client.client import (
+    RelayerClient,
+    RelayerRefusedError,
+    RelayerUnavailableError,
+    WrongNetworkError,
+)
 
 LISTING_ATTEMPTS = 3
-
-
-class WrongNetworkError(Exception):
-    """The relayer serves another network."""
 
 
 class OtherIndicesError(Exception):

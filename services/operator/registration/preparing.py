@@ -22,7 +22,7 @@ from ...chain.contracts.harvesting import Assets, vault_assets
 from ...chain.contracts.reads import deposit_root, validators_manager, validators_min_oracles
 from ...chain.encoding import write_data
 from ...chain.execution.node import Block
-from ...chain.index.choice import Given
+from ...chain.index.choice import GivenIndex
 from ...chain.index_source import BehindError, NextIndex
 from ...process import logs
 from ...relayer_client.client import RelayerClient
@@ -246,7 +246,7 @@ class Preparing:
             NotReadyError: it was given, for another root.
         """
         index = await self.index.next_index(since=situation.block.number)
-        if isinstance(self.index, Given):
+        if isinstance(self.index, GivenIndex):
             self._given_for = self._given_for or situation.registry_root
             if situation.registry_root != self._given_for:
                 raise NotReadyError(

@@ -18,7 +18,7 @@ from ...process import logs
 from ..oracles.agreement import Signed, agree
 from ..oracles.approvals import Approval, Upload, read_upload, require_shares_for
 from ..oracles.bodies import RotationBody, RotationInfoAnswer
-from ..oracles.client import Call, OracleClient, OracleError, oracles_of
+from ..oracles.client import OracleCall, OracleClient, OracleError, oracles_of
 from ..plan import NotReadyError
 
 INFO_LIMIT_BYTES = 4 * 1024 * 1024
@@ -109,7 +109,7 @@ async def rotation_info(
         OraclesBehindError: none has.
         NotReadyError: none answers.
     """
-    call = Call(f"/signatures/{write_address(vault)}", limit_bytes=INFO_LIMIT_BYTES)
+    call = OracleCall(f"/signatures/{write_address(vault)}", limit_bytes=INFO_LIMIT_BYTES)
     asked = oracles_of(oracles)
     answers = await asyncio.gather(
         *(client.ask_replicas(oracle, call, _read_info) for oracle in asked), return_exceptions=True
@@ -174,7 +174,7 @@ async def rotate(
         message = rotation_message(domain, request.vault, upload.ipfs_hash, request.nonce, upload.deadline)
         return Signed(upload, message.digest, signature)
 
-    call = Call("/signatures", body)
+    call = OracleCall("/signatures", body)
     agreement = await agree(client, oracles_of(oracles), call, read, threshold=threshold)
     return Approval(*agreement.subject, agreement.signatures)
 

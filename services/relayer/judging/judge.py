@@ -32,7 +32,7 @@ from dvtfast.recovery import MAX_SUBSETS
 
 from ..clusters.announced import Claimed, KeyShares, proven
 from ..clusters.served import Group
-from ..store.judging.verdicts import DueMessage, DueShare, EarlierMessage, OracleShares, ReadyMessage
+from ..store.judging.verdicts import DueMessage, DueShare, EarlierMessage, ReadyMessage, SplitExit
 from ..store.subjects import Deposit, Exit, Subject, withdrawal_credentials
 from ..store.tables import MessageStatus
 
@@ -226,7 +226,7 @@ class Judge:
 
     def split(
         self, exits: Sequence[tuple[bytes, int, bytes]], oracles: OracleConfig
-    ) -> Steps[list[OracleShares]]:
+    ) -> Steps[list[SplitExit]]:
         """Split verified exit signatures: (public key, validator index, signature) each."""
         if not exits:
             return []
@@ -244,8 +244,8 @@ class Judge:
         public_keys: PublicKeys,
         roots: HashedRoots,
         oracles: OracleConfig,
-    ) -> Steps[list[OracleShares]]:
-        made: list[OracleShares] = []
+    ) -> Steps[list[SplitExit]]:
+        made: list[SplitExit] = []
         size = max(1, SPLIT_TOGETHER // len(oracles.public_keys))
         for some in (slice(begin, begin + size) for begin in range(0, len(signatures), size)):
             split_begin = perf_counter()
@@ -262,7 +262,7 @@ class Judge:
             judged.took("split", encrypt_begin - split_begin)
             judged.took("encrypt", perf_counter() - encrypt_begin)
             made += [
-                OracleShares(keys.tobytes(), ciphertexts.tobytes())
+                SplitExit(keys.tobytes(), ciphertexts.tobytes())
                 for keys, ciphertexts in zip(split.public_key_shares, encrypted, strict=True)
             ]
             yield

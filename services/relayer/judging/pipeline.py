@@ -22,31 +22,31 @@ from ...process import logs
 from ...process.offload import StoppedError, UnavailableError, Workers
 from ..clusters.announced import Claimed
 from ..clusters.served import Group, ServedClusters
-from ..metrics import Metrics
+from ..metrics import RelayerMetrics
 from ..store.engine.database import Database
 from ..store.judging.leases import LEASE_SECONDS, give_back, renew, seconds_until_free
 from ..store.judging.rotation import (
     RecoveredExit,
-    claim_to_split_anew,
     exits_to_rotate,
     hand_out_rotation,
+    lease_to_split_anew,
     replace_oracle_shares,
     require_rotation,
 )
 from ..store.judging.verdicts import (
     DueMessage,
     HeldShare,
-    OracleShares,
     Place,
+    SplitExit,
     Verdicts,
-    claim_arrived,
-    claim_due,
-    claim_unverified,
     earlier_messages,
+    lease_arrived,
+    lease_due,
+    lease_unverified,
     record,
 )
 from ..store.nodes.announced_shares import agreed_claims
-from ..store.operators.index_assignment import AskedValidator
+from ..store.operators.handouts import AskedValidator
 from ..store.operators.pending import Asker
 from ..store.tables import MessageStatus
 from .culprits import Culprits
@@ -78,7 +78,7 @@ class Pipeline:
         clusters: ServedClusters,
         judge: Judge,
         oracles: CurrentOracles,
-        metrics: Metrics,
+        metrics: RelayerMetrics,
     ) -> None:
         self._database = database
         self._clusters = clusters
@@ -92,7 +92,7 @@ class Pipeline:
         self._arrived: Place = (0, 0)  # so far shares of suspects are checked
         self._searched = SEARCHED_MESSAGES
         self._verified: Place = (0, 0)  # so far the shares of ready messages are verified
-        self._claimer = uuid4().bytes
+        self._holder = uuid4().bytes
         self._woken = asyncio.Event()  # for rounds
         self._looking = asyncio.Event()  # for what is done beside them
         self._rounds_came = False
@@ -131,9 +131,9 @@ class Pipeline:
             self._culprits.report()
             await self._workers.close()
             try:
-                await self._database.run(give_back, self._claimer)
+                await self._database.run(give_back, self._holder)
             except (UnavailableError, TimeoutError) as error:
-                log.warning("claims not given back, they end by themselves", error=str(error))
+                log.warning("leases not given back, they end by themselves", error=str(error))
 
     async def _keep_at(self, turn: Callable[[], Awaitable[float | None]], woken: asyncio.Event) -> None:
         """Take a turn when woken, and at the time that the last one said; after a pause when one failed."""
@@ -164,7 +164,7 @@ class Pipeline:
     async def _judge_rounds(self) -> None:
         """Judge what is due, and leave what needs a closer look to it."""
         while not self._stopping.is_set():
-            due = await self._claim(MessageStatus.DUE, BATCH_MESSAGES)
+            due = await self._lease(MessageStatus.DUE, BATCH_MESSAGES)
             if not due:
                 return
             await self._process_all(due, None)
@@ -190,11 +190,11 @@ class Pipeline:
         """When to look again for what another relayer is at, which may be dead; None when there is none."""
         if not self._database.is_shared:
             return None
-        return await self._database.read(seconds_until_free, self._claimer)
+        return await self._database.read(seconds_until_free, self._holder)
 
     @asynccontextmanager
     async def _holding(self, message_ids: Collection[int]) -> AsyncIterator[None]:
-        """Renew the claims inside the block."""
+        """Renew the leases inside the block."""
         if not self._database.is_shared:
             yield
             return
@@ -209,9 +209,9 @@ class Pipeline:
         while True:
             await asyncio.sleep(RENEW_SECONDS)
             try:
-                await self._database.run(renew, self._claimer, message_ids)
+                await self._database.run(renew, self._holder, message_ids)
             except (UnavailableError, TimeoutError) as error:
-                log.warning("claims not renewed", error=str(error))
+                log.warning("leases not renewed", error=str(error))
 
     def _is_served(self, public_key: bytes) -> bool:
         return self._clusters.group_of(public_key) is not None
@@ -232,7 +232,7 @@ class Pipeline:
                 self._culprits.report()
             if await self._check_arrived():
                 worked = True
-            elif hard := await self._claim(MessageStatus.TO_SEARCH, self._searched):
+            elif hard := await self._lease(MessageStatus.TO_SEARCH, self._searched):
                 worked = True
                 await self._process_all(hard, MAX_SUBSETS // self._searched)
             elif await self._split_some_anew():
@@ -247,14 +247,14 @@ class Pipeline:
                 if not self._stopping.is_set():
                     await self._process(group, of_group, max_subsets)
 
-    async def _claim(self, status: MessageStatus, limit: int) -> list[DueMessage]:
-        return await self._database.run(claim_due, self._claimer, status, limit, self._is_served)
+    async def _lease(self, status: MessageStatus, limit: int) -> list[DueMessage]:
+        return await self._database.run(lease_due, self._holder, status, limit, self._is_served)
 
     def _by_group(self, messages: Sequence[DueMessage]) -> dict[Group, list[DueMessage]]:
         groups: defaultdict[Group, list[DueMessage]] = defaultdict(list)
         for message in messages:
             group = self._clusters.group_of(message.public_key)
-            assert group is not None, "what is not served is not claimed"
+            assert group is not None, "what is not served is not leased"
             groups[group].append(message)
         return groups
 
@@ -291,17 +291,17 @@ class Pipeline:
         self._may_be_split_for_others = False
         oracles, digest = self._oracles.config, self._oracles.digest
         exits = await self._database.run(
-            claim_to_split_anew, self._claimer, digest, BATCH_MESSAGES, self._is_served
+            lease_to_split_anew, self._holder, digest, BATCH_MESSAGES, self._is_served
         )
         if exits:
             async with self._holding([exit_.id for exit_ in exits]):
                 split = await self._split(exits, oracles)
-                await self._database.run(replace_oracle_shares, self._claimer, split, digest, int(time()))
+                await self._database.run(replace_oracle_shares, self._holder, split, digest, int(time()))
             log.info("split anew", n=len(exits))
             self._may_be_split_for_others = True  # more than one batch
         return bool(exits)
 
-    async def _split(self, exits: Sequence[RecoveredExit], oracles: OracleConfig) -> dict[int, OracleShares]:
+    async def _split(self, exits: Sequence[RecoveredExit], oracles: OracleConfig) -> dict[int, SplitExit]:
         recovered = [(exit_.public_key, exit_.validator_index, exit_.signature) for exit_ in exits]
         split = await self._workers.run_in_pieces(self._judge.split, recovered, oracles)
         return {exit_.id: shares for exit_, shares in zip(exits, split, strict=True)}
@@ -309,14 +309,14 @@ class Pipeline:
     async def _verify_some(self) -> bool:
         """Verify shares that no message needed any more, to name bad ones; whether there were any."""
         ready = await self._database.run(
-            claim_unverified, self._claimer, self._verified, VERIFIED_MESSAGES, self._is_served
+            lease_unverified, self._holder, self._verified, VERIFIED_MESSAGES, self._is_served
         )
         ids = [message.id for message in ready]
         async with self._holding(ids):
             for group, of_group in self._by_group(ready).items():
                 await self._check_all(group, of_group)
         if ready:
-            await self._database.run(give_back, self._claimer, ids)
+            await self._database.run(give_back, self._holder, ids)
             self._verified = ready[-1].revision, ready[-1].id
         return bool(ready)
 
@@ -333,7 +333,7 @@ class Pipeline:
         if not suspects:
             return False
         arrived = await self._database.run(
-            claim_arrived, self._claimer, self._arrived, suspects, BATCH_MESSAGES, self._knows_key_shares
+            lease_arrived, self._holder, self._arrived, suspects, BATCH_MESSAGES, self._knows_key_shares
         )
         ids = [message.id for message in arrived]
         async with self._holding(ids):
@@ -344,7 +344,7 @@ class Pipeline:
                     await self._conclude(group, of_group, judged, self._oracles.digest)
         if arrived:
             self._arrived = max(self._arrived, (arrived[-1].revision, arrived[-1].id))
-            await self._database.run(give_back, self._claimer, ids)
+            await self._database.run(give_back, self._holder, ids)
         return bool(arrived)
 
     async def _claimed(self, group: Group, messages: Sequence[DueMessage]) -> Claimed | None:
@@ -397,7 +397,7 @@ class Pipeline:
         begin = perf_counter()
         await self._database.run(
             record,
-            self._claimer,
+            self._holder,
             verdicts,
             config_digest=config_digest,
             threshold_of=self._clusters.threshold_of,

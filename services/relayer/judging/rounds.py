@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from ...process import logs
 from ...process.offload import UnavailableError
-from ..metrics import Metrics
+from ..metrics import RelayerMetrics
 from ..store.counts import round_under_way
 from ..store.engine.database import Database
 
@@ -18,7 +18,7 @@ LONGEST_WAIT_SECONDS = 60.0
 log = logs.get("rounds")
 
 
-async def watch_rounds(database: Database, metrics: Metrics) -> NoReturn:
+async def watch_rounds(database: Database, metrics: RelayerMetrics) -> NoReturn:
     """Tell of each round, for ever. What begins and ends within one look is none."""
     revision, begin = 0, 0
     while True:

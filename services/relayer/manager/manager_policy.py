@@ -11,10 +11,10 @@ from dvtfast.constants import GWEI_PER_VALIDATOR
 
 from ... import wire
 from ...settings import RelayerSettings
-from ..store.manager_journal import Action, Spent
+from ..store.manager_journal import ManagerAction, Spent
 
 
-class RefusedError(wire.WireError):
+class ManagerRefusedError(wire.WireError):
     """A signature that is not given, which is answered like a body that is wrong."""
 
 
@@ -33,12 +33,12 @@ class DailyLimit:
     exits: int | None = None
 
 
-DEFAULT_LIMITS: Final[Mapping[Action, DailyLimit]] = MappingProxyType(
+DEFAULT_LIMITS: Final[Mapping[ManagerAction, DailyLimit]] = MappingProxyType(
     {
-        Action.REGISTER: DailyLimit(),  # the oracles approve each one, and it is signed anew with every block
-        Action.FUND: DailyLimit(items=200, amount_gwei=200 * GWEI_PER_VALIDATOR),
-        Action.WITHDRAW: DailyLimit(items=200, amount_gwei=100 * GWEI_PER_VALIDATOR, exits=10),
-        Action.CONSOLIDATE: DailyLimit(items=50),
+        ManagerAction.REGISTER: DailyLimit(),  # oracles approve each, and it is signed anew with every block
+        ManagerAction.FUND: DailyLimit(items=200, amount_gwei=200 * GWEI_PER_VALIDATOR),
+        ManagerAction.WITHDRAW: DailyLimit(items=200, amount_gwei=100 * GWEI_PER_VALIDATOR, exits=10),
+        ManagerAction.CONSOLIDATE: DailyLimit(items=50),
     }
 )
 """Enough for a day of a vault with thousands of validators, too little to empty it unnoticed."""
@@ -55,23 +55,25 @@ class ManagerPolicy:
     """
 
     vaults: Collection[bytes]
-    allowed: Collection[Action] = ()
-    limits: Mapping[Action, DailyLimit] = field(default_factory=dict)
+    allowed: Collection[ManagerAction] = ()
+    limits: Mapping[ManagerAction, DailyLimit] = field(default_factory=dict)
 
-    def check(self, action: Action, vault: bytes) -> None:
+    def check(self, action: ManagerAction, vault: bytes) -> None:
         """Whether this is signed at all.
 
         Raises:
-            RefusedError: it is not.
+            ManagerRefusedError: it is not.
         """
         if vault not in self.vaults:
-            raise RefusedError(
+            raise ManagerRefusedError(
                 "vault", "the relayer signs nothing for this vault; --vault names those it does"
             )
-        if action != Action.REGISTER and action not in self.allowed:
-            raise RefusedError("", f"the relayer does not sign this; --allow {action} turns it on")
+        if action != ManagerAction.REGISTER and action not in self.allowed:
+            raise ManagerRefusedError("", f"the relayer does not sign this; --allow {action} turns it on")
 
-    def limit_reached(self, action: Action, spent: Spent, wanted: Spent, items: str) -> RefusedError | None:
+    def limit_reached(
+        self, action: ManagerAction, spent: Spent, wanted: Spent, items: str
+    ) -> ManagerRefusedError | None:
         """The limit that would be exceeded by what is wanted after what was spent today.
 
         Args:
@@ -84,7 +86,7 @@ class ManagerPolicy:
             ("amounts", "full exits", limit.exits, spent.exits, wanted.exits),
         ):
             if most is not None and used + more > most:
-                return RefusedError(
+                return ManagerRefusedError(
                     name,
                     f"the limit of {action} is {most} {unit} a day (UTC); {used} are used, {more} more asked",
                 )
@@ -95,7 +97,7 @@ def policy_of(settings: RelayerSettings) -> ManagerPolicy:
     """What the settings allow."""
     limits = dict(DEFAULT_LIMITS)
     for limit in settings.daily_limits:
-        action = Action(limit.action)
+        action = ManagerAction(limit.action)
         name = {"items": "items", "gwei": "amount_gwei", "exits": "exits"}[limit.unit]
         limits[action] = replace(limits[action], **{name: limit.most})
-    return ManagerPolicy(frozenset(settings.vaults), frozenset(map(Action, settings.allow)), limits)
+    return ManagerPolicy(frozenset(settings.vaults), frozenset(map(ManagerAction, settings.allow)), limits)

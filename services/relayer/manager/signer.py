@@ -27,9 +27,9 @@ from ...chain.contracts.manager_messages import (
 from ...process import logs
 from ...process.offload import UnavailableError, Workers
 from ..store.engine.database import Database
-from ..store.manager_journal import Action, Entry, Spent, append, reserve_and_append
+from ..store.manager_journal import ManagerAction, ManagerEntry, Spent, append, reserve_and_append
 from .key import ManagerKey
-from .manager_policy import ManagerPolicy, RefusedError
+from .manager_policy import ManagerPolicy, ManagerRefusedError
 
 CHAIN_SECONDS = 4.0  # for the node; an operator waits ten for its answer
 REFUSED_BYTES = 16 * 1024  # of a refused request, on record for ever
@@ -70,7 +70,7 @@ class RegisterItem(NamedTuple):
 class _Request:
     """An action, in the names of the fields that it came in."""
 
-    action: Action
+    action: ManagerAction
     vault: bytes
     validators: bytes
     keys: Mapping[str, Sequence[bytes]]
@@ -84,12 +84,12 @@ class _Request:
 
     @property
     def spends(self) -> Spent:
-        exits = self.amounts_gwei.count(0) if self.action == Action.WITHDRAW else 0
+        exits = self.amounts_gwei.count(0) if self.action == ManagerAction.WITHDRAW else 0
         return Spent(len(self.keys[self.items]), sum(self.amounts_gwei), exits)
 
-    def entry(self, at: int) -> Entry:
+    def entry(self, at: int) -> ManagerEntry:
         spends = self.spends
-        return Entry(
+        return ManagerEntry(
             at,
             self.action,
             self.vault,
@@ -144,14 +144,16 @@ class Manager:
             items: as many as a vault can read; see `items_to_leave_off`.
 
         Raises:
-            RefusedError: the policy is against it, or a vault would be.
+            ManagerRefusedError: the policy is against it, or a vault would be.
             UnavailableError: it cannot be put on record now.
         """
         keys = [item.public_key for item in items]
         signatures = [item.deposit_signature for item in items]
         amounts = [item.amount_gwei for item in items]
         validators = await self._workers.run(register_bytes, vault, validator_type, keys, signatures, amounts)
-        request = _Request(Action.REGISTER, vault, validators, {"public_keys": keys}, amounts, validator_type)
+        request = _Request(
+            ManagerAction.REGISTER, vault, validators, {"public_keys": keys}, amounts, validator_type
+        )
         try:
             return await self._sign(request, self._root)
         except NodeAwayError:
@@ -161,12 +163,12 @@ class Manager:
         """Sign a top-up of validators.
 
         Raises:
-            RefusedError: the policy is against it, a limit is reached, or a vault could not read it.
+            ManagerRefusedError: the policy is against it, a limit is reached, or a vault could not read it.
             UnavailableError: the node or the database is away.
         """
         validators = await self._workers.run(fund_bytes, vault, public_keys, amounts_gwei)
         keys = {"public_keys": public_keys}
-        request = _Request(Action.FUND, vault, validators, keys, amounts_gwei, COMPOUNDING)
+        request = _Request(ManagerAction.FUND, vault, validators, keys, amounts_gwei, COMPOUNDING)
         return await self._sign(request, partial(self._nonce, vault))
 
     async def withdraw(
@@ -175,7 +177,7 @@ class Manager:
         """Sign a withdrawal from validators, in full where the amount is 0; raises as `fund`."""
         validators = await self._workers.run(withdraw_bytes, public_keys, amounts_gwei)
         keys = {"public_keys": public_keys}
-        request = _Request(Action.WITHDRAW, vault, validators, keys, amounts_gwei)
+        request = _Request(ManagerAction.WITHDRAW, vault, validators, keys, amounts_gwei)
         return await self._sign(request, partial(self._nonce, vault))
 
     async def consolidate(
@@ -185,7 +187,7 @@ class Manager:
         validators = await self._workers.run(consolidate_bytes, source_public_keys, target_public_keys)
         keys = {"source_public_keys": source_public_keys, "target_public_keys": target_public_keys}
         return await self._sign(
-            _Request(Action.CONSOLIDATE, vault, validators, keys), partial(self._nonce, vault)
+            _Request(ManagerAction.CONSOLIDATE, vault, validators, keys), partial(self._nonce, vault)
         )
 
     async def _sign(self, request: _Request, root_or_nonce: Callable[[], Awaitable[bytes]]) -> bytes:
@@ -193,13 +195,13 @@ class Manager:
         try:
             self._check(request)
             entry = replace(entry, root_or_nonce=await self._asked(root_or_nonce))
-        except (RefusedError, NodeAwayError) as error:
+        except (ManagerRefusedError, NodeAwayError) as error:
             refused = replace(entry, validators=entry.validators[:REFUSED_BYTES], reason=str(error))
             await self._database.run(append, refused)
             raise
         return await self._sign_entry(request, entry)
 
-    async def _sign_entry(self, request: _Request, entry: Entry) -> bytes:
+    async def _sign_entry(self, request: _Request, entry: ManagerEntry) -> bytes:
         assert entry.root_or_nonce is not None
         message = ManagerMessage(self._chain_id, request.vault, entry.root_or_nonce, request.validators)
         digest = await self._workers.run(lambda: message.digest)
@@ -211,7 +213,7 @@ class Manager:
             ),
             sign=partial(self._key.sign, message),
         )
-        if isinstance(outcome, RefusedError):
+        if isinstance(outcome, ManagerRefusedError):
             raise outcome
         return outcome
 
@@ -222,17 +224,17 @@ class Manager:
             foreign = [position for position, key in enumerate(keys) if not self._is_ours(key)]
             if foreign:
                 rejected = [wire.Rejected(wire.PublicKey(keys[at]).to_wire(), NOT_OURS) for at in foreign]
-                raise RefusedError(f"{name}[{foreign[0]}]", NOT_OURS, rejected)
+                raise ManagerRefusedError(f"{name}[{foreign[0]}]", NOT_OURS, rejected)
         count = request.spends.items
         if count == 0:
-            raise RefusedError(request.items, "expected at least one")
+            raise ManagerRefusedError(request.items, "expected at least one")
         if request.deposit_type is None:
             return
         if is_ambiguous(count, request.deposit_type):
             reason = f"a vault cannot tell {count} items of this type from those of another; leave one off"
-            raise RefusedError(request.items, reason)
+            raise ManagerRefusedError(request.items, reason)
         if request.deposit_type == ETH1_ADDRESS and set(request.amounts_gwei) != {GWEI_PER_VALIDATOR}:
-            raise RefusedError("amounts", f"expected {GWEI_PER_VALIDATOR} gwei for each of this type")
+            raise ManagerRefusedError("amounts", f"expected {GWEI_PER_VALIDATOR} gwei for each of this type")
 
     async def _asked(self, root_or_nonce: Callable[[], Awaitable[bytes]]) -> bytes:
         try:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ... import wire
 from ...settings import UNKNOWN_SHARES_LIMIT
-from ..activity import Seen
+from ..activity import Activity
 from ..clusters.served import Group, ServedClusters
 from ..store.counts import WatchedMessage, WatchedValidator
 from ..store.subjects import Exit
@@ -57,7 +57,7 @@ class _Cluster:
 class Overview:
     """What the status page shows. One thread at a time has it."""
 
-    def __init__(self, clusters: ServedClusters, seen: Seen) -> None:
+    def __init__(self, clusters: ServedClusters, seen: Activity) -> None:
         self._clusters = clusters
         self._seen = seen
         self._of_name = {

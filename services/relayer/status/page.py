@@ -13,13 +13,13 @@ from aiohttp import web
 
 from ... import wire
 from ...process.offload import UnavailableError, Workers
-from ...web.http import Answer, json_answer
+from ...web.http import SharedAnswer, json_answer
 from ...web.openapi import HTML
 from ...web.pages import Page
 from ..clusters.served import ServedClusters
 from ..documents import PAGES
 from ..health import NO_DATABASE, Health
-from ..metrics import Metrics
+from ..metrics import RelayerMetrics
 from ..store.counts import watched_since
 from ..store.engine.database import Database
 from .answers import State, StatusAnswer, Step
@@ -33,7 +33,7 @@ LARGEST_PAGE = 200  # validators in an answer
 ETAG_BYTES = 18
 
 
-class Status:
+class StatusPage:
     """Keeps an overview up to date while somebody looks, and answers.
 
     Args:
@@ -47,7 +47,7 @@ class Status:
         clusters: ServedClusters,
         database: Database,
         health: Health,
-        metrics: Metrics,
+        metrics: RelayerMetrics,
         workers: Workers,
         gzips: bool,
     ) -> None:
@@ -60,7 +60,7 @@ class Status:
         self._overview = Overview(clusters, metrics.seen)
         self._started_at = int(time())
         self._place = 0, 0
-        self._answer: Answer | None = None
+        self._answer: SharedAnswer | None = None
         self._fresh_until = 0.0
         self._lock = asyncio.Lock()
         self._stopping = False
@@ -106,7 +106,7 @@ class Status:
         )
         return json_answer(found)
 
-    async def _fresh(self) -> Answer:
+    async def _fresh(self) -> SharedAnswer:
         """What all see, as it was a second ago at most."""
         async with self._lock:
             if self._answer is None or monotonic() >= self._fresh_until:
@@ -116,7 +116,7 @@ class Status:
                 self._fresh_until = begin + took + max(FRESH_SECONDS, LOOKS_PAUSE * took)
         return self._answer
 
-    async def _look(self) -> Answer:
+    async def _look(self) -> SharedAnswer:
         problems = await self._health.problems()
         if NO_DATABASE not in problems:
             try:
@@ -132,7 +132,7 @@ class Status:
             await self._workers.run(self._overview.mend, changes.validators)
             self._place, is_all = changes.place, changes.is_all
 
-    def _made(self, problems: list[str], before: Answer | None) -> Answer:
+    def _made(self, problems: list[str], before: SharedAnswer | None) -> SharedAnswer:
         """The answer; the one before when nothing is new, so that it is compressed once."""
         body = wire.encode(
             StatusAnswer(
@@ -146,4 +146,4 @@ class Status:
         )
         if before is not None and before.body == body:
             return before
-        return Answer(body, urlsafe_b64encode(blake2b(body, digest_size=ETAG_BYTES).digest()).decode())
+        return SharedAnswer(body, urlsafe_b64encode(blake2b(body, digest_size=ETAG_BYTES).digest()).decode())

@@ -33,5 +33,5 @@ tables.py, subjects.py   what is kept             operators/   they ask, reserve
 seals.py, sealing/       signatures at rest       nodes/       sidecars learn what to sign, hand in shares
 engine/                  SQLite and PostgreSQL    judging/     what is due, what came of it, split anew
 tokens.py                who may call             chain_state.py   which validators are used
-manager_journal.py       what the manager signed  overview.py      how far everything is
+manager_journal.py       what the manager signed  counts.py        how far everything is
 """

@@ -11,7 +11,16 @@ from sqlalchemy import Connection, and_, func, or_, select
 
 from .engine.database import chunks, latest_revision
 from .subjects import Subject, from_bytes
-from .tables import GOOD_STATES, Kind, MessageStatus, ShareState, forgotten, from_uint64, messages, shares
+from .tables import (
+    GOOD_STATES,
+    MessageKind,
+    MessageStatus,
+    ShareState,
+    forgotten,
+    from_uint64,
+    messages,
+    shares,
+)
 
 
 @dataclass(frozen=True)
@@ -23,12 +32,12 @@ class MessageCounts:
         oldest_waiting_at: when the oldest that is not ready was made, in unix seconds; 0 when all are.
     """
 
-    counts: dict[tuple[Kind, MessageStatus], int]
+    counts: dict[tuple[MessageKind, MessageStatus], int]
     oldest_waiting_at: int
 
-    def places(self) -> Iterator[tuple[Kind, MessageStatus]]:
+    def places(self) -> Iterator[tuple[MessageKind, MessageStatus]]:
         """All there can be."""
-        return product(Kind, MessageStatus)
+        return product(MessageKind, MessageStatus)
 
 
 def count_messages(connection: Connection) -> MessageCounts:
@@ -38,7 +47,7 @@ def count_messages(connection: Connection) -> MessageCounts:
         .where(messages.c.is_current)
         .group_by(messages.c.kind, messages.c.status)
     ).all()
-    counts = {(Kind(kind), MessageStatus(status)): count for kind, status, count in rows}
+    counts = {(MessageKind(kind), MessageStatus(status)): count for kind, status, count in rows}
     return MessageCounts(counts, _oldest_waiting(connection))
 
 

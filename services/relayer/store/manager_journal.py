@@ -31,7 +31,7 @@ ENTRIES_LIMIT = 1000
 R = TypeVar("R", bound=Exception)
 
 
-class Action(StrEnum):
+class ManagerAction(StrEnum):
     """What a vault does with validators."""
 
     REGISTER = "register"
@@ -73,7 +73,7 @@ class Spent:
 
 
 @dataclass(frozen=True)
-class Entry:
+class ManagerEntry:
     """One outcome.
 
     Attributes:
@@ -86,7 +86,7 @@ class Entry:
     """
 
     at: int
-    action: Action
+    action: ManagerAction
     vault: bytes
     count: int
     amount_gwei: int
@@ -104,7 +104,7 @@ def day_of(at: int) -> int:
     return at // DAY_SECONDS
 
 
-def spent_today(connection: Connection, action: Action, day: int) -> Spent:
+def spent_today(connection: Connection, action: ManagerAction, day: int) -> Spent:
     """How much of an action was signed on a day, for all vaults."""
     columns = (manager_journal.c["count"], manager_journal.c.amount_gwei, manager_journal.c.exits)
     begin = day * DAY_SECONDS
@@ -122,7 +122,7 @@ def spent_today(connection: Connection, action: Action, day: int) -> Spent:
     return Spent(items, amount_gwei, exits)
 
 
-def append(connection: Connection, entry: Entry) -> None:
+def append(connection: Connection, entry: ManagerEntry) -> None:
     """Write an outcome down."""
     row = asdict(entry)
     del row["id"]
@@ -133,7 +133,7 @@ def append(connection: Connection, entry: Entry) -> None:
 
 def reserve_and_append(
     connection: Connection,
-    entry: Entry,
+    entry: ManagerEntry,
     *,
     refuse: Callable[[Spent], R | None],
     sign: Callable[[], bytes],
@@ -162,20 +162,22 @@ def reserve_and_append(
 
 
 def entries(
-    connection: Connection, *, after: int = 0, limit: int = ENTRIES_LIMIT, action: Action | None = None
-) -> list[Entry]:
+    connection: Connection, *, after: int = 0, limit: int = ENTRIES_LIMIT, action: ManagerAction | None = None
+) -> list[ManagerEntry]:
     """Outcomes in the order in which they were written, those with an id above `after`."""
     query = select(manager_journal).where(manager_journal.c.id > after)
     if action is not None:
         query = query.where(manager_journal.c.action == action.value)
     rows = connection.execute(query.order_by(manager_journal.c.id).limit(limit)).mappings()
     return [
-        Entry(**{**row, "action": Action(row["action"]), "amount_gwei": int(row["amount_gwei"])})
+        ManagerEntry(
+            **{**row, "action": ManagerAction(row["action"]), "amount_gwei": int(row["amount_gwei"])}
+        )
         for row in rows
     ]
 
 
-def _signature_of(connection: Connection, entry: Entry) -> bytes | None:
+def _signature_of(connection: Connection, entry: ManagerEntry) -> bytes | None:
     query = select(manager_journal.c.signature).where(
         manager_journal.c.digest == entry.digest, manager_journal.c.signature.is_not(None)
     )

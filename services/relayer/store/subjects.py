@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self, TypeAlias
 
-from .tables import ADDRESS_BYTES, Kind, from_uint64, uint64
+from .tables import ADDRESS_BYTES, MessageKind, from_uint64, uint64
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Deposit:
 Subject: TypeAlias = Exit | Deposit
 
 
-def kind_of(subject: Subject) -> Kind:
+def kind_of(subject: Subject) -> MessageKind:
     """Exit or deposit."""
-    return Kind.EXIT if isinstance(subject, Exit) else Kind.DEPOSIT
+    return MessageKind.EXIT if isinstance(subject, Exit) else MessageKind.DEPOSIT
 
 
 def to_bytes(subject: Subject) -> bytes:
@@ -46,7 +46,7 @@ def to_bytes(subject: Subject) -> bytes:
 
 def from_bytes(kind: int, value: bytes) -> Subject:
     """The subject again."""
-    if kind == Kind.EXIT:
+    if kind == MessageKind.EXIT:
         return Exit(from_uint64(value))
     return Deposit.of(value)
 

@@ -25,7 +25,7 @@ UINT64_BYTES = 8
 ADDRESS_BYTES = 20
 
 
-class Kind(IntEnum):
+class MessageKind(IntEnum):
     """What a message is."""
 
     EXIT = 1
@@ -78,8 +78,9 @@ messages = Table(  # what a validator's nodes sign
     Column("status", SmallInteger, nullable=False),
     Column("revision", BigInteger, nullable=False),
     Column("created_at", BigInteger, nullable=False),
-    Column("claimed_by", LargeBinary(16)),  # the relayer that works on it
-    Column("claimed_until", BigInteger, nullable=False, server_default="0"),  # unix seconds
+    # A lease until a unix time, see judging/leases.py; the database has always called it a claim.
+    Column("claimed_by", LargeBinary(16), key="leased_by"),  # the relayer that works on it
+    Column("claimed_until", BigInteger, key="leased_until", nullable=False, server_default="0"),
     UniqueConstraint("public_key", "kind", "subject", name="messages_place"),
     Index("messages_subject", "kind", "subject"),
     Index("messages_status", "status", "revision"),
@@ -96,7 +97,7 @@ validators = Table(
     Column("handed_out_at", BigInteger),  # for the first time
     Column("asked_by", String(8)),  # the token that asked first, or moved it; null for nobody in particular
     Column("rotated_for", LargeBinary(ADDRESS_BYTES)),  # the vault whose rotation made its exit current
-    Column("moves_until", BigInteger),  # unix seconds: see moving.py
+    Column("moves_until", BigInteger),  # unix seconds: see moves.py
     Index("validators_vault", "vault", "position"),
     Index("validators_asked_by", "asked_by", "handed_out_at"),
 )
@@ -105,7 +106,7 @@ movers = Table(  # who moved validators to other indices
     "movers",
     metadata,
     Column("asked_by", String(8), primary_key=True),  # the token
-    Column("until", BigInteger, nullable=False),  # unix milliseconds: see moving.py
+    Column("until", BigInteger, nullable=False),  # unix milliseconds: see moves.py
 )
 
 shares = Table(

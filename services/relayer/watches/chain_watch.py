@@ -35,7 +35,7 @@ ORACLES_SECONDS = 300.0
 log = logs.get("chain")
 
 
-class Chain:
+class ChainNodes:
     """The nodes and gateways of a relayer.
 
     Attributes:

@@ -9,7 +9,7 @@ from time import time
 from ...process import logs
 from ...process.background import in_background, repeat
 from ..store.engine.database import Database
-from ..store.operators.index_assignment import ASKED_PRECISION_SECONDS
+from ..store.operators.asked_validators import ASKED_PRECISION_SECONDS
 from ..store.operators.removal import forget_expired
 
 LONGEST_PAUSE_SECONDS = 60.0

@@ -56,7 +56,7 @@ class DepositEntry:
     signing_root: bytes
 
 
-class Admitting:
+class Admission:
     """One answer of a relayer put on record, message by message, within a transaction."""
 
     def __init__(

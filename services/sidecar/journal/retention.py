@@ -18,7 +18,7 @@ COUNTED_DAYS = 3  # before today
 KEPT_EXITS = 1_000_000  # before yesterday; some 400 bytes each
 
 
-class Forgetting:
+class Retention:
     """What one process has looked at."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:

@@ -17,8 +17,8 @@ from ... import wire
 from ...files.paths import of_database
 from ...files.sqlite_files import copy, require_tables
 from ...process.offload import UnavailableError, Workers
-from .admission import Admitting, DepositEntry, ExitEntry, Limits, Party, address, vault_of
-from .retention import Forgetting
+from .admission import Admission, DepositEntry, ExitEntry, Limits, Party, address, vault_of
+from .retention import Retention
 from .tables import FROM_1, TABLES, VERSION
 
 BUSY_SECONDS = 5.0  # how long another process may hold the file
@@ -27,7 +27,7 @@ FILE_MODE = 0o600
 FORGOTTEN_AT_ONCE = 1_000  # rows, or twice as many as were written
 
 
-class JournalError(Exception):
+class SigningJournalError(Exception):
     """A file that no journal can be kept in."""
 
 
@@ -42,7 +42,7 @@ class Binding:
     last_at: int
 
 
-class Journal:
+class SigningJournal:
     """A file of signatures that nothing of account is removed from; what its calls wrote is on disk.
 
     Signatures are not in it: whoever reads it cannot exit a validator.
@@ -56,7 +56,7 @@ class Journal:
             upgrades: whether a file of an older version becomes one of this.
 
         Raises:
-            JournalError: neither is possible, or it is of an older version and is not to be upgraded.
+            SigningJournalError: neither is possible, or it is of an older version and is not to be upgraded.
         """
         self._path = None if only_looks else path
         self._upgrades = upgrades
@@ -73,14 +73,14 @@ class Journal:
                 if path and only_looks:
                     copy(path, self._connection)
                 self._set_up()
-                self._forgetting = Forgetting(self._connection)
+                self._forgetting = Retention(self._connection)
                 self._file = self._identity()
             except BaseException:
                 self._connection.close()  # and nobody waits for its transaction
                 raise
         except (OSError, sqlite3.Error) as error:
             why = of_database(error, path) if path else str(error)
-            raise JournalError(f"{path}: no journal can be kept in it: {why}") from None
+            raise SigningJournalError(f"{path}: no journal can be kept in it: {why}") from None
 
     async def close(self) -> None:
         """Finish what is under way."""
@@ -111,7 +111,7 @@ class Journal:
         Raises:
             UnavailableError: the file cannot be written.
         """
-        admitting = Admitting(self._connection, party, exit_limits, deposit_limits, int(time.time()))
+        admitting = Admission(self._connection, party, exit_limits, deposit_limits, int(time.time()))
         return await self._workers.run(self._admit, admitting, exits, deposits, write)
 
     async def bindings(self, *, vault: bytes | None = None) -> list[Binding]:
@@ -129,7 +129,7 @@ class Journal:
 
     def _admit(
         self,
-        admitting: Admitting,
+        admitting: Admission,
         exits: Sequence[ExitEntry],
         deposits: Sequence[DepositEntry] | None,
         write: bool,

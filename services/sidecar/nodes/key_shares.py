@@ -16,7 +16,7 @@ from dvtfast.keystores import LoadedKeystores
 from ... import wire
 from ...keys.grouped_problems import grouped, in_directory
 from ...process.offload import UnavailableError, Workers
-from .node import SHOWN_ITEMS, Messages, Node, NoKeysError, Signed
+from .node import SHOWN_ITEMS, MessagesToSign, Node, NoKeysError, SignedMessages
 
 
 def share_index_of(node_index: int) -> int:
@@ -65,14 +65,14 @@ class LocalSigner:
         self._threads = threads
         self._is_closed = False
 
-    async def sign(self, messages: Messages) -> Signed:
+    async def sign(self, messages: MessagesToSign) -> SignedMessages:
         """Sign all of them.
 
         Raises:
             UnavailableError: the keys were wiped.
         """
         signatures = await self._workers.run(self._sign, messages)
-        return Signed(signatures, np.ones(len(messages), np.bool_))
+        return SignedMessages(signatures, np.ones(len(messages), np.bool_))
 
     async def close(self) -> None:
         """Wipe the keys."""
@@ -82,7 +82,7 @@ class LocalSigner:
         self._is_closed = True
         self._keys.wipe()
 
-    def _sign(self, messages: Messages) -> NDArray[np.uint8]:
+    def _sign(self, messages: MessagesToSign) -> NDArray[np.uint8]:
         if self._is_closed:
             raise UnavailableError("the keys were exchanged for others")
         secret_keys = self._keys.secret_keys[messages.places]

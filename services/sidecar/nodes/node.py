@@ -1,7 +1,7 @@
 """A node of a cluster: one share index, the validators it serves, and what signs for them.
 
 Where key shares are (in this process, in a remote signer) is a `Signer`; where nodes come from (the files of
-charon, those of an SSV operator) is a `Source`. The rest of the sidecar knows neither.
+charon, those of an SSV operator) is a `NodeSource`. The rest of the sidecar knows neither.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class NoKeysError(Exception):
 
 
 @dataclass(frozen=True, eq=False)
-class Messages:
+class MessagesToSign:
     """What a node is to sign: a row for each message.
 
     Attributes:
@@ -44,7 +44,7 @@ class Messages:
 
 
 @dataclass(frozen=True, eq=False)
-class Exits(Messages):
+class ExitMessages(MessagesToSign):
     """Voluntary exits.
 
     Attributes:
@@ -54,14 +54,14 @@ class Exits(Messages):
     validator_indices: NDArray[np.uint64]
 
     @classmethod
-    def of(cls, places: Sequence[int], validator_indices: Sequence[int], network: Network) -> Exits:
+    def of(cls, places: Sequence[int], validator_indices: Sequence[int], network: Network) -> ExitMessages:
         """The exits of these validators, at the epoch that the network's keeper submits."""
         indices = np.array(validator_indices, np.uint64)
         return cls(np.array(places, np.intp), exit_signing_roots(indices, network), indices)
 
 
 @dataclass(frozen=True, eq=False)
-class Deposits(Messages):
+class DepositMessages(MessagesToSign):
     """Deposits.
 
     Attributes:
@@ -82,7 +82,7 @@ class Deposits(Messages):
         withdrawal_credentials: NDArray[np.uint8],
         amounts_gwei: Sequence[int],
         network: Network,
-    ) -> Deposits:
+    ) -> DepositMessages:
         """Deposits to validators of a node."""
         rows, amounts = np.array(places, np.intp), np.array(amounts_gwei, np.uint64)
         keys = node.public_keys[rows]
@@ -91,8 +91,8 @@ class Deposits(Messages):
 
 
 @dataclass(frozen=True, eq=False)
-class Signed:
-    """What came of `Messages`, row by row.
+class SignedMessages:
+    """What came of `MessagesToSign`, row by row.
 
     Attributes:
         signatures: uint8[n, 96].
@@ -106,7 +106,7 @@ class Signed:
 class Signer(Protocol):
     """What has the key shares of a node's validators, in the order of the node."""
 
-    async def sign(self, messages: Messages) -> Signed:
+    async def sign(self, messages: MessagesToSign) -> SignedMessages:
         """Sign all of them, or those that can be signed now."""
         ...
 
@@ -137,7 +137,7 @@ class Node:
         return {key.tobytes(): row for row, key in enumerate(self.public_keys)}
 
 
-class Source(Protocol):
+class NodeSource(Protocol):
     """Where nodes come from."""
 
     async def load(self) -> Sequence[Node]:

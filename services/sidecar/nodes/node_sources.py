@@ -6,21 +6,21 @@ from contextlib import AsyncExitStack
 
 from ...process.offload import Workers
 from ...settings import SidecarSettings
-from .node import Source
+from .node import NodeSource
 from .obol import ObolFiles, RemoteKeys
 
 
-def sources_of(settings: SidecarSettings, workers: Workers, stack: AsyncExitStack) -> list[Source]:
+def sources_of(settings: SidecarSettings, workers: Workers, stack: AsyncExitStack) -> list[NodeSource]:
     """What the settings name.
 
     Args:
         workers: one thread, on which key shares are used and wiped.
         stack: what a source has open is closed with it.
     """
-    sources: list[Source] = []
+    sources: list[NodeSource] = []
     if settings.serves_obol:
         remote = settings.remote_signer
-        obol: Source = (
+        obol: NodeSource = (
             ObolFiles(settings, workers) if remote is None else RemoteKeys(settings, remote, workers)
         )
         sources.append(obol)
@@ -29,7 +29,7 @@ def sources_of(settings: SidecarSettings, workers: Workers, stack: AsyncExitStac
     return sources
 
 
-def _ssv(settings: SidecarSettings, workers: Workers, stack: AsyncExitStack) -> Source:
+def _ssv(settings: SidecarSettings, workers: Workers, stack: AsyncExitStack) -> NodeSource:
     if settings.ssv_keyshares:
         from .ssv import SsvFiles
 

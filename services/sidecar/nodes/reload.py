@@ -10,9 +10,9 @@ from time import monotonic
 
 from ...process import logs
 from ...process.offload import UnavailableError
-from ..metrics import Metrics
+from ..metrics import SidecarMetrics
 from ..sidecars import Sidecars
-from .node import Source
+from .node import NodeSource
 
 LOOK_SECONDS = 5.0  # between two looks at the files
 LONGEST_PAUSE_SECONDS = 300.0  # between two tries of what may succeed by itself
@@ -20,7 +20,7 @@ LONGEST_PAUSE_SECONDS = 300.0  # between two tries of what may succeed by itself
 log = logs.get("sidecar")
 
 
-class Again:
+class Retry:
     """When to try once more what could not be done, after pauses that double."""
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class Again:
         return monotonic() >= self._at
 
 
-class Reloading:
+class KeyReload:
     """Looks after the sources of nodes.
 
     Args:
@@ -50,10 +50,10 @@ class Reloading:
 
     def __init__(
         self,
-        sources: Sequence[Source],
+        sources: Sequence[NodeSource],
         states: Sequence[Hashable],
         sidecars: Sidecars,
-        metrics: Metrics,
+        metrics: SidecarMetrics,
         *,
         asked: asyncio.Event,
     ) -> None:
@@ -63,7 +63,7 @@ class Reloading:
         self._sidecars = sidecars
         self._metrics = metrics
         self._asked = asked
-        self._again = [Again() for _ in sources]
+        self._again = [Retry() for _ in sources]
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -81,7 +81,7 @@ class Reloading:
                     self._loaded[place] = state
                     await self._reload(place, source)
 
-    async def _reload(self, place: int, source: Source) -> None:
+    async def _reload(self, place: int, source: NodeSource) -> None:
         log.info("reading the keys anew")
         try:
             nodes = await source.load()

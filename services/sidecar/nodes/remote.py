@@ -26,7 +26,7 @@ from ...process.offload import UnavailableError, Workers
 from ...web.bounded import AnswerError
 from ...web.error_text import with_words
 from ...web.outgoing import OutgoingError, Session, joined
-from .node import SHOWN_ITEMS, Deposits, Exits, Messages, Signed
+from .node import SHOWN_ITEMS, DepositMessages, ExitMessages, MessagesToSign, SignedMessages
 
 KEYS_PATH = "/api/v1/eth2/publicKeys"
 SIGN_PATH = "/api/v1/eth2/sign/"
@@ -76,7 +76,7 @@ class ExitRequest(msgspec.Struct):
     type: str = "VOLUNTARY_EXIT"
 
 
-class Deposit(msgspec.Struct):
+class DepositFields(msgspec.Struct):
     """Part of a request."""
 
     pubkey: wire.PublicKey
@@ -88,7 +88,7 @@ class Deposit(msgspec.Struct):
 class DepositRequest(msgspec.Struct):
     """Body of a request for a deposit's signature; the validator's key is not the one that signs."""
 
-    deposit: Deposit
+    deposit: DepositFields
     signing_root: wire.Root
     type: str = "DEPOSIT"
 
@@ -173,7 +173,7 @@ class RemoteSigner:
         self._told: set[str] = set()
         self._refusals: dict[bytes, Refusal] = {}  # by what was asked, the latest last
 
-    async def sign(self, messages: Messages) -> Signed:
+    async def sign(self, messages: MessagesToSign) -> SignedMessages:
         """Sign all that the signer signs now."""
         keys = [wire.PublicKey(self._shares.encoded[place].tobytes()) for place in messages.places]
         requests = zip(keys, self._bodies(messages), strict=True)
@@ -188,7 +188,7 @@ class RemoteSigner:
             wrong = [keys[i].to_wire() for i in np.flatnonzero(ok)[~good][:SHOWN_ITEMS]]
             log.error("wrong signatures", count=int((~good).sum()), such_as=", ".join(wrong))
         ok[ok] = good
-        return Signed(signatures, ok)
+        return SignedMessages(signatures, ok)
 
     async def close(self) -> None:
         """Disconnect."""
@@ -199,9 +199,9 @@ class RemoteSigner:
     ) -> NDArray[np.bool_]:
         return check_signatures(self._shares[places], roots, signatures, threads=self._threads)
 
-    def _bodies(self, messages: Messages) -> Iterator[bytes]:
+    def _bodies(self, messages: MessagesToSign) -> Iterator[bytes]:
         roots = [wire.Root(row.tobytes()) for row in messages.signing_roots]
-        if isinstance(messages, Exits):
+        if isinstance(messages, ExitMessages):
             version, epoch = (
                 wire.ForkVersion(self._network.capella_fork_version),
                 str(self._network.capella_epoch),
@@ -209,7 +209,7 @@ class RemoteSigner:
             fork = ForkInfo(Fork(version, version, epoch), wire.Root(self._network.genesis_validators_root))
             for root, index in zip(roots, messages.validator_indices.tolist(), strict=True):
                 yield wire.encode(ExitRequest(fork, root, VoluntaryExit(epoch, str(index))))
-        elif isinstance(messages, Deposits):
+        elif isinstance(messages, DepositMessages):
             genesis = wire.ForkVersion(self._network.genesis_fork_version)
             columns = zip(
                 messages.public_keys,
@@ -219,7 +219,7 @@ class RemoteSigner:
             )
             for root, (key, credentials, amount) in zip(roots, columns, strict=True):
                 pubkey, to = wire.PublicKey(key.tobytes()), wire.WithdrawalCredentials(credentials.tobytes())
-                yield wire.encode(DepositRequest(Deposit(pubkey, to, str(amount), genesis), root))
+                yield wire.encode(DepositRequest(DepositFields(pubkey, to, str(amount), genesis), root))
 
     async def _signature(self, key: wire.PublicKey, body: bytes) -> wire.Signature | Failure:
         retrying = tenacity.AsyncRetrying(

@@ -15,7 +15,7 @@ import tenacity
 
 from ...process import logs
 from ...process.offload import UnavailableError
-from ...relayer_client.client import SHOWN_CHARACTERS, RelayerClient, RelayerRefusedError
+from ...relayer_client.client import SHOWN_CHARACTERS, RelayerClient, RelayerRefusedError, WrongNetworkError
 from ..nodes.node import Node
 from ..signing.signing import Signing
 from .poll import Poll
@@ -26,10 +26,6 @@ LONGEST_RETRY_SECONDS = 60.0  # between two looks at a relayer that gives no sen
 T = TypeVar("T")
 
 log = logs.get("sidecar")
-
-
-class WrongNetworkError(Exception):
-    """The relayer serves another network."""
 
 
 class Sidecar:

@@ -9,13 +9,13 @@ import numpy as np
 
 from dvtfast.constants import ROOT_BYTES, SIGNATURE_BYTES
 
-from ..nodes.node import Messages, Signed, Signer
+from ..nodes.node import MessagesToSign, SignedMessages, Signer
 
 REMEMBERED = 32_768  # signatures of a node; some hundred bytes each
 NO_SIGNATURE = bytes(SIGNATURE_BYTES)
 
 
-class Remembering:
+class SignedOnce:
     """A signer that knows what another signed last.
 
     One batch at a time: who wants the same at the same time finds it signed.
@@ -26,7 +26,7 @@ class Remembering:
         self._signatures: dict[tuple[int, bytes], bytes] = {}  # by place and signing root, the oldest first
         self._lock = asyncio.Lock()
 
-    async def sign(self, messages: Messages) -> Signed:
+    async def sign(self, messages: MessagesToSign) -> SignedMessages:
         """As the other signer does, or did."""
         joined = messages.signing_roots.tobytes()
         roots = (joined[start : start + ROOT_BYTES] for start in range(0, len(joined), ROOT_BYTES))
@@ -43,7 +43,7 @@ class Remembering:
             for key in list(islice(known, max(0, len(known) - REMEMBERED))):
                 del known[key]
         ok = np.array([signature is not NO_SIGNATURE for signature in signatures], np.bool_)
-        return Signed(np.frombuffer(b"".join(signatures), np.uint8).reshape(-1, SIGNATURE_BYTES), ok)
+        return SignedMessages(np.frombuffer(b"".join(signatures), np.uint8).reshape(-1, SIGNATURE_BYTES), ok)
 
     async def close(self) -> None:
         """Forget keys and signatures."""

@@ -17,10 +17,10 @@ from dvtfast.constants import WITHDRAWAL_CREDENTIALS_BYTES
 from ... import wire
 from ...process import logs
 from ..journal.admission import DepositEntry, ExitEntry, Limits, Party
-from ..journal.signing_journal import Journal
+from ..journal.signing_journal import SigningJournal
 from ..journal.tables import DEPOSIT, EXIT
-from ..metrics import Metrics
-from ..nodes.node import Deposits, Exits, Messages, Node
+from ..metrics import SidecarMetrics
+from ..nodes.node import DepositMessages, ExitMessages, MessagesToSign, Node
 from .deposit_policy import DepositPolicy, withdrawal_credentials
 from .live_validators import LiveValidators
 
@@ -45,8 +45,8 @@ class Admitted(Generic[W]):
 
     node: Node
     items: Sequence[W]
-    exits: Exits
-    deposits: Deposits | None = None
+    exits: ExitMessages
+    deposits: DepositMessages | None = None
 
     def parts(self, size: int) -> Iterator[Admitted[W]]:
         """The same in parts."""
@@ -65,8 +65,8 @@ class Signing:
     def __init__(
         self,
         network: Network,
-        journal: Journal,
-        metrics: Metrics,
+        journal: SigningJournal,
+        metrics: SidecarMetrics,
         *,
         policy: DepositPolicy,
         exits_per_day: int,
@@ -149,8 +149,8 @@ class Signing:
         node: Node,
         relayer: str,
         wanted: Sequence[W],
-        exits: Exits,
-        deposits: Deposits | None = None,
+        exits: ExitMessages,
+        deposits: DepositMessages | None = None,
         *,
         write: bool,
     ) -> list[str]:
@@ -180,13 +180,13 @@ class Signing:
         """What needs no record to tell."""
         return self._policy.refusal(relayer, item) if isinstance(item, wire.ValidatorWanted) else ""
 
-    def _exits(self, node: Node, wanted: Sequence[wire.ExitWanted | wire.ValidatorWanted]) -> Exits:
+    def _exits(self, node: Node, wanted: Sequence[wire.ExitWanted | wire.ValidatorWanted]) -> ExitMessages:
         places = [node.places[item.public_key] for item in wanted]
-        return Exits.of(places, [item.validator_index for item in wanted], self.network)
+        return ExitMessages.of(places, [item.validator_index for item in wanted], self.network)
 
-    def _deposits(self, node: Node, wanted: Sequence[wire.ValidatorWanted]) -> Deposits:
+    def _deposits(self, node: Node, wanted: Sequence[wire.ValidatorWanted]) -> DepositMessages:
         credentials = b"".join(map(withdrawal_credentials, wanted))
-        return Deposits.of(
+        return DepositMessages.of(
             node,
             [node.places[validator.public_key] for validator in wanted],
             np.frombuffer(credentials, np.uint8).reshape(-1, WITHDRAWAL_CREDENTIALS_BYTES),
@@ -194,7 +194,7 @@ class Signing:
             self.network,
         )
 
-    async def _sign(self, node: Node, kind: str, messages: Messages) -> list[wire.Signature | None]:
+    async def _sign(self, node: Node, kind: str, messages: MessagesToSign) -> list[wire.Signature | None]:
         begin = perf_counter()
         signed = await node.signer.sign(messages)
         self.metrics.sign_seconds.labels(kind).inc(perf_counter() - begin)
@@ -222,14 +222,14 @@ def _kept(wanted: Sequence[W], reasons: Sequence[str]) -> tuple[Sequence[W], NDA
 
 
 def _exit_entries(
-    wanted: Sequence[wire.ExitWanted | wire.ValidatorWanted], exits: Exits, rows: Sequence[int]
+    wanted: Sequence[wire.ExitWanted | wire.ValidatorWanted], exits: ExitMessages, rows: Sequence[int]
 ) -> list[ExitEntry]:
     roots = _rows(exits.signing_roots)
     return [ExitEntry(wanted[row].public_key, wanted[row].validator_index, roots[row]) for row in rows]
 
 
 def _deposit_entries(
-    wanted: Sequence[wire.ExitWanted | wire.ValidatorWanted], deposits: Deposits, rows: Sequence[int]
+    wanted: Sequence[wire.ExitWanted | wire.ValidatorWanted], deposits: DepositMessages, rows: Sequence[int]
 ) -> list[DepositEntry]:
     roots = _rows(deposits.signing_roots)
     entries = []

@@ -17,7 +17,7 @@ from tests.services.patience import PATIENCE_SECONDS
 __all__ = ["CHAIN_ID", "Chain", "ChainClock", "Contract"]
 
 
-class Chain(chain.Chain):
+class Chain(chain.AnvilChain):
     """The chain of a running anvil; whoever changes it reverts it."""
 
     def __init__(self, url: str, session: aiohttp.ClientSession, bytecodes: Mapping[str, bytes]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from dvtfast import Network
 from dvtfast.services.chain.deposits.scan import DepositScan
 from dvtfast.services.chain.execution.node import NodeClient
-from dvtfast.services.chain.index.choice import choose
+from dvtfast.services.chain.index.choice import choose_index_source
 from dvtfast.services.chain.index_source import NextIndex
 
 
@@ -24,7 +24,8 @@ async def source(
     threads: int | None = None,
     **others: Any,
 ) -> AsyncIterator[NextIndex | None]:
-    """What `choose` makes of these, inside the block, with a scan where there are a database and a node."""
+    """What `choose_index_source` makes of these, inside the block; a scan, where there are a database and a
+    node."""
     async with AsyncExitStack() as stack:
         scan = None
         if deposits_database is not None and node is not None:
@@ -36,4 +37,4 @@ async def source(
                 threads=threads,
             )
             scan = await stack.enter_async_context(opened)
-        yield choose(network=network, scan=scan, node=node, threads=threads, **others)
+        yield choose_index_source(network=network, scan=scan, node=node, threads=threads, **others)

@@ -26,7 +26,7 @@ from dvtfast.services.demo.world.deployed_contracts import ETH, World
 from dvtfast.services.demo.world.ipfs import gateway
 from dvtfast.services.demo.world.oracles import OracleSet
 from dvtfast.services.operator.commands import executor, opening, results
-from dvtfast.services.operator.commands.metrics import Metrics
+from dvtfast.services.operator.commands.metrics import OperatorMetrics
 from dvtfast.services.operator.commands.opening import open_preparing
 from dvtfast.services.operator.commands.register import registration_task
 from dvtfast.services.operator.commands.run import Registrar
@@ -238,7 +238,7 @@ def mining(world: World) -> Any:
 async def registering(settings: RunSettings) -> AsyncIterator[Registrar]:
     """What `dvtfast operator run` works with."""
     async with open_preparing(settings, tell_nobody) as opened:
-        yield Registrar(settings, Metrics(), *opened)
+        yield Registrar(settings, OperatorMetrics(), *opened)
 
 
 async def performed(registrar: Registrar) -> results.Ended:

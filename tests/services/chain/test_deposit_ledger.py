@@ -18,14 +18,14 @@ from dvtfast.services.chain.deposits.ledger import (
     Known,
     Ledger,
     LedgerError,
+    LedgerSource,
     Seed,
-    Source,
     Totals,
 )
 from dvtfast.services.chain.execution.scanner import Checkpoint
 from dvtfast.services.settings.shared import on_test_chain
 
-SOURCE = Source(HOODI.chain_id, bytes(20), 10)
+SOURCE = LedgerSource(HOODI.chain_id, bytes(20), 10)
 NETWORK = replace(HOODI, deposit_contract_block=5, genesis_validators_last_block=100)
 
 
@@ -138,10 +138,10 @@ def test_files_that_are_something_else(path: Path, tmp_path: Path) -> None:
 
 
 def test_the_source_of_a_network() -> None:
-    source = Source.of(MAINNET)
+    source = LedgerSource.of(MAINNET)
     assert (source.chain_id, source.first_block) == (1, MAINNET.deposit_contract_block)
     test_chain = on_test_chain(HOODI, deposit_contract=bytes(20), keeper=None)
-    assert Source.of(test_chain) == Source(HOODI.chain_id, bytes(20), 0)
+    assert LedgerSource.of(test_chain) == LedgerSource(HOODI.chain_id, bytes(20), 0)
     assert not test_chain.has_validators_without_deposit
 
 

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from dvtfast import HOODI, Network
 from dvtfast.services.chain.deposits import completeness
 from dvtfast.services.chain.deposits.contract_tree import DepositsSoFar
-from dvtfast.services.chain.deposits.ledger import Ledger, Source
+from dvtfast.services.chain.deposits.ledger import Ledger, LedgerSource
 from dvtfast.services.chain.deposits.scan import DepositScan
 from dvtfast.services.chain.encoding import write_address
 from dvtfast.services.chain.execution import node as node_module
@@ -78,7 +78,7 @@ class World:
     async def scan(self, *urls: str) -> AsyncIterator[DepositScan]:
         """One that begins where the last one ended, with small batches."""
         network = self.network
-        ledger = Ledger(self.database, Source.of(network))
+        ledger = Ledger(self.database, LedgerSource.of(network))
         async with NodeClient(urls or self.urls, timeout_seconds=5, chain_id=CHAIN_ID) as node:
             yield DepositScan(
                 node,
@@ -438,7 +438,7 @@ async def test_a_file_of_version_1_that_a_node_without_logs_began(
     async with source(network=network, node=node, **options):
         pass  # begins the file
     final = await node.block(await world.chain.height() - 1)
-    ledger = Ledger(world.database, Source.of(network))
+    ledger = Ledger(world.database, LedgerSource.of(network))
     totals = replace(ledger.totals(), so_far=None if with_dump else DepositsSoFar(0))
     ledger.learn(ledger.first_block, Checkpoint(final.number, final.hash), [], totals)
     ledger.close()

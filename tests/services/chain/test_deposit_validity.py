@@ -11,9 +11,9 @@ from py_ecc.bls import G2ProofOfPossession as py_ecc
 
 from dvtfast import HOODI
 from dvtfast.deposits import check_deposit_signatures
-from dvtfast.services.chain.contracts.reads import Deposits, decode_deposits
+from dvtfast.services.chain.contracts.reads import DepositEvents, decode_deposits
 from dvtfast.services.chain.deposits import validity
-from dvtfast.services.chain.deposits.validity import Judge
+from dvtfast.services.chain.deposits.validity import DepositJudge
 from tests.samples import rows
 from tests.services.chain.deposit_events import (
     BAD_KINDS,
@@ -43,7 +43,7 @@ def mixed(n: int, seed: int) -> list[Deposit]:
     return deposits
 
 
-def columns(deposits: list[Deposit]) -> Deposits:
+def columns(deposits: list[Deposit]) -> DepositEvents:
     return decode_deposits(logs_of(deposits))
 
 
@@ -72,7 +72,7 @@ def test_some_verdicts_are_those_of_py_ecc(kind: int | None) -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_batches_come_to_what_a_plain_list_does(seed: int) -> None:
     deposits, random = mixed(40, seed), Random(seed)
-    judge, model, known = Judge(HOODI, threads=1), Model(), []
+    judge, model, known = DepositJudge(HOODI, threads=1), Model(), []
     bad_signatures = begin = 0
     while begin < len(deposits):
         batch = deposits[begin : begin + random.randint(1, 30)]
@@ -87,11 +87,11 @@ def test_batches_come_to_what_a_plain_list_does(seed: int) -> None:
 
 def test_a_good_deposit_after_bad_ones_in_the_same_batch() -> None:
     batch = [bad(1, 0), bad(1, 1), signed(2), signed(1), bad(1, 0), signed(1), signed(2)]
-    judged = Judge(HOODI).judge(columns(batch), ())
+    judged = DepositJudge(HOODI).judge(columns(batch), ())
     assert (judged.places.tolist(), judged.bad_signatures) == ([2, 3], 2)
-    judged = Judge(HOODI).judge(columns(batch), {signed(1).public_key})
+    judged = DepositJudge(HOODI).judge(columns(batch), {signed(1).public_key})
     assert (judged.places.tolist(), judged.bad_signatures) == ([2], 0)
-    judged = Judge(HOODI).judge(columns([]), ())
+    judged = DepositJudge(HOODI).judge(columns([]), ())
     assert (judged.places.tolist(), judged.bad_signatures) == ([], 0)
 
 
@@ -99,7 +99,7 @@ def test_keys_that_end_in_zeros_are_different_ones() -> None:
     """Numpy's texts end where zeros begin."""
     short = signed(3).public_key[:40] + bytes(8)
     batch = [replace(signed(3), public_key=key) for key in (short, short[:39] + b"\x01" + bytes(8))]
-    judged = Judge(HOODI).judge(columns(batch), {short})
+    judged = DepositJudge(HOODI).judge(columns(batch), {short})
     assert (judged.places.tolist(), judged.bad_signatures) == ([], 1)
 
 
@@ -112,7 +112,7 @@ def test_pending_deposits_are_checked_once(monkeypatch: pytest.MonkeyPatch) -> N
         return check(public_keys, *others, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(validity, "check_deposit_signatures", counting)
-    judge, batch = Judge(HOODI), [signed(1), bad(2, 3), signed(2), signed(4)]
+    judge, batch = DepositJudge(HOODI), [signed(1), bad(2, 3), signed(2), signed(4)]
 
     def made(
         deposits: list[Deposit], known: tuple[bytes, ...] = (), *, are_pending: bool = True
@@ -131,7 +131,7 @@ def test_pending_deposits_are_checked_once(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_signature_counts_for_its_own_deposit_only() -> None:
     """Nothing that was found out about one deposit is taken for another."""
-    judge = Judge(HOODI)
+    judge = DepositJudge(HOODI)
     good = signed(1)
     others = [
         replace(good, amount_gwei=good.amount_gwei ^ 1),

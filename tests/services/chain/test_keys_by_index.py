@@ -9,7 +9,7 @@ import pytest
 
 from dvtfast import HOODI
 from dvtfast.services.chain.beacon.client import BeaconClient, BeaconError
-from dvtfast.services.chain.deposits.ledger import Ledger, Source, Totals
+from dvtfast.services.chain.deposits.ledger import Ledger, LedgerSource, Totals
 from dvtfast.services.chain.execution.scanner import Checkpoint
 from dvtfast.services.chain.index.keys_by_index import KeysByIndex, KeysDifferError
 from tests.services.chain.beacon_nodes import BeaconState, beacon_with
@@ -80,7 +80,7 @@ async def test_a_beacon_node_that_tells_of_others(monkeypatch: pytest.MonkeyPatc
 
 
 def test_keys_of_the_ledger(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path / "deposits.db", Source(1, bytes(20), 0))
+    ledger = Ledger(tmp_path / "deposits.db", LedgerSource(1, bytes(20), 0))
     made = [(key(5000 - number), 1) for number in range(2500)]
     ledger.learn(0, Checkpoint(1, bytes(32)), made, Totals(2500, 2500))
     assert ledger.keys_at([0, 2499, 2500]) == {0: key(5000), 2499: key(2501)}

@@ -17,8 +17,9 @@ from dvtfast.services.chain.beacon.client import BeaconClient, BeaconError
 from dvtfast.services.chain.deposits import scan
 from dvtfast.services.chain.encoding import write_address
 from dvtfast.services.chain.execution.node import NodeClient
-from dvtfast.services.chain.index import by_beacon, choice
-from dvtfast.services.chain.index.choice import Agreeing, Given
+from dvtfast.services.chain.index import agreed_index, by_beacon
+from dvtfast.services.chain.index.agreed_index import AgreedIndex
+from dvtfast.services.chain.index.choice import GivenIndex
 from dvtfast.services.chain.index_source import IndexUnknownError, NextIndex
 from dvtfast.services.process.offload import UnavailableError
 from tests.services.chain.anvil import Chain, Contract
@@ -34,7 +35,7 @@ WAITING = [signed(1), bad(2, 3), signed(3), bad(4, 0), signed(2), signed(1), bad
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(by_beacon, "FRESH_SECONDS", 0.0)
-    monkeypatch.setattr(choice, "AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(agreed_index, "AGAIN_SECONDS", 0.0)
 
 
 @asynccontextmanager
@@ -254,19 +255,19 @@ class Saying:
 
 
 async def test_two_sources_must_agree() -> None:
-    both = Agreeing(Saying(7, keys=[b"a"]), Saying(7, keys=[b"b"]))
+    both = AgreedIndex(Saying(7, keys=[b"a"]), Saying(7, keys=[b"b"]))
     assert await both.next_index() == 7
     assert await both.used([b"a", b"b", b"c"]) == {b"a", b"b"}
-    assert await Agreeing(Saying(7, 8), Saying(8)).next_index() == 8
+    assert await AgreedIndex(Saying(7, 8), Saying(8)).next_index() == 8
     with pytest.raises(IndexUnknownError, match="7 by the deposits, 9 by the beacon node"):
-        await Agreeing(Saying(7), Saying(9)).next_index()
+        await AgreedIndex(Saying(7), Saying(9)).next_index()
 
 
 async def test_a_given_index_goes_before_all_others() -> None:
     async with source(network=HOODI) as found:
         assert found is None
     async with source(network=HOODI, start_index=5) as given:
-        assert isinstance(given, Given)
+        assert isinstance(given, GivenIndex)
         assert await given.next_index() == 5
         assert await given.used([b"a"]) == set()
     known = {signed(1).public_key: 3}

@@ -21,7 +21,7 @@ from dvtfast.services.demo.world.chain import RevertedError, encode_call
 from dvtfast.services.demo.world.deployed_contracts import CONSOLIDATIONS, ETH, WITHDRAWALS, World
 from dvtfast.services.demo.world.ipfs import gateway
 from dvtfast.services.demo.world.oracles import OracleSet
-from dvtfast.services.relayer.watches.chain_watch import Chain
+from dvtfast.services.relayer.watches.chain_watch import ChainNodes
 from dvtfast.services.settings import RelayerSettings
 from tests.services.chain.registrations import (
     APPROVAL,
@@ -402,7 +402,7 @@ async def test_a_relayer_that_is_told_of_the_contracts(world: World, oracle_set:
             "keeper": write_address(world.keeper.address),
             "signature_threshold": "3",
         }
-        async with Chain.connected(RelayerSettings.load(flags, {})) as chain:
+        async with ChainNodes.connected(RelayerSettings.load(flags, {})) as chain:
             oracles = await chain.announced_oracles()
             assert (oracles.public_keys == read_oracle_config(oracle_set.config).public_keys).all()
             assert await chain.vaults.registry_root() == await world.registry_root()

@@ -11,19 +11,18 @@ from pathlib import Path
 import pytest
 
 from dvtfast import HOODI
-from dvtfast.services.chain.deposits.ledger import Ledger, LedgerError, Source
-from dvtfast.services.operator.sending.journal import Journal as OperatorJournal
-from dvtfast.services.operator.sending.journal import JournalError as OperatorJournalError
+from dvtfast.services.chain.deposits.ledger import Ledger, LedgerError, LedgerSource
+from dvtfast.services.operator.sending.journal import Journal, JournalError
 from dvtfast.services.relayer.store.engine.database import Database, ForeignDatabaseError
-from dvtfast.services.sidecar.journal.signing_journal import Journal, JournalError
+from dvtfast.services.sidecar.journal.signing_journal import SigningJournal, SigningJournalError
 from dvtfast.services.ssv.registry import ChainSource, Registry, RegistryError
 
 SSV = ChainSource(HOODI.chain_id, bytes(20), 0, frozenset({1}))
 
 OPENERS: dict[str, tuple[Callable[[Path], object], type[Exception]]] = {
-    "sidecar": (Journal, JournalError),
-    "operator": (OperatorJournal, OperatorJournalError),
-    "deposits": (lambda path: Ledger(path, Source.of(HOODI)), LedgerError),
+    "sidecar": (SigningJournal, SigningJournalError),
+    "operator": (Journal, JournalError),
+    "deposits": (lambda path: Ledger(path, LedgerSource.of(HOODI)), LedgerError),
     "ssv": (lambda path: Registry(path, SSV), RegistryError),
 }
 
@@ -107,5 +106,5 @@ def test_what_is_no_file_is_told(name: str, kind: str, tmp_path: Path) -> None:
 def test_to_look_at_what_is_no_file_ends(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "there"
     {"pipe": os.mkfifo, "loop": lambda loop: loop.symlink_to(loop)}[kind](path)
-    with pytest.raises(JournalError):
-        Journal(path, only_looks=True)
+    with pytest.raises(SigningJournalError):
+        SigningJournal(path, only_looks=True)

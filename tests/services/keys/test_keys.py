@@ -20,7 +20,7 @@ from dvtfast import HOODI, MAINNET, FileError, generate_secret_keys, keystores
 from dvtfast.keystores import PBKDF2_INSECURE, Pbkdf2
 from dvtfast.services.cli import main
 from dvtfast.services.keys import key_share_files, keystore_directory
-from dvtfast.services.keys.key_share_files import KeyShares, LockFile, default_cache, load_key_shares
+from dvtfast.services.keys.key_share_files import LoadedKeyShares, LockFile, default_cache, load_key_shares
 from dvtfast.services.process import logs, progress
 from tests.unit.test_keystores import replace
 from tests.vector_files import VECTORS, load
@@ -62,7 +62,7 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
-def load_node(node: Path, **options: object) -> KeyShares:
+def load_node(node: Path, **options: object) -> LoadedKeyShares:
     directory = node / "validator_keys"
     options = {"lock": LockFile(node / "cluster-lock.json"), "cache": default_cache(directory), **options}
     return load_key_shares(directory, **options)  # type: ignore[arg-type]

@@ -16,8 +16,8 @@ from dvtfast.services.relayer.store.engine.database import Database
 from dvtfast.services.relayer.store.manager_journal import (
     APPEND_ONLY,
     DAY_SECONDS,
-    Action,
-    Entry,
+    ManagerAction,
+    ManagerEntry,
     Spent,
     append,
     day_of,
@@ -29,9 +29,9 @@ from dvtfast.services.relayer.store.manager_journal import (
 
 DAY = 20_000
 NOON = DAY * DAY_SECONDS + DAY_SECONDS // 2
-ENTRY = Entry(
+ENTRY = ManagerEntry(
     at=NOON,
-    action=Action.WITHDRAW,
+    action=ManagerAction.WITHDRAW,
     vault=bytes(range(20)),
     count=3,
     amount_gwei=2**64 - 1,
@@ -72,15 +72,15 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 
 
 async def test_what_goes_in_comes_out(database: Database) -> None:
-    for entry in (SIGNED, REFUSED, replace(SIGNED, action=Action.FUND)):
+    for entry in (SIGNED, REFUSED, replace(SIGNED, action=ManagerAction.FUND)):
         await database.run(append, entry)
     assert await database.run(entries) == [
         replace(SIGNED, id=1),
         replace(REFUSED, id=2),
-        replace(SIGNED, action=Action.FUND, id=3),
+        replace(SIGNED, action=ManagerAction.FUND, id=3),
     ]
     assert [entry.id for entry in await database.run(entries, after=1, limit=1)] == [2]
-    assert [entry.id for entry in await database.run(entries, action=Action.FUND)] == [3]
+    assert [entry.id for entry in await database.run(entries, action=ManagerAction.FUND)] == [3]
 
 
 async def test_what_is_spent_is_what_is_signed_on_that_day(database: Database) -> None:
@@ -88,10 +88,10 @@ async def test_what_is_spent_is_what_is_signed_on_that_day(database: Database) -
     for at in (begin - 1, begin, begin + DAY_SECONDS - 1, begin + DAY_SECONDS):
         await database.run(append, replace(SIGNED, at=at))
     await database.run(append, REFUSED)
-    await database.run(append, replace(SIGNED, action=Action.FUND))
-    assert await database.run(spent_today, Action.WITHDRAW, DAY) == Spent(6, 2 * (2**64 - 1), 2)
-    assert await database.run(spent_today, Action.WITHDRAW, DAY + 1) == Spent(3, 2**64 - 1, 1)
-    assert await database.run(spent_today, Action.CONSOLIDATE, DAY) == Spent(0, 0, 0)
+    await database.run(append, replace(SIGNED, action=ManagerAction.FUND))
+    assert await database.run(spent_today, ManagerAction.WITHDRAW, DAY) == Spent(6, 2 * (2**64 - 1), 2)
+    assert await database.run(spent_today, ManagerAction.WITHDRAW, DAY + 1) == Spent(3, 2**64 - 1, 1)
+    assert await database.run(spent_today, ManagerAction.CONSOLIDATE, DAY) == Spent(0, 0, 0)
     assert (day_of(begin - 1), day_of(begin)) == (DAY - 1, DAY)
 
 
@@ -148,7 +148,7 @@ async def test_one_limit_for_all_who_ask_at_once(database: Database) -> None:
         )
     )
     assert sum(isinstance(outcome, bytes) for outcome in outcomes) == 3
-    assert (await database.run(spent_today, Action.WITHDRAW, DAY)).items == 9
+    assert (await database.run(spent_today, ManagerAction.WITHDRAW, DAY)).items == 9
     assert len(await database.run(entries)) == 20
 
 

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from dvtfast.services import wire
 from dvtfast.services.relayer import api, health, metrics
 from dvtfast.services.relayer.health import NO_DATABASE
-from dvtfast.services.sidecar.metrics import Metrics as SidecarMetrics
+from dvtfast.services.sidecar.metrics import SidecarMetrics
 from dvtfast.services.web.metrics import SECONDS_BUCKETS
 
 from .. import postgres as postgres_

@@ -14,10 +14,10 @@ from dvtfast.services.relayer.store.operators.index_assignment import ask_for, c
 from dvtfast.services.relayer.store.operators.moves import TooManyMovesError
 from dvtfast.services.relayer.store.operators.ownership import ASKED_SECONDS, AskedByOthersError
 from dvtfast.services.relayer.store.operators.pending import Asker
-from dvtfast.services.relayer.store.operators.reservations import Registration, reserve
+from dvtfast.services.relayer.store.operators.reservations import WantedRegistration, reserve
 from dvtfast.services.relayer.store.subjects import Exit, to_bytes
 from dvtfast.services.relayer.store.tables import (
-    Kind,
+    MessageKind,
     messages,
     oracle_shares,
     shares,
@@ -198,7 +198,7 @@ async def test_given_back_and_taken_again_is_a_move(database_url: str) -> None:
     mine = Asker("11111111", 100, 1000)
 
     def taken(connection: Connection, index: int, count: int) -> None:
-        wanted = Registration(bytes(VAULT), index, [32 * ETH] * count, 1)
+        wanted = WantedRegistration(bytes(VAULT), index, [32 * ETH] * count, 1)
         reserve(connection, wanted, KEYS, window=0, now=NOW, asker=mine)
 
     for index in range(moves.OF_ONE_VALIDATOR + 1):
@@ -214,7 +214,7 @@ async def test_another_token_does_not_move_what_is_asked_for(database_url: str) 
     one, two = Asker("11111111", 100, 1000), Asker("22222222", 100, 1000)
 
     def exits(connection: Connection) -> set[bytes]:
-        return set(current_subjects(connection, KEYS, Kind.EXIT).values())
+        return set(current_subjects(connection, KEYS, MessageKind.EXIT).values())
 
     await database.run(asked, 1000, one)
     before = await database.read(exits)
@@ -241,7 +241,7 @@ async def test_the_database_of_before_is_brought_up_to_date(start: Start, databa
 
     def age(connection: Connection) -> None:
         for index in range(100, 150):
-            row = {"public_key": cluster.keys[0], "kind": Kind.EXIT, "subject": to_bytes(Exit(index))}
+            row = {"public_key": cluster.keys[0], "kind": MessageKind.EXIT, "subject": to_bytes(Exit(index))}
             row |= {"is_current": False, "was_current": True, "status": 0, "revision": index}
             connection.execute(messages.insert().values(row | {"created_at": NOW}))
         connection.execute(update(validators).values(asked_by=None, moves_until=None))

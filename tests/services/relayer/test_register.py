@@ -28,7 +28,7 @@ from dvtfast.services import wire
 from dvtfast.services.relayer.store.chain_state import known_places, learn_final, learn_pending, rewind
 from dvtfast.services.relayer.store.engine.database import Database, latest_revision
 from dvtfast.services.relayer.store.operators.index_assignment import IndexRefusedError
-from dvtfast.services.relayer.store.operators.reservations import Registration, mark_registered, reserve
+from dvtfast.services.relayer.store.operators.reservations import WantedRegistration, mark_registered, reserve
 from dvtfast.services.relayer.store.subjects import withdrawal_credentials
 
 from ..conftest import (
@@ -443,7 +443,7 @@ class TestReservations:
 
 
 async def _reserved(database: Database, vault: bytes, keys: Sequence[bytes], count: int = 2) -> list[bytes]:
-    wanted = Registration(vault, 5, [32 * ETH] * count, 1)
+    wanted = WantedRegistration(vault, 5, [32 * ETH] * count, 1)
     return await database.run(reserve, wanted, keys, window=0, now=1)
 
 
@@ -548,7 +548,7 @@ def test_any_interleaving_of_three_vaults(
                 free = (key for key in keys if key not in used | others | {*mine})
                 mine += [key for key, _ in zip(free, range(count - len(mine)), strict=False)]
                 held[vault] = mine
-                wanted = Registration(vault, 5, [32 * ETH] * count, 1)
+                wanted = WantedRegistration(vault, 5, [32 * ETH] * count, 1)
                 assert await opened.run(reserve, wanted, keys, window=0, now=1) == mine
         finally:
             await opened.close()
@@ -611,7 +611,9 @@ async def test_thousands_of_amounts_take_no_statement_each(database_url: str) ->
         listener = partial(_note_statement, statements)
         event.listen(connection, "before_cursor_execute", listener)
         try:
-            found = reserve(connection, Registration(VAULT, index, amounts, 1), keys, window=window, now=1000)
+            found = reserve(
+                connection, WantedRegistration(VAULT, index, amounts, 1), keys, window=window, now=1000
+            )
         finally:
             event.remove(connection, "before_cursor_execute", listener)
         return found, len(statements)
@@ -630,17 +632,20 @@ def _note_statement(statements: list[str], _: Any, __: Any, statement: str, *___
 async def test_an_unchanged_request_writes_nothing(database_url: str) -> None:
     keys = [bytes([row]) * 48 for row in range(5)]
     database = await Database.open(database_url)
-    wanted = Registration(VAULT, 3, [32 * ETH] * 4, 1)
+    wanted = WantedRegistration(VAULT, 3, [32 * ETH] * 4, 1)
     first = await database.run(_revision_after, wanted, keys, 1000)
     assert await database.run(_revision_after, wanted, keys, 1030) == first
-    assert await database.run(_revision_after, Registration(VAULT, 4, [32 * ETH] * 4, 1), keys, 1030) > first
+    assert (
+        await database.run(_revision_after, WantedRegistration(VAULT, 4, [32 * ETH] * 4, 1), keys, 1030)
+        > first
+    )
     with pytest.raises(IndexRefusedError):
         await database.run(
-            reserve, Registration(VAULT, 2**64 - 3, [32 * ETH] * 4, 1), keys, window=0, now=1030
+            reserve, WantedRegistration(VAULT, 2**64 - 3, [32 * ETH] * 4, 1), keys, window=0, now=1030
         )
     await database.close()
 
 
-def _revision_after(connection: Any, wanted: Registration, keys: list[bytes], now: int) -> int:
+def _revision_after(connection: Any, wanted: WantedRegistration, keys: list[bytes], now: int) -> int:
     reserve(connection, wanted, keys, window=2, now=now)
     return latest_revision(connection)

@@ -30,20 +30,21 @@ from dvtfast.services.relayer.store.engine.database import Database, latest_revi
 from dvtfast.services.relayer.store.judging.due import set_status, take_stock
 from dvtfast.services.relayer.store.judging.leases import (
     LEASE_SECONDS,
-    claimed,
     give_back,
+    leased,
     renew,
     seconds_until_free,
 )
 from dvtfast.services.relayer.store.judging.verdicts import (
     HeldShare,
-    OracleShares,
     ReadyMessage,
+    SplitExit,
     Verdicts,
-    claim_due,
+    lease_due,
     record,
 )
-from dvtfast.services.relayer.store.operators.index_assignment import make_current, remember_validators
+from dvtfast.services.relayer.store.operators.asked_validators import remember_validators
+from dvtfast.services.relayer.store.operators.index_assignment import make_current
 from dvtfast.services.relayer.store.subjects import Exit
 from dvtfast.services.relayer.store.tables import MessageStatus, messages, oracle_shares
 
@@ -81,53 +82,53 @@ async def make_due(database: Database, count: int) -> None:
     await database.run(work)
 
 
-async def claim(database: Database, claimer: bytes, limit: int = 100) -> list[int]:
-    due = await database.run(claim_due, claimer, MessageStatus.DUE, limit, lambda key: key[0] < 100)
+async def lease(database: Database, holder: bytes, limit: int = 100) -> list[int]:
+    due = await database.run(lease_due, holder, MessageStatus.DUE, limit, lambda key: key[0] < 100)
     return [message.id for message in due]
 
 
-async def conclude(database: Database, claimer: bytes, verdicts: Verdicts) -> None:
+async def conclude(database: Database, holder: bytes, verdicts: Verdicts) -> None:
     digest = bytes(32)
-    await database.run(record, claimer, verdicts, config_digest=digest, threshold_of=lambda _: 3, now=1)
+    await database.run(record, holder, verdicts, config_digest=digest, threshold_of=lambda _: 3, now=1)
 
 
-async def test_each_message_is_claimed_once(pair: tuple[Database, Database]) -> None:
+async def test_each_message_is_leased_once(pair: tuple[Database, Database]) -> None:
     await make_due(pair[0], 40)
     revision = await pair[0].read(latest_revision)
-    claims = await asyncio.gather(*(claim(pair[i % 2], (A, B)[i % 2], 10) for i in range(2)))
-    assert len({*claims[0], *claims[1]}) == 20
-    assert await claim(pair[0], A, 10) == claims[0]  # a batch that failed is tried again
+    leases = await asyncio.gather(*(lease(pair[i % 2], (A, B)[i % 2], 10) for i in range(2)))
+    assert len({*leases[0], *leases[1]}) == 20
+    assert await lease(pair[0], A, 10) == leases[0]  # a batch that failed is tried again
     assert await pair[1].read(latest_revision) == revision
     await pair[0].run(give_back, A)
-    assert set(claims[0]) < set(await claim(pair[1], B))
+    assert set(leases[0]) < set(await lease(pair[1], B))
 
 
-async def test_claims_end(pair: tuple[Database, Database], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_leases_end(pair: tuple[Database, Database], monkeypatch: pytest.MonkeyPatch) -> None:
     await make_due(pair[0], 2)
-    ids = await claim(pair[0], A)
+    ids = await lease(pair[0], A)
     assert LEASE_SECONDS - 2 <= (await pair[1].read(seconds_until_free, B) or 0) <= LEASE_SECONDS
     await pair[0].run(expire)
     assert await pair[1].read(seconds_until_free, B) is None
     await pair[0].run(renew, A, ids)  # late, but nobody took them
-    assert await claim(pair[1], B) == []
+    assert await lease(pair[1], B) == []
     await pair[0].run(expire)
-    assert await claim(pair[1], B) == ids
+    assert await lease(pair[1], B) == ids
     await pair[0].run(renew, A, ids)
-    assert await pair[0].read(claimed, A, ids) == set()
-    assert await pair[1].read(claimed, B, ids) == set(ids)
+    assert await pair[0].read(leased, A, ids) == set()
+    assert await pair[1].read(leased, B, ids) == set(ids)
 
 
 def expire(connection: Connection) -> None:
-    connection.execute(update(messages).values(claimed_until=1))
+    connection.execute(update(messages).values(leased_until=1))
 
 
 async def test_who_was_too_slow_drops_what_it_found(pair: tuple[Database, Database]) -> None:
     await make_due(pair[0], 1)
-    (message_id,) = await claim(pair[0], A)
+    (message_id,) = await lease(pair[0], A)
     await pair[0].run(expire)
-    assert await claim(pair[1], B) == [message_id]
+    assert await lease(pair[1], B) == [message_id]
     found = {
-        name: Verdicts(ready=[ReadyMessage(message_id, name * 96, OracleShares(name * 48, name * 10))])
+        name: Verdicts(ready=[ReadyMessage(message_id, name * 96, SplitExit(name * 48, name * 10))])
         for name in (b"a", b"b")
     }
     await conclude(pair[1], B, found[b"b"])
@@ -138,27 +139,27 @@ async def test_who_was_too_slow_drops_what_it_found(pair: tuple[Database, Databa
     assert kept == [b"b" * 10]
 
 
-async def test_a_start_leaves_others_their_claims(pair: tuple[Database, Database]) -> None:
+async def test_a_start_leaves_others_their_leases(pair: tuple[Database, Database]) -> None:
     await make_due(pair[0], 2)
-    ids = await claim(pair[0], A, 1)
+    ids = await lease(pair[0], A, 1)
     await pair[1].run(take_stock, lambda _: 3, is_shared=True)
     statuses = dict(await pair[1].read(lambda c: c.execute(select(messages.c.id, messages.c.status)).all()))
     assert [statuses[i] == MessageStatus.DUE for i in sorted(statuses)] == [
         i in ids for i in sorted(statuses)
     ]
-    assert await pair[0].read(claimed, A, ids) == set(ids)
+    assert await pair[0].read(leased, A, ids) == set(ids)
 
 
 async def test_a_start_leaves_others_what_only_they_serve(pair: tuple[Database, Database]) -> None:
     await make_due(pair[0], 2)
     await pair[1].run(take_stock, lambda key: 3 if key[0] == 1 else None, is_shared=True)
-    due = await pair[0].run(claim_due, A, MessageStatus.DUE, 2, lambda _: True)
+    due = await pair[0].run(lease_due, A, MessageStatus.DUE, 2, lambda _: True)
     assert {message.public_key[0] for message in due} >= {0}
 
 
 async def test_what_only_the_other_relayer_serves_is_left_to_it(pair: tuple[Database, Database]) -> None:
     await make_due(pair[0], 3)
-    due = await pair[0].run(claim_due, A, MessageStatus.DUE, 1, lambda key: key[0] == 2)
+    due = await pair[0].run(lease_due, A, MessageStatus.DUE, 1, lambda key: key[0] == 2)
     assert [message.public_key[0] for message in due] == [2]
 
 
@@ -325,9 +326,9 @@ async def test_one_of_two_relayers_is_killed_in_the_middle(
             await rounds.until(two_nodes_are_done)
             os.kill(second.process_id, signal.SIGSTOP)  # so that the first one gets the work
             await node.post(client, VALIDATORS)
-            is_claimed = select(func.count()).where(messages.c.claimed_until > 0)
+            is_leased = select(func.count()).where(messages.c.leased_until > 0)
             async with asyncio.timeout(PATIENCE_SECONDS):
-                while not await database.read(lambda c: c.scalar(is_claimed)):
+                while not await database.read(lambda c: c.scalar(is_leased)):
                     pass
             services.forget(first)
             first.kill()

@@ -23,14 +23,15 @@ from dvtfast.services.relayer.registrations import ANOTHER_VAULTS, ASKED_ELSEWHE
 from dvtfast.services.relayer.store.engine.database import Database
 from dvtfast.services.relayer.store.judging.rotation import exits_to_rotate, hand_out_rotation
 from dvtfast.services.relayer.store.judging.verdicts import (
-    OracleShares,
     ReadyMessage,
+    SplitExit,
     Verdicts,
-    claim_due,
+    lease_due,
     record,
 )
 from dvtfast.services.relayer.store.operators import ownership
-from dvtfast.services.relayer.store.operators.index_assignment import make_current, remember_validators
+from dvtfast.services.relayer.store.operators.asked_validators import remember_validators
+from dvtfast.services.relayer.store.operators.index_assignment import make_current
 from dvtfast.services.relayer.store.operators.removal import forget
 from dvtfast.services.relayer.store.operators.reservations import mark_registered
 from dvtfast.services.relayer.store.subjects import Exit
@@ -351,7 +352,7 @@ async def test_a_validator_that_is_forgotten_while_its_exit_is_split(database_ur
     (exit_,) = await database.run(exits_to_rotate, VAULT, {old: 5}, bytes(32), 1)
     await database.run(forget, [old])
     await database.run(_make_ready, new)
-    split = {exit_.public_key: OracleShares(b"old" * 16, b"old")}
+    split = {exit_.public_key: SplitExit(b"old" * 16, b"old")}
     handed_out = await database.run(hand_out_rotation, {old: 5, new: 5}, split, bytes(32), 1)
     assert [validator.public_key_shares for validator in handed_out] == [None, None]
     assert await database.read(lambda c: c.execute(select(oracle_shares)).all()) == []
@@ -361,7 +362,7 @@ async def test_a_validator_that_is_forgotten_while_its_exit_is_split(database_ur
 def _make_ready(connection: Connection, key: bytes) -> None:
     remember_validators(connection, [key], 1)
     make_current(connection, {key: Exit(5)}, 1)
-    claim_due(connection, bytes(16), MessageStatus.COLLECTING, 1, lambda _: True)
+    lease_due(connection, bytes(16), MessageStatus.COLLECTING, 1, lambda _: True)
     (message_id,) = connection.scalars(select(messages.c.id).where(messages.c.public_key == key))
     verdicts = Verdicts(ready=[ReadyMessage(message_id, bytes(96), None)])
     record(connection, bytes(16), verdicts, config_digest=bytes(32), threshold_of=lambda _: 1, now=1)

@@ -35,7 +35,7 @@ from dvtfast.services.relayer.store.seals import (
     key_name,
     sealed_under,
 )
-from dvtfast.services.relayer.store.tables import Kind, from_uint64, messages, shares, storage, uint64
+from dvtfast.services.relayer.store.tables import MessageKind, from_uint64, messages, shares, storage, uint64
 
 from .. import postgres as postgres_
 from ..conftest import START_INDEX, Start, make_cluster
@@ -44,7 +44,7 @@ from .test_shares import wrong
 
 INDICES = range(START_INDEX, START_INDEX + 3)
 SIGNATURE = bytes(range(96))
-WHOSE = Identity(bytes(48), Kind.EXIT, uint64(7), uint64(1))
+WHOSE = Identity(bytes(48), MessageKind.EXIT, uint64(7), uint64(1))
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ class TestSeal:
         "other",
         [
             WHOSE._replace(public_key=b"\1" * 48),
-            WHOSE._replace(kind=Kind.DEPOSIT),
+            WHOSE._replace(kind=MessageKind.DEPOSIT),
             WHOSE._replace(subject=uint64(8)),
             WHOSE._replace(share_index=uint64(2)),
             WHOSE._replace(share_index=b""),
@@ -267,7 +267,7 @@ class TestRelayer:
         cluster = make_cluster(1)
 
         def offer(connection: Connection) -> list[str]:
-            offered = OfferedShare(cluster.keys[0], Kind.EXIT, SIGNATURE, None, 4)
+            offered = OfferedShare(cluster.keys[0], MessageKind.EXIT, SIGNATURE, None, 4)
             return add_shares(connection, 1, [offered], threshold_of=lambda _: 3, now=0)
 
         await database.run(ask, cluster.keys)
@@ -298,8 +298,8 @@ async def filled(url: str, validators: int = N_VALIDATORS) -> dict[Identity, byt
         offered = []
         for offset, key in enumerate(keys):
             signature = random.randbytes(96)
-            held[Identity(key, Kind.EXIT, uint64(START_INDEX + offset), uint64(index))] = signature
-            offered.append(OfferedShare(key, Kind.EXIT, signature, None, N_NODES))
+            held[Identity(key, MessageKind.EXIT, uint64(START_INDEX + offset), uint64(index))] = signature
+            offered.append(OfferedShare(key, MessageKind.EXIT, signature, None, N_NODES))
         await database.run(add_shares, index, offered, threshold_of=lambda _: None, now=0)
     await database.close()
     return held

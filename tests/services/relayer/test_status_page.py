@@ -15,7 +15,7 @@ from playwright.async_api import Browser, Page, expect
 from playwright.async_api import Error as BrowserError
 
 from dvtfast.services import wire
-from dvtfast.services.relayer.activity import Seen
+from dvtfast.services.relayer.activity import Activity
 from dvtfast.services.relayer.clusters.served import ServedClusters
 from dvtfast.services.relayer.status.advice import advice_about
 from dvtfast.services.relayer.status.answers import OperatorStatus, RoundStatus
@@ -409,7 +409,7 @@ async def test_screenshot(start: Start, tmp_path: Path) -> None:
 def test_the_worst_of_two_messages(exit_: str, deposit: str, cell: str) -> None:
     cluster = make_cluster(1)
     served = ServedClusters([cluster.shares], signature_threshold=None)
-    overview = Overview(served, Seen(served.groups))
+    overview = Overview(served, Activity(served.groups))
 
     def message(subject: Exit | Deposit, state: str) -> WatchedMessage:
         good, bad = [2] * (state == "received"), [2] * (state == "bad")

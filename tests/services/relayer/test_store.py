@@ -20,18 +20,19 @@ from dvtfast.services.relayer.store.engine.database import Database, latest_revi
 from dvtfast.services.relayer.store.judging.due import set_status, take_stock
 from dvtfast.services.relayer.store.judging.verdicts import (
     HeldShare,
-    OracleShares,
     ReadyMessage,
+    SplitExit,
     Verdicts,
-    claim_due,
+    lease_due,
     record,
 )
 from dvtfast.services.relayer.store.nodes.partial_signatures import OfferedShare, add_shares
-from dvtfast.services.relayer.store.operators.index_assignment import make_current, remember_validators
+from dvtfast.services.relayer.store.operators.asked_validators import remember_validators
+from dvtfast.services.relayer.store.operators.index_assignment import make_current
 from dvtfast.services.relayer.store.operators.removal import forget
 from dvtfast.services.relayer.store.subjects import Exit
 from dvtfast.services.relayer.store.tables import (
-    Kind,
+    MessageKind,
     MessageStatus,
     ShareState,
     from_uint64,
@@ -142,42 +143,40 @@ async def test_readers_do_not_wait_for_a_writer(each_database: str) -> None:
 
 
 async def test_a_relayer_that_is_alone_takes_everything_at_its_start(tmp_path: Path) -> None:
-    """It was killed, or lost its database: nobody else works on what it claimed."""
+    """It was killed, or lost its database: nobody else works on what it leased."""
     database = await Database.open(f"sqlite:///{tmp_path}/relayer.db")
     await database.run(make_current, {bytes(48): Exit(1)}, 1)
     await database.run(set_status, [1], MessageStatus.DUE)
-    await database.run(claim_due, b"A" * 16, MessageStatus.DUE, 1, lambda _: True)
-    assert await database.run(claim_due, b"B" * 16, MessageStatus.DUE, 1, lambda _: True) == []
+    await database.run(lease_due, b"A" * 16, MessageStatus.DUE, 1, lambda _: True)
+    assert await database.run(lease_due, b"B" * 16, MessageStatus.DUE, 1, lambda _: True) == []
     await database.run(take_stock, lambda _: 1)
     await database.run(set_status, [1], MessageStatus.DUE)
-    assert len(await database.run(claim_due, b"B" * 16, MessageStatus.DUE, 1, lambda _: True)) == 1
+    assert len(await database.run(lease_due, b"B" * 16, MessageStatus.DUE, 1, lambda _: True)) == 1
     await database.close()
 
 
 async def test_what_is_forgotten_while_it_is_judged_leaves_nothing(each_database: str) -> None:
     """Nor does it reach the validator that gets its row id."""
     database = await Database.open(each_database)
-    old, new, claimer = bytes([1]) * 48, bytes([2]) * 48, bytes(16)
+    old, new, holder = bytes([1]) * 48, bytes([2]) * 48, bytes(16)
 
     def make_due(connection: Connection, key: bytes) -> int:
         remember_validators(connection, [key], 1)
         make_current(connection, {key: Exit(5)}, 1)
-        offered = [OfferedShare(key, Kind.EXIT, bytes(96), Exit(5), None)]
+        offered = [OfferedShare(key, MessageKind.EXIT, bytes(96), Exit(5), None)]
         add_shares(connection, 1, offered, threshold_of=lambda _: 1, now=1)
         return int(connection.scalars(select(messages.c.id).where(messages.c.public_key == key)).one())
 
     message_id = await database.run(make_due, old)
-    due = await database.run(claim_due, claimer, MessageStatus.DUE, 1, lambda _: True)
+    due = await database.run(lease_due, holder, MessageStatus.DUE, 1, lambda _: True)
     assert [message.id for message in due] == [message_id]
     await database.run(forget, [old])
     other_id = await database.run(make_due, new)
     for verdicts in (
-        Verdicts(ready=[ReadyMessage(message_id, b"x" * 96, OracleShares(b"x" * 48, b"x" * 193))]),
+        Verdicts(ready=[ReadyMessage(message_id, b"x" * 96, SplitExit(b"x" * 48, b"x" * 193))]),
         Verdicts(not_ready={MessageStatus.UNDECIDED: due}, rejected=[HeldShare(message_id, 1)]),
     ):
-        await database.run(
-            record, claimer, verdicts, config_digest=bytes(32), threshold_of=lambda _: 1, now=1
-        )
+        await database.run(record, holder, verdicts, config_digest=bytes(32), threshold_of=lambda _: 1, now=1)
     assert await database.read(lambda c: c.execute(select(signatures)).all()) == []
     assert await database.read(lambda c: c.execute(select(oracle_shares)).all()) == []
     states = await database.read(lambda c: c.execute(select(shares.c.message_id, shares.c.state)).all())

@@ -19,7 +19,7 @@ from dvtfast.services.sidecar.journal import retention
 from dvtfast.services.sidecar.journal import signing_journal as journal_module
 from dvtfast.services.sidecar.journal.admission import DepositEntry, ExitEntry, Limits, Party
 from dvtfast.services.sidecar.journal.retention import first_day_kept
-from dvtfast.services.sidecar.journal.signing_journal import Journal, JournalError
+from dvtfast.services.sidecar.journal.signing_journal import SigningJournal, SigningJournalError
 
 PARTY = Party("hoodi", "relayer:8000", 2**64 - 1)
 KEY, OTHER_KEY = bytes([1] * 48), bytes([2] * 48)
@@ -39,13 +39,13 @@ DAY = 86_400
 
 
 async def admit_exits(
-    journal: Journal, party: Party, entries: Sequence[ExitEntry], limits: Limits = MANY
+    journal: SigningJournal, party: Party, entries: Sequence[ExitEntry], limits: Limits = MANY
 ) -> list[str]:
     return await journal.admit(party, entries, exit_limits=limits)
 
 
 async def admit_deposits(
-    journal: Journal,
+    journal: SigningJournal,
     party: Party,
     entries: Sequence[DepositEntry],
     limits: Limits = MANY,
@@ -70,7 +70,7 @@ def rows(path: Path, columns: str = "*") -> list[tuple[object, ...]]:
 
 async def test_ten_thousand_exits_at_once_and_each_once(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
-    journal = Journal(path)
+    journal = SigningJournal(path)
     for party in (PARTY, PARTY, Party("hoodi", "another", 2**64 - 1)):
         await admit_exits(journal, party, exits(10_000))
     await journal.close()
@@ -79,7 +79,7 @@ async def test_ten_thousand_exits_at_once_and_each_once(tmp_path: Path) -> None:
     first = ("hoodi", "relayer:8000", str(2**64 - 1), "exit", KEY, str(2**64 - 1), bytes(32))
     assert found[0] == first
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    journal = Journal(path)
+    journal = SigningJournal(path)
     await admit_exits(journal, PARTY, exits(10_001))
     await journal.close()
     assert len(rows(path)) == 20_001
@@ -96,7 +96,7 @@ async def test_ten_thousand_exits_at_once_and_each_once(tmp_path: Path) -> None:
 )
 async def test_nothing_is_changed_or_removed(tmp_path: Path, statement: str) -> None:
     path = tmp_path / "journal.db"
-    journal = Journal(path)
+    journal = SigningJournal(path)
     await admit_exits(journal, PARTY, exits(3))
     await journal.close()
     before = rows(path)
@@ -107,7 +107,7 @@ async def test_nothing_is_changed_or_removed(tmp_path: Path, statement: str) -> 
 
 async def test_a_validator_is_deposited_to_for_one_vault(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
-    journal = Journal(path)
+    journal = SigningJournal(path)
     reasons = await admit_deposits(
         journal,
         PARTY,
@@ -116,7 +116,7 @@ async def test_a_validator_is_deposited_to_for_one_vault(tmp_path: Path) -> None
     assert [bool(reason) for reason in reasons] == [False, True, False, False]
     assert f"another vault, {wire.Address(VAULT).to_wire()}" in reasons[1]
     await journal.close()
-    journal = Journal(path)  # also after a restart, for another relayer, and by another share index
+    journal = SigningJournal(path)  # also after a restart, for another relayer, and by another share index
     party = Party("hoodi", "another", 7)
     entries = [deposit(5, vault=OTHER_VAULT), deposit(1)]
     asked = await admit_deposits(journal, party, entries, write=False)
@@ -139,7 +139,7 @@ def deposits_in(path: Path) -> list[tuple[object, ...]]:
 
 async def test_so_many_deposits_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """For each relayer by itself, by all processes that share the file."""
-    journal, second = Journal(tmp_path / "journal.db"), Journal(tmp_path / "journal.db")
+    journal, second = SigningJournal(tmp_path / "journal.db"), SigningJournal(tmp_path / "journal.db")
     now, three = 1_800_000_000, Limits(3, 100)
     monkeypatch.setattr(journal_module.time, "time", lambda: now)
     wanted = [deposit(i) for i in range(5)]
@@ -163,7 +163,7 @@ async def test_so_many_deposits_a_day(tmp_path: Path, monkeypatch: pytest.Monkey
 
 async def test_one_validator_uses_up_its_own_part_of_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
     """A thousand amounts, or indices, of one leave the others theirs."""
-    journal = Journal(None)
+    journal = SigningJournal(None)
     monkeypatch.setattr(journal_module.time, "time", lambda: 1_800_000_000)
     limits = Limits(100, 10)
     amounts = [deposit(i) for i in range(1_000)]
@@ -179,7 +179,7 @@ async def test_one_validator_uses_up_its_own_part_of_a_day(monkeypatch: pytest.M
 async def test_an_exit_and_its_deposit_are_on_record_together_or_not_at_all(tmp_path: Path) -> None:
     """What the limit of exits refuses binds no validator, and uses up no deposit."""
     path = tmp_path / "journal.db"
-    journal = Journal(path)
+    journal = SigningJournal(path)
     entries = [deposit(1), deposit(2, key=OTHER_KEY)]
     reasons = await admit_deposits(journal, PARTY, entries, Limits(2, 2), exit_limits=Limits(1, 1))
     assert [bool(reason) for reason in reasons] == [False, True]
@@ -195,7 +195,7 @@ async def test_an_exit_and_its_deposit_are_on_record_together_or_not_at_all(tmp_
 
 async def test_a_release_binds_to_another_vault(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
-    journal = Journal(path)
+    journal = SigningJournal(path)
     third = bytes([5] * 20)
     await admit_deposits(journal, PARTY, [deposit(1), deposit(2, key=OTHER_KEY)])
     with pytest.raises(ValueError, match="bound to no vault"):
@@ -204,7 +204,7 @@ async def test_a_release_binds_to_another_vault(tmp_path: Path) -> None:
         await journal.release([KEY], from_vault=third, to_vault=OTHER_VAULT)
     await journal.release([KEY], from_vault=VAULT, to_vault=OTHER_VAULT)
     await journal.close()
-    journal = Journal(path)
+    journal = SigningJournal(path)
     wanted = [
         deposit(1),  # on record, and yet refused now
         deposit(3, vault=third),
@@ -233,14 +233,14 @@ async def test_so_many_exits_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(journal_module.time, "time", lambda: now)
     other_index = Party(PARTY.network, PARTY.relayer, 7)
 
-    async def admitted(journal: Journal, party: Party, count: int) -> int:
+    async def admitted(journal: SigningJournal, party: Party, count: int) -> int:
         return (await admit_exits(journal, party, exits(count), Limits(5, 100))).count("")
 
-    journal = Journal(path)
+    journal = SigningJournal(path)
     assert [await admitted(journal, PARTY, count) for count in (3, 3, 4)] == [3, 3, 4]
     assert await admitted(journal, other_index, 10) == 1
     await journal.close()
-    journal = Journal(path)
+    journal = SigningJournal(path)
     assert [await admitted(journal, party, 10) for party in (PARTY, other_index)] == [4, 1]
     assert await admitted(journal, Party("hoodi", "another", 7), 10) == 5
     now += 86_400 - now % 86_400 - 1
@@ -258,7 +258,7 @@ async def test_a_clock_that_was_ahead_and_goes_back_refills_nothing(
     """What was signed on a day to come counts until that day is over, and so does what was before."""
     now = today = 1_800_000_000
     monkeypatch.setattr(journal_module.time, "time", lambda: now)
-    journal, limits = Journal(tmp_path / "journal.db"), Limits(10, 100)
+    journal, limits = SigningJournal(tmp_path / "journal.db"), Limits(10, 100)
     assert (await admit_exits(journal, PARTY, exits(4), limits)) == [""] * 4
     now = today + 2 * DAY
     assert (await admit_exits(journal, PARTY, exits(10)[4:], limits)) == [""] * 6
@@ -283,13 +283,13 @@ async def test_files_that_are_no_journals(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "other.db") as connection:
         connection.execute("CREATE TABLE other (x)")
     for path in (tmp_path / "text", tmp_path / "other.db", tmp_path / "nowhere" / "journal.db", tmp_path):
-        with pytest.raises(JournalError, match=path.name):
-            Journal(path)
+        with pytest.raises(SigningJournalError, match=path.name):
+            SigningJournal(path)
 
 
 async def test_a_journal_that_is_taken_away(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
-    journal = Journal(path)
+    journal = SigningJournal(path)
     await admit_exits(journal, PARTY, exits(1))
     path.unlink()
     with pytest.raises(UnavailableError, match=r"journal\.db"):
@@ -303,8 +303,8 @@ async def test_a_journal_that_is_taken_away(tmp_path: Path) -> None:
 def test_what_was_admitted_survives_a_kill(tmp_path: Path) -> None:
     program = (
         "import asyncio, os, sys; from pathlib import Path;"
-        "from tests.services.sidecar.test_journal import PARTY, admit_exits, exits, Journal;"
-        "journal = Journal(Path(sys.argv[1]));"
+        "from tests.services.sidecar.test_journal import PARTY, admit_exits, exits, SigningJournal;"
+        "journal = SigningJournal(Path(sys.argv[1]));"
         "asyncio.run(admit_exits(journal, PARTY, exits(100))); os.kill(os.getpid(), 9)"
     )
     path = tmp_path / "journal.db"
@@ -319,8 +319,8 @@ def test_a_kill_leaves_exits_and_deposits_that_belong_together(tmp_path: Path, a
     """Whenever it comes: what was admitted is there, and nothing by half."""
     program = (
         "import asyncio, sys; from pathlib import Path;"
-        "from tests.services.sidecar.test_journal import PARTY, admit_deposits, deposit, Journal;"
-        "journal = Journal(Path(sys.argv[1]));"
+        "from tests.services.sidecar.test_journal import PARTY, admit_deposits, deposit, SigningJournal;"
+        "journal = SigningJournal(Path(sys.argv[1]));"
         "entries = lambda i: [deposit(40 * i + j) for j in range(40)];"
         "admit = lambda i: asyncio.run(admit_deposits(journal, PARTY, entries(i)));"
         "[print(admit(i).count(''), flush=True) for i in range(100_000)]"
@@ -346,8 +346,8 @@ def test_several_processes_share_a_journal(tmp_path: Path) -> None:
     """Three make it at once; one of them gets to deposit for a vault, the others for no other."""
     program = (
         "import asyncio, sys; from pathlib import Path;"
-        "from tests.services.sidecar.test_journal import PARTY, admit_deposits, deposit, Journal;"
-        "journal = Journal(Path(sys.argv[1])); vault = bytes([int(sys.argv[2])] * 20);"
+        "from tests.services.sidecar.test_journal import PARTY, admit_deposits, deposit, SigningJournal;"
+        "journal = SigningJournal(Path(sys.argv[1])); vault = bytes([int(sys.argv[2])] * 20);"
         "entries = [deposit(i + 100 * vault[0], key=bytes([i] * 48), vault=vault) for i in range(50)];"
         "admitted = [asyncio.run(admit_deposits(journal, PARTY, [e])) for e in entries];"
         "print(admitted.count(['']))"
@@ -369,8 +369,8 @@ def test_several_processes_share_a_journal(tmp_path: Path) -> None:
 def test_several_processes_have_one_limit(tmp_path: Path) -> None:
     program = (
         "import asyncio, sys; from pathlib import Path;"
-        "from tests.services.sidecar.test_journal import PARTY, admit_exits, exits, Journal, Limits;"
-        "journal = Journal(Path(sys.argv[1])); key = bytes([int(sys.argv[2])] * 48);"
+        "from tests.services.sidecar.test_journal import PARTY, admit_exits, exits, SigningJournal, Limits;"
+        "journal = SigningJournal(Path(sys.argv[1])); key = bytes([int(sys.argv[2])] * 48);"
         "admitted = [asyncio.run(admit_exits(journal, PARTY, [e], Limits(70, 100)))"
         " for e in exits(50, key=key)];"
         "print(admitted.count(['']))"
@@ -430,7 +430,7 @@ async def test_a_journal_of_version_1_goes_on(tmp_path: Path, monkeypatch: pytes
     path, now = tmp_path / "journal.db", 1_800_000_000
     monkeypatch.setattr(journal_module.time, "time", lambda: now)
     before = make_journal_of_1(path, now)
-    journal = Journal(path)
+    journal = SigningJournal(path)
     assert rows(path) == before
     # Its vault, and what was used up of today, are known; and an older program may go on with it.
     assert "another vault" in (await admit_deposits(journal, PARTY, [deposit(9, vault=OTHER_VAULT)]))[0]
@@ -459,9 +459,9 @@ async def test_a_look_changes_no_journal(tmp_path: Path, is_of_1: bool) -> None:
     path = tmp_path / "journal.db"
     make_journal_of_1(path, int(time.time()))
     if not is_of_1:
-        await Journal(path).close()
+        await SigningJournal(path).close()
     before = path.read_bytes()
-    look = Journal(path, only_looks=True)
+    look = SigningJournal(path, only_looks=True)
     entries = [deposit(9, vault=OTHER_VAULT), deposit(10)]
     refused, admitted = await admit_deposits(look, PARTY, entries, write=False)
     assert "another vault" in refused
@@ -485,7 +485,7 @@ def test_a_kill_while_a_journal_is_brought_up_to_date_leaves_the_old_one(tmp_pat
         "    connection.create_function('die', 0, lambda: os.kill(os.getpid(), 9))\n"
         "    return connection\n"
         "module.sqlite3.connect = dying\n"
-        "module.Journal(Path(sys.argv[1]))"
+        "module.SigningJournal(Path(sys.argv[1]))"
     )
     path = tmp_path / "journal.db"
     before = make_journal_of_1(path, 1_800_000_000)
@@ -497,7 +497,7 @@ def test_a_kill_while_a_journal_is_brought_up_to_date_leaves_the_old_one(tmp_pat
         with sqlite3.connect(path) as connection:
             assert connection.execute("PRAGMA user_version").fetchone() == (1,)
         assert rows(path) == before
-    Journal(path)
+    SigningJournal(path)
     assert rows(path) == before
 
 
@@ -506,8 +506,8 @@ def test_a_journal_of_a_newer_version_is_called_so(tmp_path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE signatures (x)")
         connection.execute("PRAGMA user_version = 3")
-    with pytest.raises(JournalError, match="of version 3, of a newer dvtfast"):
-        Journal(path)
+    with pytest.raises(SigningJournalError, match="of version 3, of a newer dvtfast"):
+        SigningJournal(path)
 
 
 async def test_old_exits_and_repeated_deposits_are_forgotten_and_nothing_else(
@@ -515,7 +515,7 @@ async def test_old_exits_and_repeated_deposits_are_forgotten_and_nothing_else(
 ) -> None:
     now, path = 1_800_000_000, tmp_path / "journal.db"
     monkeypatch.setattr(journal_module.time, "time", lambda: now)
-    journal = Journal(path)
+    journal = SigningJournal(path)
     await admit_deposits(journal, PARTY, [deposit(1), deposit(2), deposit(3, key=OTHER_KEY)])
     await journal.release([OTHER_KEY], from_vault=VAULT, to_vault=OTHER_VAULT)
     await admit_deposits(journal, PARTY, [deposit(i, key=OTHER_KEY, vault=OTHER_VAULT) for i in (4, 5)])
@@ -547,7 +547,7 @@ async def test_exits_of_many_days_stay_few(tmp_path: Path, monkeypatch: pytest.M
     now, path = 1_800_000_000, tmp_path / "journal.db"
     monkeypatch.setattr(journal_module.time, "time", lambda: now)
     monkeypatch.setattr(retention, "KEPT_EXITS", 300)
-    journal = Journal(path)
+    journal = SigningJournal(path)
     for day in range(20):
         await admit_exits(journal, PARTY, [ExitEntry(KEY, i, bytes([day, i] * 16)) for i in range(100)])
         now += DAY

@@ -12,11 +12,11 @@ import pytest
 
 from dvtfast.services.process.background import in_background
 from dvtfast.services.process.offload import UnavailableError
-from dvtfast.services.sidecar.metrics import Metrics
+from dvtfast.services.sidecar.metrics import SidecarMetrics
 from dvtfast.services.sidecar.nodes import reload
 from dvtfast.services.sidecar.nodes.file_states import state_of
 from dvtfast.services.sidecar.nodes.node import Node, NoKeysError
-from dvtfast.services.sidecar.nodes.reload import Reloading
+from dvtfast.services.sidecar.nodes.reload import KeyReload
 from dvtfast.services.sidecar.sidecars import Sidecars
 
 from ..conftest import make_cluster
@@ -64,7 +64,7 @@ async def test_what_is_away_is_asked_again(
     source, asked = Failing(errors), asyncio.Event()
     async with signing_node(make_cluster(1)) as (_, signing):
         sidecars = Sidecars({}, signing, poll_seconds=1, wait_seconds=0)
-        work = Reloading([source], [source.fingerprint()], sidecars, Metrics(), asked=asked)
+        work = KeyReload([source], [source.fingerprint()], sidecars, SidecarMetrics(), asked=asked)
         async with in_background(work.run()):
             source.state += 1
             await until(lambda: source.loads == loads)

@@ -24,7 +24,7 @@ from dvtfast.services.keys.locks import read_lock
 from dvtfast.services.process.offload import UnavailableError, Workers
 from dvtfast.services.settings import SidecarSettings
 from dvtfast.services.sidecar.nodes import remote
-from dvtfast.services.sidecar.nodes.node import Deposits, Exits, Node, NoKeysError
+from dvtfast.services.sidecar.nodes.node import DepositMessages, ExitMessages, Node, NoKeysError
 from dvtfast.services.sidecar.nodes.obol import RemoteKeys
 from dvtfast.services.web import http
 
@@ -159,15 +159,15 @@ async def node_of(files: DemoCluster, url: str, **others: Any) -> AsyncIterator[
         await workers.close()
 
 
-def exits_of(node: Node, network: Network = HOODI) -> Exits:
+def exits_of(node: Node, network: Network = HOODI) -> ExitMessages:
     indices = [2**64 - 1, *range(1, len(node.public_keys))]
-    return Exits.of(range(len(node.public_keys)), indices, network)
+    return ExitMessages.of(range(len(node.public_keys)), indices, network)
 
 
-def deposits_of(node: Node, network: Network = HOODI) -> Deposits:
+def deposits_of(node: Node, network: Network = HOODI) -> DepositMessages:
     n = len(node.public_keys)
     credentials = np.tile(np.frombuffer(b"\2" + bytes(11) + bytes(range(20)), np.uint8), (n, 1))
-    return Deposits.of(node, range(n), credentials, [32 * 10**9 + i for i in range(n)], network)
+    return DepositMessages.of(node, range(n), credentials, [32 * 10**9 + i for i in range(n)], network)
 
 
 @pytest.mark.parametrize("is_plain", [False, True], ids=["json", "text"])
@@ -184,7 +184,7 @@ async def test_exits_and_deposits(
             assert signed.ok.all()
             keys = shares.public_key_shares[:, NODE]
             assert check_signatures(keys, messages.signing_roots, signed.signatures).all()
-        empty = await node.signer.sign(Exits.of([], [], HOODI))
+        empty = await node.signer.sign(ExitMessages.of([], [], HOODI))
         assert empty.signatures.shape == (0, 96)
     assert 1 < signer.most <= remote.PARALLEL_REQUESTS
 
@@ -197,7 +197,7 @@ async def test_other_networks(
     async with signer.running() as url:
         keys = shares.public_key_shares[:, NODE]
         signing = remote.RemoteSigner(url, keys, network, workers, timeout_seconds=2, threads=1)
-        exits = Exits.of(range(VALIDATORS), range(VALIDATORS), network)
+        exits = ExitMessages.of(range(VALIDATORS), range(VALIDATORS), network)
         signed = await signing.sign(exits)
         await signing.close()
         await workers.close()

@@ -29,15 +29,15 @@ from dvtfast.keystores import PBKDF2_INSECURE, load_keystores, write_keystores
 from dvtfast.services import wire
 from dvtfast.services.demo.cluster import DemoCluster
 from dvtfast.services.process.offload import Workers
-from dvtfast.services.relayer_client.client import RelayerClient
+from dvtfast.services.relayer_client.client import RelayerClient, WrongNetworkError
 from dvtfast.services.settings import SettingsError, SidecarSettings
-from dvtfast.services.sidecar.journal.signing_journal import Journal
-from dvtfast.services.sidecar.metrics import Metrics
+from dvtfast.services.sidecar.journal.signing_journal import SigningJournal
+from dvtfast.services.sidecar.metrics import SidecarMetrics
 from dvtfast.services.sidecar.nodes.key_shares import NodeKeys, match_keys, share_index_of
-from dvtfast.services.sidecar.nodes.node import Exits, NoKeysError
+from dvtfast.services.sidecar.nodes.node import ExitMessages, NoKeysError
 from dvtfast.services.sidecar.nodes.obol import read_obol
 from dvtfast.services.sidecar.polling import poll, questions
-from dvtfast.services.sidecar.polling.loop import Sidecar, WrongNetworkError
+from dvtfast.services.sidecar.polling.loop import Sidecar
 from dvtfast.services.sidecar.signing.deposit_policy import DepositPolicy
 from dvtfast.services.sidecar.signing.signing import Signing
 from dvtfast.services.web import http
@@ -95,7 +95,7 @@ async def test_keystores_are_matched_by_their_keys_in_any_order(
     workers = Workers("signing", threads=1)
     node = keys.node(workers, threads=1)
     places = [node.places[key.tobytes()] for key in shares.public_keys.encoded]
-    signed = await node.signer.sign(Exits.of(places, range(VALIDATORS), HOODI))
+    signed = await node.signer.sign(ExitMessages.of(places, range(VALIDATORS), HOODI))
     await workers.close()
     roots = exit_signing_roots(np.arange(VALIDATORS), HOODI)
     assert signed.ok.all()
@@ -219,8 +219,8 @@ async def sidecar(
     url: str, keys: NodeKeys, network: Any = HOODI, *, journal: Path | None = None, **policy: Any
 ) -> AsyncIterator[asyncio.Task[None]]:
     """Run a sidecar in the background."""
-    workers, book = Workers("signing", threads=1), Journal(journal)
-    signing = Signing(network, book, Metrics(), policy=DepositPolicy(**policy), exits_per_day=10**6)
+    workers, book = Workers("signing", threads=1), SigningJournal(journal)
+    signing = Signing(network, book, SidecarMetrics(), policy=DepositPolicy(**policy), exits_per_day=10**6)
     async with RelayerClient(url, timeout_seconds=5) as client:
         node = keys.node(workers, threads=1)
         running = Sidecar(client, node, signing, relayer="test", poll_seconds=0.02)

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from dvtfast import HOODI, check_signatures
-from dvtfast.services.sidecar.nodes.node import Exits, Messages, Signed, Signer
+from dvtfast.services.sidecar.nodes.node import ExitMessages, MessagesToSign, SignedMessages, Signer
 from dvtfast.services.sidecar.signing import signed_once
-from dvtfast.services.sidecar.signing.signed_once import Remembering
+from dvtfast.services.sidecar.signing.signed_once import SignedOnce
 
 from ..conftest import make_cluster
 from ..sidecars import signing_node
@@ -27,17 +27,17 @@ class Counting:
         self.batches: list[int] = []
         self.lacks: Sequence[int] = ()
 
-    async def sign(self, messages: Messages) -> Signed:
+    async def sign(self, messages: MessagesToSign) -> SignedMessages:
         self.batches.append(len(messages))
         signed = await self.signer.sign(messages)
-        return Signed(signed.signatures, ~np.isin(messages.places, list(self.lacks)))
+        return SignedMessages(signed.signatures, ~np.isin(messages.places, list(self.lacks)))
 
     async def close(self) -> None:
         await self.signer.close()
 
 
-def exits(indices: Sequence[int]) -> Exits:
-    return Exits.of(range(len(indices)), indices, HOODI)
+def exits(indices: Sequence[int]) -> ExitMessages:
+    return ExitMessages.of(range(len(indices)), indices, HOODI)
 
 
 async def test_each_message_is_signed_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,7 +45,7 @@ async def test_each_message_is_signed_once(monkeypatch: pytest.MonkeyPatch) -> N
     keys = cluster.shares.public_key_shares[:, 0]
     async with signing_node(cluster) as (node, _):
         counting = Counting(node.signer)
-        signer = Remembering(counting)
+        signer = SignedOnce(counting)
         batch = exits(range(VALIDATORS))
         for signed in await asyncio.gather(*(signer.sign(batch) for _ in range(3))):
             assert signed.ok.all()
@@ -67,7 +67,7 @@ async def test_each_message_is_signed_once(monkeypatch: pytest.MonkeyPatch) -> N
 async def test_what_is_not_signed_is_tried_again() -> None:
     async with signing_node(make_cluster(VALIDATORS)) as (node, _):
         counting = Counting(node.signer)
-        signer = Remembering(counting)
+        signer = SignedOnce(counting)
         counting.lacks = (1, 4)
         signed = await signer.sign(exits(range(VALIDATORS)))
         assert np.flatnonzero(~signed.ok).tolist() == [1, 4]

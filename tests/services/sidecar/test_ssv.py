@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from dvtfast import HOODI, KeystoreError, check_signatures, ssv
 from dvtfast.services.process.offload import Workers
 from dvtfast.services.settings import SettingsError, SidecarSettings
-from dvtfast.services.sidecar.nodes.node import Exits, NoKeysError
+from dvtfast.services.sidecar.nodes.node import ExitMessages, NoKeysError
 from dvtfast.services.sidecar.nodes.ssv import SsvFiles
 from tests.vector_files import VECTORS, load, unhex
 
@@ -133,7 +133,7 @@ async def test_a_node_for_each_operator(workers: Workers) -> None:
     assert [node.share_index for node in nodes] == IDS
     indices = [7, 2**64 - 1, 0]
     for node in nodes:
-        exits = Exits.of(range(3), indices, HOODI)
+        exits = ExitMessages.of(range(3), indices, HOODI)
         signed = await node.signer.sign(exits)
         shares = [unhex(v["shares"][str(node.share_index)]["public"]) for v in EXPECTED["validators"]]
         assert check_signatures(shares, exits.signing_roots, signed.signatures).all()

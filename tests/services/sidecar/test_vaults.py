@@ -17,8 +17,8 @@ from dvtfast.services import wire
 from dvtfast.services.cli import main
 from dvtfast.services.settings import SettingsError, SidecarSettings
 from dvtfast.services.sidecar.app import signing_of
-from dvtfast.services.sidecar.journal.signing_journal import Journal
-from dvtfast.services.sidecar.metrics import Metrics
+from dvtfast.services.sidecar.journal.signing_journal import SigningJournal
+from dvtfast.services.sidecar.metrics import SidecarMetrics
 from dvtfast.services.sidecar.signing import signing as signing_module
 from dvtfast.services.sidecar.signing.deposit_policy import DepositPolicy
 from dvtfast.services.sidecar.signing.signing import Signing
@@ -139,7 +139,7 @@ async def test_reasons_of_one_relayer_do_not_silence_the_others(
 
 
 async def bound(path: Path) -> dict[bytes, bytes]:
-    journal = Journal(path)
+    journal = SigningJournal(path)
     found = {each.public_key: each.vault for each in await journal.bindings()}
     await journal.close()
     return found
@@ -150,7 +150,7 @@ def journal(tmp_path: Path) -> Path:
     """Two validators, bound to our vault."""
 
     async def make() -> None:
-        made = Journal(tmp_path / "journal.db")
+        made = SigningJournal(tmp_path / "journal.db")
         await admit_deposits(made, PARTY, [deposit(1, vault=VAULT), deposit(2, key=OTHER_KEY, vault=VAULT)])
         await made.close()
 
@@ -206,7 +206,7 @@ def test_nothing_is_released_that_an_older_sidecar_would_not_go_by(tmp_path: Pat
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (1,)
     assert rows(path) == before
-    asyncio.run(Journal(path).close())  # as a sidecar does at its start
+    asyncio.run(SigningJournal(path).close())  # as a sidecar does at its start
     result = release(path, *KEY_FLAG, "--yes")
     assert "1 of 1 are not bound to" in result.output  # that file's are another vault's
 
@@ -255,9 +255,9 @@ async def test_vaults_of_nobody_in_particular_are_told_of(
     """Where there are several relayers, each could have the others' validators bound."""
     for vaults, count in ((["0x" + "11" * 20], told), (["a:8000=0x" + "11" * 20], 0)):
         settings = settings_with(tmp_path, relayers=relayers, allow_vaults=vaults)
-        book = Journal(None)
+        book = SigningJournal(None)
         async with AsyncExitStack() as stack:
             with capture_logs() as lines:
-                await signing_of(settings, book, Metrics(), stack)
+                await signing_of(settings, book, SidecarMetrics(), stack)
         await book.close()
         assert [line["vaults"] for line in lines] == [["0x" + "11" * 20]] * count

@@ -20,7 +20,7 @@ from dvtfast.services.chain.beacon.client import BeaconClient
 from dvtfast.services.chain.endpoints import Endpoint, EndpointError
 from dvtfast.services.chain.execution.node import NodeClient
 from dvtfast.services.chain.ipfs.client import IpfsClient
-from dvtfast.services.operator.oracles.client import Call, Oracle, OracleClient, OracleError
+from dvtfast.services.operator.oracles.client import Oracle, OracleCall, OracleClient, OracleError
 from dvtfast.services.operator.sending.wallet import ExternalWallet, WalletError
 from dvtfast.services.process.offload import UnavailableError
 from dvtfast.services.relayer_client.client import RelayerClient, RelayerUnavailableError
@@ -70,7 +70,7 @@ async def relayer(address: str) -> None:
 @asks
 async def oracle(address: str) -> None:
     async with OracleClient(timeout_seconds=5) as client:
-        await client.ask(Oracle(bytes(20), (Endpoint(address),)), Call("/"), bytes)
+        await client.ask(Oracle(bytes(20), (Endpoint(address),)), OracleCall("/"), bytes)
 
 
 @asks

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, func, select, update
 
 from ..seals import PLAIN, Seal, hand_seal
 from ..tables import forgotten, made_for, messages, tokens
-from .revision_watch import Watch
+from .revision_watch import RevisionWatch
 from .sqlite import SQLite
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
@@ -72,7 +72,7 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self._engine = _engine(url)
-        self._watch = Watch()
+        self._watch = RevisionWatch()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._seal: Seal = PLAIN
         self._timed: TimedTransaction = lambda *_: None

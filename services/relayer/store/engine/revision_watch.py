@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 
-class Watch:
+class RevisionWatch:
     """Knows the latest revision that was committed, by this relayer or another one."""
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, func, select, true, update
 
 from ..engine.database import chunks, touch
 from ..tables import GOOD_STATES, MessageStatus, messages, shares
-from .leases import forget_claims, is_free
+from .leases import forget_leases, is_free
 
 Thresholds = Callable[[bytes], int | None]
 """How many shares a message of this public key needs; None for a key that is not served."""
@@ -18,11 +18,11 @@ def take_stock(connection: Connection, threshold_of: Thresholds, *, is_shared: b
     """Decide anew which messages are due: thresholds, and what is known of clusters, may have changed.
 
     Args:
-        is_shared: other relayers may be at work on the database; they keep what they claimed, and what
+        is_shared: other relayers may be at work on the database; they keep what they leased, and what
             they serve and we do not.
     """
     if not is_shared:
-        forget_claims(connection)
+        forget_leases(connection)
     which = messages.c.status != MessageStatus.READY, is_free(connection)
     rows = connection.execute(select(messages.c.id, messages.c.public_key, messages.c.status).where(*which))
     ours = [row for row in rows if not is_shared or threshold_of(row.public_key) is not None]

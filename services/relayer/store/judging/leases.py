@@ -1,8 +1,8 @@
-"""Who works on a message: a relayer claims it first, since others may have the same database.
+"""Who works on a message: a relayer leases it first, since others may have the same database.
 
-A claim is a lease, which its relayer renews while it works. One that is killed gives nothing back, but
-its leases end. What a relayer finds out about a message that it holds no more is dropped: another one
-has taken it, and finds out itself. To claim is no change that anybody sees; the revision stays.
+A relayer renews its leases while it works. One that is killed gives nothing back, but its leases end. What
+a relayer finds out about a message that it holds no more is dropped: another one has taken it, and finds out
+itself. A lease is no change that anybody sees; the revision stays.
 """
 
 from __future__ import annotations
@@ -17,38 +17,38 @@ from ..engine.database import chunks
 from ..tables import messages
 
 LEASE_SECONDS = 20
-NO_CLAIM = {"claimed_by": None, "claimed_until": 0}
+NO_LEASE = {"leased_by": None, "leased_until": 0}
 
 IsServed = Callable[[bytes], bool]
 """Whether a relayer can work for the validator with this public key."""
 
 
-def claim(
-    connection: Connection, claimer: bytes, query: Select[Any], limit: int, is_served: IsServed
+def lease(
+    connection: Connection, holder: bytes, query: Select[Any], limit: int, is_served: IsServed
 ) -> list[Row[Any]]:
-    """The first rows of the query that nobody else works on, which are the claimer's from now on.
+    """The first rows of the query that nobody else works on, which are the holder's from now on.
 
     Args:
-        claimer: 16 bytes that no other relayer has.
+        holder: 16 bytes that no other relayer has.
         query: of messages, with `id` and `public_key`.
     """
     now = _now(connection)
-    free = query.where(or_(messages.c.claimed_until <= now, messages.c.claimed_by == claimer))
+    free = query.where(or_(messages.c.leased_until <= now, messages.c.leased_by == holder))
     rows = connection.execute(free.limit(limit)).all()
     if not all(is_served(row.public_key) for row in rows):  # another relayer has other clusters
         rows = [row for row in connection.execute(free) if is_served(row.public_key)][:limit]
-    _lease(connection, claimer, [row.id for row in rows], now)
+    _extend(connection, holder, [row.id for row in rows], now)
     return list(rows)
 
 
-def renew(connection: Connection, claimer: bytes, message_ids: Collection[int]) -> None:
-    """Keep what is claimed still."""
-    _lease(connection, claimer, claimed(connection, claimer, message_ids), _now(connection))
+def renew(connection: Connection, holder: bytes, message_ids: Collection[int]) -> None:
+    """Keep what is leased still."""
+    _extend(connection, holder, leased(connection, holder, message_ids), _now(connection))
 
 
-def claimed(connection: Connection, claimer: bytes, message_ids: Iterable[int]) -> set[int]:
-    """Those of these messages that are the claimer's still."""
-    query = select(messages.c.id).where(messages.c.claimed_by == claimer)
+def leased(connection: Connection, holder: bytes, message_ids: Iterable[int]) -> set[int]:
+    """Those of these messages that are the holder's still."""
+    query = select(messages.c.id).where(messages.c.leased_by == holder)
     return {
         message_id
         for chunk in chunks(message_ids)
@@ -56,9 +56,9 @@ def claimed(connection: Connection, claimer: bytes, message_ids: Iterable[int]) 
     }
 
 
-def give_back(connection: Connection, claimer: bytes, message_ids: Iterable[int] | None = None) -> None:
-    """Let others have these messages, or all that the claimer has."""
-    change = update(messages).where(messages.c.claimed_by == claimer).values(NO_CLAIM)
+def give_back(connection: Connection, holder: bytes, message_ids: Iterable[int] | None = None) -> None:
+    """Let others have these messages, or all that the holder has."""
+    change = update(messages).where(messages.c.leased_by == holder).values(NO_LEASE)
     if message_ids is None:
         connection.execute(change)
         return
@@ -66,28 +66,28 @@ def give_back(connection: Connection, claimer: bytes, message_ids: Iterable[int]
         connection.execute(change.where(messages.c.id.in_(chunk)))
 
 
-def forget_claims(connection: Connection) -> None:
-    """No relayer works on this database: whoever claimed anything is gone."""
-    connection.execute(update(messages).where(messages.c.claimed_until > 0).values(NO_CLAIM))
+def forget_leases(connection: Connection) -> None:
+    """No relayer works on this database: whoever leased anything is gone."""
+    connection.execute(update(messages).where(messages.c.leased_until > 0).values(NO_LEASE))
 
 
-def seconds_until_free(connection: Connection, claimer: bytes) -> int | None:
-    """When the first claim of another relayer ends, unless it is renewed; None when there is none."""
+def seconds_until_free(connection: Connection, holder: bytes) -> int | None:
+    """When the first lease of another relayer ends, unless it is renewed; None when there is none."""
     now = _now(connection)
-    is_others = messages.c.claimed_until > now, messages.c.claimed_by != claimer
-    first = connection.scalar(select(func.min(messages.c.claimed_until)).where(*is_others))
+    is_others = messages.c.leased_until > now, messages.c.leased_by != holder
+    first = connection.scalar(select(func.min(messages.c.leased_until)).where(*is_others))
     return None if first is None else first - now
 
 
 def is_free(connection: Connection) -> Any:
     """A condition: nobody works on the message."""
-    return messages.c.claimed_until <= _now(connection)
+    return messages.c.leased_until <= _now(connection)
 
 
-def _lease(connection: Connection, claimer: bytes, message_ids: Iterable[int], now: int) -> None:
-    lease = {"claimed_by": claimer, "claimed_until": now + LEASE_SECONDS}
+def _extend(connection: Connection, holder: bytes, message_ids: Iterable[int], now: int) -> None:
+    held = {"leased_by": holder, "leased_until": now + LEASE_SECONDS}
     for chunk in chunks(message_ids):
-        connection.execute(update(messages).where(messages.c.id.in_(chunk)).values(lease))
+        connection.execute(update(messages).where(messages.c.id.in_(chunk)).values(held))
 
 
 def _now(connection: Connection) -> int:

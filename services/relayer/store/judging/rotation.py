@@ -10,14 +10,16 @@ from sqlalchemy import Connection, delete, exists, select, update
 
 from ....process import logs
 from ..engine.database import chunks, touch
-from ..operators.index_assignment import AskedValidator, move_exits, note_handed_out, remember_validators
+from ..operators.asked_validators import remember_validators
+from ..operators.handouts import AskedValidator, note_handed_out
+from ..operators.index_assignment import move_exits
 from ..operators.ownership import require_rotatable
 from ..operators.pending import ANYBODY, Asker, count_pending
 from ..seals import DamagedError, Identity, seal_to_read
 from ..subjects import Exit
-from ..tables import Kind, MessageStatus, from_uint64, messages, oracle_shares, signatures, uint64
-from .leases import IsServed, claim, claimed, give_back
-from .verdicts import OracleShares, insert_oracle_shares
+from ..tables import MessageKind, MessageStatus, from_uint64, messages, oracle_shares, signatures, uint64
+from .leases import IsServed, give_back, lease, leased
+from .verdicts import SplitExit, insert_oracle_shares
 
 REPLACED_AFTER_SECONDS = 3600
 
@@ -34,22 +36,22 @@ class RecoveredExit:
     signature: bytes
 
 
-def claim_to_split_anew(
-    connection: Connection, claimer: bytes, config_digest: bytes, limit: int, is_served: IsServed
+def lease_to_split_anew(
+    connection: Connection, holder: bytes, config_digest: bytes, limit: int, is_served: IsServed
 ) -> list[RecoveredExit]:
-    """Claim current exits whose shares were never handed out, and that are not split for this config."""
+    """Lease current exits whose shares were never handed out, and that are not split for this config."""
     of_message = oracle_shares.c.message_id == messages.c.id
     is_settled = oracle_shares.c.handed_out_at.is_not(None) | (oracle_shares.c.config_digest == config_digest)
     query = (
         select(messages.c.id, messages.c.public_key, messages.c.subject, signatures.c.signature)
         .join(signatures, signatures.c.message_id == messages.c.id)
-        .where(messages.c.kind == Kind.EXIT, messages.c.is_current)
+        .where(messages.c.kind == MessageKind.EXIT, messages.c.is_current)
         .where(messages.c.status == MessageStatus.READY)
         .where(~exists().where(of_message, is_settled))
         .order_by(messages.c.id)
     )
     found = []
-    for row in claim(connection, claimer, query, limit, is_served):
+    for row in lease(connection, holder, query, limit, is_served):
         try:
             found.append(_recovered(connection, row))
         except DamagedError as error:  # one is none of the others' business
@@ -59,8 +61,8 @@ def claim_to_split_anew(
 
 def replace_oracle_shares(
     connection: Connection,
-    claimer: bytes,
-    of_message: Mapping[int, OracleShares],
+    holder: bytes,
+    of_message: Mapping[int, SplitExit],
     config_digest: bytes,
     now: int,
 ) -> None:
@@ -69,7 +71,7 @@ def replace_oracle_shares(
     What is younger than `REPLACED_AFTER_SECONDS` stays beside them: perhaps another relayer has another
     config for a while, and they must not replace each other's shares again and again.
     """
-    held = claimed(connection, claimer, of_message)  # others were forgotten, or taken by another relayer
+    held = leased(connection, holder, of_message)  # others were forgotten, or taken by another relayer
     of_message = {message_id: split for message_id, split in of_message.items() if message_id in held}
     old = (
         oracle_shares.c.handed_out_at.is_(None),
@@ -80,7 +82,7 @@ def replace_oracle_shares(
         connection.execute(delete(oracle_shares).where(oracle_shares.c.message_id.in_(chunk), *old))
     insert_oracle_shares(connection, of_message, config_digest, now)
     touch(connection, of_message)
-    give_back(connection, claimer, of_message)
+    give_back(connection, holder, of_message)
 
 
 def exits_to_rotate(
@@ -135,7 +137,7 @@ def require_rotation(connection: Connection, vault: bytes, indices: Mapping[byte
 def hand_out_rotation(
     connection: Connection,
     indices: Mapping[bytes, int],
-    split: Mapping[bytes, OracleShares],
+    split: Mapping[bytes, SplitExit],
     config_digest: bytes,
     now: int,
 ) -> list[AskedValidator]:
@@ -171,7 +173,7 @@ def hand_out_rotation(
 
 def _recovered(connection: Connection, row: Any) -> RecoveredExit:
     """From a row with `id`, `public_key`, `subject`, and what is kept as the `signature`."""
-    identity = Identity(row.public_key, Kind.EXIT, row.subject)
+    identity = Identity(row.public_key, MessageKind.EXIT, row.subject)
     signature = seal_to_read(connection).open(identity, row.signature)
     return RecoveredExit(row.id, row.public_key, from_uint64(row.subject), signature)
 
@@ -194,7 +196,7 @@ def _missing(indices: Mapping[bytes, int], found: Mapping[bytes, _Exit]) -> dict
 def _exits_at(connection: Connection, indices: Mapping[bytes, int]) -> dict[bytes, _Exit]:
     """The exits of validators at their validator indices, as far as there are any."""
     query = select(messages.c.public_key, messages.c.subject, messages.c.id, messages.c.status).where(
-        messages.c.kind == Kind.EXIT
+        messages.c.kind == MessageKind.EXIT
     )
     return {
         key: _Exit(message_id, status)

@@ -38,7 +38,7 @@ from ..tables import (
     uint64,
 )
 from .due import Thresholds, mark_due, set_status
-from .leases import IsServed, claim, claimed, give_back
+from .leases import IsServed, give_back, lease, leased
 
 EARLIER_MESSAGES = 16  # of one validator and kind that a share may have come late for; the last changed
 
@@ -81,7 +81,7 @@ class EarlierMessage:
 
 
 @dataclass(frozen=True)
-class OracleShares:
+class SplitExit:
     """An exit signature split and encrypted, of all oracles in a row."""
 
     public_key_shares: bytes
@@ -94,7 +94,7 @@ class ReadyMessage:
 
     id: int
     signature: bytes
-    oracle_shares: OracleShares | None
+    oracle_shares: SplitExit | None
 
 
 @dataclass(frozen=True)
@@ -141,28 +141,28 @@ class Verdicts:
         )
 
 
-def claim_due(
-    connection: Connection, claimer: bytes, status: MessageStatus, limit: int, is_served: IsServed
+def lease_due(
+    connection: Connection, holder: bytes, status: MessageStatus, limit: int, is_served: IsServed
 ) -> list[DueMessage]:
-    """Claim current messages, due or to be searched; with their shares, those first that changed longest
+    """Lease current messages, due or to be searched; with their shares, those first that changed longest
     ago."""
     query = (
         select(messages)
         .where(messages.c.status == status, messages.c.is_current)
         .order_by(messages.c.revision, messages.c.id)
     )
-    return _with_shares(connection, claim(connection, claimer, query, limit, is_served), GOOD_STATES)
+    return _with_shares(connection, lease(connection, holder, query, limit, is_served), GOOD_STATES)
 
 
-def claim_arrived(
+def lease_arrived(
     connection: Connection,
-    claimer: bytes,
+    holder: bytes,
     after: Place,
     share_indices: Collection[int],
     limit: int,
     is_served: IsServed,
 ) -> list[DueMessage]:
-    """Claim messages with too few shares, one of them of these indices and not judged yet; with the shares
+    """Lease messages with too few shares, one of them of these indices and not judged yet; with the shares
     that were not."""
     of_indices = shares.c.share_index.in_(list(map(uint64, share_indices)))
     query = (
@@ -175,20 +175,20 @@ def claim_arrived(
         )
         .order_by(messages.c.revision, messages.c.id)
     )
-    return _with_shares(connection, claim(connection, claimer, query, limit, is_served), [ShareState.STORED])
+    return _with_shares(connection, lease(connection, holder, query, limit, is_served), [ShareState.STORED])
 
 
-def claim_unverified(
-    connection: Connection, claimer: bytes, after: Place, limit: int, is_served: IsServed
+def lease_unverified(
+    connection: Connection, holder: bytes, after: Place, limit: int, is_served: IsServed
 ) -> list[DueMessage]:
-    """Claim messages that were ready before all their shares were judged; with the shares that were not."""
+    """Lease messages that were ready before all their shares were judged; with the shares that were not."""
     query = (
         select(messages)
         .where(_is_after(after), messages.c.status == MessageStatus.READY)
         .where(exists().where(shares.c.message_id == messages.c.id, shares.c.state == ShareState.STORED))
         .order_by(messages.c.revision, messages.c.id)
     )
-    return _with_shares(connection, claim(connection, claimer, query, limit, is_served), [ShareState.STORED])
+    return _with_shares(connection, lease(connection, holder, query, limit, is_served), [ShareState.STORED])
 
 
 def _is_after(place: Place) -> ColumnElement[bool]:
@@ -243,18 +243,18 @@ def earlier_messages(connection: Connection, due: Iterable[DueMessage]) -> dict[
 
 def record(
     connection: Connection,
-    claimer: bytes,
+    holder: bytes,
     verdicts: Verdicts,
     *,
     config_digest: bytes,
     threshold_of: Thresholds,
     now: int,
 ) -> None:
-    """Write down what came of messages, and give them back; what is not the claimer's any more is dropped.
+    """Write down what came of messages, and give them back; what is not the holder's any more is dropped.
 
     Oracle shares that are there already stay as they are.
     """
-    held = claimed(connection, claimer, verdicts.message_ids)
+    held = leased(connection, holder, verdicts.message_ids)
     verdicts = verdicts.of(held)
     not_ready = {status: _unchanged(connection, due) for status, due in verdicts.not_ready.items()}
     for status, unchanged in not_ready.items():
@@ -274,7 +274,7 @@ def record(
     touch(connection, {*ready, *undecided, *earlier, *(share.message_id for share in not_stored)})
     short = {message.id for message in verdicts.not_ready.get(MessageStatus.COLLECTING, [])}
     mark_due(connection, earlier | short, threshold_of)  # other shares than those judged may be enough
-    give_back(connection, claimer, held)
+    give_back(connection, holder, held)
 
 
 def _unchanged(connection: Connection, due: Iterable[DueMessage]) -> list[int]:
@@ -290,7 +290,7 @@ def _unchanged(connection: Connection, due: Iterable[DueMessage]) -> list[int]:
 
 
 def insert_oracle_shares(
-    connection: Connection, of_message: Mapping[int, OracleShares], config_digest: bytes, now: int
+    connection: Connection, of_message: Mapping[int, SplitExit], config_digest: bytes, now: int
 ) -> None:
     """Keep the oracle shares of exits, by message id, for one oracle config; what is there already stays."""
     there = _there(connection, oracle_shares, of_message, oracle_shares.c.config_digest == config_digest)

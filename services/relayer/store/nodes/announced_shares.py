@@ -12,7 +12,7 @@ from dvtfast.constants import PUBLIC_KEY_BYTES
 from ..engine.bulk import insert_into
 from ..engine.database import chunks, touch
 from ..judging.due import Thresholds, mark_due
-from ..operators.index_assignment import known_keys
+from ..operators.asked_validators import known_keys
 from ..tables import (
     UINT64_BYTES,
     MessageStatus,

@@ -12,7 +12,7 @@ from ..engine.database import chunks, latest_revision
 from ..subjects import Subject, from_bytes
 from ..tables import (
     GOOD_STATES,
-    Kind,
+    MessageKind,
     MessageStatus,
     forgotten,
     messages,
@@ -25,11 +25,11 @@ from ..tables import (
 
 @dataclass(frozen=True)
 class MessageOfNode:
-    """A message; it is lacking while it is not ready and has no share at the index in question."""
+    """A message; its share is missing while it is not ready and has no share at the index in question."""
 
     subject: Subject
     is_current: bool
-    is_lacking: bool
+    is_missing: bool
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class ValidatorOfNode:
     messages: list[MessageOfNode]
 
 
-def lacking_since(
+def missing_shares_since(
     connection: Connection,
     revision: int,
     share_index: int,
@@ -66,16 +66,16 @@ def lacking_since(
     changed = select(messages.c.public_key).where(messages.c.revision > revision)
     of_node = and_(shares.c.message_id == messages.c.id, shares.c.share_index == uint64(share_index))
     is_there = and_(shares.c.state.in_(GOOD_STATES), messages.c.status != MessageStatus.UNDECIDED)
-    is_lacking = and_(messages.c.status != MessageStatus.READY, func.coalesce(not_(is_there), True))
+    is_missing = and_(messages.c.status != MessageStatus.READY, func.coalesce(not_(is_there), True))
     is_listed = or_(messages.c.is_current, not_(messages.c.was_current))
-    lacking = (
+    with_missing = (
         select(messages.c.public_key)
         .outerjoin(shares, of_node)
-        .where(messages.c.public_key.in_(changed), is_listed, is_lacking)
+        .where(messages.c.public_key.in_(changed), is_listed, is_missing)
     )
     if only_reserved:
         of_validator = validators.c.public_key == messages.c.public_key
-        lacking = lacking.join(validators, of_validator).where(validators.c.vault.is_not(None))
+        with_missing = with_missing.join(validators, of_validator).where(validators.c.vault.is_not(None))
     rows = connection.execute(
         select(
             messages.c.public_key,
@@ -84,18 +84,18 @@ def lacking_since(
             messages.c.subject,
             messages.c.is_current,
             validators.c.vault,
-            is_lacking,
+            is_missing,
         )
         .join(validators, validators.c.public_key == messages.c.public_key)
         .outerjoin(shares, of_node)
-        .where(messages.c.public_key.in_(lacking), is_listed)
+        .where(messages.c.public_key.in_(with_missing), is_listed)
         .order_by(messages.c.kind, messages.c.subject)
     ).all()
     found: dict[bytes, tuple[list[int], bytes | None, list[MessageOfNode]]] = {}
-    for key, message_id, kind, subject, is_current, vault, message_lacks in rows:
+    for key, message_id, kind, subject, is_current, vault, of_message_is_missing in rows:
         ids, _, listed = found.setdefault(key, ([], vault, []))
         ids.append(message_id)
-        listed.append(MessageOfNode(from_bytes(kind, subject), is_current, message_lacks))
+        listed.append(MessageOfNode(from_bytes(kind, subject), is_current, of_message_is_missing))
     gone: set[bytes] = set()
     if known:
         of_forgotten = select(forgotten.c.public_key).where(forgotten.c.revision > revision)
@@ -116,7 +116,7 @@ def ready_in_front(
     query = (
         select(messages.c.public_key)
         .join(oracle_shares, oracle_shares.c.message_id == messages.c.id)
-        .where(messages.c.kind == Kind.EXIT, messages.c.is_current)
+        .where(messages.c.kind == MessageKind.EXIT, messages.c.is_current)
         .where(or_(oracle_shares.c.handed_out_at.is_not(None), of_config))
     )
     count = 0

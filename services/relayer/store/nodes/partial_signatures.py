@@ -13,7 +13,7 @@ from ..engine.database import chunks, touch
 from ..judging.due import Thresholds, mark_due
 from ..seals import Identity, open_share, seal_to_write
 from ..subjects import Exit, Subject, to_bytes
-from ..tables import AT_PLACE, Kind, MessageStatus, ShareState, messages, shares, uint64
+from ..tables import AT_PLACE, MessageKind, MessageStatus, ShareState, messages, shares, uint64
 from .announced_shares import keep_claims
 
 Owner = tuple[bytes, int]
@@ -34,7 +34,7 @@ class OfferedShare:
     """
 
     public_key: bytes
-    kind: Kind
+    kind: MessageKind
     signature: bytes
     subject: Subject | None
     share_limit: int | None
@@ -113,7 +113,8 @@ def _place(book: _Book, share: OfferedShare) -> str:
     """Decide about one share, and note the decision in the book for those after it."""
     owner, is_named = share.owner, share.subject is not None
     if owner not in book.current:
-        return f"nobody asked for {'an exit' if share.kind == Kind.EXIT else 'a deposit'} of this validator"
+        what = "an exit" if share.kind == MessageKind.EXIT else "a deposit"
+        return f"nobody asked for {what} of this validator"
     wanted = book.current[owner]
     if share.subject is not None:
         named = book.by_subject.get((owner, to_bytes(share.subject)))

@@ -3,49 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from operator import itemgetter
 
-from sqlalchemy import Connection, bindparam, insert, or_, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from ..engine.bulk import execute_many, insert_into
 from ..engine.database import begin_revision, chunks
 from ..subjects import Exit, Subject, kind_of, to_bytes
 from ..tables import (
     UINT64_BYTES,
-    Kind,
+    MessageKind,
     MessageStatus,
     from_uint64,
     messages,
-    oracle_shares,
     uint64,
     validators,
 )
+from .asked_validators import remember_validators
+from .handouts import AskedValidator, hand_out
 from .moves import count_moves, drop_left
 from .ownership import RegisteredError, registered, require_not_asked_by_others, require_unreserved
 from .pending import ANYBODY, Asker, count_pending
 
 INDEX_LIMIT = 1 << 8 * UINT64_BYTES
-ASKED_PRECISION_SECONDS = 60  # of `asked_at`, so that a poll seldom writes
 PREPARED_TOGETHER = 64  # validators whose exits at next to the same indices are looked up at once
 
 
 class IndexRefusedError(Exception):
     """There is no validator index to give, or the one asked for is out of range."""
-
-
-@dataclass(frozen=True)
-class AskedValidator:
-    """A validator that an operator asked for, and its oracle shares as soon as there are any.
-
-    Attributes:
-        public_key_shares: of all oracles in a row, k * 48 bytes; None while the exit is not ready.
-        encrypted_signatures: of all oracles in a row.
-    """
-
-    public_key: bytes
-    public_key_shares: bytes | None
-    encrypted_signatures: bytes | None
 
 
 def ask_for(
@@ -93,7 +78,7 @@ def ask_for(
     if start_index is None and next_index is not None:
         wanted = _from(next_index, _without_deposit(connection, public_keys, used))
     elif start_index is None:
-        known = current_subjects(connection, public_keys, Kind.EXIT)
+        known = current_subjects(connection, public_keys, MessageKind.EXIT)
         new = [key for key in public_keys if key not in known]
         wanted = dict(zip(new, _free_indices(connection, len(new), free_from), strict=True))
     else:
@@ -103,43 +88,6 @@ def ask_for(
     count_pending(connection, remember_validators(connection, public_keys, now), asker)
     move_exits(connection, exits, now, window=window, asker=asker)
     return hand_out(connection, public_keys, config_digest, now) if may_hand_out else []
-
-
-def known_keys(connection: Connection, public_keys: Iterable[bytes]) -> set[bytes]:
-    """Which of these validators were asked for before."""
-    query = select(validators.c.public_key)
-    return {
-        key
-        for chunk in chunks(public_keys)
-        for key in connection.scalars(query.where(validators.c.public_key.in_(chunk)))
-    }
-
-
-def remember_validators(connection: Connection, public_keys: Iterable[bytes], now: int) -> list[bytes]:
-    """Note that these validators were asked for now; those that never were before."""
-    public_keys = list(public_keys)
-    query = select(validators.c.public_key, validators.c.asked_at)
-    asked_at = {
-        key: asked_at
-        for chunk in chunks(public_keys)
-        for key, asked_at in connection.execute(query.where(validators.c.public_key.in_(chunk))).all()
-    }
-    if new := [key for key in public_keys if key not in asked_at]:
-        rows = [{"public_key": key, "asked_at": now} for key in new]
-        execute_many(connection, insert(validators), rows)
-    note_asked(connection, [key for key, before in asked_at.items() if before < old_before(now)], now)
-    return new
-
-
-def note_asked(connection: Connection, public_keys: Iterable[bytes], now: int) -> None:
-    """Note that these validators, which are known, were asked for now."""
-    for chunk in chunks(public_keys):
-        connection.execute(update(validators).where(validators.c.public_key.in_(chunk)).values(asked_at=now))
-
-
-def old_before(now: int) -> int:
-    """Of validators that were last asked for before this time, it is worth writing that they are now."""
-    return now - ASKED_PRECISION_SECONDS
 
 
 def move_exits(
@@ -181,7 +129,7 @@ def make_current(
     asker: Asker = ANYBODY,
 ) -> list[bytes]:
     """Make these, one kind of all, the current messages of validators; what earlier ones have is kept for a
-    while, see moving.py.
+    while, see moves.py.
 
     Returns:
         The validators whose message was another one, or none.
@@ -212,7 +160,7 @@ def make_current(
 
 
 def _new_places(
-    connection: Connection, kind: Kind, wanted: Mapping[bytes, bytes], moved: Iterable[bytes]
+    connection: Connection, kind: MessageKind, wanted: Mapping[bytes, bytes], moved: Iterable[bytes]
 ) -> set[bytes]:
     """Those of the validators that move which have been somewhere, and are not known where they go."""
     query = select(messages.c.public_key, messages.c.subject, messages.c.was_current)
@@ -233,7 +181,9 @@ def _window(exit_: Exit, window: int) -> tuple[bytes, bytes]:
     return uint64(first), uint64(last)
 
 
-def current_subjects(connection: Connection, public_keys: Iterable[bytes], kind: Kind) -> dict[bytes, bytes]:
+def current_subjects(
+    connection: Connection, public_keys: Iterable[bytes], kind: MessageKind
+) -> dict[bytes, bytes]:
     """The current messages of validators, as far as they have one of this kind."""
     query = select(messages.c.public_key, messages.c.subject).where(
         messages.c.kind == kind, messages.c.is_current
@@ -256,13 +206,13 @@ def prepare(connection: Connection, indices: Mapping[bytes, int], window: int, n
         lowest, highest = (min(index, INDEX_LIMIT - 1) for index in (some[0][1] + 1, some[-1][1] + window))
         query = (
             select(messages.c.public_key, messages.c.subject)
-            .where(messages.c.kind == Kind.EXIT)
+            .where(messages.c.kind == MessageKind.EXIT)
             .where(messages.c.public_key.in_([key for key, _ in some]))
             .where(messages.c.subject.between(uint64(lowest), uint64(highest)))
         )
         there = {(key, subject) for key, subject in connection.execute(query)}
         rows += [
-            _new(key, Kind.EXIT, subject, now)
+            _new(key, MessageKind.EXIT, subject, now)
             for key, index in some
             for ahead in range(index + 1, min(index + window, INDEX_LIMIT - 1) + 1)
             if (key, (subject := uint64(ahead))) not in there
@@ -272,7 +222,7 @@ def prepare(connection: Connection, indices: Mapping[bytes, int], window: int, n
         execute_many(connection, insert(messages), [row | {"revision": revision} for row in rows])
 
 
-def _new(public_key: bytes, kind: Kind, subject: bytes, now: int) -> dict[str, object]:
+def _new(public_key: bytes, kind: MessageKind, subject: bytes, now: int) -> dict[str, object]:
     return {
         "public_key": public_key,
         "kind": kind,
@@ -282,72 +232,6 @@ def _new(public_key: bytes, kind: Kind, subject: bytes, now: int) -> dict[str, o
         "status": MessageStatus.COLLECTING,
         "created_at": now,
     }
-
-
-def hand_out(
-    connection: Connection,
-    public_keys: Sequence[bytes],
-    config_digest: bytes,
-    now: int,
-    *,
-    only_all: bool = False,
-) -> list[AskedValidator]:
-    """The oracle shares of current exits: those handed out before, or else those for this config.
-
-    Args:
-        only_all: none counts as handed out unless there are shares of all; the answer is [] then.
-    """
-    is_wanted = or_(
-        oracle_shares.c.handed_out_at.is_not(None), oracle_shares.c.config_digest == config_digest
-    )
-    query = (
-        select(
-            messages.c.id,
-            messages.c.public_key,
-            oracle_shares.c.config_digest,
-            oracle_shares.c.public_key_shares,
-            oracle_shares.c.encrypted_signatures,
-            oracle_shares.c.handed_out_at,
-        )
-        .join(oracle_shares, oracle_shares.c.message_id == messages.c.id)
-        .where(messages.c.kind == Kind.EXIT, messages.c.is_current, is_wanted)
-        # What went out first comes last, and stays.
-        .order_by(oracle_shares.c.handed_out_at.is_not(None), oracle_shares.c.id.desc())
-    )
-    rows = {
-        row.public_key: row
-        for chunk in chunks(public_keys)
-        for row in connection.execute(query.where(messages.c.public_key.in_(chunk))).all()
-    }
-    if only_all and len(rows) < len(public_keys):
-        return []
-    first = [row for row in rows.values() if row.handed_out_at is None]
-    if first:
-        place = (
-            oracle_shares.c.message_id == bindparam("at_message"),
-            oracle_shares.c.config_digest == bindparam("of_config"),
-        )
-        execute_many(
-            connection,
-            update(oracle_shares).where(*place).values(handed_out_at=now),
-            [{"at_message": row.id, "of_config": row.config_digest} for row in first],
-        )
-        note_handed_out(connection, [row.public_key for row in first], now)
-    return [
-        AskedValidator(key, row.public_key_shares, row.encrypted_signatures)
-        if (row := rows.get(key))
-        else AskedValidator(key, None, None)
-        for key in public_keys
-    ]
-
-
-def note_handed_out(connection: Connection, public_keys: Iterable[bytes], now: int) -> None:
-    """Note that something of these validators left the relayer: they are not forgotten by themselves."""
-    never = validators.c.handed_out_at.is_(None)
-    for chunk in chunks(public_keys):
-        connection.execute(
-            update(validators).where(validators.c.public_key.in_(chunk), never).values(handed_out_at=now)
-        )
 
 
 def _from(start_index: int, public_keys: Sequence[bytes]) -> dict[bytes, int]:
@@ -361,7 +245,7 @@ def _without_deposit(
 ) -> list[bytes]:
     """Those whose index is to come; the others must have one."""
     have_deposit = registered(connection, public_keys).union(used)
-    if not_asked := have_deposit - current_subjects(connection, have_deposit, Kind.EXIT).keys():
+    if not_asked := have_deposit - current_subjects(connection, have_deposit, MessageKind.EXIT).keys():
         raise RegisteredError(not_asked)
     return [key for key in public_keys if key not in have_deposit]
 
@@ -377,7 +261,7 @@ def _free_indices(connection: Connection, count: int, free_from: int | None) -> 
         )
     held = connection.scalars(
         select(messages.c.subject)
-        .where(messages.c.kind == Kind.EXIT, messages.c.was_current)
+        .where(messages.c.kind == MessageKind.EXIT, messages.c.was_current)
         .where(messages.c.subject >= uint64(free_from))
         .distinct()
         .order_by(messages.c.subject)

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, delete, exists, select, update
 
 from ..engine.bulk import insert_into
 from ..engine.database import chunks
-from ..tables import Kind, messages, movers, oracle_shares, shares, signatures, validators
+from ..tables import MessageKind, messages, movers, oracle_shares, shares, signatures, validators
 from .pending import Asker
 
 DAY_SECONDS = 86_400
@@ -83,7 +83,7 @@ def _count_of_asker(connection: Connection, count: int, asker: Asker, moves_per_
 
 def drop_left(
     connection: Connection,
-    kind: Kind,
+    kind: MessageKind,
     moved: Collection[bytes],
     left: Mapping[bytes, bytes],
     kept: Mapping[bytes, tuple[bytes, bytes]],
@@ -104,7 +104,7 @@ def drop_left(
 
 def _drop_left(
     connection: Connection,
-    kind: Kind,
+    kind: MessageKind,
     public_keys: Collection[bytes],
     left: Mapping[bytes, bytes],
     kept: Mapping[bytes, tuple[bytes, bytes]],

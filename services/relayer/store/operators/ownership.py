@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, exists, or_, select
 
 from ..engine.database import chunks
 from ..subjects import Exit, to_bytes
-from ..tables import Kind, messages, registered_keys, validators
+from ..tables import MessageKind, messages, registered_keys, validators
 from .pending import NOBODY, Asker
 
 ASKED_SECONDS = 600  # for so long somebody is asking who asked; operators ask again each minute at least
@@ -105,7 +105,7 @@ def require_not_asked_by_others(
     is_others = (
         validators.c.asked_by.not_in([asker.token_id, NOBODY]),  # and not null
         validators.c.asked_at > now - ASKED_SECONDS,
-        messages.c.kind == Kind.EXIT,
+        messages.c.kind == MessageKind.EXIT,
         messages.c.is_current,
     )
     if others := _elsewhere(connection, exits, *is_others):
@@ -134,7 +134,7 @@ def require_rotatable(
     is_others = (
         validators.c.rotated_for.is_distinct_from(vault),
         or_(is_unused(), validators.c.asked_at > now - ASKED_SECONDS),
-        messages.c.kind == Kind.EXIT,
+        messages.c.kind == MessageKind.EXIT,
         messages.c.is_current,
     )
     if others := _elsewhere(connection, missing, *is_others):

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, delete, insert, select
 
 from ..engine.database import begin_revision, chunks
 from ..tables import forgotten, key_share_claims, messages, oracle_shares, shares, signatures, validators
+from .asked_validators import known_keys
 
 
 def expired_validators(
@@ -26,29 +27,9 @@ def forget_expired(connection: Connection, asked_before: int, limit: int) -> int
     return forget(connection, expired_validators(connection, asked_before, limit))
 
 
-def known_validators(connection: Connection, public_keys: Iterable[bytes]) -> set[bytes]:
-    """Those of these validators that are here to forget."""
-    query = select(validators.c.public_key)
-    return {
-        key
-        for chunk in chunks(public_keys)
-        for key in connection.scalars(query.where(validators.c.public_key.in_(chunk)))
-    }
-
-
-def handed_out(connection: Connection, public_keys: Iterable[bytes]) -> set[bytes]:
-    """Those of these validators of which something was handed out."""
-    query = select(validators.c.public_key).where(validators.c.handed_out_at.is_not(None))
-    return {
-        key
-        for chunk in chunks(public_keys)
-        for key in connection.scalars(query.where(validators.c.public_key.in_(chunk)))
-    }
-
-
 def forget(connection: Connection, public_keys: Iterable[bytes]) -> int:
     """Remove these validators; how many there were. Readers learn of it by the next revision."""
-    known = known_validators(connection, public_keys)
+    known = known_keys(connection, public_keys)
     if not known:
         return 0
     revision = begin_revision(connection)

@@ -12,22 +12,16 @@ from ..engine.bulk import insert_into
 from ..engine.database import chunks, touch
 from ..seals import Identity, seal_to_read
 from ..subjects import Deposit, Exit, to_bytes
-from ..tables import Kind, messages, registered_keys, signatures, uint64, validators
-from .index_assignment import (
-    INDEX_LIMIT,
-    IndexRefusedError,
-    hand_out,
-    make_current,
-    move_exits,
-    note_asked,
-    old_before,
-)
+from ..tables import MessageKind, messages, registered_keys, signatures, uint64, validators
+from .asked_validators import note_asked, old_before
+from .handouts import hand_out
+from .index_assignment import INDEX_LIMIT, IndexRefusedError, make_current, move_exits
 from .ownership import is_unused, vaults_of
 from .pending import ANYBODY, NOBODY, Asker, count_pending
 
 
 @dataclass(frozen=True)
-class Registration:
+class WantedRegistration:
     """What `POST /register` asks for: one validator for each amount."""
 
     vault: bytes
@@ -69,7 +63,7 @@ class QuotaError(Exception):
 
 def reserve(
     connection: Connection,
-    wanted: Registration,
+    wanted: WantedRegistration,
     candidates: Collection[bytes],
     *,
     window: int,
@@ -119,7 +113,7 @@ def reserve(
 
 
 def signed_deposits(
-    connection: Connection, wanted: Registration, public_keys: Sequence[bytes]
+    connection: Connection, wanted: WantedRegistration, public_keys: Sequence[bytes]
 ) -> list[SignedDeposit] | None:
     """The deposits of the first validators of a registration.
 
@@ -137,7 +131,7 @@ def signed_deposits(
 
 def hand_out_registration(
     connection: Connection,
-    wanted: Registration,
+    wanted: WantedRegistration,
     public_keys: Sequence[bytes],
     config_digest: bytes,
     now: int,
@@ -191,7 +185,7 @@ def mark_registered(connection: Connection, public_keys: Iterable[bytes], *, blo
     return len(new)
 
 
-def _deposits(wanted: Registration) -> list[Deposit]:
+def _deposits(wanted: WantedRegistration) -> list[Deposit]:
     return [Deposit(wanted.vault, wanted.validator_type, amount) for amount in wanted.amounts_gwei]
 
 
@@ -224,7 +218,7 @@ def _unused(connection: Connection, candidates: Iterable[bytes], count: int) -> 
         return []
     used = set(connection.scalars(select(registered_keys.c.public_key)))
     used.update(connection.scalars(select(validators.c.public_key).where(validators.c.vault.is_not(None))))
-    is_asked_for = messages.c.kind == Kind.EXIT, messages.c.is_current
+    is_asked_for = messages.c.kind == MessageKind.EXIT, messages.c.is_current
     used.update(connection.scalars(select(messages.c.public_key).where(*is_asked_for)))
     found: list[bytes] = []
     for key in candidates:
@@ -251,7 +245,7 @@ def _take(connection: Connection, vault: bytes, public_keys: Sequence[bytes], no
 
 
 def _signatures(
-    connection: Connection, wanted: Registration, public_keys: Sequence[bytes]
+    connection: Connection, wanted: WantedRegistration, public_keys: Sequence[bytes]
 ) -> list[tuple[bytes, bytes]] | None:
     """Of exits and deposits, as far as they are what a registration wants; None when one is missing."""
     query = (
@@ -267,8 +261,8 @@ def _signatures(
     }
     pairs = []
     for offset, (key, deposit) in enumerate(zip(public_keys, _deposits(wanted), strict=False)):
-        exit_signature = found.get((key, Kind.EXIT, uint64(wanted.start_index + offset)))
-        deposit_signature = found.get((key, Kind.DEPOSIT, to_bytes(deposit)))
+        exit_signature = found.get((key, MessageKind.EXIT, uint64(wanted.start_index + offset)))
+        deposit_signature = found.get((key, MessageKind.DEPOSIT, to_bytes(deposit)))
         if exit_signature is None or deposit_signature is None:
             return None
         pairs.append((exit_signature, deposit_signature))

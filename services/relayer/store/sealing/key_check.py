@@ -17,7 +17,7 @@ def unlock(connection: Connection, key: StorageKey | None) -> bool:
     """Make sure that the key is the database's; one without signatures takes any key.
 
     Returns:
-        Whether all that was ever plaintext is gone from the files; see rewriting.py.
+        Whether all that was ever plaintext is gone from the files; see rewrite.py.
 
     Raises:
         LockedDatabaseError: it is not, with what to do.
