@@ -8,6 +8,8 @@ definition.py  the cluster's definition, from a file or an address
 contract_signatures.py  of accounts that are contracts
 keymanager.py  keystores into a validator client
 ssv_files.py   the same keys for SSV's contract
+charon_terms.py  a definition as charon's ceremony reads it
+charon_node.py   one of the nodes of charon's ceremony
 dealing.py     one machine that knows all keys
 commands/      create enr, dkg, cluster, keyshares; combine
 """

@@ -17,6 +17,7 @@ ELSEWHERE: Final = frozenset(
     for name in (
         "BACKEND",  # of the library
         # Of the test suite, whose programs inherit them.
+        "CHARON",
         "FUZZ_CASES",
         "FUZZ_OPERANDS",
         "FUZZ_SEED",
