@@ -31,7 +31,7 @@ MODULES = find src services dvtfast_command -name __pycache__ -prune -o \( -type
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-chain test fuzz fuzz-relayer screenshot asan ct build lint alerts format types bench bench-quick bench-lanes bench-round bench-deposits bench-sidecar bench-junk bench-crowd annotate wheel check-wheel docs workflows lock newest clean always
+.PHONY: help demo demo-chain test fuzz fuzz-relayer screenshot asan ct build lint alerts format types bench bench-quick bench-lanes bench-dkg bench-round bench-deposits bench-sidecar bench-junk bench-crowd annotate wheel check-wheel docs workflows lock newest clean always
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -90,6 +90,9 @@ bench-quick: $(VENV)/baselines build/npm/made ## the ratios that the kernels are
 
 bench-lanes: $(VENV)/baselines ## lanes of AVX-512 IFMA beside blst
 	$(BIN)/python -m benchmarks.lanes
+
+bench-dkg: $(VENV)/baselines ## what a node computes in a key generation, beside its floor and a naive loop over blst
+	$(BIN)/python -m benchmarks.key_generation
 
 bench-round: $(VENV)/baselines ## a round of 10,000 validators: time, CPU and memory of the relayer, lag of its event loop
 	$(BIN)/python -m benchmarks.round

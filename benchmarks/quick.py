@@ -17,7 +17,7 @@ import dvtfast
 from dvtfast._parallel import available_cores
 from dvtfast.oracles import _split_with_masks
 
-from . import floor, lanes, others, ours
+from . import floor, key_generation, lanes, others, ours
 from .backends import has_ifma, on, using
 from .cases import DISTINCT, OBOL_4, OBOL_31, ORACLES, SSV_4, exits
 from .measure import LONG_ENOUGH, Way, alternate, ratio
@@ -39,6 +39,7 @@ def main() -> None:
         with using("ifma"):
             of_many_sets("ifma")
         lanes.print_ratios(LANES_ROUNDS)
+    key_generation.print_ratios(ROUNDS)
 
 
 def of_blst() -> None:

@@ -10,6 +10,7 @@ from dvtfast._native.blst cimport *
 from dvtfast._native.lanes cimport (
     ROWS_TOGETHER, Engine, Lanes, decode_p1s, engine_close, engine_open, p1s_in_group,
 )
+from dvtfast._native.points cimport p1s_to_affine
 from dvtfast._native.status cimport Status
 
 cdef enum:
@@ -122,24 +123,38 @@ def check_in_g1(const uint64_t[:, ::1] points not None, uint8_t[::1] status not 
 def evaluate(const uint64_t[:, :, ::1] points not None, const uint64_t[::1] share_indices not None,
              uint64_t[:, :, ::1] values not None):
     """values[i, j] = sum over k of share_indices[j]^k points[i, k]: points uint64[n, t, 12], values uint64[n, m, 12]."""
-    cdef uint8_t index[8]
-    cdef blst_p1 acc
-    cdef size_t i, j, k, bits, n = points.shape[0], t = points.shape[1], m = share_indices.shape[0]
+    cdef blst_p1 totals[ROWS_TOGETHER]
+    cdef blst_p1_affine affine[ROWS_TOGETHER]
+    cdef size_t chunk, first, size, i, j, k, n = points.shape[0], t = points.shape[1], m = share_indices.shape[0]
     if (points.shape[2] != 12 or t == 0 or values.shape[0] != n or values.shape[1] != m or values.shape[2] != 12):
         raise ValueError("evaluate: shapes disagree")
     with nogil:
-        for j in range(m):
-            bits = 0
-            for k in range(8):
-                index[k] = <uint8_t> (share_indices[j] >> (8 * k))
-            while bits < 64 and share_indices[j] >> bits:
-                bits += 1
-            for i in range(n):
-                blst_p1_from_affine(&acc, <const blst_p1_affine *> &points[i, t - 1, 0])
-                for k in range(t - 1):  # Horner, highest coefficient first
-                    blst_p1_mult(&acc, &acc, index, bits)
-                    blst_p1_add_or_double_affine(&acc, &acc, <const blst_p1_affine *> &points[i, t - 2 - k, 0])
-                blst_p1_to_affine(<blst_p1_affine *> &values[i, j, 0], &acc)
+        for chunk in range((n + ROWS_TOGETHER - 1) // ROWS_TOGETHER):
+            first = chunk * ROWS_TOGETHER
+            size = min(<size_t> ROWS_TOGETHER, n - first)
+            for j in range(m):
+                for i in range(size):
+                    blst_p1_from_affine(&totals[i], <const blst_p1_affine *> &points[first + i, t - 1, 0])
+                    for k in range(t - 1):  # Horner, highest coefficient first
+                        multiply_by(&totals[i], share_indices[j])
+                        blst_p1_add_or_double_affine(&totals[i], &totals[i],
+                                                     <const blst_p1_affine *> &points[first + i, t - 2 - k, 0])
+                p1s_to_affine(affine, totals, size)
+                for i in range(size):
+                    memcpy(&values[first + i, j, 0], &affine[i], sizeof(blst_p1_affine))
+
+
+cdef void multiply_by(blst_p1 *point, uint64_t factor) noexcept nogil:
+    """point = factor point, factor not 0."""
+    cdef blst_p1 own = point[0]
+    cdef int bit = 0
+    while factor >> bit > 1:
+        bit += 1
+    while bit:
+        bit -= 1
+        blst_p1_double(point, point)
+        if factor >> bit & 1:
+            blst_p1_add_or_double(point, point, &own)
 
 
 cdef void add_rows(blst_fp *totals, const blst_fp *terms, size_t n, const blst_fp *one, blst_fp *scratch) noexcept nogil:

@@ -1,6 +1,6 @@
 """What a careful engineer writes first over blst: one validator at a time, one share at a time."""
 from libc.stdint cimport uint8_t, uint64_t
-from libc.string cimport memset
+from libc.string cimport memcmp, memset
 from dvtfast._native.blst cimport *
 from dvtfast._native.points cimport DST_SIGNATURE, DST_SIGNATURE_BYTES, hash_root
 
@@ -103,3 +103,67 @@ def split(const uint8_t[:, ::1] signatures, const uint64_t[:, ::1] public_keys, 
                     blst_p1_add_or_double(&total1, &total1, &term1)
                 blst_p2_compress(&signature_shares[i, j - 1, 0], &total2)
                 blst_p1_compress(&public_key_shares[i, j - 1, 0], &total1)
+
+
+def receive_key_generation(const uint8_t[:, :, :, ::1] commitments, const uint8_t[:, :, ::1] shares,
+                           const uint8_t[:, :, ::1] proofs, const uint8_t[:, ::1] powers, uint8_t[:, ::1] public_keys,
+                           uint8_t[:, ::1] public_key_shares, uint8_t[::1] ok):
+    """What d dealers send to a node, one validator after the other, as FROST has it.
+
+    Args:
+        commitments: uint8[d, m, t, 48].
+        shares: uint8[d, m, 32], big-endian.
+        proofs: uint8[d, m, 112]: R compressed, then the challenge c and the response w, little-endian: w G = R + c A_0.
+        powers: uint8[t, 32] of the node's share index, little-endian.
+        public_keys, public_key_shares: uint8[m, 48], of the sums.
+    """
+    cdef blst_p1_affine point, first
+    cdef blst_p1 key, share, term, total, from_share
+    cdef blst_scalar scalar
+    cdef uint8_t encoded[48]
+    cdef size_t i, j, k, d = commitments.shape[0], m = commitments.shape[1], t = commitments.shape[2]
+    with nogil:
+        for i in range(m):
+            memset(&key, 0, sizeof(key))
+            memset(&share, 0, sizeof(share))
+            ok[i] = True
+            for j in range(d):
+                memset(&total, 0, sizeof(total))
+                for k in range(t):
+                    if (blst_p1_uncompress(&point, &commitments[j, i, k, 0]) != BLST_SUCCESS
+                            or not blst_p1_affine_in_g1(&point) or blst_p1_affine_is_inf(&point)):
+                        ok[i] = False
+                    blst_p1_from_affine(&term, &point)
+                    if k == 0:
+                        first = point
+                        blst_p1_add_or_double(&key, &key, &term)
+                    else:
+                        blst_p1_mult(&term, &term, &powers[k, 0], 255)
+                    blst_p1_add_or_double(&total, &total, &term)
+                blst_scalar_from_bendian(&scalar, &shares[j, i, 0])
+                blst_sk_to_pk_in_g1(&from_share, &scalar)
+                if not blst_p1_is_equal(&from_share, &total):
+                    ok[i] = False
+                blst_p1_add_or_double(&share, &share, &total)
+                blst_p1_from_affine(&term, &first)
+                blst_p1_mult(&term, &term, &proofs[j, i, 48], 255)
+                blst_p1_cneg(&term, True)
+                blst_p1_mult(&total, blst_p1_generator(), &proofs[j, i, 80], 255)
+                blst_p1_add_or_double(&total, &total, &term)
+                blst_p1_compress(encoded, &total)
+                if memcmp(encoded, &proofs[j, i, 0], 48) != 0:
+                    ok[i] = False
+            blst_p1_compress(&public_keys[i, 0], &key)
+            blst_p1_compress(&public_key_shares[i, 0], &share)
+
+
+def commit(const uint8_t[:, ::1] coefficients, uint8_t[:, ::1] commitments):
+    """uint8[n, 48] of uint8[n, 32], big-endian."""
+    cdef blst_scalar scalar
+    cdef blst_p1 point
+    cdef size_t i, n = coefficients.shape[0]
+    with nogil:
+        for i in range(n):
+            blst_scalar_from_bendian(&scalar, &coefficients[i, 0])
+            blst_sk_to_pk_in_g1(&point, &scalar)
+            blst_p1_compress(&commitments[i, 0], &point)

@@ -61,6 +61,8 @@ __all__ = [
 
 # Of a random weight of a batch check: a wrong share passes with probability 2^-128.
 WEIGHT_BYTES = 16
+# Share indices of a small cluster.
+FEW_INDICES = 16
 # The flag of the first byte of a compressed point.
 INFINITE = 0x40
 
@@ -310,18 +312,20 @@ def _keys(points: Uint64s, threads: int | None) -> PublicKeys:
 
 def _values(points: Uint64s, indices: Uint64s, threads: int | None) -> Uint64s:
     """Values uint64[n, m, 12] at n share indices of points uint64[m, t, 12]."""
-    values = np.zeros((len(points), len(indices), POINT_WORDS), dtype=np.uint64)
-    in_turn = len(indices) > 1 and np.array_equal(indices, np.arange(1, len(indices) + 1))
+    last = int(indices.max(initial=0))
+    # Up to there all values are had for less than a few are by multiplications.
+    in_turn = last <= max(FEW_INDICES, 2 * len(indices))
+    values = np.zeros((len(points), last if in_turn else len(indices), POINT_WORDS), dtype=np.uint64)
 
     def evaluate_rows(s: slice) -> None:
         if in_turn:
-            lanes = lanes_for("decode", s.stop - s.start)
-            _kernel.evaluate_in_turn(points[s], values[s], lanes)
+            _kernel.evaluate_in_turn(points[s], values[s], lanes_for("decode", s.stop - s.start))
         else:
             _kernel.evaluate(points[s], indices, values[s])
 
     for_slices(len(points), evaluate_rows, threads=threads, chunk_rows=CHUNK_ROWS)
-    return np.ascontiguousarray(values.transpose(1, 0, 2))
+    by_index = values.transpose(1, 0, 2)
+    return np.ascontiguousarray(by_index[indices.astype(np.intp) - 1] if in_turn else by_index)
 
 
 def _in_g1(points: Uint64s, threads: int | None) -> Bools:
