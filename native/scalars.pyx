@@ -12,6 +12,9 @@ cdef extern from "api.h" nogil:
     enum:
         DIGIT_BIAS "LANES_DIGIT_BIAS"
 
+cdef extern from * nogil:
+    uint32_t swap_bytes "__builtin_bswap32"(uint32_t word)
+
 cdef enum:
     HASH_BYTES = 32
     BLOCK_BYTES = 64     # of SHA-256
@@ -48,14 +51,16 @@ cdef void hmac_open(Hmac *hmac, const uint8_t *key) noexcept nogil:
 cdef inline void finish(Hmac *hmac, uint8_t *digest, const uint32_t *start, size_t n) noexcept nogil:
     """digest = the hash from this state on of the first n bytes of the text, at most 119, after one block."""
     cdef size_t i, blocks = 1 if n < BLOCK_BYTES - 8 else 2, bits = 8 * (BLOCK_BYTES + n)
+    cdef uint32_t word
     memset(hmac.text + n, 0, blocks * BLOCK_BYTES - n)
     hmac.text[n] = 0x80
     hmac.text[blocks * BLOCK_BYTES - 2] = <uint8_t> (bits >> 8)
     hmac.text[blocks * BLOCK_BYTES - 1] = <uint8_t> bits
     memcpy(hmac.state, start, sizeof(hmac.state))
     blst_sha256_block_data_order(hmac.state, hmac.text, blocks)
-    for i in range(HASH_BYTES):
-        digest[i] = <uint8_t> (hmac.state[i // 4] >> (24 - 8 * (i % 4)))
+    for i in range(8):
+        word = swap_bytes(hmac.state[i])
+        memcpy(digest + 4 * i, &word, 4)
 
 
 cdef inline void hmac_run(Hmac *hmac, uint8_t *out, size_t n) noexcept nogil:
