@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from dvtfast import FileError, InputError
 from dvtfast.obol import KEY_FILE, NodeRecord, make_enr, read_enr, read_node_key, write_node_key
-from dvtfast.obol.enr import signed_by_node
-from dvtfast.secp256k1 import recovered_signer
+from dvtfast.secp256k1 import IdentityKey, recovered_signer
 
 SECRET = b"\x07" * 32
 PUBLIC_KEY = PrivateKey(SECRET).public_key.format()
@@ -100,7 +99,7 @@ def record_of(content):
     from dvtfast.obol.enr import _rlp_list, _rlp_text
 
     digest = keccak256(_rlp_list([_rlp_text(item) for item in content]))
-    items = [_rlp_text(item) for item in (signed_by_node(SECRET, digest)[:64], *content)]
+    items = [_rlp_text(item) for item in (IdentityKey(SECRET).sign(digest)[:64], *content)]
     return "enr:" + base64.urlsafe_b64encode(_rlp_list(items)).decode().rstrip("=")
 
 
@@ -114,7 +113,7 @@ def decoded(record):
 
 def test_a_signature_names_its_signer():
     digest = b"\x21" * 32
-    signature = signed_by_node(SECRET, digest)
+    signature = IdentityKey(SECRET).sign(digest)
     assert len(signature) == 65
     assert signature[64] in (0, 1)
     assert recovered_signer(digest, signature) == PUBLIC_KEY

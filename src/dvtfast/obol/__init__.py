@@ -26,7 +26,7 @@ from dvtfast.obol.definitions import (
     write_cluster_definition,
 )
 from dvtfast.obol.deposit_files import DEPOSIT_FILES, deposit_data_of, deposit_file_name, write_deposit_files
-from dvtfast.obol.enr import NodeRecord, make_enr, read_enr, signed_by_node
+from dvtfast.obol.enr import NodeRecord, make_enr, read_enr
 from dvtfast.obol.hashing import config_hash, definition_hash, lock_hash, with_hashes
 from dvtfast.obol.lock import (
     MAX_OPERATORS,
@@ -105,7 +105,6 @@ __all__ = [
     "read_node_key",
     "registration_roots",
     "sign_definition",
-    "signed_by_node",
     "signed_cluster_lock",
     "unproven_signatures",
     "verify_cluster_lock",

@@ -14,7 +14,7 @@ from dvtfast.constants import CURVE_ORDER, GWEI_PER_VALIDATOR, SECRET_KEY_BYTES
 from dvtfast.errors import InputError
 from dvtfast.keys import derive_public_keys
 from dvtfast.networks import Network, as_network
-from dvtfast.obol.enr import make_enr, signed_by_node
+from dvtfast.obol.enr import make_enr
 from dvtfast.obol.lock import ADDRESS_BYTES, ClusterDefinition, ClusterLock, Operator, Version
 from dvtfast.obol.proposing import make_cluster_definition
 from dvtfast.obol.signing import (
@@ -25,6 +25,7 @@ from dvtfast.obol.signing import (
     registration_roots,
     signed_cluster_lock,
 )
+from dvtfast.secp256k1 import IdentityKey
 from dvtfast.signatures import sign
 
 GAS_LIMIT = 36_000_000
@@ -119,7 +120,7 @@ def deal_cluster_lock(
     return signed_cluster_lock(
         lock,
         signature_aggregate=_sign_by_all(shares, lock.lock_hash),
-        node_signatures=[signed_by_node(secret, lock.lock_hash) for secret in node_secret_keys],
+        node_signatures=[IdentityKey(secret).sign(lock.lock_hash) for secret in node_secret_keys],
     )
 
 

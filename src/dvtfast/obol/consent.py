@@ -9,15 +9,13 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 
 from dvtfast._addresses import checksum_address
-from dvtfast._extras import needs_files_extra
 from dvtfast._files import to_hex
 from dvtfast._keccak import keccak256
 from dvtfast.errors import InputError
 from dvtfast.networks import Network
 from dvtfast.obol import hashing
-from dvtfast.obol.enr import signed_by_node
 from dvtfast.obol.lock import ADDRESS_BYTES, NODE_SIGNATURE_BYTES, ClusterDefinition, Creator
-from dvtfast.secp256k1 import recovered_signer
+from dvtfast.secp256k1 import IdentityKey, recovered_signer
 
 DOMAIN_TYPE = b"EIP712Domain(string name,string version,uint256 chainId)"
 DOMAIN_NAME = b"Obol"
@@ -74,7 +72,7 @@ def sign_definition(
     text = to_hex(hashing.config_hash(addressed)).encode()
 
     def signed(key: bytes, type_: bytes, message: bytes) -> bytes:
-        return signed_by_node(key, _digest(_struct(type_, message), network))
+        return IdentityKey(key).sign(_digest(_struct(type_, message), network))
 
     signed_definition = dataclasses.replace(
         addressed,
@@ -127,9 +125,7 @@ def _is_signed(address: str, signature: bytes, digest: bytes) -> bool:
 
 
 def _address_of_key(secret_key: bytes) -> str:
-    with needs_files_extra():
-        from coincurve import PrivateKey
-    return checksum_address(_address_of(PrivateKey(secret_key).public_key.format(compressed=True)))
+    return checksum_address(_address_of(IdentityKey(secret_key).public_key))
 
 
 def _address_of(compressed: bytes) -> bytes:

@@ -12,7 +12,7 @@ from ipaddress import IPv4Address
 from dvtfast._extras import needs_files_extra
 from dvtfast._keccak import keccak256
 from dvtfast.errors import InputError
-from dvtfast.secp256k1 import is_signed_by
+from dvtfast.secp256k1 import IdentityKey, is_signed_by
 
 SIGNATURE_BYTES = 64  # R | S
 IPV4_BYTES = 4
@@ -49,13 +49,11 @@ def make_enr(secret_key: bytes, *, sequence: int = 0, ip: str = "", tcp: int = 0
     """The signed record of a node with this secp256k1 key; those of charon's nodes have no addresses.
 
     Raises:
-        InputError: the address is none.
+        InputError: the key or an address is none.
         MissingExtraError: the extra `files` is not installed.
     """
-    with needs_files_extra():
-        from coincurve import PrivateKey
-    key = PrivateKey(secret_key)
-    pairs = {b"id": b"v4", b"secp256k1": key.public_key.format(compressed=True)}
+    key = IdentityKey(secret_key)
+    pairs = {b"id": b"v4", b"secp256k1": key.public_key}
     try:
         pairs |= {b"ip": IPv4Address(ip).packed} if ip else {}
         pairs |= {
@@ -65,7 +63,7 @@ def make_enr(secret_key: bytes, *, sequence: int = 0, ip: str = "", tcp: int = 0
         raise InputError("a node record has an IPv4 address, and ports of 1..65535") from None
     content = [_rlp_text(sequence.to_bytes((sequence.bit_length() + 7) // 8))]
     content += [_rlp_text(item) for pair in sorted(pairs.items()) for item in pair]
-    signature = signed_by_node(secret_key, keccak256(_rlp_list(content)))[:SIGNATURE_BYTES]
+    signature = key.sign(keccak256(_rlp_list(content)))[:SIGNATURE_BYTES]
     record = _rlp_list([_rlp_text(signature), *content])
     return PREFIX + base64.urlsafe_b64encode(record).decode().rstrip("=")
 
@@ -101,17 +99,6 @@ def read_enr(record: str) -> NodeRecord:
 def public_key_of(record: str) -> bytes:
     """The compressed secp256k1 key of a node, 33 bytes, from its record; see `read_enr`."""
     return read_enr(record).public_key
-
-
-def signed_by_node(secret_key: bytes, digest: bytes) -> bytes:
-    """R | S | V of 32 bytes by a secp256k1 key, V 0 or 1.
-
-    Raises:
-        MissingExtraError: the extra `files` is not installed.
-    """
-    with needs_files_extra():
-        from coincurve import PrivateKey
-    return PrivateKey(secret_key).sign_recoverable(digest, hasher=None)
 
 
 def _decoded(record: str) -> list[bytes]:

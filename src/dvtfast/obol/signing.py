@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 
@@ -42,6 +43,9 @@ EXECUTION_CREDENTIALS = 1
 COMPOUNDING_CREDENTIALS = 2
 
 
+Places: TypeAlias = np.ndarray[tuple[int], np.dtype[np.int64]]
+
+
 def deposit_amounts_of(definition: ClusterDefinition) -> tuple[int, ...]:
     """The amounts in gwei for each of which every validator has a signed deposit, ascending."""
     if definition.version < Version.PARTIAL_DEPOSITS:
@@ -60,21 +64,35 @@ def withdrawal_credentials_of(definition: ClusterDefinition) -> Bytes:
 
 
 def deposit_roots(
-    definition: ClusterDefinition, public_keys: Rows, amount_gwei: int, network: Network
+    definition: ClusterDefinition,
+    public_keys: Rows,
+    amount_gwei: int,
+    network: Network,
+    *,
+    validators: Sequence[int] | None = None,
 ) -> Bytes:
     """Signing roots uint8[n, 32] of deposits of one amount.
 
     Args:
         public_keys: uint8[n, 48], of the validators in their order.
+        validators: places of n of them, all when not given.
     """
-    keys = _keys_of(definition, public_keys)
+    places = _places(definition, validators)
+    keys = _keys_of(places, public_keys)
     amounts = np.full(len(keys), amount_gwei, dtype=np.uint64)
-    return deposit_signing_roots(keys, withdrawal_credentials_of(definition), amounts, network)
+    return deposit_signing_roots(keys, withdrawal_credentials_of(definition)[places], amounts, network)
 
 
-def registration_roots(definition: ClusterDefinition, public_keys: Rows, network: Network) -> Bytes:
-    """Signing roots uint8[n, 32] of builder registrations, as of the network's genesis."""
-    unsigned = _unsigned_registrations(definition, _keys_of(definition, public_keys), network)
+def registration_roots(
+    definition: ClusterDefinition,
+    public_keys: Rows,
+    network: Network,
+    *,
+    validators: Sequence[int] | None = None,
+) -> Bytes:
+    """Signing roots uint8[n, 32] of builder registrations as of genesis; see `deposit_roots`."""
+    places = _places(definition, validators)
+    unsigned = _unsigned_registrations(definition, _keys_of(places, public_keys), network, places)
     domain = compute_domain(DOMAIN_BUILDER, network.genesis_fork_version, ZERO_ROOT)
     return compute_signing_roots(hashing.registration_message_roots(unsigned), domain)
 
@@ -100,7 +118,7 @@ def make_cluster_lock(
     Raises:
         InputError: there are others than of n validators, k operators and a amounts.
     """
-    keys = _keys_of(definition, public_keys)
+    keys = _keys_of(_places(definition, None), public_keys)
     shares, _ = as_rows("public_key_shares", public_key_shares, PUBLIC_KEY_BYTES, leading=2)
     n, k = len(keys), len(definition.operators)
     if shares.shape[:2] != (n, k):
@@ -133,10 +151,15 @@ def signed_cluster_lock(
     )
 
 
-def _keys_of(definition: ClusterDefinition, public_keys: Rows) -> Bytes:
+def _places(definition: ClusterDefinition, validators: Sequence[int] | None) -> Places:
+    count = len(definition.fee_recipients)
+    return np.arange(count) if validators is None else np.array(validators, dtype=np.int64)
+
+
+def _keys_of(places: Places, public_keys: Rows) -> Bytes:
     keys, _ = as_rows("public_keys", public_keys, PUBLIC_KEY_BYTES)
-    if len(keys) != len(definition.fee_recipients):
-        raise InputError(f"public_keys: expected {len(definition.fee_recipients)}, got {len(keys)}")
+    if len(keys) != len(places):
+        raise InputError(f"public_keys: expected {len(places)}, got {len(keys)}")
     return keys
 
 
@@ -163,15 +186,16 @@ def _registrations(
     rows, _ = as_rows("registration_signatures", signatures, SIGNATURE_BYTES)
     if len(rows) != len(public_keys):
         raise InputError(f"registration_signatures: expected {len(public_keys)}, got {len(rows)}")
-    return dataclasses.replace(_unsigned_registrations(definition, public_keys, network), signatures=rows)
+    unsigned = _unsigned_registrations(definition, public_keys, network, _places(definition, None))
+    return dataclasses.replace(unsigned, signatures=rows)
 
 
 def _unsigned_registrations(
-    definition: ClusterDefinition, public_keys: Bytes, network: Network
+    definition: ClusterDefinition, public_keys: Bytes, network: Network, places: Places
 ) -> Registrations:
     n = len(public_keys)
     return Registrations(
-        fee_recipients=definition.fee_recipients,
+        fee_recipients=definition.fee_recipients[places],
         gas_limits=np.full(n, definition.target_gas_limit or USUAL_GAS_LIMIT, dtype=np.uint64),
         timestamps=np.full(n, network.genesis_time, dtype=np.uint64),
         public_keys=public_keys,

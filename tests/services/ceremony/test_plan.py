@@ -1,0 +1,114 @@
+"""What a definition says that keys are for, to both protocols."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dvtfast import HOODI, check_signatures
+from dvtfast.dkg.native.terms import Plan
+from dvtfast.obol import (
+    Version,
+    deposit_amounts_of,
+    make_cluster_definition,
+    node_keys_of,
+    read_cluster_definition,
+    read_cluster_lock,
+    signed_cluster_lock,
+    verify_cluster_lock,
+)
+from dvtfast.services.ceremony.dealing import Dealt
+from dvtfast.services.ceremony.definition import Agreement
+from dvtfast.services.ceremony.plan import ClusterPlan
+from tests.vector_files import given
+
+
+def plan_of(dealt: Dealt) -> ClusterPlan:
+    definition = dealt.lock.definition
+    return ClusterPlan(Agreement(definition, HOODI, node_keys_of(definition), deposit_amounts_of(definition)))
+
+
+def test_the_lock_is_the_dealers(dealt: Dealt) -> None:
+    """All that a ceremony signs and puts together, from what the dealer has signed."""
+    plan: Plan = plan_of(dealt)
+    assert isinstance(plan, ClusterPlan)
+    lock = dealt.lock
+    assert plan.names == ("deposit of 1000000000 gwei", "deposit of 32000000000 gwei", "registration")
+    deposits = lock.deposits.signatures.reshape(2, 2, 96).swapaxes(0, 1)
+    signatures = np.concatenate([deposits, lock.registrations.signatures[np.newaxis]])
+    roots = plan.signing_roots(lock.public_keys, [0, 1])
+    for kind in range(3):
+        assert check_signatures(lock.public_keys, roots[kind], signatures[kind]).all()
+        exchange = plan.exchanges[kind]
+        np.testing.assert_array_equal(exchange.roots(lock.public_keys), roots[kind])
+    assert [(each.step, each.slot) for each in plan.exchanges] == [(2, 200), (2, 201), (3, 102)]
+    np.testing.assert_array_equal(plan.signing_roots(lock.public_keys[1:], [1]), roots[:, 1:])
+    shares = lock.public_key_shares.swapaxes(0, 1)
+    assert plan.lock_hash(lock.public_keys, shares, signatures) == lock.lock_hash
+    by_name = dict(zip(plan.names, signatures, strict=True))
+    unsigned = plan.unsigned_lock(lock.public_keys, shares, by_name)
+    verify_cluster_lock(
+        signed_cluster_lock(
+            unsigned, signature_aggregate=lock.signature_aggregate, node_signatures=lock.node_signatures
+        )
+    )
+
+
+def test_each_validator_has_its_own_addresses(dealt: Dealt) -> None:
+    definition = dealt.lock.definition
+    rows = np.arange(1, 41, dtype=np.uint8).reshape(2, 20)
+    other = make_cluster_definition(
+        network=HOODI,
+        operators=definition.operators,
+        threshold=3,
+        fee_recipients=rows,
+        withdrawal_addresses=rows[::-1].copy(),
+    )
+    plan = ClusterPlan(Agreement(other, HOODI, node_keys_of(other), deposit_amounts_of(other)))
+    roots = plan.signing_roots(dealt.lock.public_keys, [0, 1])
+    swapped = plan.signing_roots(dealt.lock.public_keys, [1, 0])
+    assert (roots != swapped).any(axis=2).all()
+    np.testing.assert_array_equal(plan.signing_roots(dealt.lock.public_keys[::-1], [1, 0]), roots[:, ::-1])
+
+
+def test_before_there_were_registrations(dealt: Dealt) -> None:
+    definition = dataclasses.replace(dealt.lock.definition, version=Version.V1_6)
+    plan = ClusterPlan(Agreement(definition, HOODI, (), deposit_amounts_of(definition)))
+    assert plan.names == ("deposit of 32000000000 gwei",)
+    assert [each.slot for each in plan.exchanges] == [200]
+    lock = dealt.lock
+    shares = lock.public_key_shares.swapaxes(0, 1)
+    signatures = np.zeros((1, 2, 96), dtype=np.uint8)
+    assert not plan.unsigned_lock(lock.public_keys, shares, signatures).registrations.signatures.any()
+
+
+GOERLI = dataclasses.replace(
+    HOODI,
+    name="goerli",
+    chain_id=5,
+    genesis_fork_version=bytes.fromhex("00001020"),
+    genesis_time=1616508000,
+)
+
+
+@pytest.mark.parametrize("name", ["frost_v1.10.3", "frost_main-e628470"])
+def test_a_ceremony_of_charon(name: str, tmp_path: Path) -> None:
+    document = json.loads(given(f"dkg/charon/ceremony_{name}.json").read_text())
+    for which in ("definition", "lock"):
+        (tmp_path / which).write_text(json.dumps(document[which]))
+    definition, lock = read_cluster_definition(tmp_path / "definition"), read_cluster_lock(tmp_path / "lock")
+    plan = ClusterPlan(
+        Agreement(definition, GOERLI, node_keys_of(definition), deposit_amounts_of(definition))
+    )
+    n, a = len(lock.public_keys), len(plan.names) - 1
+    deposits = lock.deposits.signatures.reshape(n, a, 96).swapaxes(0, 1)
+    signatures = np.concatenate([deposits, lock.registrations.signatures[np.newaxis]])
+    roots = plan.signing_roots(lock.public_keys, range(n))
+    for kind in range(a + 1):
+        assert check_signatures(lock.public_keys, roots[kind], signatures[kind]).all()
+    shares = lock.public_key_shares.swapaxes(0, 1)
+    assert plan.lock_hash(lock.public_keys, shares, signatures) == lock.lock_hash
