@@ -29,7 +29,7 @@ NODE_MODE = 0o700
 
 
 @dataclass(frozen=True, eq=False)
-class Dealt:
+class DealtCluster:
     """A cluster as its dealer has it.
 
     Attributes:
@@ -64,7 +64,7 @@ def deal(
     network: Network,
     *,
     threads: int | None = None,
-) -> Dealt:
+) -> DealtCluster:
     """Split the keys of validators, and sign for all.
 
     Args:
@@ -76,10 +76,10 @@ def deal(
     lock = deal_cluster_lock(
         definition, secret_keys, shares, node_secret_keys=node_keys, network=network, threads=threads
     )
-    return Dealt(lock, network, shares, tuple(node_keys))
+    return DealtCluster(lock, network, shares, tuple(node_keys))
 
 
-def write_folders(directory: Path, dealt: Dealt, cost: Cost) -> tuple[Path, ...]:
+def write_folders(directory: Path, dealt: DealtCluster, cost: Cost) -> tuple[Path, ...]:
     """A folder for each node below a directory, `node0` and so on: all or none, verified from the disk.
 
     Raises:

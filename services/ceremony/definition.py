@@ -40,7 +40,7 @@ log = logs.get("ceremony")
 
 
 @dataclass(frozen=True, eq=False)
-class Agreement:
+class ClusterAgreement:
     """What a cluster agreed on.
 
     Attributes:
@@ -66,7 +66,9 @@ class Agreement:
         return self.node_keys.index(public_key)
 
 
-async def read_agreement(where: str, *, verify: bool, execution_endpoints: Sequence[str] = ()) -> Agreement:
+async def read_agreement(
+    where: str, *, verify: bool, execution_endpoints: Sequence[str] = ()
+) -> ClusterAgreement:
     """The definition of a file or an http(s) address.
 
     Args:
@@ -91,7 +93,7 @@ async def read_agreement(where: str, *, verify: bool, execution_endpoints: Seque
             raise CeremonyError("; ".join(f"{shown}: {line}" for line in missing) + f": {ADVICE}")
         for line in missing:
             log.warning("definition is not verified, and used all the same", source=shown, fault=line)
-        return Agreement(
+        return ClusterAgreement(
             with_hashes(definition),
             network_of(definition),
             node_keys_of(definition),

@@ -27,6 +27,7 @@ from ..process import logs
 from .errors import CeremonyError
 
 SUFFIX = ".lock"
+NEW_SUFFIX = ".new"
 EVERY_SECONDS = 1.0
 FRESH_SECONDS = 5.0
 OTHER_CLUSTER_SECONDS = 768.0  # two epochs of 32 slots of 12 seconds
@@ -126,8 +127,11 @@ class KeyLock:
 
     def _write(self) -> None:
         content = KeyInUse(self._command, datetime.now(UTC), self._cluster_lock_hash)
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE)
+        # Whoever reads it sees a whole one.
+        new = self._path.with_name(self._path.name + NEW_SUFFIX)
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE)
         try:
             os.write(descriptor, msgspec.json.encode(content))
         finally:
             os.close(descriptor)
+        new.replace(self._path)

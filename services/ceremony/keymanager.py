@@ -33,17 +33,17 @@ TAKEN = ("imported", "duplicate")
 log = logs.get("keymanager")
 
 
-class ImportStatus(msgspec.Struct):
+class KeystoreStatus(msgspec.Struct):
     """What became of one keystore."""
 
     status: str
     message: str = ""
 
 
-class Statuses(msgspec.Struct):
+class KeystoreStatuses(msgspec.Struct):
     """The answer to keystores."""
 
-    data: list[ImportStatus]
+    data: list[KeystoreStatus]
 
 
 async def check_keymanager(address: str, token: str) -> None:
@@ -90,7 +90,7 @@ async def _push(session: Session, address: str, token: str, files: Sequence[Keys
             log.warning("keystores not taken, asked again", error=str(error))
             await asyncio.sleep(PAUSE_SECONDS)
     try:
-        statuses = msgspec.json.decode(answer.content, type=Statuses).data
+        statuses = msgspec.json.decode(answer.content, type=KeystoreStatuses).data
     except msgspec.MsgspecError:
         raise CeremonyError("the keymanager did not say what became of each keystore") from None
     if len(statuses) != len(files):

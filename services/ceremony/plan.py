@@ -15,7 +15,7 @@ from dvtfast.dkg.frost.signing import Exchange
 from dvtfast.dkg.frost.terms import DEPOSITS_STEP, REGISTRATIONS_STEP
 from dvtfast.obol import ClusterLock, Version, deposit_roots, make_cluster_lock, registration_roots
 
-from .definition import Agreement
+from .definition import ClusterAgreement
 
 Bytes = NDArray[np.uint8]
 REGISTRATION_NAME = "registration"
@@ -28,7 +28,7 @@ class ClusterPlan:
         names: of these, for people.
     """
 
-    def __init__(self, agreement: Agreement) -> None:
+    def __init__(self, agreement: ClusterAgreement) -> None:
         self._definition = agreement.definition
         self._network = agreement.network
         self._amounts = agreement.amounts_gwei

@@ -26,7 +26,7 @@ from dvtfast.obol import (
 )
 from dvtfast.services.ceremony import definition
 from dvtfast.services.ceremony.dealing import new_node_keys
-from dvtfast.services.ceremony.definition import Agreement, read_agreement
+from dvtfast.services.ceremony.definition import ClusterAgreement, read_agreement
 from dvtfast.services.ceremony.errors import CeremonyError
 
 from .dealt import definition_of
@@ -37,7 +37,7 @@ PROPOSED = definition_of(NODES)
 DOCUMENT = cluster_definition_to_json(PROPOSED)
 
 
-def read(where: Path | str, *, verify: bool = True) -> Agreement:
+def read(where: Path | str, *, verify: bool = True) -> ClusterAgreement:
     return asyncio.run(read_agreement(str(where), verify=verify))
 
 
@@ -172,8 +172,8 @@ def with_a_safe(tmp_path: Path) -> Path:
     return path
 
 
-def with_node(path: Path, answers: dict[str, object]) -> Agreement:
-    async def run() -> Agreement:
+def with_node(path: Path, answers: dict[str, object]) -> ClusterAgreement:
+    async def run() -> ClusterAgreement:
         app = web.Application()
         app.router.add_post("/", a_node(answers))
         async with TestServer(app) as server:
@@ -213,8 +213,8 @@ def test_nobody_who_knows_contracts(with_a_safe: Path) -> None:
 # --- from an address ---
 
 
-def fetch(handler: Handler, path: str = "/v1/definition/0x12") -> Agreement:
-    async def run() -> Agreement:
+def fetch(handler: Handler, path: str = "/v1/definition/0x12") -> ClusterAgreement:
+    async def run() -> ClusterAgreement:
         app = web.Application()
         app.router.add_get("/{rest:.*}", handler)
         async with TestServer(app) as server:

@@ -13,7 +13,7 @@ from dvtfast import HOODI, FileError
 from dvtfast.clusters import read_cluster_lock
 from dvtfast.deposits import check_deposit_data, read_deposit_data
 from dvtfast.keystores import PBKDF2_DEFAULT, Pbkdf2, load_keystores
-from dvtfast.services.ceremony.dealing import Dealt, write_folders
+from dvtfast.services.ceremony.dealing import DealtCluster, write_folders
 from dvtfast.services.ceremony.folder import (
     Cost,
     digest_of,
@@ -28,7 +28,7 @@ from .dealt import CHEAP, a_cluster, result_of
 
 
 @pytest.fixture
-def folder(dealt: Dealt, tmp_path: Path) -> Path:
+def folder(dealt: DealtCluster, tmp_path: Path) -> Path:
     """Of node 2."""
     staging = staging_of(tmp_path)
     write_node_files(staging.begin(), result_of(dealt, 2), CHEAP)
@@ -56,7 +56,7 @@ def test_what_is_in_it(folder: Path) -> None:
     assert not keystore["pubkey"].startswith("0x")
 
 
-def test_the_sidecar_reads_it(dealt: Dealt, folder: Path) -> None:
+def test_the_sidecar_reads_it(dealt: DealtCluster, folder: Path) -> None:
     lock = LockFile(folder / "cluster-lock.json", network=HOODI)
     loaded = load_key_shares(folder / "validator_keys", lock=lock)
     assert lock.is_verified
@@ -68,7 +68,7 @@ def test_the_sidecar_reads_it(dealt: Dealt, folder: Path) -> None:
     np.testing.assert_array_equal(secret_keys, dealt.key_shares[:, 2])
 
 
-def test_deposits_are_those_of_the_launchpad(dealt: Dealt, folder: Path) -> None:
+def test_deposits_are_those_of_the_launchpad(dealt: DealtCluster, folder: Path) -> None:
     for name, amount in (("deposit-data.json", 32), ("deposit-data-1eth.json", 1)):
         deposits = read_deposit_data(folder / name, network=HOODI)
         assert check_deposit_data(deposits) == [[], []]
@@ -77,7 +77,7 @@ def test_deposits_are_those_of_the_launchpad(dealt: Dealt, folder: Path) -> None
         assert keys == sorted(key.tobytes() for key in dealt.lock.public_keys)
 
 
-def test_keystores_as_charon_makes_them(dealt: Dealt, tmp_path: Path) -> None:
+def test_keystores_as_charon_makes_them(dealt: DealtCluster, tmp_path: Path) -> None:
     """Each has its own password and salt, and is read again without deriving its key a second time."""
     count = 0
 
@@ -101,7 +101,7 @@ def test_keystores_as_charon_makes_them(dealt: Dealt, tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded.secret_keys, dealt.key_shares[:, 0])
 
 
-def test_one_derivation_for_all(dealt: Dealt, tmp_path: Path) -> None:
+def test_one_derivation_for_all(dealt: DealtCluster, tmp_path: Path) -> None:
     write_node_files(tmp_path, result_of(dealt, 0), Cost(one_derivation=True, threads=1))
     texts = {path.read_text() for path in (tmp_path / "validator_keys").glob("*.txt")}
     assert len(texts) == 1
@@ -160,7 +160,7 @@ def change_json(path: Path, change: object) -> None:
     ],
 )
 def test_what_is_not_as_it_was_written_is_found(
-    dealt: Dealt, folder: Path, name: str, change: object, says: str
+    dealt: DealtCluster, folder: Path, name: str, change: object, says: str
 ) -> None:
     change_json(folder / name, change)
     with pytest.raises(FileError) as caught:
@@ -169,7 +169,7 @@ def test_what_is_not_as_it_was_written_is_found(
     assert name in str(caught.value)
 
 
-def test_another_nodes_keystores_are_found(dealt: Dealt, folder: Path) -> None:
+def test_another_nodes_keystores_are_found(dealt: DealtCluster, folder: Path) -> None:
     with pytest.raises(FileError, match="not the key shares of node 1"):
         verify_node_files(folder, result_of(dealt, 1), threads=1)
 
@@ -179,7 +179,7 @@ def test_another_clusters_lock_is_found(folder: Path) -> None:
         verify_node_files(folder, result_of(a_cluster(), 2), threads=1)
 
 
-def test_all_folders_of_a_cluster(dealt: Dealt, tmp_path: Path) -> None:
+def test_all_folders_of_a_cluster(dealt: DealtCluster, tmp_path: Path) -> None:
     folders = write_folders(tmp_path / "cluster", dealt, CHEAP)
     assert [folder.name for folder in folders] == ["node0", "node1", "node2", "node3"]
     assert {(folder / "cluster-lock.json").read_bytes() for folder in folders} == {

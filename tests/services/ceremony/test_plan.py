@@ -21,18 +21,20 @@ from dvtfast.obol import (
     signed_cluster_lock,
     verify_cluster_lock,
 )
-from dvtfast.services.ceremony.dealing import Dealt
-from dvtfast.services.ceremony.definition import Agreement
+from dvtfast.services.ceremony.dealing import DealtCluster
+from dvtfast.services.ceremony.definition import ClusterAgreement
 from dvtfast.services.ceremony.plan import ClusterPlan
 from tests.vector_files import given
 
 
-def plan_of(dealt: Dealt) -> ClusterPlan:
+def plan_of(dealt: DealtCluster) -> ClusterPlan:
     definition = dealt.lock.definition
-    return ClusterPlan(Agreement(definition, HOODI, node_keys_of(definition), deposit_amounts_of(definition)))
+    return ClusterPlan(
+        ClusterAgreement(definition, HOODI, node_keys_of(definition), deposit_amounts_of(definition))
+    )
 
 
-def test_the_lock_is_the_dealers(dealt: Dealt) -> None:
+def test_the_lock_is_the_dealers(dealt: DealtCluster) -> None:
     """All that a ceremony signs and puts together, from what the dealer has signed."""
     plan: Plan = plan_of(dealt)
     assert isinstance(plan, ClusterPlan)
@@ -58,7 +60,7 @@ def test_the_lock_is_the_dealers(dealt: Dealt) -> None:
     )
 
 
-def test_each_validator_has_its_own_addresses(dealt: Dealt) -> None:
+def test_each_validator_has_its_own_addresses(dealt: DealtCluster) -> None:
     definition = dealt.lock.definition
     rows = np.arange(1, 41, dtype=np.uint8).reshape(2, 20)
     other = make_cluster_definition(
@@ -68,16 +70,16 @@ def test_each_validator_has_its_own_addresses(dealt: Dealt) -> None:
         fee_recipients=rows,
         withdrawal_addresses=rows[::-1].copy(),
     )
-    plan = ClusterPlan(Agreement(other, HOODI, node_keys_of(other), deposit_amounts_of(other)))
+    plan = ClusterPlan(ClusterAgreement(other, HOODI, node_keys_of(other), deposit_amounts_of(other)))
     roots = plan.signing_roots(dealt.lock.public_keys, [0, 1])
     swapped = plan.signing_roots(dealt.lock.public_keys, [1, 0])
     assert (roots != swapped).any(axis=2).all()
     np.testing.assert_array_equal(plan.signing_roots(dealt.lock.public_keys[::-1], [1, 0]), roots[:, ::-1])
 
 
-def test_before_there_were_registrations(dealt: Dealt) -> None:
+def test_before_there_were_registrations(dealt: DealtCluster) -> None:
     definition = dataclasses.replace(dealt.lock.definition, version=Version.V1_6)
-    plan = ClusterPlan(Agreement(definition, HOODI, (), deposit_amounts_of(definition)))
+    plan = ClusterPlan(ClusterAgreement(definition, HOODI, (), deposit_amounts_of(definition)))
     assert plan.names == ("deposit of 32000000000 gwei",)
     assert [each.slot for each in plan.exchanges] == [200]
     lock = dealt.lock
@@ -102,7 +104,7 @@ def test_a_ceremony_of_charon(name: str, tmp_path: Path) -> None:
         (tmp_path / which).write_text(json.dumps(document[which]))
     definition, lock = read_cluster_definition(tmp_path / "definition"), read_cluster_lock(tmp_path / "lock")
     plan = ClusterPlan(
-        Agreement(definition, GOERLI, node_keys_of(definition), deposit_amounts_of(definition))
+        ClusterAgreement(definition, GOERLI, node_keys_of(definition), deposit_amounts_of(definition))
     )
     n, a = len(lock.public_keys), len(plan.names) - 1
     deposits = lock.deposits.signatures.reshape(n, a, 96).swapaxes(0, 1)

@@ -9,7 +9,7 @@ import pytest
 
 from dvtfast.obol import KEY_FILE, write_node_key
 from dvtfast.services.ceremony import preflight
-from dvtfast.services.ceremony.dealing import Dealt
+from dvtfast.services.ceremony.dealing import DealtCluster
 from dvtfast.services.ceremony.folder import staging_of, write_node_files
 
 from .dealt import CHEAP, result_of
@@ -67,7 +67,7 @@ def test_a_full_disk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert problems(folder, validators=10) == []
 
 
-def test_a_folder_of_a_ceremony_that_was_about_to_end(folder: Path, dealt: Dealt) -> None:
+def test_a_folder_of_a_ceremony_that_was_about_to_end(folder: Path, dealt: DealtCluster) -> None:
     staging = staging_of(folder)
     write_node_files(staging.begin(), result_of(dealt, 0), CHEAP)
     staging.complete()
