@@ -6,6 +6,7 @@ preflight.py   whether a folder is fit for new keys
 key_lock.py    the node's key is used by one process
 definition.py  the cluster's definition, from a file or an address
 contract_signatures.py  of accounts that are contracts
+storing.py     a result on disk, told to the others, in its place
 plan.py        what its keys are for: deposits, registrations, the lock
 keymanager.py  keystores into a validator client
 ssv_files.py   the same keys for SSV's contract
