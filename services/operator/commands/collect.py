@@ -25,7 +25,7 @@ from ...settings import EXIT_CODE, CollectSettings, SettingsError
 from ...settings.parsing import VALIDATORS_LIMIT
 from ..registration.bundle import make_bundle, write_bundle
 from ..registration.checks import wrong_shares
-from ..registration.collecting import OtherIndicesError, Registration, chunks_of, register
+from ..registration.collection import OtherIndicesError, Registration, chunks_of, register
 from ..registration.deposit_file import problems_in, shown_vaults, vault_in, vaults_in
 
 INDICES_UNKNOWN = (

@@ -76,7 +76,7 @@ def fund_validators(settings: FundSettings) -> None:
         --validator 0x8f...=1.5eth --validator 0xa0...=32eth
     dvtfast operator fund --env-file .env --validators-file amounts.csv --dry-run
     """
-    from .manage import fund
+    from .manager_actions import fund
 
     raise SystemExit(fund(settings))
 
@@ -90,7 +90,7 @@ def withdraw_validators(settings: WithdrawSettings) -> None:
     dvtfast operator withdraw --env-file .env --validator 0x8f...=1.5eth
     dvtfast operator withdraw --env-file .env --exit --validator 0x8f...
     """
-    from .manage import withdraw
+    from .manager_actions import withdraw
 
     raise SystemExit(withdraw(settings))
 
@@ -107,7 +107,7 @@ def consolidate_validators(settings: ConsolidateSettings) -> None:
     dvtfast operator consolidate --env-file .env \\
         --pair 0xa0...=0x8f... --pair 0xb1...=0x8f...
     """
-    from .manage import consolidate
+    from .manager_actions import consolidate
 
     raise SystemExit(consolidate(settings))
 

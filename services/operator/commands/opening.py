@@ -36,7 +36,7 @@ from ..registration.by_deposit_data import ByDepositData
 from ..registration.by_manager import ByManager
 from ..registration.deposit_file import problems_in
 from ..registration.preparing import Preparing, Way
-from ..rotation.rotating import Rotating
+from ..rotation.rotation import Rotating
 from ..sending.journal import Journal
 from ..sending.sender import Sender, SendingPolicy
 from ..sending.wallet import ExternalWallet, KeystoreWallet, Wallet

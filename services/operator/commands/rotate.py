@@ -8,8 +8,8 @@ from dataclasses import replace
 from ...process import logs
 from ...settings import RotateExitsSettings
 from ..progress import Told
-from ..rotation.rotating import Rotating, Rotation, said_of
-from ..rotation.wanted import OraclesBehindError
+from ..rotation.rotation import Rotating, Rotation, said_of
+from ..rotation.rotation_info import OraclesBehindError
 from ..sending.action import Action, Kind
 from . import executor, exit_codes
 from .executor import Task, perform, unless_stopped

@@ -21,8 +21,8 @@ from ...web.http import listening
 from ..plan import NothingToDoError
 from ..progress import telling
 from ..registration.preparing import Preparing
-from ..rotation.rotating import NotFinalYetError, Rotating, Rotation
-from ..rotation.wanted import OraclesBehindError
+from ..rotation.rotation import NotFinalYetError, Rotating, Rotation
+from ..rotation.rotation_info import OraclesBehindError
 from ..sending.action import Outcome
 from . import exit_codes
 from .executor import Task, begin_next, ending, of_entry, timed, unless_stopped

@@ -21,7 +21,7 @@ from ..oracles.approvals import ApprovalRequest
 from ..plan import NotReadyError
 from ..progress import Told, tell_nobody
 from .checks import wrong_shares
-from .collecting import OtherIndicesError, chunks_of, register
+from .collection import OtherIndicesError, chunks_of, register
 from .preparing import Situation, require_relayer
 
 

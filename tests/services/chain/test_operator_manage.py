@@ -22,7 +22,7 @@ from dvtfast.services.demo.world.deployed_contracts import CONSOLIDATIONS, ETH, 
 from dvtfast.services.demo.world.oracles import RunningOracle
 from dvtfast.services.operator.commands import consent, executor, exit_codes
 from dvtfast.services.operator.commands.executor import Task
-from dvtfast.services.operator.commands.manage import consolidating, funding, withdrawing
+from dvtfast.services.operator.commands.manager_actions import consolidating, funding, withdrawing
 from dvtfast.services.operator.commands.results import Ended, tell
 from dvtfast.services.operator.managing import actions, outcomes
 from dvtfast.services.operator.progress import tell_nobody

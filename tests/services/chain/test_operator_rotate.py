@@ -19,10 +19,14 @@ from dvtfast.services.operator.commands import executor, exit_codes, rotate
 from dvtfast.services.operator.commands.opening import open_rotating
 from dvtfast.services.operator.commands.results import Ended
 from dvtfast.services.operator.progress import tell_nobody
-from dvtfast.services.operator.rotation import rotating as rotating_module
-from dvtfast.services.operator.rotation import wanted
-from dvtfast.services.operator.rotation.rotating import PAUSE_SECONDS, NotFinalYetError
-from dvtfast.services.operator.rotation.wanted import OraclesAheadError, OraclesBehindError, RotationInfo
+from dvtfast.services.operator.rotation import rotation as rotation_module
+from dvtfast.services.operator.rotation import rotation_info
+from dvtfast.services.operator.rotation.rotation import PAUSE_SECONDS, NotFinalYetError
+from dvtfast.services.operator.rotation.rotation_info import (
+    OraclesAheadError,
+    OraclesBehindError,
+    RotationInfo,
+)
 from dvtfast.services.relayer.judging.current_oracles import CurrentOracles
 from dvtfast.services.relayer.judging.pipeline import Pipeline
 from dvtfast.services.relayer.store.engine.database import Database
@@ -193,14 +197,14 @@ async def test_a_validator_that_is_not_the_relayers(change: Change) -> None:
 async def test_oracles_that_are_behind(change: Change, monkeypatch: pytest.MonkeyPatch) -> None:
     """What they say of before a rotation is not believed: it would be paid for again."""
     await change.happen()
-    read, asked = wanted._read_info, 0
+    read, asked = rotation_info._read_info, 0
 
     def of_before(content: bytes) -> RotationInfo:
         nonlocal asked
         asked += 1
         return read(content)._replace(block_number=None)
 
-    monkeypatch.setattr(wanted, "_read_info", of_before)
+    monkeypatch.setattr(rotation_info, "_read_info", of_before)
     async with open_rotating(change.settings(), tell_nobody) as (parts, rotating):
         task = rotate.rotation_task(parts, rotating)
         assert (await executor.perform(task, dry_run=False, yes=True, seconds=30)).code == exit_codes.DONE
@@ -214,12 +218,12 @@ async def test_oracles_that_are_behind(change: Change, monkeypatch: pytest.Monke
 async def test_oracles_that_are_a_moment_ahead(change: Change, monkeypatch: pytest.MonkeyPatch) -> None:
     """What they tell of a block that our node lacks waits for that block; a lie stays one."""
     await change.happen()
-    read, height, ahead = wanted._read_info, await change.scene.world.chain.height(), 1
+    read, height, ahead = rotation_info._read_info, await change.scene.world.chain.height(), 1
 
     def of_later(content: bytes) -> RotationInfo:
         return read(content)._replace(block_number=height + ahead)
 
-    monkeypatch.setattr(wanted, "_read_info", of_later)
+    monkeypatch.setattr(rotation_info, "_read_info", of_later)
     async with open_rotating(change.settings(), tell_nobody) as (parts, rotating):
         monkeypatch.setattr(parts.chain, "network", replace(parts.chain.network, seconds_per_slot=0))
         looks, look = 0, parts.chain.head
@@ -241,14 +245,14 @@ async def test_oracles_that_are_a_moment_ahead(change: Change, monkeypatch: pyte
 async def test_an_oracle_that_names_strangers_for_ever(
     change: Change, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rotating_module, "MOST_LEFT_OUT", 3 * LIMIT)
+    monkeypatch.setattr(rotation_module, "MOST_LEFT_OUT", 3 * LIMIT)
     await change.happen()
-    read = wanted._read_info
+    read = rotation_info._read_info
 
     def of_many(content: bytes) -> RotationInfo:
         return read(content)._replace(validator_indices=tuple(range(1000, 2000)))
 
-    monkeypatch.setattr(wanted, "_read_info", of_many)
+    monkeypatch.setattr(rotation_info, "_read_info", of_many)
     ended = await rotated(change.settings())
     assert ended.code == exit_codes.NOT_READY
     assert f"{3 * LIMIT} validators were left out: 1000: nobody knows its public key" in ended.problem
@@ -274,12 +278,12 @@ async def test_a_rotation_that_is_not_final_yet(change: Change) -> None:
 async def test_what_oracles_want_for_ever(change: Change, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each validator is paid for once within the hour, after a restart of the operator too."""
     await change.happen()
-    read = wanted._read_info
+    read = rotation_info._read_info
 
     def of_all(content: bytes) -> RotationInfo:
         return read(content)._replace(validator_indices=(0, 1, 2))
 
-    monkeypatch.setattr(wanted, "_read_info", of_all)
+    monkeypatch.setattr(rotation_info, "_read_info", of_all)
     ended = await rotated(change.settings())
     assert (ended.code, ended.problem) == (exit_codes.DONE, "")
     assert await change.nonce() == 2

@@ -33,7 +33,7 @@ from dvtfast.services.operator.oracles.approvals import (
 from dvtfast.services.operator.oracles.client import OracleClient
 from dvtfast.services.operator.oracles.consolidations import ROUTE, approve_switch
 from dvtfast.services.operator.plan import NotReadyError
-from dvtfast.services.operator.rotation.wanted import (
+from dvtfast.services.operator.rotation.rotation_info import (
     OraclesAheadError,
     OraclesBehindError,
     RotationInfo,

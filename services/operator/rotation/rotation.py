@@ -37,7 +37,7 @@ from ..registration.checks import wrong_shares
 from ..registration.preparing import require_relayer
 from ..sending.action import Action, Kind
 from ..sending.journal import Journal
-from .wanted import (
+from .rotation_info import (
     OraclesAheadError,
     OraclesBehindError,
     RotationInfo,
