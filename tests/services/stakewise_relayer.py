@@ -43,7 +43,7 @@ class Exit:
     for_oracles: dict[str, list[str]] | None = None
 
 
-class FirstMakersRelayer:
+class StakewiseRelayer:
     """Era A: `POST /validators`, `GET /exits`, `POST /exit-signature`, `GET /info`.
 
     Attributes:

@@ -29,7 +29,7 @@ from dvtfast.services.web import http
 
 from ..conftest import ORACLE_THRESHOLD, START_INDEX, Cluster, Oracles, Relayer, Start, make_cluster
 from ..patience import PATIENCE_SECONDS
-from ..stakewise_relayer import FirstMakersRelayer
+from ..stakewise_relayer import StakewiseRelayer
 
 VALIDATORS = 5
 Said = wire.ValidatorsAnswer | wire.ErrorAnswer | bytes | int
@@ -269,7 +269,7 @@ async def test_a_relayer_that_splits_anew_at_each_further_share(
     cluster: Cluster, oracles: Oracles, settings: Callable[..., CollectSettings]
 ) -> None:
     """The first makers' does; a slow node's share comes while the operator waits for another validator."""
-    relayer = FirstMakersRelayer(oracles.config, threshold=3, next_index=7)
+    relayer = StakewiseRelayer(oracles.config, threshold=3, next_index=7)
     steps = [((1, 2, 3), slice(0, 4)), ((4,), slice(0, 4)), ((1, 2, 3), slice(4, VALIDATORS))]
 
     async def sign(url: str) -> None:
@@ -297,7 +297,7 @@ async def test_a_relayer_that_splits_anew_at_each_further_share(
 
 
 async def signed_by_first_makers(
-    relayer: FirstMakersRelayer, cluster: Cluster, chosen: CollectSettings, *, per_request: int = VALIDATORS
+    relayer: StakewiseRelayer, cluster: Cluster, chosen: CollectSettings, *, per_request: int = VALIDATORS
 ) -> int:
     """The exit code of an operator beside a relayer of the first makers whose nodes have signed it all."""
     keys = [key.to_wire() for key in cluster.keys]
@@ -326,7 +326,7 @@ async def test_indices_of_a_relayer_that_knows_no_start_index(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     """Where it signs for those that are wanted, it says so; where it does not, or says nothing, no file."""
-    relayer = FirstMakersRelayer(oracles.config, threshold=3, next_index=1000)
+    relayer = StakewiseRelayer(oracles.config, threshold=3, next_index=1000)
     relayer.lists_exits = lists
     whole = str(VALIDATORS)
     async with relayer.running() as url:
@@ -359,7 +359,7 @@ async def test_a_relayer_that_counts_anew_in_each_request(
     settings: Callable[..., CollectSettings],
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    relayer = FirstMakersRelayer(oracles.config, threshold=3, next_index=1000)
+    relayer = StakewiseRelayer(oracles.config, threshold=3, next_index=1000)
     async with relayer.running() as url:
         others = {"start_index": start} if start else {}
         chosen = settings(url, chunk_size="2", **others)

@@ -25,7 +25,7 @@ from dvtfast.services.relayer_client.client import RelayerClient
 from ..conftest import START_INDEX, Cluster, Oracles, Relayer, Start, make_cluster
 from ..relayer.test_register import ETH, VAULT, signature_shares, until_registered, wanted_of
 from ..sidecars import looping, signing_node
-from ..stakewise_relayer import FirstMakersRelayer
+from ..stakewise_relayer import StakewiseRelayer
 
 INDICES = range(START_INDEX, START_INDEX + 2)
 NO_KEY, NO_SIGNATURE = "0x" + "ab" * 48, "0x" + "cd" * 96
@@ -288,7 +288,7 @@ async def test_a_second_share_of_a_node_is_no_error(start: Start) -> None:
 
 async def test_our_sidecars_and_operator_beside_their_relayer(oracles: Oracles) -> None:
     """More nodes than it takes: each further share splits the exits anew. The index is its own."""
-    cluster, relayer = make_cluster(4), FirstMakersRelayer(oracles.config, threshold=3, next_index=1000)
+    cluster, relayer = make_cluster(4), StakewiseRelayer(oracles.config, threshold=3, next_index=1000)
     credentials = np.zeros((4, 32), np.uint8)
     credentials[:, 0] = 1
     deposits = sign_deposits(cluster.secret_keys, credentials, np.full(4, 32 * ETH, np.uint64), HOODI)
