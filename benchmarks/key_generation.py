@@ -74,7 +74,7 @@ def ours(case: Generation) -> Callable[[], PublicKeys]:
         knowledge.prove(coefficients, case.contexts[0], commitments=own)
         dealt = polynomials.evaluate(coefficients, nodes, threads=1)
         others = [polynomials.Commitments(part, threads=1) for part in case.parts[1:]]
-        assert not knowledge.find_bad(others, case.proofs[1:], case.contexts[1:])
+        assert not knowledge.find_bad(others, case.proofs[1:], case.contexts[1:], threads=1)
         sums = polynomials.sum_commitments([own, *others], threads=1)
         shares = polynomials.add_shares([dealt[0], *case.shares[1:]])
         public = polynomials.public_shares(sums, nodes, threads=1)

@@ -12,8 +12,6 @@ from tests.fuzz.hostile_encodings import HOSTILE, hostile, small_points
 
 CANCELS, WRONG_SHARE = "cancels", "wrong share"
 KINDS = ["good", CANCELS, WRONG_SHARE, *HOSTILE]
-# blst takes them for no points.
-OF_ORDER_3 = [b"\x80" + bytes(47), b"\xa0" + bytes(47)]
 
 
 def coefficients(random, m, t):
@@ -22,11 +20,6 @@ def coefficients(random, m, t):
 
 def rows_of(values, width):
     return samples.grid(values, len(values[0]), width)
-
-
-def is_point(encoded):
-    """Whether it is a finite point of the curve, to blst."""
-    return G1.judge(encoded) in (Verdict.GOOD, Verdict.OUTSIDE) and encoded not in OF_ORDER_3
 
 
 def generation(random, size):
@@ -80,7 +73,7 @@ def expect_blame(parts, place, bad):
         polynomials.sum_commitments(parts)
     error = caught.value
     assert (error.dealer, error.validator, error.coefficient) == place
-    assert (error.reason == Verdict.OUTSIDE.value) == is_point(bad)
+    assert (error.reason == Verdict.OUTSIDE.value) == (G1.judge(bad) is Verdict.OUTSIDE)
     assert np.argwhere(~polynomials.check_subgroup(parts[place[0]])).tolist() == [list(place[1:])]
 
 

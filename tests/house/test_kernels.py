@@ -16,6 +16,7 @@ import pytest
 
 import dvtfast
 from dvtfast._native import signatures
+from dvtfast.dkg import polynomials
 from tests.house.sources import LIBRARY, NATIVE
 from tests.samples import make_cluster
 
@@ -170,6 +171,11 @@ def test_nothing_leaks():
         )
         with pytest.raises(dvtfast.EncodingError):
             dvtfast.recover_signatures(shares, CLUSTER.share_indices, threshold=3)
+        dealer = polynomials.Coefficients.derive(bytes(32), 200, 3)
+        part = polynomials.commit(dealer)
+        sums = polynomials.sum_commitments([part, part.encoded, part])
+        polynomials.public_shares(sums, [1, 2, 3])
+        assert polynomials.find_bad_shares(polynomials.evaluate(dealer, 1), sums, 1).size == 200
 
     peaks = []
     for _ in range(4):

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 import dvtfast
+from dvtfast.dkg import polynomials
+from dvtfast.dkg.coefficients import Coefficients
 from tests.samples import make_cluster
 
 CLUSTER = make_cluster(2, threshold=2, share_indices=(1, 2))
@@ -31,6 +33,12 @@ def test_oracle_shares():
             assert_hidden(text, *split.signature_shares.reshape(-1, 96))
 
 
+def test_polynomials():
+    coefficients = Coefficients.from_bytes(CLUSTER.secret_keys[np.newaxis])
+    with np.printoptions(threshold=10**9):
+        assert_hidden(f"{coefficients!r} {coefficients}", *CLUSTER.secret_keys)
+
+
 def test_recovered_signatures():
     recovered = dvtfast.recover_and_check(
         CLUSTER.public_keys, CLUSTER.signing_roots, CLUSTER.partial_signatures, [1, 2], threshold=2
@@ -49,6 +57,10 @@ def test_recovered_signatures():
         lambda keys: dvtfast.sign(keys.astype(np.int64), CLUSTER.signing_roots),
         lambda keys: dvtfast.sign([bytes(keys[0]), bytes(keys[0])[:31]], CLUSTER.signing_roots),
         lambda keys: dvtfast.sign(str(bytes(keys[0])), CLUSTER.signing_roots),
+        lambda keys: Coefficients.from_bytes(keys[np.newaxis]),
+        lambda keys: Coefficients.derive(keys, 1, 1),
+        lambda keys: polynomials.multiply_base(keys),
+        lambda keys: polynomials.add_shares([keys]),
     ],
 )
 def test_errors(call):

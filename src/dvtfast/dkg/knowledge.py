@@ -21,6 +21,7 @@ import numpy as np
 from dvtfast._arrays import Bytes, Uint64s
 from dvtfast._native import commitments as _kernel
 from dvtfast._native import scalars as _scalars
+from dvtfast._parallel import for_slices
 from dvtfast._secrets import wiped
 from dvtfast._statuses import OK
 from dvtfast.constants import PUBLIC_KEY_BYTES, SECRET_KEY_BYTES
@@ -63,7 +64,11 @@ def prove(coefficients: Coefficients, context: bytes, *, commitments: PublicKeys
 
 
 def find_bad(
-    parts: Sequence[CommitmentsLike], proofs: Sequence[bytes], contexts: Sequence[bytes]
+    parts: Sequence[CommitmentsLike],
+    proofs: Sequence[bytes],
+    contexts: Sequence[bytes],
+    *,
+    threads: int | None = None,
 ) -> list[int]:
     """Positions of the dealers whose proof does not hold, ascending; exact, nothing random is in it.
 
@@ -73,9 +78,16 @@ def find_bad(
     """
     if not len(parts) == len(proofs) == len(contexts):
         raise InputError(f"expected as many proofs and contexts as parts, got {len(proofs)}, {len(contexts)}")
-    decoded = as_parts(parts) if len(parts) else []
-    each = zip(decoded, proofs, contexts, strict=True)
-    return [dealer for dealer, one in enumerate(each) if not _holds(*one)]
+    decoded = as_parts(parts, threads=threads) if len(parts) else []
+    holds = np.zeros(len(decoded), dtype=np.bool_)
+
+    def judge(dealers: slice) -> None:
+        for dealer in range(dealers.start, dealers.stop):
+            holds[dealer] = _holds(decoded[dealer], proofs[dealer], contexts[dealer])
+
+    for_slices(len(decoded), judge, threads=threads, rows_per_thread=1)
+    bad: list[int] = np.flatnonzero(~holds).tolist()
+    return bad
 
 
 def _holds(part: Commitments | PublicKeys, proof: bytes, context: bytes) -> bool:
