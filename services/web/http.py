@@ -11,12 +11,12 @@ import re
 import secrets
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from types import MappingProxyType
 
 import msgspec
 import structlog
-from aiohttp import web, web_protocol, web_request, web_urldispatcher
+from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
 from .. import wire
@@ -39,6 +39,7 @@ SHUTDOWN_SECONDS = 3.0  # for requests under way when the service is told to sto
 INTERNAL_ERROR = "internal error, see the log"
 NOT_HTTP = "this is no HTTP request, or one with headers that are too long, too many or contradict each other"
 
+CONTINUE = "100-continue"
 REQUEST_ID = "X-Request-ID"
 REQUEST_ID_BYTES = 12
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -192,24 +193,28 @@ async def listening(
     what is encoded.
     """
     connections = app[_CONNECTIONS] = Connections()
-    runner = web.AppRunner(
-        app,
-        access_log=None,
-        auto_decompress=False,
-        handler_cancellation=True,
-        keepalive_timeout=SILENCE_SECONDS,
-        lingering_time=LINGERING_SECONDS,
-        logger=aiohttp_log,
-        max_headers=MOST_HEADERS,
-        shutdown_timeout=SHUTDOWN_SECONDS,
-    )
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
-    assert runner.server is not None
+    aiohttp_server = runner.server
+    assert aiohttp_server is not None
+    aiohttp_server.request_handler = _refusing_expectations(aiohttp_server.request_handler)
+    loop = asyncio.get_running_loop()
+
+    def protocol() -> _Protocol:
+        return _Protocol(
+            aiohttp_server,
+            loop=loop,
+            access_log=None,
+            auto_decompress=False,
+            keepalive_timeout=SILENCE_SECONDS,
+            lingering_time=LINGERING_SECONDS,
+            logger=aiohttp_log,
+            max_headers=MOST_HEADERS,
+        )
+
     server = None
     try:
-        server = await asyncio.get_running_loop().create_server(
-            connections.wrapping(runner.server, tls=tls), host, port
-        )
+        server = await loop.create_server(connections.wrapping(protocol, tls=tls), host, port)
         yield server.sockets[0].getsockname()[1]
     finally:
         if server is not None:
@@ -283,40 +288,42 @@ async def _json_errors(request: web.Request, handler: Handler) -> web.StreamResp
         return _error(500, INTERNAL_ERROR)
 
 
-async def _answer_expectation(request: web.Request) -> web.Response | None:
-    """`Expect: 100-continue` gets its answer, if somebody still reads it; others are refused."""
-    if request.headers.get("Expect", "").lower() != "100-continue":
-        return _error(417, "Expect: expected 100-continue")
-    with suppress(ConnectionError):
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    return None
+def _refusing_expectations(handle: Handler) -> Handler:
+    """aiohttp quotes what it cannot meet, and fails to where that is no text, before any middleware."""
+
+    async def refusing(request: web.Request) -> web.StreamResponse:
+        if request.headers.get("Expect", CONTINUE).lower() == CONTINUE:
+            return await handle(request)
+        answer = _error(417, f"Expect: expected {CONTINUE}")
+        await _set_headers(request, answer)
+        return answer
+
+    return refusing
 
 
-# aiohttp's own answers 500 to bytes that are no UTF-8, and logs who hangs up. It comes before all
-# middlewares, and only routes that exist can have another one.
-web_urldispatcher._default_expect_handler = _answer_expectation  # type: ignore[assignment]
+class _Protocol(web.RequestHandler):
+    """Of one connection: answers to what is no HTTP, before there is a request that a middleware could see.
 
+    aiohttp's own are texts, and quote what was sent.
+    """
 
-_handle_error = web_protocol.RequestHandler.handle_error
+    __slots__ = ()
 
-
-def _handle_error_in_json(
-    handler: web_protocol.RequestHandler,
-    request: web_request.BaseRequest,
-    status: int = 500,
-    exc: BaseException | None = None,
-    message: str | None = None,
-) -> web.StreamResponse:
-    """Answer to what is no HTTP, before there is a request that a middleware could see."""
-    _handle_error(handler, request, status, exc, message)  # it logs, and raises when an answer has begun
-    answer = _error(status, NOT_HTTP if status == 400 else INTERNAL_ERROR)
-    answer.headers[REQUEST_ID] = _new_id()
-    answer.force_close()
-    return answer
-
-
-# aiohttp's own is a text, and quotes what was sent. Nothing else changes it, so types are ignored.
-web_protocol.RequestHandler.handle_error = _handle_error_in_json  # type: ignore[method-assign, assignment]
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """The answer to what went wrong outside of the middlewares; to whoever hung up there is none."""
+        if isinstance(exc, ConnectionError):
+            raise exc
+        super().handle_error(request, status, exc, message)  # it logs, and raises when an answer has begun
+        answer = _error(status, NOT_HTTP if status == 400 else INTERNAL_ERROR)
+        answer.headers[REQUEST_ID] = _new_id()
+        answer.force_close()
+        return answer
 
 
 def _tells_of_bad_http(record: logging.LogRecord) -> bool:
