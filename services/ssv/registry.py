@@ -5,11 +5,8 @@ Everything in it is public and comes from the chain: a file that is lost is read
 
 from __future__ import annotations
 
-import sqlite3
-import threading
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,16 +15,12 @@ from dvtfast.ssv import KeyShares, parse_key_shares
 from ..chain.encoding import write_address
 from ..chain.execution.node import Log
 from ..chain.execution.scanner import Checkpoint, FinalLogs
-from ..files.paths import of_database
-from ..files.sqlite_files import look
+from ..files.sqlite_files import FileKind, SQLiteFile
 from ..process import logs
 from ..wire import PublicKey
 from .additions import judge
 from .events import Event, EventError, ValidatorAdded, ValidatorRemoved, read_event
 
-APPLICATION_ID = 0x53535645  # "SSVE"
-SCHEMA_VERSION = 1
-BUSY_SECONDS = 10.0
 OPERATOR_ID_BYTES = 8
 KEPT_CHECKPOINTS = 32  # the last ones, to return to after a reorganisation that was thought impossible
 SHOWN_REFUSED = 10  # of one batch, in the log; all of them are in the table
@@ -53,7 +46,16 @@ CREATE TABLE refused (
     PRIMARY KEY (block_number, log_index)
 ) WITHOUT ROWID;
 """
-TABLES = ("source", "checkpoints", "additions", "validators", "refused")
+KIND = FileKind(
+    holds="SSV events",
+    tables=["source", "checkpoints", "additions", "validators", "refused"],
+    application_id=0x53535645,  # "SSVE"
+    version=1,
+    create=SCHEMA.split(";"),
+    is_private=False,
+    can_be_read_again=True,
+    busy_seconds=10.0,
+)
 
 log = logs.get("ssv")
 
@@ -113,36 +115,25 @@ class Registry:
         self._path = path
         self._source = source
         self._threads = threads
-        self._lock = threading.RLock()
         self.changes = 0  # of the validators, since it was opened
-        with self._alone():
-            found = look(path)
-            if found.tables and found.application_id != APPLICATION_ID:
-                raise RegistryError(f"{path}: not a file of SSV events; name another one")
-            if found.version > SCHEMA_VERSION:
-                raise RegistryError(
-                    f"{path}: expected version {SCHEMA_VERSION}, got {found.version}, of a newer dvtfast:"
-                    " use that one, or remove the file, and all is read again"
-                )
-            self._connection = sqlite3.connect(
-                path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
-            self._prepare()
+        self._file = SQLiteFile(path, KIND, refused=RegistryError, failed=RegistryError)
+        self._connection = self._file.connection
+        with self._file.transaction():
+            self._be_of_source()
 
     def close(self) -> None:
         """Close the file, once no other thread uses it."""
-        with self._lock:
-            self._connection.close()
+        self._file.close()
 
     def checkpoints(self) -> list[Checkpoint]:
         """The last final blocks up to which events are known; none before the first."""
-        with self._alone():
+        with self._file.alone():
             rows = self._connection.execute("SELECT number, hash FROM checkpoints ORDER BY number").fetchall()
         return [Checkpoint(number, hash_) for number, hash_ in rows]
 
     def validators(self) -> list[KeyShares]:
         """All that are registered, in the order of their registration."""
-        with self._alone():
+        with self._file.alone():
             rows = self._connection.execute(
                 "SELECT public_key, operator_ids, shares_data, owner, nonce FROM validators"
                 " WHERE removed_block IS NULL ORDER BY id"
@@ -154,7 +145,7 @@ class Registry:
 
     def refused(self) -> list[Refused]:
         """The events that were left out, in the order of the chain."""
-        with self._alone():
+        with self._file.alone():
             rows = self._connection.execute(
                 "SELECT block_number, owner, public_key, reason FROM refused ORDER BY block_number, log_index"
             ).fetchall()
@@ -166,7 +157,7 @@ class Registry:
         Raises:
             RegistryError: the batch does not follow what is known: another process reads into this file.
         """
-        with self._transaction():
+        with self._file.transaction():
             (known,) = self._connection.execute("SELECT max(number) FROM checkpoints").fetchone()
             expected = self._source.first_block if known is None else known + 1
             if batch.first != expected:
@@ -188,7 +179,7 @@ class Registry:
     def rewind(self, back_to: int | None) -> None:
         """Forget what was learned of the blocks above one, or everything."""
         above = -1 if back_to is None else back_to
-        with self._transaction():
+        with self._file.transaction():
             self._connection.execute("DELETE FROM checkpoints WHERE number > ?", (above,))
             self._connection.execute("DELETE FROM additions WHERE block_number > ?", (above,))
             self._connection.execute("DELETE FROM refused WHERE block_number > ?", (above,))
@@ -288,55 +279,22 @@ class Registry:
                 reason=reason,
             )
 
-    def _prepare(self) -> None:
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = FULL")
-        with self._transaction():
-            (version,) = self._connection.execute("PRAGMA user_version").fetchone()
-            if version != SCHEMA_VERSION or not self._is_of_source():
-                self._begin_anew()
-
-    def _is_of_source(self) -> bool:
+    def _be_of_source(self) -> None:
+        """What is in it of another source goes."""
         found = self._connection.execute("SELECT * FROM source").fetchone()
-        if found != self._source_row:
+        if found == self._source_row:
+            return
+        if found is not None:
             log.warning("SSV events are read anew, for others than before", file=str(self._path))
-            return False
-        return True
-
-    def _begin_anew(self) -> None:
-        for table in TABLES:
-            self._connection.execute(f"DROP TABLE IF EXISTS {table}")
-        for statement in SCHEMA.split(";"):
-            self._connection.execute(statement)
+            for table in KIND.tables:
+                self._connection.execute(f"DELETE FROM {table}")  # noqa: S608 - ours
         self._connection.execute("INSERT INTO source VALUES (?, ?, ?, ?)", self._source_row)
-        self._connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     @property
     def _source_row(self) -> tuple[int, bytes, int, bytes]:
         source = self._source
         ids = _write_ids(sorted(source.operator_ids))
         return source.chain_id, source.contract, source.first_block, ids
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with self._alone():
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._connection.execute("COMMIT")
-            finally:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """No other thread uses the connection; errors name the file."""
-        with self._lock:
-            try:
-                yield
-            except sqlite3.Error as error:
-                raise RegistryError(f"{self._path}: {of_database(error, self._path)}") from error
 
 
 def _write_ids(operator_ids: Iterable[int]) -> bytes:

@@ -5,27 +5,20 @@ Everything in it is public and comes from the chain: a file that is lost is read
 
 from __future__ import annotations
 
-import sqlite3
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from dvtfast import Network
 
-from ...files.paths import of_database
-from ...files.sqlite_files import look
+from ...files.sqlite_files import FileKind, SQLiteFile
 from ...process.offload import UnavailableError
 from ..encoding import read_address
 from ..execution.scanner import Checkpoint
 from .contract_tree import DepositsSoFar
 from .dump import Dump
 
-APPLICATION_ID = 0x44564450  # "DVDP"
-SCHEMA_VERSION = 2
-BUSY_SECONDS = 30.0  # more than another process takes to write a batch, or a dump
 KEPT_CHECKPOINTS = 32  # the last ones, to return to after a reorganisation that was thought impossible
 KEYS_AT_ONCE = 1000  # in one statement
 FROM_VERSION_1 = (
@@ -51,6 +44,19 @@ CREATE TABLE validators (
     public_key BLOB PRIMARY KEY, validator_index INTEGER NOT NULL, block_number INTEGER NOT NULL
 ) WITHOUT ROWID;
 """
+
+KIND = FileKind(
+    holds="deposits",
+    tables=["source", "seed", "checkpoints", "validators"],
+    application_id=0x44564450,  # "DVDP"
+    version=2,
+    create=SCHEMA.split(";"),
+    upgrades={1: FROM_VERSION_1},
+    is_private=False,
+    is_durable=False,  # the last batches may be read again
+    can_be_read_again=True,
+    busy_seconds=30.0,  # more than another process takes to write a batch, or a dump
+)
 
 
 class LedgerError(UnavailableError):
@@ -128,20 +134,14 @@ class Ledger:
     def __init__(self, path: Path, source: LedgerSource) -> None:
         self._path = path
         self._source = source
-        self._lock = threading.RLock()
-        with self._alone():
-            found = look(path)
-            if found.tables and found.application_id != APPLICATION_ID:
-                raise LedgerError(f"{path}: not a file of deposits; name another one")
-            self._connection = sqlite3.connect(
-                path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
-            self._prepare()
+        self._file = SQLiteFile(path, KIND, refused=LedgerError, failed=LedgerError)
+        self._connection = self._file.connection
+        with self._file.transaction():
+            self._be_of_source()
 
     def close(self) -> None:
         """Close the file, once no other thread uses it."""
-        with self._lock:
-            self._connection.close()
+        self._file.close()
 
     @property
     def first_block(self) -> int:
@@ -152,7 +152,7 @@ class Ledger:
     @property
     def seed(self) -> Seed | None:
         """The dump that it began with; None without one."""
-        with self._alone():
+        with self._file.alone():
             row = self._connection.execute("SELECT * FROM seed").fetchone()
         return None if row is None else Seed(*row)
 
@@ -166,7 +166,7 @@ class Ledger:
         Raises:
             LedgerError: there is something already.
         """
-        with self._transaction():
+        with self._file.transaction():
             if not self.is_empty():
                 raise LedgerError(f"{self._path}: expected an empty file for a dump")
             for begin in range(0, len(dump), ROWS_AT_ONCE):
@@ -188,7 +188,7 @@ class Ledger:
         Raises:
             LedgerError: what was read before that was noted begins with another one.
         """
-        with self._transaction():
+        with self._file.transaction():
             totals = self.totals()
             read_to = totals.so_far if self.checkpoints() else None
             if read_to is not None and read_to.count != next_deposit + totals.deposits:
@@ -200,7 +200,7 @@ class Ledger:
 
     def checkpoints(self) -> list[Checkpoint]:
         """The last final blocks up to which deposits are known; none before the first."""
-        with self._alone():
+        with self._file.alone():
             rows = self._connection.execute("SELECT number, hash FROM checkpoints ORDER BY number").fetchall()
         return [Checkpoint(number, hash_) for number, hash_ in rows]
 
@@ -210,7 +210,7 @@ class Ledger:
         Raises:
             LedgerMovedError: the checkpoint is not that of the block right before `before`.
         """
-        with self._alone():
+        with self._file.alone():
             row = self._connection.execute(
                 "SELECT number, validators, deposits, bad_signatures, next_deposit, tree FROM checkpoints"
                 " ORDER BY number DESC LIMIT 1"
@@ -235,7 +235,7 @@ class Ledger:
     def known(self, public_keys: Sequence[bytes]) -> dict[bytes, Known]:
         """Those of these keys that are validators'."""
         found: dict[bytes, Known] = {}
-        with self._alone():
+        with self._file.alone():
             for begin in range(0, len(public_keys), KEYS_AT_ONCE):
                 some = public_keys[begin : begin + KEYS_AT_ONCE]
                 marks = ",".join("?" * len(some))
@@ -252,7 +252,7 @@ class Ledger:
         Cost: a look at all validators, a second for two million.
         """
         found: dict[int, bytes] = {}
-        with self._alone():
+        with self._file.alone():
             for begin in range(0, len(indices), KEYS_AT_ONCE):
                 some = indices[begin : begin + KEYS_AT_ONCE]
                 marks = ",".join("?" * len(some))
@@ -272,7 +272,7 @@ class Ledger:
         Raises:
             LedgerMovedError: the blocks do not follow what is known.
         """
-        with self._transaction():
+        with self._file.transaction():
             self.totals(before=first)
             begin = totals.validators - len(made)
             rows = [(key, index, number) for index, (key, number) in enumerate(made, begin)]
@@ -299,51 +299,14 @@ class Ledger:
     def rewind(self, back_to: int | None) -> None:
         """Forget what events said of the blocks above one, or all that they said."""
         above = self.first_block - 1 if back_to is None else back_to
-        with self._transaction():
+        with self._file.transaction():
             self._connection.execute("DELETE FROM checkpoints WHERE number > ?", (above,))
             self._connection.execute("DELETE FROM validators WHERE block_number > ?", (above,))
 
-    def _prepare(self) -> None:
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = NORMAL")  # the last batches may be read again
+    def _be_of_source(self) -> None:
         source = self._source.chain_id, self._source.contract, self._source.first_block
-        with self._transaction():
-            (version,) = self._connection.execute("PRAGMA user_version").fetchone()
-            if version == 1:
-                for statement in FROM_VERSION_1:
-                    self._connection.execute(statement)
-                version = SCHEMA_VERSION
-                self._connection.execute(f"PRAGMA user_version = {version}")
-            if version == 0:
-                for statement in SCHEMA.split(";"):
-                    self._connection.execute(statement)
-                self._connection.execute("INSERT INTO source VALUES (?, ?, ?)", source)
-                self._connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-                self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            elif version != SCHEMA_VERSION:
-                raise LedgerError(
-                    f"{self._path}: expected version {SCHEMA_VERSION}, got {version}, of a newer dvtfast:"
-                    " use that one, or remove the file, and all is read again"
-                )
-            elif self._connection.execute("SELECT * FROM source").fetchone() != source:
-                raise LedgerError(f"{self._path}: has the deposits of another contract; name another file")
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with self._alone():
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._connection.execute("COMMIT")
-            finally:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """No other thread uses the connection; errors name the file."""
-        with self._lock:
-            try:
-                yield
-            except sqlite3.Error as error:
-                raise LedgerError(f"{self._path}: {of_database(error, self._path)}") from error
+        found = self._connection.execute("SELECT * FROM source").fetchone()
+        if found is None:
+            self._connection.execute("INSERT INTO source VALUES (?, ?, ?)", source)
+        elif found != source:
+            raise LedgerError(f"{self._path}: has the deposits of another contract; name another file")

@@ -7,26 +7,17 @@ back. While an account has an open action, no other one begins.
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self, TypeVar
 
 from ...files.append_only import append_only
-from ...files.paths import of_database
-from ...files.sqlite_files import require_tables
+from ...files.sqlite_files import FileKind, SQLiteFile
 from ...process.offload import UnavailableError, Workers
 from .action import Action, Conclusion, Entry, Kind, Outcome, Reopening, SignedTransaction
 
-BUSY_SECONDS = 5.0  # how long another process may hold the file
-FILE_MODE = 0o600
-VERSION = 2
-EVERY_VERSION_HAS = ("actions", "action_keys", "transactions", "conclusions")
 WHAT_IS_DONE = ("actions", "action_keys", "transactions")
 WHAT_CAME_OF_IT = ("conclusions", "reopenings", "finals", "shown")
 TABLE_NAMES = WHAT_IS_DONE + WHAT_CAME_OF_IT
@@ -65,7 +56,6 @@ TABLES = (
     " block_number TEXT NOT NULL DEFAULT '0')",
     *(statement for table in WHAT_IS_DONE for statement in append_only(table)["sqlite"]),
     *CONCLUSIONS,
-    f"PRAGMA user_version = {VERSION}",
 )
 # What makes a journal of an earlier version one of this version.
 FROM_VERSION_1 = (
@@ -77,7 +67,13 @@ FROM_VERSION_1 = (
     *CONCLUSIONS,
     "INSERT INTO conclusions SELECT * FROM before ORDER BY id",
     "DROP TABLE before",
-    f"PRAGMA user_version = {VERSION}",
+)
+KIND = FileKind(
+    holds="journal",
+    tables=["actions", "action_keys", "transactions", "conclusions"],
+    version=2,
+    create=TABLES,
+    upgrades={1: FROM_VERSION_1},
 )
 MOST_ROWS = (1 << 63) - 1  # what SQLite can count to
 OPEN = "NOT EXISTS (SELECT 1 FROM standing s WHERE s.action = a.id)"
@@ -113,31 +109,21 @@ class Journal:
         """Open the file, or make it, which only its owner may read.
 
         Args:
-            read_only: look at it while another process works with it.
+            read_only: look at it as it is now, while another process works with it.
 
         Raises:
             JournalError: that is not possible.
         """
-        self._path = path
-        self._lock: int | None = None
+        self._file = SQLiteFile(
+            path,
+            KIND,
+            refused=JournalError,
+            failed=UnavailableError,
+            only_looks=read_only,
+            one_writer="" if read_only else "operator",
+        )
+        self._connection = self._file.connection
         self._workers = Workers("journal", threads=1, deadline_seconds=None)
-        try:
-            require_tables(path, EVERY_VERSION_HAS)
-            if not read_only:
-                self._take_lock()
-                os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, FILE_MODE))
-            mode = "ro" if read_only else "rw"
-            self._connection = sqlite3.connect(
-                f"{path.resolve().as_uri()}?mode={mode}",
-                uri=True,
-                timeout=BUSY_SECONDS,
-                isolation_level=None,
-                check_same_thread=False,
-            )
-            self._set_up(read_only)
-        except (OSError, sqlite3.Error) as error:
-            self._drop_lock()
-            raise JournalError(f"{path}: no journal can be kept in it: {of_database(error, path)}") from None
 
     async def __aenter__(self) -> Self:
         return self
@@ -148,8 +134,7 @@ class Journal:
     async def close(self) -> None:
         """Finish what is under way."""
         await self._workers.close()
-        self._connection.close()
-        self._drop_lock()
+        self._file.close()
 
     async def begin(self, action: Action, *, chain_id: int, account: bytes, nonce: int) -> Entry:
         """Put an action on record, before anything is signed for it.
@@ -222,14 +207,12 @@ class Journal:
         return await self._workers.run(self._guarded, work, *arguments)
 
     def _guarded(self, work: Callable[..., T], *arguments: object) -> T:
-        try:
+        with self._file.alone():
             return work(*arguments)
-        except (OSError, sqlite3.Error) as error:
-            raise UnavailableError(f"journal: {self._path}: {error}") from error
 
     def _begin(self, action: Action, chain_id: int, account: bytes, nonce: int) -> Entry:
         at = int(time.time())
-        with self._transaction():
+        with self._file.transaction():
             found = self._connection.execute(
                 f"SELECT a.id FROM actions a WHERE a.chain_id = ? AND a.account = ? AND {OPEN}",  # noqa: S608 - OPEN is ours
                 (str(chain_id), account),
@@ -256,7 +239,7 @@ class Journal:
         return self._entry(identity or 0)
 
     def _add(self, entry: Entry, transaction: SignedTransaction) -> Entry:
-        with self._transaction():
+        with self._file.transaction():
             self._connection.execute(
                 "INSERT INTO transactions (at, action, hash, raw, max_fee_wei, priority_fee_wei, is_cancel,"
                 " block_number) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -269,7 +252,7 @@ class Journal:
 
     def _conclude(self, entry: Entry, conclusion: Conclusion) -> Entry:
         number = None if conclusion.block_number is None else str(conclusion.block_number)
-        with self._transaction():
+        with self._file.transaction():
             now = self._entry(entry.id)
             if now.conclusion is not None:
                 raise RefusedError(f"action {entry.id} has a conclusion")
@@ -286,7 +269,7 @@ class Journal:
         return self._entry(entry.id)
 
     def _reopen(self, entry: Entry, why: str) -> Entry:
-        with self._transaction():
+        with self._file.transaction():
             self._connection.execute(
                 "INSERT INTO reopenings (at, conclusion, why) VALUES (?, ?, ?)",
                 (int(time.time()), self._not_final_conclusion(entry), why),
@@ -294,7 +277,7 @@ class Journal:
         return self._entry(entry.id)
 
     def _finalize(self, entry: Entry) -> Entry:
-        with self._transaction():
+        with self._file.transaction():
             self._connection.execute(
                 "INSERT INTO finals (at, conclusion) VALUES (?, ?)",
                 (int(time.time()), self._not_final_conclusion(entry)),
@@ -302,7 +285,7 @@ class Journal:
         return self._entry(entry.id)
 
     def _show(self, entry: Entry) -> Entry:
-        with self._transaction():
+        with self._file.transaction():
             self._connection.execute(
                 "INSERT INTO shown (at, conclusion) SELECT ?, id FROM standing"
                 " WHERE action = ? AND NOT is_shown",
@@ -384,64 +367,6 @@ class Journal:
                 for why, at, *before in self._connection.execute(SELECT_REOPENINGS, (identity,))
             ),
         )
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._connection.execute("COMMIT")
-        except BaseException:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            raise
-
-    def _set_up(self, read_only: bool) -> None:
-        if not read_only:
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = FULL")
-        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
-        (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if version == VERSION:
-            return
-        if version == 0 and tables == 0 and not read_only:
-            statements: Sequence[str] = TABLES
-        elif version == 1:
-            statements = FROM_VERSION_1
-        else:
-            newer = "; a newer program made it" if version > VERSION else ""
-            raise sqlite3.DatabaseError(
-                f"expected a journal of version 1 to {VERSION}, got version {version}{newer}"
-            )
-        if read_only:
-            self._copy_to_memory()  # where it can be made newer: the file is its writer's
-        with self._transaction():
-            for statement in statements:
-                self._connection.execute(statement)
-
-    def _copy_to_memory(self) -> None:
-        copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        self._connection.backup(copy)
-        self._connection.close()
-        self._connection = copy
-
-    def _take_lock(self) -> None:
-        """One process only works with a journal; the file beside it is locked, since SQLite locks its own."""
-        path = self._path.resolve()  # by whichever name it is called
-        path = path.with_name(path.name + ".lock")
-        self._lock = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, FILE_MODE)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._drop_lock()
-            raise JournalError(
-                f"{self._path}: another operator works with this journal; stop it first"
-            ) from None
-
-    def _drop_lock(self) -> None:
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
 
 
 def _bytes(value: object) -> bytes:

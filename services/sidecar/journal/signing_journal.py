@@ -5,25 +5,22 @@ One SQLite file, plain `sqlite3`: ten thousand rows are one statement each, of s
 
 from __future__ import annotations
 
-import os
-import sqlite3
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ... import wire
-from ...files.paths import of_database
-from ...files.sqlite_files import copy, require_tables
+from ...files.sqlite_files import SQLiteFile
 from ...process.offload import UnavailableError, Workers
 from .admission import Admission, DepositEntry, ExitEntry, Limits, Party, address, vault_of
 from .retention import Retention
-from .tables import FROM_1, TABLES, VERSION
+from .tables import KIND
 
-BUSY_SECONDS = 5.0  # how long another process may hold the file
-FILE_MODE = 0o600
-
+NOT_UPGRADED = (
+    "stop the sidecars of the older dvtfast, which would not go by what is written now, and start this one's,"
+    " which brings it up to date"
+)
 FORGOTTEN_AT_ONCE = 1_000  # rows, or twice as many as were written
 
 
@@ -58,34 +55,22 @@ class SigningJournal:
         Raises:
             SigningJournalError: neither is possible, or it is of an older version and is not to be upgraded.
         """
-        self._path = None if only_looks else path
-        self._upgrades = upgrades
+        self._file = SQLiteFile(
+            path,
+            KIND,
+            refused=SigningJournalError,
+            failed=UnavailableError,
+            only_looks=only_looks,
+            not_upgraded="" if upgrades else NOT_UPGRADED,
+        )
+        self._connection = self._file.connection
+        self._forgetting = Retention(self._connection)
         self._workers = Workers("journal", threads=1, deadline_seconds=None)
-        try:
-            if path:
-                require_tables(path, ["signatures"])
-            if self._path:
-                os.close(os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, FILE_MODE))
-            self._connection = sqlite3.connect(
-                self._path or ":memory:", timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
-            try:
-                if path and only_looks:
-                    copy(path, self._connection)
-                self._set_up()
-                self._forgetting = Retention(self._connection)
-                self._file = self._identity()
-            except BaseException:
-                self._connection.close()  # and nobody waits for its transaction
-                raise
-        except (OSError, sqlite3.Error) as error:
-            why = of_database(error, path) if path else str(error)
-            raise SigningJournalError(f"{path}: no journal can be kept in it: {why}") from None
 
     async def close(self) -> None:
         """Finish what is under way."""
         await self._workers.close()
-        self._connection.close()
+        self._file.close()
 
     async def admit(
         self,
@@ -135,7 +120,7 @@ class SigningJournal:
         write: bool,
     ) -> list[str]:
         beside = [None] * len(exits) if deposits is None else deposits
-        with self._transaction(keep=write):
+        with self._file.transaction(keep=write):
             reasons = [admitting.admit(exit_, deposit) for exit_, deposit in zip(exits, beside, strict=True)]
             if write:
                 self._forgetting.forget(admitting.at, max(FORGOTTEN_AT_ONCE, 2 * len(reasons)))
@@ -147,7 +132,7 @@ class SigningJournal:
             " GROUP BY public_key ORDER BY min(id)"
         )
         found = []
-        with self._transaction(keep=False):
+        with self._file.transaction(keep=False):
             for network, key, count, last_at in self._connection.execute(query).fetchall():
                 bound = vault_of(self._connection, key)
                 if bound is not None and vault in (None, bound):
@@ -156,7 +141,7 @@ class SigningJournal:
 
     def _release(self, public_keys: Sequence[bytes], from_vault: bytes, to_vault: bytes) -> None:
         at = int(time.time())
-        with self._transaction():
+        with self._file.transaction():
             for key in public_keys:
                 if (bound := vault_of(self._connection, key)) != from_vault:
                     to = f"bound to {address(bound)}" if bound else "bound to no vault"
@@ -165,57 +150,3 @@ class SigningJournal:
                     "INSERT INTO releases (at, public_key, from_vault, to_vault) VALUES (?, ?, ?, ?)",
                     (at, key, from_vault, to_vault),
                 )
-
-    @contextmanager
-    def _transaction(self, *, keep: bool = True) -> Iterator[None]:
-        try:
-            self._require_file()
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._connection.execute("COMMIT" if keep else "ROLLBACK")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
-            self._require_file()
-        except (OSError, sqlite3.Error) as error:
-            raise UnavailableError(f"journal: {self._path}: {error}") from error
-
-    def _require_file(self) -> None:
-        """What is written to a file that was removed, or replaced, is on no record."""
-        if self._identity() != self._file:
-            raise UnavailableError(f"journal: {self._path} was replaced; start the sidecar again")
-
-    def _identity(self) -> tuple[int, int] | None:
-        if self._path is None:
-            return None
-        status = self._path.stat()
-        return status.st_dev, status.st_ino
-
-    def _set_up(self) -> None:
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = FULL")
-        self._connection.execute("BEGIN IMMEDIATE")
-        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
-        (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if version > VERSION:
-            raise sqlite3.DatabaseError(
-                f"it is of version {version}, of a newer dvtfast than this one, which knows {VERSION}"
-            )
-        if version == 0 and tables == 0:
-            statements = TABLES
-        elif version == 1 and not self._upgrades:
-            raise sqlite3.DatabaseError(
-                "it is of version 1: stop the sidecars of the older dvtfast, which would not go by what is"
-                " written now, and start this one's, which brings it up to date"
-            )
-        elif version == 1:
-            statements = FROM_1
-        elif version == VERSION:
-            statements = ()
-        else:
-            raise sqlite3.DatabaseError("it is a database of something else")
-        for statement in statements:
-            self._connection.execute(statement)
-        self._connection.execute("COMMIT")

@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 from ...files.append_only import append_only
+from ...files.sqlite_files import FileKind
 
-VERSION = 2
 DAY_SECONDS = 86_400
 KEPT_DAYS = 30
 
@@ -53,9 +53,7 @@ SINCE_2 = (
     " from_vault BLOB NOT NULL, to_vault BLOB NOT NULL)",
     "CREATE INDEX releases_of_key ON releases (public_key, id)",
     *append_only("releases")["sqlite"],
-    f"PRAGMA user_version = {VERSION}",
 )
-TABLES = (*SIGNATURES, *SINCE_2)
 _COUNTED = f"at / {DAY_SECONDS}, relayer, kind"
 FROM_1 = (
     "DROP INDEX signatures_deposited",
@@ -68,4 +66,8 @@ FROM_1 = (
         for table, columns in (("totals", _COUNTED), ("counts", f"{_COUNTED}, public_key"))
         for kind, counted in ((EXIT, "id"), (DEPOSIT, "signing_root"))
     ),
+)
+
+KIND = FileKind(
+    holds="journal", tables=["signatures"], version=2, create=(*SIGNATURES, *SINCE_2), upgrades={1: FROM_1}
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 import stat
@@ -18,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from dvtfast.files import reason
 
+from ....files.locks import lock_beside
 from ....files.paths import of_database
 from ....process import logs
 from ....process.offload import UnavailableError, Workers
@@ -84,24 +84,19 @@ class SQLite:
             self._lock = None
 
     def _take(self) -> None:
-        path = f"{self._path}.lock"  # not the file itself: closing it would end SQLite's own locks
-        try:
-            self._lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, OWNER_MAY_READ_AND_WRITE)
-        except OSError as error:
-            raise UnavailableError(f"database: {path}: {reason(error, Path(path))}") from None
         deadline = time.monotonic() + BUSY_SECONDS  # perhaps the one before is about to end
-        while True:
-            try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+        try:
+            while (lock := lock_beside(Path(self._path))) is None:
                 if time.monotonic() > deadline:
                     raise UnavailableError(
                         f"database: another relayer has {self._path}; several can share PostgreSQL only"
-                    ) from None
+                    )
                 time.sleep(LOOK_SECONDS)
-            else:
-                self._warn_of_readers()
-                return
+        except OSError as error:
+            lock_path = Path(f"{self._path}.lock")
+            raise UnavailableError(f"database: {lock_path}: {reason(error, lock_path)}") from None
+        self._lock = lock
+        self._warn_of_readers()
 
     def _warn_of_readers(self) -> None:
         mode = stat.S_IMODE(Path(self._path).stat().st_mode)
