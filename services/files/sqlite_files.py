@@ -142,16 +142,17 @@ class SQLiteFile:
         self._path = path
         self._kind = kind
         self._failed = failed
+        self._not_upgraded = not_upgraded
         self._lock = threading.RLock()
         self._process_lock: int | None = None
         self._identity: tuple[int, int] | None = None
         self.connection = _connected(":memory:", kind)
         try:
             if path is not None:
-                kind.require(look(path, self.connection if only_looks else None))
+                self._require_ours(look(path, self.connection if only_looks else None))
                 if not only_looks:
                     self._take(path, one_writer)
-            self._set_up(not_upgraded)
+            self._set_up()
         except (OSError, sqlite3.Error) as error:
             self.close()
             why = of_database(error, path) if path else str(error)
@@ -213,19 +214,22 @@ class SQLiteFile:
         self.connection.execute(f"PRAGMA synchronous = {'FULL' if self._kind.is_durable else 'NORMAL'}")
         self._identity = _identity(path)
 
-    def _set_up(self, not_upgraded: str) -> None:
+    def _set_up(self) -> None:
         with self._all_or_nothing():
             found = Found.by(self.connection)
-            self._kind.require(found)  # again: another process may have made it meanwhile
+            self._require_ours(found)  # again: another process may have made it meanwhile
             if found.version == self._kind.version:
                 return
-            if found.version and not_upgraded:
-                raise ForeignFileError(f"it is of version {found.version}: {not_upgraded}")
             steps = self._kind.upgrades[found.version] if found.version else self._kind.create
             for statement in steps:
                 self.connection.execute(statement)
             self.connection.execute(f"PRAGMA application_id = {self._kind.application_id}")
             self.connection.execute(f"PRAGMA user_version = {self._kind.version}")
+
+    def _require_ours(self, found: Found) -> None:
+        self._kind.require(found)
+        if 0 < found.version < self._kind.version and self._not_upgraded:
+            raise ForeignFileError(f"it is of version {found.version}: {self._not_upgraded}")
 
     def _require_file(self) -> None:
         """What is written to a file that was removed, or replaced, is nowhere."""

@@ -123,11 +123,11 @@ def test_files_that_are_something_else(path: Path, tmp_path: Path) -> None:
             Ledger(path, other)
     noise = tmp_path / "noise"
     noise.write_bytes(b"noise" * 1000)
-    with pytest.raises(LedgerError, match="noise: file is not a database"):
+    with pytest.raises(LedgerError, match="noise: no deposits can be kept in it: file is not a database"):
         Ledger(noise, SOURCE)
     with sqlite3.connect(tmp_path / "foreign") as connection:
         connection.execute("CREATE TABLE anything (x)")
-    with pytest.raises(LedgerError, match="not a file of deposits"):
+    with pytest.raises(LedgerError, match="tables of another program: anything"):
         Ledger(tmp_path / "foreign", SOURCE)
     with pytest.raises(LedgerError, match="unable to open"):
         Ledger(tmp_path / "nowhere" / "file", SOURCE)

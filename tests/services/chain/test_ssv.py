@@ -424,7 +424,10 @@ def sql(path: Path, statement: str) -> None:
     ("make", "complaint"),
     [
         (lambda path: path.write_bytes(b"no database" * 100), "file is not a database"),
-        (lambda path: sql(path, "CREATE TABLE mine (x)"), "not a file of SSV events"),
+        (
+            lambda path: sql(path, "CREATE TABLE mine (x)"),
+            "no SSV events can be kept in it: it holds tables of another program: mine",
+        ),
         (lambda path: path.mkdir(), "something else"),
     ],
 )

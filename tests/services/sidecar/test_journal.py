@@ -475,21 +475,22 @@ async def test_a_look_changes_no_journal(tmp_path: Path, is_of_1: bool) -> None:
 def test_a_kill_while_a_journal_is_brought_up_to_date_leaves_the_old_one(tmp_path: Path) -> None:
     """At each statement."""
     program = (
-        "import os, sqlite3, sys; from pathlib import Path;"
+        "import dataclasses, os, sqlite3, sys; from pathlib import Path;"
         "from dvtfast.services.sidecar.journal import signing_journal as module;"
-        "connect = sqlite3.connect; at = int(sys.argv[2]);"
-        "steps = (*module.FROM_1[:at], 'SELECT die()', *module.FROM_1[at:]);"
-        "module.FROM_1 = steps;\n"
+        "connect = sqlite3.connect; at = int(sys.argv[2]); before = module.KIND.upgrades[1];"
+        "steps = (*before[:at], 'SELECT die()', *before[at:]);"
+        "module.KIND = dataclasses.replace(module.KIND, upgrades={1: steps});\n"
         "def dying(*args, **named):\n"
         "    connection = connect(*args, **named)\n"
         "    connection.create_function('die', 0, lambda: os.kill(os.getpid(), 9))\n"
         "    return connection\n"
-        "module.sqlite3.connect = dying\n"
+        "sqlite3.connect = dying\n"
         "module.SigningJournal(Path(sys.argv[1]))"
     )
     path = tmp_path / "journal.db"
     before = make_journal_of_1(path, 1_800_000_000)
-    for at in (0, 1, 5, len(journal_module.FROM_1) - 1, len(journal_module.FROM_1)):
+    steps = len(journal_module.KIND.upgrades[1])
+    for at in (0, 1, 5, steps - 1, steps):
         done = subprocess.run(
             [sys.executable, "-c", program, str(path), str(at)], cwd=Path(__file__).parents[3]
         )
@@ -506,7 +507,7 @@ def test_a_journal_of_a_newer_version_is_called_so(tmp_path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE signatures (x)")
         connection.execute("PRAGMA user_version = 3")
-    with pytest.raises(SigningJournalError, match="of version 3, of a newer dvtfast"):
+    with pytest.raises(SigningJournalError, match="expected version 2, got 3, of a newer dvtfast"):
         SigningJournal(path)
 
 
