@@ -18,6 +18,7 @@ from dvtfast import DvtfastError
 from .. import wire
 from ..files import paths
 from ..settings import DemoSettings
+from ..web.outgoing import without_proxies
 from .processes import ProcessDiedError
 from .proof import ProofError
 from .steps import DemoError, Steps
@@ -37,7 +38,8 @@ def run(settings: DemoSettings) -> int:
     """Run the demo; 0 when its result is proven."""
     console = Console(stderr=settings.json, highlight=False)
     try:
-        with _directory(settings.workdir) as directory, _stopped_by_signals():
+        # All of it is on this machine, whose proxies are for what is elsewhere.
+        with _directory(settings.workdir) as directory, _stopped_by_signals(), without_proxies():
             summary = _run(settings, directory, Steps(console))
     except DemoStoppedError:
         console.print("stopped")

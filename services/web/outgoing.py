@@ -11,7 +11,8 @@ import io
 import os
 import socket
 import ssl
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -327,6 +328,17 @@ async def addresses_of(host: str) -> list[str]:
     except (OSError, UnicodeError):
         return []
     return [each["host"] for each in found]
+
+
+@contextmanager
+def without_proxies(environment: MutableMapping[str, str] = os.environ) -> Iterator[None]:
+    """Inside the block this process, and those that it starts, ask for everything themselves."""
+    proxies = {f"{scheme}_proxy" for scheme in PROXY_SCHEMES}
+    taken = {name: environment.pop(name) for name in list(environment) if name.lower() in proxies}
+    try:
+        yield
+    finally:
+        environment.update(taken)
 
 
 def adopt(names: Mapping[str, str], environment: MutableMapping[str, str] = os.environ) -> None:

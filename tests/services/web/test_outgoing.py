@@ -187,6 +187,14 @@ def test_a_file_of_settings_names_proxies_and_certificates_too() -> None:
     assert environment == {"http_proxy": "a", "PATH": "x", "https_proxy": "c", "SSL_CERT_FILE": "d"}
 
 
+def test_without_proxies_for_a_while() -> None:
+    environment = {"HTTP_PROXY": "a", "https_proxy": "b", "NO_PROXY": "c", "PATH": "d"}
+    before = dict(environment)
+    with outgoing.without_proxies(environment):
+        assert environment == {"NO_PROXY": "c", "PATH": "d"}
+    assert environment == before
+
+
 @asynccontextmanager
 async def https(authority: Authority) -> AsyncIterator[str]:
     async def handle(_: web.Request) -> web.Response:
