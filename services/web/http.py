@@ -48,6 +48,7 @@ _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _BROKEN_OFF = (web.RequestPayloadError, HttpProcessingError, ConnectionResetError)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+BaseHandler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 _CONNECTIONS = web.AppKey("connections", Connections)
 _UNDER_WAY = web.AppKey("under_way", set[asyncio.Future[web.StreamResponse]])
@@ -204,7 +205,7 @@ async def listening(
         return _Protocol(
             aiohttp_server,
             loop=loop,
-            access_log=None,
+            access_log=None,  # type: ignore[arg-type] # as it may be, of which its type says nothing
             auto_decompress=False,
             keepalive_timeout=SILENCE_SECONDS,
             lingering_time=LINGERING_SECONDS,
@@ -260,7 +261,7 @@ async def _identified(request: web.Request, handler: Handler) -> web.StreamRespo
         return response
 
 
-async def _set_headers(_: web.Request, response: web.StreamResponse) -> None:
+async def _set_headers(_: web.BaseRequest, response: web.StreamResponse) -> None:
     """Of all answers: what they are is what they say, no cache keeps them, and no version is told."""
     response.headers["Server"] = "dvtfast"
     response.headers.setdefault("Cache-Control", "no-store")
@@ -288,10 +289,10 @@ async def _json_errors(request: web.Request, handler: Handler) -> web.StreamResp
         return _error(500, INTERNAL_ERROR)
 
 
-def _refusing_expectations(handle: Handler) -> Handler:
+def _refusing_expectations(handle: BaseHandler) -> BaseHandler:
     """aiohttp quotes what it cannot meet, and fails to where that is no text, before any middleware."""
 
-    async def refusing(request: web.Request) -> web.StreamResponse:
+    async def refusing(request: web.BaseRequest) -> web.StreamResponse:
         if request.headers.get("Expect", CONTINUE).lower() == CONTINUE:
             return await handle(request)
         answer = _error(417, f"Expect: expected {CONTINUE}")
