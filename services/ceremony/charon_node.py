@@ -33,6 +33,9 @@ SEND_SECONDS = 60.0
 # Who has ended goes on reporting, so that all see it.
 LAST_REPORTS_SECONDS = 1.0
 
+# What the others are told when `make_lock`, `store` or `show` raises.
+OWN_FAULT = "the node has a fault of its own"
+
 
 class CeremonyAbortedError(Exception):
     """The ceremony ended without keys.
@@ -113,7 +116,7 @@ class CharonNode:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None and not self._end.done():
-            self._ceremony.give_up("a fault of its own")
+            self._ceremony.give_up(OWN_FAULT)
             self._end.set_exception(error)
 
     async def _advance(self) -> None:
