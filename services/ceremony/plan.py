@@ -13,9 +13,18 @@ from numpy.typing import NDArray
 from dvtfast.dkg.frost.partials import DEPOSIT, REGISTRATION
 from dvtfast.dkg.frost.signing import Exchange
 from dvtfast.dkg.frost.terms import DEPOSITS_STEP, REGISTRATIONS_STEP
-from dvtfast.obol import ClusterLock, Version, deposit_roots, make_cluster_lock, registration_roots
+from dvtfast.networks import Network
+from dvtfast.obol import (
+    ClusterDefinition,
+    ClusterLock,
+    Version,
+    deposit_amounts_of,
+    deposit_roots,
+    make_cluster_lock,
+    registration_roots,
+)
 
-from .definition import ClusterAgreement
+from ..chain import units
 
 Bytes = NDArray[np.uint8]
 REGISTRATION_NAME = "registration"
@@ -28,12 +37,12 @@ class ClusterPlan:
         names: of these, for people.
     """
 
-    def __init__(self, agreement: ClusterAgreement) -> None:
-        self._definition = agreement.definition
-        self._network = agreement.network
-        self._amounts = agreement.amounts_gwei
-        self._registers = agreement.definition.version >= Version.REGISTRATIONS
-        self.names = tuple(f"deposit of {amount} gwei" for amount in self._amounts)
+    def __init__(self, definition: ClusterDefinition, network: Network) -> None:
+        self._definition = definition
+        self._network = network
+        self._amounts = deposit_amounts_of(definition)
+        self._registers = definition.version >= Version.REGISTRATIONS
+        self.names = tuple(f"deposit of {units.stake(amount, network)}" for amount in self._amounts)
         self.names += (REGISTRATION_NAME,) if self._registers else ()
 
     @property

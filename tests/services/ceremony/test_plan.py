@@ -13,25 +13,19 @@ from dvtfast import HOODI, check_signatures
 from dvtfast.dkg.native.terms import Plan
 from dvtfast.obol import (
     Version,
-    deposit_amounts_of,
     make_cluster_definition,
-    node_keys_of,
     read_cluster_definition,
     read_cluster_lock,
     signed_cluster_lock,
     verify_cluster_lock,
 )
 from dvtfast.services.ceremony.dealing import DealtCluster
-from dvtfast.services.ceremony.definition import ClusterAgreement
 from dvtfast.services.ceremony.plan import ClusterPlan
 from tests.vector_files import given
 
 
 def plan_of(dealt: DealtCluster) -> ClusterPlan:
-    definition = dealt.lock.definition
-    return ClusterPlan(
-        ClusterAgreement(definition, HOODI, node_keys_of(definition), deposit_amounts_of(definition))
-    )
+    return ClusterPlan(dealt.lock.definition, HOODI)
 
 
 def test_the_lock_is_the_dealers(dealt: DealtCluster) -> None:
@@ -39,7 +33,7 @@ def test_the_lock_is_the_dealers(dealt: DealtCluster) -> None:
     plan: Plan = plan_of(dealt)
     assert isinstance(plan, ClusterPlan)
     lock = dealt.lock
-    assert plan.names == ("deposit of 1000000000 gwei", "deposit of 32000000000 gwei", "registration")
+    assert plan.names == ("deposit of 1 ETH", "deposit of 32 ETH", "registration")
     deposits = lock.deposits.signatures.reshape(2, 2, 96).swapaxes(0, 1)
     signatures = np.concatenate([deposits, lock.registrations.signatures[np.newaxis]])
     roots = plan.signing_roots(lock.public_keys, [0, 1])
@@ -70,7 +64,7 @@ def test_each_validator_has_its_own_addresses(dealt: DealtCluster) -> None:
         fee_recipients=rows,
         withdrawal_addresses=rows[::-1].copy(),
     )
-    plan = ClusterPlan(ClusterAgreement(other, HOODI, node_keys_of(other), deposit_amounts_of(other)))
+    plan = ClusterPlan(other, HOODI)
     roots = plan.signing_roots(dealt.lock.public_keys, [0, 1])
     swapped = plan.signing_roots(dealt.lock.public_keys, [1, 0])
     assert (roots != swapped).any(axis=2).all()
@@ -79,8 +73,8 @@ def test_each_validator_has_its_own_addresses(dealt: DealtCluster) -> None:
 
 def test_before_there_were_registrations(dealt: DealtCluster) -> None:
     definition = dataclasses.replace(dealt.lock.definition, version=Version.V1_6)
-    plan = ClusterPlan(ClusterAgreement(definition, HOODI, (), deposit_amounts_of(definition)))
-    assert plan.names == ("deposit of 32000000000 gwei",)
+    plan = ClusterPlan(definition, HOODI)
+    assert plan.names == ("deposit of 32 ETH",)
     assert [each.slot for each in plan.exchanges] == [200]
     lock = dealt.lock
     shares = lock.public_key_shares.swapaxes(0, 1)
@@ -103,9 +97,7 @@ def test_a_ceremony_of_charon(name: str, tmp_path: Path) -> None:
     for which in ("definition", "lock"):
         (tmp_path / which).write_text(json.dumps(document[which]))
     definition, lock = read_cluster_definition(tmp_path / "definition"), read_cluster_lock(tmp_path / "lock")
-    plan = ClusterPlan(
-        ClusterAgreement(definition, GOERLI, node_keys_of(definition), deposit_amounts_of(definition))
-    )
+    plan = ClusterPlan(definition, GOERLI)
     n, a = len(lock.public_keys), len(plan.names) - 1
     deposits = lock.deposits.signatures.reshape(n, a, 96).swapaxes(0, 1)
     signatures = np.concatenate([deposits, lock.registrations.signatures[np.newaxis]])
