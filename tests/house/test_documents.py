@@ -28,5 +28,5 @@ def test_the_reference_has_every_public_module():
 
 
 def test_the_site_has_every_page():
-    pages = re.findall(r"docs/(\w+)\.md", (ROOT / "mkdocs.yml").read_text())
+    pages = re.findall(r"docs/([\w-]+)\.md", (ROOT / "mkdocs.yml").read_text())
     assert sorted(pages) == sorted(page.stem for page in PAGES)

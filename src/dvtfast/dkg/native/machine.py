@@ -73,7 +73,7 @@ class Machine:
         self.position = terms.operators.index(self._identity.public_key)
         self.newest_attempt = terms.attempt
         self._records = Records(identity_secret, records)
-        written = self._records.contents
+        written = self._records.opened()
         seed = written[0][:SEED_BYTES] if written else os.urandom(SEED_BYTES)
         self._work = Work(terms, self._identity, plan, seed)
         self._mail = Mail(terms, self.position, self._work.attachment)

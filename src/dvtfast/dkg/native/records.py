@@ -1,8 +1,8 @@
 """What a node must know again after a restart, sealed under its identity key.
 
-A record 0 is a random salt, then the sealed content; the others are sealed content alone. The key comes of
-the identity's secret and that salt, the nonce is the record's place: nothing is encrypted twice under the
-same.
+A record is a random salt, then the sealed content. Its key comes of the identity's secret and the salt, so
+that nothing is ever sealed twice under the same, whatever a crash has torn off. Its nonce is its place, and
+it is bound to the first record's salt: records of another session do not fit in.
 """
 
 from __future__ import annotations
@@ -28,41 +28,44 @@ class Records:
         identity_secret: 32 bytes.
         written: those that were written before.
 
-    Attributes:
-        contents: of those.
-
     Raises:
         EncodingError: one is not by this identity, not at its place, or damaged; `indices` says which.
     """
 
     def __init__(self, identity_secret: bytes, written: Sequence[bytes] = ()) -> None:
-        self._salt = bytes(written[0][:SALT_BYTES]) if written else os.urandom(SALT_BYTES)
-        self._key = expand(identity_secret, self._salt, b"records")
-        self._count = 0
-        self.contents = [self._open(record) for record in written]
+        self._secret = identity_secret
+        self._first = bytes(written[0][:SALT_BYTES]) if written else b""
+        self._contents = [self._open(place, record) for place, record in enumerate(written)]
+        self._count = len(written)
+
+    def opened(self) -> list[bytes]:
+        """The contents of those that were written before; once, as they are secret."""
+        contents, self._contents = self._contents, []
+        return contents
 
     def seal(self, content: bytes) -> bytes:
         """The next record."""
-        salt = self._salt if self._count == 0 else b""
-        return salt + self._cipher().encrypt(self._nonce(), content, None)
+        salt, place = os.urandom(SALT_BYTES), self._count
+        self._first, self._count = self._first or salt, place + 1
+        return salt + self._cipher(salt).encrypt(_nonce(place), content, self._first)
 
-    def _open(self, record: bytes) -> bytes:
+    def _open(self, place: int, record: bytes) -> bytes:
         with needs_files_extra():
             from cryptography.exceptions import InvalidTag
-        sealed, cipher = record[SALT_BYTES if self._count == 0 else 0 :], self._cipher()
+        salt, sealed = record[:SALT_BYTES], record[SALT_BYTES:]
         try:
-            return cipher.decrypt(self._nonce(), sealed, None)
+            return self._cipher(salt).decrypt(_nonce(place), sealed, self._first)
         except (InvalidTag, ValueError):
-            raise EncodingError("records: not what this identity has written", [self._count - 1]) from None
+            raise EncodingError("records: not what this identity has written", [place]) from None
 
-    def _cipher(self) -> ChaCha20Poly1305:
+    def _cipher(self, salt: bytes) -> ChaCha20Poly1305:
         with needs_files_extra():
             from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
-        return ChaCha20Poly1305(self._key)
-
-    def _nonce(self) -> bytes:
-        self._count += 1
-        return self._count.to_bytes(len(NONCE), "big")
+        return ChaCha20Poly1305(expand(self._secret, salt, b"records"))
 
     def __repr__(self) -> str:
         return f"Records({self._count})"
+
+
+def _nonce(place: int) -> bytes:
+    return place.to_bytes(len(NONCE), "big")

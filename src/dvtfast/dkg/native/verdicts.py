@@ -81,9 +81,10 @@ class Verdicts:
             return
         if envelope.kind == Kind.STOP:
             self.heed(envelope)
-        elif sha256(envelope.attachment).digest() == envelope.statement:
+        elif envelope.statement not in self._judged and envelope.sender not in self._guilty:
             self._heard[envelope.sender] += 1
-            if self._heard[envelope.sender] <= MOST_BLAMES * self._terms.count:
+            enough = self._heard[envelope.sender] > MOST_BLAMES * self._terms.count
+            if not enough and sha256(envelope.attachment).digest() == envelope.statement:
                 self._weigh(envelope)
 
     def heed(self, stop: Envelope) -> None:
@@ -101,12 +102,9 @@ class Verdicts:
         """More is known of the result than before."""
         undecided, self._undecided = self._undecided, []
         for envelope in undecided:
-            self._judged.discard(envelope.statement)
             self._weigh(envelope)
 
     def _weigh(self, blame: Envelope) -> None:
-        if blame.statement in self._judged:
-            return
         self._judged.add(blame.statement)
         try:
             self.convict(blame.attachment)

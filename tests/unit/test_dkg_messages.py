@@ -1,0 +1,428 @@
+"""Messages, keys between two nodes, records and evidence of dvtfast-dkg/1, each by itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache, partial
+from hashlib import sha256
+
+import numpy as np
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from py_ecc.secp256k1 import secp256k1
+
+import dvtfast
+from dvtfast.dkg.native import channels, machine
+from dvtfast.dkg.native.envelopes import FRAME_BYTES, Kind, decode_envelope
+from dvtfast.dkg.native.hashing import path_bytes, root_of_path, tree_path, tree_root
+from dvtfast.dkg.native.judging import EvidenceError, Known, UndecidedError, judge_evidence
+from dvtfast.dkg.native.machine import Machine
+from dvtfast.dkg.native.records import SALT_BYTES, Records
+from dvtfast.dkg.native.sizes import largest_payload, payload_sizes
+from dvtfast.dkg.native.statements import statement_sizes
+from dvtfast.dkg.native.terms import Terms
+from dvtfast.dkg.native.wanting import Wanted, decode_want, encode_want
+from tests import cheaters
+from tests.ceremonies import Network, SamplePlan, make_terms, operators_of, secret_of
+from tests.hostile.test_dkg_cheaters import CHEATER, COMPUTING, EQUIVOCATIONS, TERMS, run
+
+SECRETS = st.integers(1, channels.ORDER - 1).map(lambda number: number.to_bytes(32, "big"))
+
+
+def payloads_of(network):
+    return [
+        (node.position, to, payload)
+        for node in network.nodes
+        for (to, _), payloads in node.sent.items()
+        for payload in payloads
+    ]
+
+
+@cache
+def honest():
+    network = Network(make_terms(kinds=2))
+    network.run_to_the_end()
+    return network
+
+
+def test_sizes_are_known_before():
+    sizes = payload_sizes(honest().terms)
+    kinds = {payload[0] for _, _, payload in payloads_of(honest())}
+    assert kinds == set(Kind) - {Kind.COMPLAINT, Kind.BLAME, Kind.STOP, Kind.WANT}
+    for _, _, payload in payloads_of(honest()):
+        assert len(payload) in sizes[payload[0]]
+        assert len(sizes[payload[0]]) == 1 or payload[0] == Kind.HELLO
+        assert len(payload) <= largest_payload(honest().terms)
+
+
+def test_sizes_of_ten_thousand_validators():
+    sizes = payload_sizes(make_terms(4, 3, 10_000, 3))
+    frame, statements = FRAME_BYTES, statement_sizes(make_terms(4, 3, 10_000, 3))
+    assert sizes[Kind.DEAL][0] == frame + statements[Kind.DEAL][0] + 1_440_000 + 320_016
+    assert sizes[Kind.SIGS][0] == frame + 32 + 2_880_000
+    small = set(sizes) - {Kind.DEAL, Kind.SIGS, Kind.BLAME}
+    assert max(sizes[kind][-1] for kind in small) < 1000
+
+
+def test_messages_decode_to_what_they_were():
+    for _, _, payload in payloads_of(honest()):
+        envelope = decode_envelope(payload)
+        assert envelope.encode() == payload
+        assert envelope.is_signed(honest().terms.operators)
+        assert not replace(envelope, sender=(envelope.sender + 1) % 4).is_signed(honest().terms.operators)
+        assert not replace(envelope, slot=bytes(32)).is_signed(honest().terms.operators)
+
+
+@given(st.binary(max_size=200))
+def test_noise_is_no_message(noise):
+    machine = Machine(TERMS, secret_of(0), SamplePlan())
+    machine.start()
+    for start in (b"", *(bytes([kind]) for kind in Kind)):
+        for output in machine.receive(1, start + noise):
+            assert not isinstance(output, dvtfast.dkg.outputs.Aborted)
+
+
+@settings(max_examples=40)
+@given(st.data())
+def test_what_is_garbled_on_the_way_blames_nobody(data):
+    """Every message is garbled once; those that can be are asked for again, and all goes well."""
+    network = Network(TERMS)
+    network.collect()
+    garbled = set()
+    while network.way:
+        sender, to, payload = network.way[0]
+        if (sender, to, payload) not in garbled and payload[0] != Kind.WANT:
+            garbled.add((sender, to, payload))
+            place = data.draw(st.integers(0, len(payload) - 1))
+            other = bytearray(payload)
+            other[place] ^= data.draw(st.integers(1, 255))
+            network.way[0] = sender, to, bytes(other)
+        network.deliver()
+        if not network.way:
+            for node in network.nodes:
+                node.tell("remind")
+            network.collect()
+            if all(node.phase.name == "closed" for node in network.nodes):
+                break
+    assert all(node.finished and not node.aborts for node in network.nodes)
+
+
+def test_the_bytes_do_not_change_unnoticed(monkeypatch):
+    """All that four nodes say, from seeds that are fixed: whoever changes a byte changes the protocol."""
+    said = sha256()
+    seeds = iter([bytes([place]) * 32 for place in range(200)])
+    monkeypatch.setattr(machine.os, "urandom", lambda size: next(seeds))
+    network = Network(TERMS)
+    monkeypatch.undo()
+    network.run_to_the_end()
+    for position, to, payload in sorted(payloads_of(network)):
+        said.update(bytes([position, to]) + payload)
+    assert said.hexdigest() == "9867a0c7c7237ad6691ab54e9928fdf93772d18286ffe3bacc9721ce02930060"
+
+
+# Trees.
+
+
+@given(st.integers(1, 40), st.data())
+def test_paths_lead_to_the_root(rows, data):
+    array = np.arange(rows * 5, dtype=np.uint8).reshape(rows, 5)
+    place = data.draw(st.integers(0, rows - 1))
+    path, root = tree_path(array, place), tree_root(array)
+    assert len(path) == path_bytes(rows)
+    assert root_of_path(array[place].tobytes(), place, path) == root
+    if rows > 1:
+        assert root_of_path(array[place].tobytes(), place ^ 1, path) != root
+    assert root_of_path(b"other", place, path) != root
+
+
+# Keys between two nodes.
+
+
+def points(*secrets):
+    return [channels.public_point(secret) for secret in secrets]
+
+
+@given(SECRETS, SECRETS)
+def test_both_have_the_same_key_and_so_has_who_sees_the_opening(accuser, dealer):
+    a, d = points(accuser, dealer)
+    key = channels.pair_key(accuser, d, b"s" * 32, 2, 1)
+    assert key == channels.pair_key(dealer, a, b"s" * 32, 2, 1)
+    assert key != channels.pair_key(dealer, a, b"s" * 32, 1, 2)
+    assert key != channels.pair_key(dealer, a, b"t" * 32, 2, 1)
+    opening, proof = channels.open_pair(accuser, d, b"s" * 32, 1, 2)
+    assert key == channels.opened_key(opening, b"s" * 32, 2, 1)
+    assert channels.is_opening(opening, proof, a, d, b"s" * 32, 1, 2)
+
+
+@given(SECRETS, SECRETS)
+def test_the_point_is_that_of_another_implementation(accuser, dealer):
+    own = ec.derive_private_key(int.from_bytes(accuser, "big"), ec.SECP256K1())
+    other = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256K1(), points(dealer)[0])
+    opening, _ = channels.open_pair(accuser, points(dealer)[0], bytes(32), 0, 1)
+    assert opening[1:] == own.exchange(ec.ECDH(), other)
+
+
+def decoded(point):
+    """x and y of a compressed point, by the equation of the curve."""
+    x = int.from_bytes(point[1:], "big")
+    y = pow(x**3 + 7, (secp256k1.P + 1) // 4, secp256k1.P)
+    return x, y if y % 2 == point[0] % 2 else secp256k1.P - y
+
+
+def compressed(point):
+    return bytes([2 + point[1] % 2]) + point[0].to_bytes(32, "big")
+
+
+@settings(max_examples=5)
+@given(SECRETS, SECRETS)
+def test_an_opening_holds_for_py_ecc(accuser, dealer):
+    a, d = points(accuser, dealer)
+    opening, proof = channels.open_pair(accuser, d, b"s" * 32, 3, 1)
+    c, z = (int.from_bytes(part, "big") for part in (proof[:32], proof[32:]))
+
+    def combined(base, point):
+        minus = secp256k1.multiply(decoded(point), channels.ORDER - c)
+        return compressed(secp256k1.add(secp256k1.multiply(base, z), minus))
+
+    r, s = combined(secp256k1.G, a), combined(decoded(d), opening)
+    hashed = sha256()
+    for part in (b"dvtfast-dkg/1 opening", b"s" * 32, b"\x03\x01", a, d, opening, r, s):
+        hashed.update(len(part).to_bytes(8, "big") + part)
+    assert c == int.from_bytes(hashed.digest(), "big") % (channels.ORDER - 1) + 1
+
+
+@given(SECRETS, SECRETS, st.integers(0, 63), st.integers(1, 255))
+def test_no_other_opening_and_no_other_proof_holds(accuser, dealer, place, flip):
+    a, d = points(accuser, dealer)
+    session = b"s" * 32
+    opening, proof = channels.open_pair(accuser, d, session, 1, 2)
+    other = bytearray(proof)
+    other[place] ^= flip
+    assert not channels.is_opening(opening, bytes(other), a, d, session, 1, 2)
+    stranger = points(sha256(accuser).digest())[0]
+    assert not channels.is_opening(stranger, proof, a, d, session, 1, 2)
+    assert not channels.is_opening(opening, proof, stranger, d, session, 1, 2)
+    assert not channels.is_opening(opening, proof, a, stranger, session, 1, 2)
+    assert not channels.is_opening(opening, proof, a, d, b"t" * 32, 1, 2)
+    assert not channels.is_opening(opening, proof, a, d, session, 2, 1)
+    for nothing in (bytes(64), channels.ORDER.to_bytes(32, "big") * 2, proof[:32] + bytes(32)):
+        assert not channels.is_opening(opening, nothing, a, d, session, 1, 2)
+    assert not channels.is_opening(bytes(33), proof, a, d, session, 1, 2)
+
+
+# Records.
+
+
+def test_records_open_to_what_was_sealed_and_nothing_else_opens():
+    writer = Records(secret_of(0))
+    written = [writer.seal(content) for content in (b"seed", b"one", b"two")]
+    assert Records(secret_of(0), written).opened() == [b"seed", b"one", b"two"]
+    other = Records(secret_of(0))
+    strange = [other.seal(b"seed"), other.seal(b"one")]
+    for wrong, place in (
+        ([written[0], written[2]], 1),
+        ([written[0], strange[1]], 1),
+        ([written[1]], 0),
+        ([*written, written[2]], 3),
+        ([written[0][:-1]], 0),
+        ([written[0][:3]], 0),
+        ([b""], 0),
+        ([written[0], bytes([written[1][0] ^ 1]) + written[1][1:]], 1),
+        ([written[0], written[1][:-1] + bytes([written[1][-1] ^ 1])], 1),
+    ):
+        with pytest.raises(dvtfast.EncodingError) as caught:
+            Records(secret_of(0), wrong)
+        assert caught.value.indices == (place,)
+    with pytest.raises(dvtfast.EncodingError):
+        Records(secret_of(1), written)
+
+
+def test_a_record_that_is_written_again_has_another_key():
+    """A crash may tear one off after it was sealed; what takes its place is not sealed under the same."""
+    writer = Records(secret_of(0))
+    first = writer.seal(b"seed")
+    one, other = (Records(secret_of(0), [first]).seal(b"one") for _ in range(2))
+    assert one[:SALT_BYTES] != other[:SALT_BYTES]
+
+
+def test_records_of_other_terms_are_refused():
+    network = honest()
+    disk = network.nodes[0].disk
+    for terms in (
+        TERMS,
+        replace(network.terms, attempt=1),
+        replace(network.terms, definition_hash=bytes(32)),
+    ):
+        with pytest.raises(dvtfast.InputError, match="records: of other terms"):
+            Machine(terms, secret_of(0), SamplePlan(2), records=disk)
+
+
+def test_a_plan_that_changed_over_a_restart_ends_it():
+    network = Network(TERMS)
+    network.run_to_the_end()
+    node = network.nodes[0]
+    node.disk = node.disk[:6]  # all but DONE
+    node.finished, node.plan = False, SamplePlan(1, b"another lock")
+    node.restart()
+    network.run()
+    for _ in range(12):
+        node.tell("remind")
+        network.run()
+    assert [each.reason for each in node.aborts] == ["the records of this node do not fit what it computes"]
+
+
+# Terms, and who waits for whom.
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"threshold": 1}, "threshold: expected 2 to 4, got 1"),
+        ({"threshold": 5}, "threshold: expected 2 to 4, got 5"),
+        ({"validators": 0}, "validators: expected 1 to 65536, got 0"),
+        ({"kinds": 65}, "kinds: expected 0 to 64, got 65"),
+        ({"attempt": 2**64}, "attempt: expected 0 to"),
+        ({"definition_hash": bytes(31)}, "definition_hash: expected 32 bytes, got 31"),
+        ({"operators": operators_of(1)}, "operators: expected 2 to 255, got 1"),
+        (
+            {"operators": (*operators_of(3), bytes(33))},
+            r"operators\[3\]: expected a compressed secp256k1 key",
+        ),
+    ],
+)
+def test_terms_out_of_range(changes, message):
+    with pytest.raises(dvtfast.InputError, match=message):
+        replace(TERMS, **changes)
+
+
+def test_whose_fault_a_silence_is():
+    wanted = Wanted()
+    wanted.hear(1, [(Kind.DEAL, 2), (Kind.ECHO, 3)])
+    wanted.hear(2, [(Kind.COMMIT, 3)])
+    assert wanted.blame(1, Kind.ECHO, 0) == (3, Kind.COMMIT)
+    assert wanted.blame(3, Kind.ECHO, 0) == (3, Kind.ECHO)
+    wanted.hear(3, [(Kind.HELLO, 1)])
+    assert wanted.blame(1, Kind.ECHO, 0) == (3, Kind.COMMIT), "a circle ends where it closes"
+    assert decode_want(encode_want([(Kind.DEAL, 2), (Kind.DONE, 0)], 4), 4) == [
+        (Kind.DEAL, 2),
+        (Kind.DONE, 0),
+    ]
+    assert decode_want(bytes([Kind.WANT, Kind.BLAME, 0, Kind.DEAL, 4, Kind.DEAL]), 4) == []
+
+
+def test_a_higher_attempt_is_heard_of():
+    old, new = (Machine(make_terms(attempt=n), secret_of(n), SamplePlan()) for n in (0, 1))
+    old.start()
+    hello = next(each for each in new.start() if isinstance(each, dvtfast.dkg.outputs.Send) and each.to == 0)
+    (abort,) = old.receive(1, hello.payload)
+    assert abort.reason == "operator 1 begins attempt 1, this node 0"
+    assert abort.culprit is None
+    assert old.newest_attempt == 1
+
+
+# Evidence.
+
+
+@cache
+def proven():
+    """One of each type that can be had, with the network it is of."""
+    found = []
+    for cheat in COMPUTING.values():
+        found.append(run(cheats={CHEATER: cheat}))
+    for kind_and_change in EQUIVOCATIONS.values():
+        found.append(run(tamper=cheaters.equivocating(*kind_and_change, 1)))
+    found.append(run(cheats={CHEATER: cheaters.wrong_signature()}, terms=make_terms(threshold=4)))
+
+    def lying(node, to, name, payload):
+        lies = [cheaters.false_complaint(node.machine, 0)] if payload[0] == Kind.ECHO else []
+        return [*lies, payload]
+
+    def noisy(node, to, name, payload):
+        return [cheaters.blame_of_nothing(node.machine, 0), payload] if payload[0] == Kind.ECHO else [payload]
+
+    found += [run(tamper=lying), run(tamper=noisy)]
+    each = [(network, abort) for network in found for abort in network.honest[0].aborts if abort.evidence]
+    return {abort.evidence[0]: (network, abort) for network, abort in each}
+
+
+def test_there_is_one_of_each_type():
+    assert set(proven()) == set(range(1, 13))
+
+
+@pytest.mark.parametrize("proves", range(1, 13))
+def test_evidence_is_judged_the_same_by_anybody(proves):
+    network, abort = proven()[proves]
+    judge = partial(judge_evidence, terms=network.terms)
+    if proves in (8, 10, 11):
+        with pytest.raises(UndecidedError):
+            judge(abort.evidence)
+    known = network.honest[0].machine._work.known
+    verdict = judge(abort.evidence, plan=SamplePlan(), known=Known(known.results, known.lock_hash))
+    assert (verdict.culprit, verdict.reason) == (CHEATER, abort.reason)
+
+
+@pytest.mark.parametrize("proves", range(1, 13))
+def test_evidence_for_another_ceremony_proves_nothing(proves):
+    network, abort = proven()[proves]
+    strangers = tuple(reversed(network.terms.operators))
+    for terms in (
+        replace(network.terms, operators=strangers),
+        replace(network.terms, definition_hash=bytes(32)),
+    ):
+        with pytest.raises(EvidenceError):
+            judge_evidence(abort.evidence, terms, plan=SamplePlan(), known=Known((bytes(32),) * 4, bytes(32)))
+
+
+@settings(max_examples=150)
+@given(st.sampled_from(range(1, 13)), st.data())
+def test_no_change_of_an_evidence_convicts_the_honest(proves, data):
+    network, abort = proven()[proves]
+    evidence = bytearray(abort.evidence)
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.integers(0, len(evidence) - 1))
+        match data.draw(st.sampled_from(["flip", "cut", "repeat"])):
+            case "flip":
+                evidence[place] ^= data.draw(st.integers(1, 255))
+            case "cut" if len(evidence) > 20:
+                del evidence[place : place + data.draw(st.integers(1, 9))]
+            case _:
+                evidence[place:place] = evidence[place : place + data.draw(st.integers(1, 9))]
+    known = network.honest[0].machine._work.known
+    try:
+        verdict = judge_evidence(
+            bytes(evidence), network.terms, plan=SamplePlan(), known=Known(known.results, known.lock_hash)
+        )
+    except (EvidenceError, UndecidedError):
+        return
+    assert verdict.culprit == CHEATER
+
+
+def test_nothing_secret_is_shown():
+    node = honest().nodes[0]
+    work = node.machine._work
+    shown = repr(
+        [node.machine, work, work._dealer, node.files, node.files.keys, work.keys, node.machine._identity]
+    )
+    for secret in (secret_of(0), node.files.keys.secret_shares[0].tobytes()):
+        for place in range(0, 32, 4):
+            part = secret[place : place + 4]
+            assert part.hex() not in shown
+            assert repr(part)[2:-1] not in shown
+
+
+def test_terms_are_what_the_names_are_made_of():
+    names = {
+        (terms.hello_slot, terms.options_hash)
+        for terms in (
+            TERMS,
+            make_terms(threshold=2),
+            make_terms(validators=3),
+            make_terms(kinds=2),
+            make_terms(attempt=1),
+            Terms(TERMS.definition_hash, TERMS.operators, 3, 2, 1, b"other options"),
+            Terms(bytes(32), TERMS.operators, 3, 2, 1, b"options"),
+        )
+    }
+    assert len(names) == 7
