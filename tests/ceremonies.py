@@ -15,6 +15,9 @@ from dvtfast.dkg.native.terms import Terms
 from dvtfast.dkg.native.work import ToStore
 from dvtfast.dkg.outputs import Aborted, Finished, Phase, Record, Send
 
+# The first goes to who is silent alone, and what is asked of others for others takes its time.
+REMINDERS_BEFORE_THE_END = 8
+
 # Of what a tamperer gives back: payloads to send instead.
 Tamper = Callable[[int, str, bytes], list[bytes]]
 
@@ -157,10 +160,11 @@ class Network:
         while self.way:
             self.deliver()
 
-    def run_to_the_end(self, rounds=25):
+    def run_to_the_end(self):
         """With reminders where nothing goes on, and with giving up where these do not help."""
         self.run()
-        for _ in range(rounds):
+        in_vain = 0
+        while in_vain < REMINDERS_BEFORE_THE_END:
             waiting = [node for node in self.honest if node.phase.name != "closed" and not node.aborts]
             if not waiting:
                 break
@@ -168,12 +172,7 @@ class Network:
             for node in waiting:
                 node.tell("remind")
             self.run()
-            if before == [node.phase for node in self.nodes]:
-                for node in waiting:
-                    node.tell("remind")
-                self.run()
-                if before == [node.phase for node in self.nodes]:
-                    break
+            in_vain = in_vain + 1 if before == [node.phase for node in self.nodes] else 0
         for node in self.honest:
             if not node.finished and not node.aborts:
                 node.tell("give_up")

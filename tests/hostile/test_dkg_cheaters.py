@@ -8,8 +8,10 @@ import pytest
 from py_ecc.optimized_bls12_381 import neg
 
 from dvtfast.constants import CURVE_ORDER
-from dvtfast.dkg.native.envelopes import Kind
+from dvtfast.dkg.native.envelopes import Kind, seal
 from dvtfast.dkg.native.judging import Known, UndecidedError, judge_evidence
+from dvtfast.dkg.native.statements import Stop
+from dvtfast.dkg.native.wanting import encode_want
 from dvtfast.errors import InputError
 from tests import cheaters, reference
 from tests.ceremonies import Network, SamplePlan, make_terms, operators_of
@@ -43,6 +45,11 @@ def assert_all_finished(network):
     assert all(node.finished and not node.aborts for node in honest), [node.aborts for node in honest]
     assert len({node.files.keys.public_keys.tobytes() for node in honest}) == 1
     assert len({node.files.lock_hash for node in honest}) == 1
+
+
+def stop_of(node, kind, silent):
+    statement = Stop(kind, silent).encode()
+    return seal(node.machine._identity, Kind.STOP, node.position, node.terms.hello_slot, statement).encode()
 
 
 def assert_named_silent(network, culprit, kind):
@@ -131,11 +138,45 @@ def test_small_messages_are_passed_on_to_whom_they_were_kept_from(kind):
     assert_all_finished(run(tamper=tamper))
 
 
-def test_a_deal_that_one_node_never_gets_names_the_dealer_everywhere():
+@pytest.mark.parametrize("kind", [Kind.DEAL, Kind.SIGS], ids=lambda kind: kind.name)
+def test_large_messages_are_handed_out_for_whom_they_were_kept_from(kind):
+    """The others ask the cheater for them; what it does not tell the victim it tells them."""
+
     def tamper(node, to, name, payload):
-        return [] if to == VICTIM and payload[0] == Kind.DEAL else [payload]
+        return [] if to == VICTIM and payload[0] == kind else [payload]
+
+    assert_all_finished(run(tamper=tamper, terms=make_terms(threshold=4)))
+
+
+def test_a_deal_that_one_node_never_gets_names_the_dealer_everywhere():
+    """It is not handed out for the victim either, which all others see."""
+    first = {}
+
+    def tamper(node, to, name, payload):
+        refused = payload[0] == Kind.DEAL and (to == VICTIM or first.setdefault(to, payload) != payload)
+        return [] if refused else [payload]
 
     assert_named_silent(run(tamper=tamper), CHEATER, Kind.DEAL)
+
+
+def test_who_says_falsely_that_a_deal_has_not_come_is_silent_itself():
+    """It gets the DEAL of node 0 from everybody, says that it has none, and says no more."""
+
+    def tamper(node, to, name, payload):
+        if payload[0] == Kind.WANT:
+            return []
+        want = encode_want([(Kind.DEAL, 0)], CHEATER, 4)
+        return [want, stop_of(node, Kind.DEAL, 0)] if payload[0] == Kind.ECHO else [payload]
+
+    assert_named_silent(run(tamper=tamper), CHEATER, Kind.ECHO)
+
+
+@pytest.mark.parametrize("kind", [Kind.HELLO, Kind.DEAL, Kind.ECHO], ids=lambda kind: kind.name)
+def test_who_stops_without_reason_stops_nobody(kind):
+    def tamper(node, to, name, payload):
+        return [stop_of(node, kind, 0), payload]
+
+    assert_all_finished(run(tamper=tamper))
 
 
 def test_a_wrong_done_is_as_good_as_none():

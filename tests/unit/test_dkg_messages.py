@@ -23,7 +23,7 @@ from dvtfast.dkg.native.records import SALT_BYTES, Records
 from dvtfast.dkg.native.sizes import largest_payload, payload_sizes
 from dvtfast.dkg.native.statements import statement_sizes
 from dvtfast.dkg.native.terms import Terms
-from dvtfast.dkg.native.wanting import Wanted, decode_want, encode_want
+from dvtfast.dkg.native.wanting import REMINDERS_IN_VAIN, Wanted, decode_want, encode_want, helpers
 from tests import cheaters
 from tests.ceremonies import Network, SamplePlan, make_terms, operators_of, secret_of
 from tests.hostile.test_dkg_cheaters import CHEATER, COMPUTING, EQUIVOCATIONS, TERMS, run
@@ -119,7 +119,7 @@ def test_the_bytes_do_not_change_unnoticed(monkeypatch):
     network.run_to_the_end()
     for position, to, payload in sorted(payloads_of(network)):
         said.update(bytes([position, to]) + payload)
-    assert said.hexdigest() == "9867a0c7c7237ad6691ab54e9928fdf93772d18286ffe3bacc9721ce02930060"
+    assert said.hexdigest() == "3b132f166f52ab492a4fada48a4480d20871999594c0e5ab23104971ce926c85"
 
 
 # Trees.
@@ -297,19 +297,33 @@ def test_terms_out_of_range(changes, message):
         replace(TERMS, **changes)
 
 
-def test_whose_fault_a_silence_is():
+def test_what_is_asked_for_on_behalf_of_others():
     wanted = Wanted()
-    wanted.hear(1, [(Kind.DEAL, 2), (Kind.ECHO, 3)])
-    wanted.hear(2, [(Kind.COMMIT, 3)])
-    assert wanted.blame(1, Kind.ECHO, 0) == (3, Kind.COMMIT)
-    assert wanted.blame(3, Kind.ECHO, 0) == (3, Kind.ECHO)
-    wanted.hear(3, [(Kind.HELLO, 1)])
-    assert wanted.blame(1, Kind.ECHO, 0) == (3, Kind.COMMIT), "a circle ends where it closes"
-    assert decode_want(encode_want([(Kind.DEAL, 2), (Kind.DONE, 0)], 4), 4) == [
-        (Kind.DEAL, 2),
-        (Kind.DONE, 0),
-    ]
-    assert decode_want(bytes([Kind.WANT, Kind.BLAME, 0, Kind.DEAL, 4, Kind.DEAL]), 4) == []
+    wanted.ask_for(2, 1)
+    assert wanted.refusing(1) is None
+    for _ in range(REMINDERS_IN_VAIN):
+        wanted.remind()
+        wanted.ask_for(2, 1)
+    assert wanted.refusing(1) == 2
+    assert wanted.refusing(3) is None
+    assert not wanted.give(2, 3)
+    assert wanted.give(2, 1)
+    assert wanted.refusing(1) is None
+
+
+def test_more_are_asked_each_time():
+    assert helpers(2, 4, 1) == [3, 0]
+    assert helpers(2, 4, 2) == [3, 0, 1]
+    assert helpers(250, 255, 1) == [251, 252]
+    assert [len(helpers(0, 255, reminders)) for reminders in range(1, 8)] == [2, 8, 32, 128, 254, 254, 254]
+
+
+def test_what_a_want_asks_for():
+    places = [(Kind.DEAL, 2), (Kind.DONE, 0)]
+    assert decode_want(encode_want(places, 3, 4), 4) == [(*place, 3) for place in places]
+    assert len(encode_want([places[0]] * 100, 3, 4)) in payload_sizes(TERMS)[Kind.WANT]
+    noise = bytes([Kind.WANT, Kind.BLAME, 0, 1, Kind.DEAL, 4, 1, Kind.DEAL, 1, 4, Kind.DEAL, 1])
+    assert decode_want(noise, 4) == []
 
 
 def test_a_higher_attempt_is_heard_of():

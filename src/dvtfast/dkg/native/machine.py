@@ -25,11 +25,10 @@ from dvtfast.dkg.native.identity import Identity
 from dvtfast.dkg.native.mail import Mail, Outputs
 from dvtfast.dkg.native.records import Records
 from dvtfast.dkg.native.rules import marks_of
-from dvtfast.dkg.native.sizes import payload_sizes
-from dvtfast.dkg.native.statements import Done, Hello, Stop, statement_sizes
+from dvtfast.dkg.native.sizes import commitments_bytes, payload_sizes
+from dvtfast.dkg.native.statements import Deal, Done, Hello, Stop, statement_sizes
 from dvtfast.dkg.native.terms import Plan, Terms
 from dvtfast.dkg.native.verdicts import Verdicts
-from dvtfast.dkg.native.wanting import PASSED_ON
 from dvtfast.dkg.native.work import AccusationError, Work
 from dvtfast.dkg.outputs import Finished, Phase, Record
 from dvtfast.errors import DvtfastError, InputError
@@ -134,18 +133,23 @@ class Machine:
     def remind(self) -> Outputs:
         """Nothing has come for a while: ask again for what is missing."""
         if not self._verdicts.aborted:
+            self._verdicts.heed(self._phase)
             self._ask()
         return self._outcome()
 
     def give_up(self) -> Outputs:
-        """Wait no longer for others, and tell them for whom; after DONE this node only says so."""
+        """Wait no longer for others, and tell them for whom; after DONE this node only says so.
+
+        Eight reminders in vain should come before: by then all others see who is silent, too.
+        """
         missing = self._mail.missing(self._phase)
         if missing and not (self._verdicts.aborted or self._finished or self._waits_for_disk):
-            silent, kind = self._mail.wanted.blame(missing[0], self._phase, self.position)
+            refusing = self._mail.wanted.refusing(missing[0]) if self._phase > Kind.DEAL else None
+            silent, kind = (missing[0], self._phase) if refusing is None else (refusing, Kind.DEAL)
             stop = self._sealed(Kind.STOP, Stop(kind, silent).encode())
             if not self._is_done:
                 self._mail.send_all(stop)
-            self._verdicts.heed(stop)
+            self._verdicts.end_by(stop)
         return self._outcome()
 
     @property
@@ -202,7 +206,7 @@ class Machine:
             return
         if kind in (Kind.BLAME, Kind.STOP):
             self._verdicts.hear(envelope)
-        elif self._verdicts.aborted or (sender != peer and kind not in PASSED_ON):
+        elif self._verdicts.aborted:
             return
         elif kind == Kind.HELLO:
             self._take_hello(envelope)
@@ -210,6 +214,9 @@ class Machine:
             if sender == peer:
                 self._early[peer, kind] = payload
         elif envelope.slot == self._work.session:
+            if kind == Kind.DEAL:
+                hashes = Deal.decode(envelope.statement, self._terms).ciphertext_hashes
+                self._mail.pass_on(envelope, hashes, commitments_bytes(self._terms))
             self._hold(envelope)
         elif kind == Kind.COMMIT and self._work.hello_digests and self._is_of_attempt(envelope):
             self._examine(envelope)
@@ -218,12 +225,14 @@ class Machine:
         attempt = Hello.decode(envelope.statement, self._terms).attempt
         if envelope.slot == self._terms.hello_slot:
             self._hold(envelope)
-        elif self.newest_attempt < attempt and Kind.COMMIT not in self._mail.own:
+        elif self.newest_attempt < attempt and not self._is_done:
             theirs = replace(self._terms, attempt=attempt)
             if envelope.slot == theirs.hello_slot and envelope.is_signed(self._terms.operators):
                 self.newest_attempt = attempt
+                begun = Kind.COMMIT in self._mail.own
                 self._verdicts.abort(
-                    f"operator {envelope.sender} begins attempt {attempt}, this node {self._terms.attempt}"
+                    f"operator {envelope.sender} begins attempt {attempt}, this node {self._terms.attempt}",
+                    envelope.sender if begun else None,
                 )
 
     def _is_of_attempt(self, envelope: Envelope) -> bool:

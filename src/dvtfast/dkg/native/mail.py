@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from hashlib import sha256
 from typing import TypeAlias
 
 from dvtfast.dkg.native.envelopes import Envelope, Kind, Mark
 from dvtfast.dkg.native.terms import Terms
-from dvtfast.dkg.native.wanting import PASSED_ON, Place, Wanted, decode_want, encode_want
+from dvtfast.dkg.native.wanting import Place, Wanted, decode_want, encode_want, helpers
 from dvtfast.dkg.native.work import ToStore
 from dvtfast.dkg.outputs import Output, Send
 
@@ -26,7 +27,8 @@ class Mail:
         own: this node's messages, without attachments.
         held: all messages, one for each place.
         marks: of all messages that were ever seen, which no other may contradict.
-        wanted: what the others wait for.
+        wanted: what others have asked of this node.
+        reminders: how often was asked since the last message came.
         out: what is to be done, until it is taken.
     """
 
@@ -37,7 +39,7 @@ class Mail:
         self.wanted = Wanted()
         self.out: Outputs = []
         self._terms, self._position, self._attachment = terms, position, attachment
-        self._reminders = 0
+        self.reminders = 0
 
     def keep_own(self, envelope: Envelope) -> None:
         """This node has signed a message."""
@@ -49,7 +51,7 @@ class Mail:
         place = envelope.kind, envelope.sender
         self.held[place] = envelope
         self.marks.setdefault(place, envelope.mark)
-        self._reminders = 0
+        self.reminders = 0
 
     def forget(self, place: Place) -> None:
         """A message is of no use: another may come in its place."""
@@ -65,10 +67,11 @@ class Mail:
         """The marks of all messages of a kind, by position."""
         return [self.marks[kind, position] for position in range(self._terms.count)]
 
-    def send(self, peer: int, envelope: Envelope) -> None:
-        """Send one message to one peer, own ones with what goes with them."""
+    def send(self, peer: int, envelope: Envelope, receiver: int | None = None) -> None:
+        """Send one message to one peer, own ones with what goes with them, perhaps for another receiver."""
         if envelope.sender == self._position and envelope.kind in (Kind.DEAL, Kind.SIGS):
-            if (attachment := self._attachment(envelope.kind, peer)) is None:
+            receiver = peer if receiver is None else receiver
+            if (attachment := self._attachment(envelope.kind, receiver)) is None:
                 return
             envelope = replace(envelope, attachment=attachment)
         self.out.append(Send(peer, envelope.kind.name.lower(), envelope.encode()))
@@ -80,23 +83,55 @@ class Mail:
                 self.send(peer, envelope)
 
     def ask(self, kinds: Iterable[Kind]) -> None:
-        """Ask for what is missing of some kinds: first those who sign it, the next time everybody."""
+        """Ask for what is missing of some kinds: who signs it, and each time in vain more of the others."""
         places = [
             (kind, sender) for kind in kinds for sender in self.missing(kind) if sender != self._position
         ]
         peers = {sender for _, sender in places}
-        if places and self._reminders:
-            peers = set(range(self._terms.count)) - {self._position}
-        payload = encode_want(places, self._terms.count)
-        self.out += [Send(peer, Kind.WANT.name.lower(), payload) for peer in sorted(peers)]
-        self._reminders += 1
+        if places and self.reminders:
+            peers |= set(helpers(self._position, self._terms.count, self.reminders))
+        for peer in sorted(peers):
+            self._want(peer, places, self._position)
+        self.reminders += 1
+        self.wanted.remind()
 
     def answer(self, peer: int, payload: bytes, verdicts: Iterable[Envelope]) -> None:
-        """Send what a peer asks for, if this node has it and may; and what ended the ceremony, if it did."""
-        places = decode_want(payload, self._terms.count)
-        self.wanted.hear(peer, places)
-        found = [self.held[place] for place in places if place in self.held and place[1] != peer]
-        mine = (each for each in found if each.sender == self._position or each.kind in PASSED_ON)
-        for envelope in (*mine, *verdicts):
+        """Send what a peer asks for, if this node has it; and what ended the ceremony, if it did."""
+        for kind, sender, receiver in decode_want(payload, self._terms.count):
+            mine, found = sender == self._position, self.held.get((kind, sender))
+            if found is None or receiver in (sender, self._position):
+                continue
+            if kind == Kind.DEAL and (mine or receiver == peer):
+                if not self.wanted.may_answer(peer, kind, receiver if mine else sender):
+                    continue
+                if mine:
+                    self.send(peer, found, receiver)
+                else:
+                    self.wanted.ask_for(sender, receiver)
+                    self._want(sender, [(kind, sender)], receiver)
+            elif kind != Kind.DEAL and receiver == peer and self.wanted.may_answer(peer, kind, sender):
+                self.send(peer, found)
+        for envelope in verdicts:
             if self.wanted.may_answer(peer, envelope.kind, envelope.sender):
                 self.send(peer, envelope)
+
+    def pass_on(self, envelope: Envelope, hashes: Sequence[bytes], shared: int) -> None:
+        """A DEAL came that this node may have asked for on behalf of others: it is theirs.
+
+        Args:
+            hashes: of the ciphertexts, by receiver.
+            shared: bytes of the attachment that are the same for all receivers.
+        """
+        dealer, held = envelope.sender, self.held.get((Kind.DEAL, envelope.sender))
+        if held is None or held.mark.digest != envelope.mark.digest:
+            return
+        if held.attachment[:shared] != envelope.attachment[:shared]:
+            return
+        digest = sha256(envelope.attachment[shared:]).digest()
+        for receiver, each in enumerate(hashes):
+            if each == digest and self.wanted.give(dealer, receiver):
+                self.send(receiver, replace(envelope, signature=held.signature))
+
+    def _want(self, peer: int, places: Sequence[Place], receiver: int) -> None:
+        payload = encode_want(places, receiver, self._terms.count)
+        self.out.append(Send(peer, Kind.WANT.name.lower(), payload))

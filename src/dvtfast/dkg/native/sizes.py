@@ -14,8 +14,9 @@ from dvtfast.dkg.native.hashing import path_bytes
 from dvtfast.dkg.native.statements import statement_sizes
 from dvtfast.dkg.native.terms import Terms
 
-# Pairs of kind and sender that one WANT asks for, for each operator.
+# What one WANT asks for, for each operator; kind, sender and receiver of each.
 MOST_WANTS = 8
+WANT_BYTES = 3
 # Lengths and heads of the fields of an evidence, and statements that it holds beside the large ones.
 EVIDENCE_FIELDS_BYTES = 4096
 
@@ -61,7 +62,7 @@ def payload_sizes(terms: Terms) -> dict[Kind, range]:
         for kind, statement in statement_sizes(terms).items()
         if kind != Kind.COMPLAINT
     }
-    sizes[Kind.WANT] = range(1, 2 + 2 * MOST_WANTS * terms.count)
+    sizes[Kind.WANT] = range(1, 2 + WANT_BYTES * MOST_WANTS * terms.count)
     return sizes
 
 

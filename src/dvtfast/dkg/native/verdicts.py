@@ -12,6 +12,7 @@ from dvtfast.dkg.native.judging import EvidenceError, UndecidedError, Verdict, j
 from dvtfast.dkg.native.mail import Mail
 from dvtfast.dkg.native.statements import Stop
 from dvtfast.dkg.native.terms import Terms
+from dvtfast.dkg.native.wanting import REMINDERS_IN_VAIN
 from dvtfast.dkg.native.work import Work
 from dvtfast.dkg.outputs import Aborted
 
@@ -39,6 +40,7 @@ class Verdicts:
         self._heard: Counter[int] = Counter()
         self._undecided: list[Envelope] = []
         self._reasons: set[str] = set()
+        self._stops: dict[int, Envelope] = {}
 
     def abort(self, reason: str, culprit: int | None = None, evidence: bytes | None = None) -> None:
         """There is a reason to end; once for each."""
@@ -80,18 +82,31 @@ class Verdicts:
         if envelope.slot != self._terms.hello_slot or not envelope.is_signed(self._terms.operators):
             return
         if envelope.kind == Kind.STOP:
-            self.heed(envelope)
+            self._stops[envelope.sender] = envelope
         elif envelope.statement not in self._judged and envelope.sender not in self._guilty:
             self._heard[envelope.sender] += 1
             enough = self._heard[envelope.sender] > MOST_BLAMES * self._terms.count
             if not enough and sha256(envelope.attachment).digest() == envelope.statement:
                 self._weigh(envelope)
 
-    def heed(self, stop: Envelope) -> None:
-        """Somebody waits no longer, perhaps this node."""
+    def heed(self, phase: Kind) -> None:
+        """Nothing has come for a while: who has stopped may have been right.
+
+        A STOP is believed only for what this node sees itself: it misses that message, too, and has asked for
+        it in vain; or it has asked for it in vain on behalf of who stopped.
+        """
+        for stop in self._stops.values():
+            facts = Stop.decode(stop.statement, self._terms)
+            missed = facts.kind == phase and facts.silent in self._mail.missing(phase)
+            missed = missed and self._mail.reminders >= REMINDERS_IN_VAIN
+            refused = facts.kind == Kind.DEAL and self._mail.wanted.refusing(stop.sender) == facts.silent
+            if missed or refused:
+                self.end_by(stop)
+                break
+
+    def end_by(self, stop: Envelope) -> None:
+        """Somebody waits no longer, perhaps this node, and this node has seen that it is right."""
         facts = Stop.decode(stop.statement, self._terms)
-        if self.aborted or facts.silent >= self._terms.count or not Kind.HELLO <= facts.kind <= Kind.CLOSE:
-            return
         self.messages.append(stop)
         name = Kind(facts.kind).name
         self.abort(
