@@ -30,9 +30,7 @@ async def test_exits_of_live_validators(may_rotate: bool, monkeypatch: pytest.Mo
     async with (
         beacon_with(state) as url,
         BeaconClient([url], timeout_seconds=5, network=HOODI) as beacon,
-        signing_node(
-            cluster, policy=policy, live_validators=LiveValidators(beacon, HOODI, may_rotate=may_rotate)
-        ) as (
+        signing_node(cluster, policy=policy, live=LiveValidators(beacon, HOODI, may_rotate=may_rotate)) as (
             node,
             signing,
         ),
@@ -59,14 +57,14 @@ async def test_without_an_answer_nothing_is_signed() -> None:
     exits = [wire.ExitWanted(key, wire.UInt64(70)) for key in cluster.keys]
     async with beacon_with(state) as url, BeaconClient([url], timeout_seconds=5, network=HOODI) as beacon:
         live = LiveValidators(beacon, HOODI, may_rotate=False)
-        async with signing_node(cluster, live_validators=live) as (node, signing):
+        async with signing_node(cluster, live=live) as (node, signing):
             assert len((await signing.admit_exits(node, "a", exits)).items) == 1
             asked = len(state.requests)
             assert len((await signing.admit_exits(node, "a", exits)).items) == 1
             assert len(state.requests) == asked
     async with BeaconClient(["http://127.0.0.1:1"], timeout_seconds=1, network=HOODI) as beacon:
         live = LiveValidators(beacon, HOODI, may_rotate=True)
-        async with signing_node(cluster, live_validators=live) as (node, signing):
+        async with signing_node(cluster, live=live) as (node, signing):
             with pytest.raises(BeaconError):
                 await signing.admit_exits(node, "a", exits)
 
@@ -77,7 +75,7 @@ async def test_a_node_that_is_behind_is_not_heard() -> None:
     async with (
         beacon_with(BeaconState(age_slots=300)) as url,
         BeaconClient([url], timeout_seconds=5, network=HOODI) as beacon,
-        signing_node(cluster, live_validators=LiveValidators(beacon, HOODI, may_rotate=True)) as (
+        signing_node(cluster, live=LiveValidators(beacon, HOODI, may_rotate=True)) as (
             node,
             signing,
         ),
