@@ -213,4 +213,5 @@ async def test_a_file_that_is_not_its_own(chain: Chain, tmp_path: Path) -> None:
     ):
         await process.process.wait()
     assert process.process.returncode == 2
-    assert "ssv.db: file is not a database" in (tmp_path / "wrong.log").read_text()
+    said = (tmp_path / "wrong.log").read_text()
+    assert "ssv.db: no SSV events can be kept in it: file is not a database" in said
