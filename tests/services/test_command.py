@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -21,12 +22,12 @@ from tests.vector_files import VECTORS
 
 VAULT = "0x" + "11" * 20
 NOWHERE = "http://127.0.0.1:1"
-NODE = VECTORS / "obol/synthetic/node0"
+NODE = shlex.quote(str(VECTORS / "obol/synthetic/node0"))  # a path may have spaces
 OPERATOR = (
     f"--network hoodi --vault {VAULT} --relayer {NOWHERE} --execution-endpoint {NOWHERE} --consensus-endpoint"
     f" {NOWHERE} --ipfs-gateway {NOWHERE} --wallet-keystore {{0}} --wallet-password-file {{0}}"
 )
-KEY = VECTORS / "ssv/operator-17/private_key_base64.txt"
+KEY = shlex.quote(str(VECTORS / "ssv/operator-17/private_key_base64.txt"))
 SSV = f"--ssv-operator-id 17 --ssv-operator-key {KEY} --execution-endpoint {NOWHERE}"
 WITHOUT = {
     "deposits scan": ("eth_abi", "chain", f"--network mainnet --execution-endpoint {NOWHERE}"),
@@ -38,9 +39,9 @@ WITHOUT = {
     "sidecar": ("eth_abi", "chain", f"--network mainnet --relayer {NOWHERE} {SSV}"),
     "sidecar plan": ("eth_abi", "chain", f"--network mainnet --relayer {NOWHERE} {SSV}"),
     "relayer token list": ("asyncpg", "postgres", "--database postgresql://u@127.0.0.1:1/x"),
-    "keys list": ("rich", "services", str(NODE / "validator_keys")),
-    "keys verify": ("cryptography", "files", str(NODE / "validator_keys")),
-    "cluster verify": ("coincurve", "files", str(NODE / "cluster-lock.json")),
+    "keys list": ("rich", "services", f"{NODE}/validator_keys"),
+    "keys verify": ("cryptography", "files", f"{NODE}/validator_keys"),
+    "cluster verify": ("coincurve", "files", f"{NODE}/cluster-lock.json"),
     "--version": ("click", "services", ""),
     "relayer": ("msgspec", "services", "--help"),
     "demo": ("eth_account", "demo-chain", "--chain --validators 2"),
@@ -61,6 +62,11 @@ main()
 """
 
 
+def words(command: str, file: Path) -> list[str]:
+    """Of a command line, with a file in the place of {0}."""
+    return [word.replace("{0}", str(file)) for word in shlex.split(command)]
+
+
 def run(script: str, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", script, *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
@@ -71,7 +77,7 @@ def test_a_package_that_is_missing(command: str, tmp_path: Path) -> None:
     package, extra, options = WITHOUT[command]
     file = tmp_path / "file"
     file.touch()
-    arguments = f"{command} {options}".replace("{0}", str(file)).split()
+    arguments = words(f"{command} {options}", file)
     done = run(LACKING, package, *arguments, cwd=tmp_path)
     said = done.stderr + done.stdout
     assert done.returncode in (1, 2), said
@@ -80,7 +86,7 @@ def test_a_package_that_is_missing(command: str, tmp_path: Path) -> None:
     assert "Traceback" not in said
 
 
-ORACLES = VECTORS / "protocol_config_sample.json"
+ORACLES = shlex.quote(str(VECTORS / "protocol_config_sample.json"))
 RELAYER = f"--network hoodi --oracles {ORACLES} --signature-threshold 3 --start-index 1 --port 0"
 MANAGER = (
     f"--execution-endpoint {NOWHERE} --manager-keystore {{0}} --manager-password-file {{0}} --vault {VAULT}"
@@ -100,7 +106,7 @@ def test_all_that_is_missing_is_told_at_once(command: str, tmp_path: Path) -> No
     """As after `pip install 'dvtfast[services]'`; one line brings all that the settings want."""
     options, expected = ALL_AT_ONCE[command]
     (tmp_path / "file").touch()
-    arguments = f"{command} {options}".replace("{0}", str(tmp_path / "file")).split()
+    arguments = words(f"{command} {options}", tmp_path / "file")
     done = run(LACKING, "eth_abi,eth_account,vyper", *arguments, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (1, "", f"dvtfast: {expected}\n")
 
@@ -109,7 +115,7 @@ def test_a_signer_elsewhere_needs_no_package_for_keys(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     options = OPERATOR.partition(" --wallet-keystore")[0]
     signer = f"--signer-url {NOWHERE} --signer-address {VAULT}"
-    arguments = f"operator register {options} {signer} --timeout-seconds 1".split()
+    arguments = words(f"operator register {options} {signer} --timeout-seconds 1", tmp_path)
     done = run(LACKING, "eth_account,vyper", *arguments, cwd=tmp_path)
     assert "not installed" not in done.stderr + done.stdout
     assert "Traceback" not in done.stderr
@@ -213,7 +219,7 @@ def test_interrupted_while_keys_are_decrypted(command: str, many: Path, tmp_path
 
 def test_the_sidecar_is_stopped_while_keys_are_decrypted(many: Path, tmp_path: Path) -> None:
     options = f"--network hoodi --relayer {NOWHERE} --cluster-lock {NODE}/cluster-lock.json --log-level error"
-    done = run(DECRYPTING, "sidecar", *options.split(), "--keystores", str(many), cwd=tmp_path)
+    done = run(DECRYPTING, "sidecar", *shlex.split(options), "--keystores", str(many), cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert int(done.stdout) < KEYS // 2
 

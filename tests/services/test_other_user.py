@@ -5,6 +5,7 @@ It is tried with files and directories of mode 0, as a thread or process that ma
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
 import sys
@@ -27,7 +28,8 @@ from tests.other_user import as_another_user, closed
 from tests.vector_files import VECTORS
 
 NODE = VECTORS / "obol/synthetic/node0"
-ORACLES = VECTORS / "protocol_config_sample.json"
+ORACLES = shlex.quote(str(VECTORS / "protocol_config_sample.json"))  # a path may have spaces
+FILES = shlex.quote(str(NODE))
 NOWHERE = "http://127.0.0.1:1"
 DENIED = "Permission denied"
 
@@ -84,7 +86,7 @@ COMMANDS = {
     "revoke": "relayer token revoke --database {}/database 1",
     "status": "operator status --journal {}/journal",
     "collect": "operator collect --network hoodi --relayer http://127.0.0.1:1 --start-index 1"
-    f" --deposit-data {NODE}/deposit-data.json --output {{}}/bundle.json",
+    f" --deposit-data {FILES}/deposit-data.json --output {{}}/bundle.json",
     "env file": "operator status --env-file {}/.env",
     "deposits": "deposits status --network hoodi --deposits-database {}/database",
     "scan": f"deposits scan --network mainnet --execution-endpoint {NOWHERE} --deposits-database {{}}/new",
@@ -103,9 +105,17 @@ COMMANDS = {
 }
 
 
+def words(command: str, place: Path) -> list[str]:
+    """Of a command line; {} is the directory of the other user's."""
+    return [
+        word.replace("{}/..", str(place)).replace("{}", str(place / "closed"))
+        for word in shlex.split(command)
+    ]
+
+
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
 def test_each_command(command: str, place: Path) -> None:
-    arguments = command.replace("{}/..", str(place)).replace("{}", str(place / "closed")).split()
+    arguments = words(command, place)
     if "{}/../database" in command:
         CliRunner().invoke(main, [*COMMANDS["token to"].split()[:6], f"{place}/database"])
     done = as_another_user(lambda: CliRunner().invoke(main, arguments))
@@ -116,12 +126,12 @@ def test_each_command(command: str, place: Path) -> None:
 
 
 SERVICES = {
-    "database": f"relayer --network hoodi --oracles {ORACLES} --cluster-lock {NODE}/cluster-lock.json"
+    "database": f"relayer --network hoodi --oracles {ORACLES} --cluster-lock {FILES}/cluster-lock.json"
     " --port 0 --start-index 1 --database {}/new.db",
-    "journal": f"sidecar --network hoodi --relayer {NOWHERE} --cluster-lock {NODE}/cluster-lock.json"
-    f" --keystores {NODE}/validator_keys --no-key-cache --journal {{}}/journal",
-    "plan": f"sidecar plan --network hoodi --relayer {NOWHERE} --cluster-lock {NODE}/cluster-lock.json"
-    f" --keystores {NODE}/validator_keys --no-key-cache --journal {{}}/journal",
+    "journal": f"sidecar --network hoodi --relayer {NOWHERE} --cluster-lock {FILES}/cluster-lock.json"
+    f" --keystores {FILES}/validator_keys --no-key-cache --journal {{}}/journal",
+    "plan": f"sidecar plan --network hoodi --relayer {NOWHERE} --cluster-lock {FILES}/cluster-lock.json"
+    f" --keystores {FILES}/validator_keys --no-key-cache --journal {{}}/journal",
     "demo": "demo --validators 1 --workdir {}/demo",
 }
 
@@ -129,7 +139,7 @@ SERVICES = {
 @pytest.mark.parametrize("command", SERVICES.values(), ids=SERVICES)
 def test_each_service(command: str, place: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.other_user", *command.replace("{}", str(place / "closed")).split()],
+        [sys.executable, "-m", "tests.other_user", *words(command, place)],
         capture_output=True,
         text=True,
         check=False,
