@@ -23,6 +23,7 @@ _ROOMS = {
     },
     "New clusters": {
         "create": (CEREMONY, "Make a node's key, a definition, or a whole cluster"),
+        "dkg": (CEREMONY, "Make a node's keys together with the other nodes"),
         "combine": (CEREMONY, "Make whole keys of the folders of enough nodes"),
     },
     "Files and chain": {

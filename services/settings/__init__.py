@@ -19,7 +19,9 @@ from .ceremony import (
     CreateDkgSettings,
     CreateEnrSettings,
     CreateKeysharesSettings,
+    DkgSettings,
     NewClusterSettings,
+    VerifyBlameSettings,
 )
 from .client import RelayerClientSettings
 from .command_line import EXIT_CODE, options, read_env_file
@@ -69,6 +71,7 @@ __all__ = [
     "DatabaseSettings",
     "DemoSettings",
     "DepositsSettings",
+    "DkgSettings",
     "EncryptSettings",
     "ExportSettings",
     "ForgetSettings",
@@ -96,6 +99,7 @@ __all__ = [
     "StatusSettings",
     "TokenCreateSettings",
     "TokenListSettings",
+    "VerifyBlameSettings",
     "VerifySettings",
     "WithdrawSettings",
     "options",

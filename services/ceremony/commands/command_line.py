@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
-from ...command import Command, Commands
+from ...command import PATH, Command, Commands
 from ...settings import (
     CombineSettings,
     CreateClusterSettings,
     CreateDkgSettings,
     CreateEnrSettings,
     CreateKeysharesSettings,
+    DkgSettings,
+    VerifyBlameSettings,
     options,
 )
 
@@ -94,3 +98,33 @@ def combine(settings: CombineSettings) -> None:
     from .combining import combine as run
 
     raise SystemExit(run(settings))
+
+
+@click.group(cls=Commands, invoke_without_command=True)
+@options(DkgSettings)
+def dkg(settings: DkgSettings) -> None:
+    """Make this node's keys together with the other nodes of a definition: nobody ever has a key whole.
+
+    All nodes run it at the same time. Flags are those of charon, and its CHARON_ variables are understood,
+    too.
+
+    \b
+    dvtfast dkg --data-dir .charon --definition-file cluster-definition.json
+    """
+    from .key_generation import run_dkg
+
+    raise SystemExit(run_dkg(settings))
+
+
+@dkg.command(name="verify-blame", short_help="Judge what proves who is at fault")
+@click.argument("file", type=PATH)
+@options(VerifyBlameSettings)
+def verify_blame(settings: VerifyBlameSettings, file: Path) -> None:
+    """Judge the evidence that a node wrote when a ceremony failed: who is at fault, if it proves that.
+
+    \b
+    dvtfast dkg verify-blame dkg-blame-0-0.json --definition-file cluster-definition.json
+    """
+    from .key_generation import verify_blame as run
+
+    raise SystemExit(run(settings, file))

@@ -1,6 +1,7 @@
 """What the commands that make clusters can be told, by charon's names, too."""
 
 from .clusters import (
+    INSECURE_NETWORKS,
     CharonSettings,
     CombineSettings,
     CreateClusterSettings,
@@ -10,14 +11,19 @@ from .clusters import (
     NewClusterSettings,
     charon,
 )
+from .dkg import RELAYS, DkgSettings, VerifyBlameSettings
 
 __all__ = [
+    "INSECURE_NETWORKS",
+    "RELAYS",
     "CharonSettings",
     "CombineSettings",
     "CreateClusterSettings",
     "CreateDkgSettings",
     "CreateEnrSettings",
     "CreateKeysharesSettings",
+    "DkgSettings",
     "NewClusterSettings",
+    "VerifyBlameSettings",
     "charon",
 ]

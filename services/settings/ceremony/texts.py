@@ -11,6 +11,7 @@ from dvtfast.obol import read_enr
 GWEI_PER_UNIT = 10**9
 DKG_ALGORITHMS = ("default", "frost", "pedersen")
 SHOWN = 40  # letters
+MOST_PORT = 65_535
 _AMOUNT = re.compile(r"\d{1,9}(\.\d{1,9})?", re.ASCII)
 
 
@@ -35,3 +36,26 @@ def dkg_algorithm(value: str) -> str:
     if value not in DKG_ALGORITHMS:
         raise ValueError(f"expected one of {', '.join(DKG_ALGORITHMS)}, got {value[:SHOWN]!r}")
     return value
+
+
+def relay(value: str) -> str:
+    """An address that names a relay, or a relay's multiaddr."""
+    if not (value.startswith(("http://", "https://")) or (value.startswith("/") and "/p2p/" in value)):
+        raise ValueError(f"expected http(s)://... or a multiaddr with /p2p/ID, got {value[:SHOWN]!r}")
+    return value
+
+
+def endpoint(value: str) -> tuple[str, int]:
+    """An address and a port, such as 0.0.0.0:3610 or [::]:3610."""
+    host, separator, port = value.rpartition(":")
+    if not separator or not host or not (port.isascii() and port.isdigit()) or int(port) > MOST_PORT:
+        raise ValueError(f"expected HOST:PORT, got {value[:SHOWN]!r}")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def peer_address(value: str) -> tuple[int, str, int]:
+    """Where the node at a position listens."""
+    position, separator, rest = value.partition("=")
+    if not separator or not (position.isascii() and position.isdigit()):
+        raise ValueError(f"expected POSITION=HOST:PORT, got {value[:SHOWN]!r}")
+    return (int(position), *endpoint(rest))

@@ -1,0 +1,235 @@
+"""`dvtfast dkg`: this node makes its keys with the others; and who is at fault when there are none."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections import defaultdict
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import click
+import msgspec
+
+from dvtfast import DvtfastError
+from dvtfast.dkg.native.judging import EvidenceError, UndecidedError, judge_evidence
+from dvtfast.files import read_bytes
+from dvtfast.keystores import PBKDF2_DEFAULT, PBKDF2_INSECURE
+from dvtfast.obol import KEY_FILE, read_cluster_lock, read_node_key
+
+from ...files import paths
+from ...p2p.errors import P2PError
+from ...p2p.host import Host, IdentityKey
+from ...process.hardening import forbid_dumps
+from ...process.logs import printable
+from ...settings import DkgSettings, SettingsError, VerifyBlameSettings
+from ...settings.ceremony import INSECURE_NETWORKS, RELAYS
+from ..definition import Agreement, read_agreement
+from ..errors import CeremonyError
+from ..folder import KEYSTORES, LOCK_FILE, Cost
+from ..key_lock import KeyLock
+from ..keymanager import check_keymanager, push_keystores
+from ..running.driver import Patience
+from ..running.plan import ClusterPlan, terms_of
+from ..running.running import FailedError, Node, run_ceremony
+from .shown import Shown
+
+DONE, FAILED, CHEATED, SILENT, UNCONFIRMED = 0, 1, 3, 4, 5
+STOPPED = 130
+PEDERSEN = "pedersen"
+BLAME_FILE = "dkg-blame-{attempt}-{number}.json"
+MOST_BLAME_BYTES = 1024**3
+GO_ON = "start again with the same command: it goes on where it ended, also after a crash"
+BEGIN_ANEW = "once that is mended, all start again with the same command, for new keys"
+
+
+class Blame(msgspec.Struct):
+    """What proves to others who is at fault; the definition says of which cluster."""
+
+    definition_hash: str
+    culprit: int
+    reason: str
+    evidence: bytes  # base64 in JSON
+
+
+def run_dkg(settings: DkgSettings) -> int:
+    """Take part in a ceremony; its exit code."""
+    forbid_dumps()
+    begin = monotonic()
+    try:
+        return asyncio.run(_run(settings, begin))
+    except (CeremonyError, DvtfastError, P2PError, OSError, SettingsError) as error:
+        click.echo(f"error: {paths.told(error)}", err=True)
+        return FAILED
+
+
+async def _run(settings: DkgSettings, begin: float) -> int:
+    agreement = await read_agreement(
+        settings.definition_file,
+        verify=not settings.no_verify,
+        execution_endpoints=settings.execution_endpoints,
+    )
+    definition = agreement.definition
+    if definition.dkg_algorithm == PEDERSEN:
+        raise CeremonyError("dkg_algorithm: pedersen is not spoken by dvtfast; agree on a definition without")
+    key_file = settings.data_dir / KEY_FILE
+    secret = read_node_key(key_file)
+    identity = IdentityKey(secret)
+    position = agreement.node_index_of(identity.public_key)
+    if settings.insecure_keys and agreement.network.name not in INSECURE_NETWORKS:
+        name = agreement.network.name
+        raise CeremonyError(f"--insecure-keys: not on {name}, where stake is worth something")
+    cost = Cost(
+        PBKDF2_INSECURE if settings.insecure_keys else PBKDF2_DEFAULT,
+        settings.one_derivation,
+        settings.threads,
+    )
+    node = Node(settings.data_dir, secret, await _keymanager_trouble(settings))
+    patience = Patience(settings.join_timeout, settings.silence_timeout)
+    with KeyLock(key_file, "dvtfast dkg"):
+        async with Host.open(
+            identity,
+            peers=agreement.node_keys,
+            listen=settings.p2p_tcp_address,
+            relays=settings.p2p_relays or ((RELAYS,) if not settings.peer_addresses else ()),
+            addresses=_addresses(agreement, settings),
+            relay_headers={"Charon-Cluster": definition.definition_hash.hex()},
+        ) as host:
+            with Shown(agreement, position, host) as shown:
+                try:
+                    await run_ceremony(agreement, node, host, cost=cost, patience=patience, show=shown.phase)
+                except FailedError as error:
+                    shown.close()
+                    return _failed(error, agreement, settings)
+    await _push(settings)
+    _told(settings, agreement, begin, shown.seconds)
+    return DONE
+
+
+def _addresses(agreement: Agreement, settings: DkgSettings) -> dict[bytes, list[tuple[str, int]]]:
+    """Where nodes listen: as their records say, and as we were told."""
+    found: dict[bytes, list[tuple[str, int]]] = defaultdict(list)
+    for position, host, port in settings.peer_addresses:
+        if position >= len(agreement.node_keys):
+            raise CeremonyError(f"--peer-address {position}: the definition has no such node")
+        found[agreement.node_keys[position]].append((host, port))
+    return found
+
+
+async def _keymanager_trouble(settings: DkgSettings) -> str:
+    if settings.keymanager_address is None or settings.keymanager_auth_token is None:
+        return ""
+    try:
+        await check_keymanager(settings.keymanager_address, settings.keymanager_auth_token)
+    except CeremonyError as error:
+        return str(error)
+    return ""
+
+
+async def _push(settings: DkgSettings) -> None:
+    """All nodes have stored their keys; from here on they are in the validator client alone."""
+    if settings.keymanager_address is None or settings.keymanager_auth_token is None:
+        return
+    directory = settings.data_dir / KEYSTORES
+    try:
+        await push_keystores(settings.keymanager_address, settings.keymanager_auth_token, directory)
+    except CeremonyError as error:
+        raise CeremonyError(f"{error}; the keystores are in {directory}, import them from there") from None
+    await asyncio.to_thread(shutil.rmtree, directory)
+
+
+def _told(settings: DkgSettings, agreement: Agreement, begin: float, seconds: dict[str, float]) -> None:
+    lock = read_cluster_lock(settings.data_dir / LOCK_FILE)
+    result: dict[str, Any] = {
+        "lock_hash": f"0x{lock.lock_hash.hex()}",
+        "validators": len(lock.public_keys),
+        "nodes": len(agreement.node_keys),
+        "threshold": agreement.definition.threshold,
+        "data_dir": str(settings.data_dir),
+        "seconds": round(monotonic() - begin, 3),
+        "seconds_by_step": {name: round(value, 3) for name, value in seconds.items()},
+    }
+    if settings.json:
+        click.echo(msgspec.json.encode(result).decode())
+        return
+    click.echo(
+        f"{result['validators']} validators, any {result['threshold']} of {result['nodes']} nodes sign:"
+        f" {settings.data_dir} has key shares, lock and deposits. Lock hash {result['lock_hash']}"
+    )
+
+
+def _failed(error: FailedError, agreement: Agreement, settings: DkgSettings) -> int:
+    """What happened, who is at fault, what to do."""
+    reasons = list(dict.fromkeys(abort.reason for abort in error.aborts))
+    files = _write_blame(error, agreement, settings.data_dir)
+    names = [f"operator {position} ({_name(agreement, position)})" for position in error.culprits]
+    if settings.json:
+        failure = {
+            "reasons": reasons,
+            "culprits": error.culprits,
+            "unconfirmed": error.is_unconfirmed,
+            "evidence": [str(file) for file in files],
+        }
+        click.echo(msgspec.json.encode(failure).decode())
+    for reason in reasons:
+        click.echo(f"error: {printable(reason)}", err=True)
+    if names:
+        click.echo(f"at fault: {', '.join(names)}", err=True)
+    for file in files:
+        click.echo(f"evidence for others: {file}; `dvtfast dkg verify-blame {file}` judges it", err=True)
+    if error.is_unconfirmed:
+        click.echo(f"not over; {GO_ON}", err=True)
+        return UNCONFIRMED
+    click.echo(f"no keys were made; {BEGIN_ANEW}", err=True)
+    return CHEATED if files else SILENT if error.culprits else FAILED
+
+
+def _name(agreement: Agreement, position: int) -> str:
+    operator = agreement.definition.operators[position]
+    return operator.address or f"{operator.enr[:16]}..."
+
+
+def _write_blame(error: FailedError, agreement: Agreement, directory: Path) -> list[Path]:
+    files = []
+    proven = [abort for abort in error.aborts if abort.evidence is not None and abort.culprit is not None]
+    for number, abort in enumerate(proven):
+        path = directory / BLAME_FILE.format(attempt=error.terms.attempt, number=number)
+        assert abort.evidence is not None
+        assert abort.culprit is not None
+        blame = Blame(
+            f"0x{agreement.definition.definition_hash.hex()}", abort.culprit, abort.reason, abort.evidence
+        )
+        path.write_bytes(msgspec.json.encode(blame))
+        files.append(path)
+    return files
+
+
+def verify_blame(settings: VerifyBlameSettings, file: Path) -> int:
+    """Judge an evidence: 0 when it proves that somebody is at fault."""
+    try:
+        blame, agreement = asyncio.run(_read_blame(settings, file))
+        verdict = judge_evidence(blame.evidence, terms_of(agreement, 0), plan=ClusterPlan(agreement))
+    except (EvidenceError, UndecidedError) as error:
+        click.echo(f"{file}: proves nothing: {error}", err=True)
+        return FAILED
+    except (CeremonyError, DvtfastError, OSError) as error:
+        click.echo(f"error: {paths.told(error)}", err=True)
+        return FAILED
+    click.echo(
+        f"operator {verdict.culprit} ({_name(agreement, verdict.culprit)}) is at fault: {verdict.reason}"
+    )
+    return DONE
+
+
+async def _read_blame(settings: VerifyBlameSettings, file: Path) -> tuple[Blame, Agreement]:
+    agreement = await read_agreement(settings.definition_file, verify=not settings.no_verify)
+    try:
+        blame = msgspec.json.decode(read_bytes(file, limit_bytes=MOST_BLAME_BYTES), type=Blame)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise CeremonyError(f"{file}: no evidence of `dvtfast dkg`: {error}") from None
+    if blame.definition_hash != f"0x{agreement.definition.definition_hash.hex()}":
+        raise CeremonyError(
+            f"{file}: of the definition {blame.definition_hash}; name its file with --definition-file"
+        )
+    return blame, agreement

@@ -1,0 +1,183 @@
+"""Runs a machine: what it wants sent, recorded and stored, and when it is reminded of who does not answer.
+
+Everything it computes is computed on one thread; its keystores are made on another, so that it answers its
+peers meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from dvtfast.dkg.native.machine import CLOSED, STORE, Machine
+from dvtfast.dkg.native.mail import Outputs
+from dvtfast.dkg.native.work import ToStore
+from dvtfast.dkg.outputs import Aborted, Finished, Phase, Record, Send
+
+from ...process import logs
+from ...process.offload import Workers
+from .mailbox import Mailbox
+from .records_file import RecordsFile
+
+FIRST_REMINDER_SECONDS, LONGEST_REMINDER_SECONDS = 1.0, 10.0
+FLUSH_SECONDS = 10.0  # for the last messages, so that the others learn why
+CLOSE_SECONDS = 60.0  # for those who have not heard yet that all is well
+ALIVE_FACTOR = 10  # somebody who answers, but not with what is missing, is waited for so much longer
+
+log = logs.get("ceremony")
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long others are waited for.
+
+    Attributes:
+        join_seconds: until all are there.
+        silence_seconds: then, without a word from one who is missing.
+    """
+
+    join_seconds: float
+    silence_seconds: float
+
+
+@dataclass
+class Ended:
+    """What became of an attempt.
+
+    Attributes:
+        finished: keys and lock are in their places.
+        aborts: why there are no keys.
+    """
+
+    finished: bool = False
+    aborts: list[Aborted] = field(default_factory=list)
+
+    @property
+    def is_unconfirmed(self) -> bool:
+        """Whether others may have finished, and this node may yet."""
+        return any(abort.unconfirmed for abort in self.aborts)
+
+
+class Driver:
+    """One attempt at a ceremony, from here to its end.
+
+    Args:
+        store: puts keys and lock on the disk, and returns the hash of the files; runs on a thread.
+        publish: moves them to their places; all nodes have them.
+        show: is told each phase.
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        mailbox: Mailbox,
+        records: RecordsFile,
+        *,
+        store: Callable[[ToStore], bytes],
+        publish: Callable[[], Awaitable[None]],
+        show: Callable[[Phase], None],
+        patience: Patience,
+    ) -> None:
+        self._machine, self._mailbox, self._records = machine, mailbox, records
+        self._store, self._publish, self._show = store, publish, show
+        self._patience = patience
+        self._workers = Workers("ceremony", threads=1, deadline_seconds=None)
+        self._phase = Phase("")
+        self._storing: asyncio.Task[bytes] | None = None
+        self._ended = Ended()
+
+    async def run(self) -> Ended:
+        """Until all is well at all nodes, or nothing more can come of it.
+
+        Raises:
+            OSError, FileError: this node's disk does not take what it must have.
+        """
+        try:
+            await self._do(await self._workers.run(self._machine.start))
+            while not self._ended.aborts and self._phase.name != CLOSED:
+                if not await self._step():
+                    break
+            await self._mailbox.flush(FLUSH_SECONDS)
+            return self._ended
+        finally:
+            if self._storing is not None:
+                await asyncio.wait([self._storing])
+            await self._workers.close()
+
+    async def _step(self) -> bool:
+        """Take what comes next, or remind; False when there is nobody left to wait for."""
+        since = reminded = self._now()
+        pause = FIRST_REMINDER_SECONDS
+        phase = self._phase
+        while phase == self._phase and not self._ended.aborts:
+            if self._storing is not None and self._storing.done():
+                task, self._storing = self._storing, None
+                await self._do(await self._workers.run(self._machine.stored, task.result()))
+                continue
+            try:
+                async with asyncio.timeout_at(reminded + pause):
+                    peer, payload = await self._next()
+            except TimeoutError:
+                pause = min(2 * pause, LONGEST_REMINDER_SECONDS)
+                reminded = self._now()
+                await self._do(await self._workers.run(self._machine.remind))
+                if phase == self._phase and self._is_over(since):
+                    if self._ended.finished:
+                        return False
+                    await self._do(await self._workers.run(self._machine.give_up))
+                    return True
+                continue
+            if payload is not None:
+                await self._do(await self._workers.run(self._machine.receive, peer, payload))
+        return True
+
+    async def _next(self) -> tuple[int, bytes | None]:
+        """A peer's payload, or None when the files are stored."""
+        if self._storing is None:
+            return await self._mailbox.next()
+        coming = asyncio.create_task(self._mailbox.next())
+        try:
+            await asyncio.wait([coming, self._storing], return_when=asyncio.FIRST_COMPLETED)
+            if coming.done():
+                return coming.result()
+            return 0, None
+        finally:
+            coming.cancel()
+
+    def _is_over(self, since: float) -> bool:
+        """Whether those who are missing were waited for long enough."""
+        now, patience = self._now(), self._patience
+        if self._ended.finished:
+            return now - since > CLOSE_SECONDS
+        if self._phase.name == STORE or not self._phase.missing:
+            return False
+        if self._phase.name == "hello":
+            return now - since > patience.join_seconds
+        silent = now - max(since, min(self._mailbox.heard[peer] for peer in self._phase.missing))
+        is_alive = now - since <= ALIVE_FACTOR * patience.silence_seconds
+        return silent > patience.silence_seconds or not is_alive
+
+    async def _do(self, outputs: Outputs) -> None:
+        for output in outputs:
+            match output:
+                case Record():
+                    await asyncio.to_thread(self._records.append, output.content)
+                case Send():
+                    self._mailbox.send(output.to, output.payload)
+                case Phase():
+                    self._phase = output
+                    self._show(output)
+                case ToStore():
+                    self._storing = asyncio.create_task(asyncio.to_thread(self._store, output))
+                case Finished():
+                    await self._publish()
+                    self._ended.finished = True
+                    if output.result is not None:
+                        output.result.wipe()
+                case Aborted():
+                    self._ended.aborts.append(output)
+                    log.debug("aborted", reason=output.reason, culprit=output.culprit)
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()

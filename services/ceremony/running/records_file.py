@@ -1,0 +1,123 @@
+"""The records of a machine on disk: what it must know again after a restart, until its ceremony has ended.
+
+Each attempt at a ceremony has a file of its own below `.dvtfast-dkg` in the node's folder. The machine seals
+what is in it. When the attempt has ended the file is emptied, but stays: its number is never used again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Self
+
+from dvtfast.files import read_bytes
+
+from ..errors import CeremonyError
+from ..staging import sync_directory
+
+FOLDER = ".dvtfast-dkg"
+FOLDER_MODE, FILE_MODE = 0o700, 0o600
+NAME_DIGITS = 16  # of the definition hash, in hex
+LENGTH_BYTES, CHECK_BYTES = 4, 8
+MOST_FILE_BYTES = 2**31
+
+
+class RecordsFile:
+    """The records of one attempt.
+
+    Attributes:
+        attempt: its number.
+        written: what was recorded before; empty for a new attempt.
+    """
+
+    def __init__(self, path: Path, attempt: int) -> None:
+        self.attempt = attempt
+        self._path = path
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, FILE_MODE)
+        sync_directory(path.parent)
+        self.written, size = _records_of(read_bytes(path, limit_bytes=MOST_FILE_BYTES))
+        # What was being written when the process ended was not acted on.
+        os.ftruncate(self._descriptor, size)
+        os.lseek(self._descriptor, size, os.SEEK_SET)
+
+    @classmethod
+    def open(cls, directory: Path, definition_hash: bytes, *, least_attempt: int = 0) -> Self:
+        """Those of the attempt that has not ended, or of the next one.
+
+        Args:
+            least_attempt: what others have begun; an own attempt below it is over.
+
+        Raises:
+            OSError: the files cannot be read or made.
+            CeremonyError: a file's name is none.
+        """
+        folder = directory / FOLDER
+        folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
+        sync_directory(directory)
+        attempts = _attempts_in(folder, _prefix(definition_hash))
+        for attempt, path in attempts.items():
+            if not path.stat().st_size:
+                continue
+            if attempt >= least_attempt:
+                return cls(path, attempt)
+            cls(path, attempt).erase()
+        attempt = max([least_attempt, *(attempt + 1 for attempt in attempts)])
+        return cls(folder / f"{_prefix(definition_hash)}{attempt}", attempt)
+
+    def append(self, record: bytes) -> None:
+        """Write a record; it is on the disk when this returns.
+
+        Raises:
+            OSError: the disk does not take it.
+        """
+        check = hashlib.sha256(record).digest()[:CHECK_BYTES]
+        content = len(record).to_bytes(LENGTH_BYTES) + check + record
+        while content:
+            content = content[os.write(self._descriptor, content) :]
+        os.fsync(self._descriptor)
+
+    def erase(self) -> None:
+        """The attempt has ended: nothing of it is needed, and its number is used up."""
+        size = os.lseek(self._descriptor, 0, os.SEEK_END)
+        os.pwrite(self._descriptor, bytes(size), 0)
+        os.fsync(self._descriptor)
+        os.ftruncate(self._descriptor, 0)
+        os.fsync(self._descriptor)
+        self.close()
+
+    def close(self) -> None:
+        """Go on with it another time; a second call does nothing."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def _prefix(definition_hash: bytes) -> str:
+    return definition_hash.hex()[:NAME_DIGITS] + "-"
+
+
+def _attempts_in(folder: Path, prefix: str) -> dict[int, Path]:
+    """The files of a definition by attempt, the newest first."""
+    found = {}
+    for path in folder.iterdir():
+        if path.name.startswith(prefix):
+            number = path.name.removeprefix(prefix)
+            if not (number.isascii() and number.isdigit()):
+                raise CeremonyError(f"{path}: no file of dvtfast's; move it away")
+            found[int(number)] = path
+    return dict(sorted(found.items(), reverse=True))
+
+
+def _records_of(content: bytes) -> tuple[tuple[bytes, ...], int]:
+    """The whole records at the beginning, and how many bytes they take."""
+    records: list[bytes] = []
+    at = 0
+    while True:
+        begin = at + LENGTH_BYTES + CHECK_BYTES
+        end = begin + int.from_bytes(content[at : at + LENGTH_BYTES])
+        record, check = content[begin:end], content[at + LENGTH_BYTES : begin]
+        if end > len(content) or hashlib.sha256(record).digest()[:CHECK_BYTES] != check:
+            return tuple(records), at
+        records.append(record)
+        at = end

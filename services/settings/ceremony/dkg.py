@@ -1,0 +1,123 @@
+"""A node's part in a key generation ceremony."""
+
+# ruff: noqa: RUF009 - `setting` is `dataclasses.field` with metadata, it runs once on purpose
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from .. import parsing, shared
+from ..sources import Settings, setting
+from . import texts
+from .clusters import CharonSettings, charon
+
+RELAYS = "https://4.relay.obol.dev"  # Obol's, as charon has it
+
+
+def definition_file() -> Any:
+    """What a cluster agreed on."""
+    return charon(
+        "--definition-file",
+        parsing.text,
+        "The definition of the cluster: a file, or an address that has it.",
+        default=".charon/cluster-definition.json",
+        metavar="FILE|URL",
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VerifyBlameSettings(Settings):
+    """What `dvtfast dkg verify-blame` can be told."""
+
+    definition_file: str = definition_file()
+    no_verify: bool = shared.no_verify()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DkgSettings(CharonSettings):
+    """What `dvtfast dkg` can be told."""
+
+    data_dir: Path = charon(
+        "--data-dir",
+        parsing.path,
+        "The node's folder: its key is in it, its key shares will be.",
+        default=".charon",
+        metavar="DIR",
+    )
+    definition_file: str = definition_file()
+    no_verify: bool = shared.no_verify()
+    p2p_relays: tuple[str, ...] = charon(
+        "--p2p-relays",
+        texts.relay,
+        "Relays through which nodes find each other: addresses that name theirs, or multiaddrs that end in"
+        f" /p2p/ID; `dvtfast p2p-relay` is one; {RELAYS} when not set and there is no"
+        " --peer-address.",
+        many=True,
+        metavar="URL|MULTIADDR,...",
+    )
+    p2p_tcp_address: tuple[tuple[str, int], ...] = charon(
+        "--p2p-tcp-address",
+        texts.endpoint,
+        "Addresses and ports to listen on, for nodes that are told of it; nobody but relays when not set.",
+        many=True,
+        metavar="IP:PORT,...",
+    )
+    peer_addresses: tuple[tuple[int, str, int], ...] = setting(
+        "--peer-address",
+        texts.peer_address,
+        "Where another node listens: its position in the definition, from 0.",
+        many=True,
+        metavar="POSITION=HOST:PORT",
+    )
+    execution_endpoints: tuple[str, ...] = shared.execution_endpoints(
+        "what contracts have signed in the definition"
+    )
+    keymanager_address: str | None = charon(
+        "--keymanager-address",
+        parsing.url,
+        "A validator client that takes the keystores, by the keymanager API; they are not left on the disk.",
+        optional=True,
+        metavar="URL",
+    )
+    keymanager_auth_token: str | None = charon(
+        "--keymanager-auth-token",
+        parsing.text,
+        "What the keymanager API asks for.",
+        optional=True,
+        metavar="TOKEN",
+    )
+    join_timeout: float = setting(
+        "--join-timeout",
+        parsing.seconds,
+        "How many seconds the others may take until all are there.",
+        default="3600",
+        metavar="SECONDS",
+    )
+    silence_timeout: float = setting(
+        "--silence-timeout",
+        parsing.seconds,
+        "For how many seconds a node may say nothing, once all were there.",
+        default="120",
+        metavar="SECONDS",
+    )
+    insecure_keys: bool = charon(
+        "--insecure-keys",
+        parsing.switch,
+        "Keystores that are made at once and protect nothing, for tests.",
+        default="false",
+    )
+    one_derivation: bool = shared.one_derivation()
+    json: bool = shared.json()
+    threads: int | None = shared.threads()
+
+    def problems(self) -> list[str]:
+        """A keymanager has a token."""
+        names = {field: source.name for field, source in self.sources().items()}
+        found = super().problems()
+        if (self.keymanager_address is None) != (self.keymanager_auth_token is None):
+            found.append(
+                f"{names['keymanager_address']}, {names['keymanager_auth_token']}: expected both, or none"
+            )
+        return found
