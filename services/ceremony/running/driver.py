@@ -16,19 +16,22 @@ from dvtfast.dkg.native.work import ToStore
 from dvtfast.dkg.outputs import Aborted, Finished, Phase, Record, Send
 
 from ...process import logs
+from ...process.logs import printable
 from ...process.offload import Workers
 from .mailbox import Mailbox
 from .records_file import RecordsFile
 
 FIRST_REMINDER_SECONDS, LONGEST_REMINDER_SECONDS = 1.0, 10.0
 FLUSH_SECONDS = 10.0  # for the last messages, so that the others learn why
+JOIN_FLUSH_SECONDS = 30.0  # the same while not all are connected yet
+HELLO = "hello"  # the phase in which all come together
 CLOSE_SECONDS = 60.0  # for those who have not heard yet that all is well
 ALIVE_FACTOR = 10  # somebody who answers, but not with what is missing, is waited for so much longer
 
 log = logs.get("ceremony")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Patience:
     """How long others are waited for.
 
@@ -98,7 +101,8 @@ class Driver:
             while not self._ended.aborts and self._phase.name != CLOSED:
                 if not await self._step():
                     break
-            await self._mailbox.flush(FLUSH_SECONDS)
+            is_joining = self._phase.name == HELLO
+            await self._mailbox.flush(JOIN_FLUSH_SECONDS if is_joining else FLUSH_SECONDS, for_all=is_joining)
             return self._ended
         finally:
             if self._storing is not None:
@@ -152,7 +156,7 @@ class Driver:
             return now - since > CLOSE_SECONDS
         if self._phase.name == STORE or not self._phase.missing:
             return False
-        if self._phase.name == "hello":
+        if self._phase.name == HELLO:
             return now - since > patience.join_seconds
         silent = now - max(since, min(self._mailbox.heard[peer] for peer in self._phase.missing))
         is_alive = now - since <= ALIVE_FACTOR * patience.silence_seconds
@@ -177,7 +181,8 @@ class Driver:
                         output.result.wipe()
                 case Aborted():
                     self._ended.aborts.append(output)
-                    log.debug("aborted", reason=output.reason, culprit=output.culprit)
+                    if len(self._ended.aborts) == 1:
+                        log.warning("aborted; telling the others", reason=printable(output.reason))
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

@@ -94,9 +94,13 @@ class Mailbox:
         self._free[peer].release()
         return peer, payload
 
-    async def flush(self, seconds: float) -> None:
-        """Wait until everything has left for those that are connected, at most so long."""
-        connected = {state.key for state in self._host.states() if state.is_connected}
+    async def flush(self, seconds: float, *, for_all: bool) -> None:
+        """Wait until everything has left, at most so long.
+
+        Args:
+            for_all: for those who are not connected, too; they may yet come.
+        """
+        connected = {state.key for state in self._host.states() if state.is_connected or for_all}
         boxes = [self._out[to] for to, key in enumerate(self._operators) if key in connected]
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
