@@ -89,6 +89,7 @@ class Driver:
         self._phase = Phase("")
         self._storing: asyncio.Task[bytes] | None = None
         self._ended = Ended()
+        self._has_given_up = False
 
     async def run(self) -> Ended:
         """Until all is well at all nodes, or nothing more can come of it.
@@ -101,8 +102,8 @@ class Driver:
             while not self._ended.aborts and self._phase.name != CLOSED:
                 if not await self._step():
                     break
-            is_joining = self._phase.name == HELLO
-            await self._mailbox.flush(JOIN_FLUSH_SECONDS if is_joining else FLUSH_SECONDS, for_all=is_joining)
+            may_come = self._phase.name == HELLO and not self._has_given_up
+            await self._mailbox.flush(JOIN_FLUSH_SECONDS if may_come else FLUSH_SECONDS, for_all=may_come)
             return self._ended
         finally:
             if self._storing is not None:
@@ -129,6 +130,7 @@ class Driver:
                 if phase == self._phase and self._is_over(since):
                     if self._ended.finished:
                         return False
+                    self._has_given_up = True
                     await self._do(await self._workers.run(self._machine.give_up))
                     return True
                 continue
