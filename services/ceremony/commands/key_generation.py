@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections import defaultdict
 from pathlib import Path
 from time import monotonic
@@ -18,6 +17,7 @@ from dvtfast.files import read_bytes
 from dvtfast.keystores import PBKDF2_DEFAULT, PBKDF2_INSECURE
 from dvtfast.obol import KEY_FILE, read_cluster_lock, read_node_key
 
+from ...chain.encoding import write_data
 from ...files import paths
 from ...p2p.errors import P2PError
 from ...p2p.host import Host, IdentityKey
@@ -25,15 +25,16 @@ from ...process.hardening import forbid_dumps
 from ...process.logs import printable
 from ...settings import DkgSettings, SettingsError, VerifyBlameSettings
 from ...settings.ceremony import INSECURE_NETWORKS, RELAYS
-from ..definition import Agreement, read_agreement
+from ..definition import ClusterAgreement, read_agreement
 from ..errors import CeremonyError
-from ..folder import KEYSTORES, LOCK_FILE, Cost
+from ..folder import LOCK_FILE, Cost
 from ..key_lock import KeyLock
-from ..keymanager import check_keymanager, push_keystores
+from ..keymanager import check_keymanager
+from ..plan import ClusterPlan
 from ..running.driver import Patience
-from ..running.plan import ClusterPlan, terms_of
-from ..running.running import FailedError, Node, run_ceremony
-from .shown import Shown
+from ..running.running import CeremonyFailedError, Participant, run_ceremony, terms_of
+from ..storing import Keymanager, NodeStore
+from .table import CeremonyTable
 
 DONE, FAILED, CHEATED, SILENT, UNCONFIRMED = 0, 1, 3, 4, 5
 STOPPED = 130
@@ -85,7 +86,9 @@ async def _run(settings: DkgSettings, begin: float) -> int:
         settings.one_derivation,
         settings.threads,
     )
-    node = Node(settings.data_dir, secret, await _keymanager_trouble(settings))
+    keymanager = _keymanager_of(settings)
+    node = Participant(settings.data_dir, secret, await _trouble_with(keymanager))
+    store = NodeStore(settings.data_dir, cost, keymanager=keymanager)
     patience = Patience(settings.join_timeout, settings.silence_timeout)
     with KeyLock(key_file, "dvtfast dkg"):
         async with Host.open(
@@ -94,20 +97,21 @@ async def _run(settings: DkgSettings, begin: float) -> int:
             listen=settings.p2p_tcp_address,
             relays=settings.p2p_relays or ((RELAYS,) if not settings.peer_addresses else ()),
             addresses=_addresses(agreement, settings),
-            relay_headers={"Charon-Cluster": definition.definition_hash.hex()},
+            relay_headers={"Charon-Cluster": write_data(definition.definition_hash).removeprefix("0x")},
         ) as host:
-            with Shown(agreement, position, host) as shown:
+            with CeremonyTable(agreement, position, host) as table:
                 try:
-                    await run_ceremony(agreement, node, host, cost=cost, patience=patience, show=shown.phase)
-                except FailedError as error:
-                    shown.close()
+                    await run_ceremony(
+                        agreement, node, host, store=store, patience=patience, show=table.phase
+                    )
+                except CeremonyFailedError as error:
+                    table.close()
                     return _failed(error, agreement, settings)
-    await _push(settings)
-    _told(settings, agreement, begin, shown.seconds)
+    _told(settings, agreement, begin, table.seconds)
     return DONE
 
 
-def _addresses(agreement: Agreement, settings: DkgSettings) -> dict[bytes, list[tuple[str, int]]]:
+def _addresses(agreement: ClusterAgreement, settings: DkgSettings) -> dict[bytes, list[tuple[str, int]]]:
     """Where nodes listen: as their records say, and as we were told."""
     found: dict[bytes, list[tuple[str, int]]] = defaultdict(list)
     for position, host, port in settings.peer_addresses:
@@ -117,32 +121,28 @@ def _addresses(agreement: Agreement, settings: DkgSettings) -> dict[bytes, list[
     return found
 
 
-async def _keymanager_trouble(settings: DkgSettings) -> str:
+def _keymanager_of(settings: DkgSettings) -> Keymanager | None:
     if settings.keymanager_address is None or settings.keymanager_auth_token is None:
+        return None
+    return Keymanager(settings.keymanager_address, settings.keymanager_auth_token)
+
+
+async def _trouble_with(keymanager: Keymanager | None) -> str:
+    if keymanager is None:
         return ""
     try:
-        await check_keymanager(settings.keymanager_address, settings.keymanager_auth_token)
+        await check_keymanager(keymanager.address, keymanager.token)
     except CeremonyError as error:
         return str(error)
     return ""
 
 
-async def _push(settings: DkgSettings) -> None:
-    """All nodes have stored their keys; from here on they are in the validator client alone."""
-    if settings.keymanager_address is None or settings.keymanager_auth_token is None:
-        return
-    directory = settings.data_dir / KEYSTORES
-    try:
-        await push_keystores(settings.keymanager_address, settings.keymanager_auth_token, directory)
-    except CeremonyError as error:
-        raise CeremonyError(f"{error}; the keystores are in {directory}, import them from there") from None
-    await asyncio.to_thread(shutil.rmtree, directory)
-
-
-def _told(settings: DkgSettings, agreement: Agreement, begin: float, seconds: dict[str, float]) -> None:
+def _told(
+    settings: DkgSettings, agreement: ClusterAgreement, begin: float, seconds: dict[str, float]
+) -> None:
     lock = read_cluster_lock(settings.data_dir / LOCK_FILE)
     result: dict[str, Any] = {
-        "lock_hash": f"0x{lock.lock_hash.hex()}",
+        "lock_hash": write_data(lock.lock_hash),
         "validators": len(lock.public_keys),
         "nodes": len(agreement.node_keys),
         "threshold": agreement.definition.threshold,
@@ -159,7 +159,7 @@ def _told(settings: DkgSettings, agreement: Agreement, begin: float, seconds: di
     )
 
 
-def _failed(error: FailedError, agreement: Agreement, settings: DkgSettings) -> int:
+def _failed(error: CeremonyFailedError, agreement: ClusterAgreement, settings: DkgSettings) -> int:
     """What happened, who is at fault, what to do."""
     reasons = list(dict.fromkeys(abort.reason for abort in error.aborts))
     files = _write_blame(error, agreement, settings.data_dir)
@@ -185,12 +185,12 @@ def _failed(error: FailedError, agreement: Agreement, settings: DkgSettings) -> 
     return CHEATED if files else SILENT if error.culprits else FAILED
 
 
-def _name(agreement: Agreement, position: int) -> str:
+def _name(agreement: ClusterAgreement, position: int) -> str:
     operator = agreement.definition.operators[position]
     return operator.address or f"{operator.enr[:16]}..."
 
 
-def _write_blame(error: FailedError, agreement: Agreement, directory: Path) -> list[Path]:
+def _write_blame(error: CeremonyFailedError, agreement: ClusterAgreement, directory: Path) -> list[Path]:
     files = []
     proven = [abort for abort in error.aborts if abort.evidence is not None and abort.culprit is not None]
     for number, abort in enumerate(proven):
@@ -198,7 +198,7 @@ def _write_blame(error: FailedError, agreement: Agreement, directory: Path) -> l
         assert abort.evidence is not None
         assert abort.culprit is not None
         blame = Blame(
-            f"0x{agreement.definition.definition_hash.hex()}", abort.culprit, abort.reason, abort.evidence
+            write_data(agreement.definition.definition_hash), abort.culprit, abort.reason, abort.evidence
         )
         path.write_bytes(msgspec.json.encode(blame))
         files.append(path)
@@ -222,13 +222,13 @@ def verify_blame(settings: VerifyBlameSettings, file: Path) -> int:
     return DONE
 
 
-async def _read_blame(settings: VerifyBlameSettings, file: Path) -> tuple[Blame, Agreement]:
+async def _read_blame(settings: VerifyBlameSettings, file: Path) -> tuple[Blame, ClusterAgreement]:
     agreement = await read_agreement(settings.definition_file, verify=not settings.no_verify)
     try:
         blame = msgspec.json.decode(read_bytes(file, limit_bytes=MOST_BLAME_BYTES), type=Blame)
     except (msgspec.MsgspecError, ValueError) as error:
         raise CeremonyError(f"{file}: no evidence of `dvtfast dkg`: {error}") from None
-    if blame.definition_hash != f"0x{agreement.definition.definition_hash.hex()}":
+    if blame.definition_hash != write_data(agreement.definition.definition_hash):
         raise CeremonyError(
             f"{file}: of the definition {blame.definition_hash}; name its file with --definition-file"
         )

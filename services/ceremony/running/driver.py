@@ -45,7 +45,7 @@ class Patience:
 
 
 @dataclass
-class Ended:
+class AttemptEnd:
     """What became of an attempt.
 
     Attributes:
@@ -88,10 +88,9 @@ class Driver:
         self._workers = Workers("ceremony", threads=1, deadline_seconds=None)
         self._phase = Phase("")
         self._storing: asyncio.Task[bytes] | None = None
-        self._ended = Ended()
-        self._has_given_up = False
+        self._ended = AttemptEnd()
 
-    async def run(self) -> Ended:
+    async def run(self) -> AttemptEnd:
         """Until all is well at all nodes, or nothing more can come of it.
 
         Raises:
@@ -102,8 +101,10 @@ class Driver:
             while not self._ended.aborts and self._phase.name != CLOSED:
                 if not await self._step():
                     break
-            may_come = self._phase.name == HELLO and not self._has_given_up
-            await self._mailbox.flush(JOIN_FLUSH_SECONDS if may_come else FLUSH_SECONDS, for_all=may_come)
+            culprits = {abort.culprit for abort in self._ended.aborts}
+            is_joining = self._phase.name == HELLO
+            seconds = JOIN_FLUSH_SECONDS if is_joining else FLUSH_SECONDS
+            await self._mailbox.flush(seconds, for_all=is_joining, but=culprits)
             return self._ended
         finally:
             if self._storing is not None:
@@ -130,7 +131,6 @@ class Driver:
                 if phase == self._phase and self._is_over(since):
                     if self._ended.finished:
                         return False
-                    self._has_given_up = True
                     await self._do(await self._workers.run(self._machine.give_up))
                     return True
                 continue

@@ -7,7 +7,7 @@ full forgets.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from ...p2p.errors import P2PError
@@ -94,14 +94,17 @@ class Mailbox:
         self._free[peer].release()
         return peer, payload
 
-    async def flush(self, seconds: float, *, for_all: bool) -> None:
+    async def flush(self, seconds: float, *, for_all: bool, but: Collection[int | None]) -> None:
         """Wait until everything has left, at most so long.
 
         Args:
             for_all: for those who are not connected, too; they may yet come.
+            but: positions of whom nobody waits for.
         """
         connected = {state.key for state in self._host.states() if state.is_connected or for_all}
-        boxes = [self._out[to] for to, key in enumerate(self._operators) if key in connected]
+        boxes = [
+            self._out[to] for to, key in enumerate(self._operators) if key in connected and to not in but
+        ]
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await asyncio.gather(*(box.is_empty.wait() for box in boxes))

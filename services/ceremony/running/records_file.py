@@ -13,6 +13,7 @@ from typing import Self
 
 from dvtfast.files import read_bytes
 
+from ...chain.encoding import write_data
 from ..errors import CeremonyError
 from ..staging import sync_directory
 
@@ -94,18 +95,19 @@ class RecordsFile:
 
 
 def _prefix(definition_hash: bytes) -> str:
-    return definition_hash.hex()[:NAME_DIGITS] + "-"
+    return write_data(definition_hash).removeprefix("0x")[:NAME_DIGITS] + "-"
 
 
 def _attempts_in(folder: Path, prefix: str) -> dict[int, Path]:
     """The files of a definition by attempt, the newest first."""
     found = {}
-    for path in folder.iterdir():
-        if path.name.startswith(prefix):
-            number = path.name.removeprefix(prefix)
-            if not (number.isascii() and number.isdigit()):
-                raise CeremonyError(f"{path}: no file of dvtfast's; move it away")
-            found[int(number)] = path
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if entry.name.startswith(prefix)]
+    for name in names:
+        number = name.removeprefix(prefix)
+        if not (number.isascii() and number.isdigit()):
+            raise CeremonyError(f"{folder / name}: no file of dvtfast's; move it away")
+        found[int(number)] = folder / name
     return dict(sorted(found.items(), reverse=True))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,18 +14,19 @@ from dvtfast.dkg.native.terms import Terms
 from dvtfast.dkg.native.work import ToStore
 from dvtfast.dkg.outputs import Aborted, Phase
 from dvtfast.errors import EncodingError, InputError
-from dvtfast.obol import ClusterLock
+from dvtfast.obol import signed_cluster_lock
 
 from ...p2p.host import Host
 from ...process import logs
-from ..definition import Agreement
+from ..definition import ClusterAgreement
 from ..errors import CeremonyError
-from ..folder import LOCK_FILE, Cost, NodeResult, digest_of, staging_of, write_node_files
+from ..folder import LOCK_FILE, NodeResult
+from ..plan import ClusterPlan
 from ..preflight import problems_of
 from ..staging import Left
-from .driver import Driver, Ended, Patience
+from ..storing import NodeStore
+from .driver import AttemptEnd, Driver, Patience
 from .mailbox import Mailbox
-from .plan import ClusterPlan, terms_of
 from .records_file import FOLDER, RecordsFile
 
 log = logs.get("ceremony")
@@ -35,7 +35,7 @@ Show = Callable[[Phase], None]
 
 
 @dataclass(frozen=True)
-class Node:
+class Participant:
     """Who takes part here.
 
     Attributes:
@@ -49,10 +49,10 @@ class Node:
     trouble: str = ""
 
     def __repr__(self) -> str:
-        return f"Node({self.directory})"
+        return f"Participant({self.directory})"
 
 
-class FailedError(Exception):
+class CeremonyFailedError(Exception):
     """There are no keys.
 
     Attributes:
@@ -73,15 +73,34 @@ class FailedError(Exception):
         return sorted({abort.culprit for abort in self.aborts if abort.culprit is not None})
 
 
+def terms_of(agreement: ClusterAgreement, attempt: int) -> Terms:
+    """What the operators of a definition agree on."""
+    definition = agreement.definition
+    return Terms(
+        definition_hash=definition.definition_hash,
+        operators=agreement.node_keys,
+        threshold=definition.threshold,
+        validators=len(definition.fee_recipients),
+        kinds=len(ClusterPlan(agreement).names),
+        attempt=attempt,
+    )
+
+
 async def run_ceremony(
-    agreement: Agreement, node: Node, host: Host, *, cost: Cost, patience: Patience, show: Show
+    agreement: ClusterAgreement,
+    node: Participant,
+    host: Host,
+    *,
+    store: NodeStore,
+    patience: Patience,
+    show: Show,
 ) -> None:
     """Make keys with the nodes of a definition; afterwards they are in the node's folder.
 
     An attempt that was interrupted goes on. One that others are beyond is given up for theirs.
 
     Raises:
-        FailedError: there are no keys.
+        CeremonyFailedError: there are no keys.
         CeremonyError: what was recorded is not understood.
         OSError, FileError: the disk does not take what it must have.
     """
@@ -89,17 +108,17 @@ async def run_ceremony(
     while True:
         definition_hash = agreement.definition.definition_hash
         records = RecordsFile.open(node.directory, definition_hash, least_attempt=least_attempt)
-        with closing(_Attempt(agreement, node, host, records, cost, show)) as attempt:
+        with closing(_Attempt(agreement, node, host, records, store, show)) as attempt:
             ended = await attempt.run(patience)
             if ended.finished:
                 records.erase()
                 return
             if ended.is_unconfirmed:
-                raise FailedError(ended.aborts, attempt.terms)
-            attempt.discard()
+                raise CeremonyFailedError(ended.aborts, attempt.terms)
+            store.discard()
             records.erase()
             if attempt.machine.newest_attempt <= records.attempt:
-                raise FailedError(ended.aborts, attempt.terms)
+                raise CeremonyFailedError(ended.aborts, attempt.terms)
             least_attempt = attempt.machine.newest_attempt
             log.info("others have begun anew; so does this node", attempt=least_attempt)
 
@@ -108,13 +127,18 @@ class _Attempt:
     """A machine, and what it needs of this node."""
 
     def __init__(
-        self, agreement: Agreement, node: Node, host: Host, records: RecordsFile, cost: Cost, show: Show
+        self,
+        agreement: ClusterAgreement,
+        node: Participant,
+        host: Host,
+        records: RecordsFile,
+        store: NodeStore,
+        show: Show,
     ) -> None:
         self.terms = terms_of(agreement, records.attempt)
         self._agreement, self._node, self._host, self._records = agreement, node, host, records
-        self._cost, self._show = cost, show
+        self._store, self._show = store, show
         self._plan = ClusterPlan(agreement)
-        self._staging = staging_of(node.directory)
         try:
             self.machine = Machine(
                 self.terms,
@@ -127,7 +151,7 @@ class _Attempt:
             records.close()
             raise CeremonyError(f"{node.directory / FOLDER}: {error}; move it away to begin anew") from None
 
-    async def run(self, patience: Patience) -> Ended:
+    async def run(self, patience: Patience) -> AttemptEnd:
         mailbox = Mailbox(
             self._host,
             self.terms.operators,
@@ -138,25 +162,21 @@ class _Attempt:
             self.machine,
             mailbox,
             self._records,
-            store=self._store,
-            publish=lambda: asyncio.to_thread(self._publish),
+            store=self._write,
+            publish=self._publish,
             show=self._show,
             patience=patience,
         )
         async with mailbox.open():
             return await driver.run()
 
-    def discard(self) -> None:
-        """No keys come of this attempt."""
-        self._staging.discard()
-
     def close(self) -> None:
         """The records stay for another time, unless they were erased."""
         self._records.close()
 
     def _trouble(self) -> str:
-        if self._staging.settle() is Left.WRITTEN:
-            self._staging.discard()  # of an attempt that has ended
+        if self._store.settle() is Left.WRITTEN:
+            self._store.discard()  # of an attempt that has ended
         problems = problems_of(
             self._node.directory,
             validators=self.terms.validators,
@@ -165,26 +185,17 @@ class _Attempt:
         )
         return "; ".join(filter(None, [self._node.trouble, *problems]))
 
-    def _store(self, stored: ToStore) -> bytes:
-        lock = self._plan.lock(stored)
+    def _write(self, stored: ToStore) -> bytes:
+        keys = stored.keys
+        lock = self._plan.unsigned_lock(keys.public_keys, keys.public_shares, stored.signatures)
         if lock.lock_hash != stored.lock_hash:
             raise FileError("lock_hash: not what the nodes have signed", self._node.directory / LOCK_FILE)
-        if self._staging.settle() is Left.WRITTEN:
-            self._staging.discard()  # nobody was told of it: a process ended before it could say so
-        directory = self._staging.begin()
-        result = NodeResult(lock, self._agreement.network, self.machine.position, stored.keys.secret_shares)
-        write_node_files(directory, result, self._cost)
-        digest = digest_of(directory)
-        self._staging.complete()
-        return digest
+        signed = signed_cluster_lock(
+            lock, signature_aggregate=stored.signature_aggregate, node_signatures=stored.node_signatures
+        )
+        network, position = self._agreement.network, self.machine.position
+        return self._store.write(NodeResult(signed, network, position, keys.secret_shares))
 
-    def _publish(self) -> None:
-        if self._staging.settle() is Left.WRITTEN:
-            self._staging.publish()
-
-
-def lock_in(directory: Path) -> ClusterLock:
-    """The lock of a node's folder, which was verified when it was written."""
-    from dvtfast.obol import read_cluster_lock
-
-    return read_cluster_lock(directory / LOCK_FILE)
+    async def _publish(self) -> None:
+        if self._store.settle() is Left.WRITTEN:
+            await self._store.publish()

@@ -15,7 +15,8 @@ from dvtfast.services.ceremony.definition import read_agreement
 from dvtfast.services.ceremony.folder import KEYSTORES, LOCK_FILE
 from dvtfast.services.ceremony.running.driver import Patience
 from dvtfast.services.ceremony.running.records_file import FOLDER, RecordsFile
-from dvtfast.services.ceremony.running.running import FailedError, Node, run_ceremony
+from dvtfast.services.ceremony.running.running import CeremonyFailedError, Participant, run_ceremony
+from dvtfast.services.ceremony.storing import NodeStore
 from dvtfast.services.demo.world.ports import free_port
 from dvtfast.services.p2p.host import Host, IdentityKey
 
@@ -95,8 +96,9 @@ async def test_one_never_comes(cluster: Cluster) -> None:
             listen=[("127.0.0.1", ports[position])],
             addresses=others,
         ) as host:
-            node = Node(folder, secret)
-            await run_ceremony(agreement, node, host, cost=CHEAP, patience=patience, show=show)
+            node = Participant(folder, secret)
+            store = NodeStore(folder, CHEAP)
+            await run_ceremony(agreement, node, host, store=store, patience=patience, show=show)
 
     nodes = [asyncio.create_task(take_part(position)) for position in range(3)]
     async with asyncio.timeout(PATIENCE_SECONDS):
@@ -104,7 +106,7 @@ async def test_one_never_comes(cluster: Cluster) -> None:
             await event.wait()
         patience.join_seconds = 0.0
         results = await asyncio.gather(*nodes, return_exceptions=True)
-    assert [error.culprits for error in results if isinstance(error, FailedError)] == [[3]] * 3
+    assert [error.culprits for error in results if isinstance(error, CeremonyFailedError)] == [[3]] * 3
     assert not any((node.folder / LOCK_FILE).exists() for node in cluster.nodes)
     patience.join_seconds = math.inf
     async with asyncio.timeout(PATIENCE_SECONDS):

@@ -15,21 +15,21 @@ from dvtfast.dkg.outputs import Phase
 
 from ...p2p.host import Host
 from ...process import logs
-from ..definition import Agreement
+from ..definition import ClusterAgreement
 
 PER_SECOND = 4
 
 log = logs.get("ceremony")
 
 
-class Shown:
+class CeremonyTable:
     """Who is there, and what is waited for, as a context manager.
 
     Attributes:
         seconds: that each step took so far, by name.
     """
 
-    def __init__(self, agreement: Agreement, position: int, host: Host) -> None:
+    def __init__(self, agreement: ClusterAgreement, position: int, host: Host) -> None:
         self.seconds: dict[str, float] = {}
         self._agreement, self._position, self._host = agreement, position, host
         self._phase, self._since = Phase(""), monotonic()
