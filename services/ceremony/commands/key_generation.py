@@ -209,7 +209,9 @@ def verify_blame(settings: VerifyBlameSettings, file: Path) -> int:
     """Judge an evidence: 0 when it proves that somebody is at fault."""
     try:
         blame, agreement = asyncio.run(_read_blame(settings, file))
-        verdict = judge_evidence(blame.evidence, terms_of(agreement, 0), plan=ClusterPlan(agreement))
+        verdict = judge_evidence(
+            blame.evidence, terms_of(agreement, 0), plan=ClusterPlan(agreement.definition, agreement.network)
+        )
     except (EvidenceError, UndecidedError) as error:
         click.echo(f"{file}: proves nothing: {error}", err=True)
         return FAILED

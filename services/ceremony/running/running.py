@@ -81,7 +81,7 @@ def terms_of(agreement: ClusterAgreement, attempt: int) -> Terms:
         operators=agreement.node_keys,
         threshold=definition.threshold,
         validators=len(definition.fee_recipients),
-        kinds=len(ClusterPlan(agreement).names),
+        kinds=len(ClusterPlan(agreement.definition, agreement.network).names),
         attempt=attempt,
     )
 
@@ -138,7 +138,7 @@ class _Attempt:
         self.terms = terms_of(agreement, records.attempt)
         self._agreement, self._node, self._host, self._records = agreement, node, host, records
         self._store, self._show = store, show
-        self._plan = ClusterPlan(agreement)
+        self._plan = ClusterPlan(agreement.definition, agreement.network)
         try:
             self.machine = Machine(
                 self.terms,
