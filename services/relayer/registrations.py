@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from time import time
 from typing import Protocol
 
+from dvtfast.deposits import AMOUNTS_GWEI
+
 from .. import wire
 from ..chain.contracts.manager_messages import items_to_leave_off
 from ..process import logs
@@ -31,8 +33,6 @@ from .store.operators.reservations import (
     signed_deposits,
 )
 
-FULL_DEPOSIT_GWEI = 32_000_000_000  # of a validator of type 0x01, and the least of one of type 0x02
-LARGEST_DEPOSIT_GWEI = 2_048_000_000_000
 PENDING_SECONDS = 60.0  # after which it is worth to ask for more validators again
 ANOTHER_VAULTS = "reserved for another vault"
 ASKED_ELSEWHERE = "somebody else asks for its exit at another validator index"
@@ -211,11 +211,10 @@ def too_many_moves(field: str, error: TooManyMovesError) -> wire.TooManyError:
 
 
 def _require_amounts(request: wire.RegisterRequest) -> None:
-    compounds = request.validator_type is wire.ValidatorType.COMPOUNDING
-    most = LARGEST_DEPOSIT_GWEI if compounds else FULL_DEPOSIT_GWEI
+    least, most = AMOUNTS_GWEI[request.validator_type.byte]
     for position, amount in enumerate(request.amounts):
-        if not FULL_DEPOSIT_GWEI <= amount <= most:
-            wanted = f"{FULL_DEPOSIT_GWEI}" + (f" to {most}" if compounds else "")
+        if not least <= amount <= most:
+            wanted = f"{least}" + (f" to {most}" if most > least else "")
             raise wire.WireError(
                 f"amounts[{position}]",
                 f"expected {wanted} gwei for type {request.validator_type.value}, got {amount}",

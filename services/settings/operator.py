@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dvtfast.constants import GWEI_PER_VALIDATOR
+from dvtfast.constants import GWEI_PER_VALIDATOR, MAX_GWEI_PER_VALIDATOR
 from dvtfast.networks import NETWORKS, Network
 
 from ..chain import units
@@ -20,7 +20,6 @@ from .client import RelayerClientSettings
 from .sources import Settings, setting
 
 ROOM_TO_CANCEL = 1.125 + 1e-6  # what a tip must be able to rise by: a replacement offers an eighth more
-MAX_BALANCE_GWEI = 64 * GWEI_PER_VALIDATOR  # consensus-specs, MAX_EFFECTIVE_BALANCE_ELECTRA
 THEIR_METRICS_PORT = "9100"  # of StakeWise's operator
 SUCH_AS = "such as 0x8f...=1.5eth, 0x8f...=0.5gno, or 0x8f...=1500000000gwei as the beacon chain counts"
 
@@ -683,10 +682,10 @@ def _wrong_units(settings: FundSettings | WithdrawSettings) -> list[str]:
 
 
 def _wrong_balance(settings: Settings, most: int | None) -> list[str]:
-    if most is None or GWEI_PER_VALIDATOR <= most <= MAX_BALANCE_GWEI:
+    if most is None or GWEI_PER_VALIDATOR <= most <= MAX_GWEI_PER_VALIDATOR:
         return []
     name = settings.sources()["max_validator_balance_gwei"].name
-    return [f"{name}: expected {GWEI_PER_VALIDATOR}..{MAX_BALANCE_GWEI}, got {most}"]
+    return [f"{name}: expected {GWEI_PER_VALIDATOR}..{MAX_GWEI_PER_VALIDATOR}, got {most}"]
 
 
 def _one_of_two(settings: Settings, *fields: str) -> list[str]:

@@ -26,6 +26,8 @@ DOMAIN_VOLUNTARY_EXIT: Final = bytes.fromhex("04000000")
 DOMAIN_BUILDER: Final = bytes.fromhex("00000001")
 # One validator's 32 ETH, in gwei (on gnosis: 32 mGNO).
 GWEI_PER_VALIDATOR: Final = 32_000_000_000
+# The most that one compounds (consensus-specs, MAX_EFFECTIVE_BALANCE_ELECTRA).
+MAX_GWEI_PER_VALIDATOR: Final = 64 * GWEI_PER_VALIDATOR
 
 # An oracle's secp256k1 public key, x and y (StakeWise protocol config).
 ORACLE_PUBLIC_KEY_BYTES: Final = 64

@@ -16,6 +16,7 @@ from dvtfast._arrays import Bools, Bytes, Rows, Uint64s, as_rows, as_uint64s, sa
 from dvtfast._files import Field, read_json, rows, write_json
 from dvtfast.constants import (
     GWEI_PER_VALIDATOR,
+    MAX_GWEI_PER_VALIDATOR,
     PUBLIC_KEY_BYTES,
     ROOT_BYTES,
     SECRET_KEY_BYTES,
@@ -45,7 +46,7 @@ GWEI_PER_ETHER = 10**9
 # How much a vault deposits for one validator, by the first byte of its withdrawal credentials.
 AMOUNTS_GWEI = {
     1: (GWEI_PER_VALIDATOR, GWEI_PER_VALIDATOR),
-    2: (GWEI_PER_VALIDATOR, 64 * GWEI_PER_VALIDATOR),  # consensus-specs, MAX_EFFECTIVE_BALANCE_ELECTRA
+    2: (GWEI_PER_VALIDATOR, MAX_GWEI_PER_VALIDATOR),
 }
 
 

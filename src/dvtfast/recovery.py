@@ -159,10 +159,10 @@ def recover_and_check(
         EncodingError: a public key or public key share is invalid.
     """
     return _run(
-        _recover(
+        recover_in_steps(
             public_keys, signing_roots, partial_signatures, share_indices, threshold=threshold,
             present=present, public_key_shares=public_key_shares, suspects=suspects, max_subsets=max_subsets,
-            threads=threads, sizes=_Sizes(sys.maxsize, sys.maxsize), closer_look=True,
+            threads=threads, small_steps=False,
         )
     )  # fmt: skip
 
@@ -180,6 +180,7 @@ def recover_in_steps(
     max_subsets: int = MAX_SUBSETS,
     threads: int | None = None,
     closer_look: bool = True,
+    small_steps: bool = True,
 ) -> Steps[RecoveredSignatures]:
     """`recover_and_check` for who has something more urgent to do between two steps.
 
@@ -187,46 +188,9 @@ def recover_in_steps(
 
     Args:
         closer_look: without, no share is judged: validators that fail are `INCONSISTENT`.
+        small_steps: without, a step is as large as what is recovered together.
     """
-    return _recover(
-        public_keys, signing_roots, partial_signatures, share_indices, threshold=threshold, present=present,
-        public_key_shares=public_key_shares, suspects=suspects, max_subsets=max_subsets, threads=threads,
-        sizes=_Sizes(STEP_SHARES, STEP_VERIFIED), closer_look=closer_look,
-    )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class _Sizes:
-    """Of steps: shares that are recovered from, and shares that are verified."""
-
-    shares: int
-    verified: int
-
-
-def _run(steps: Steps[T]) -> T:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            result: T = end.value
-            return result
-
-
-def _recover(
-    public_keys: KeysLike,
-    signing_roots: RootsLike,
-    partial_signatures: Bytes,
-    share_indices: Any,
-    *,
-    threshold: int,
-    present: Bools | None,
-    public_key_shares: PublicKeys | Bytes | None,
-    suspects: Collection[int],
-    max_subsets: int,
-    threads: int | None,
-    sizes: _Sizes,
-    closer_look: bool,
-) -> Steps[RecoveredSignatures]:
+    sizes = _Sizes(STEP_SHARES, STEP_VERIFIED) if small_steps else _Sizes(sys.maxsize, sys.maxsize)
     keys, _ = as_public_keys(public_keys, threads=threads)
     roots = as_roots(signing_roots)
     shares, _ = as_rows("partial_signatures", partial_signatures, SIGNATURE_BYTES, leading=2)
@@ -264,6 +228,23 @@ def _recover(
             sizes,
         ).run(closer_look)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Sizes:
+    """Of steps: shares that are recovered from, and shares that are verified."""
+
+    shares: int
+    verified: int
+
+
+def _run(steps: Steps[T]) -> T:
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: T = end.value
+            return result
 
 
 @dataclass(slots=True)

@@ -10,13 +10,12 @@ import pytest
 from dvtfast import HOODI, MAINNET, InputError, network_with_chain_id
 from dvtfast.networks import GNOSIS, NETWORKS, Network
 from dvtfast.services.chain import units
-from dvtfast.services.chain.calls import ApprovalParams
 from dvtfast.services.operator.commands.metrics import OperatorMetrics
 from dvtfast.services.operator.commands.opening import _policy
 from dvtfast.services.operator.commands.results import Ended, tell
 from dvtfast.services.operator.commands.summary import as_table
-from dvtfast.services.operator.plan import Batch, Plan, plan_of
-from dvtfast.services.operator.sending.action import Conclusion, Entry, Outcome
+from dvtfast.services.operator.plan import Plan
+from dvtfast.services.operator.sending.action import Action, Conclusion, Entry, Kind, Outcome
 from dvtfast.services.operator.sending.fees import Offer
 from dvtfast.services.operator.sending.sender import Estimate
 from dvtfast.services.settings import ConsolidateSettings, SendingSettings, WithdrawSettings
@@ -68,12 +67,16 @@ def test_each_network_has_its_own() -> None:
 
 def plan_on(network: Network) -> Plan:
     """Three validators."""
-    batch = Batch(b"\x11" * 20, 1, 7, bytes(32), [KEY] * 3, [bytes(96)] * 3, [FULL] * 3, [])
-    params = ApprovalParams(bytes(32), 10**10, b"", b"", "cid")
-    return plan_of(
-        *(batch, params), network=network, to=b"\x22" * 20, data=b"", withdrawable_wei=0, harvest=None,
-        approvals=1, block_number=9,
-    )  # fmt: skip
+    action = Action(
+        Kind.REGISTER,
+        vault=b"\x11" * 20,
+        to=b"\x22" * 20,
+        data=b"",
+        public_keys=(KEY,) * 3,
+        registry_root=bytes(32),
+        details={"amount_gwei": 3 * FULL},
+    )
+    return Plan(action, network, [FULL] * 3, 0)
 
 
 def concluded_on(network: Network) -> Entry:

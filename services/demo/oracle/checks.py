@@ -20,7 +20,7 @@ from dvtfast import (
     deposit_signing_roots,
     exit_signing_roots,
 )
-from dvtfast.constants import GWEI_PER_VALIDATOR
+from dvtfast.constants import GWEI_PER_VALIDATOR, MAX_GWEI_PER_VALIDATOR
 from dvtfast.ecies import decrypt_batch
 from dvtfast.protocol_config import OracleConfig
 
@@ -29,7 +29,6 @@ from ...wire import WireError
 from .bodies import AnyApproval, Shards
 
 ETH1, COMPOUNDING = 1, 2  # first bytes of withdrawal credentials
-LOWEST_GWEI, HIGHEST_GWEI = GWEI_PER_VALIDATOR, 2048 * 10**9
 AMBIGUOUS_BYTES = 176, 184  # of an item of each type: a vault cannot tell a length that both divide
 
 
@@ -100,8 +99,9 @@ def check_deposits(
     if amounts is not None and len(amounts) != n:
         raise WireError("amounts", f"expected {n}, as many as public_keys, got {len(amounts)}")
     gwei = [GWEI_PER_VALIDATOR] * n if amounts is None else list(amounts)
-    if wrong := [i for i, each in enumerate(gwei) if not LOWEST_GWEI <= each <= HIGHEST_GWEI]:
-        raise WireError(f"amounts[{wrong[0]}]", f"expected {LOWEST_GWEI}..{HIGHEST_GWEI} gwei")
+    least, most = GWEI_PER_VALIDATOR, MAX_GWEI_PER_VALIDATOR
+    if wrong := [i for i, each in enumerate(gwei) if not least <= each <= most]:
+        raise WireError(f"amounts[{wrong[0]}]", f"expected {least}..{most} gwei")
     kind, other = (ETH1, COMPOUNDING) if amounts is None else (COMPOUNDING, ETH1)
     keys = _public_keys("public_keys", request.public_keys)
     verdicts = _deposit_verdicts(request, keys, kind, gwei, network)

@@ -14,13 +14,13 @@ from dvtfast.deposits import DepositData, sign_deposits
 from dvtfast.signing_roots import deposit_data_roots
 
 from ...chain.encoding import ADDRESS_BYTES, keccak256, write_address, write_data
+from ...chain.units import WEI_PER_GWEI, WEI_PER_TOKEN
 from .chain import AnvilChain, Contract
 from .compiler import compiled
 from .ipfs import Files
 from .rewards import RewardsTree, VaultReward
 
-ETH = 10**18
-WEI_PER_GWEI = 10**9
+ETH = WEI_PER_TOKEN
 
 # EIP-7002 and EIP-7251: where withdrawals and consolidations are asked for.
 WITHDRAWALS = "0x00000961Ef480Eb55e80D19ad83579A64c007002"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
-from dvtfast.constants import GWEI_PER_VALIDATOR
+from dvtfast.constants import GWEI_PER_VALIDATOR, MAX_GWEI_PER_VALIDATOR
 from dvtfast.networks import Network
 
 from ...chain.beacon.client import BeaconClient, PendingConsolidation, PendingWithdrawal, ValidatorDetails
@@ -22,7 +22,6 @@ from ...chain.contracts.manager_messages import COMPOUNDING
 from ...chain.encoding import write_data
 
 # Source: consensus-specs, presets and configs; the same on all networks.
-MAX_EFFECTIVE_GWEI: Final = 2_048 * 10**9  # of a compounding validator
 INCREMENT_GWEI: Final = 10**9  # in which an effective balance changes
 DOWNWARD_GWEI: Final = INCREMENT_GWEI // 4  # by so much less than it before it does
 UPWARD_GWEI: Final = 5 * INCREMENT_GWEI // 4
@@ -100,7 +99,7 @@ def moved_gwei(source: ValidatorDetails) -> int:
     effective, balance = source.effective_balance_gwei, source.balance_gwei
     if balance + DOWNWARD_GWEI < effective or effective + UPWARD_GWEI < balance:
         is_compounding = source.withdrawal_credentials[0] == COMPOUNDING
-        most = MAX_EFFECTIVE_GWEI if is_compounding else GWEI_PER_VALIDATOR
+        most = MAX_GWEI_PER_VALIDATOR if is_compounding else GWEI_PER_VALIDATOR
         effective = min(balance - balance % INCREMENT_GWEI, most)  # as it will be at the end of the epoch
     return min(balance, effective)
 

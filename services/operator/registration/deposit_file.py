@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from dvtfast.constants import GWEI_PER_VALIDATOR
 from dvtfast.deposits import AMOUNT_PROBLEM, DepositData, check_deposit_data
 
 from ... import wire
+from ...chain import units
 
-GWEI_PER_ETHER = 10**9
 SHOWN_AMOUNTS = 5
 
 
@@ -41,7 +42,7 @@ def problems_in(
         about_file.append(
             f"{path}: it has deposits of {_amounts(deposits)}. What a vault registers a validator with is"
             " one deposit; charon writes a file for each amount of a deposit in parts, and the one with the"
-            f" whole, {_of_stake(32 * GWEI_PER_ETHER, deposits)}, is the one to take"
+            f" whole, {units.stake(GWEI_PER_VALIDATOR, deposits.network)}, is the one to take"
         )
     addresses = list(dict.fromkeys(_addresses(deposits)))
     if len(addresses) > 1:
@@ -61,12 +62,7 @@ def _addresses(deposits: DepositData) -> list[bytes]:
 
 
 def _amounts(deposits: DepositData) -> str:
-    counts = Counter(deposits.amounts_gwei.tolist()).most_common()
-    shown = [f"{_of_stake(amount, deposits)} ({count})" for amount, count in sorted(counts[:SHOWN_AMOUNTS])]
+    counts, network = Counter(deposits.amounts_gwei.tolist()).most_common(), deposits.network
+    shown = [f"{units.stake(gwei, network)} ({count})" for gwei, count in sorted(counts[:SHOWN_AMOUNTS])]
     more = [f"{len(counts) - SHOWN_AMOUNTS} other amounts"] if len(counts) > SHOWN_AMOUNTS else []
     return " and of ".join(shown + more)
-
-
-def _of_stake(gwei: int, deposits: DepositData) -> str:
-    network = deposits.network
-    return f"{gwei / GWEI_PER_ETHER / network.stake_factor:.9g} {network.stake_symbol}"

@@ -30,8 +30,9 @@ from ..chain import Chain, approval_deadline, positive
 from ..oracles.agreement import TooFewOraclesError
 from ..oracles.approvals import Approval, ApprovalRequest, approve
 from ..oracles.client import OracleClient
-from ..plan import Batch, NothingToDoError, NotReadyError, Plan, StaleError, plan_of
+from ..plan import NothingToDoError, NotReadyError, Plan, StaleError
 from ..progress import Told, tell_nobody
+from ..sending.action import Action, Kind
 from .batch import batch_amounts
 
 DEFAULT_BATCH_LIMIT: Final = 10  # where the config names none
@@ -212,27 +213,26 @@ class Preparing:
         harvest = situation.assets.harvest
         if harvest is not None:
             data = calls.multicall([self.way.harvest_call(self.vault, harvest), data])
-        batch = Batch(
-            self.vault,
-            request.validator_type,
-            request.validator_index,
-            request.registry_root,
-            request.public_keys,
-            request.deposit_signatures,
-            request.amounts_gwei,
-            request.shares,
-        )
-        return plan_of(
-            batch,
-            params,
-            network=self.chain.network,
+        action = Action(
+            Kind.REGISTER,
+            vault=self.vault,
             to=to,
             data=data,
-            withdrawable_wei=situation.assets.withdrawable_wei,
-            harvest=harvest,
-            approvals=situation.min_oracles,
+            public_keys=tuple(map(bytes, request.public_keys)),
+            registry_root=request.registry_root,
+            deadline=approval.deadline,
+            details={
+                "validators": len(request.public_keys),
+                "amount_gwei": sum(request.amounts_gwei),
+                "validator_type": wire.ValidatorType.of(request.validator_type).value,
+                "start_index": request.validator_index,
+                "exit_signatures": approval.ipfs_hash,
+                "approvals": situation.min_oracles,
+                "harvests": harvest is not None,
+            },
             block_number=situation.block.number,
         )
+        return Plan(action, self.chain.network, request.amounts_gwei, situation.assets.withdrawable_wei)
 
     async def _require_same(self, situation: Situation) -> None:
         now = await self.chain.registry_root(at_least=situation.block.number)

@@ -100,39 +100,31 @@ class _Request:
         )
 
 
+@dataclass(frozen=True)
 class Manager:
     """Signs as the validators manager of vaults. Whatever comes of a call is in the journal first.
 
     A message that was signed before gets the same signature again, without a second entry.
+
+    Attributes:
+        is_ours: whether a key is a validator's of our clusters.
+        chain_seconds: for what has to be known of the chain.
     """
 
-    def __init__(
-        self,
-        key: ManagerKey,
-        policy: ManagerPolicy,
-        chain: VaultChain,
-        *,
-        chain_id: int,
-        is_ours: Callable[[bytes], bool],
-        database: Database,
-        workers: Workers,
-        chain_seconds: float = CHAIN_SECONDS,
-        now: Callable[[], float] = time.time,
-    ) -> None:
-        self._key = key
-        self._policy = policy
-        self._chain = chain
-        self._chain_id = chain_id
-        self._is_ours = is_ours
-        self._database = database
-        self._workers = workers
-        self._chain_seconds = chain_seconds
-        self._now = now
+    key: ManagerKey
+    policy: ManagerPolicy
+    chain: VaultChain
+    chain_id: int
+    is_ours: Callable[[bytes], bool]
+    database: Database
+    workers: Workers
+    chain_seconds: float = CHAIN_SECONDS
+    now: Callable[[], float] = time.time
 
     @property
     def address(self) -> wire.Address:
         """The account that signs."""
-        return self._key.address
+        return self.key.address
 
     async def register(
         self, vault: bytes, validator_type: int, items: Sequence[RegisterItem]
@@ -150,7 +142,7 @@ class Manager:
         keys = [item.public_key for item in items]
         signatures = [item.deposit_signature for item in items]
         amounts = [item.amount_gwei for item in items]
-        validators = await self._workers.run(register_bytes, vault, validator_type, keys, signatures, amounts)
+        validators = await self.workers.run(register_bytes, vault, validator_type, keys, signatures, amounts)
         request = _Request(
             ManagerAction.REGISTER, vault, validators, {"public_keys": keys}, amounts, validator_type
         )
@@ -166,7 +158,7 @@ class Manager:
             ManagerRefusedError: the policy is against it, a limit is reached, or a vault could not read it.
             UnavailableError: the node or the database is away.
         """
-        validators = await self._workers.run(fund_bytes, vault, public_keys, amounts_gwei)
+        validators = await self.workers.run(fund_bytes, vault, public_keys, amounts_gwei)
         keys = {"public_keys": public_keys}
         request = _Request(ManagerAction.FUND, vault, validators, keys, amounts_gwei, COMPOUNDING)
         return await self._sign(request, partial(self._nonce, vault))
@@ -175,7 +167,7 @@ class Manager:
         self, vault: bytes, public_keys: Sequence[bytes], amounts_gwei: Sequence[int]
     ) -> bytes:
         """Sign a withdrawal from validators, in full where the amount is 0; raises as `fund`."""
-        validators = await self._workers.run(withdraw_bytes, public_keys, amounts_gwei)
+        validators = await self.workers.run(withdraw_bytes, public_keys, amounts_gwei)
         keys = {"public_keys": public_keys}
         request = _Request(ManagerAction.WITHDRAW, vault, validators, keys, amounts_gwei)
         return await self._sign(request, partial(self._nonce, vault))
@@ -184,34 +176,34 @@ class Manager:
         self, vault: bytes, source_public_keys: Sequence[bytes], target_public_keys: Sequence[bytes]
     ) -> bytes:
         """Sign a consolidation of validators into others, all of them ours; raises as `fund`."""
-        validators = await self._workers.run(consolidate_bytes, source_public_keys, target_public_keys)
+        validators = await self.workers.run(consolidate_bytes, source_public_keys, target_public_keys)
         keys = {"source_public_keys": source_public_keys, "target_public_keys": target_public_keys}
         return await self._sign(
             _Request(ManagerAction.CONSOLIDATE, vault, validators, keys), partial(self._nonce, vault)
         )
 
     async def _sign(self, request: _Request, root_or_nonce: Callable[[], Awaitable[bytes]]) -> bytes:
-        entry = request.entry(int(self._now()))
+        entry = request.entry(int(self.now()))
         try:
             self._check(request)
             entry = replace(entry, root_or_nonce=await self._asked(root_or_nonce))
         except (ManagerRefusedError, NodeAwayError) as error:
             refused = replace(entry, validators=entry.validators[:REFUSED_BYTES], reason=str(error))
-            await self._database.run(append, refused)
+            await self.database.run(append, refused)
             raise
         return await self._sign_entry(request, entry)
 
     async def _sign_entry(self, request: _Request, entry: ManagerEntry) -> bytes:
         assert entry.root_or_nonce is not None
-        message = ManagerMessage(self._chain_id, request.vault, entry.root_or_nonce, request.validators)
-        digest = await self._workers.run(lambda: message.digest)
-        outcome = await self._database.run(
+        message = ManagerMessage(self.chain_id, request.vault, entry.root_or_nonce, request.validators)
+        digest = await self.workers.run(lambda: message.digest)
+        outcome = await self.database.run(
             reserve_and_append,
             replace(entry, digest=digest),
-            refuse=lambda spent: self._policy.limit_reached(
+            refuse=lambda spent: self.policy.limit_reached(
                 request.action, spent, request.spends, request.items
             ),
-            sign=partial(self._key.sign, message),
+            sign=partial(self.key.sign, message),
         )
         if isinstance(outcome, ManagerRefusedError):
             raise outcome
@@ -219,9 +211,9 @@ class Manager:
 
     def _check(self, request: _Request) -> None:
         """What can be said without the chain and the limits."""
-        self._policy.check(request.action, request.vault)
+        self.policy.check(request.action, request.vault)
         for name, keys in request.keys.items():
-            foreign = [position for position, key in enumerate(keys) if not self._is_ours(key)]
+            foreign = [position for position, key in enumerate(keys) if not self.is_ours(key)]
             if foreign:
                 rejected = [wire.Rejected(wire.PublicKey(keys[at]).to_wire(), NOT_OURS) for at in foreign]
                 raise ManagerRefusedError(f"{name}[{foreign[0]}]", NOT_OURS, rejected)
@@ -238,7 +230,7 @@ class Manager:
 
     async def _asked(self, root_or_nonce: Callable[[], Awaitable[bytes]]) -> bytes:
         try:
-            async with asyncio.timeout(self._chain_seconds):
+            async with asyncio.timeout(self.chain_seconds):
                 value = await root_or_nonce()
         except Exception as error:  # also a contract that refuses, whose kind needs the extra `chain` to name
             kind = type(error).__name__
@@ -247,13 +239,13 @@ class Manager:
         return value
 
     async def _root(self) -> bytes:
-        root = await self._chain.registry_root()
+        root = await self.chain.registry_root()
         if len(root) != ROOT_BYTES:
             raise UnavailableError(f"expected a root of {ROOT_BYTES} bytes, got {len(root)}")
         return root
 
     async def _nonce(self, vault: bytes) -> bytes:
-        nonce = await self._chain.manager_nonce(vault)
+        nonce = await self.chain.manager_nonce(vault)
         if not 0 <= nonce < 1 << 8 * NONCE_BYTES:
             raise UnavailableError("expected a nonce of 256 bits")
         return nonce_bytes(nonce)
