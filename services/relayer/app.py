@@ -42,7 +42,8 @@ from .manager.key import ManagerKey
 from .manager.manager_policy import policy_of
 from .manager.signer import Manager
 from .metrics import RelayerMetrics
-from .registrations import KeysWatch, VaultRegistrations
+from .parts import KeysWatch, RelayerParts
+from .registrations import VaultRegistrations
 from .routes import Routes
 from .status.page import StatusPage
 from .storage_key import StorageKeyError, read_storage_key
@@ -213,17 +214,8 @@ async def relaying(configuration: Configuration) -> AsyncIterator[int]:
                 database=database,
                 workers=workers,
             )
-        registering = VaultRegistrations(
-            vaults=vaults,
-            vault_quota=settings.vault_quota,
-            index_window=settings.index_window,
-            shows_exit_signatures=settings.show_exit_signatures,
-            clusters=clusters,
-            oracles=oracles,
-            database=database,
-            pipeline=pipeline,
-            manager=manager,
-            watches=watches,
+        parts = RelayerParts(
+            settings, clusters, vaults, oracles, database, pipeline, manager, metrics, workers, watches
         )
         next_index = None
         if settings.start_index is None:
@@ -241,37 +233,14 @@ async def relaying(configuration: Configuration) -> AsyncIterator[int]:
             requests_at_once=settings.requests_at_once,
             requests_per_second=settings.requests_per_second,
         ).add_to(app)
-        Routes(
-            network=settings.network,
-            start_index=settings.start_index,
-            next_index=next_index,
-            index_window=settings.index_window,
-            clusters=clusters,
-            oracles=oracles,
-            database=database,
-            pipeline=pipeline,
-            registering=registering,
-            vaults=vaults,
-            manager=manager,
-            metrics=metrics,
-            workers=workers,
-            gzips=not settings.no_gzip,
-        ).add_to(app)
+        Routes(parts, VaultRegistrations(parts), next_index).add_to(app)
         metrics.registry.add_to(app)
         add_documents(app)
-        health = Health(database, vaults, watches)
+        health = Health(parts)
         health.add_to(app)
         looking = Workers("status", threads=1, gives_way=True)
         stack.push_async_callback(looking.close)
-        StatusPage(
-            network=settings.network.name,
-            clusters=clusters,
-            database=database,
-            health=health,
-            metrics=metrics,
-            workers=looking,
-            gzips=not settings.no_gzip,
-        ).add_to(app)
+        StatusPage(parts, health, looking).add_to(app)
         timings = Timings(metrics.registry, file=settings.timings_file)
         timings.add_to(app)
         await stack.enter_async_context(timings.sampled())

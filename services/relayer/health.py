@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
 from time import monotonic
 
 from aiohttp import web
@@ -11,9 +10,8 @@ from aiohttp import web
 from .. import wire
 from ..process.offload import UnavailableError
 from ..web.http import json_answer
-from .access.vaults import Vaults
-from .registrations import KeysWatch
-from .store.engine.database import Database, latest_revision
+from .parts import RelayerParts
+from .store.engine.database import latest_revision
 
 DATABASE_SECONDS = 5.0  # within which it has to answer
 FRESH_SECONDS = 1.0  # for so long an answer of it holds
@@ -25,10 +23,8 @@ NOT_COMPLETE = "which validators are used is still being read; /register gives n
 class Health:
     """Looks at what a relayer needs; asked by anybody as often as they like, it looks once in a second."""
 
-    def __init__(self, database: Database, vaults: Vaults, watches: Collection[KeysWatch]) -> None:
-        self._database = database
-        self._vaults = vaults
-        self._watches = watches
+    def __init__(self, parts: RelayerParts) -> None:
+        self._parts = parts
         self._looked_at = -FRESH_SECONDS
         self._is_up = False
         self._lock = asyncio.Lock()
@@ -41,9 +37,9 @@ class Health:
     async def problems(self) -> list[str]:
         """Why it is not ready."""
         problems = [] if await self._database_answers() else [NO_DATABASE]
-        if not all(watch.is_complete for watch in self._watches):
+        if not all(watch.is_complete for watch in self._parts.watches):
             problems.append(NOT_COMPLETE)
-        if (never := self._vaults.problem) is not None:
+        if (never := self._parts.vaults.problem) is not None:
             problems.append(never)
         return problems
 
@@ -60,7 +56,7 @@ class Health:
             if monotonic() - self._looked_at >= FRESH_SECONDS:
                 try:
                     async with asyncio.timeout(DATABASE_SECONDS):
-                        await self._database.read(latest_revision)
+                        await self._parts.database.read(latest_revision)
                     self._is_up = True
                 except (UnavailableError, TimeoutError):
                     self._is_up = False

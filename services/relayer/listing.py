@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from abc import ABC, abstractmethod
 from base64 import urlsafe_b64encode
-from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Hashable, Iterable, Iterator
 from contextlib import asynccontextmanager, nullcontext, suppress
+from functools import partial
 from hashlib import blake2b
 from time import monotonic
 from typing import Any, Generic, TypeVar
@@ -42,10 +42,13 @@ FullItems = Callable[[ListedValidator], Iterable[msgspec.Struct]]
 NodeItems = Callable[[ValidatorOfNode], Iterable[msgspec.Struct]]
 """What a listing of a node has of a validator."""
 
+Changes = Callable[[int, Collection[bytes]], Awaitable[tuple[int, list[V]]]]
+"""Asked with a revision and the keys listed then: the latest revision, and what changed since."""
+
 log = logs.get("listing")
 
 
-class Listing(ABC, Generic[V]):
+class Listing(Generic[V]):
     """All validators that have something to show as JSON, in the order in which they were first asked for.
 
     Its ETag is a digest of the body: the same after a restart and from every relayer of one database, other
@@ -56,13 +59,15 @@ class Listing(ABC, Generic[V]):
         self,
         database: Database,
         workers: Workers,
+        changes: Changes[V],
         *,
         name: str,
         items: Callable[[V], Iterable[msgspec.Struct]],
-        is_visible: IsVisible | None = None,
+        is_visible: IsVisible | None,
         building: asyncio.Lock,
     ) -> None:
         self._database = database
+        self._changes: Changes[V] = changes
         self._workers = workers
         self._building = building
         self._name = name
@@ -104,10 +109,6 @@ class Listing(ABC, Generic[V]):
         """Whether somebody waits for a change."""
         return self._waiting > 0
 
-    @abstractmethod
-    async def _changes(self) -> tuple[int, list[V]]:
-        """The latest revision, and what changed since the one that is listed."""
-
     @asynccontextmanager
     async def _watched(self) -> AsyncIterator[None]:
         """Look at changes inside the block; one task does, however many wait."""
@@ -136,7 +137,7 @@ class Listing(ABC, Generic[V]):
         async with self._lock:
             self._next = None  # who asks from now on may have committed something since
             async with self._building if self._revision == 0 else nullcontext():
-                revision, changed = await self._changes()
+                revision, changed = await self._changes(self._revision, self._encoded)
             if changed:
                 answer = await self._workers.run(self._mend, changed)
                 if answer.etag != self._answer.etag:
@@ -164,42 +165,6 @@ class Listing(ABC, Generic[V]):
         body = b'{"%s":[%s]}' % (self._name.encode(), items)
         digest = urlsafe_b64encode(blake2b(body, digest_size=ETAG_BYTES).digest()).decode()
         return SharedAnswer(body, digest)
-
-
-class FullListing(Listing[ListedValidator]):
-    """Everything that sidecars may know."""
-
-    async def _changes(self) -> tuple[int, list[ListedValidator]]:
-        return await self._database.read(changes_since, self._revision)
-
-
-class ListingOfNode(Listing[ValidatorOfNode]):
-    """What lacks a share at one index."""
-
-    def __init__(
-        self,
-        database: Database,
-        workers: Workers,
-        *,
-        name: str,
-        items: NodeItems,
-        is_visible: IsVisible | None,
-        building: asyncio.Lock,
-        share_index: int,
-        only_reserved: bool,
-    ) -> None:
-        super().__init__(database, workers, name=name, items=items, is_visible=is_visible, building=building)
-        self._share_index = share_index
-        self._only_reserved = only_reserved
-
-    async def _changes(self) -> tuple[int, list[ValidatorOfNode]]:
-        return await self._database.read(
-            missing_shares_since,
-            self._revision,
-            self._share_index,
-            self._encoded,
-            only_reserved=self._only_reserved,
-        )
 
 
 class Listings:
@@ -247,25 +212,14 @@ class Listings:
             listing.stop_waiting()
 
     def _full(
-        self,
-        name: str,
-        items: FullItems,
-        groups: frozenset[Group] | None,
-        may_make: Callable[[], None],
+        self, name: str, items: FullItems, groups: frozenset[Group] | None, may_make: Callable[[], None]
     ) -> Listing[Any]:
-        groups = self._unless_all(groups)
+        """Everything that sidecars may know."""
 
-        def make() -> Listing[Any]:
-            return FullListing(
-                self._database,
-                self._workers,
-                name=name,
-                items=items,
-                is_visible=self._visible(groups),
-                building=self._building,
-            )
+        def changes(revision: int, _: object) -> Awaitable[tuple[int, list[ListedValidator]]]:
+            return self._database.read(changes_since, revision)
 
-        return self._kept((items, groups), make, may_make)
+        return self._kept((items,), groups, partial(self._listing, changes, name, items), may_make)
 
     def _of_node(
         self,
@@ -275,29 +229,47 @@ class Listings:
         share_index: int,
         may_make: Callable[[], None],
     ) -> Listing[Any]:
-        groups = self._unless_all(groups)
+        """What lacks a share at one index."""
 
-        def make() -> Listing[Any]:
-            return ListingOfNode(
-                self._database,
-                self._workers,
-                name=name,
-                items=items,
-                is_visible=self._visible(groups),
-                building=self._building,
-                share_index=share_index,
-                only_reserved=items is open_deposits,
+        def changes(revision: int, listed: Collection[bytes]) -> Awaitable[tuple[int, list[ValidatorOfNode]]]:
+            only_reserved = items is open_deposits
+            return self._database.read(
+                missing_shares_since, revision, share_index, listed, only_reserved=only_reserved
             )
 
-        return self._kept((items, groups, share_index), make, may_make)
+        make = partial(self._listing, changes, name, items)
+        return self._kept((items, share_index), groups, make, may_make)
+
+    def _listing(
+        self,
+        changes: Changes[V],
+        name: str,
+        items: Callable[[V], Iterable[msgspec.Struct]],
+        groups: frozenset[Group] | None,
+    ) -> Listing[V]:
+        return Listing(
+            self._database,
+            self._workers,
+            changes,
+            name=name,
+            items=items,
+            is_visible=self._visible(groups),
+            building=self._building,
+        )
 
     def _kept(
-        self, place: Hashable, make: Callable[[], Listing[Any]], may_make: Callable[[], None]
+        self,
+        about: tuple[Hashable, ...],
+        groups: frozenset[Group] | None,
+        make: Callable[[frozenset[Group] | None], Listing[Any]],
+        may_make: Callable[[], None],
     ) -> Listing[Any]:
+        groups = None if groups == self._clusters.groups else groups
+        place = (*about, groups)
         listing = self._made.pop(place, None)
         if listing is None:
             may_make()
-            listing = make()
+            listing = make(groups)
             if self._stopping:
                 listing.stop_waiting()
             unused = [place for place, other in self._made.items() if not other.is_waited_for]
@@ -305,9 +277,6 @@ class Listings:
                 del self._made[oldest]
         self._made[place] = listing
         return listing
-
-    def _unless_all(self, groups: frozenset[Group] | None) -> frozenset[Group] | None:
-        return None if groups == self._clusters.groups else groups
 
     def _visible(self, groups: frozenset[Group] | None) -> IsVisible | None:
         if groups is None:

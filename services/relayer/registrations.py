@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from time import time
-from typing import Protocol
 
 from dvtfast.deposits import AMOUNTS_GWEI
 
@@ -13,12 +12,8 @@ from .. import wire
 from ..chain.contracts.manager_messages import items_to_leave_off
 from ..process import logs
 from .access.caller import Caller
-from .access.vaults import Vaults
-from .clusters.served import ServedClusters
-from .judging.current_oracles import CurrentOracles
-from .judging.pipeline import Pipeline
-from .manager.signer import Manager, RegisterItem
-from .store.engine.database import Database
+from .manager.signer import RegisterItem
+from .parts import RelayerParts
 from .store.operators.handouts import AskedValidator
 from .store.operators.index_assignment import IndexRefusedError
 from .store.operators.moves import TooManyMovesError
@@ -43,16 +38,6 @@ ROTATED = "validators[{}].public_key"
 log = logs.get("registering")
 
 
-class KeysWatch(Protocol):
-    """What looks which validators are used.
-
-    Attributes:
-        is_complete: whether it knows of all; until then one that is used may look unused.
-    """
-
-    is_complete: bool
-
-
 @dataclass(frozen=True)
 class ReadyRegistration:
     """What an operator gets: nothing while it has to ask again."""
@@ -64,30 +49,8 @@ class ReadyRegistration:
 class VaultRegistrations:
     """Reserves keys for vaults and answers from what is ready; it never waits for signatures."""
 
-    def __init__(
-        self,
-        *,
-        vaults: Vaults,
-        vault_quota: int,
-        index_window: int,
-        shows_exit_signatures: bool,
-        clusters: ServedClusters,
-        oracles: CurrentOracles,
-        database: Database,
-        pipeline: Pipeline,
-        manager: Manager | None,
-        watches: Collection[KeysWatch],
-    ) -> None:
-        self._vaults = vaults
-        self._vault_quota = vault_quota
-        self._index_window = index_window
-        self._shows_exit_signatures = shows_exit_signatures
-        self._clusters = clusters
-        self._oracles = oracles
-        self._database = database
-        self._pipeline = pipeline
-        self._manager = manager
-        self._watches = watches
+    def __init__(self, parts: RelayerParts) -> None:
+        self._parts = parts
 
     async def register(self, request: wire.RegisterRequest, caller: Caller) -> ReadyRegistration:
         """Reserve validators for the vault, of its clusters and the caller's, and give them as soon as all
@@ -96,23 +59,23 @@ class VaultRegistrations:
         Raises:
             wire.WireError: another vault, amounts that cannot be deposited, or too many validators.
         """
-        groups = self._vaults.groups(request.vault, caller)
+        groups = self._parts.vaults.groups(request.vault, caller)
         _require_amounts(request)
         wanted = WantedRegistration(
             request.vault, request.validators_start_index, request.amounts, request.validator_type.byte
         )
-        if not all(watch.is_complete for watch in self._watches):
+        if not all(watch.is_complete for watch in self._parts.watches):
             log.warning("registration put off: it is not known yet which validators are used")
             return ReadyRegistration()
         try:
-            keys = await self._database.run(
+            keys = await self._parts.database.run(
                 reserve,
                 wanted,
-                self._clusters.keys_in(groups),
-                window=self._index_window,
+                self._parts.clusters.keys_in(groups),
+                window=self._parts.settings.index_window,
                 now=int(time()),
                 asker=caller.asker,
-                quota=self._vault_quota,
+                quota=self._parts.settings.vault_quota,
             )
         except IndexRefusedError as error:
             raise wire.WireError("validators_start_index", str(error)) from None
@@ -120,7 +83,7 @@ class VaultRegistrations:
             raise wire.TooManyError("amounts", str(error), retry_after_seconds=PENDING_SECONDS) from None
         except TooManyMovesError as error:
             raise too_many_moves("validators_start_index", error) from None
-        self._pipeline.wake()
+        self._parts.pipeline.wake()
         left_off = items_to_leave_off(len(keys), wanted.validator_type)
         return await self._given(wanted, keys[: len(keys) - left_off])
 
@@ -129,17 +92,17 @@ class VaultRegistrations:
 
         It is signed first: what is answered counts as handed out.
         """
-        deposits = await self._database.run(signed_deposits, wanted, keys)
+        deposits = await self._parts.database.run(signed_deposits, wanted, keys)
         if not deposits:
             return ReadyRegistration()
         signature = None
-        if self._manager is not None:
+        if self._parts.manager is not None:
             items = [RegisterItem(d.public_key, d.signature, d.amount_gwei) for d in deposits]
-            signature = await self._manager.register(wanted.vault, wanted.validator_type, items)
+            signature = await self._parts.manager.register(wanted.vault, wanted.validator_type, items)
             if signature is None:
                 return ReadyRegistration()
-        ready = await self._database.run(
-            hand_out_registration, wanted, keys, self._oracles.digest, int(time())
+        ready = await self._parts.database.run(
+            hand_out_registration, wanted, keys, self._parts.oracles.digest, int(time())
         )
         return ReadyRegistration() if ready is None else ReadyRegistration(ready, signature)
 
@@ -161,13 +124,13 @@ class VaultRegistrations:
                 else asks for at another index.
         """
         keys = [item.public_key for item in request.validators]
-        self._vaults.require_keys(request.vault, caller, {ROTATED: keys})
+        self._parts.vaults.require_keys(request.vault, caller, {ROTATED: keys})
         for position, key in enumerate(keys):
-            if not self._clusters.is_named(key):
+            if not self._parts.clusters.is_named(key):
                 raise wire.WireError(ROTATED.format(position), NOT_OUR_KEY)
         indices = {bytes(item.public_key): int(item.validator_index) for item in request.validators}
         try:
-            return await self._pipeline.rotate(request.vault, indices, caller.asker)
+            return await self._parts.pipeline.rotate(request.vault, indices, caller.asker)
         except ReservedError as error:
             raise refusal(ROTATED, keys, error.public_keys, ANOTHER_VAULTS) from None
         except AskedByOthersError as error:
@@ -178,13 +141,12 @@ class VaultRegistrations:
             raise too_many_moves("validators", error) from None
 
     def _item(self, validator: ReservedValidator) -> wire.RegisterValidator:
+        shows_exit = self._parts.settings.show_exit_signatures
         return wire.RegisterValidator(
             public_key=wire.PublicKey(validator.public_key),
             amount=wire.UInt64(validator.amount_gwei),
             deposit_signature=wire.Signature(validator.deposit_signature),
-            exit_signature=(
-                wire.Signature(validator.exit_signature) if self._shows_exit_signatures else None
-            ),
+            exit_signature=wire.Signature(validator.exit_signature) if shows_exit else None,
             oracles_exit_signature_shares=wire.OraclesExitSignatureShares(
                 wire.PublicKey.rows(validator.public_key_shares),
                 wire.EncryptedSignature.rows(validator.encrypted_signatures),

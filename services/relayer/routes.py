@@ -14,29 +14,26 @@ from typing import Any, TypeVar
 import msgspec
 from aiohttp import web
 
-from dvtfast import Network, check_public_keys, check_signature_encodings
+from dvtfast import check_public_keys, check_signature_encodings
 
 from .. import wire
 from ..chain.index_source import NextIndex
-from ..process.offload import Workers
 from ..web.http import json_answer, read_body, send_pieces
 from .access.caller import Caller, caller_of
 from .access.limits import Rates
-from .access.vaults import NOT_YOUR_CLUSTER, Vaults
-from .clusters.served import Group, ServedClusters
-from .judging.current_oracles import CurrentOracles
-from .judging.pipeline import Pipeline
+from .access.vaults import NOT_YOUR_CLUSTER
+from .clusters.served import Group
 from .listing import LONGEST_WAIT_SECONDS, Listing, Listings
 from .manager.signer import Manager
-from .metrics import Outcomes, RelayerMetrics
+from .metrics import Outcomes
+from .parts import RelayerParts
 from .registrations import ASKED_ELSEWHERE, PENDING_SECONDS, VaultRegistrations, refusal, too_many_moves
-from .store.engine.database import Database
 from .store.nodes.announced_shares import claim_to_bytes
 from .store.nodes.missing_shares import ready_in_front
 from .store.nodes.partial_signatures import STORED, OfferedShare, add_shares
 from .store.operators.asked_validators import known_keys
 from .store.operators.handouts import AskedValidator
-from .store.operators.index_assignment import IndexRefusedError, ask_for
+from .store.operators.index_assignment import IndexRefusedError, IndexRule, ask_for
 from .store.operators.moves import TooManyMovesError
 from .store.operators.ownership import AskedByOthersError, RegisteredError, ReservedError
 from .store.operators.pending import Asker, TooManyPendingError
@@ -65,38 +62,14 @@ class Routes:
     """What the handlers share."""
 
     def __init__(
-        self,
-        *,
-        network: Network,
-        start_index: int | None,
-        next_index: NextIndex | None,
-        index_window: int,
-        clusters: ServedClusters,
-        oracles: CurrentOracles,
-        database: Database,
-        pipeline: Pipeline,
-        registering: VaultRegistrations,
-        vaults: Vaults,
-        manager: Manager | None,
-        metrics: RelayerMetrics,
-        workers: Workers,
-        gzips: bool,
+        self, parts: RelayerParts, registering: VaultRegistrations, next_index: NextIndex | None
     ) -> None:
-        self._network = network
-        self._start_index = start_index
-        self._next_index = next_index
-        self._index_window = index_window
-        self._clusters = clusters
-        self._oracles = oracles
+        self._parts = parts
+        self._database, self._workers, self._clusters = parts.database, parts.workers, parts.clusters
         self._registering = registering
-        self._vaults = vaults
-        self._manager = manager
-        self._database = database
-        self._pipeline = pipeline
-        self._metrics = metrics
-        self._workers = workers
-        self._gzips = gzips
-        self._listings = Listings(database, workers, clusters)
+        self._next_index = next_index
+        self._gzips = not parts.settings.no_gzip
+        self._listings = Listings(parts.database, parts.workers, parts.clusters)
         self._new_listings = Rates(LISTINGS_A_SECOND, at_once=LISTINGS_AT_ONCE)
         self._unsigned = Rates(REFUSED_A_SECOND, at_once=REFUSED_AT_ONCE)
         self._stopping = asyncio.Event()
@@ -117,8 +90,8 @@ class Routes:
         app.router.add_post("/consolidate", self._post_consolidate)
 
     async def _get_info(self, _: web.Request) -> web.Response:
-        address = self._manager.address if self._manager else None
-        return json_answer(wire.InfoAnswer(self._network.name, address))
+        address = self._parts.manager.address if self._parts.manager else None
+        return json_answer(wire.InfoAnswer(self._parts.settings.network.name, address))
 
     async def _get_exits(self, request: web.Request) -> web.Response:
         window = request.query.get("window") == "1"
@@ -182,14 +155,11 @@ class Routes:
             asked = await self._database.run(
                 ask_for,
                 wanted.public_keys,
+                IndexRule(wanted.validators_start_index, next_index, used, self._parts.settings.start_index),
                 may_hand_out=may_hand_out,
                 asker=asker,
-                start_index=wanted.validators_start_index,
-                next_index=next_index,
-                used=used,
-                free_from=self._start_index,
-                window=self._index_window,
-                config_digest=self._oracles.digest,
+                window=self._parts.settings.index_window,
+                config_digest=self._parts.oracles.digest,
                 now=int(time()),
             )
         except IndexRefusedError as error:
@@ -204,7 +174,7 @@ class Routes:
             raise wire.TooManyError("public_keys", str(error), retry_after_seconds=PENDING_SECONDS) from None
         except TooManyMovesError as error:
             raise too_many_moves("validators_start_index", error) from None
-        self._pipeline.wake()  # an exit that is asked for again may have its shares already
+        self._parts.pipeline.wake()  # an exit that is asked for again may have its shares already
         return asked
 
     async def _until_ready(self, public_keys: Sequence[bytes], seconds: float) -> None:
@@ -214,7 +184,7 @@ class Routes:
             async with asyncio.timeout(seconds):
                 while not self._stopping.is_set():
                     revision, ready = await self._database.read(
-                        ready_in_front, not_ready, self._oracles.digest
+                        ready_in_front, not_ready, self._parts.oracles.digest
                     )
                     not_ready = not_ready[ready:]
                     if not not_ready:
@@ -273,13 +243,13 @@ class Routes:
         """Have the manager sign for a caller, who has only so many tries: each stays on record for ever."""
         caller = caller_of(request)
         caller.require_vault(vault)
-        if self._manager is None:
+        if self._parts.manager is None:
             raise wire.WireError("", NO_MANAGER)
-        self._vaults.require_keys(vault, caller, keys)
+        self._parts.vaults.require_keys(vault, caller, keys)
         if seconds := self._unsigned.seconds_until(caller.name):
             raise wire.TooManyError("", "too many refused signatures", retry_after_seconds=seconds)
         self._unsigned.take(caller.name)
-        yield self._manager
+        yield self._parts.manager
         self._unsigned.take(caller.name, -1)  # signed, for which there are limits a day
 
     async def _decoded(self, request: web.Request, kind: type[T]) -> T:
@@ -305,9 +275,9 @@ class Routes:
             threshold_of=self._clusters.threshold_of,
             now=int(time()),
         )
-        self._pipeline.wake_for_shares()
+        self._parts.pipeline.wake_for_shares()
         answer, outcomes = await self._workers.run(self._shares_answer, received, offered, reasons)
-        self._metrics.received(received.share_index, outcomes, len(received.rejected))
+        self._parts.metrics.received(received.share_index, outcomes, len(received.rejected))
         return json_answer(answer)
 
     def _received(

@@ -16,12 +16,10 @@ from ...process.offload import UnavailableError, Workers
 from ...web.http import SharedAnswer, json_answer
 from ...web.openapi import HTML
 from ...web.pages import Page
-from ..clusters.served import ServedClusters
 from ..documents import PAGES
 from ..health import NO_DATABASE, Health
-from ..metrics import RelayerMetrics
+from ..parts import RelayerParts
 from ..store.counts import watched_since
-from ..store.engine.database import Database
 from .answers import State, StatusAnswer, Step
 from .overview import Overview
 
@@ -40,24 +38,14 @@ class StatusPage:
         workers: of one thread.
     """
 
-    def __init__(
-        self,
-        *,
-        network: str,
-        clusters: ServedClusters,
-        database: Database,
-        health: Health,
-        metrics: RelayerMetrics,
-        workers: Workers,
-        gzips: bool,
-    ) -> None:
-        self._network = network
-        self._database = database
+    def __init__(self, parts: RelayerParts, health: Health, workers: Workers) -> None:
+        self._network = parts.settings.network.name
+        self._database = parts.database
         self._health = health
-        self._seen = metrics.seen
-        self._gzips = gzips
+        self._seen = parts.metrics.seen
+        self._gzips = not parts.settings.no_gzip
         self._workers = workers
-        self._overview = Overview(clusters, metrics.seen)
+        self._overview = Overview(parts.clusters, parts.metrics.seen)
         self._started_at = int(time())
         self._place = 0, 0
         self._answer: SharedAnswer | None = None

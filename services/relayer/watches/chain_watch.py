@@ -25,7 +25,7 @@ from ...settings.clients import deposit_scan, node_client
 from ..clusters.served import ServedClusters
 from ..judging.current_oracles import CurrentOracles
 from ..judging.pipeline import Pipeline
-from ..registrations import KeysWatch
+from ..parts import KeysWatch
 from ..store.engine.database import Database
 from .own_deposits import OwnDeposits, ScannedDeposits
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, select, update
 from dvtfast.services.relayer.store.engine.database import Database
 from dvtfast.services.relayer.store.judging.rotation import exits_to_rotate
 from dvtfast.services.relayer.store.operators import moves
-from dvtfast.services.relayer.store.operators.index_assignment import ask_for, current_subjects
+from dvtfast.services.relayer.store.operators.index_assignment import IndexRule, ask_for, current_subjects
 from dvtfast.services.relayer.store.operators.moves import TooManyMovesError
 from dvtfast.services.relayer.store.operators.ownership import ASKED_SECONDS, AskedByOthersError
 from dvtfast.services.relayer.store.operators.pending import Asker
@@ -161,8 +161,7 @@ def asked(connection: Connection, index: int, asker: Asker, now: int = NOW, keys
     ask_for(
         connection,
         keys,
-        start_index=index,
-        free_from=None,
+        IndexRule(index),
         window=0,
         config_digest=digest,
         now=now,

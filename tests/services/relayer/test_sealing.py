@@ -22,7 +22,7 @@ from dvtfast.services.cli import main
 from dvtfast.services.relayer.storage_key import StorageKeyError, make_storage_key, read_storage_key
 from dvtfast.services.relayer.store.engine.database import Database
 from dvtfast.services.relayer.store.nodes.partial_signatures import OfferedShare, add_shares
-from dvtfast.services.relayer.store.operators.index_assignment import ask_for
+from dvtfast.services.relayer.store.operators.index_assignment import IndexRule, ask_for
 from dvtfast.services.relayer.store.sealing.key_check import LockedDatabaseError, unlock
 from dvtfast.services.relayer.store.sealing.rewrite import InUseError, rewrite
 from dvtfast.services.relayer.store.seals import (
@@ -278,9 +278,7 @@ class TestRelayer:
 
 
 def ask(connection: Connection, keys: list[wire.PublicKey]) -> None:
-    ask_for(
-        connection, keys, start_index=START_INDEX, free_from=None, window=0, config_digest=bytes(32), now=0
-    )
+    ask_for(connection, keys, IndexRule(START_INDEX), window=0, config_digest=bytes(32), now=0)
 
 
 N_VALIDATORS = 1500

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from operator import itemgetter
 
 from sqlalchemy import Connection, insert, select, update
@@ -33,14 +34,31 @@ class IndexRefusedError(Exception):
     """There is no validator index to give, or the one asked for is out of range."""
 
 
+@dataclass(frozen=True)
+class IndexRule:
+    """Which validator indices exits are to be for.
+
+    Attributes:
+        start_index: the validator index of the first key, the next one has the next; it is obeyed,
+            whoever else holds these indices, and moves the keys that have others.
+        next_index: without `start_index`, the one that the chain gives next: it is obeyed like that for all
+            keys without a deposit, and those that have one keep theirs. Without both, known keys keep
+            their index, and new ones get indices that nobody was ever asked for.
+        used: keys that have a deposit, beside those that are known to.
+        free_from: the lowest index for new keys; None when there is no such rule.
+    """
+
+    start_index: int | None = None
+    next_index: int | None = None
+    used: Collection[bytes] = ()
+    free_from: int | None = None
+
+
 def ask_for(
     connection: Connection,
     public_keys: Sequence[bytes],
+    rule: IndexRule,
     *,
-    start_index: int | None,
-    next_index: int | None = None,
-    used: Collection[bytes] = (),
-    free_from: int | None,
     window: int,
     config_digest: bytes,
     now: int,
@@ -53,13 +71,6 @@ def ask_for(
 
     Args:
         public_keys: each once.
-        start_index: the validator index of the first key, the next one has the next; it is obeyed,
-            whoever else holds these indices, and moves the keys that have others.
-        next_index: without `start_index`, the one that the chain gives next: it is obeyed like that for all
-            keys without a deposit, and those that have one keep theirs. Without both, known keys keep
-            their index, and new ones get indices that nobody was ever asked for.
-        used: keys that have a deposit, beside those that are known to.
-        free_from: the lowest index for new keys; None when there is no such rule.
         window: how many further indices of each validator sidecars may sign for ahead of time.
         config_digest: of the oracle config whose shares are wanted, where none were handed out.
         may_hand_out: False answers nothing.
@@ -75,14 +86,14 @@ def ask_for(
         TooManyPendingError: the asker waits for too many others.
     """
     require_unreserved(connection, public_keys)
-    if start_index is None and next_index is not None:
-        wanted = _from(next_index, _without_deposit(connection, public_keys, used))
-    elif start_index is None:
+    if rule.start_index is None and rule.next_index is not None:
+        wanted = _from(rule.next_index, _without_deposit(connection, public_keys, rule.used))
+    elif rule.start_index is None:
         known = current_subjects(connection, public_keys, MessageKind.EXIT)
         new = [key for key in public_keys if key not in known]
-        wanted = dict(zip(new, _free_indices(connection, len(new), free_from), strict=True))
+        wanted = dict(zip(new, _free_indices(connection, len(new), rule.free_from), strict=True))
     else:
-        wanted = _from(start_index, public_keys)
+        wanted = _from(rule.start_index, public_keys)
     exits = {key: Exit(index) for key, index in wanted.items()}
     require_not_asked_by_others(connection, exits, asker, now)
     count_pending(connection, remember_validators(connection, public_keys, now), asker)
