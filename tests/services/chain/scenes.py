@@ -25,7 +25,7 @@ from dvtfast.services.chain.execution.node import NodeClient
 from dvtfast.services.demo.world.deployed_contracts import ETH, World
 from dvtfast.services.demo.world.ipfs import gateway
 from dvtfast.services.demo.world.oracles import OracleSet
-from dvtfast.services.operator.commands import executor, opening, results
+from dvtfast.services.operator.commands import executor, exit_codes, opening, results
 from dvtfast.services.operator.commands.metrics import OperatorMetrics
 from dvtfast.services.operator.commands.opening import open_preparing
 from dvtfast.services.operator.commands.register import registration_task
@@ -262,3 +262,9 @@ async def command(*arguments: str) -> tuple[int | None, str]:
     )
     output, _ = await process.communicate()
     return process.returncode, output.decode()
+
+
+def done(ended: results.Ended) -> Any:
+    """The action of a command that did what it was told, with nothing to complain of."""
+    assert (ended.code, ended.problem) == (exit_codes.DONE, "")
+    return ended.entry

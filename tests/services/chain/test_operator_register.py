@@ -31,7 +31,16 @@ from dvtfast.services.operator.oracles import approvals
 from dvtfast.services.operator.registration import by_manager, preparing
 from dvtfast.services.operator.sending.action import Outcome
 from dvtfast.services.settings import RegisterSettings
-from tests.services.chain.scenes import GWEI, MANAGER, Scene, command, performed, registered, registering
+from tests.services.chain.scenes import (
+    GWEI,
+    MANAGER,
+    Scene,
+    command,
+    done,
+    performed,
+    registered,
+    registering,
+)
 from tests.services.patience import PATIENCE_SECONDS
 
 # As they are outside of tests, which do not wait for so long.
@@ -40,11 +49,9 @@ SEEN_SECONDS = max(scan.FRESH_SECONDS, by_beacon.FRESH_SECONDS)
 
 
 async def test_the_relayers_validators(scene: Scene, running_oracles: list[RunningOracle]) -> None:
-    ended = await registered(scene)
-    assert (ended.code, ended.problem) == (exit_codes.DONE, "")
-    assert ended.entry is not None
+    entry = done(await registered(scene))
     keys = await scene.deposited()
-    assert keys == list(ended.entry.action.public_keys)
+    assert keys == list(entry.action.public_keys)
     assert len(keys) == 3
     assert scene.ours(keys) == keys
     # The rest is too little for one more.
@@ -59,17 +66,15 @@ async def test_rewards_are_taken_first(scene: Scene, running_oracles: list[Runni
     assert (await registered(scene, max_batch="1")).code == exit_codes.DONE
     await scene.world.vote_rewards(10 * ETH, unlocked_mev=30 * ETH, times=2)
     ended = await registered(scene)
-    assert (ended.code, ended.problem) == (exit_codes.DONE, "")
+    done(ended)
     assert len(await scene.deposited()) == 1 + 3  # of 98 ETH, as the other 10 are on the beacon chain
     assert ended.entry is not None
     assert ended.entry.action.details["harvests"] is True
 
 
 async def test_compounding_validators(scene: Scene, running_oracles: list[RunningOracle]) -> None:
-    ended = await registered(scene, validator_type="0x02", max_validator_balance_gwei=str(60 * 10**9))
-    assert (ended.code, ended.problem) == (exit_codes.DONE, "")
-    assert ended.entry is not None
-    assert ended.entry.action.details["amount_gwei"] == 100 * 10**9
+    entry = done(await registered(scene, validator_type="0x02", max_validator_balance_gwei=str(60 * 10**9)))
+    assert entry.action.details["amount_gwei"] == 100 * 10**9
     assert len(await scene.deposited()) == 2
 
 
@@ -162,9 +167,8 @@ async def test_somebody_deposits_meanwhile(
 
         monkeypatch.setattr(registrar.preparing, "_approval", late)
         ended = await performed(registrar)
-    assert (ended.code, ended.problem) == (exit_codes.DONE, "")
-    assert ended.entry is not None
-    assert ended.entry.action.details["start_index"] == deposits == 2
+    entry = done(ended)
+    assert entry.action.details["start_index"] == deposits == 2
     assert len(scene.ours(await scene.deposited())) == 3
 
 
@@ -185,7 +189,7 @@ async def test_somebody_deposits_before_the_oracles_look(
 
         monkeypatch.setattr(registrar.preparing, "_approval", late)
         ended = await performed(registrar)
-    assert (ended.code, ended.problem) == (exit_codes.DONE, "")
+    done(ended)
     assert len(scene.ours(await scene.deposited())) == 3
 
 
@@ -207,7 +211,7 @@ async def test_a_node_that_is_behind_tells_no_index(
 
         monkeypatch.setattr(index, "_look", late)
         ended = await performed(registrar)
-    assert (ended.code, ended.problem) == (exit_codes.DONE, "")
+    done(ended)
     assert looks > 2
     assert len(await scene.deposited()) == 3
 
@@ -373,7 +377,7 @@ async def test_a_relayer_that_gives_as_many_as_no_vault_can_read(
 
         monkeypatch.setattr(relayer, "post_register", two)
         ended = await performed(registrar)
-    assert (ended.code, ended.problem) == (exit_codes.DONE, "")
+    done(ended)
     assert len(await scene.deposited()) == 1
 
 

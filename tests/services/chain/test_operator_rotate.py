@@ -34,7 +34,7 @@ from dvtfast.services.relayer.store.operators.removal import forget
 from dvtfast.services.relayer_client.client import RelayerClient
 from dvtfast.services.settings import RotateExitsSettings, SettingsError
 from dvtfast.services.wire import PublicKey
-from tests.services.chain.scenes import Scene, nodes, registered, registering
+from tests.services.chain.scenes import Scene, done, nodes, registered, registering
 from tests.services.chain.servers import node_finalizing
 from tests.services.conftest import Relayer
 from tests.services.patience import PATIENCE_SECONDS
@@ -95,8 +95,7 @@ async def change(
     other_set: OracleSet,
     other_oracles: list[RunningOracle],
 ) -> AsyncIterator[Change]:
-    ended = await registered(scene)
-    assert (ended.code, ended.problem) == (exit_codes.DONE, "")
+    done(await registered(scene))
     change = Change(scene, other_set, running)
     async with node_finalizing(scene.world.chain.url, lambda: change.final_behind) as url:
         scene.settings["execution_endpoints"] = [url]
@@ -119,11 +118,9 @@ async def test_nothing_to_rotate(change: Change) -> None:
 async def test_other_oracles(change: Change) -> None:
     """All exits in two batches: the oracles check their shares before they sign."""
     await change.happen()
-    ended = await rotated(change.settings())
-    assert (ended.code, ended.problem) == (exit_codes.DONE, "")
-    assert ended.entry is not None
-    assert ended.entry.action.details["approvals"] == 2
-    assert len(ended.entry.action.public_keys) == 1  # the last of three
+    entry = done(await rotated(change.settings()))
+    assert entry.action.details["approvals"] == 2
+    assert len(entry.action.public_keys) == 1  # the last of three
     assert await change.nonce() == 2
     assert (await rotated(change.settings())).code == exit_codes.NOTHING_TO_DO
     # The vault goes on with the new oracles.
@@ -158,9 +155,8 @@ async def test_an_exit_that_the_relayer_lacks(change: Change, database_url: str)
         nodes(Relayer(url, client, session), change.scene.cluster),
     ):
         ended = await rotated(change.settings())
-    assert (ended.code, ended.problem) == (exit_codes.DONE, "")
-    assert ended.entry is not None
-    assert ended.entry.action.public_keys == (last,)
+    entry = done(ended)
+    assert entry.action.public_keys == (last,)
     assert await change.nonce() == 2
 
 
@@ -284,8 +280,7 @@ async def test_what_oracles_want_for_ever(change: Change, monkeypatch: pytest.Mo
         return read(content)._replace(validator_indices=(0, 1, 2))
 
     monkeypatch.setattr(rotation_info, "_read_info", of_all)
-    ended = await rotated(change.settings())
-    assert (ended.code, ended.problem) == (exit_codes.DONE, "")
+    done(await rotated(change.settings()))
     assert await change.nonce() == 2
     for _ in range(2):
         ended = await rotated(change.settings())
@@ -321,8 +316,7 @@ async def test_a_process_that_ends_after_signing(change: Change) -> None:
     async with open_rotating(change.settings(), tell_nobody) as (parts, rotating):
         entry = await executor.begin_next(rotate.rotation_task(parts, rotating))
         assert entry is not None
-    ended = await rotated(change.settings())
-    assert (ended.code, ended.problem) == (exit_codes.DONE, "")
+    done(await rotated(change.settings()))
     assert await change.nonce() == 2
 
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
-from collections.abc import AsyncIterator, Sequence
 from typing import Any
-from urllib.parse import urljoin
 
 import pytest
 from hypothesis import given
@@ -15,40 +12,31 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from dvtfast.constants import GWEI_PER_VALIDATOR
-from dvtfast.deposit_data_tree import DepositDataTree, MultiProof
+from dvtfast.deposit_data_tree import DepositDataTree
 from dvtfast.protocol_config import OracleConfig
-from dvtfast.services import wire
-from dvtfast.services.chain.contracts.manager_messages import COMPOUNDING, ETH1_ADDRESS
-from dvtfast.services.chain.contracts.signers import CURVE_ORDER
+from dvtfast.services.chain.contracts.manager_messages import ETH1_ADDRESS
 from dvtfast.services.chain.encoding import read_address, write_address
-from dvtfast.services.demo.oracle.bodies import read_approval, read_consolidation, read_rotation
 from dvtfast.services.operator.oracles import client as oracles_module
 from dvtfast.services.operator.oracles.agreement import TooFewOraclesError
 from dvtfast.services.operator.oracles.approvals import (
-    Approval,
     ApprovalRequest,
     approve,
     read_upload,
 )
 from dvtfast.services.operator.oracles.client import OracleClient
-from dvtfast.services.operator.oracles.consolidations import ROUTE, approve_switch
-from dvtfast.services.operator.plan import NotReadyError
-from dvtfast.services.operator.rotation.rotation_info import (
-    OraclesAheadError,
-    OraclesBehindError,
-    RotationInfo,
-    RotationRequest,
-    rotate,
-    rotation_info,
+from tests.services.operator.approving import (
+    DEADLINE,
+    VAULT,
+    approved,
+    high_s,
+    request_for,
+    signers_of,
 )
 from tests.services.oracle_servers import (
     CHAIN_ID,
-    CHECKER,
     CID,
     KEEPER,
-    NONCE,
     OTHER_CID,
-    Answer,
     FakeOracle,
     answering,
     broken_off,
@@ -62,66 +50,6 @@ from tests.services.oracle_servers import (
 )
 from tests.services.patience import PATIENCE_SECONDS
 from tests.unit.test_deposit_data_tree import some_deposits
-from tests.vector_files import load, unhex
-
-REQUESTS = load("oracle_requests.json")
-VAULT = bytes(range(20))
-MANAGER_SIGNATURE = bytes(range(65))
-DEADLINE = int(time.time()) + 3600
-ETHER = 10**9
-TIMEOUT_SECONDS = 2.0
-
-
-def shares(validators: int, oracles: int) -> list[wire.OraclesExitSignatureShares]:
-    return [
-        wire.OraclesExitSignatureShares(
-            [wire.PublicKey(bytes([i, j]) * 24) for j in range(oracles)],
-            [wire.EncryptedSignature(bytes([i + 100, j]) * 96 + b"\0") for j in range(oracles)],
-        )
-        for i in range(validators)
-    ]
-
-
-def request_for(oracles: int, *, validators: int = 2, **changes: Any) -> ApprovalRequest:
-    given: dict[str, Any] = {
-        "vault": VAULT,
-        "validator_type": COMPOUNDING,
-        "validator_index": 1_234_567,
-        "registry_root": bytes(range(32)),
-        "public_keys": [bytes([i % 256]) * 48 for i in range(validators)],
-        "deposit_signatures": [bytes([i % 256]) * 96 for i in range(validators)],
-        "amounts_gwei": [(33 + i % 7) * ETHER for i in range(validators)],
-        "shares": shares(validators, oracles) if validators < 100 else shares(1, oracles) * validators,
-        "deadline": DEADLINE,
-        "manager_signature": MANAGER_SIGNATURE,
-    }
-    return ApprovalRequest(**{**given, **changes})
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[OracleClient]:
-    async with OracleClient(timeout_seconds=TIMEOUT_SECONDS) as client:
-        yield client
-
-
-async def approved(
-    fakes: list[FakeOracle], client: OracleClient, *, threshold: int, request: ApprovalRequest | None = None
-) -> Approval:
-    async with oracles_up(fakes) as config:
-        return await approve(
-            request or request_for(len(fakes)),
-            config,
-            client,
-            keeper_address=read_address(KEEPER),
-            chain_id=CHAIN_ID,
-            threshold=threshold,
-        )
-
-
-def signers_of(fakes: list[FakeOracle], signatures: bytes, body: dict[str, Any]) -> list[bytes]:
-    """Whose signatures stand there, in their order."""
-    by_signature = {each.sign(body): each.address for each in fakes}
-    return [by_signature[signatures[i : i + 65]] for i in range(0, len(signatures), 65)]
 
 
 def assert_shape(value: Any, shape: Any) -> None:
@@ -234,14 +162,6 @@ async def test_all_of_all(client: OracleClient) -> None:
     approval = await approved(fakes, client, threshold=5, request=v3_request(5))
     signers = signers_of(fakes, approval.signatures, fakes[0].asked[0][2])
     assert signers == sorted(each.address for each in fakes)
-
-
-R, S, V = slice(0, 32), slice(32, 64), slice(64, 65)
-
-
-def high_s(signature: bytes) -> bytes:
-    s = CURVE_ORDER - int.from_bytes(signature[S])
-    return signature[R] + s.to_bytes(32) + bytes([55 - signature[64]])
 
 
 def anothers(signature: bytes) -> bytes:
@@ -445,273 +365,3 @@ async def test_a_large_request() -> None:
 def test_any_answer_is_an_upload_or_a_value_error(content: bytes | str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - of many kinds, as each field has its own words
         read_upload(content.encode() if isinstance(content, str) else content, deadline=DEADLINE, now=0)
-
-
-def rotation_for(oracles: int, **changes: Any) -> RotationRequest:
-    given: dict[str, Any] = {
-        "vault": VAULT,
-        "public_keys": [bytes([i]) * 48 for i in range(2)],
-        "shares": shares(2, oracles),
-        "nonce": NONCE,
-        "deadline": DEADLINE,
-    }
-    return RotationRequest(**{**given, **changes})
-
-
-async def test_rotation(client: OracleClient) -> None:
-    fakes = fake_oracles(4)
-    fakes[0].answers = [signing(high_s)]
-    async with oracles_up(fakes) as config:
-        approval = await rotate(
-            rotation_for(4),
-            config,
-            client,
-            keeper_address=read_address(KEEPER),
-            chain_id=CHAIN_ID,
-            threshold=3,
-        )
-    ((_, path, body),) = fakes[1].asked
-    assert path == "/signatures"
-    names = ("vault_address", "public_keys", "public_key_shards", "exit_signature_shards", "deadline")
-    assert list(body) == list(names)
-    signers = signers_of(fakes, approval.signatures, body)
-    assert signers == sorted(each.address for each in fakes[1:])
-    assert (approval.ipfs_hash, approval.deadline) == (CID, DEADLINE)
-
-
-async def test_rotation_under_another_nonce_is_refused(client: OracleClient) -> None:
-    fakes = fake_oracles(2)
-    async with oracles_up(fakes) as config:
-        with pytest.raises(TooFewOraclesError, match="expected one by"):
-            await rotate(
-                rotation_for(2, nonce=NONCE + 1),
-                config,
-                client,
-                keeper_address=read_address(KEEPER),
-                chain_id=CHAIN_ID,
-                threshold=1,
-            )
-
-
-def told(block: int | None, *indices: int) -> Answer:
-    """What an oracle tells of rotations, as StakeWise's do."""
-    validators = [{"index": index} for index in indices]
-    return answering(json.dumps({"exit_signature_block_number": block, "validators": validators}))
-
-
-async def at_200() -> int:
-    """Our nodes' latest block."""
-    return 200
-
-
-async def test_one_oracle_that_has_seen_the_last_rotation_is_enough(client: OracleClient) -> None:
-    """Others know of none yet, or of one before, or answer nonsense."""
-    fakes = fake_oracles(5)
-    fakes[0].answers = [told(None)]
-    fakes[1].answers = [told(122, 1, 2, 3)]
-    fakes[2].answers = [told(123, 9, 2**63)]
-    fakes[3].answers = [answering('{"exit_signature_block_number": 123, "validators": [{"index": -1}]}')]
-    fakes[4].answers = [answering("", status=500)]
-    async with oracles_up(fakes) as config:
-        assert await rotation_info(VAULT, config, client, since=123, head=at_200) == RotationInfo(
-            123, (9, 2**63)
-        )
-        with pytest.raises(OraclesBehindError, match="no oracle has seen the rotation of block 124") as error:
-            await rotation_info(VAULT, config, client, since=124, head=at_200)
-    said = str(error.value)
-    assert f"{write_address(fakes[0].address)}: no rotation, 0 validators" in said
-    assert f"{write_address(fakes[1].address)}: block 122, 3 validators" in said
-    assert "an answer that cannot be used" in said
-    assert fakes[2].asked[0][1] == f"/signatures/{write_address(VAULT)}"
-
-
-async def test_before_the_first_rotation_oracles_know_of_none(client: OracleClient) -> None:
-    fakes = fake_oracles(1)
-    fakes[0].answers = [told(None, 4, 5)]
-    async with oracles_up(fakes) as config:
-        assert await rotation_info(VAULT, config, client, since=None, head=at_200) == RotationInfo(
-            None, (4, 5)
-        )
-        with pytest.raises(OraclesBehindError, match="no rotation, 2 validators"):
-            await rotation_info(VAULT, config, client, since=0, head=at_200)
-        fakes[0].answers = [answering('{"exit_signature_block_number": null}')]
-        assert await rotation_info(VAULT, config, client, since=None, head=at_200) == RotationInfo(None, ())
-
-
-@pytest.mark.parametrize("least", [None, 7, 122])
-async def test_the_replica_that_has_seen_least_speaks_for_its_oracle(
-    client: OracleClient, least: int | None
-) -> None:
-    fakes = fake_oracles(2)
-    fakes[0].answers = [told(200, 1), answering("", status=502), told(least, 2), told(123, 3)]
-    fakes[1].answers = [told(122)]
-    async with oracles_up(fakes) as config:
-        with pytest.raises(OraclesBehindError):
-            await rotation_info(VAULT, config, client, since=123, head=at_200)
-        fakes[0].answers[2] = told(124, 2)
-        assert await rotation_info(VAULT, config, client, since=123, head=at_200) == RotationInfo(123, (3,))
-
-
-@pytest.mark.parametrize(
-    ("answers", "wanted"),
-    [
-        ([(150, range(100)), (123, [9]), (130, [9]), (100, range(50))], [9]),
-        ([(123, [1, 2]), (123, [1, 2]), (124, [1, 2, 3]), (200, [7])], [1, 2]),  # none says the same as most
-        ([(123, [1]), (200, [])], [1]),  # nobody takes away what another one wants
-        ([(123, [1]), (200, [1, 1, 1, 2])], [1, 2]),
-        ([(123, []), (124, []), (200, [2])], []),
-        ([(123, [1]), (None, [2]), (None, [2])], [1]),
-    ],
-)
-async def test_of_those_that_have_seen_it_half_must_want_it(
-    client: OracleClient, answers: list[tuple[int | None, Sequence[int]]], wanted: list[int]
-) -> None:
-    """Whichever block one tells of."""
-    fakes = fake_oracles(len(answers))
-    for fake, (block, indices) in zip(fakes, answers, strict=True):
-        fake.answers = [told(block, *indices)]
-    async with oracles_up(fakes) as config:
-        info = await rotation_info(VAULT, config, client, since=123, head=at_200)
-    assert list(info.validator_indices) == wanted
-
-
-@pytest.mark.parametrize("later", [201, 2**63])
-async def test_an_oracle_that_tells_of_a_block_that_no_node_has(client: OracleClient, later: int) -> None:
-    """It is named and not believed, also where nobody else is."""
-    fakes = fake_oracles(3)
-    fakes[0].answers = [told(later, 1, 2)] * 2
-    fakes[1].answers = [told(200, 3)]
-    fakes[2].answers = [told(122, 4)]
-    async with oracles_up(fakes) as config:
-        with capture_logs() as lines:
-            await rotation_info(VAULT, config, client, since=123, head=at_200)
-        for since in (123, 200):
-            found = await rotation_info(VAULT, config, client, since=since, head=at_200)
-            assert found == RotationInfo(200, (3,))
-        fakes[1].answers = [told(None)]
-        with pytest.raises(OraclesAheadError, match=f"blocks after 200.*block {later}, 2 validators"):
-            await rotation_info(VAULT, config, client, since=123, head=at_200)
-        fakes[0].answers[1] = told(150, 5)  # a replica that has seen less speaks for it
-        assert await rotation_info(VAULT, config, client, since=123, head=at_200) == RotationInfo(150, (5,))
-    (line,) = lines
-    assert line["event"] == "an oracle tells of a block that no node has"
-    assert (line["oracle"], line["block"], line["latest"]) == (write_address(fakes[0].address), later, 200)
-
-
-async def test_what_oracles_say_is_compared_with_a_block_of_after_they_said_it(client: OracleClient) -> None:
-    """One that answers slowly may know of blocks that there were not when it was asked."""
-    fakes = fake_oracles(1)
-    fakes[0].answers = [told(200, 1)]
-
-    async def head() -> int:
-        return 200 if fakes[0].asked else 199
-
-    async with oracles_up(fakes) as config:
-        assert await rotation_info(VAULT, config, client, since=123, head=head) == RotationInfo(200, (1,))
-
-
-async def test_no_oracle_answers(client: OracleClient) -> None:
-    fakes = fake_oracles(2)
-    for fake in fakes:
-        fake.answers = [answering("busy", status=503)]
-    async with oracles_up(fakes) as config:
-        with pytest.raises(NotReadyError, match=r"oracles: none answers; 0x.*HTTP 503: busy"):
-            await rotation_info(VAULT, config, client, since=None, head=at_200)
-
-
-async def test_a_switch(client: OracleClient) -> None:
-    wanted = REQUESTS["switch to 0x02"]["body"]
-    (key,) = map(unhex, wanted["public_keys"])
-    fakes = fake_oracles(3)
-    for each in fakes:
-        each.consolidated = key + key
-    fakes[2].consolidated = b"something else"
-    async with oracles_up(fakes) as config:
-        signatures = await approve_switch(
-            unhex(wanted["vault_address"]),
-            key,
-            config,
-            client,
-            checker_address=read_address(CHECKER),
-            chain_id=CHAIN_ID,
-            threshold=2,
-        )
-    ((_, path, body),) = fakes[0].asked
-    assert (path, body) == ("/consolidate-validators/", wanted)
-    assert signers_of(fakes, signatures, body) == sorted(each.address for each in fakes[:2])
-
-
-@pytest.mark.parametrize(
-    "endpoint",
-    [
-        "http://oracle.example",
-        "https://oracle.example/",
-        "http://oracle.example/v1",
-        "http://oracle.example/v1/",
-        "http://user:word@oracle.example:8000/a/b",
-    ],
-)
-def test_where_a_switch_is_asked_for(endpoint: str) -> None:
-    """Source: v3-operator `9c163d65` joins the route by the standard library's `urljoin`."""
-    assert oracles_module._url(endpoint, ROUTE) == urljoin(endpoint, "consolidate-validators/")
-
-
-def test_a_key_in_an_address_stays() -> None:
-    """As endpoints behind somebody's gateway have it."""
-    endpoint = "https://oracle.example/v1/?key=word"
-    assert oracles_module._url(endpoint, "") == endpoint
-    assert (
-        oracles_module._url(endpoint, ROUTE) == "https://oracle.example/v1/consolidate-validators/?key=word"
-    )
-    assert oracles_module._url(endpoint, "/signatures") == "https://oracle.example/v1/signatures?key=word"
-
-
-def test_approvals_are_what_stakewises_operator_sends() -> None:
-    """To the letter."""
-    for name in ("approval 0x01", "approval 0x02", "approval of deposit data"):
-        wanted = REQUESTS[name]["body"]
-        proof = None
-        if "proof" in wanted:
-            nodes, flags, positions = (wanted[f"proof{each}"] for each in ("", "_flags", "_indexes"))
-            proof = MultiProof(tuple(positions), (), tuple(map(unhex, nodes)), tuple(flags))
-        request = ApprovalRequest(
-            vault=unhex(wanted["vault_address"]),
-            validator_type=2 if name == "approval 0x02" else 1,
-            validator_index=wanted["validator_index"],
-            registry_root=unhex(wanted["validators_root"]),
-            public_keys=[unhex(key) for key in wanted["public_keys"]],
-            deposit_signatures=[unhex(signature) for signature in wanted["deposit_signatures"]],
-            amounts_gwei=wanted.get("amounts") or [32 * ETHER] * 2,
-            shares=shares_of(wanted),
-            deadline=wanted["deadline"],
-            manager_signature=unhex(wanted["validators_manager_signature"] or ""),
-            proof=proof,
-        )
-        assert json.loads(wire.encode(request.body())) == wanted, name
-
-
-def test_a_rotation_is_what_stakewises_operator_sends() -> None:
-    wanted = REQUESTS["rotation"]["body"]
-    keys = [unhex(key) for key in wanted["public_keys"]]
-    vault, deadline = unhex(wanted["vault_address"]), wanted["deadline"]
-    request = RotationRequest(
-        vault=vault, public_keys=keys, shares=shares_of(wanted), nonce=NONCE, deadline=deadline
-    )
-    assert json.loads(wire.encode(request.body())) == wanted
-
-
-def shares_of(body: dict[str, Any]) -> list[wire.OraclesExitSignatureShares]:
-    pairs = zip(body["public_key_shards"], body["exit_signature_shards"], strict=True)
-    return [
-        wire.OraclesExitSignatureShares(
-            [wire.PublicKey.from_wire(key) for key in keys],
-            [wire.EncryptedSignature.from_wire(shard) for shard in encrypted],
-        )
-        for keys, encrypted in pairs
-    ]
-
-
-def test_the_demos_oracle_reads_the_same_bodies() -> None:
-    for name, each in REQUESTS.items():
-        read = {"": read_approval, "signatures": read_rotation, ROUTE: read_consolidation}[each["path"]]
-        assert read(json.dumps(each["body"]).encode()) is not None, name
