@@ -14,7 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import SystemRandom
-from typing import Final, TypeVar
+from typing import Final, Self, TypeVar
 from urllib.parse import urlsplit
 
 from yarl import URL
@@ -401,29 +401,25 @@ class Endpoints:
         )
 
 
-def session(timeout_seconds: float) -> Session:
-    """For requests that take at most so long from beginning to end."""
-    return Session(timeout_seconds)
+class SessionClient:
+    """A client with a session of its own inside `async with`.
+
+    Args:
+        timeout_seconds: of one request, from beginning to end.
+    """
+
+    def __init__(self, timeout_seconds: float) -> None:
+        self._timeout_seconds = timeout_seconds
+
+    async def __aenter__(self) -> Self:
+        self._session = Session(self._timeout_seconds)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._session.close()
 
 
 async def exchange(
-    session: Session,
-    endpoint: Endpoint,
-    method: str,
-    url: str | URL,
-    *,
-    limit_bytes: int,
-    body: bytes | None = None,
-    accept: str = "application/json",
-) -> tuple[int, bytes]:
-    """As `answer_of`; the status and the body."""
-    answer = await answer_of(
-        session, endpoint, method, url, limit_bytes=limit_bytes, body=body, accept=accept
-    )
-    return answer.status, answer.content
-
-
-async def answer_of(
     session: Session,
     endpoint: Endpoint,
     method: str,

@@ -14,8 +14,7 @@ import copy
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -26,7 +25,7 @@ from dvtfast.networks import NETWORKS
 from ...web.error_text import with_words
 from ...web.outgoing import joined
 from ..encoding import ADDRESS_BYTES, HASH_BYTES, read_address, read_data, write_address, write_data
-from ..endpoints import Endpoint, EndpointError, Endpoints, exchange, session
+from ..endpoints import Endpoint, EndpointError, Endpoints, SessionClient, exchange
 
 KEYS_AT_ONCE = 100  # some nodes take long, or refuse, above a few hundred
 VALIDATOR_LIMIT_BYTES = 2048  # of the answer, for each key; some 500 are usual
@@ -259,7 +258,7 @@ class _Spec(msgspec.Struct):
     data: _SpecData
 
 
-class BeaconClient:
+class BeaconClient(SessionClient):
     """Beacon nodes that stand in for each other; an async context manager.
 
     Args:
@@ -269,7 +268,7 @@ class BeaconClient:
 
     def __init__(self, endpoints: Sequence[str], *, timeout_seconds: float, network: Network) -> None:
         self._endpoints = Endpoints(endpoints, timeout_seconds=timeout_seconds, check=self._check_chain)
-        self._timeout_seconds = timeout_seconds
+        super().__init__(timeout_seconds)
         self._network = network
         self._without_post: set[Endpoint] = set()
         self._without_blinded: set[Endpoint] = set()
@@ -293,15 +292,6 @@ class BeaconClient:
             return {name for name, _ in self._endpoints.awake_alone()}
         except EndpointError as error:
             raise BeaconError(f"beacon: {error}") from None
-
-    async def __aenter__(self) -> Self:
-        self._session = session(self._timeout_seconds)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._session.close()
 
     async def validators(
         self, public_keys: Sequence[bytes], *, state: str = "head"
@@ -506,13 +496,12 @@ class BeaconClient:
         query: str = "",
     ) -> T:
         url = joined(endpoint.url, path, query)
-        status, content = await exchange(
-            self._session, endpoint, method, url, body=body, limit_bytes=limit_bytes
-        )
-        if status != 200:
-            raise endpoint.error(with_words(f"{path}: HTTP {status}", content), status=status)
+        answer = await exchange(self._session, endpoint, method, url, body=body, limit_bytes=limit_bytes)
+        if answer.status != 200:
+            words = with_words(f"{path}: HTTP {answer.status}", answer.content)
+            raise endpoint.error(words, status=answer.status)
         try:
-            return await asyncio.to_thread(read, content)
+            return await asyncio.to_thread(read, answer.content)
         except ValueError as error:
             raise endpoint.error(f"{path}: {error}") from None
 

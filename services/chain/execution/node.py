@@ -15,8 +15,7 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Literal, Self, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 
@@ -31,9 +30,9 @@ from ..endpoints import (
     EndpointError,
     Endpoints,
     NoAnswerInTimeError,
+    SessionClient,
     TooLongError,
     exchange,
-    session,
 )
 
 ANSWER_LIMIT_BYTES = 4 * 1024**2  # a block lists its transactions' hashes, 70 bytes each
@@ -121,7 +120,7 @@ class Log:
     index: int
 
 
-class NodeClient:
+class NodeClient(SessionClient):
     """An execution node, or several that stand in for each other; an async context manager.
 
     Each call asks the endpoints one after the other until one answers; see endpoints.py. An endpoint on
@@ -145,21 +144,12 @@ class NodeClient:
         logs_span_blocks: int | None = None,
     ) -> None:
         self._endpoints = Endpoints(endpoints, timeout_seconds=timeout_seconds, check=self._check_chain)
-        self._timeout_seconds = timeout_seconds
+        super().__init__(timeout_seconds)
         self._chain_id = chain_id
         self._largest_span = logs_span_blocks
         self._spans: dict[Endpoint, _Span] = {}
         self._keeps_from: dict[Endpoint, int] = {}  # the first block whose logs it is known to have
         self._ids = itertools.count(1)
-
-    async def __aenter__(self) -> Self:
-        self._session = session(self._timeout_seconds)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._session.close()
 
     @property
     def names(self) -> str:
@@ -462,9 +452,10 @@ class NodeClient:
     ) -> T:
         number = next(self._ids)
         body = msgspec.json.encode({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
-        status, content = await exchange(
+        got = await exchange(
             self._session, endpoint, "POST", endpoint.url, body=body, limit_bytes=limit_bytes
         )
+        status, content = got.status, got.content
 
         def decode() -> T:
             answer = decode_result(content, _Answer)

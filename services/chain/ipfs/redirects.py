@@ -16,7 +16,7 @@ from yarl import URL
 
 from ...web.addresses import is_public
 from ...web.outgoing import Answer, Session, addresses_of
-from ..endpoints import Endpoint, NoAnswerInTimeError, answer_of
+from ..endpoints import Endpoint, NoAnswerInTimeError, exchange
 
 MOST_REDIRECTS = 5
 ADDRESS_CHARACTERS = 2048
@@ -66,9 +66,7 @@ class Following:
         address = URL(url)
         session = self._here_only if await is_here(address) else self._anywhere
         for _ in range(MOST_REDIRECTS + 1):
-            answer = await answer_of(
-                session, endpoint, "GET", address, limit_bytes=limit_bytes, accept=accept
-            )
+            answer = await exchange(session, endpoint, "GET", address, limit_bytes=limit_bytes, accept=accept)
             if answer.status not in STATUSES or "Location" not in answer.headers:
                 return answer
             try:

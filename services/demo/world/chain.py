@@ -10,9 +10,9 @@ from typing import Any
 
 import aiohttp
 from eth_abi.abi import decode, encode
-from eth_abi.grammar import parse
 
-from ...chain.encoding import keccak256, read_address, read_data, write_address, write_data, write_quantity
+from ...chain.calls import encode_call
+from ...chain.encoding import read_address, read_data, write_address, write_data, write_quantity
 
 REQUEST_SECONDS = 20.0
 RECEIPT_SECONDS = 60.0
@@ -171,12 +171,3 @@ class AnvilChain:
                 if (receipt := await self.rpc("eth_getTransactionReceipt", transaction_hash)) is not None:
                     return receipt
                 await asyncio.sleep(LOOK_SECONDS)
-
-
-def encode_call(signature: str, *arguments: Any) -> bytes:
-    """A call of a function by its signature; addresses are 20 bytes."""
-    selector = keccak256(signature.encode())[:SELECTOR_BYTES]
-    types = signature[signature.index("(") :]
-    if types == "()":
-        return selector
-    return selector + encode([part.to_type_str() for part in parse(types).components], arguments)

@@ -6,15 +6,14 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from secrets import SystemRandom
-from types import TracebackType
-from typing import Self, TypeVar
+from typing import TypeVar
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from dvtfast.protocol_config import OracleConfig
 
 from ...chain.contracts.signers import address_of
 from ...chain.encoding import write_address
-from ...chain.endpoints import Endpoint, EndpointError, exchange, session
+from ...chain.endpoints import Endpoint, EndpointError, SessionClient, exchange
 from ...process import logs
 
 TIMEOUT_SECONDS = 10.0  # of one replica
@@ -65,7 +64,7 @@ class OracleCall:
     limit_bytes: int = ANSWER_LIMIT_BYTES
 
 
-class OracleClient:
+class OracleClient(SessionClient):
     """Asks oracles; an async context manager. No redirect is followed.
 
     Args:
@@ -73,17 +72,8 @@ class OracleClient:
     """
 
     def __init__(self, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
-        self._timeout_seconds = timeout_seconds
+        super().__init__(timeout_seconds)
         self._random = SystemRandom()
-
-    async def __aenter__(self) -> Self:
-        self._session = session(self._timeout_seconds)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._session.close()
 
     async def ask(self, oracle: Oracle, call: OracleCall, read: Callable[[bytes], T]) -> T:
         """What `read` makes of the first good answer of a replica; they are asked in random order.
@@ -128,16 +118,17 @@ class OracleClient:
     ) -> T:
         method = "GET" if call.body is None else "POST"
         url = _url(replica.url, call.path)
-        status, content = await exchange(
+        answer = await exchange(
             self._session, replica, method, url, limit_bytes=call.limit_bytes, body=call.body
         )
-        if status != 200:
-            said = logs.printable(content[: 4 * SAID_CHARACTERS].decode(errors="replace")[:SAID_CHARACTERS])
+        if answer.status != 200:
+            words = answer.content[: 4 * SAID_CHARACTERS].decode(errors="replace")
+            said = logs.printable(words[:SAID_CHARACTERS])
             if said:
-                log.warning("an oracle objects", oracle=oracle.name, status=status, said=said)
-            raise replica.error(f"HTTP {status}: {said}", refused=status < 500)
+                log.warning("an oracle objects", oracle=oracle.name, status=answer.status, said=said)
+            raise replica.error(f"HTTP {answer.status}: {said}", refused=answer.status < 500)
         try:
-            return await asyncio.to_thread(read, content)
+            return await asyncio.to_thread(read, answer.content)
         except ValueError as error:
             raise replica.error(f"an answer that cannot be used: {error}") from None
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from ...chain.encoding import read_address, read_data, shown, write_address
-from ...chain.endpoints import Endpoint, EndpointError, exchange, session
+from ...chain.endpoints import Endpoint, EndpointError, SessionClient, exchange
 from ...chain.execution.transactions import Transaction
 from ...keys.account_key import load_account
 
@@ -90,7 +90,7 @@ class KeystoreWallet:
         return raw
 
 
-class ExternalWallet:
+class ExternalWallet(SessionClient):
     """A signer that has the key, over JSON-RPC; an async context manager. It is believed nothing.
 
     Args:
@@ -101,15 +101,8 @@ class ExternalWallet:
         self._endpoint = Endpoint(url)
         self._address = address
         self._chain_id = chain_id
-        self._timeout_seconds = timeout_seconds
+        super().__init__(timeout_seconds)
         self._ids = itertools.count(1)
-
-    async def __aenter__(self) -> ExternalWallet:
-        self._session = session(self._timeout_seconds)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._session.close()
 
     @property
     def address(self) -> bytes:
@@ -124,16 +117,16 @@ class ExternalWallet:
             "jsonrpc": "2.0", "id": number, "method": "eth_signTransaction", "params": [transaction.to_json()]
         }  # fmt: skip
         try:
-            status, content = await exchange(
+            answer = await exchange(
                 self._session, self._endpoint, "POST", self._endpoint.url, body=msgspec.json.encode(body),
                 limit_bytes=ANSWER_LIMIT_BYTES,
             )  # fmt: skip
         except EndpointError as error:
             raise WalletError(f"signer: {error}") from None
         try:
-            raw = _raw_of(content, number)
+            raw = _raw_of(answer.content, number)
         except ValueError as error:
-            raise WalletError(f"signer: {self._endpoint.error(f'HTTP {status}: {error}')}") from None
+            raise WalletError(f"signer: {self._endpoint.error(f'HTTP {answer.status}: {error}')}") from None
         require_same(raw, transaction)
         return raw
 

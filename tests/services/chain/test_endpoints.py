@@ -15,9 +15,8 @@ from dvtfast.services.chain.endpoints import (
     Endpoints,
     NoAnswerInTimeError,
     exchange,
-    session,
 )
-from dvtfast.services.web.outgoing import retry_after
+from dvtfast.services.web.outgoing import Session, retry_after
 from tests.services.chain.servers import DEAD, Handler, serving
 
 SECRET = "https://alice:hunter22@node.example:8545/v3/0123456789abcdef?apikey=s3cr3t-t0ken&x=%2Fquoted%2F"
@@ -247,10 +246,10 @@ def limiting(times: int, **headers: str) -> tuple[Handler, list[int]]:
 
 async def ask_all(urls: list[str], *, times: int = 1) -> list[bytes]:
     several = Endpoints(urls)
-    async with session(5) as client:
+    async with Session(5) as client:
 
         async def work(endpoint: Endpoint) -> bytes:
-            return (await exchange(client, endpoint, "GET", endpoint.url, limit_bytes=100))[1]
+            return (await exchange(client, endpoint, "GET", endpoint.url, limit_bytes=100)).content
 
         return [await several.first_able(work) for _ in range(times)]
 
@@ -269,7 +268,7 @@ async def test_who_is_asked_too_often_gets_a_pause(monkeypatch: pytest.MonkeyPat
 async def test_a_pause_is_as_long_as_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     handle, _ = limiting(1, **{"Retry-After": "7"})
-    async with serving(handle) as url, session(5) as client:
+    async with serving(handle) as url, Session(5) as client:
         endpoint = Endpoint(url)
         with pytest.raises(EndpointError) as caught:
             await exchange(client, endpoint, "GET", url, limit_bytes=100)
@@ -353,11 +352,11 @@ async def test_an_endpoint_is_checked_again_after_each_new_connection() -> None:
             raise endpoint.leave_out("another chain")
 
     is_closing = [False]
-    async with serving(handle) as url, session(5) as client:
+    async with serving(handle) as url, Session(5) as client:
         several = Endpoints([url], check=check)
 
         async def work(endpoint: Endpoint) -> bytes:
-            return (await exchange(client, endpoint, "GET", endpoint.url, limit_bytes=100))[1]
+            return (await exchange(client, endpoint, "GET", endpoint.url, limit_bytes=100)).content
 
         for _ in range(3):
             await several.first_able(work)
@@ -392,7 +391,7 @@ async def test_what_takes_too_long_is_told_apart() -> None:
         await asyncio.sleep(5)
         return web.Response()
 
-    async with serving(handle) as url, session(0.05) as client:
+    async with serving(handle) as url, Session(0.05) as client:
         for address, kind in ((url, NoAnswerInTimeError), (DEAD, EndpointError)):
             with pytest.raises(EndpointError) as caught:
                 await exchange(client, Endpoint(address), "GET", address, limit_bytes=100)
