@@ -16,8 +16,8 @@ from dvtfast.services.operator.commands.results import Ended, tell
 from dvtfast.services.operator.commands.summary import as_table
 from dvtfast.services.operator.plan import Plan
 from dvtfast.services.operator.sending.action import Action, Conclusion, Entry, Kind, Outcome
+from dvtfast.services.operator.sending.estimating import Estimate
 from dvtfast.services.operator.sending.fees import Offer
-from dvtfast.services.operator.sending.sender import Estimate
 from dvtfast.services.settings import ConsolidateSettings, SendingSettings, WithdrawSettings
 from tests.services.operator.test_orders import BASE, FIRST, SECOND
 

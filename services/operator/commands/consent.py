@@ -12,7 +12,7 @@ import click
 from ...chain import units
 from ..plan import Proposal
 from ..progress import Told, quiet, tell_nobody
-from ..sending.sender import Estimate
+from ..sending.estimating import Estimate
 
 ANSWERS: Final = {"y": True, "yes": True, "n": False, "no": False, "": False}  # the end of the file is none
 

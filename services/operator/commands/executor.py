@@ -20,8 +20,9 @@ from ..chain import Chain
 from ..plan import NothingToDoError, Proposal, StaleError
 from ..progress import Told, tell_nobody, telling
 from ..sending.action import Action, Entry, Kind, Outcome
+from ..sending.estimating import NotSentError, StaleActionError, WouldRevertError
 from ..sending.journal import RefusedError
-from ..sending.sender import NotSentError, Sender, StaleActionError, WouldRevertError
+from ..sending.sender import Sender
 from . import exit_codes
 from .consent import Consent
 from .results import GOES_ON, NOT_READY, OTHER_DEPOSITS, WHAT_TO_DO, WRONG, Ended, problems_of, tell, words_of

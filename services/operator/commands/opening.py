@@ -38,7 +38,8 @@ from ..registration.deposit_file import problems_in
 from ..registration.preparing import Preparing, Way
 from ..rotation.rotation import Rotating
 from ..sending.journal import Journal
-from ..sending.sender import Sender, SendingPolicy
+from ..sending.policy import SendingPolicy
+from ..sending.sender import Sender
 from ..sending.wallet import ExternalWallet, KeystoreWallet, Wallet
 from .order_files import read_keys_by_index
 

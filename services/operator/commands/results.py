@@ -26,8 +26,8 @@ from ...relayer_client.client import RelayerRefusedError, RelayerUnavailableErro
 from ...settings import SettingsError
 from ..plan import NotReadyError, Proposal
 from ..sending.action import Entry, Outcome
+from ..sending.estimating import Estimate
 from ..sending.journal import JournalError
-from ..sending.sender import Estimate
 from ..sending.wallet import WalletError
 from .summary import as_json
 

@@ -18,10 +18,8 @@ from dvtfast.services.chain.execution.node import NodeClient
 from dvtfast.services.operator import chain as operator_chain
 from dvtfast.services.operator.sending.action import Action, Entry, Kind, Outcome
 from dvtfast.services.operator.sending.journal import Journal
-from dvtfast.services.operator.sending.sender import (
-    Sender,
-    SendingPolicy,
-)
+from dvtfast.services.operator.sending.policy import SendingPolicy
+from dvtfast.services.operator.sending.sender import Sender
 from dvtfast.services.operator.sending.wallet import KeystoreWallet
 from tests.services.chain.anvil import CHAIN_ID, Chain, Contract
 from tests.services.patience import PATIENCE_SECONDS

@@ -21,14 +21,11 @@ from dvtfast.services.operator.commands import exit_codes
 from dvtfast.services.operator.commands.executor import Task, perform, timed
 from dvtfast.services.operator.commands.results import Ended
 from dvtfast.services.operator.managing.actions import Request
-from dvtfast.services.operator.sending import sender as sending
+from dvtfast.services.operator.sending import tracking
 from dvtfast.services.operator.sending.action import Action, Entry, Kind, Outcome
+from dvtfast.services.operator.sending.estimating import NotSentError, WouldRevertError
 from dvtfast.services.operator.sending.journal import RefusedError
-from dvtfast.services.operator.sending.sender import (
-    NotSentError,
-    Sender,
-    WouldRevertError,
-)
+from dvtfast.services.operator.sending.sender import Sender
 from dvtfast.services.operator.sending.wallet import WalletError
 from dvtfast.services.process.offload import UnavailableError
 from tests.services.chain.accounts import address_of, send_from
@@ -96,7 +93,7 @@ async def test_a_process_that_ends_anywhere(desk: Desk, point: str, monkeypatch:
                 patch.setattr(journal, "add", killed)
                 patch.setattr(journal, "conclude", never)
             elif point == "add":
-                patch.setattr(sending, "send_raw", killed)
+                patch.setattr(tracking, "send_raw", killed)
             elif point == "send":
                 patch.setattr(sender, "_send", sent_and_killed(sender, Killed))
             else:

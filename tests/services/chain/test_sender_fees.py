@@ -11,11 +11,7 @@ import pytest
 from dvtfast.services.chain.execution import transactions
 from dvtfast.services.chain.execution.transactions import Transaction
 from dvtfast.services.operator.sending.action import Outcome
-from dvtfast.services.operator.sending.sender import (
-    NotSentError,
-    TooPoorError,
-    WouldRevertError,
-)
+from dvtfast.services.operator.sending.estimating import NotSentError, TooPoorError, WouldRevertError
 from dvtfast.services.operator.sending.wallet import KeystoreWallet
 from tests.services.chain.anvil import CHAIN_ID
 from tests.services.chain.desks import (

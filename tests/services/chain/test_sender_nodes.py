@@ -15,7 +15,7 @@ import pytest
 from dvtfast.services.chain.execution import transactions
 from dvtfast.services.demo.world import anvil
 from dvtfast.services.demo.world.ports import free_port
-from dvtfast.services.operator.sending import sender as sending
+from dvtfast.services.operator.sending import tracking
 from dvtfast.services.operator.sending.action import Action, Kind, Outcome
 from tests.services.chain.accounts import rich_account, send_from
 from tests.services.chain.anvil import Chain
@@ -342,7 +342,7 @@ async def test_two_of_three_have_no_receipts_for_long(desk: Desk) -> None:
         task = asyncio.create_task(performed(sender, desk.action()))
         await desk.until_told("nonce is used up")
         told = len(desk.told)
-        await until(lambda: saying(len(desk.told) >= told + 2 * sending.SUPERSEDED_LOOKS))
+        await until(lambda: saying(len(desk.told) >= told + 2 * tracking.SUPERSEDED_LOOKS))
         assert not task.done()
         hidden = False
         assert outcome(await task) is Outcome.DONE
@@ -403,7 +403,7 @@ async def test_it_would_revert_because_it_is_done(desk: Desk, monkeypatch: pytes
             await desk.chain.mine()
             return "somebody deposited: the registry root is another"
 
-        monkeypatch.setattr(sender, "_why_stale", why_stale)
+        monkeypatch.setattr(sender, "why_stale", why_stale)
         task = asyncio.create_task(sender.follow(entry))
         await desk.until_told("confirmations 1/2")
         async with mining(desk.chain):

@@ -11,7 +11,7 @@ from dvtfast.services.chain.execution.transactions import DEFAULT_PRIORITY_FEE_W
 from dvtfast.services.operator.commands import opening
 from dvtfast.services.operator.sending.action import SignedTransaction
 from dvtfast.services.operator.sending.fees import Bounds, Offer, first_offer, higher_offer
-from dvtfast.services.operator.sending.sender import SendingPolicy
+from dvtfast.services.operator.sending.policy import SendingPolicy
 from dvtfast.services.settings import RegisterSettings, SettingsError
 
 GWEI = 10**9
