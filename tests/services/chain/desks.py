@@ -116,6 +116,17 @@ async def until(is_so: Callable[[], Awaitable[bool]]) -> None:
 
 
 @asynccontextmanager
+async def background(work: Any) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+@asynccontextmanager
 async def mining(chain: Chain) -> AsyncIterator[None]:
     """A block every now and then."""
 
@@ -124,13 +135,8 @@ async def mining(chain: Chain) -> AsyncIterator[None]:
             await chain.mine()
             await asyncio.sleep(0.05)
 
-    task = asyncio.create_task(mine())
-    try:
+    async with background(mine()):
         yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 async def performed(sender: Sender, action: Action) -> Entry:

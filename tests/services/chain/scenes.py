@@ -7,7 +7,7 @@ import json
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from dvtfast.services.relayer.manager.key import ManagerKey
 from dvtfast.services.relayer.watches import chain_watch
 from dvtfast.services.settings import RunSettings, parsing
 from tests.services.chain.accounts import rich_account, write_keystore
+from tests.services.chain.desks import background
 from tests.services.conftest import Cluster, Relayer, Start, make_cluster
 from tests.services.patience import PATIENCE_SECONDS
 
@@ -163,17 +164,6 @@ async def scene(
             "yes": "true",
         }
         yield Scene(world, cluster, account, oracle_set, tmp_path, settings=settings)
-
-
-@asynccontextmanager
-async def background(work: Any) -> AsyncIterator[None]:
-    task = asyncio.create_task(work)
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 def nodes(relayer: Relayer, cluster: Cluster) -> Any:

@@ -32,6 +32,13 @@ from tests.services.chain.scenes import Scene, command, done
 pytestmark = pytest.mark.usefixtures("beacon")
 
 
+async def withdrawn_by_others(scene: Scene, key: str) -> None:
+    """Five gwei, with the nonce after the registration's."""
+    validators = withdraw_bytes([bytes(PublicKey.from_wire(key))], [5])
+    signature = manager_signature(scene.world, nonce_bytes(1), validators)
+    await scene.world.vault.send("withdrawValidators(bytes,bytes)", validators, signature, value=1)
+
+
 async def test_a_nonce_that_somebody_uses(
     scene: Scene,
     running_oracles: list[RunningOracle],
@@ -46,9 +53,7 @@ async def test_a_nonce_that_somebody_uses(
         async def begin_late(action: Any) -> Any:
             nonces.append(action.details["nonce"])
             if len(nonces) == 1:
-                others = withdraw_bytes([bytes(PublicKey.from_wire(second))], [5])
-                signature = manager_signature(scene.world, nonce_bytes(1), others)
-                await scene.world.vault.send("withdrawValidators(bytes,bytes)", others, signature, value=1)
+                await withdrawn_by_others(scene, second)
             return await begin(action)
 
         monkeypatch.setattr(task.sender, "begin", begin_late)
@@ -68,9 +73,7 @@ async def test_a_nonce_that_is_used_after_it_was_sent(
     async with withdrawing(settings, tell_nobody) as task:
         entry = await executor.begin_next(task)
         assert entry is not None
-        others = withdraw_bytes([bytes(PublicKey.from_wire(second))], [5])
-        signature = manager_signature(scene.world, nonce_bytes(1), others)
-        await scene.world.vault.send("withdrawValidators(bytes,bytes)", others, signature, value=1)
+        await withdrawn_by_others(scene, second)
         ended = await executor.perform(task, dry_run=False, yes=True, seconds=30)
     assert ended.code == exit_codes.NOT_DONE
     assert await withdrawals(scene) == [(second, 5)]
@@ -86,8 +89,7 @@ async def test_a_process_that_ends_after_signing(
     async with withdrawing(settings, tell_nobody) as task:
         entry = await executor.begin_next(task)
         assert entry is not None
-    entry = done(await performed(settings))
-    assert entry.id == entry.id
+    assert done(await performed(settings)).id == entry.id
     assert await withdrawals(scene) == [(first, GWEI // 10)]
     async with withdrawing(dataclasses.replace(settings, again=True), tell_nobody) as task:
         assert await executor.begin_next(task) is not None

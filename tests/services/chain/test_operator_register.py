@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from dvtfast.services.demo.world.oracles import RunningOracle
 from dvtfast.services.operator import chain as operator_chain
 from dvtfast.services.operator.commands import consent, executor, exit_codes, results
 from dvtfast.services.operator.commands.register import registration_task
+from dvtfast.services.operator.commands.run import Registrar
 from dvtfast.services.operator.oracles import approvals
 from dvtfast.services.operator.registration import by_manager, preparing
 from dvtfast.services.operator.sending.action import Outcome
@@ -149,26 +150,48 @@ async def test_oracles_that_are_out(scene: Scene, running_oracles: list[RunningO
     assert len(await scene.deposited()) == 3
 
 
+async def nothing() -> None:
+    pass
+
+
+def others_deposit(scene: Scene, *, times: int = 1) -> Callable[[], Awaitable[None]]:
+    """Somebody does, the first few times."""
+    left = iter(range(times))
+
+    async def work() -> None:
+        if next(left, None) is not None:
+            await scene.world.foreign_deposits(1)
+
+    return work
+
+
+def around_approvals(
+    registrar: Registrar,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    before: Callable[[], Awaitable[None]] = nothing,
+    after: Callable[[], Awaitable[None]] = nothing,
+) -> None:
+    """What happens each time that the oracles are asked."""
+    approval = registrar.preparing._approval
+
+    async def work(*arguments: Any) -> Any:
+        await before()
+        given = await approval(*arguments)
+        await after()
+        return given
+
+    monkeypatch.setattr(registrar.preparing, "_approval", work)
+
+
 async def test_somebody_deposits_meanwhile(
     scene: Scene, running_oracles: list[RunningOracle], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While oracles are asked: all of it begins again, at the relayer."""
-    settings, deposits = scene.chosen(), 0
-    async with registering(settings) as registrar:
-        approval = registrar.preparing._approval
-
-        async def late(*arguments: Any) -> Any:
-            nonlocal deposits
-            given = await approval(*arguments)
-            if deposits < 2:
-                deposits += 1
-                await scene.world.foreign_deposits(1)
-            return given
-
-        monkeypatch.setattr(registrar.preparing, "_approval", late)
+    async with registering(scene.chosen()) as registrar:
+        around_approvals(registrar, monkeypatch, after=others_deposit(scene, times=2))
         ended = await performed(registrar)
-    entry = done(ended)
-    assert entry.action.details["start_index"] == deposits == 2
+    assert done(ended).action.details["start_index"] == 2
     assert len(scene.ours(await scene.deposited())) == 3
 
 
@@ -176,18 +199,8 @@ async def test_somebody_deposits_before_the_oracles_look(
     scene: Scene, running_oracles: list[RunningOracle], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They refuse the root of before, which is nobody's fault: it begins again, and ends well."""
-    settings, deposits = scene.chosen(), 0
-    async with registering(settings) as registrar:
-        approval = registrar.preparing._approval
-
-        async def late(*arguments: Any) -> Any:
-            nonlocal deposits
-            if deposits < 2:
-                deposits += 1
-                await scene.world.foreign_deposits(1)
-            return await approval(*arguments)
-
-        monkeypatch.setattr(registrar.preparing, "_approval", late)
+    async with registering(scene.chosen()) as registrar:
+        around_approvals(registrar, monkeypatch, before=others_deposit(scene, times=2))
         ended = await performed(registrar)
     done(ended)
     assert len(scene.ours(await scene.deposited())) == 3
@@ -222,14 +235,7 @@ async def test_an_index_that_was_given_is_right_once(
     """Somebody else has it when they deposit meanwhile, and exits for it would be theirs."""
     settings = replace(scene.chosen(), start_index=0)
     async with registering(settings) as registrar:
-        approval = registrar.preparing._approval
-
-        async def late(*arguments: Any) -> Any:
-            given = await approval(*arguments)
-            await scene.world.foreign_deposits(1)
-            return given
-
-        monkeypatch.setattr(registrar.preparing, "_approval", late)
+        around_approvals(registrar, monkeypatch, after=others_deposit(scene))
         ended = await performed(registrar)
     assert ended.code == exit_codes.NOT_READY
     assert "--start-index 0 was before somebody deposited" in ended.problem
