@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import time
+from typing import Final
+
+STALE_SLOTS: Final = 8  # without a block, after which a node counts as behind
 
 
 def now_seconds() -> float:

@@ -7,8 +7,6 @@ from dvtfast import Network
 from .. import clock
 from .client import BeaconClient, BeaconHead
 
-STALE_SLOTS = 8  # without a block, after which a node counts as behind
-
 
 async def fresh_head(beacon: BeaconClient, network: Network, *, since: int = 0) -> BeaconHead:
     """The latest block of a beacon node that is not behind.
@@ -20,7 +18,7 @@ async def fresh_head(beacon: BeaconClient, network: Network, *, since: int = 0) 
         BeaconError: no node has one.
     """
     slot = _slot(clock.now_seconds(), network)
-    return await beacon.head(first_slot=max(slot - STALE_SLOTS, _slot(since, network), 0))
+    return await beacon.head(first_slot=max(slot - clock.STALE_SLOTS, _slot(since, network), 0))
 
 
 def _slot(at: float, network: Network) -> int:

@@ -28,8 +28,6 @@ from .completeness import prove_complete
 from .contract_tree import DepositsSoFar
 from .validity import DepositJudge, JudgedDeposits
 
-STALE_SLOTS = 8  # without a block, after which a node counts as behind
-
 log = logs.get("deposits")
 
 

@@ -15,6 +15,7 @@ from dvtfast import Network
 from ...process import logs
 from ...process.offload import Workers
 from ..calls import ContractError
+from ..clock import STALE_SLOTS
 from ..contracts.reads import DEPOSIT_EVENT, DepositEvents, decode_deposits
 from ..execution.node import NodeClient
 from ..execution.scanner import CONFIRMATIONS, SPAN_BLOCKS, Checkpoint, FinalLogs, PendingLogs
@@ -23,7 +24,7 @@ from .completeness import PRUNED
 from .contract_tree import DepositsSoFar
 from .dump import count_dump, read_dump
 from .ledger import Ledger, LedgerError, LedgerMovedError, LedgerSource, Seed, Totals
-from .reading import STALE_SLOTS, DepositReader, made
+from .reading import DepositReader, made
 from .validity import JudgedDeposits
 
 ATTEMPTS = 3  # of a look, where another process reads into the same database

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from time import perf_counter
 
 import click
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from dvtfast import DvtfastError
 from dvtfast.deposits import DepositData, read_deposit_data
@@ -23,6 +20,7 @@ from ...process import logs, running
 from ...relayer_client.client import RelayerClient, RelayerRefusedError, WrongNetworkError
 from ...settings import EXIT_CODE, CollectSettings, SettingsError
 from ...settings.parsing import VALIDATORS_LIMIT
+from ..progress import telling
 from ..registration.bundle import make_bundle, write_bundle
 from ..registration.checks import wrong_shares
 from ..registration.collection import OtherIndicesError, Registration, chunks_of, register
@@ -133,14 +131,14 @@ async def _collect(settings: CollectSettings, deposits: DepositData, oracles: Or
                 settings.relayer, access=settings.accesses()[0], timeout_seconds=settings.relayer_timeout
             ) as client,
         ):
-            with _progress(len(keys)) as progress:
+            with telling() as told:
                 registration = await register(
                     client,
                     chunks,
                     network=settings.network.name,
                     poll_seconds=settings.poll_interval,
                     wait_seconds=settings.wait_seconds,
-                    progress=progress,
+                    progress=lambda ready: told("validators ready", ready, len(keys)),
                 )
     except TimeoutError:
         log.error("gave up", timeout_seconds=settings.timeout_seconds)
@@ -194,27 +192,6 @@ def _finish(
         seconds=round(perf_counter() - begin, 3),
     )
     return 1 if problems else 0
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal; elsewhere a line for each step forward."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        last = -1
-
-        def line(ready: int) -> None:
-            nonlocal last
-            if ready != last:
-                log.info("progress", ready=ready, total=total)
-            last = ready
-
-        yield line
-        return
-    columns = (TextColumn("validators ready"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task("", total=total)
-        yield lambda ready: bar.update(task, completed=ready)
 
 
 def _only(deposits: DepositData, good: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> DepositData:

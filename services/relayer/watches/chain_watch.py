@@ -9,9 +9,9 @@ from typing import Self
 from dvtfast.protocol_config import OracleConfig
 
 from ...chain.calls import ContractError
+from ...chain.clock import STALE_SLOTS
 from ...chain.contracts.oracle_config import AnnouncedOracles, OracleConfigError, announced_oracles
 from ...chain.contracts.vaults import VaultsAtHead
-from ...chain.deposits.reading import STALE_SLOTS
 from ...chain.deposits.scan import DepositScan
 from ...chain.encoding import read_address, write_address
 from ...chain.execution.node import CallRevertedError, NodeClient

@@ -9,10 +9,11 @@ import numpy as np
 
 from dvtfast import Network
 
+from ...chain.clock import STALE_SLOTS
 from ...chain.contracts.reads import decode_deposits
 from ...chain.deposits.completeness import number_before
 from ...chain.deposits.contract_tree import DepositsSoFar
-from ...chain.deposits.reading import STALE_SLOTS, DepositReader, made
+from ...chain.deposits.reading import DepositReader, made
 from ...chain.deposits.scan import DepositScan
 from ...chain.execution.node import NodeClient
 from ...chain.execution.scanner import Checkpoint, FinalLogs, PendingLogs

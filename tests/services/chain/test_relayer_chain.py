@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 from dvtfast import HOODI, deposit_data_roots, deposit_signing_roots, sign
 from dvtfast.protocol_config import read_oracle_config
 from dvtfast.services import wire
-from dvtfast.services.chain.deposits import reading
+from dvtfast.services.chain.clock import STALE_SLOTS
 from dvtfast.services.chain.encoding import write_address
 from dvtfast.services.chain.execution.scanner import CONFIRMATIONS
 from dvtfast.services.relayer.manager.key import ManagerKey
@@ -30,7 +30,7 @@ from tests.services.chain.test_oracles import document
 from tests.services.conftest import Cluster, Oracles, Relayer, Start, make_cluster
 from tests.services.patience import PATIENCE_SECONDS
 
-STALE_SECONDS = reading.STALE_SLOTS * HOODI.seconds_per_slot
+STALE_SECONDS = STALE_SLOTS * HOODI.seconds_per_slot
 FINAL_BLOCKS = 70  # anvil's finalized block is 64 behind
 GWEI = 32_000_000_000
 MANAGER = Account.from_key("0x" + "11" * 32)
