@@ -7,7 +7,7 @@ import gc
 import signal
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from .hardening import forbid_dumps
 
@@ -17,6 +17,8 @@ GARBAGE_THRESHOLDS = 100_000, 20, 100
 
 # After this time a thread that runs Python lets the event loop go on; five times as long is Python's default.
 SWITCH_SECONDS = 0.001
+
+T = TypeVar("T")
 
 
 def run(service: Callable[[asyncio.Event], Coroutine[Any, Any, int]]) -> int:
@@ -32,6 +34,20 @@ def run(service: Callable[[asyncio.Event], Coroutine[Any, Any, int]]) -> int:
     gc.freeze()  # modules, settings and keys stay; nobody has to look at them again
     gc.set_threshold(*GARBAGE_THRESHOLDS)
     return asyncio.run(_run(service))
+
+
+async def unless_stopped(work: Coroutine[Any, Any, T], stop: asyncio.Event) -> T | None:
+    """What came of the work; None when it was to stop before, and did not end well in that moment."""
+    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+    finally:
+        working.cancel()
+        stopping.cancel()
+        await asyncio.gather(working, stopping, return_exceptions=True)
+    return None if working.cancelled() or working.exception() else working.result()
 
 
 async def _run(service: Callable[[asyncio.Event], Coroutine[Any, Any, int]]) -> int:

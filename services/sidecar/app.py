@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import TypeVar
 
 import click
 import tenacity
@@ -37,7 +36,6 @@ from .signing.signing import Signing
 ANSWER_LIMIT_BYTES = 32 * 1024 * 1024  # 50,000 validators as the first makers' relayers list them
 LONGEST_RETRY_SECONDS = 15.0  # between two looks for keys that cannot be had yet
 
-T = TypeVar("T")
 
 log = logs.get("sidecar")
 
@@ -60,7 +58,7 @@ async def _serve(settings: SidecarSettings, stop: asyncio.Event) -> int:
             journal = SigningJournal(settings.journal)
             stack.push_async_callback(journal.close)
             states = [source.fingerprint() for source in sources]
-            nodes = await _unless_stopped(_load_all(sources), stop)
+            nodes = await running.unless_stopped(_load_all(sources), stop)
         except (DvtfastError, NoKeysError, SigningJournalError) as error:
             click.echo(f"error: {error}", err=True)
             return EXIT_CODE
@@ -91,7 +89,7 @@ async def _serve(settings: SidecarSettings, stop: asyncio.Event) -> int:
             log.info("listening", port=await stack.enter_async_context(pages))
         reloading = KeyReload(sources, states, sidecars, metrics, asked=asked)
         await stack.enter_async_context(in_background(reloading.run()))
-        await _unless_stopped(sidecars.nothing_left.wait(), stop)
+        await running.unless_stopped(sidecars.nothing_left.wait(), stop)
     log.info("stopped")
     return 0 if stop.is_set() else 1
 
@@ -110,17 +108,6 @@ async def _load_all(sources: Sequence[NodeSource]) -> list[Sequence[Node]]:
         ),
     )
     return [await retrying(source.load) for source in sources]
-
-
-async def _unless_stopped(work: Coroutine[None, None, T], stop: asyncio.Event) -> T | None:
-    """What came of the work; None when it was to stop first."""
-    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        return working.result() if working.done() else None
-    finally:
-        working.cancel()
-        stopping.cancel()
 
 
 async def signing_of(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from contextlib import suppress
 from functools import partial
 from time import perf_counter
 
@@ -107,17 +106,11 @@ def _vault_meant(settings: CollectSettings, deposits: DepositData) -> bytes:
 async def _until_stopped(
     settings: CollectSettings, deposits: DepositData, oracles: OracleConfig | None, stop: asyncio.Event
 ) -> int:
-    work = asyncio.create_task(_collect(settings, deposits, oracles))
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    if not work.done():
-        work.cancel()
-        with suppress(asyncio.CancelledError):
-            await work
+    code = await running.unless_stopped(_collect(settings, deposits, oracles), stop)
+    if code is None:
         log.warning("stopped; nothing was written")
         return STOPPED
-    return await work
+    return code
 
 
 async def _collect(settings: CollectSettings, deposits: DepositData, oracles: OracleConfig | None) -> int:

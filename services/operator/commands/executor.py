@@ -184,17 +184,8 @@ async def ending(work: Awaitable[Ended], sender: Sender) -> Ended:
 
 async def unless_stopped(work: Coroutine[Any, Any, Ended], sender: Sender, stop: asyncio.Event) -> Ended:
     """How the work ends, or what state a signal leaves."""
-    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            return working.result()
-    finally:
-        stopping.cancel()
-        working.cancel()
-        await asyncio.gather(working, stopping, return_exceptions=True)
-    if not working.cancelled() and working.exception() is None:
-        return working.result()
+    if (ended := await running.unless_stopped(work, stop)) is not None:
+        return ended
     entry = await sender.open_entry()
     if entry is None:
         return Ended(exit_codes.STOPPED, problem="stopped; nothing was sent")
