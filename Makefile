@@ -45,7 +45,7 @@ demo: $(VENV)/services ## a whole cluster on this machine: 1,000 validators thro
 demo-chain: $(VENV)/demo-chain build/anvil/made ## further, onto a chain on this machine: 11 oracles approve, each validator is deposited for
 	$(BIN)/dvtfast demo --chain $(DEMO)
 
-test: $(VENV)/test build/anvil/made build/browser/made ## all tests
+test: $(VENV)/test build/anvil/made build/browser/made build/libp2p/made ## all tests
 	$(BIN)/python -m pytest -n auto --dist loadfile $(TESTS)
 
 fuzz: $(VENV)/test ## 20,000 cases of every kind next to milagro, arkworks and py_ecc; 1,000,000 operands on lanes
@@ -200,6 +200,15 @@ build/browser/made: scripts/unpack-browser.cjs $(wildcard requirements/npm/brows
 	command -v chromium chromium-browser google-chrome || { $(call npm_set,chromium) && \
 	    PATH="$$PATH:$(abspath $(BIN))" node scripts/unpack-browser.cjs build/chromium/node_modules/@sparticuz/chromium build/browser/chromium; }
 	@touch $@
+
+# Peers of other implementations, for the tests of ours: js-libp2p, and where Go is, go-libp2p.
+build/libp2p/made: $(wildcard requirements/npm/libp2p/*) | $(VENV)/made
+	$(npm)
+	$(call npm_set,libp2p)
+	@touch $@
+
+build/go-libp2p/peer: $(wildcard tests/services/p2p/go/*)
+	cd tests/services/p2p/go && go build -o "$(CURDIR)/$@" .
 
 $(VENV)/lock: | $(VENV)/made
 	$(INSTALL) '$(UV)'

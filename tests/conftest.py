@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.backends import BACKENDS, NO_IFMA, use_backend
+from tests.go_peer import NO_GO
 from tests.services.ceremony.charon import NO_CHARON
 from tests.vector_files import NOT_GIVEN
 
@@ -63,7 +64,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     skipped = reporter.stats.get("skipped", []) if reporter else []
     # A processor without AVX-512 IFMA is no fault of the machine, nor is it to lack what is not ours to give.
-    known = (NO_IFMA, NOT_GIVEN, NO_CHARON)
+    known = (NO_IFMA, NO_GO, NOT_GIVEN, NO_CHARON)
     skipped = [report for report in skipped if not any(why in str(report.longrepr) for why in known)]
     if session.config.getoption("--no-skips") and skipped:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -36,7 +36,7 @@ def connect(alice, bob, *, pieces=10**6):
     return went
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None)
 @given(st.integers(1, 300), st.booleans(), st.booleans())
 def test_peers_meet(pieces, alice_offers, bob_offers):
     """In any pieces, with and without the muxer agreed on early."""

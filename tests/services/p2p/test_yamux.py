@@ -244,7 +244,7 @@ STEPS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None)
 @given(STEPS)
 def test_two_sessions_stay_in_step(steps):
     """Whatever is sent arrives, once and in order, however it is cut, and nobody sends beyond a window."""
