@@ -26,6 +26,9 @@ _ROOMS = {
         "dkg": (CEREMONY, "Make a node's keys together with the other nodes"),
         "combine": (CEREMONY, "Make whole keys of the folders of enough nodes"),
     },
+    "Networks": {
+        "p2p-relay": ("p2p.relay.commands", "Let nodes reach each other that nobody can dial"),
+    },
     "Files and chain": {
         "cluster": ("keys.commands", "Check the files of a cluster"),
         "keys": ("keys.commands", "Check, list and copy the keystores of a node"),

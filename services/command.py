@@ -17,7 +17,7 @@ HYPHEN, UNBROKEN_HYPHEN = "-", "\N{NON-BREAKING HYPHEN}"
 WHOLE_SENTENCE = 1000  # characters; what is longer than a line goes on in the next one
 
 Elsewhere = Mapping[str, tuple[str, str]]
-"""Commands by name: the module whose attribute of that name each is, and one line of help."""
+"""Commands by name: the module whose attribute of that name each is, with _ for -, and one line of help."""
 
 
 class Formatter(click.HelpFormatter):
@@ -87,7 +87,7 @@ class Commands(click.Group):
         """One of them; it is imported now."""
         for some in self.elsewhere.values():
             if cmd_name in some:
-                command = getattr(import_module(some[cmd_name][0]), cmd_name)
+                command = getattr(import_module(some[cmd_name][0]), cmd_name.replace(HYPHEN, "_"))
                 assert isinstance(command, click.Command)
                 return command
         return super().get_command(ctx, cmd_name)

@@ -51,6 +51,7 @@ from .operator import (
     StatusSettings,
     WithdrawSettings,
 )
+from .p2p import P2PRelaySettings
 from .relayer import UNKNOWN_SHARES_LIMIT, RelayerSettings
 from .sidecar import PlanSettings, ReleaseSettings, SidecarSettings
 from .sources import Settings, SettingsError
@@ -82,6 +83,7 @@ __all__ = [
     "ListSettings",
     "NewClusterSettings",
     "OracleSettings",
+    "P2PRelaySettings",
     "PlanSettings",
     "RegisterSettings",
     "RelayerClientSettings",

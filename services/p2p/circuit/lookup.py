@@ -1,4 +1,5 @@
-"""Where a relay is: a multiaddr that ends in /p2p/ID, or a URL that answers with a JSON list of them.
+"""Where a relay is: a multiaddr that ends in /p2p/ID, or a URL that answers with a JSON list of them, or
+with a node record (ENR) that has an address.
 
 A URL is asked again whenever the relay is not there: its address and its key may have changed.
 """
@@ -9,6 +10,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from dvtfast.errors import InputError
+from dvtfast.obol import read_enr
+
 from ...web.bounded import AnswerError
 from ...web.outgoing import OutgoingError, Session
 from ..errors import UnreachableError, WireError
@@ -17,6 +21,7 @@ from ..wire.addresses import Multiaddr
 SECONDS = 10.0
 MOST_ANSWER_BYTES = 64 * 1024
 MOST_ADDRESSES = 64
+ENR_PREFIX = b"enr:"
 _OK = 200
 
 
@@ -82,6 +87,8 @@ async def look_up(relay: str, headers: Mapping[str, str]) -> RelayPlace:
         raise UnreachableError(f"relay look-up: {error}") from None
     if answer.status != _OK:
         raise UnreachableError(f"relay look-up: HTTP {answer.status}")
+    if answer.content.startswith(ENR_PREFIX):
+        return _place_of_record(answer.content.decode(errors="replace").strip())
     try:
         addresses = json.loads(answer.content)
     except (ValueError, RecursionError):
@@ -89,3 +96,13 @@ async def look_up(relay: str, headers: Mapping[str, str]) -> RelayPlace:
     if not isinstance(addresses, list) or not all(isinstance(each, str) for each in addresses):
         raise WireError("relay look-up: expected a JSON list of multiaddrs")
     return place_of(addresses)
+
+
+def _place_of_record(record: str) -> RelayPlace:
+    try:
+        found = read_enr(record)
+    except InputError as error:
+        raise WireError(f"relay look-up: {error}") from None
+    if not found.ip or not found.tcp:
+        raise WireError("relay look-up: a node record without an address and a port of TCP")
+    return RelayPlace(found.public_key, ((found.ip, found.tcp),))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from ipaddress import ip_address
 
 from ...web.addresses import is_public
 from ..limits import MIB, Limits
@@ -43,13 +45,13 @@ class Relaying:
         self,
         identity: IdentityKey,
         *,
-        external: Iterable[Endpoint],
+        external: Iterable[str],
         shows_private: bool,
         limits: RelayLimits,
         swarm_limits: Limits,
     ) -> None:
         self.bound: list[Endpoint] = []
-        self._external = [Multiaddr.of(host, port) for host, port in external]
+        self._external = list(external)
         self._shows_private = shows_private
         self.swarm = Swarm(identity, is_welcome=lambda _: True, limits=swarm_limits, on_ended=self._ended)
         self.service = HopService(self.swarm, limits=limits, addresses=self._addresses)
@@ -60,7 +62,8 @@ class Relaying:
     def addresses(self) -> list[str]:
         """Where it is, as its clients are told: multiaddrs that end in its id."""
         own = self.swarm.identity.public_key
-        return [str(with_peer(address, own)) for address in self._shown(self.bound)]
+        bound = [(host, port) for name, port in self.bound for host in _hosts(name)]
+        return [str(with_peer(address, own)) for address in self._shown(bound)]
 
     def _ended(self, connection: Connection) -> None:
         self.service.ended(connection)
@@ -70,9 +73,11 @@ class Relaying:
         return self._shown([endpoint for each in found if (endpoint := each.endpoint) is not None])
 
     def _shown(self, bound: Iterable[Endpoint]) -> list[Multiaddr]:
-        """Those given as external, then those listened on that others may see."""
-        seen = [Multiaddr.of(*each) for each in bound if self._shows_private or is_public(each[0])]
-        return list(dict.fromkeys([*self._external, *seen]))
+        """At what is given as external, and where it listens, as far as others may see that."""
+        bound = list(bound)
+        external = [(name, port) for name in self._external for _, port in bound]
+        seen = [each for each in bound if self._shows_private or is_public(each[0])]
+        return [Multiaddr.of(*each) for each in dict.fromkeys([*external, *seen])]
 
     def _introduce(self, connection: Connection) -> messages.Identify:
         return messages.Identify(
@@ -84,12 +89,25 @@ class Relaying:
         )
 
 
+def _hosts(name: str) -> list[str]:
+    """The addresses that one that is listened on stands for: all of this machine's, if it is all of them."""
+    if not ip_address(name).is_unspecified:
+        return [name]
+    family = socket.AF_INET6 if ":" in name else socket.AF_INET
+    try:
+        own = [str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None, family)]
+    except OSError:
+        own = []
+    loopback = "::1" if family == socket.AF_INET6 else "127.0.0.1"
+    return list(dict.fromkeys([*(each.partition("%")[0] for each in own), loopback]))
+
+
 @asynccontextmanager
 async def relaying(
     identity: IdentityKey,
     *,
     listen: Iterable[Endpoint],
-    external: Iterable[Endpoint] = (),
+    external: Iterable[str] = (),
     shows_private: bool = False,
     limits: RelayLimits = RelayLimits(),  # noqa: B008 - frozen
     swarm_limits: Limits = SWARM_LIMITS,
@@ -98,7 +116,7 @@ async def relaying(
 
     Args:
         listen: addresses and ports of TCP.
-        external: addresses or names, and ports, at which others reach it.
+        external: addresses or names at which others reach it, with the ports that it listens on.
         shows_private: whether clients are told of private and loopback addresses, too.
 
     Raises:

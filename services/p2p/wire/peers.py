@@ -48,7 +48,7 @@ class IdentityKey:
     @classmethod
     def generate(cls) -> Self:
         """A new one, from the operating system."""
-        return cls((secrets.randbelow(ORDER - 1) + 1).to_bytes(SECRET_BYTES, "big"))
+        return cls(new_secret())
 
     def sign(self, message: bytes) -> bytes:
         """ECDSA over SHA-256 of the message: DER, low s, as libp2p has it."""
@@ -56,6 +56,11 @@ class IdentityKey:
 
     def __repr__(self) -> str:
         return f"IdentityKey({peer_text(self.public_key)})"
+
+
+def new_secret() -> bytes:
+    """A scalar for a new identity key, from the operating system."""
+    return (secrets.randbelow(ORDER - 1) + 1).to_bytes(SECRET_BYTES, "big")
 
 
 def is_signed_by(public_key: bytes, message: bytes, signature: bytes) -> bool:
