@@ -34,7 +34,7 @@ MODULES = find src services dvtfast_command -name __pycache__ -prune -o \( -type
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-chain test fuzz fuzz-relayer screenshot asan ct build lint alerts format types bench bench-quick bench-lanes bench-dkg bench-round bench-deposits bench-sidecar bench-junk bench-crowd annotate wheel check-wheel docs workflows lock newest clean always
+.PHONY: help demo demo-chain test fuzz fuzz-relayer screenshot asan ct build lint alerts format types bench bench-quick bench-lanes bench-dkg bench-round bench-deposits bench-sidecar bench-junk bench-p2p bench-crowd annotate wheel check-wheel docs workflows lock newest clean always
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -110,6 +110,9 @@ bench-sidecar: $(VENV)/baselines ## what a sidecar costs for 10,000 exits, besid
 
 bench-junk: $(VENV)/bench ## a round of 500 alone, and under 500 junk requests a second
 	$(BIN)/python -m benchmarks.junk
+
+bench-p2p: $(VENV)/bench ## a request between two hosts of libp2p, beside go's where its peer is built; memory of 160,000
+	$(BIN)/python -m benchmarks.p2p
 
 bench-crowd: $(VENV)/bench ## four sidecars that post 5,000 shares in one request, while 200 clients poll
 	$(BIN)/python -m benchmarks.crowd
