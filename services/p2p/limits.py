@@ -52,7 +52,7 @@ class Limits:
     negotiation_seconds: float = 10.0
     dial_seconds: float = 10.0
     ping_seconds: float = 30.0
-    pong_seconds: float = 10.0
+    pong_seconds: float = 20.0
     silent_seconds: float = 60.0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
@@ -190,6 +191,62 @@ async def test_a_request_waits_for_a_peer_that_comes_later():
         async with Host.open(second, peers=known, addresses=places, limits=SLOW) as bob:
             bob.handle(ECHO, echo)
             assert await asked == b"late"
+
+
+class Cable:
+    """What lies between a dialer and a listener: it can be cut."""
+
+    def __init__(self, target):
+        self.target = target
+        self.is_cut = False
+        self.writers = []
+
+    async def carry(self, reader, writer):
+        if self.is_cut:
+            writer.close()
+            return
+        there_reader, there_writer = await asyncio.open_connection(*self.target)
+        self.writers += [writer, there_writer]
+        await asyncio.gather(self.pump(reader, there_writer), self.pump(there_reader, writer))
+
+    async def pump(self, reader, writer):
+        with suppress(ConnectionError):
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    def cut(self):
+        self.is_cut = True
+        for writer in self.writers:
+            writer.transport.abort()
+        self.writers.clear()
+
+
+async def test_a_link_that_is_cut_for_a_while():
+    """What is asked meanwhile is answered when it is mended, within its time."""
+    first, second = identities(2)
+    known = [first.public_key, second.public_key]
+    async with Host.open(first, peers=known, listen=[HERE], limits=SLOW) as alice:
+        alice.handle(ECHO, echo, terms=PATIENT)
+        cable = Cable(alice.bound.pop())  # so that it is not told, and nobody goes round the cable
+        async with await asyncio.start_server(cable.carry, *HERE) as server:
+            places = {first.public_key: [server.sockets[0].getsockname()]}
+            async with Host.open(second, peers=known, addresses=places, limits=SLOW) as bob:
+                bob.handle(ECHO, echo, terms=PATIENT)
+                for _ in range(2):
+                    assert await bob.request(alice.public_key, ECHO, b"x", terms=PATIENT) == b"x"
+                    cable.cut()
+                    await until(lambda: not bob.states()[0].is_connected)
+                    asked = [
+                        asyncio.create_task(one.request(other.public_key, ECHO, b"y", terms=PATIENT))
+                        for one, other in ((alice, bob), (bob, alice))
+                    ]
+                    await asyncio.sleep(0.3)
+                    assert not any(each.done() for each in asked)
+                    cable.is_cut = False
+                    assert await asyncio.gather(*asked) == [b"y", b"y"]
+                cable.cut()
 
 
 async def test_both_dial_at_once():
