@@ -308,8 +308,8 @@ async def test_resets_while_a_handler_works():
             except P2PError as error:
                 ends.put_nowait(error)
 
-        host.handle_stream("/work", work)
-        opening = multistream.proposal("/work") + b"data"
+        host.handle_stream("/toil", work)
+        opening = multistream.proposal("/toil") + b"data"
         async with raw(host, identity) as peer:
             await peer.write(frame(yamux.DATA, yamux.SYN, 1, len(opening), opening))
             await peer.write(frame(yamux.WINDOW, yamux.RST, 1, 0x1003))
