@@ -193,7 +193,7 @@ async def test_our_nodes_beside_charons(tmp_path, through, ours, validators):
 
 
 async def test_charons_are_told_why_our_node_ends(tmp_path):
-    """They end, too, rather than wait."""
+    """They end, too: the first says why, others perhaps that they cannot reach the first."""
     definition, dialect = a_definition(1), await the_dialect()
     folders = [folder(tmp_path, position, definition) for position in range(1, N)]
 
@@ -208,9 +208,8 @@ async def test_charons_are_told_why_our_node_ends(tmp_path):
         with pytest.raises(RuntimeError, match="the disk is full"):
             await node.run()
         ends = await asyncio.gather(*charons)
-    for output, code in ends:
-        assert code != 0
-        assert OWN_FAULT in output
+    assert all(code != 0 for _, code in ends)
+    assert any(OWN_FAULT in output for output, _ in ends)
 
 
 async def assert_folders_are_alike(tmp_path, lock, folders, results):
