@@ -32,6 +32,9 @@ NEEDED_FIRST: Final = (
     "--wallet-keystore",
     "--wallet-password-file",
     "--deposit-data",
+    "--data-dir",
+    "--definition-file",
+    "--p2p-relays",
     "--allow-vault",
     "--validator",
     "--pair",
@@ -161,6 +164,16 @@ SUBJECTS: Final[Mapping[str, tuple[str, ...]]] = {
         "--requests-per-second",
         "--pending-validators",
         "--moves-per-day",
+    ),
+    "Other nodes of the cluster": (
+        "--p2p-tcp-address",
+        "--peer-address",
+        "--join-timeout",
+        "--silence-timeout",
+    ),
+    "Where keys go": (
+        "--keymanager-address",
+        "--keymanager-auth-token",
     ),
     "Nodes and other hosts": (
         "--execution-timeout",

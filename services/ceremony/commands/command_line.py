@@ -123,7 +123,8 @@ def verify_blame(settings: VerifyBlameSettings, file: Path) -> None:
     """Judge the evidence that a node wrote when a ceremony failed: who is at fault, if it proves that.
 
     \b
-    dvtfast dkg verify-blame dkg-blame-0-0.json --definition-file cluster-definition.json
+    dvtfast dkg verify-blame dkg-blame-0-0.json \\
+        --definition-file cluster-definition.json
     """
     from .key_generation import verify_blame as run
 
