@@ -309,6 +309,10 @@ def test_what_is_asked_for_on_behalf_of_others():
     assert not wanted.give(2, 3)
     assert wanted.give(2, 1)
     assert wanted.refusing(1) is None
+    wanted.ask_for(2, 1)
+    for _ in range(REMINDERS_IN_VAIN):
+        wanted.remind()
+    assert wanted.refusing(1) is None, "who says again that it misses it makes the dealer no refuser"
 
 
 def test_more_are_asked_each_time():

@@ -56,6 +56,8 @@ class Wanted:
         self._answers: Counter[tuple[int, Kind, int]] = Counter()
         # Of dealer and receiver: how often this node was reminded since it asked.
         self._asked: dict[tuple[int, int], int] = {}
+        # What was handed out once: no claim of the receiver makes that a refusal any more.
+        self._given: set[tuple[int, int]] = set()
 
     def may_answer(self, peer: int, kind: Kind, number: int) -> bool:
         """Count one more answer; whether it is not one too many."""
@@ -68,7 +70,10 @@ class Wanted:
 
     def give(self, dealer: int, receiver: int) -> bool:
         """The dealer has handed it out; whether it was asked to."""
-        return self._asked.pop((dealer, receiver), None) is not None
+        asked = self._asked.pop((dealer, receiver), None) is not None
+        if asked:
+            self._given.add((dealer, receiver))
+        return asked
 
     def remind(self) -> None:
         """Time has passed."""
@@ -77,5 +82,5 @@ class Wanted:
 
     def refusing(self, receiver: int) -> int | None:
         """The first dealer that did not hand out what a receiver misses, though there was time to."""
-        late = (d for (d, r), times in self._asked.items() if r == receiver and times >= REMINDERS_IN_VAIN)
-        return min(late, default=None)
+        late = {d for (d, r), times in self._asked.items() if r == receiver and times >= REMINDERS_IN_VAIN}
+        return min((d for d in late if (d, receiver) not in self._given), default=None)
