@@ -48,7 +48,6 @@ NEEDED_FIRST: Final = (
     "--fee-recipient-addresses",
     "--withdrawal-addresses",
     "--cluster-dir",
-    "--data-dir",
     "--http-address",
     "--p2p-tcp-address",
     "--p2p-external-ip",
@@ -166,7 +165,6 @@ SUBJECTS: Final[Mapping[str, tuple[str, ...]]] = {
         "--moves-per-day",
     ),
     "Other nodes of the cluster": (
-        "--p2p-tcp-address",
         "--peer-address",
         "--join-timeout",
         "--silence-timeout",
