@@ -11,7 +11,6 @@ FEW: Final = 13
 """Options of a command that need no headings."""
 
 NEEDED_FIRST: Final = (
-    "--definition-file",
     "--role",
     "--network",
     "--vault",
@@ -92,14 +91,6 @@ SUBJECTS: Final[Mapping[str, tuple[str, ...]]] = {
         "--split-keys-dir",
         "--insecure-keys",
         "--one-derivation",
-        "--keymanager-address",
-        "--keymanager-auth-token",
-    ),
-    "Other nodes": (
-        "--p2p-relays",
-        "--peer-address",
-        "--join-timeout",
-        "--silence-timeout",
     ),
     "SSV clusters": (
         "--ssv-operator-password-file",

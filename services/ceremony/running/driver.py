@@ -22,6 +22,8 @@ from .mailbox import Mailbox
 from .records_file import RecordsFile
 
 FIRST_REMINDER_SECONDS, LONGEST_REMINDER_SECONDS = 1.0, 10.0
+LEAST_REMINDER_SECONDS = 0.25
+REMINDERS = 8  # in vain, before anybody is given up: what one node misses, others are asked for
 FLUSH_SECONDS = 10.0  # for the last messages, so that the others learn why
 JOIN_FLUSH_SECONDS = 30.0  # the same while not all are connected yet
 HELLO = "hello"  # the phase in which all come together
@@ -114,7 +116,7 @@ class Driver:
     async def _step(self) -> bool:
         """Take what comes next, or remind; False when there is nobody left to wait for."""
         since = reminded = self._now()
-        pause = FIRST_REMINDER_SECONDS
+        pause, reminders = FIRST_REMINDER_SECONDS, 0
         phase = self._phase
         while phase == self._phase and not self._ended.aborts:
             if self._storing is not None and self._storing.done():
@@ -125,10 +127,10 @@ class Driver:
                 async with asyncio.timeout_at(reminded + pause):
                     peer, payload = await self._next()
             except TimeoutError:
-                pause = min(2 * pause, LONGEST_REMINDER_SECONDS)
-                reminded = self._now()
+                pause = self._longer(pause)
+                reminded, reminders = self._now(), reminders + 1
                 await self._do(await self._workers.run(self._machine.remind))
-                if phase == self._phase and self._is_over(since):
+                if phase == self._phase and reminders >= REMINDERS and self._is_over(since):
                     if self._ended.finished:
                         return False
                     await self._do(await self._workers.run(self._machine.give_up))
@@ -150,6 +152,12 @@ class Driver:
             return 0, None
         finally:
             coming.cancel()
+
+    def _longer(self, pause: float) -> float:
+        """The next pause between reminders, of which there are enough while others are waited for."""
+        patience = self._patience
+        seconds = patience.join_seconds if self._phase.name == HELLO else patience.silence_seconds
+        return min(2 * pause, LONGEST_REMINDER_SECONDS, max(seconds / REMINDERS, LEAST_REMINDER_SECONDS))
 
     def _is_over(self, since: float) -> bool:
         """Whether those who are missing were waited for long enough."""

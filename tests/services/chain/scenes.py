@@ -32,6 +32,7 @@ from dvtfast.services.operator.commands.register import registration_task
 from dvtfast.services.operator.commands.run import Registrar
 from dvtfast.services.operator.progress import tell_nobody
 from dvtfast.services.operator.registration import preparing
+from dvtfast.services.process.background import in_background
 from dvtfast.services.relayer.manager.key import ManagerKey
 from dvtfast.services.relayer.watches import chain_watch
 from dvtfast.services.settings import RunSettings, parsing
@@ -44,6 +45,8 @@ GWEI = 32_000_000_000
 NODES = (1, 2, 3)
 IDLE_SECONDS = 30.0  # between two blocks in which nothing happens
 MANAGER = Account.from_key("0x" + "11" * 32)
+
+BLOCK_SECONDS = 5.0
 
 
 @pytest.fixture(scope="module")
@@ -245,8 +248,23 @@ async def registered(scene: Scene, **others: Any) -> results.Ended:
         return await performed(registrar)
 
 
-async def command(*arguments: str) -> tuple[int | None, str]:
-    """An operator command's exit code and what it prints."""
+async def command(*arguments: str, chain: Any = None) -> tuple[int | None, str]:
+    """An operator command's exit code and what it prints.
+
+    Args:
+        chain: goes on meanwhile, however long the process takes to start: no block of it grows old.
+    """
+
+    async def go_on() -> None:
+        while chain is not None:
+            await chain.mine()
+            await asyncio.sleep(BLOCK_SECONDS)
+
+    async with in_background(go_on()):
+        return await _command(*arguments)
+
+
+async def _command(*arguments: str) -> tuple[int | None, str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "dvtfast.services", "operator", *arguments, stdout=asyncio.subprocess.PIPE
     )

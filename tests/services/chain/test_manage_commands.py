@@ -196,7 +196,7 @@ async def test_as_a_process(scene: Scene, running_oracles: list[RunningOracle]) 
         if name in sources:
             for each in value if isinstance(value, list) else [value]:
                 flags += [sources[name].flag] + ([] if name == "yes" else [each])
-    code, output = await command("withdraw", *flags)
+    code, output = await command("withdraw", *flags, chain=scene.world.chain)
     assert code == exit_codes.DONE, output
     assert json.loads(output)["action"]["kind"] == "withdraw"
     assert await withdrawals(scene) == [(first, GWEI // 10)]

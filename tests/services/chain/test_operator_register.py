@@ -394,13 +394,13 @@ async def test_as_processes(scene: Scene, running_oracles: list[RunningOracle]) 
     for name, value in scene.settings.items():
         for each in value if isinstance(value, list) else [value]:
             told += [sources[name].flag] + ([] if name == "yes" else [each])
-    code, output = await command("register", *told)
+    code, output = await command("register", *told, chain=scene.world.chain)
     assert code == exit_codes.DONE, output
     done = json.loads(output)
     assert done["action"]["outcome"] == "done"
     assert len(await scene.deposited()) == done["action"]["details"]["validators"] == 3
 
-    code, output = await command("register", *told)
+    code, output = await command("register", *told, chain=scene.world.chain)
     assert code == exit_codes.NOTHING_TO_DO
     assert json.loads(output)["problem"].endswith("nothing was sent")
 
