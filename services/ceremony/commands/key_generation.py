@@ -106,7 +106,7 @@ async def _run(settings: DkgSettings, begin: float) -> int:
                     )
                 except CeremonyFailedError as error:
                     table.close()
-                    return _failed(error, agreement, settings)
+                    return _failed(error, agreement, settings, position)
     _told(settings, agreement, begin, table.seconds)
     return DONE
 
@@ -159,7 +159,9 @@ def _told(
     )
 
 
-def _failed(error: CeremonyFailedError, agreement: ClusterAgreement, settings: DkgSettings) -> int:
+def _failed(
+    error: CeremonyFailedError, agreement: ClusterAgreement, settings: DkgSettings, position: int
+) -> int:
     """What happened, who is at fault, what to do."""
     reasons = list(dict.fromkeys(abort.reason for abort in error.aborts))
     files = _write_blame(error, agreement, settings.data_dir)
@@ -182,7 +184,9 @@ def _failed(error: CeremonyFailedError, agreement: ClusterAgreement, settings: D
         click.echo(f"not over; {GO_ON}", err=True)
         return UNCONFIRMED
     click.echo(f"no keys were made; {BEGIN_ANEW}", err=True)
-    return CHEATED if files else SILENT if error.culprits else FAILED
+    if files:
+        return CHEATED
+    return SILENT if set(error.culprits) - {position} else FAILED
 
 
 def _name(agreement: ClusterAgreement, position: int) -> str:

@@ -110,6 +110,8 @@ class Mailbox:
                 await asyncio.gather(*(box.is_empty.wait() for box in boxes))
 
     async def _receive(self, key: bytes, payload: bytes) -> None:
+        if key not in self._operators:
+            return  # a relay
         peer = self._operators.index(key)
         self.heard[peer] = asyncio.get_running_loop().time()
         await self._free[peer].acquire()

@@ -29,12 +29,13 @@ class RecordsFile:
 
     Attributes:
         attempt: its number.
+        path: of the file.
         written: what was recorded before; empty for a new attempt.
     """
 
     def __init__(self, path: Path, attempt: int) -> None:
         self.attempt = attempt
-        self._path = path
+        self.path = path
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, FILE_MODE)
         sync_directory(path.parent)
         self.written, size = _records_of(read_bytes(path, limit_bytes=MOST_FILE_BYTES))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from dvtfast.dkg.outputs import Aborted, Phase
 from dvtfast.errors import EncodingError, InputError
 from dvtfast.obol import signed_cluster_lock
 
+from ...files import paths
 from ...p2p.host import Host
 from ...process import logs
 from ..definition import ClusterAgreement
@@ -25,7 +27,7 @@ from ..plan import ClusterPlan
 from ..preflight import problems_of
 from ..staging import Left
 from ..storing import NodeStore
-from .driver import AttemptEnd, Driver, Patience
+from .driver import CLOSE_SECONDS, AttemptEnd, Driver, Patience
 from .mailbox import Mailbox
 from .records_file import FOLDER, RecordsFile
 
@@ -108,8 +110,13 @@ async def run_ceremony(
     while True:
         definition_hash = agreement.definition.definition_hash
         records = RecordsFile.open(node.directory, definition_hash, least_attempt=least_attempt)
+        is_published = bool(records.written) and _is_published(node, store)
         with closing(_Attempt(agreement, node, host, records, store, show)) as attempt:
-            ended = await attempt.run(patience)
+            try:
+                async with asyncio.timeout(CLOSE_SECONDS if is_published else None):
+                    ended = await attempt.run(patience)
+            except TimeoutError:
+                ended = AttemptEnd(finished=True)
             if ended.finished:
                 records.erase()
                 return
@@ -121,6 +128,12 @@ async def run_ceremony(
                 raise CeremonyFailedError(ended.aborts, attempt.terms)
             least_attempt = attempt.machine.newest_attempt
             log.info("others have begun anew; so does this node", attempt=least_attempt)
+
+
+def _is_published(node: Participant, store: NodeStore) -> bool:
+    """Whether a process of before came to the end: others may need to hear it again, we need nobody."""
+    store.settle()
+    return paths.is_there(node.directory / LOCK_FILE)
 
 
 class _Attempt:

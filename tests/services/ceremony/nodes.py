@@ -95,7 +95,7 @@ class Cluster:
         self.definition = definition_of(keys, validators)
         self.file = directory / "cluster-definition.json"
         write_cluster_definition(self.file, self.definition)
-        ports = [free_port() for _ in range(nodes)]
+        self.ports = ports = [free_port() for _ in range(nodes)]
         self.nodes = []
         for position, key in enumerate(keys):
             folder = directory / f"node{position}"

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from dvtfast.dkg.outputs import Phase
 from dvtfast.obol import KEY_FILE, read_node_key
-from dvtfast.services.ceremony.definition import read_agreement
+from dvtfast.services.ceremony.definition import ClusterAgreement, read_agreement
 from dvtfast.services.ceremony.folder import KEYSTORES, LOCK_FILE
+from dvtfast.services.ceremony.running import running
 from dvtfast.services.ceremony.running.driver import Patience
 from dvtfast.services.ceremony.running.records_file import FOLDER, RecordsFile
 from dvtfast.services.ceremony.running.running import CeremonyFailedError, Participant, run_ceremony
 from dvtfast.services.ceremony.storing import NodeStore
-from dvtfast.services.demo.world.ports import free_port
 from dvtfast.services.p2p.host import Host, IdentityKey
 
 from ..patience import PATIENCE_SECONDS
@@ -72,35 +73,44 @@ def test_each_is_killed_and_goes_on(cluster: Cluster) -> None:
     all_have_one_lock(cluster)
 
 
+async def take_part(
+    cluster: Cluster,
+    agreement: ClusterAgreement,
+    position: int,
+    patience: Patience,
+    show: Callable[[Phase], None] = lambda phase: None,
+) -> None:
+    """One of its nodes in this process."""
+    folder = cluster.nodes[position].folder
+    secret = read_node_key(folder / KEY_FILE)
+    addresses = {
+        key: [("127.0.0.1", port)]
+        for i, (key, port) in enumerate(zip(agreement.node_keys, cluster.ports, strict=True))
+        if i != position
+    }
+    async with Host.open(
+        IdentityKey(secret),
+        peers=agreement.node_keys,
+        listen=[("127.0.0.1", cluster.ports[position])],
+        addresses=addresses,
+    ) as host:
+        node, store = Participant(folder, secret), NodeStore(folder, CHEAP)
+        await run_ceremony(agreement, node, host, store=store, patience=patience, show=show)
+
+
 async def test_one_never_comes(cluster: Cluster) -> None:
     """All others say who, after the limit; then it comes, and they begin anew."""
     agreement = await read_agreement(str(cluster.file), verify=True)
     there = [asyncio.Event() for _ in range(3)]
     patience = Patience(join_seconds=math.inf, silence_seconds=math.inf)
-    ports = [free_port() for _ in range(4)]
 
-    async def take_part(position: int) -> None:
-        folder = cluster.nodes[position].folder
-        secret = read_node_key(folder / KEY_FILE)
+    def show(position: int, phase: Phase) -> None:
+        if phase == Phase("hello", (3,)):
+            there[position].set()
 
-        def show(phase: Phase) -> None:
-            if phase == Phase("hello", (3,)) and position < len(there):
-                there[position].set()
-
-        others = {
-            key: [("127.0.0.1", ports[i])] for i, key in enumerate(agreement.node_keys) if i != position
-        }
-        async with Host.open(
-            IdentityKey(secret),
-            peers=agreement.node_keys,
-            listen=[("127.0.0.1", ports[position])],
-            addresses=others,
-        ) as host:
-            node = Participant(folder, secret)
-            store = NodeStore(folder, CHEAP)
-            await run_ceremony(agreement, node, host, store=store, patience=patience, show=show)
-
-    nodes = [asyncio.create_task(take_part(position)) for position in range(3)]
+    nodes = [
+        asyncio.create_task(take_part(cluster, agreement, i, patience, partial(show, i))) for i in range(3)
+    ]
     async with asyncio.timeout(PATIENCE_SECONDS):
         for event in there:
             await event.wait()
@@ -110,8 +120,34 @@ async def test_one_never_comes(cluster: Cluster) -> None:
     assert not any((node.folder / LOCK_FILE).exists() for node in cluster.nodes)
     patience.join_seconds = math.inf
     async with asyncio.timeout(PATIENCE_SECONDS):
-        await asyncio.gather(*map(take_part, range(4)))
+        await asyncio.gather(*(take_part(cluster, agreement, i, patience) for i in range(4)))
     assert len({(node.folder / LOCK_FILE).read_bytes() for node in cluster.nodes}) == 1
+
+
+async def test_one_is_killed_when_all_is_done(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its files are in their places, and nobody is left to talk to: it says that all is well."""
+    agreement = await read_agreement(str(cluster.file), verify=True)
+    patience = Patience(join_seconds=math.inf, silence_seconds=math.inf)
+    last = cluster.nodes[3].folder
+    erase = RecordsFile.erase
+
+    def fail(records: RecordsFile) -> None:
+        if last in records.path.parents:
+            raise OSError("killed")
+        erase(records)
+
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        with monkeypatch.context() as patched:
+            patched.setattr(RecordsFile, "erase", fail)
+            ends = await asyncio.gather(
+                *(take_part(cluster, agreement, i, patience) for i in range(4)), return_exceptions=True
+            )
+        assert [str(end) for end in ends] == ["None"] * 3 + ["killed"]
+        monkeypatch.setattr(running, "CLOSE_SECONDS", 0.5)
+        lock = (last / LOCK_FILE).read_bytes()
+        await take_part(cluster, agreement, 3, patience)
+    assert (last / LOCK_FILE).read_bytes() == lock
+    assert [file.stat().st_size for file in (last / FOLDER).iterdir()] == [0]
 
 
 def test_a_folder_that_is_not_empty(cluster: Cluster) -> None:
@@ -123,9 +159,9 @@ def test_a_folder_that_is_not_empty(cluster: Cluster) -> None:
     for node in others:
         node.wait_for("waits_for=2")
     cluster.nodes[2].start()
-    for node in cluster.nodes:
+    for position, node in enumerate(cluster.nodes):
         code, result = node.result()
-        assert code == 4
+        assert code == (1 if position == 2 else 4)
         assert result["culprits"] == [2]
         assert "validator_keys: is there already" in node.said
 
