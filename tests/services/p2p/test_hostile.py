@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import struct
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -108,7 +109,7 @@ async def victim(*, limits=SLOW, honest=True):
         frame(7, 0, 0, 0),
         b"\x01" * 12,
         frame(yamux.GO_AWAY, 0, 0, 1),
-        os.urandom(64),
+        hashlib.sha512(b"noise").digest(),
     ],
 )
 async def test_frames_that_break_the_rules(data):
