@@ -71,6 +71,7 @@ class Staging:
             OSError: the disk does not take it.
         """
         os.sync()
+        _require_synced(self.directory / WRITING)
         (self.directory / WRITING).rename(self.written)
         sync_directory(self.directory)
 
@@ -122,6 +123,21 @@ class Staging:
         for name in _names(source):
             if paths.is_there(self.directory / name):
                 raise FileError(f"is there already, and new files wait in {source}", self.directory / name)
+
+
+def _require_synced(directory: Path) -> None:
+    """Ask of each file: the call that syncs all does not say what the disk refused.
+
+    Raises:
+        OSError: it refused one.
+    """
+    for folder, _, names in os.walk(directory):
+        for name in (".", *names):
+            descriptor = os.open(Path(folder) / name, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
 
 def sync_directory(directory: Path) -> None:

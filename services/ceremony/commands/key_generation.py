@@ -37,7 +37,6 @@ from ..storing import Keymanager, NodeStore
 from .table import CeremonyTable
 
 DONE, FAILED, CHEATED, SILENT, UNCONFIRMED = 0, 1, 3, 4, 5
-STOPPED = 130
 PEDERSEN = "pedersen"
 BLAME_FILE = "dkg-blame-{attempt}-{number}.json"
 MOST_BLAME_BYTES = 1024**3
@@ -78,9 +77,11 @@ async def _run(settings: DkgSettings, begin: float) -> int:
     secret = read_node_key(key_file)
     identity = IdentityKey(secret)
     position = agreement.node_index_of(identity.public_key)
-    if settings.insecure_keys and agreement.network.name not in INSECURE_NETWORKS:
-        name = agreement.network.name
-        raise CeremonyError(f"--insecure-keys: not on {name}, where stake is worth something")
+    if agreement.network.name not in INSECURE_NETWORKS:
+        raise CeremonyError(
+            f"{agreement.network.name}: `dvtfast dkg` is new, and only for where stake is worth nothing"
+            f" yet: {', '.join(INSECURE_NETWORKS)}; charon's ceremony is for the others"
+        )
     cost = Cost(
         PBKDF2_INSECURE if settings.insecure_keys else PBKDF2_DEFAULT,
         settings.one_derivation,
@@ -164,8 +165,13 @@ def _failed(
 ) -> int:
     """What happened, who is at fault, what to do."""
     reasons = list(dict.fromkeys(abort.reason for abort in error.aborts))
+    for reason in reasons:
+        click.echo(f"error: {printable(reason)}", err=True)
+    if names := [f"operator {each} ({_name(agreement, each)})" for each in error.culprits]:
+        click.echo(f"at fault: {', '.join(names)}", err=True)
     files = _write_blame(error, agreement, settings.data_dir)
-    names = [f"operator {position} ({_name(agreement, position)})" for position in error.culprits]
+    for file in files:
+        click.echo(f"evidence for others: {file}; `dvtfast dkg verify-blame {file}` judges it", err=True)
     if settings.json:
         failure = {
             "reasons": reasons,
@@ -174,17 +180,11 @@ def _failed(
             "evidence": [str(file) for file in files],
         }
         click.echo(msgspec.json.encode(failure).decode())
-    for reason in reasons:
-        click.echo(f"error: {printable(reason)}", err=True)
-    if names:
-        click.echo(f"at fault: {', '.join(names)}", err=True)
-    for file in files:
-        click.echo(f"evidence for others: {file}; `dvtfast dkg verify-blame {file}` judges it", err=True)
     if error.is_unconfirmed:
         click.echo(f"not over; {GO_ON}", err=True)
         return UNCONFIRMED
     click.echo(f"no keys were made; {BEGIN_ANEW}", err=True)
-    if files:
+    if any(abort.evidence is not None for abort in error.aborts):
         return CHEATED
     return SILENT if set(error.culprits) - {position} else FAILED
 
@@ -204,8 +204,12 @@ def _write_blame(error: CeremonyFailedError, agreement: ClusterAgreement, direct
         blame = Blame(
             write_data(agreement.definition.definition_hash), abort.culprit, abort.reason, abort.evidence
         )
-        path.write_bytes(msgspec.json.encode(blame))
-        files.append(path)
+        try:
+            path.write_bytes(msgspec.json.encode(blame))
+        except OSError as problem:
+            click.echo(f"error: {paths.told(problem)}", err=True)
+        else:
+            files.append(path)
     return files
 
 

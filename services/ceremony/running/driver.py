@@ -100,7 +100,7 @@ class Driver:
         """
         try:
             await self._do(await self._workers.run(self._machine.start))
-            while not self._ended.aborts and self._phase.name != CLOSED:
+            while not self._is_lost and self._phase.name != CLOSED:
                 if not await self._step():
                     break
             culprits = {abort.culprit for abort in self._ended.aborts}
@@ -113,17 +113,24 @@ class Driver:
                 await asyncio.wait([self._storing])
             await self._workers.close()
 
+    @property
+    def _is_lost(self) -> bool:
+        """Whether nothing can come of it any more; what this node has stored may yet be confirmed."""
+        return any(not abort.unconfirmed for abort in self._ended.aborts)
+
     async def _step(self) -> bool:
         """Take what comes next, or remind; False when there is nobody left to wait for."""
         since = reminded = self._now()
         pause, reminders = FIRST_REMINDER_SECONDS, 0
         phase = self._phase
-        while phase == self._phase and not self._ended.aborts:
+        while phase == self._phase and not self._is_lost:
             if self._storing is not None and self._storing.done():
                 task, self._storing = self._storing, None
                 await self._do(await self._workers.run(self._machine.stored, task.result()))
                 continue
             try:
+                if self._now() >= reminded + pause:  # also while something is always there to be read
+                    raise TimeoutError
                 async with asyncio.timeout_at(reminded + pause):
                     peer, payload = await self._next()
             except TimeoutError:
@@ -134,7 +141,7 @@ class Driver:
                     if self._ended.finished:
                         return False
                     await self._do(await self._workers.run(self._machine.give_up))
-                    return True
+                    return False
                 continue
             if payload is not None:
                 await self._do(await self._workers.run(self._machine.receive, peer, payload))

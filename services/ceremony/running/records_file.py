@@ -38,9 +38,15 @@ class RecordsFile:
         self.path = path
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, FILE_MODE)
         sync_directory(path.parent)
-        self.written, size = _records_of(read_bytes(path, limit_bytes=MOST_FILE_BYTES))
+        content = read_bytes(path, limit_bytes=MOST_FILE_BYTES)
+        self.written, size = _records_of(content)
+        if _is_damaged(content[size:]):
+            raise CeremonyError(
+                f"{path}: damaged; it has what this node has said, and cannot be gone on without"
+            )
         # What was being written when the process ended was not acted on.
         os.ftruncate(self._descriptor, size)
+        os.fsync(self._descriptor)
         os.lseek(self._descriptor, size, os.SEEK_SET)
 
     @classmethod
@@ -61,9 +67,10 @@ class RecordsFile:
         for attempt, path in attempts.items():
             if not path.stat().st_size:
                 continue
-            if attempt >= least_attempt:
-                return cls(path, attempt)
-            cls(path, attempt).erase()
+            records = cls(path, attempt)
+            if attempt >= least_attempt and records.written:
+                return records
+            records.erase()  # others are beyond it, or it was being erased
         attempt = max([least_attempt, *(attempt + 1 for attempt in attempts)])
         return cls(folder / f"{_prefix(definition_hash)}{attempt}", attempt)
 
@@ -110,6 +117,12 @@ def _attempts_in(folder: Path, prefix: str) -> dict[int, Path]:
             raise CeremonyError(f"{folder / name}: no file of dvtfast's; move it away")
         found[int(number)] = folder / name
     return dict(sorted(found.items(), reverse=True))
+
+
+def _is_damaged(rest: bytes) -> bool:
+    """Whether a whole record is wrong, and not one that was being written; zeros are of one being erased."""
+    size = LENGTH_BYTES + CHECK_BYTES + int.from_bytes(rest[:LENGTH_BYTES])
+    return any(rest) and len(rest) > size
 
 
 def _records_of(content: bytes) -> tuple[tuple[bytes, ...], int]:

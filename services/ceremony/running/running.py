@@ -15,7 +15,7 @@ from dvtfast.dkg.native.terms import Terms
 from dvtfast.dkg.native.work import ToStore
 from dvtfast.dkg.outputs import Aborted, Phase
 from dvtfast.errors import EncodingError, InputError
-from dvtfast.obol import signed_cluster_lock
+from dvtfast.obol import read_cluster_lock, signed_cluster_lock
 
 from ...files import paths
 from ...p2p.host import Host
@@ -25,7 +25,7 @@ from ..errors import CeremonyError
 from ..folder import LOCK_FILE, NodeResult
 from ..plan import ClusterPlan
 from ..preflight import problems_of
-from ..staging import Left
+from ..staging import WRITTEN, Left
 from ..storing import NodeStore
 from .driver import CLOSE_SECONDS, AttemptEnd, Driver, Patience
 from .mailbox import Mailbox
@@ -110,13 +110,15 @@ async def run_ceremony(
     while True:
         definition_hash = agreement.definition.definition_hash
         records = RecordsFile.open(node.directory, definition_hash, least_attempt=least_attempt)
-        is_published = bool(records.written) and _is_published(node, store)
+        is_published = bool(records.written) and _is_published(agreement, node, store)
         with closing(_Attempt(agreement, node, host, records, store, show)) as attempt:
             try:
                 async with asyncio.timeout(CLOSE_SECONDS if is_published else None):
                     ended = await attempt.run(patience)
             except TimeoutError:
                 ended = AttemptEnd(finished=True)
+            if ended.finished and not paths.is_there(node.directory / LOCK_FILE):
+                raise FileError("what was made is gone from the folder", node.directory)
             if ended.finished:
                 records.erase()
                 return
@@ -130,10 +132,19 @@ async def run_ceremony(
             log.info("others have begun anew; so does this node", attempt=least_attempt)
 
 
-def _is_published(node: Participant, store: NodeStore) -> bool:
-    """Whether a process of before came to the end: others may need to hear it again, we need nobody."""
-    store.settle()
-    return paths.is_there(node.directory / LOCK_FILE)
+def _is_published(agreement: ClusterAgreement, node: Participant, store: NodeStore) -> bool:
+    """Whether a process of before came to the end: others may need to hear it again, we need nobody.
+
+    Raises:
+        CeremonyError: the folder has the lock of another cluster.
+    """
+    left, path = store.settle(), node.directory / LOCK_FILE
+    if not paths.is_there(path):
+        return False
+    of = read_cluster_lock(path).definition.definition_hash
+    if left is Left.WRITTEN or of != agreement.definition.definition_hash:
+        raise CeremonyError(f"{path}: of another cluster than the ceremony that is to go on; move it away")
+    return True
 
 
 class _Attempt:
@@ -189,7 +200,8 @@ class _Attempt:
 
     def _trouble(self) -> str:
         if self._store.settle() is Left.WRITTEN:
-            self._store.discard()  # of an attempt that has ended
+            written = self._node.directory / WRITTEN
+            return f"{written}: key shares of a ceremony that has not ended; see docs/dkg.md"
         problems = problems_of(
             self._node.directory,
             validators=self.terms.validators,

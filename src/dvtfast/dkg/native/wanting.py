@@ -38,7 +38,7 @@ def decode_want(payload: bytes, operators: int) -> list[tuple[Kind, int, int]]:
     places = zip(*(payload[1 + part :: WANT_BYTES] for part in range(WANT_BYTES)), strict=False)
     return [
         (Kind(kind), sender, receiver)
-        for kind, sender, receiver in places
+        for kind, sender, receiver in dict.fromkeys(places)
         if Kind.HELLO <= kind <= Kind.CLOSE and sender < operators and receiver < operators
     ]
 
