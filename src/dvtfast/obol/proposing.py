@@ -40,7 +40,8 @@ def make_cluster_definition(
     """A definition that nobody has signed, with its hashes.
 
     Args:
-        fee_recipients, withdrawal_addresses: uint8[n, 20], of n validators.
+        fee_recipients: uint8[n, 20], of n validators.
+        withdrawal_addresses: the same.
         deposit_amounts_gwei: of each validator; none are the usual ones.
 
     Raises:
