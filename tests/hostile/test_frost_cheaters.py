@@ -208,6 +208,23 @@ def test_keys_that_cancel():
         assert "all dealers together: commitment 0 of validator 0" in end.reason
 
 
+def test_a_dealer_that_makes_a_share_zero():
+    """It can, if it speaks last: all learn that it is nobody's fault alone, and no share is left."""
+    scalars = random_scalars(1, 2)
+    a = [int.from_bytes(row.tobytes(), "big") for row in scalars[0]]
+    b = (a[0] + 1) % CURVE_ORDER
+    other = [b, -(sum(a) + b) % CURVE_ORDER]  # at the first node's index, 1, both are zero together
+    last = np.frombuffer(b"".join(v.to_bytes(32, "big") for v in other), np.uint8).reshape(1, 2, 32)
+    nodes = [
+        Ceremony(terms_of(i, n=2, t=2, m=1), KEYS[i], dealing=Dealing(Coefficients.from_bytes(each), i))
+        for i, each in enumerate((scalars, last))
+    ]
+    for end in Network(nodes).run().ended.values():
+        assert isinstance(end, Aborted)
+        assert end.culprit is None
+        assert "all dealers together: share of validator 0" in end.reason
+
+
 def test_polynomials_are_wiped_when_all_goes_well_and_when_it_does_not(dialect):
     cases = ((lambda to, shares: shares, Finished), (lambda to, shares: one_more(shares), Aborted))
     for change, kind in cases:
@@ -301,6 +318,16 @@ def test_broadcasts_of_something_else(dialect, id, value, words):
     blamed = [network.ended[node] for node in HONEST if network.ended[node].culprit == CHEATER]
     assert blamed
     assert all(words in end.reason for end in blamed)
+
+
+@pytest.mark.parametrize("id", ["", "x", ROUND1 + "/", "/charon/dkg/pedersen/1.0.0/node_pubkeys"])
+def test_nothing_is_signed_under_an_id_that_is_none(dialect, id):
+    """Whatever it says that it is: 300 such would be 300 signatures, and kept."""
+    node = Ceremony(terms_of(0, dialect=dialect), KEYS[0])
+    said = Wrapped("type.googleapis.com/dkg.dkgpb.v1.", NodeSignature(b"\1" * 65, CHEATER).encode())
+    protocol = dialect.signature_protocol
+    assert not node.receive(CHEATER, protocol, SignatureRequest(id, said).encode())
+    assert any(isinstance(each, Aborted) and each.culprit == CHEATER for each in node.advance())
 
 
 def test_different_casts_for_different_nodes(dialect):

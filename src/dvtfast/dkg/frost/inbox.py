@@ -123,7 +123,7 @@ class Inbox:
     def _read_cast(self, peer: int, id: str, content: Wrapped) -> None:
         """Read what a peer will broadcast, as whoever signs it has to."""
         terms = self._terms
-        if content.type_url != TYPE_PREFIX + TYPES.get(id, ""):
+        if id not in TYPES or content.type_url != TYPE_PREFIX + TYPES[id]:
             raise BadMessageError(f"a broadcast of {content.type_url!r} as {id!r}")
         cast: Round1 | Round2 | NodeSignature
         if id == ROUND1:

@@ -19,7 +19,7 @@ from dvtfast.dkg.frost import proofs
 from dvtfast.dkg.frost.casts import Round1, Round2, Shares, share_index
 from dvtfast.dkg.frost.messages import BadMessageError
 from dvtfast.dkg.outputs import GeneratedKeys
-from dvtfast.errors import BadDealerError
+from dvtfast.errors import BadDealerError, EncodingError
 from dvtfast.keys import PublicKeys
 
 
@@ -83,7 +83,12 @@ def combine(
     if (twice := _repeated(public_keys)) is not None:
         total.fill(0)
         raise BadDealerError(None, twice, 0, "the validator has the key of another")
-    public_shares = polynomials.public_shares(sums, list(range(1, n + 1)))
+    try:
+        public_shares = polynomials.public_shares(sums, list(range(1, n + 1)))
+    except EncodingError as error:  # a dealer that spoke last can make somebody's share zero
+        total.fill(0)
+        validator = int(error.indices[0]) % len(public_keys) if len(error.indices) else 0
+        raise BadDealerError(None, validator, None, str(error)) from None
     return GeneratedKeys(public_keys, public_shares.encoded, total), public_shares
 
 

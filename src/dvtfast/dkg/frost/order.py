@@ -88,7 +88,6 @@ class Order:
         yield from self._until("connecting", inbox.steps.unconnected)
         yield from self._reach(KEYS_STEP)
         keys, shares = yield from self._generate_keys()
-        self._keys = keys
         signatures: dict[str, Bytes] = {}
         for step in (DEPOSITS_STEP, REGISTRATIONS_STEP):
             yield from self._reach(step)
@@ -140,6 +139,7 @@ class Order:
         keys, public_shares = keygen.combine(
             [inbox.round1[node] for node in everybody], [inbox.shares[node] for node in everybody], own
         )
+        self._keys = keys  # wiped, if nothing comes of it
         said = Round2(keys.public_keys, keys.public_shares[own])
         yield from self._broadcast("keys", ROUND2, said.encode(own))
         yield from self._until("keys of others", lambda: self._without(inbox.round2, own))
@@ -181,6 +181,8 @@ class Order:
         protocol = terms.dialect.signature_protocol
         self._outputs += [Ask(peer, protocol, request) for peer in terms.peers]
         yield from self._until(f"signatures of our {name}", lambda: inbox.broadcasts.unsigned_by(id))
+        while id not in inbox.whole:  # the last answer came, and is being put together on another thread
+            yield
         message = inbox.whole.pop(id)
         self._outputs += [Send(peer, terms.dialect.message_protocol, message) for peer in terms.peers]
 
