@@ -56,9 +56,10 @@ class CircuitCarrier:
         self._more.set()
 
     def abort(self) -> None:
-        """End it."""
+        """End it, also where it waits for the stream."""
         self._out.clear()
         self.close()
+        self._stream.reset()
 
     def pause_reading(self) -> None:
         """Hear nothing for a while."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .swarm import Swarm
 
 WRITE_BUFFER_BYTES = 1024 * 1024  # of what the system has not taken; beyond that nobody writes
+_CLOSE_SECONDS = 5.0  # for what was written before the end
 _BURST_SECONDS = 2.0  # of frames, that may come at once
 
 
@@ -221,6 +222,8 @@ class Connection(asyncio.BufferedProtocol):
             self._flush()
             if self._carrier is not None:
                 self._carrier.close()
+                # A peer that reads nothing would keep it, and all that waits, for as long as it likes.
+                self.loop.call_later(_CLOSE_SECONDS, self._carrier.abort)
             self._end(ConnectionEndedError("the connection was closed"))
 
     def give_way(self) -> None:
