@@ -21,6 +21,7 @@ from dvtfast.services.sidecar.polling.loop import Sidecar
 from dvtfast.services.sidecar.signing.deposit_policy import DepositPolicy
 from dvtfast.services.sidecar.signing.live_validators import LiveValidators
 from dvtfast.services.sidecar.signing.signing import Signing
+from tests.services.patience import ANSWER_SECONDS
 
 from .conftest import Cluster
 from .patience import PATIENCE_SECONDS
@@ -65,7 +66,9 @@ async def signing_node(
 @asynccontextmanager
 async def looping(url: str, node: Node, signing: Signing) -> AsyncIterator[asyncio.Task[None]]:
     """Serve one relayer in the background."""
-    async with RelayerClient(url, timeout_seconds=5, answer_limit_bytes=ANSWER_LIMIT_BYTES) as client:
+    async with RelayerClient(
+        url, timeout_seconds=ANSWER_SECONDS, answer_limit_bytes=ANSWER_LIMIT_BYTES
+    ) as client:
         running = Sidecar(client, node, signing, relayer="test", poll_seconds=0.02, wait_seconds=1)
         task = asyncio.create_task(running.run())
         try:

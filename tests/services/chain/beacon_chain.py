@@ -24,6 +24,7 @@ from dvtfast.services.chain.execution.node import NodeClient
 from dvtfast.services.demo.world.deployed_contracts import CONSOLIDATIONS, WITHDRAWALS, World
 from tests.services.chain.beacon_nodes import identity
 from tests.services.chain.servers import serving
+from tests.services.patience import ANSWER_SECONDS
 
 FAR_FUTURE_EPOCH = 2**64 - 1
 SHARD_COMMITTEE_PERIOD = 256
@@ -133,7 +134,7 @@ class BeaconChain:
     async def follow(self) -> None:
         """Take in the blocks of the execution chain, one after the other."""
         contract = self.world.deposit_contract.address
-        async with NodeClient([self.world.chain.url], timeout_seconds=5) as node:
+        async with NodeClient([self.world.chain.url], timeout_seconds=ANSWER_SECONDS) as node:
             latest = await self.world.chain.height() - self.behind
             for number in range(self.seen_to + 1, latest + 1):
                 block = await node.block(number)

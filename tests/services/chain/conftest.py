@@ -20,6 +20,7 @@ from tests.services.chain.anvil import CHAIN_ID, Chain, ChainClock
 from tests.services.chain.desks import Desk, set_base_fee
 from tests.services.chain.managing import beacon  # noqa: F401 - a fixture
 from tests.services.chain.scenes import allowed, cluster, limits, quick, scene  # noqa: F401 - fixtures
+from tests.services.patience import ANSWER_SECONDS
 
 ORACLES, THRESHOLD = 3, 2
 
@@ -58,7 +59,7 @@ async def chain(
 
 @pytest.fixture
 async def node(chain: Chain) -> AsyncIterator[NodeClient]:
-    async with NodeClient([chain.url], timeout_seconds=5, chain_id=CHAIN_ID) as node:
+    async with NodeClient([chain.url], timeout_seconds=ANSWER_SECONDS, chain_id=CHAIN_ID) as node:
         yield node
 
 

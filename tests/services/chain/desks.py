@@ -22,9 +22,8 @@ from dvtfast.services.operator.sending.policy import SendingPolicy
 from dvtfast.services.operator.sending.sender import Sender
 from dvtfast.services.operator.sending.wallet import KeystoreWallet
 from tests.services.chain.anvil import CHAIN_ID, Chain, Contract
-from tests.services.patience import PATIENCE_SECONDS
+from tests.services.patience import ANSWER_SECONDS, PATIENCE_SECONDS
 
-PATIENT_SECONDS = 30  # for a node that answers, on a busy machine
 GWEI = 10**9
 NOBODY: Any = None  # is asked
 POLICY = SendingPolicy(
@@ -70,7 +69,7 @@ class Desk:
     ) -> AsyncIterator[tuple[Sender, Journal]]:
         """What a process of the operator has, on the journal as it is."""
         async with (
-            NodeClient(urls or [self.chain.url], timeout_seconds=PATIENT_SECONDS, chain_id=CHAIN_ID) as node,
+            NodeClient(urls or [self.chain.url], timeout_seconds=ANSWER_SECONDS, chain_id=CHAIN_ID) as node,
             Journal(self.path) as journal,
         ):
             yield (
@@ -88,7 +87,7 @@ class Desk:
 
     async def count(self) -> int:
         """How often it was done."""
-        async with NodeClient([self.chain.url], timeout_seconds=PATIENT_SECONDS) as node:
+        async with NodeClient([self.chain.url], timeout_seconds=ANSWER_SECONDS) as node:
             return await validators_manager_nonce(node, self.vault.address, block="latest")
 
     async def waiting(self) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ from dvtfast.services.settings import ConsolidateSettings, FundSettings, Withdra
 from dvtfast.services.wire import PublicKey
 from tests.services.chain.beacon_chain import BeaconChain, beacon_beside
 from tests.services.chain.scenes import Scene, registered
+from tests.services.patience import ANSWER_SECONDS
 
 GWEI = 10**9
 Settings: TypeAlias = FundSettings | WithdrawSettings | ConsolidateSettings
@@ -87,7 +88,7 @@ async def nonce_of(scene: Scene) -> int:
 
 async def events(scene: Scene, signature: str, types: Sequence[str]) -> list[tuple[Any, ...]]:
     """What the vault logged of this event."""
-    async with NodeClient([scene.world.chain.url], timeout_seconds=5) as node:
+    async with NodeClient([scene.world.chain.url], timeout_seconds=ANSWER_SECONDS) as node:
         last = await node.block("latest")
         found = await node.logs(
             scene.world.vault.address, [keccak256(signature.encode())], first=0, last=last

@@ -39,7 +39,7 @@ from dvtfast.services.settings import RunSettings, parsing
 from tests.services.chain.accounts import rich_account, write_keystore
 from tests.services.chain.desks import background
 from tests.services.conftest import Cluster, Relayer, Start, make_cluster
-from tests.services.patience import PATIENCE_SECONDS
+from tests.services.patience import ANSWER_SECONDS, PATIENCE_SECONDS
 
 GWEI = 32_000_000_000
 NODES = (1, 2, 3)
@@ -99,7 +99,7 @@ class Scene:
 
     async def deposited(self) -> list[bytes]:
         """The keys with a deposit, in the order of the chain."""
-        async with NodeClient([self.world.chain.url], timeout_seconds=5) as node:
+        async with NodeClient([self.world.chain.url], timeout_seconds=ANSWER_SECONDS) as node:
             last = await node.block("latest")
             logs = await node.logs(self.world.deposit_contract.address, [DEPOSIT_EVENT], first=0, last=last)
         return [key.tobytes() for key in decode_deposits(logs).public_keys]

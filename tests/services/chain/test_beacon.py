@@ -19,7 +19,7 @@ from dvtfast.services.relayer.watches import beacon_watch
 from tests.services.chain.beacon_nodes import BeaconState, beacon_with, of_network
 from tests.services.chain.servers import serving
 from tests.services.conftest import START_INDEX, Start, make_cluster
-from tests.services.patience import PATIENCE_SECONDS
+from tests.services.patience import ANSWER_SECONDS, PATIENCE_SECONDS
 
 KEYS = [bytes([0x80]) + number.to_bytes(47, "big") for number in range(2 * KEYS_AT_ONCE + 1)]
 PATH = "/eth/v1/beacon/states/head/validators"
@@ -55,7 +55,7 @@ async def test_validators_in_parts() -> None:
     known[KEYS[0]]["status"] = "withdrawal_done"
     async with (
         beacon_node(known) as (url, asked),
-        BeaconClient([url], timeout_seconds=5, network=HOODI) as client,
+        BeaconClient([url], timeout_seconds=ANSWER_SECONDS, network=HOODI) as client,
     ):
         found = await client.validators(KEYS)
         assert await client.validators([]) == {}
@@ -87,8 +87,8 @@ async def test_nonsense_of_one_node_and_sense_of_another(content: bytes) -> None
     async with (
         serving(of_network(handle)) as liar,
         beacon_node({KEYS[0]: item(KEYS[0], 7)}) as (honest, _),
-        BeaconClient([liar], timeout_seconds=5, network=HOODI) as alone,
-        BeaconClient([liar, honest], timeout_seconds=5, network=HOODI) as both,
+        BeaconClient([liar], timeout_seconds=ANSWER_SECONDS, network=HOODI) as alone,
+        BeaconClient([liar, honest], timeout_seconds=ANSWER_SECONDS, network=HOODI) as both,
     ):
         with pytest.raises(BeaconError, match=r"beacon: http://127\.0\.0\.1"):
             await alone.validators(KEYS[:1])
@@ -159,7 +159,10 @@ def routes(*without: str, **changes: Any) -> BeaconState:
 
 @asynccontextmanager
 async def asking(state: BeaconState) -> AsyncIterator[BeaconClient]:
-    async with beacon_with(state) as url, BeaconClient([url], timeout_seconds=5, network=HOODI) as client:
+    async with (
+        beacon_with(state) as url,
+        BeaconClient([url], timeout_seconds=ANSWER_SECONDS, network=HOODI) as client,
+    ):
         yield client
 
 
@@ -168,11 +171,11 @@ async def test_a_node_of_another_network_is_not_believed(network: Network) -> No
     """Its validators have other indices: one of mainnet's told 2,100,000 on hoodi."""
     async with beacon_with(routes(network=network)) as other, beacon_with(routes()) as url:
         with capture_logs() as lines:
-            async with BeaconClient([other, url], timeout_seconds=5, network=HOODI) as client:
+            async with BeaconClient([other, url], timeout_seconds=ANSWER_SECONDS, network=HOODI) as client:
                 assert (await client.validators(KEYS[:1]))[KEYS[0]].index == 7
                 assert await client.validator_count("head") == 100
         assert [line["event"] for line in lines] == ["endpoint left out"]
-        async with BeaconClient([other], timeout_seconds=5, network=HOODI) as client:
+        async with BeaconClient([other], timeout_seconds=ANSWER_SECONDS, network=HOODI) as client:
             for ask in (client.head(), client.validators(KEYS[:1]), client.pending_deposits("head")):
                 with pytest.raises(BeaconError, match=f"{other}: expected a beacon node of hoodi, got"):
                     await ask
@@ -206,7 +209,10 @@ async def test_another_node_behind_the_same_address() -> None:
             answer.force_close()
         return answer
 
-    async with serving(handle) as url, BeaconClient([url], timeout_seconds=5, network=HOODI) as client:
+    async with (
+        serving(handle) as url,
+        BeaconClient([url], timeout_seconds=ANSWER_SECONDS, network=HOODI) as client,
+    ):
         await client.validators(KEYS[:1])
         closing[0] = True
         await client.validators(KEYS[:1])
@@ -218,7 +224,10 @@ async def test_another_node_behind_the_same_address() -> None:
 async def test_a_node_that_takes_no_post() -> None:
     keys = {key: index for index, key in enumerate(KEYS)}
     state = BeaconState(len(KEYS), keys, without_post=True)
-    async with beacon_with(state) as url, BeaconClient([url], timeout_seconds=5, network=HOODI) as client:
+    async with (
+        beacon_with(state) as url,
+        BeaconClient([url], timeout_seconds=ANSWER_SECONDS, network=HOODI) as client,
+    ):
         for _ in range(2):
             found = await client.validators(KEYS)
             assert {key: each.index for key, each in found.items()} == keys
@@ -228,7 +237,10 @@ async def test_a_node_that_takes_no_post() -> None:
 
 async def test_a_node_without_blinded_blocks() -> None:
     state = routes("blinded_blocks", block_number=5)
-    async with beacon_with(state) as url, BeaconClient([url], timeout_seconds=5, network=HOODI) as client:
+    async with (
+        beacon_with(state) as url,
+        BeaconClient([url], timeout_seconds=ANSWER_SECONDS, network=HOODI) as client,
+    ):
         for _ in range(2):
             assert (await client.head()).block_number == 5
     assert state.requests == ["/eth/v2/beacon/blocks/head"] * 2
@@ -252,7 +264,10 @@ async def test_a_node_that_lacks_a_state() -> None:
             return web.json_response({"code": 404, "message": "State not found"}, status=404)
         return await state.handle(request)
 
-    async with serving(handle) as url, BeaconClient([url], timeout_seconds=5, network=HOODI) as client:
+    async with (
+        serving(handle) as url,
+        BeaconClient([url], timeout_seconds=ANSWER_SECONDS, network=HOODI) as client,
+    ):
         with pytest.raises(BeaconError, match="HTTP 404: State not found: it lacks that state, or knows no"):
             await client.pending_withdrawals("0x" + "11" * 32)
 
@@ -268,7 +283,7 @@ async def test_a_query_of_the_address_stays_at_its_end() -> None:
 
     async with serving(handle) as url:
         address = f"{url}/below/?key=a%2Fb"
-        async with BeaconClient([address], timeout_seconds=5, network=HOODI) as client:
+        async with BeaconClient([address], timeout_seconds=ANSWER_SECONDS, network=HOODI) as client:
             await client.head()
     assert [path.partition("?")[2] for path in asked] == ["key=a/b"] * len(asked)
     assert all(path.startswith("/below/eth/v") for path in asked)

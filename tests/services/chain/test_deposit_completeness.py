@@ -13,6 +13,7 @@ from dvtfast.services.chain.execution.node import NodeClient
 from tests.services.chain.anvil import Chain, Contract
 from tests.services.chain.deposit_events import signed
 from tests.services.chain.servers import RpcError, nodes_between
+from tests.services.patience import ANSWER_SECONDS
 
 
 @pytest.fixture
@@ -40,7 +41,10 @@ def without_states_and_logs(method: str, params: list[Any], value: Any) -> Any:
 @pytest.mark.parametrize("change", [lambda _method, _params, value: value, without_states])
 async def test_a_state_or_the_log_before(chain: Chain, contract: Contract, change: Any) -> None:
     height = await chain.height()
-    async with nodes_between(chain.url, change) as urls, NodeClient(urls, timeout_seconds=5) as node:
+    async with (
+        nodes_between(chain.url, change) as urls,
+        NodeClient(urls, timeout_seconds=ANSWER_SECONDS) as node,
+    ):
         born = height - 22
         found = [
             await number_before(node, contract.address, first, born=born)
@@ -53,7 +57,7 @@ async def test_neither(chain: Chain, contract: Contract, monkeypatch: pytest.Mon
     height = await chain.height()
     async with (
         nodes_between(chain.url, without_states_and_logs) as urls,
-        NodeClient(urls, timeout_seconds=5) as node,
+        NodeClient(urls, timeout_seconds=ANSWER_SECONDS) as node,
     ):
         # None at all since the contract's birth: the first one that is found must have number 0.
         assert await number_before(node, contract.address, height, born=0) == 0

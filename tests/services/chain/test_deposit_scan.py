@@ -36,6 +36,7 @@ from tests.services.chain.servers import (
     without_finality,
 )
 from tests.services.chain.test_deposit_ledger import make_version_1
+from tests.services.patience import ANSWER_SECONDS
 
 CONFIRMATIONS = 5
 SPAN_BLOCKS = 7
@@ -79,7 +80,7 @@ class World:
         """One that begins where the last one ended, with small batches."""
         network = self.network
         ledger = Ledger(self.database, LedgerSource.of(network))
-        async with NodeClient(urls or self.urls, timeout_seconds=5, chain_id=CHAIN_ID) as node:
+        async with NodeClient(urls or self.urls, timeout_seconds=ANSWER_SECONDS, chain_id=CHAIN_ID) as node:
             yield DepositScan(
                 node,
                 ledger,
@@ -374,7 +375,7 @@ async def test_a_node_that_lacks_the_deposits_after_a_dump(
     options, network = await dumped(world, tmp_path)
     async with (
         nodes_between(world.chain.url, leaving_out(*left_out)) as urls,
-        NodeClient(urls, timeout_seconds=5) as lacking,
+        NodeClient(urls, timeout_seconds=ANSWER_SECONDS) as lacking,
         source(network=network, node=lacking, **options) as index,
     ):
         assert index is not None
@@ -404,7 +405,7 @@ async def test_a_node_that_lies_of_a_dumps_last_block(
 
     async with (
         nodes_between(world.chain.url, another_number) as urls,
-        NodeClient(urls, timeout_seconds=5) as lying,
+        NodeClient(urls, timeout_seconds=ANSWER_SECONDS) as lying,
         source(network=network, node=lying, **options) as index,
     ):
         assert index is not None

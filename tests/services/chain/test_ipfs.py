@@ -17,6 +17,7 @@ from dvtfast.services.chain.ipfs.client import IpfsClient, IpfsContentError, Ipf
 from dvtfast.services.chain.ipfs.unixfs import DAG_PB, RAW, Cid, read_part
 from tests.services.chain.gateways import Blocks, binary, field, gateway, number
 from tests.services.chain.servers import DEAD, serving
+from tests.services.patience import ANSWER_SECONDS, PATIENCE_SECONDS
 
 FILES: dict[str, Any] = json.loads(Path(__file__).with_name("ipfs_files.json").read_text())["files"]
 LIMIT = 1_000_000
@@ -24,7 +25,7 @@ HELLO = "bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e"  # raw: he
 EMPTY_FOLDER = "QmUNLLsPACCz1vLxQVkXqqLX5R1X345qqfHbsf67hvA3Nn"
 
 
-def client(*urls: str, timeout_seconds: float = 5) -> IpfsClient:
+def client(*urls: str, timeout_seconds: float = ANSWER_SECONDS) -> IpfsClient:
     return IpfsClient(urls, timeout_seconds=timeout_seconds)
 
 
@@ -151,13 +152,13 @@ async def test_a_lie_deep_in_a_file() -> None:
 
 async def test_a_slow_gateway() -> None:
     async def sleep(_request: web.Request) -> web.Response:
-        await asyncio.sleep(5)
+        await asyncio.sleep(PATIENCE_SECONDS)
         return web.Response()
 
     async with (
         serving(sleep) as slow,
         gateway(Blocks([b"hello world"])) as (good, _),
-        client(slow, good, timeout_seconds=2) as ipfs,
+        client(slow, good, timeout_seconds=5) as ipfs,
     ):
         assert await ipfs.fetch(HELLO, limit_bytes=LIMIT) == b"hello world"
 

@@ -13,6 +13,7 @@ from dvtfast.services.chain.deposits.ledger import Ledger, LedgerSource, Totals
 from dvtfast.services.chain.execution.scanner import Checkpoint
 from dvtfast.services.chain.index.keys_by_index import KeysByIndex, KeysDifferError
 from tests.services.chain.beacon_nodes import BeaconState, beacon_with
+from tests.services.patience import ANSWER_SECONDS
 
 
 def key(number: int) -> bytes:
@@ -37,7 +38,7 @@ async def test_who_is_asked_for_what() -> None:
     deposits: Any = Deposits({1: key(1), 2: key(2)})
     async with (
         beacon_with(BeaconState(count=4)) as url,
-        BeaconClient([url], timeout_seconds=5, network=HOODI) as beacon,
+        BeaconClient([url], timeout_seconds=ANSWER_SECONDS, network=HOODI) as beacon,
     ):
         keys = KeysByIndex({1: b"g"}, deposits, beacon)
         assert await keys.public_keys([1]) == {1: b"g"}
@@ -50,7 +51,7 @@ async def test_deposits_and_beacon_node_are_compared() -> None:
     deposits: Any = Deposits({2: b"d"})
     async with (
         beacon_with(BeaconState(count=4)) as url,
-        BeaconClient([url], timeout_seconds=5, network=HOODI) as beacon,
+        BeaconClient([url], timeout_seconds=ANSWER_SECONDS, network=HOODI) as beacon,
     ):
         keys = KeysByIndex({}, deposits, beacon)
         with pytest.raises(KeysDifferError, match=rf"validator 2 has another key .* beacon node \({url}\)"):
@@ -64,7 +65,10 @@ async def test_deposits_that_do_not_give_indices() -> None:
 
 async def test_many_of_a_beacon_node() -> None:
     state = BeaconState(count=250)
-    async with beacon_with(state) as url, BeaconClient([url], timeout_seconds=5, network=HOODI) as beacon:
+    async with (
+        beacon_with(state) as url,
+        BeaconClient([url], timeout_seconds=ANSWER_SECONDS, network=HOODI) as beacon,
+    ):
         assert await beacon.public_keys(range(240, 260)) == {n: key(n) for n in range(240, 250)}
         assert await beacon.public_keys(range(250)) == {n: key(n) for n in range(250)}
     assert state.largest_answer == 100
@@ -74,7 +78,10 @@ async def test_a_beacon_node_that_tells_of_others(monkeypatch: pytest.MonkeyPatc
     state = BeaconState(count=10)
     other = state._validator("7")
     monkeypatch.setattr(state, "_validator", lambda _: other)
-    async with beacon_with(state) as url, BeaconClient([url], timeout_seconds=5, network=HOODI) as beacon:
+    async with (
+        beacon_with(state) as url,
+        BeaconClient([url], timeout_seconds=ANSWER_SECONDS, network=HOODI) as beacon,
+    ):
         with pytest.raises(BeaconError, match="not asked for"):
             await beacon.public_keys([3])
 

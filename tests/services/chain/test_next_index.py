@@ -27,6 +27,7 @@ from tests.services.chain.beacon_nodes import BeaconState, beacon_with, of_netwo
 from tests.services.chain.deposit_events import Deposit, bad, signed
 from tests.services.chain.index_sources import source
 from tests.services.chain.servers import DEAD, leaving_out, node_between, nodes_between, serving
+from tests.services.patience import ANSWER_SECONDS
 
 STATE = "head"
 WAITING = [signed(1), bad(2, 3), signed(3), bad(4, 0), signed(2), signed(1), bad(3, 1)]
@@ -45,7 +46,7 @@ async def index_of(state: BeaconState, **options: Any) -> AsyncIterator[NextInde
     state.network = network
     async with (
         beacon_with(state) as url,
-        BeaconClient([url], timeout_seconds=5, network=network) as beacon,
+        BeaconClient([url], timeout_seconds=ANSWER_SECONDS, network=network) as beacon,
         source(**{"network": HOODI, "beacon": beacon, "threads": 1} | options) as found,
     ):
         assert found is not None
@@ -56,7 +57,10 @@ async def index_of(state: BeaconState, **options: Any) -> AsyncIterator[NextInde
 async def test_how_many_validators_there_are(count: int) -> None:
     """Without a list of all of them."""
     state = BeaconState(count)
-    async with beacon_with(state) as url, BeaconClient([url], timeout_seconds=5, network=HOODI) as client:
+    async with (
+        beacon_with(state) as url,
+        BeaconClient([url], timeout_seconds=ANSWER_SECONDS, network=HOODI) as client,
+    ):
         assert await client.validator_count(STATE) == count
     assert len(state.requests) <= 7
     assert state.largest_answer <= 64
@@ -75,7 +79,7 @@ async def test_validators_with_gaps_are_no_count() -> None:
 
     async with (
         serving(of_network(handle)) as url,
-        BeaconClient([url], timeout_seconds=5, network=HOODI) as client,
+        BeaconClient([url], timeout_seconds=ANSWER_SECONDS, network=HOODI) as client,
     ):
         with pytest.raises(BeaconError, match="without gaps"):
             await client.validator_count(STATE)
@@ -144,7 +148,7 @@ async def test_an_execution_node_that_leaves_out_what_the_beacon_node_has_not_se
     await deposit_on(chain, contract, *WAITING[3:])
     async with (
         nodes_between(chain.url, leaving_out(left_out)) as urls,
-        NodeClient(urls, timeout_seconds=5) as lacking,
+        NodeClient(urls, timeout_seconds=ANSWER_SECONDS) as lacking,
         index_of(state, network=network, node=lacking) as index,
     ):
         with pytest.raises(UnavailableError, match="deposits: expected 7 deposits up to block"):
@@ -185,7 +189,7 @@ async def test_another_beacon_node_is_not_behind() -> None:
     async with (
         beacon_with(BeaconState(999, age_slots=20)) as old,
         beacon_with(BeaconState(1000)) as new,
-        BeaconClient([old, new], timeout_seconds=5, network=HOODI) as beacon,
+        BeaconClient([old, new], timeout_seconds=ANSWER_SECONDS, network=HOODI) as beacon,
         source(network=HOODI, beacon=beacon, threads=1) as index,
     ):
         assert index is not None
@@ -221,7 +225,7 @@ async def test_nonsense_for_deposits(changes: dict[str, Any]) -> None:
 
     async with (
         serving(of_network(handle)) as url,
-        BeaconClient([url], timeout_seconds=5, network=HOODI) as client,
+        BeaconClient([url], timeout_seconds=ANSWER_SECONDS, network=HOODI) as client,
     ):
         with pytest.raises(BeaconError, match="pending_deposits: "):
             await client.pending_deposits(STATE)
@@ -234,7 +238,7 @@ async def test_nonsense_for_a_head(content: bytes) -> None:
 
     async with (
         serving(of_network(handle)) as url,
-        BeaconClient([url], timeout_seconds=5, network=HOODI) as client,
+        BeaconClient([url], timeout_seconds=ANSWER_SECONDS, network=HOODI) as client,
     ):
         with pytest.raises(BeaconError, match="blinded_blocks/head: "):
             await client.head()
@@ -300,7 +304,7 @@ async def test_beacon_nodes_are_compared() -> None:
     async with (
         beacon_with(state) as url,
         beacon_with(other) as second,
-        BeaconClient([url, second, DEAD], timeout_seconds=5, network=HOODI) as beacon,
+        BeaconClient([url, second, DEAD], timeout_seconds=ANSWER_SECONDS, network=HOODI) as beacon,
         source(network=HOODI, beacon=beacon, threads=1) as index,
     ):
         assert index is not None
@@ -331,7 +335,7 @@ async def test_execution_nodes_are_compared(chain: Chain, tmp_path: Path) -> Non
 
     async with (
         node_between(chain.url, fewer) as (liar, _),
-        NodeClient([liar, chain.url], timeout_seconds=5) as node,
+        NodeClient([liar, chain.url], timeout_seconds=ANSWER_SECONDS) as node,
         source(network=network, node=node, deposits_database=tmp_path / "deposits.db") as index,
     ):
         assert index is not None

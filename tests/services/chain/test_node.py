@@ -23,6 +23,7 @@ from dvtfast.services.chain.execution.node import (
 from dvtfast.services.process.offload import UnavailableError
 from tests.services.chain.anvil import CHAIN_ID, Chain, ChainClock
 from tests.services.chain.servers import DEAD, Handler, RpcError, node_between, node_saying, serving
+from tests.services.patience import ANSWER_SECONDS, PATIENCE_SECONDS
 
 ZERO = "0x" + "00" * 32
 BLOCK = f'{{"number":"0x5","hash":"{ZERO}","parentHash":"{ZERO}","timestamp":"0x1"}}'
@@ -33,7 +34,7 @@ def result(value: str) -> str:
     return f'{{"jsonrpc":"2.0","id":ID,"result":{value}}}'
 
 
-def client(*urls: str, timeout_seconds: float = 5, chain_id: int | None = None) -> NodeClient:
+def client(*urls: str, timeout_seconds: float = ANSWER_SECONDS, chain_id: int | None = None) -> NodeClient:
     return NodeClient(urls, timeout_seconds=timeout_seconds, chain_id=chain_id)
 
 
@@ -235,10 +236,10 @@ async def test_a_slow_node(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> Non
 
     async def sleep(request: web.Request) -> web.Response:
         asked.append(request.path)
-        await asyncio.sleep(5)
+        await asyncio.sleep(PATIENCE_SECONDS)
         return web.Response()
 
-    async with serving(sleep) as slow, client(slow, chain.url, timeout_seconds=2) as node:
+    async with serving(sleep) as slow, client(slow, chain.url, timeout_seconds=5) as node:
         for _ in range(3):
             await node.block("latest")
     assert len(asked) == 1  # only the first call waited for it
@@ -532,7 +533,10 @@ async def test_a_range_that_takes_too_long_is_smaller() -> None:
 
 async def test_the_largest_range_can_be_told() -> None:
     handle, asked = in_ranges(10, 200, TOO_MUCH)
-    async with serving(handle) as url, NodeClient([url], timeout_seconds=5, logs_span_blocks=10) as node:
+    async with (
+        serving(handle) as url,
+        NodeClient([url], timeout_seconds=ANSWER_SECONDS, logs_span_blocks=10) as node,
+    ):
         last = await node.block(1000)
         assert await node.logs(NO_CODE, first=1, last=last) == []
     assert asked == [10] * 100

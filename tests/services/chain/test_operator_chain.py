@@ -17,6 +17,7 @@ from dvtfast.services.operator import chain as operator_chain
 from dvtfast.services.operator.sending.action import Action, Kind
 from tests.services.chain.anvil import CHAIN_ID
 from tests.services.chain.servers import DEAD, node_behind, node_between
+from tests.services.patience import ANSWER_SECONDS
 
 QUICK = replace(HOODI, seconds_per_slot=0)
 
@@ -27,7 +28,7 @@ def chain_of(world: World, node: NodeClient) -> operator_chain.Chain:
 
 
 def client(*urls: str) -> NodeClient:
-    return NodeClient(urls, timeout_seconds=2, chain_id=CHAIN_ID)
+    return NodeClient(urls, timeout_seconds=ANSWER_SECONDS, chain_id=CHAIN_ID)
 
 
 async def deposit(world: World) -> bytes:

@@ -24,6 +24,7 @@ from tests.services.chain.managing import (
     withdrawals,
 )
 from tests.services.chain.scenes import Scene, done
+from tests.services.patience import ANSWER_SECONDS
 
 pytestmark = pytest.mark.usefixtures("beacon")
 
@@ -32,7 +33,7 @@ async def test_fund(scene: Scene, running_oracles: list[RunningOracle]) -> None:
     first, second = await compounding(scene)
     amounts = [f"{second}=1.5eth", f"{first}=2000000000gwei"]
     done(await performed(told(scene, FundSettings, validators=amounts)))
-    async with NodeClient([scene.world.chain.url], timeout_seconds=5) as node:
+    async with NodeClient([scene.world.chain.url], timeout_seconds=ANSWER_SECONDS) as node:
         last = await node.block("latest")
         logs = await node.logs(scene.world.deposit_contract.address, [DEPOSIT_EVENT], first=0, last=last)
     deposits = decode_deposits(logs)

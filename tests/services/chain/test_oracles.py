@@ -27,6 +27,7 @@ from dvtfast.services.operator.sending.action import Action, Kind
 from tests.services.chain.anvil import Chain
 from tests.services.chain.gateways import Blocks, gateway
 from tests.services.chain.servers import node_between
+from tests.services.patience import ANSWER_SECONDS
 
 
 def document(oracles: int, threshold: int) -> tuple[bytes, list[bytes]]:
@@ -39,7 +40,7 @@ def document(oracles: int, threshold: int) -> tuple[bytes, list[bytes]]:
 async def test_the_oracles_in_force(chain: Chain, node: NodeClient) -> None:
     keeper, blocks = await chain.deploy("keeper"), Blocks()
     network = replace(HOODI, keeper=write_address(keeper.address), keeper_genesis_block=0)
-    async with gateway(blocks) as (url, asked), IpfsClient([url], timeout_seconds=5) as ipfs:
+    async with gateway(blocks) as (url, asked), IpfsClient([url], timeout_seconds=ANSWER_SECONDS) as ipfs:
 
         async def look(known: AnnouncedOracles | None = None) -> AnnouncedOracles:
             return await announced_oracles(node, ipfs, network, at=await node.block("latest"), known=known)
@@ -87,9 +88,9 @@ async def test_the_operator_searches_blocks_that_stay_once(chain: Chain) -> None
 
     async with (
         gateway(blocks) as (gateway_url, _),
-        IpfsClient([gateway_url], timeout_seconds=5) as ipfs,
+        IpfsClient([gateway_url], timeout_seconds=ANSWER_SECONDS) as ipfs,
         node_between(chain.url, lambda _method, _params, result: result) as (url, calls),
-        NodeClient([url], timeout_seconds=5) as node,
+        NodeClient([url], timeout_seconds=ANSWER_SECONDS) as node,
     ):
         operator = OperatorChain(node, ipfs, network)
 
@@ -148,7 +149,7 @@ async def test_a_document_that_is_none(chain: Chain, node: NodeClient, content: 
     await keeper.send("set_min_oracles(uint256)", 5)
     cid = str(blocks.add(content))
     await keeper.send("update_config(string)", cid)
-    async with gateway(blocks) as (url, _), IpfsClient([url], timeout_seconds=5) as ipfs:
+    async with gateway(blocks) as (url, _), IpfsClient([url], timeout_seconds=ANSWER_SECONDS) as ipfs:
         with pytest.raises(OracleConfigError, match=f"^{cid}: "):
             await announced_oracles(node, ipfs, network, at=await node.block("latest"))
 
@@ -166,10 +167,10 @@ async def test_a_gateway_cannot_swap_the_oracles(chain: Chain, node: NodeClient)
         gateway(blocks) as (good, _),
     ):
         at = await node.block("latest")
-        async with IpfsClient([bad, good], timeout_seconds=5) as ipfs:
+        async with IpfsClient([bad, good], timeout_seconds=ANSWER_SECONDS) as ipfs:
             found = await announced_oracles(node, ipfs, network, at=at)
             assert found.config.public_keys.tobytes() == b"".join(keys)
-        async with IpfsClient([bad], timeout_seconds=5) as ipfs:
+        async with IpfsClient([bad], timeout_seconds=ANSWER_SECONDS) as ipfs:
             with pytest.raises(IpfsError, match="gives another block"):
                 await announced_oracles(node, ipfs, network, at=at)
 
@@ -179,7 +180,7 @@ async def test_a_config_that_is_announced_as_nonsense(chain: Chain, node: NodeCl
     network = replace(HOODI, keeper=write_address(keeper.address), keeper_genesis_block=0)
     await keeper.send("set_min_oracles(uint256)", 5)
     await keeper.send("update_config(string)", "QmNothing")
-    async with IpfsClient(["http://127.0.0.1:1"], timeout_seconds=5) as ipfs:
+    async with IpfsClient(["http://127.0.0.1:1"], timeout_seconds=ANSWER_SECONDS) as ipfs:
         with pytest.raises(IpfsContentError, match="expected a CID"):
             await announced_oracles(node, ipfs, network, at=await node.block("latest"))
 
@@ -203,10 +204,10 @@ async def test_a_node_cannot_swap_the_oracles(chain: Chain, honest: int) -> None
 
     async with (
         gateway(blocks) as (url, _),
-        IpfsClient([url], timeout_seconds=5) as ipfs,
+        IpfsClient([url], timeout_seconds=ANSWER_SECONDS) as ipfs,
         node_between(chain.url, lie) as (lying, _),
         node_between(chain.url, lambda _m, _p, result: result) as (other, _),
-        NodeClient([lying, other, chain.url][: honest + 1], timeout_seconds=5) as node,
+        NodeClient([lying, other, chain.url][: honest + 1], timeout_seconds=ANSWER_SECONDS) as node,
     ):
         at = await node.block("latest")
         if honest == 1:
@@ -217,9 +218,9 @@ async def test_a_node_cannot_swap_the_oracles(chain: Chain, honest: int) -> None
             assert found.config.public_keys.tobytes() == b"".join(keys)
     async with (
         gateway(blocks) as (url, _),
-        IpfsClient([url], timeout_seconds=5) as ipfs,
+        IpfsClient([url], timeout_seconds=ANSWER_SECONDS) as ipfs,
         node_between(chain.url, lie) as (lying, _),
-        NodeClient([lying], timeout_seconds=5) as node,
+        NodeClient([lying], timeout_seconds=ANSWER_SECONDS) as node,
     ):
         found = await announced_oracles(node, ipfs, network, at=await node.block("latest"))
         assert found.pointer.cid == forged  # the lie is one that would be believed

@@ -28,6 +28,7 @@ from dvtfast.services.chain.execution.policies import (
 )
 from tests.services.chain.anvil import CHAIN_ID, Chain
 from tests.services.chain.servers import DEAD, RpcError, node_behind, node_between
+from tests.services.patience import ANSWER_SECONDS
 
 Change = Callable[[str, list[Any], Any], Any]
 
@@ -68,7 +69,9 @@ async def nodes(chain: Chain, *changes: Change | int) -> AsyncIterator[NodeClien
                 urls.append((await stack.enter_async_context(node_behind(chain.url, change))).url)
             else:
                 urls.append((await stack.enter_async_context(node_between(chain.url, change)))[0])
-        yield await stack.enter_async_context(NodeClient(urls, timeout_seconds=2, chain_id=CHAIN_ID))
+        yield await stack.enter_async_context(
+            NodeClient(urls, timeout_seconds=ANSWER_SECONDS, chain_id=CHAIN_ID)
+        )
 
 
 async def number(_: NodeClient, head: Block) -> int:
@@ -162,11 +165,11 @@ async def test_all_that_are_at_least_there(chain: Chain) -> None:
 
 
 async def test_nobody_answers(chain: Chain) -> None:
-    async with NodeClient([DEAD], timeout_seconds=2, chain_id=CHAIN_ID) as node:
+    async with NodeClient([DEAD], timeout_seconds=ANSWER_SECONDS, chain_id=CHAIN_ID) as node:
         for ask in (reached(node), all_at_least(node, 0, number), quorum(node, "it", NodeClient.chain_id)):
             with pytest.raises(NodeError, match=r"127\.0\.0\.1:1"):
                 await ask
-    async with NodeClient([chain.url], timeout_seconds=2, chain_id=1) as node:
+    async with NodeClient([chain.url], timeout_seconds=ANSWER_SECONDS, chain_id=1) as node:
         for _ in range(2):
             with pytest.raises(NodeError, match="expected chain 1"):
                 await reached(node)

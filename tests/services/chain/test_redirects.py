@@ -18,12 +18,13 @@ from dvtfast.services.web import addresses, outgoing
 from dvtfast.services.web.addresses import is_public
 from dvtfast.services.web.outgoing import OutgoingError, Session
 from tests.services.chain.servers import serving
+from tests.services.patience import ANSWER_SECONDS
 
 BLOCK = b"hello world"
 CID = str(Cid(RAW, hashlib.sha256(BLOCK).digest()))
 
 
-async def fetched(*gateways: str, seconds: float = 5) -> bytes:
+async def fetched(*gateways: str, seconds: float = ANSWER_SECONDS) -> bytes:
     async with IpfsClient(gateways, timeout_seconds=seconds) as ipfs:
         return await ipfs.fetch(CID, limit_bytes=1000)
 

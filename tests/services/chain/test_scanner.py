@@ -31,6 +31,7 @@ from tests.services.chain.servers import (
     nodes_between,
     without_finality,
 )
+from tests.services.patience import ANSWER_SECONDS
 
 CONFIRMATIONS = 5
 
@@ -83,7 +84,7 @@ def scanner_of(node: NodeClient, keeper: Contract, **options: Any) -> LogScanner
 async def test_each_log_once(chain: Chain) -> None:
     async with (
         node_between(chain.url, without_finality) as (url, _),
-        NodeClient([url], timeout_seconds=5) as node,
+        NodeClient([url], timeout_seconds=ANSWER_SECONDS) as node,
     ):
         keeper = await chain.deploy("keeper")
         owner, scanner, said = Owner(), scanner_of(node, keeper, span_blocks=7), []
@@ -115,7 +116,7 @@ async def test_a_short_chain(chain: Chain, node: NodeClient) -> None:
     keeper = await chain.deploy("keeper")
     async with (
         node_between(chain.url, without_finality) as (url, _),
-        NodeClient([url], timeout_seconds=5) as without,
+        NodeClient([url], timeout_seconds=ANSWER_SECONDS) as without,
     ):
         for each in (node, without):
             owner = Owner()
@@ -151,7 +152,7 @@ async def test_a_restart(chain: Chain, node: NodeClient) -> None:
 async def test_a_reorganisation_of_pending_blocks(chain: Chain) -> None:
     async with (
         node_between(chain.url, without_finality) as (url, _),
-        NodeClient([url], timeout_seconds=5) as node,
+        NodeClient([url], timeout_seconds=ANSWER_SECONDS) as node,
     ):
         keeper = await chain.deploy("keeper")
         owner, scanner = Owner(), scanner_of(node, keeper)
@@ -172,7 +173,7 @@ async def test_a_reorganisation_of_final_blocks(chain: Chain, depth: int) -> Non
     beginning."""
     async with (
         nodes_between(chain.url, without_finality, without_finality) as urls,
-        NodeClient(urls, timeout_seconds=5) as node,
+        NodeClient(urls, timeout_seconds=ANSWER_SECONDS) as node,
     ):
         keeper = await chain.deploy("keeper")
         await chain.mine(2)
@@ -206,7 +207,7 @@ async def test_one_node_undoes_nothing_that_was_final(chain: Chain, finality: bo
     node_is = Rewriting(finality=finality)
     async with (
         nodes_between(chain.url, node_is) as urls,
-        NodeClient(urls, timeout_seconds=5) as node,
+        NodeClient(urls, timeout_seconds=ANSWER_SECONDS) as node,
     ):
         owner, scanner = Owner(), scanner_of(node, keeper, span_blocks=7)
         await owner.look(scanner)
@@ -234,7 +235,7 @@ async def test_a_node_that_lies_of_old_blocks_is_passed_over(chain: Chain) -> No
 
     async with (
         nodes_between(chain.url, silent, without_finality) as urls,
-        NodeClient(urls, timeout_seconds=5) as node,
+        NodeClient(urls, timeout_seconds=ANSWER_SECONDS) as node,
     ):
         owner, scanner = Owner(), scanner_of(node, keeper)
         await owner.look(scanner)
@@ -249,7 +250,10 @@ async def test_what_nodes_have_finalized_is_never_undone(chain: Chain) -> None:
     keeper = await chain.deploy("keeper")
     await chain.mine(100)
     changes = Rewriting(finality=True), Rewriting(finality=True)
-    async with nodes_between(chain.url, *changes) as urls, NodeClient(urls, timeout_seconds=5) as node:
+    async with (
+        nodes_between(chain.url, *changes) as urls,
+        NodeClient(urls, timeout_seconds=ANSWER_SECONDS) as node,
+    ):
         owner, scanner = Owner(), scanner_of(node, keeper)
         await owner.look(scanner)
         for change in changes:
@@ -268,7 +272,7 @@ async def test_a_final_block_after_the_latest(chain: Chain) -> None:
 
     async with (
         nodes_between(chain.url, ahead_of_itself) as urls,
-        NodeClient(urls, timeout_seconds=5) as node,
+        NodeClient(urls, timeout_seconds=ANSWER_SECONDS) as node,
     ):
         with pytest.raises(NodeError, match="expected a final block up to"):
             [batch async for batch in scanner_of(node, keeper).batches()]
@@ -289,11 +293,11 @@ async def test_a_node_that_has_pruned_logs_and_does_not_say_so(
         return [] if is_old else value
 
     async with nodes_between(chain.url, pruned, without_finality) as urls:
-        async with NodeClient(urls[:1], timeout_seconds=5) as node:
+        async with NodeClient(urls[:1], timeout_seconds=ANSWER_SECONDS) as node:
             scanner = LogScanner(node, keeper.address, [CONFIG_UPDATED], first=first)
             with pytest.raises(NodeError, match=f"has pruned logs this old.*: block {first} has some"):
                 [batch async for batch in scanner.batches()]
-        async with NodeClient(urls, timeout_seconds=5) as node:
+        async with NodeClient(urls, timeout_seconds=ANSWER_SECONDS) as node:
             owner = Owner()
             await owner.look(LogScanner(node, keeper.address, [CONFIG_UPDATED], first=first))
             assert owner.known == ["Qm1", "Qm2"]
@@ -318,7 +322,10 @@ async def test_a_stale_node_is_passed_over(chain: Chain, node: NodeClient, chain
     def old(method: str, _params: list[Any], value: Any) -> Any:
         return value | past if method == "eth_getBlockByNumber" else value
 
-    async with node_between(chain.url, old) as (url, _), NodeClient([url], timeout_seconds=5) as stale:
+    async with (
+        node_between(chain.url, old) as (url, _),
+        NodeClient([url], timeout_seconds=ANSWER_SECONDS) as stale,
+    ):
         with pytest.raises(StaleNodeError):
             await owner.look(scanner_of(stale, keeper, max_age_seconds=60))
 
@@ -341,7 +348,10 @@ async def test_batches_shrink_to_what_works(chain: Chain) -> None:
             return "gateway timeout"
         return without_finality(method, params, value)
 
-    async with node_between(chain.url, weak) as (url, _), NodeClient([url], timeout_seconds=5) as node:
+    async with (
+        node_between(chain.url, weak) as (url, _),
+        NodeClient([url], timeout_seconds=ANSWER_SECONDS) as node,
+    ):
         owner, scanner = Owner(), scanner_of(node, keeper, span_blocks=64)
         failures = 0
         while owner.known != [f"Qm{n}" for n in range(6)]:

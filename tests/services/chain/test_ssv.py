@@ -23,6 +23,7 @@ from dvtfast.services.ssv.registry import Registry, RegistryError
 from tests.services.chain.anvil import Chain
 from tests.services.chain.servers import DEAD, node_between, nodes_between, without_finality
 from tests.services.chain.ssv_events import EXPECTED, IDS, OTHER_IDS, OURS, SsvContract, operator_key
+from tests.services.patience import ANSWER_SECONDS
 from tests.vector_files import unhex
 
 CONFIRMATIONS = 5
@@ -229,7 +230,7 @@ async def shallow(
     monkeypatch.setattr(follower_, "LogScanner", partial(LogScanner, confirmations=CONFIRMATIONS))
     async with (
         nodes_between(contract.chain.url, without_finality, without_finality) as urls,
-        NodeClient(urls, timeout_seconds=5) as node,
+        NodeClient(urls, timeout_seconds=ANSWER_SECONDS) as node,
     ):
         yield following(contract, node, tmp_path / "ssv.db")
 
@@ -321,7 +322,7 @@ async def test_a_node_that_is_away_for_a_while(contract: SsvContract, tmp_path: 
     owner = contract.owner()
     async with (
         node_between(contract.chain.url, answer) as (url, _),
-        NodeClient([url, DEAD], timeout_seconds=2) as node,
+        NodeClient([url, DEAD], timeout_seconds=ANSWER_SECONDS) as node,
     ):
         world = following(contract, node, tmp_path / "ssv.db")
         first = await owner.add()
@@ -350,7 +351,7 @@ async def test_a_node_that_goes_away_in_the_middle(contract: SsvContract, tmp_pa
     await contract.finalize()
     async with (
         node_between(contract.chain.url, answer) as (url, _),
-        NodeClient([url], timeout_seconds=2) as node,
+        NodeClient([url], timeout_seconds=ANSWER_SECONDS) as node,
     ):
         world = following(contract, node, tmp_path / "ssv.db", span_blocks=2)
         with pytest.raises(NodeError):

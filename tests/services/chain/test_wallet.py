@@ -20,6 +20,7 @@ from dvtfast.services.operator.sending.wallet import ExternalWallet, KeystoreWal
 from tests.services.chain.accounts import address_of, write_keystore
 from tests.services.chain.anvil import CHAIN_ID
 from tests.services.chain.servers import DEAD, serving
+from tests.services.patience import ANSWER_SECONDS
 
 ACCOUNT = Account.from_key("0x" + "22" * 32)
 OTHER = Account.from_key("0x" + "33" * 32)
@@ -101,7 +102,9 @@ async def asked_at(answer: Answer) -> bytes:
 
     async with (
         serving(handle) as url,
-        ExternalWallet(f"{url}/secretpath", address_of(ACCOUNT), CHAIN_ID, timeout_seconds=5) as wallet,
+        ExternalWallet(
+            f"{url}/secretpath", address_of(ACCOUNT), CHAIN_ID, timeout_seconds=ANSWER_SECONDS
+        ) as wallet,
     ):
         return await wallet.sign(transaction())
 

@@ -34,6 +34,7 @@ from tests.services.chain.registrations import (
     oracle_signatures,
 )
 from tests.services.chain.test_world_registration import refused, register
+from tests.services.patience import ANSWER_SECONDS
 
 FINAL_BLOCKS = 70  # anvil's finalized block is 64 behind
 DEPOSIT = "deposit(bytes,bytes,bytes,bytes32)"
@@ -91,7 +92,7 @@ async def test_the_config(world: World, node: NodeClient, oracle_set: OracleSet)
     last = await node.block("latest")
     pointer = await latest_config(node, world.keeper.address, first=world.first_block, last=last)
     assert pointer is not None
-    async with gateway(world.files) as url, IpfsClient([url], timeout_seconds=5) as ipfs:
+    async with gateway(world.files) as url, IpfsClient([url], timeout_seconds=ANSWER_SECONDS) as ipfs:
         content = await ipfs.fetch(pointer.cid, limit_bytes=2**20)
         assert content == oracle_set.config.read_bytes()
         with pytest.raises(IpfsError, match="HTTP 404"):

@@ -29,6 +29,7 @@ from dvtfast.services.wire import PublicKey
 from tests.services.chain.beacon_chain import BeaconChain, Validator
 from tests.services.chain.beacon_nodes import of_network
 from tests.services.chain.servers import serving
+from tests.services.patience import ANSWER_SECONDS
 
 GWEI = 10**9
 VAULT, STRANGER = bytes(range(20)), bytes(20)
@@ -441,7 +442,7 @@ async def test_what_beacon_nodes_answer() -> None:
 
     async with (
         serving(of_network(handle)) as url,
-        BeaconClient([url], timeout_seconds=5, network=HOODI) as beacon,
+        BeaconClient([url], timeout_seconds=ANSWER_SECONDS, network=HOODI) as beacon,
     ):
         found = await beacon.details([bytes(KEYS[0])], state="0xab")
         assert found == {
@@ -478,7 +479,7 @@ async def test_answers_that_are_none(answer: dict[str, Any]) -> None:
 
     async with (
         serving(of_network(handle)) as url,
-        BeaconClient([url], timeout_seconds=5, network=HOODI) as beacon,
+        BeaconClient([url], timeout_seconds=ANSWER_SECONDS, network=HOODI) as beacon,
     ):
         for asked in (
             beacon.details([bytes(KEYS[0])], state="head"),

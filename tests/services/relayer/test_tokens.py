@@ -22,6 +22,7 @@ from dvtfast.services.relayer.access.refusals import LINES
 from dvtfast.services.relayer.access.token_text import TOKEN, digest_of, id_of, new_token, token_in
 from dvtfast.services.relayer_client.access import Access
 from dvtfast.services.relayer_client.client import RelayerClient, RelayerRefusedError, RelayerUnavailableError
+from tests.services.patience import ANSWER_SECONDS
 
 from ..access import EVERYTHING, READ_ONLY, basic, bearer, secret_of, sidecar, status_of, tokens_of
 from ..conftest import START_INDEX, Start, each_database, make_cluster
@@ -316,7 +317,9 @@ async def test_our_clients_read_their_token_file_again(
         file.write_text(first + "\n")
         async with (
             start(make_cluster(1)) as relayer,
-            RelayerClient(relayer.url, timeout_seconds=5, attempts=1, access=Access(file)) as client,
+            RelayerClient(
+                relayer.url, timeout_seconds=ANSWER_SECONDS, attempts=1, access=Access(file)
+            ) as client,
         ):
             assert (await client.info()).network == "hoodi"
             await tokens.revoke(first)

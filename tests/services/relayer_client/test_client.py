@@ -16,7 +16,7 @@ from dvtfast.services import wire
 from dvtfast.services.relayer_client import client as client_module
 from dvtfast.services.relayer_client.client import RelayerClient, RelayerRefusedError, RelayerUnavailableError
 from dvtfast.services.web.http import listening
-from tests.services.patience import PATIENCE_SECONDS
+from tests.services.patience import ANSWER_SECONDS, PATIENCE_SECONDS
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +51,7 @@ async def test_a_relayer_that_comes_back() -> None:
     fine = says(200, '{"network": "hoodi"}')
     async with (
         answering(says(503, ""), says(500, "oops"), says(429, ""), fine) as (address, seen),
-        RelayerClient(f"http://{address}", timeout_seconds=5) as client,
+        RelayerClient(f"http://{address}", timeout_seconds=ANSWER_SECONDS) as client,
     ):
         assert await client.info() == wire.InfoAnswer("hoodi")
         assert len(seen) == 4
@@ -75,7 +75,7 @@ async def test_a_relayer_that_asks_for_a_pause_gets_it(retry_after: str, seconds
     with structlog.testing.capture_logs() as lines:
         async with (
             answering(put_off, says(200, '{"network": "hoodi"}')) as (address, seen),
-            RelayerClient(f"http://{address}", timeout_seconds=5) as client,
+            RelayerClient(f"http://{address}", timeout_seconds=ANSWER_SECONDS) as client,
         ):
             asking = asyncio.create_task(client.info())
             async with asyncio.timeout(PATIENCE_SECONDS):
@@ -94,7 +94,7 @@ async def test_a_refusal_is_not_tried_again() -> None:
     no = says(422, '{"error": "public_keys[0]: no", "field": "public_keys[0]"}')
     async with (
         answering(no) as (address, seen),
-        RelayerClient(f"http://{address}", timeout_seconds=5) as client,
+        RelayerClient(f"http://{address}", timeout_seconds=ANSWER_SECONDS) as client,
     ):
         with pytest.raises(RelayerRefusedError, match=r"public_keys\[0\]: no \(HTTP 422\)") as caught:
             await client.post_validators(wire.ValidatorsRequest([]))
@@ -104,7 +104,7 @@ async def test_a_refusal_is_not_tried_again() -> None:
 async def test_answers_of_somebody_else() -> None:
     async with (
         answering(says(200, "<html>"), says(200, '{"exits": 5}'), says(404, "<html>")) as (address, _),
-        RelayerClient(f"http://{address}", timeout_seconds=5) as client,
+        RelayerClient(f"http://{address}", timeout_seconds=ANSWER_SECONDS) as client,
     ):
         with pytest.raises(RelayerRefusedError, match="not a relayer's answer"):
             await client.exits()
@@ -127,7 +127,7 @@ async def test_answers_of_somebody_else() -> None:
 async def test_the_address_of_another_program(answer: str, what: str) -> None:
     async with (
         answering(says(200, answer), says(404, '{"code": 404, "message": "NOT_FOUND"}')) as (address, _),
-        RelayerClient(f"http://user:secret@{address}", timeout_seconds=5) as client,
+        RelayerClient(f"http://user:secret@{address}", timeout_seconds=ANSWER_SECONDS) as client,
     ):
         with pytest.raises(RelayerRefusedError, match=f"not a relayer's answer, but {what} of {address}: "):
             await client.info()
@@ -138,7 +138,7 @@ async def test_the_address_of_another_program(answer: str, what: str) -> None:
 
 
 async def test_nobody_there() -> None:
-    async with RelayerClient("http://127.0.0.1:1", timeout_seconds=5, attempts=2) as client:
+    async with RelayerClient("http://127.0.0.1:1", timeout_seconds=ANSWER_SECONDS, attempts=2) as client:
         with pytest.raises(RelayerUnavailableError) as caught:
             await client.info()
     assert caught.value.status is None
@@ -149,7 +149,7 @@ async def test_one_call_with_attempts_of_its_own() -> None:
     fine = says(200, '{"network": "hoodi"}')
     async with (
         answering(says(503, ""), says(500, ""), says(502, ""), fine) as (address, seen),
-        RelayerClient(f"http://{address}", timeout_seconds=5) as client,
+        RelayerClient(f"http://{address}", timeout_seconds=ANSWER_SECONDS) as client,
     ):
         with pytest.raises(RelayerUnavailableError, match="HTTP 500") as caught:
             await client.post_exit_shares(post, attempts=2)
@@ -161,7 +161,7 @@ async def test_one_call_with_attempts_of_its_own() -> None:
 async def test_a_path_and_a_token_in_the_address() -> None:
     async with (
         answering(says(200, '{"network": "hoodi"}')) as (address, seen),
-        RelayerClient(f"http://u:token@{address}/below/", timeout_seconds=5) as client,
+        RelayerClient(f"http://u:token@{address}/below/", timeout_seconds=ANSWER_SECONDS) as client,
     ):
         await client.info()
         assert seen[0].path == "/below/info"
@@ -169,7 +169,7 @@ async def test_a_path_and_a_token_in_the_address() -> None:
 
 
 async def refused(address: str, reason: str, **options: int) -> None:
-    async with RelayerClient(address, timeout_seconds=5, **options) as client:
+    async with RelayerClient(address, timeout_seconds=ANSWER_SECONDS, **options) as client:
         with pytest.raises(RelayerRefusedError, match=reason):
             await client.exits()
 
@@ -197,7 +197,7 @@ async def test_compressed_answers() -> None:
     ]  # fmt: skip
     async with answering(*answers) as (address, seen):
         url = f"http://{address}"
-        async with RelayerClient(url, timeout_seconds=5) as client:
+        async with RelayerClient(url, timeout_seconds=ANSWER_SECONDS) as client:
             assert await client.exits() == wire.ExitsAnswer([])
         await refused(url, "at most 1000000 bytes", answer_limit_bytes=1_000_000)
         await refused(url, "broken off")
@@ -220,7 +220,7 @@ async def test_an_etag_that_cannot_be_sent_back(etag: str) -> None:
     answer = lambda _: web.Response(text='{"exits": []}', headers={"ETag": etag})  # noqa: E731
     async with (
         answering(answer) as (address, _),
-        RelayerClient(f"http://{address}", timeout_seconds=5) as client,
+        RelayerClient(f"http://{address}", timeout_seconds=ANSWER_SECONDS) as client,
     ):
         assert (await client.poll_exits(1, etag=None, wait_seconds=0)).etag is None
 
@@ -228,7 +228,7 @@ async def test_an_etag_that_cannot_be_sent_back(etag: str) -> None:
 async def test_what_a_relayer_says_at_length_is_cut() -> None:
     for text in ('{"error": "' + "no" * 100_000 + '"}', "no" * 1_000_000):
         async with answering(says(422, text)) as (address, _):
-            async with RelayerClient(f"http://{address}", timeout_seconds=5) as client:
+            async with RelayerClient(f"http://{address}", timeout_seconds=ANSWER_SECONDS) as client:
                 with pytest.raises(RelayerRefusedError) as caught:
                     await client.exits()
             assert len(str(caught.value)) < 3_000
@@ -238,7 +238,7 @@ async def test_failures_are_told_ever_more_rarely(capfd: pytest.CaptureFixture[s
     fine = says(200, '{"network": "hoodi"}')
     async with (
         answering(*[says(503, "")] * 9, fine) as (address, seen),
-        RelayerClient(f"http://u:secret@{address}/token", timeout_seconds=5) as client,
+        RelayerClient(f"http://u:secret@{address}/token", timeout_seconds=ANSWER_SECONDS) as client,
     ):
         await client.info()
         assert len(seen) == 10
@@ -252,7 +252,7 @@ async def test_a_query_in_the_address_stays_at_its_end() -> None:
     fine = says(200, '{"exits": []}')
     async with (
         answering(fine, fine) as (address, seen),
-        RelayerClient(f"http://{address}/below/?key=1", timeout_seconds=5) as client,
+        RelayerClient(f"http://{address}/below/?key=1", timeout_seconds=ANSWER_SECONDS) as client,
     ):
         await client.exits()
         await client.exits(ahead=True)
@@ -263,7 +263,7 @@ async def test_what_stands_before_a_relayer_is_told_without_its_key() -> None:
     no = says(403, "<h1>Forbidden</h1> key 0123456789 is not known")
     async with (
         answering(no) as (address, _),
-        RelayerClient(f"http://{address}/?key=0123456789", timeout_seconds=5) as client,
+        RelayerClient(f"http://{address}/?key=0123456789", timeout_seconds=ANSWER_SECONDS) as client,
     ):
         with pytest.raises(RelayerRefusedError, match=r"^Forbidden key \*\*\* is not known \(HTTP 403\)$"):
             await client.exits()

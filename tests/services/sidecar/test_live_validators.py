@@ -12,6 +12,7 @@ from dvtfast.services.chain.beacon.client import BeaconClient, BeaconError
 from dvtfast.services.sidecar.signing import live_validators as live_module
 from dvtfast.services.sidecar.signing.deposit_policy import DepositPolicy
 from dvtfast.services.sidecar.signing.live_validators import LiveValidators
+from tests.services.patience import ANSWER_SECONDS
 
 from ..chain.beacon_nodes import BeaconState, beacon_with
 from ..conftest import make_cluster
@@ -29,7 +30,7 @@ async def test_exits_of_live_validators(may_rotate: bool, monkeypatch: pytest.Mo
     policy = DepositPolicy(frozenset({VAULT}))
     async with (
         beacon_with(state) as url,
-        BeaconClient([url], timeout_seconds=5, network=HOODI) as beacon,
+        BeaconClient([url], timeout_seconds=ANSWER_SECONDS, network=HOODI) as beacon,
         signing_node(cluster, policy=policy, live=LiveValidators(beacon, HOODI, may_rotate=may_rotate)) as (
             node,
             signing,
@@ -55,7 +56,10 @@ async def test_without_an_answer_nothing_is_signed() -> None:
     cluster = make_cluster(2)
     state = BeaconState(count=100, keys={bytes(cluster.keys[0]): 70})
     exits = [wire.ExitWanted(key, wire.UInt64(70)) for key in cluster.keys]
-    async with beacon_with(state) as url, BeaconClient([url], timeout_seconds=5, network=HOODI) as beacon:
+    async with (
+        beacon_with(state) as url,
+        BeaconClient([url], timeout_seconds=ANSWER_SECONDS, network=HOODI) as beacon,
+    ):
         live = LiveValidators(beacon, HOODI, may_rotate=False)
         async with signing_node(cluster, live=live) as (node, signing):
             assert len((await signing.admit_exits(node, "a", exits)).items) == 1
@@ -74,7 +78,7 @@ async def test_a_node_that_is_behind_is_not_heard() -> None:
     cluster = make_cluster(1)
     async with (
         beacon_with(BeaconState(age_slots=300)) as url,
-        BeaconClient([url], timeout_seconds=5, network=HOODI) as beacon,
+        BeaconClient([url], timeout_seconds=ANSWER_SECONDS, network=HOODI) as beacon,
         signing_node(cluster, live=LiveValidators(beacon, HOODI, may_rotate=True)) as (
             node,
             signing,

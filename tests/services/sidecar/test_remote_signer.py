@@ -27,6 +27,7 @@ from dvtfast.services.sidecar.nodes import remote
 from dvtfast.services.sidecar.nodes.node import DepositMessages, ExitMessages, Node, NoKeysError
 from dvtfast.services.sidecar.nodes.obol import RemoteKeys
 from dvtfast.services.web import http
+from tests.services.patience import ANSWER_SECONDS
 
 from .. import rounds
 from .test_sidecar import settings_of
@@ -196,7 +197,7 @@ async def test_other_networks(
     workers, signer = Workers("signing", threads=1), RemoteSigner(secrets)
     async with signer.running() as url:
         keys = shares.public_key_shares[:, NODE]
-        signing = remote.RemoteSigner(url, keys, network, workers, timeout_seconds=2, threads=1)
+        signing = remote.RemoteSigner(url, keys, network, workers, timeout_seconds=ANSWER_SECONDS, threads=1)
         exits = ExitMessages.of(range(VALIDATORS), range(VALIDATORS), network)
         signed = await signing.sign(exits)
         await signing.close()
@@ -331,4 +332,4 @@ async def test_lists_of_keys_that_are_none(files: DemoCluster, answer: bytes, tm
     app.router.add_get("/api/v1/eth2/publicKeys", keys)
     async with http.listening(app, "127.0.0.1", 0) as port:
         with pytest.raises(UnavailableError, match="expected public keys"):
-            await remote.remote_keys(f"http://127.0.0.1:{port}", timeout_seconds=2)
+            await remote.remote_keys(f"http://127.0.0.1:{port}", timeout_seconds=ANSWER_SECONDS)

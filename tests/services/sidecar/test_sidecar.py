@@ -41,6 +41,7 @@ from dvtfast.services.sidecar.polling.loop import Sidecar
 from dvtfast.services.sidecar.signing.deposit_policy import DepositPolicy
 from dvtfast.services.sidecar.signing.signing import Signing
 from dvtfast.services.web import http
+from tests.services.patience import ANSWER_SECONDS
 
 from .. import rounds
 from ..conftest import Cluster, Start
@@ -221,7 +222,7 @@ async def sidecar(
     """Run a sidecar in the background."""
     workers, book = Workers("signing", threads=1), SigningJournal(journal)
     signing = Signing(network, book, SidecarMetrics(), policy=DepositPolicy(**policy), exits_per_day=10**6)
-    async with RelayerClient(url, timeout_seconds=5) as client:
+    async with RelayerClient(url, timeout_seconds=ANSWER_SECONDS) as client:
         node = keys.node(workers, threads=1)
         running = Sidecar(client, node, signing, relayer="test", poll_seconds=0.02)
         task = asyncio.create_task(running.run())

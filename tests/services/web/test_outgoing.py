@@ -29,6 +29,7 @@ from dvtfast.services.web import http, outgoing
 from dvtfast.services.web.error_text import said
 from dvtfast.services.web.outgoing import OutgoingError, Proxies, Session, joined
 from dvtfast.services.web.tls import Certificate, server_context
+from tests.services.patience import ANSWER_SECONDS
 
 from ..certificates import Authority
 from ..chain.servers import serving
@@ -45,44 +46,46 @@ def asks(function: Callable[[str], Awaitable[object]]) -> Callable[[str], Awaita
 
 @asks
 async def node(address: str) -> None:
-    async with NodeClient([address], timeout_seconds=5) as client:
+    async with NodeClient([address], timeout_seconds=ANSWER_SECONDS) as client:
         await client.block("latest")
 
 
 @asks
 async def beacon(address: str) -> None:
-    async with BeaconClient([address], timeout_seconds=5, network=HOODI) as client:
+    async with BeaconClient([address], timeout_seconds=ANSWER_SECONDS, network=HOODI) as client:
         await client.head()
 
 
 @asks
 async def ipfs(address: str) -> None:
-    async with IpfsClient([address], timeout_seconds=5) as client:
+    async with IpfsClient([address], timeout_seconds=ANSWER_SECONDS) as client:
         await client.fetch(CID, limit_bytes=100)
 
 
 @asks
 async def relayer(address: str) -> None:
-    async with RelayerClient(address, timeout_seconds=5, attempts=1) as client:
+    async with RelayerClient(address, timeout_seconds=ANSWER_SECONDS, attempts=1) as client:
         await client.info()
 
 
 @asks
 async def oracle(address: str) -> None:
-    async with OracleClient(timeout_seconds=5) as client:
+    async with OracleClient(timeout_seconds=ANSWER_SECONDS) as client:
         await client.ask(Oracle(bytes(20), (Endpoint(address),)), OracleCall("/"), bytes)
 
 
 @asks
 async def signer(address: str) -> None:
     wanted = transaction()
-    async with ExternalWallet(address, wanted.call.sender, wanted.chain_id, timeout_seconds=5) as wallet:
+    async with ExternalWallet(
+        address, wanted.call.sender, wanted.chain_id, timeout_seconds=ANSWER_SECONDS
+    ) as wallet:
         await wallet.sign(wanted)
 
 
 @asks
 async def remote_signer(address: str) -> None:
-    await remote_keys(address, timeout_seconds=5)
+    await remote_keys(address, timeout_seconds=ANSWER_SECONDS)
 
 
 FAILURES = (UnavailableError, RelayerUnavailableError, OracleError, WalletError, EndpointError)
@@ -215,7 +218,7 @@ async def test_certificates_of_an_own_ca(tmp_path: Path, monkeypatch: pytest.Mon
             with pytest.raises(FAILURES, match=r"certificate is not trusted: .*; SSL_CERT_FILE can"):
                 await ask(url)
         monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
-        assert len(await remote_keys(url, timeout_seconds=5)) == 1
+        assert len(await remote_keys(url, timeout_seconds=ANSWER_SECONDS)) == 1
         for name, ask in ASKING.items():
             if name not in ("oracle", "remote_signer"):  # it is no other server, but one that is trusted
                 with pytest.raises(Exception, match=r"^(?!.*certificate)"):
@@ -225,7 +228,7 @@ async def test_certificates_of_an_own_ca(tmp_path: Path, monkeypatch: pytest.Mon
                 (tmp_path / name).write_text(content)
             monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / name))
             with pytest.raises(UnavailableError, match=rf"SSL_CERT_FILE=.*{name}: expected CAs \(PEM\): "):
-                await remote_keys(url, timeout_seconds=5)
+                await remote_keys(url, timeout_seconds=ANSWER_SECONDS)
 
 
 async def test_http_and_https_mixed_up(tmp_path: Path) -> None:
@@ -234,10 +237,10 @@ async def test_http_and_https_mixed_up(tmp_path: Path) -> None:
 
     async with https(Authority(tmp_path)) as url:
         with pytest.raises(UnavailableError, match="https:// instead of http://"):
-            await remote_keys(url.replace("https", "http"), timeout_seconds=5)
+            await remote_keys(url.replace("https", "http"), timeout_seconds=ANSWER_SECONDS)
     async with serving(handle) as url:
         with pytest.raises(UnavailableError, match=r"no TLS .*does it want http://"):
-            await remote_keys(url.replace("http", "https"), timeout_seconds=5)
+            await remote_keys(url.replace("http", "https"), timeout_seconds=ANSWER_SECONDS)
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
@@ -292,7 +295,7 @@ async def test_a_clock_that_is_off_is_told_of_once(seconds: int, this_one_is: st
 
     async with (
         serving(answer) as url,
-        RelayerClient(url, timeout_seconds=5, attempts=1) as client,
+        RelayerClient(url, timeout_seconds=ANSWER_SECONDS, attempts=1) as client,
     ):
         with capture_logs() as lines:
             for _ in range(3):

@@ -18,6 +18,7 @@ from dvtfast.services.relayer_client.client import RelayerClient, RelayerUnavail
 from dvtfast.services.settings import SettingsError, SidecarSettings
 from dvtfast.services.web import http
 from dvtfast.services.web.tls import Certificate, CertificateError, Renewal, client_context, server_context
+from tests.services.patience import ANSWER_SECONDS
 
 from ..access import READ_ONLY, tokens_of
 from ..certificates import Authority
@@ -32,7 +33,7 @@ def authority(tmp_path: Path) -> Authority:
 
 @asynccontextmanager
 async def asking(url: str, access: Access) -> AsyncIterator[RelayerClient]:
-    async with RelayerClient(url, timeout_seconds=5, attempts=1, access=access) as client:
+    async with RelayerClient(url, timeout_seconds=ANSWER_SECONDS, attempts=1, access=access) as client:
         yield client
 
 
