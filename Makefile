@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# More arguments for `dvtfast demo`, with and without --chain, for pytest, for pytest of the benchmarks, and for `make ct`.
+# More arguments for `dvtfast demo` in all its forms, for pytest, for pytest of the benchmarks, and for `make ct`.
 DEMO ?=
 TESTS ?=
 BENCH ?=
@@ -34,13 +34,16 @@ MODULES = find src services dvtfast_command -name __pycache__ -prune -o \( -type
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-chain test fuzz fuzz-relayer screenshot asan ct build lint alerts format types bench bench-quick bench-lanes bench-dkg bench-round bench-deposits bench-sidecar bench-junk bench-p2p bench-crowd annotate wheel check-wheel docs workflows lock newest clean always
+.PHONY: help demo demo-dkg demo-chain test fuzz fuzz-relayer screenshot asan ct build lint alerts format types bench bench-quick bench-lanes bench-dkg bench-round bench-deposits bench-sidecar bench-junk bench-p2p bench-crowd annotate wheel check-wheel docs workflows lock newest clean always
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 demo: $(VENV)/services ## a whole cluster on this machine: 1,000 validators through the registration round
 	$(BIN)/dvtfast demo $(DEMO)
+
+demo-dkg: $(VENV)/services ## the same of a cluster that makes its keys itself, in a ceremony through a relay
+	$(BIN)/dvtfast demo --dkg $(DEMO)
 
 demo-chain: $(VENV)/demo-chain build/anvil/made ## further, onto a chain on this machine: 11 oracles approve, each validator is deposited for
 	$(BIN)/dvtfast demo --chain $(DEMO)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from .. import wire
 from ..settings import DemoSettings
-from .cluster import DemoCluster, make_cluster
+from .cluster import DemoCluster
 from .processes import ProcessDiedError, Service, Services
 from .proof import prove
-from .ssv_cluster import make_ssv_cluster
+from .sources import make_from, step_of
 from .steps import Steps
 from .summary import RELAYER_STAGES, SIDECAR_STAGES, Summary, stage_seconds
 
@@ -36,9 +36,8 @@ class Demo:
             ProcessDiedError, ProofError, TimeoutError: it did not work.
         """
         settings, steps = self._settings, self._steps
-        with steps.timed(f"make a {kind_of(settings)} of {settings.validators} validators"):
-            make = make_ssv_cluster if settings.ssv else make_cluster
-            cluster: DemoCluster = make(settings, self._directory)
+        with steps.timed(step_of(settings)):
+            cluster = make_from(settings, self._directory)
         steps.say(NEVER_DEPOSIT)
         with Services(self._directory, timeout_seconds=settings.timeout_seconds) as services:
             with steps.timed("start the relayer, load keys in the sidecars"):
@@ -87,11 +86,6 @@ class Demo:
         if code != 0:
             raise ProcessDiedError(f"the operator ended with {code}:\n{operator.last_lines()}")
         return output
-
-
-def kind_of(settings: DemoSettings) -> str:
-    """What cluster it is, in words."""
-    return f"{settings.nodes}-node {'SSV' if settings.ssv else 'Obol'} cluster"
 
 
 def address_of(services: Services, service: Service) -> str:

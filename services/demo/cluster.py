@@ -45,7 +45,7 @@ class DemoCluster:
         directories: of the nodes.
         relayer_options: what a relayer is told of the cluster.
         sidecar_options: what the sidecar of each node is told.
-        secret_keys: uint8[n, 32], of the validators.
+        secret_keys: uint8[n, 32], of the validators, where a dealer made them; None where nobody has them.
         oracle_secrets: of the oracles, in the order of the config.
     """
 
@@ -55,7 +55,7 @@ class DemoCluster:
     relayer_options: tuple[str, ...]
     sidecar_options: tuple[tuple[str, ...], ...]
     public_keys: PublicKeys
-    secret_keys: NDArray[np.uint8] = field(repr=False)
+    secret_keys: NDArray[np.uint8] | None = field(repr=False, default=None)
     oracle_secrets: tuple[bytes, ...] = field(repr=False)
 
 
@@ -93,6 +93,16 @@ def make_cluster(
     )
     dealt = deal(definition, secret_keys, node_keys, settings.network)
     nodes = write_folders(directory, dealt, Cost(one_derivation=True))
+    files = files_of_operator(settings, directory, secret_keys, withdrawal_address, oracles)
+    return obol_cluster(nodes, secret_keys=secret_keys, **files)
+
+
+def obol_cluster(nodes: tuple[Path, ...], **others: Any) -> ObolCluster:
+    """The cluster whose nodes have these folders.
+
+    Args:
+        others: attributes of it that do not come of the folders.
+    """
     lock_file = nodes[0] / LOCK_FILE
     keystores = tuple(node / KEYSTORES for node in nodes)
     return ObolCluster(
@@ -103,8 +113,7 @@ def make_cluster(
         sidecar_options=tuple(
             ("--cluster-lock", str(lock_file), "--keystores", str(each)) for each in keystores
         ),
-        secret_keys=secret_keys,
-        **files_of_operator(settings, directory, secret_keys, withdrawal_address, oracles),
+        **others,
     )
 
 
@@ -123,13 +132,19 @@ def files_of_operator(
         settings.network,
     )
     write_deposit_data(directory / "deposit-data.json", deposits)
-    oracles = oracles or _invented_oracles(settings, directory)
     return {
         "deposit_data": directory / "deposit-data.json",
-        "oracle_config": oracles.config,
         "public_keys": PublicKeys(derive_public_keys(secret_keys)),
-        "oracle_secrets": oracles.secrets,
+        **files_of_oracles(settings, directory, oracles),
     }
+
+
+def files_of_oracles(
+    settings: DemoSettings, directory: Path, oracles: Oracles | None = None
+) -> dict[str, Any]:
+    """Those there are, or new ones, as attributes of a `DemoCluster`."""
+    oracles = oracles or _invented_oracles(settings, directory)
+    return {"oracle_config": oracles.config, "oracle_secrets": oracles.secrets}
 
 
 def _invented_oracles(settings: DemoSettings, directory: Path) -> Oracles:

@@ -14,10 +14,12 @@ def demo(settings: DemoSettings) -> None:
     """Make a cluster, run relayer, sidecars and operator on this machine, and prove the result.
 
     The files are real, only their passwords are cheap to guess: never deposit for these validators.
-    With --chain there are oracles and a chain, too, on which the validators are registered.
+    With --dkg the cluster makes its keys itself. With --chain there are oracles and a chain, too, on which
+    the validators are registered.
 
     \b
     dvtfast demo --validators 100
+    dvtfast demo --dkg --validators 100
     dvtfast demo --chain --validators 20
     """
     from .main import run

@@ -34,17 +34,16 @@ from .app import (
     POLL_SECONDS,
     RELAYER_TIMEOUT_SECONDS,
     address_of,
-    kind_of,
     start_relayer,
     start_sidecars,
 )
 from .chain_proof import prove_on_chain, read_chain
 from .chain_summary import ChainSummary, WaySummary
-from .cluster import DemoCluster, Oracles, make_cluster
+from .cluster import DemoCluster, Oracles
 from .loop_thread import LoopThread
-from .processes import ProcessDiedError, Service, Services
+from .processes import Service, Services
 from .proof import Proof
-from .ssv_cluster import make_ssv_cluster
+from .sources import make_from, step_of
 from .steps import DemoError, Steps
 from .world import anvil, oracles
 from .world.chain import AnvilChain, ChainError
@@ -127,7 +126,7 @@ class ChainDemo(AbstractContextManager["ChainDemo"]):
         with steps.timed("prove the result"):
             deposits, proof = self.prove()
         return ChainSummary(
-            validators=len(self.cluster.secret_keys),
+            validators=len(self.cluster.public_keys),
             nodes=settings.nodes,
             threshold=settings.threshold,
             oracles=settings.oracles,
@@ -148,8 +147,10 @@ class ChainDemo(AbstractContextManager["ChainDemo"]):
                 self._directory, settings.oracles, threshold=settings.oracle_threshold
             )
             self._start_chain(oracle_set)
-        with steps.timed(f"make a {kind_of(settings)} of {2 * settings.validators} validators"):
-            self.cluster = self._make_cluster(Oracles(oracle_set.config, oracle_set.secrets))
+        both = replace(settings, validators=2 * settings.validators)
+        with steps.timed(step_of(both)):
+            given = Oracles(oracle_set.config, oracle_set.secrets)
+            self.cluster = make_from(both, self._directory, vault=self.world.vault.address, oracles=given)
         steps.say(NEVER_DEPOSIT)
         with steps.timed(f"start {settings.oracles} oracles, the relayer and {settings.nodes} sidecars"):
             self._uploads.mkdir()
@@ -210,11 +211,6 @@ class ChainDemo(AbstractContextManager["ChainDemo"]):
         await world.chain.rpc("evm_setTime", int(time.time()))
         await world.chain.rpc("evm_setIntervalMining", BLOCK_SECONDS)
 
-    def _make_cluster(self, given: Oracles) -> DemoCluster:
-        settings = replace(self._settings, validators=2 * self._settings.validators)
-        make = make_ssv_cluster if settings.ssv else make_cluster
-        return make(settings, self._directory, vault=self.world.vault.address, oracles=given)
-
     def _start_services(self) -> None:
         network, vault = self._settings.network.name, write_address(self.world.vault.address)
         relayer = start_relayer(
@@ -228,7 +224,7 @@ class ChainDemo(AbstractContextManager["ChainDemo"]):
             ],
         )  # fmt: skip
         self._url = address_of(self.services, relayer)
-        limit = str(len(self.cluster.secret_keys))
+        limit = str(len(self.cluster.public_keys))
         start_sidecars(
             self.services, self.cluster, network, self._url,
             ["--allow-vault", vault, "--deposits-per-day", limit],
@@ -312,11 +308,7 @@ class ChainDemo(AbstractContextManager["ChainDemo"]):
         while not operator.lines() and operator.exit_code() is None:
             self.services.pause(may_end=[operator])
         operator.terminate()
-        while (code := operator.exit_code()) is None:
-            self.services.pause(may_end=[operator])
-        self.services.forget(operator)
-        if code != 0:
-            raise ProcessDiedError(f"{operator.name} ended with {code}:\n{operator.last_lines()}")
+        self.services.wait_for_end(operator)
 
 
 @asynccontextmanager

@@ -125,6 +125,19 @@ class Services(AbstractContextManager["Services"]):
             self.pause()
         return found[0]
 
+    def wait_for_end(self, *services: Service) -> None:
+        """Until all of them have ended well; nobody looks after them then.
+
+        Raises:
+            ProcessDiedError: a service ended that should not have, or one of them with an error.
+            TimeoutError: the time of the demo is over.
+        """
+        while any(service.exit_code() is None for service in services):
+            self.pause(may_end=[service for service in services if not service.exit_code()])
+        self.pause(may_end=[service for service in services if not service.exit_code()])
+        for service in services:
+            self.forget(service)
+
     def pause(self, *, may_end: Sequence[Service] = ()) -> None:
         """Sleep a little, and look after the services.
 

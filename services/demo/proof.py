@@ -1,4 +1,4 @@
-"""Checks a registration bundle as the oracles would, and against the validators' full keys."""
+"""Checks a registration bundle as the oracles would, and against the validators' keys."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from dvtfast import (
     check_public_key_shares,
     exit_signing_roots,
     recover_signatures,
-    sign,
     verify_signatures,
 )
+from dvtfast.deposits import check_deposit_data, read_deposit_data
 from dvtfast.ecies import decrypt_batch
 
 from .. import wire
@@ -48,11 +48,12 @@ def prove(
     start_index: int,
     threshold: int,
 ) -> Proof:
-    """Show that the oracles hold the exits of all validators, any `threshold` of them and no fewer.
+    """Show that deposits are signed, and that any `threshold` oracles hold all exits, and no fewer.
 
     Raises:
-        ProofError: they do not.
+        ProofError: it is not so.
     """
+    _check_deposits(cluster, network)
     k = len(cluster.oracle_secrets)
     keys = cluster.public_keys.encoded
     if [bytes(item.public_key) for item in bundle.validators] != [key.tobytes() for key in keys]:
@@ -81,7 +82,7 @@ def prove_shares(
     Raises:
         ProofError: as `prove`.
     """
-    n, k = len(cluster.secret_keys), len(cluster.oracle_secrets)
+    n, k = len(cluster.public_keys), len(cluster.oracle_secrets)
     share_indices = np.arange(1, k + 1, dtype=np.uint64)
     public_key_shares = PublicKeys(key_shares)
     if not check_public_key_shares(
@@ -101,8 +102,14 @@ def prove_shares(
     except SignatureError as error:
         raise ProofError(f"shares do not verify under their public key shares: {error}") from None
     subsets = _subsets(k, threshold)
-    _check_recovery(signature_shares, share_indices, subsets, sign(cluster.secret_keys, roots))
+    _check_recovery(signature_shares, share_indices, subsets, cluster.public_keys, roots)
     return Proof(n * k, len(subsets))
+
+
+def _check_deposits(cluster: DemoCluster, network: Network) -> None:
+    deposits = read_deposit_data(cluster.deposit_data, network=network)
+    if problems := [line for lines in check_deposit_data(deposits) for line in lines]:
+        raise ProofError(f"deposit data: {problems[0]}")
 
 
 def _columns(bundle: wire.RegistrationBundle, k: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -127,15 +134,18 @@ def _check_recovery(
     signature_shares: NDArray[np.uint8],
     share_indices: NDArray[np.uint64],
     subsets: list[NDArray[np.intp]],
-    exits: NDArray[np.uint8],
+    public_keys: PublicKeys,
+    roots: NDArray[np.uint8],
 ) -> None:
     for subset in subsets:
         threshold = len(subset)
-        recovered = recover_signatures(
-            signature_shares[:, subset], share_indices[subset], threshold=threshold
-        )
-        if not np.array_equal(recovered, exits):
-            raise ProofError(f"oracles {share_indices[subset].tolist()} do not recover the exit signatures")
+        exits = recover_signatures(signature_shares[:, subset], share_indices[subset], threshold=threshold)
+        try:
+            verify_signatures(public_keys, roots, exits)
+        except SignatureError:
+            raise ProofError(
+                f"oracles {share_indices[subset].tolist()} do not recover the exit signatures"
+            ) from None
         if threshold == 1:
             continue
         fewer = subset[:-1]

@@ -54,6 +54,13 @@ class DemoSettings(Settings):
         "A cluster of SSV operators instead of Obol nodes; 4, 7, 10 or 13, of whom 2f+1 of 3f+1 must sign.",
         default="false",
     )
+    dkg: bool = setting(
+        "--dkg",
+        parsing.switch,
+        "The cluster makes its keys itself, in a ceremony of `dvtfast dkg` through a relay, and nobody has"
+        " one whole; otherwise a dealer makes them.",
+        default="false",
+    )
     oracles: int = setting("--oracles", parsing.count, "Oracles in the config.", default="11", metavar="K")
     oracle_threshold: int = setting(
         "--oracle-threshold", parsing.count, "Oracles that an exit needs.", default="8", metavar="M"
@@ -104,6 +111,8 @@ class DemoSettings(Settings):
                 return [f"{flags[field]}: expected at most {most}, got {getattr(self, field)}"]
         if self.threshold < LEAST_THRESHOLD:  # its key shares would be the validators' keys themselves
             return [f"{flags['threshold']}: expected at least {LEAST_THRESHOLD}, got {self.threshold}"]
+        if self.ssv and self.dkg:
+            return [f"{flags['dkg']}: not with {flags['ssv']}"]
         if self.ssv and self.nodes not in CLUSTER_SIZES:
             sizes = ", ".join(map(str, CLUSTER_SIZES))
             return [f"{flags['nodes']}: expected {sizes} with {flags['ssv']}, got {self.nodes}"]

@@ -77,6 +77,7 @@ SUBJECTS: Final[Mapping[str, tuple[str, ...]]] = {
         "--no-key-cache",
         "--no-verify",
         "--ssv",
+        "--dkg",
         "--oracle-threshold",
     ),
     "New clusters": (

@@ -8,13 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dvtfast import HOODI, encrypt_to_oracles, exit_signing_roots, sign, split_exit_signatures
-from dvtfast.deposits import read_deposit_data
+from dvtfast.deposits import read_deposit_data, write_deposit_data
 from dvtfast.protocol_config import read_oracle_config
 from dvtfast.services import wire
 from dvtfast.services.demo.cluster import DemoCluster
@@ -55,6 +56,33 @@ def test_a_round_of_an_odd_cluster(tmp_path: Path) -> None:
     assert_other_programs_read_the_files(work)
 
 
+def test_a_cluster_that_makes_its_own_keys(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    result = run(
+        "--dkg", "--validators", "3", "--nodes", "3", "--threshold", "2", "--json", "--workdir", str(work),
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    summary = json.loads(result.stdout)
+    assert (summary["ready"], summary["shares_proven"]) == (3, 33)
+    nodes = [work / f"node{i}" for i in range(3)]
+    for name in ("cluster-lock.json", "deposit-data.json"):
+        assert len({(node / name).read_bytes() for node in nodes}) == 1
+    registered = json.loads((work / "registration.json").read_text())["validators"]
+    made = json.loads((nodes[0] / "cluster-lock.json").read_text())["distributed_validators"]
+    assert {each["public_key"] for each in registered} == {each["distributed_public_key"] for each in made}
+    for node in nodes:
+        log = (work / f"{node.name}-dkg.log").read_text()
+        assert "relay reserved" in log
+        assert json.loads(log.splitlines()[-1])["seconds_by_step"].keys() > {"deal", "echo", "sigs"}
+
+
+def test_a_ceremony_that_cannot_be(tmp_path: Path) -> None:
+    result = run("--dkg", "--validators", "1", "--nodes", "2", "--threshold", "2")
+    assert result.returncode == 1
+    assert "definition ended with 2" in result.stdout
+    assert "expected 3 to 255 operators, got 2" in result.stdout
+
+
 def assert_other_programs_read_the_files(work: Path) -> None:
     """Source: what staking-deposit-cli's loader and v3-operator's sorting want; sw-utils' protocol config."""
     passwords = set()
@@ -93,6 +121,8 @@ def test_bad_arguments_are_all_named() -> None:
     assert "--nodes: expected 4, 7, 10, 13 with --ssv, got 5" in result.stderr
     result = run("--ssv", "--nodes", "7")
     assert "--threshold: expected 5 with --ssv, got 3" in result.stderr
+    result = run("--ssv", "--dkg")
+    assert "--dkg: not with --ssv" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -203,6 +233,15 @@ def test_a_missing_validator(cluster: DemoCluster) -> None:
     bundle = bundle_of(cluster)
     bundle.validators.pop()
     with pytest.raises(ProofError, match="validators of the deposit data"):
+        check(bundle, cluster)
+
+
+def test_a_deposit_that_its_key_did_not_sign(tmp_path: Path) -> None:
+    cluster = rounds.cluster_of(VALIDATORS, tmp_path)
+    bundle, deposits = bundle_of(cluster), read_deposit_data(cluster.deposit_data)
+    cluster.deposit_data.unlink()
+    write_deposit_data(cluster.deposit_data, replace(deposits, signatures=deposits.signatures[::-1]))
+    with pytest.raises(ProofError, match="deposit data: "):
         check(bundle, cluster)
 
 
