@@ -304,7 +304,7 @@ class ChainDemo(AbstractContextManager["ChainDemo"]):
         return read_quantity(await self.world.chain.rpc("eth_getTransactionCount", address, "latest"))
 
     def stop_operator(self, operator: Service) -> None:
-        """Ask it to stop, with nothing open; one that says nothing yet does not listen to signals yet."""
+        """Ask it to stop, with nothing open; before it says that it watches it may not listen to signals."""
         while not operator.lines() and operator.exit_code() is None:
             self.services.pause(may_end=[operator])
         operator.terminate()

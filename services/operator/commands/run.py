@@ -62,6 +62,7 @@ async def _until_stopped(settings: RunSettings, stop: asyncio.Event) -> int:
         if settings.metrics_port is not None:
             pages = listening(metrics.application(), settings.metrics_host, settings.metrics_port)
             log.info("listening", port=await stack.enter_async_context(pages))
+        log.info("watching the vault", network=settings.network.name, every_seconds=settings.interval)
         registrar = Registrar(settings, metrics, *opened)
         ended = await unless_stopped(registrar.watch(), registrar.parts.sender, stop)
     log.info("stopped", state=ended.problem)

@@ -21,7 +21,7 @@ from .. import rounds
 
 KILLS = int(os.environ.get("DVTFAST_KILLS", "5"))
 EACH_LIFE = 2  # validators that the vault gets the ETH for
-SILENT_SECONDS = 10.0  # an operator that says nothing has nothing to do; it may have registered all
+SILENT_SECONDS = 10.0  # after which one is killed that has not even begun
 LONGEST_LIFE_SECONDS = 5.0  # from the operator's first words; a batch takes about as long
 SECONDS = rounds.ROUND_SECONDS + 20 * KILLS
 
