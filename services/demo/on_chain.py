@@ -26,7 +26,7 @@ from dvtfast.deposits import read_deposit_data
 from ..chain.encoding import read_address, read_quantity, write_address
 from ..chain.execution.node import NodeClient
 from ..files.paths import is_there
-from ..operator.sending.action import Entry, Kind, Outcome
+from ..operator.sending.action import ActionKind, JournalEntry, Outcome
 from ..operator.sending.journal import Journal, JournalError
 from ..settings import DemoSettings
 from .app import (
@@ -289,12 +289,12 @@ class ChainDemo(AbstractContextManager["ChainDemo"]):
             "--confirmations", str(CONFIRMATIONS), "--interval", "1", *options,
         )  # fmt: skip
 
-    def registered(self) -> list[Entry]:
+    def registered(self) -> list[JournalEntry]:
         """The registrations of it that are done, the oldest first."""
-        ends = [(e, e.conclusion) for e in self.actions() if e.action.kind is Kind.REGISTER]
+        ends = [(e, e.conclusion) for e in self.actions() if e.action.kind is ActionKind.REGISTER]
         return [entry for entry, end in ends if end is not None and end.outcome is Outcome.DONE]
 
-    def actions(self) -> list[Entry]:
+    def actions(self) -> list[JournalEntry]:
         """All of the operator's journal, the oldest first."""
         return self.loop.run(_actions(self._journal)) if is_there(self._journal) else []
 
@@ -317,7 +317,7 @@ async def _world(url: str) -> AsyncIterator[World]:
         yield await World.deploy(AnvilChain(url, session))
 
 
-async def _actions(path: Path) -> list[Entry]:
+async def _actions(path: Path) -> list[JournalEntry]:
     try:
         async with Journal(path, read_only=True) as journal:
             return (await journal.entries())[::-1]
@@ -325,7 +325,7 @@ async def _actions(path: Path) -> list[Entry]:
         return []
 
 
-def _validators(entries: Sequence[Entry]) -> int:
+def _validators(entries: Sequence[JournalEntry]) -> int:
     return sum(len(entry.action.public_keys) for entry in entries)
 
 

@@ -21,7 +21,7 @@ from ..chain.execution.node import Block, NodeClient, NodeError, StaleNodeError
 from ..chain.execution.policies import NodesDisagreeError, all_at_least, quorum, reached
 from ..chain.execution.transactions import find_receipt
 from ..chain.ipfs.client import IpfsClient
-from .sending.action import Action, Kind
+from .sending.action import Action, ActionKind
 
 MAX_BLOCK_AGE_SECONDS: Final = 180.0  # of a node that is believed about the present
 SETTLED_BLOCKS: Final = 96  # behind which a config that was announced stays
@@ -115,9 +115,9 @@ class Chain:
             )
         return reasons[0].value if reasons else ""
 
-    async def nonce(self, kind: Kind, vault: bytes, block: Block) -> int:
+    async def nonce(self, kind: ActionKind, vault: bytes, block: Block) -> int:
         """What the signatures of the next such action of a vault are for."""
-        if kind is Kind.UPDATE_EXITS:
+        if kind is ActionKind.UPDATE_EXITS:
             return await exit_signatures_nonce(self.node, self.keeper, vault, block=block)
         return await validators_manager_nonce(self.node, vault, block=block)
 

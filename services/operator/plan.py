@@ -25,7 +25,7 @@ class StaleError(Exception):
     """The registry root changed while a registration was prepared; it begins again."""
 
 
-class Proposal(Protocol):
+class Plan(Protocol):
     """An action that is ready to be sent, and what people are told of it."""
 
     @property
@@ -53,7 +53,7 @@ class Proposal(Protocol):
 
 
 @dataclass(frozen=True)
-class Plan:
+class RegistrationPlan:
     """A registration that the oracles approved of.
 
     Attributes:

@@ -15,19 +15,19 @@ from ..process import logs
 log = logs.get("operator")
 
 
-class Told(Protocol):
+class ProgressReport(Protocol):
     """Called with what happens, in words; with `of`, how much of it is done."""
 
     def __call__(self, what: str, done: int = 0, of: int = 0, /) -> None:
         """What happens now."""
 
 
-def tell_nobody(what: str, done: int = 0, of: int = 0, /) -> None:
+def no_report(what: str, done: int = 0, of: int = 0, /) -> None:
     """For who does not want to know."""
 
 
 @contextmanager
-def telling() -> Iterator[Told]:
+def showing_reports() -> Iterator[ProgressReport]:
     """Gives what is to be called as the work goes on."""
     if not sys.stderr.isatty():
         yield _Lines()
@@ -44,16 +44,16 @@ def telling() -> Iterator[Told]:
 
 
 @contextmanager
-def quiet(told: Told) -> Iterator[None]:
+def reports_paused(report: ProgressReport) -> Iterator[None]:
     """Nothing changes on the terminal inside the block, where a person is asked something."""
-    if not isinstance(told, _Bar):
+    if not isinstance(report, _Bar):
         yield
         return
-    told.bar.stop()
+    report.bar.stop()
     try:
         yield
     finally:
-        told.bar.start()
+        report.bar.start()
 
 
 class _Bar:

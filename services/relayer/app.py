@@ -23,7 +23,7 @@ from ..process.background import in_background, repeat
 from ..process.hardening import forbid_dumps
 from ..process.offload import UnavailableError, Workers
 from ..settings import EXIT_CODE, RelayerSettings, SettingsError
-from ..settings.clients import beacon_client
+from ..settings.chain_clients import beacon_client
 from ..web import http
 from ..web.addresses import is_loopback
 from ..web.timings import Timings

@@ -5,11 +5,11 @@ default; `options` makes the command line from that, and `load` reads all source
 problems at once. Every setting has a variable of ours, `DVTFAST_...`; the names that the first
 makers' `.env` files use are understood too, or refused, or named at the start.
 
-sources.py       one setting             relayer.py   database.py   client.py   sidecar.py
+sources.py       one setting             relayer.py   database.py   relayer_client.py   sidecar.py
 shared.py        settings of several     operator.py  demo.py       keys.py    tokens.py
 command_line.py  flags, environment, --env-file        deposits.py
 ceremony/        new clusters            stakewise_variables.py   those of StakeWise's programs
-subjects.py      headings of their help  clients.py       nodes, as the settings name them
+subjects.py      headings of their help  chain_clients.py       nodes, as the settings name them
 """
 
 from . import stakewise_variables
@@ -23,7 +23,6 @@ from .ceremony import (
     NewClusterSettings,
     VerifyBlameSettings,
 )
-from .client import RelayerClientSettings
 from .command_line import EXIT_CODE, options, read_env_file
 from .database import DatabaseSettings, EncryptSettings, ForgetSettings, RotateSettings
 from .demo import DemoSettings
@@ -53,6 +52,7 @@ from .operator import (
 )
 from .p2p import P2PRelaySettings
 from .relayer import UNKNOWN_SHARES_LIMIT, RelayerSettings
+from .relayer_client import RelayerClientSettings
 from .sidecar import PlanSettings, ReleaseSettings, SidecarSettings
 from .sources import Settings, SettingsError
 from .tokens import TokenCreateSettings, TokenListSettings

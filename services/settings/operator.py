@@ -16,7 +16,7 @@ from ..chain import units
 from ..chain.contracts.manager_messages import COMPOUNDING, ETH1_ADDRESS
 from ..files import paths
 from . import orders, parsing, shared
-from .client import RelayerClientSettings
+from .relayer_client import RelayerClientSettings
 from .sources import Settings, setting
 
 ROOM_TO_CANCEL = 1.125 + 1e-6  # what a tip must be able to rise by: a replacement offers an eighth more
@@ -560,7 +560,7 @@ class FundSettings(RequestSettings):
 
     command = "operator fund"
 
-    validators: tuple[orders.Amount, ...] = setting(
+    validators: tuple[orders.AmountOrder, ...] = setting(
         "--validator",
         orders.amount,
         f"A validator to top up, and with how much, {SUCH_AS}; repeatable.",
@@ -583,7 +583,7 @@ class WithdrawSettings(RequestSettings):
 
     command = "operator withdraw"
 
-    validators: tuple[orders.Amount, ...] = setting(
+    validators: tuple[orders.AmountOrder, ...] = setting(
         "--validator",
         orders.amount_or_all,
         f"A validator to withdraw from, and how much, {SUCH_AS}; with --exit the key alone; repeatable.",
@@ -616,7 +616,7 @@ class ConsolidateSettings(RequestSettings, OracleSettings):
     command = "operator consolidate"
     oracle_timeout: float = _oracle_timeout("ORACLES_CONSOLIDATION_TIMEOUT")
 
-    pairs: tuple[orders.Pair, ...] = setting(
+    pairs: tuple[orders.ConsolidationOrder, ...] = setting(
         "--pair",
         orders.pair,
         "A validator, and the one that gets all its stake; the same key twice makes a validator compound;"

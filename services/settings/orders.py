@@ -19,7 +19,7 @@ _AMOUNT = re.compile(rf"(\d{{1,20}})(?:\.(\d+))? ?({'|'.join([*FACTORS, GWEI])})
 
 
 @dataclass(frozen=True)
-class Amount:
+class AmountOrder:
     """A validator and an amount.
 
     Attributes:
@@ -38,7 +38,7 @@ class Amount:
 
 
 @dataclass(frozen=True)
-class Pair:
+class ConsolidationOrder:
     """A validator and the one that gets its stake."""
 
     source: PublicKey
@@ -50,7 +50,7 @@ class Pair:
         return self.source == self.target
 
 
-def amount(value: str) -> Amount:
+def amount(value: str) -> AmountOrder:
     """KEY=AMOUNT, the amount with its unit."""
     key, equals, text = value.partition("=")
     if not equals:
@@ -58,17 +58,17 @@ def amount(value: str) -> Amount:
     return amount_of(public_key(key.strip()), text.strip())
 
 
-def amount_or_all(value: str) -> Amount:
+def amount_or_all(value: str) -> AmountOrder:
     """KEY=AMOUNT, or KEY alone for everything."""
-    return amount(value) if "=" in value else Amount(public_key(value.strip()), None)
+    return amount(value) if "=" in value else AmountOrder(public_key(value.strip()), None)
 
 
-def pair(value: str) -> Pair:
+def pair(value: str) -> ConsolidationOrder:
     """SOURCE=TARGET."""
     source, equals, target = value.partition("=")
     if not equals:
         raise ValueError(f"expected SOURCE=TARGET, got {value!r}")
-    return Pair(public_key(source.strip()), public_key(target.strip()))
+    return ConsolidationOrder(public_key(source.strip()), public_key(target.strip()))
 
 
 def public_key(text: str) -> PublicKey:
@@ -76,18 +76,18 @@ def public_key(text: str) -> PublicKey:
     return PublicKey.from_wire(text)
 
 
-def amount_of(key: PublicKey, text: str) -> Amount:
+def amount_of(key: PublicKey, text: str) -> AmountOrder:
     """A validator and an amount with its unit."""
     gwei, unit = _gwei(text)
-    return Amount(key, gwei, unit)
+    return AmountOrder(key, gwei, unit)
 
 
-def fits(amount: Amount, network: Network) -> bool:
+def fits(amount: AmountOrder, network: Network) -> bool:
     """Whether its unit is one on that network."""
     return amount.unit in (GWEI, network.stake_symbol.lower())
 
 
-def wrong_unit(amount: Amount, network: Network) -> str:
+def wrong_unit(amount: AmountOrder, network: Network) -> str:
     """What is wrong with a unit that does not fit."""
     symbol, factor = network.stake_symbol, network.stake_factor
     counted = f"{factor * WEI_PER_GWEI} of them to a {symbol}"

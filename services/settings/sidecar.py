@@ -13,7 +13,7 @@ from typing import Any
 from .. import wire
 from ..files import paths
 from . import orders, parsing, shared
-from .client import RelayerClientSettings
+from .relayer_client import RelayerClientSettings
 from .sources import Settings, setting
 
 OPERATOR_ID = "{operator_id}"  # in the name of a file

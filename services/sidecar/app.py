@@ -20,7 +20,7 @@ from ..process.memory import use_one_arena
 from ..process.offload import UnavailableError, Workers
 from ..relayer_client.client import RelayerClient
 from ..settings import EXIT_CODE, SidecarSettings
-from ..settings.clients import beacon_client
+from ..settings.chain_clients import beacon_client
 from ..web.http import listening
 from ..wire import Address, ValidatorType
 from .journal.signing_journal import SigningJournal, SigningJournalError

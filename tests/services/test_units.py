@@ -11,12 +11,12 @@ from dvtfast import HOODI, MAINNET, InputError, network_with_chain_id
 from dvtfast.networks import GNOSIS, NETWORKS, Network
 from dvtfast.services.chain import units
 from dvtfast.services.operator.commands.metrics import OperatorMetrics
-from dvtfast.services.operator.commands.opening import _policy
-from dvtfast.services.operator.commands.results import Ended, tell
+from dvtfast.services.operator.commands.parts import _policy
+from dvtfast.services.operator.commands.results import CommandResult, print_result
 from dvtfast.services.operator.commands.summary import as_table
-from dvtfast.services.operator.plan import Plan
-from dvtfast.services.operator.sending.action import Action, Conclusion, Entry, Kind, Outcome
-from dvtfast.services.operator.sending.estimating import Estimate
+from dvtfast.services.operator.plan import RegistrationPlan
+from dvtfast.services.operator.sending.action import Action, ActionKind, Conclusion, JournalEntry, Outcome
+from dvtfast.services.operator.sending.estimator import Estimate
 from dvtfast.services.operator.sending.fees import Offer
 from dvtfast.services.settings import ConsolidateSettings, SendingSettings, WithdrawSettings
 from tests.services.operator.test_orders import BASE, FIRST, SECOND
@@ -65,10 +65,10 @@ def test_each_network_has_its_own() -> None:
         network_with_chain_id(5)
 
 
-def plan_on(network: Network) -> Plan:
+def plan_on(network: Network) -> RegistrationPlan:
     """Three validators."""
     action = Action(
-        Kind.REGISTER,
+        ActionKind.REGISTER,
         vault=b"\x11" * 20,
         to=b"\x22" * 20,
         data=b"",
@@ -76,16 +76,16 @@ def plan_on(network: Network) -> Plan:
         registry_root=bytes(32),
         details={"amount_gwei": 3 * FULL},
     )
-    return Plan(action, network, [FULL] * 3, 0)
+    return RegistrationPlan(action, network, [FULL] * 3, 0)
 
 
-def concluded_on(network: Network) -> Entry:
+def concluded_on(network: Network) -> JournalEntry:
     conclusion = Conclusion(Outcome.DONE, bytes(32), 5, bytes(32), gas_used=100_000, fee_wei=10**15)
     return replace(_entry(network), conclusion=conclusion)
 
 
-def _entry(network: Network) -> Entry:
-    return Entry(
+def _entry(network: Network) -> JournalEntry:
+    return JournalEntry(
         id=1,
         action=plan_on(network).action,
         chain_id=network.chain_id,
@@ -102,8 +102,8 @@ def test_a_registration_on_gnosis_is_of_gno(capsys: pytest.CaptureFixture[str]) 
     plan = plan_on(GNOSIS)
     assert plan.questions == ["Register 3 validators with 3 GNO of 0x" + "11" * 20]
     assert all(line.endswith(" 1 GNO") for line in plan.lines)
-    tell(Ended(0, proposal=plan, estimate=Estimate(100_000, Offer(10**10, 1))), is_json=False)
-    tell(Ended(0, entry=concluded_on(GNOSIS)), is_json=False)
+    print_result(CommandResult(0, plan=plan, estimate=Estimate(100_000, Offer(10**10, 1))), is_json=False)
+    print_result(CommandResult(0, entry=concluded_on(GNOSIS)), is_json=False)
     told = capsys.readouterr().out
     assert "at most 0.001000000 xDAI" in told
     assert "register of 3 validators, 3 GNO: done" in told

@@ -19,10 +19,10 @@ from ...process import logs, running
 from ...relayer_client.client import RelayerClient, RelayerRefusedError, WrongNetworkError
 from ...settings import EXIT_CODE, CollectSettings, SettingsError
 from ...settings.parsing import VALIDATORS_LIMIT
-from ..progress import telling
+from ..progress import showing_reports
 from ..registration.bundle import make_bundle, write_bundle
 from ..registration.checks import wrong_shares
-from ..registration.collection import OtherIndicesError, Registration, chunks_of, register
+from ..registration.collection import CollectedShares, OtherIndicesError, chunks_of, collect_shares
 from ..registration.deposit_file import problems_in, shown_vaults, vault_in, vaults_in
 
 INDICES_UNKNOWN = (
@@ -124,14 +124,14 @@ async def _collect(settings: CollectSettings, deposits: DepositData, oracles: Or
                 settings.relayer, access=settings.accesses()[0], timeout_seconds=settings.relayer_timeout
             ) as client,
         ):
-            with telling() as told:
-                registration = await register(
+            with showing_reports() as report:
+                collected = await collect_shares(
                     client,
                     chunks,
                     network=settings.network.name,
                     poll_seconds=settings.poll_interval,
                     wait_seconds=settings.wait_seconds,
-                    progress=lambda ready: told("validators ready", ready, len(keys)),
+                    progress=lambda ready: report("validators ready", ready, len(keys)),
                 )
     except TimeoutError:
         log.error("gave up", timeout_seconds=settings.timeout_seconds)
@@ -139,29 +139,29 @@ async def _collect(settings: CollectSettings, deposits: DepositData, oracles: Or
     except (WrongNetworkError, OtherIndicesError, RelayerRefusedError) as error:
         log.error("cannot register", error=str(error))
         return 1
-    if settings.start_index is not None and not registration.indices_told:
+    if settings.start_index is not None and not collected.indices_told:
         log.error("cannot register", error=INDICES_UNKNOWN)
         return 1
-    log.info("validators ready", count=len(registration.shares), seconds=round(perf_counter() - begin, 3))
-    return await asyncio.to_thread(_finish, settings, deposits, oracles, registration)
+    log.info("validators ready", count=len(collected.shares), seconds=round(perf_counter() - begin, 3))
+    return await asyncio.to_thread(_finish, settings, deposits, oracles, collected)
 
 
 def _finish(
     settings: CollectSettings,
     deposits: DepositData,
     oracles: OracleConfig | None,
-    registration: Registration,
+    collected: CollectedShares,
 ) -> int:
     """Check what came, write down what is good, and name the rest."""
     begin = perf_counter()
-    problems = dict(registration.refused)
+    problems = dict(collected.refused)
     if oracles is None:
         log.warning("oracle shares not checked; give the protocol config with --oracles")
     else:
-        problems |= wrong_shares(list(registration.shares), registration.shares, oracles)
+        problems |= wrong_shares(list(collected.shares), collected.shares, oracles)
     for key, reason in problems.items():
         log.error("validator left out", public_key=wire.PublicKey(key).to_wire(), reason=reason)
-    good = {key: shares for key, shares in registration.shares.items() if key not in problems}
+    good = {key: shares for key, shares in collected.shares.items() if key not in problems}
     if not good:
         log.error("no validator is left; nothing was written")
         return 1

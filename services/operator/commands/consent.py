@@ -10,9 +10,9 @@ from typing import Final
 import click
 
 from ...chain import units
-from ..plan import Proposal
-from ..progress import Told, quiet, tell_nobody
-from ..sending.estimating import Estimate
+from ..plan import Plan
+from ..progress import ProgressReport, no_report, reports_paused
+from ..sending.estimator import Estimate
 
 ANSWERS: Final = {"y": True, "yes": True, "n": False, "no": False, "": False}  # the end of the file is none
 
@@ -26,22 +26,22 @@ class Consent:
     """
 
     is_given: bool
-    told: Told = tell_nobody
+    report: ProgressReport = no_report
     _up_to: tuple[int, ...] = ()
 
-    async def to(self, proposal: Proposal, estimate: Estimate) -> bool:
+    async def to(self, plan: Plan, estimate: Estimate) -> bool:
         """Whether this is meant."""
-        size = (*proposal.size, estimate.most_wei)
+        size = (*plan.size, estimate.most_wei)
         if self.is_given or (self._up_to and all(a <= b for a, b in zip(size, self._up_to, strict=True))):
             return True
-        for line in proposal.lines:
+        for line in plan.lines:
             click.echo(line, err=True)
-        first, *more = proposal.questions
+        first, *more = plan.questions
         for question in (
-            f"{first}, for at most {units.gas(estimate.most_wei, proposal.network)} of gas?",
+            f"{first}, for at most {units.gas(estimate.most_wei, plan.network)} of gas?",
             *more,
         ):
-            with quiet(self.told):
+            with reports_paused(self.report):
                 if not await confirmed(question):
                     return False
         self._up_to = size

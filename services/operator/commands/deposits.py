@@ -15,7 +15,7 @@ from ...files import paths
 from ...process import logs
 from ...process.offload import UnavailableError
 from ...process.progress import showing_progress
-from ...settings.clients import index_sources, node_client
+from ...settings.chain_clients import index_sources, node_client
 from ...settings.deposits import DepositsSettings, ScanSettings
 
 FAILED = 1

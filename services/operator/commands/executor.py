@@ -17,15 +17,25 @@ from ...process import logs, running
 from ...process.offload import UnavailableError
 from ...settings import EXIT_CODE, ActionSettings
 from ..chain import Chain
-from ..plan import NothingToDoError, Proposal, StaleError
-from ..progress import Told, tell_nobody, telling
-from ..sending.action import Action, Entry, Kind, Outcome
-from ..sending.estimating import NotSentError, StaleActionError, WouldRevertError
+from ..plan import NothingToDoError, Plan, StaleError
+from ..progress import ProgressReport, no_report, showing_reports
+from ..sending.action import Action, ActionKind, JournalEntry, Outcome
+from ..sending.estimator import NotSentError, StaleActionError, WouldRevertError
 from ..sending.journal import RefusedError
 from ..sending.sender import Sender
 from . import exit_codes
 from .consent import Consent
-from .results import GOES_ON, NOT_READY, OTHER_DEPOSITS, WHAT_TO_DO, WRONG, Ended, problems_of, tell, words_of
+from .results import (
+    GOES_ON,
+    NOT_READY,
+    OTHER_DEPOSITS,
+    WHAT_TO_DO,
+    WRONG,
+    CommandResult,
+    print_result,
+    problems_of,
+    words_of,
+)
 
 AGAIN_SECONDS = 1.0  # after something on chain made an action stale
 
@@ -45,21 +55,23 @@ class Task:
 
     chain: Chain
     sender: Sender
-    prepare: Callable[[], Awaitable[Proposal]]
-    told: Told = tell_nobody
+    prepare: Callable[[], Awaitable[Plan]]
+    report: ProgressReport = no_report
     is_done_by: Callable[[Action], bool] = lambda _: True
-    look: Callable[[Entry], Awaitable[Entry]] | None = None
+    look: Callable[[JournalEntry], Awaitable[JournalEntry]] | None = None
 
 
-def run(settings: ActionSettings, opened: Callable[[Told], AbstractAsyncContextManager[Task]]) -> int:
+def run(
+    settings: ActionSettings, opened: Callable[[ProgressReport], AbstractAsyncContextManager[Task]]
+) -> int:
     """Do one action as a command; the exit code.
 
     Args:
         opened: the task, inside the block.
     """
 
-    async def work(told: Told, stop: asyncio.Event) -> Ended:
-        async with opened(told) as task:
+    async def work(report: ProgressReport, stop: asyncio.Event) -> CommandResult:
+        async with opened(report) as task:
             doing = perform(
                 task, dry_run=settings.dry_run, yes=settings.yes, seconds=settings.timeout_seconds
             )
@@ -69,7 +81,7 @@ def run(settings: ActionSettings, opened: Callable[[Told], AbstractAsyncContextM
 
 
 def run_until_stopped(
-    settings: ActionSettings, work: Callable[[Told, asyncio.Event], Awaitable[Ended]]
+    settings: ActionSettings, work: Callable[[ProgressReport, asyncio.Event], Awaitable[CommandResult]]
 ) -> int:
     """Do work that ends as commands end, and tell of it; the exit code."""
     return running.run(partial(_told_of, settings, work))
@@ -77,43 +89,43 @@ def run_until_stopped(
 
 async def _told_of(
     settings: ActionSettings,
-    work: Callable[[Told, asyncio.Event], Awaitable[Ended]],
+    work: Callable[[ProgressReport, asyncio.Event], Awaitable[CommandResult]],
     stop: asyncio.Event,
 ) -> int:
-    with telling() as told:
+    with showing_reports() as report:
         try:
-            ended = await work(told, stop)
+            result = await work(report, stop)
         except WRONG as error:
             for problem in problems_of(error):
                 click.echo(f"error: {problem}", err=True)
             return EXIT_CODE
         except NOT_READY as error:
-            ended = Ended(exit_codes.NOT_READY, problem=f"{words_of(error)}; nothing was sent")
-    tell(ended, is_json=settings.json)
-    return ended.code
+            result = CommandResult(exit_codes.NOT_READY, problem=f"{words_of(error)}; nothing was sent")
+    print_result(result, is_json=settings.json)
+    return result.code
 
 
-async def perform(task: Task, *, dry_run: bool, yes: bool, seconds: float) -> Ended:
+async def perform(task: Task, *, dry_run: bool, yes: bool, seconds: float) -> CommandResult:
     """Go on with what is open; or else make an action ready, have it confirmed, send and follow it.
 
     Args:
         seconds: how long it may take until it is sent.
     """
-    work = _dry_run(task, seconds) if dry_run else _perform(task, Consent(yes, task.told), seconds)
-    return await ending(work, task.sender)
+    work = _dry_run(task, seconds) if dry_run else _perform(task, Consent(yes, task.report), seconds)
+    return await result_of(work, task.sender)
 
 
-async def _perform(task: Task, consent: Consent, seconds: float) -> Ended:
+async def _perform(task: Task, consent: Consent, seconds: float) -> CommandResult:
     if (entry := await task.sender.resume()) is not None and entry.transactions:
-        ended = await of_entry(task.chain, entry, task.look)
-        if ended.code not in (exit_codes.DONE, exit_codes.SUBMITTED) or task.is_done_by(entry.action):
+        result = await result_of_entry(task.chain, entry, task.look)
+        if result.code not in (exit_codes.DONE, exit_codes.SUBMITTED) or task.is_done_by(entry.action):
             log.info("that was begun before, and was all there was to do now", action=entry.id)
-            return ended
+            return result
         log.info("that was begun before; now what was asked for", action=entry.id)
     return await timed(begin_next(task, consent), seconds, task)
 
 
-async def begin_next(task: Task, consent: Consent | None = None) -> Entry | None:
+async def begin_next(task: Task, consent: Consent | None = None) -> JournalEntry | None:
     """Prepare the next action and sign it, again whenever what happens on chain makes it void.
 
     Returns:
@@ -122,15 +134,15 @@ async def begin_next(task: Task, consent: Consent | None = None) -> Entry | None
     while True:
         await task.sender.until_affordable()
         try:
-            proposal = await task.prepare()
-            estimate = await task.sender.estimate(proposal.action)
-            if consent is not None and not await consent.to(proposal, estimate):
+            plan = await task.prepare()
+            estimate = await task.sender.estimate(plan.action)
+            if consent is not None and not await consent.to(plan, estimate):
                 return None
-            return await task.sender.begin(proposal.action)
+            return await task.sender.begin(plan.action)
         except (StaleError, StaleActionError) as error:
             log.warning("begins again", why=str(error))
         except WouldRevertError as error:
-            if not (why := await _why_stale(task, proposal.action)):
+            if not (why := await _why_stale(task, plan.action)):
                 raise
             log.warning("begins again", why=why, refused=str(error))
         await asyncio.sleep(AGAIN_SECONDS)
@@ -144,7 +156,7 @@ async def _why_stale(task: Task, action: Action) -> str:
         return str(error)
 
 
-async def timed(work: Awaitable[Entry | None], seconds: float, task: Task) -> Ended:
+async def timed(work: Awaitable[JournalEntry | None], seconds: float, task: Task) -> CommandResult:
     """Do what comes before the sending in this time, then follow it for as long as it takes."""
     try:
         async with asyncio.timeout(seconds):
@@ -153,14 +165,14 @@ async def timed(work: Awaitable[Entry | None], seconds: float, task: Task) -> En
         entry = await task.sender.resume()  # it may have been signed in the last moment
         if entry is None or not entry.transactions:
             problem = f"gave up after {seconds:g} s; nothing was sent"
-            return Ended(exit_codes.NOT_READY, problem=problem)
-        return await of_entry(task.chain, entry, task.look)
+            return CommandResult(exit_codes.NOT_READY, problem=problem)
+        return await result_of_entry(task.chain, entry, task.look)
     if entry is None:
-        return Ended(exit_codes.STOPPED, problem="not meant; nothing was sent")
-    return await of_entry(task.chain, await task.sender.follow(entry), task.look)
+        return CommandResult(exit_codes.STOPPED, problem="not meant; nothing was sent")
+    return await result_of_entry(task.chain, await task.sender.follow(entry), task.look)
 
 
-async def ending(work: Awaitable[Ended], sender: Sender) -> Ended:
+async def result_of(work: Awaitable[CommandResult], sender: Sender) -> CommandResult:
     """How the work ends, with whatever others do not do told as what it is."""
     try:
         return await work
@@ -176,25 +188,29 @@ async def ending(work: Awaitable[Ended], sender: Sender) -> Ended:
     try:
         entry = await sender.open_entry()
     except UnavailableError as error:
-        return Ended(exit_codes.OPEN, problem=f"{problem}; whether an action is open cannot be told: {error}")
+        return CommandResult(
+            exit_codes.OPEN, problem=f"{problem}; whether an action is open cannot be told: {error}"
+        )
     if entry is not None:
-        return Ended(exit_codes.OPEN, entry, f"{problem}; {GOES_ON}")
-    return Ended(code, problem=f"{problem}; nothing was sent")
+        return CommandResult(exit_codes.OPEN, entry, f"{problem}; {GOES_ON}")
+    return CommandResult(code, problem=f"{problem}; nothing was sent")
 
 
-async def unless_stopped(work: Coroutine[Any, Any, Ended], sender: Sender, stop: asyncio.Event) -> Ended:
+async def unless_stopped(
+    work: Coroutine[Any, Any, CommandResult], sender: Sender, stop: asyncio.Event
+) -> CommandResult:
     """How the work ends, or what state a signal leaves."""
-    if (ended := await running.unless_stopped(work, stop)) is not None:
-        return ended
+    if (result := await running.unless_stopped(work, stop)) is not None:
+        return result
     entry = await sender.open_entry()
     if entry is None:
-        return Ended(exit_codes.STOPPED, problem="stopped; nothing was sent")
-    return Ended(exit_codes.OPEN, entry, f"stopped; {GOES_ON}")
+        return CommandResult(exit_codes.STOPPED, problem="stopped; nothing was sent")
+    return CommandResult(exit_codes.OPEN, entry, f"stopped; {GOES_ON}")
 
 
-async def of_entry(
-    chain: Chain, entry: Entry, look: Callable[[Entry], Awaitable[Entry]] | None = None
-) -> Ended:
+async def result_of_entry(
+    chain: Chain, entry: JournalEntry, look: Callable[[JournalEntry], Awaitable[JournalEntry]] | None = None
+) -> CommandResult:
     """How a command ends whose action is concluded; the deposits that it should make are looked for.
 
     Args:
@@ -202,7 +218,7 @@ async def of_entry(
     """
     conclusion = entry.conclusion
     assert conclusion is not None
-    if conclusion.outcome is Outcome.DONE and entry.action.kind in (Kind.REGISTER, Kind.FUND):
+    if conclusion.outcome is Outcome.DONE and entry.action.kind in (ActionKind.REGISTER, ActionKind.FUND):
         assert conclusion.transaction_hash is not None
         try:
             found = await chain.deposited_by(conclusion.transaction_hash)
@@ -210,7 +226,7 @@ async def of_entry(
             log.warning("deposits not looked at", error=str(error))
         else:
             if found != list(entry.action.public_keys):
-                return Ended(exit_codes.NOT_DONE, entry, OTHER_DEPOSITS)
+                return CommandResult(exit_codes.NOT_DONE, entry, OTHER_DEPOSITS)
     if entry.outcome is Outcome.SUBMITTED and look is not None:
         try:
             entry = await look(entry)
@@ -218,22 +234,22 @@ async def of_entry(
             log.info("the beacon chain was not looked at to the end", action=entry.id)
     outcome = entry.outcome
     assert outcome is not None
-    return Ended(exit_codes.OF_OUTCOME[outcome], entry, WHAT_TO_DO[outcome])
+    return CommandResult(exit_codes.OF_OUTCOME[outcome], entry, WHAT_TO_DO[outcome])
 
 
-async def _dry_run(task: Task, seconds: float) -> Ended:
+async def _dry_run(task: Task, seconds: float) -> CommandResult:
     if (entry := await task.sender.open_entry()) is not None:
-        return Ended(exit_codes.OPEN, entry, f"an action is open; {GOES_ON}")
+        return CommandResult(exit_codes.OPEN, entry, f"an action is open; {GOES_ON}")
     try:
         async with asyncio.timeout(seconds):
             while True:
                 try:
-                    proposal = await task.prepare()
+                    plan = await task.prepare()
                     break
                 except StaleError as error:
                     log.warning("begins again", why=str(error))
                     await asyncio.sleep(AGAIN_SECONDS)
     except TimeoutError:
-        return Ended(exit_codes.NOT_READY, problem=f"gave up after {seconds:g} s; nothing was sent")
-    estimate = await task.sender.estimate(proposal.action)
-    return Ended(exit_codes.DONE, proposal=proposal, estimate=estimate)
+        return CommandResult(exit_codes.NOT_READY, problem=f"gave up after {seconds:g} s; nothing was sent")
+    estimate = await task.sender.estimate(plan.action)
+    return CommandResult(exit_codes.DONE, plan=plan, estimate=estimate)

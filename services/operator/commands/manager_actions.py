@@ -12,67 +12,76 @@ from typing import Any, Final, TypeAlias
 
 from ...chain.units import WEI_PER_GWEI
 from ...settings import ConsolidateSettings, FundSettings, SettingsError, WithdrawSettings, orders
-from ...settings.clients import beacon_client
-from ...settings.orders import Amount
+from ...settings.chain_clients import beacon_client
+from ...settings.orders import AmountOrder
 from ...wire import PublicKey
-from ..managing.actions import ONE_SWITCH, Managing, Request, RequestLimits, amount_details, pair_details
-from ..managing.outcomes import Showing
+from ..managing.outcomes import OutcomeWatch
+from ..managing.planner import (
+    ONE_SWITCH,
+    ManagerLimits,
+    ManagerPlan,
+    ManagerPlanner,
+    amount_details,
+    pair_details,
+)
 from ..oracles.client import OracleClient
 from ..plan import NothingToDoError
-from ..progress import Told
-from ..sending.action import Action, Kind, Outcome
+from ..progress import ProgressReport
+from ..sending.action import Action, ActionKind, Outcome
 from ..sending.journal import Journal
 from . import executor
 from .executor import Task
-from .opening import open_parts, poll_seconds
 from .order_files import read_amounts, read_pairs
+from .parts import open_parts, poll_seconds
 
 AGAIN_SECONDS: Final = 86_400  # during which the same once more is thought to be a mistake
 
-ManagingSettings: TypeAlias = FundSettings | WithdrawSettings | ConsolidateSettings
+ManagerSettings: TypeAlias = FundSettings | WithdrawSettings | ConsolidateSettings
 
 
 def fund(settings: FundSettings) -> int:
     """Top validators up; the exit code."""
-    return executor.run(settings, partial(funding, settings))
+    return executor.run(settings, partial(fund_task, settings))
 
 
 def withdraw(settings: WithdrawSettings) -> int:
     """Withdraw from validators, or exit them; the exit code."""
-    return executor.run(settings, partial(withdrawing, settings))
+    return executor.run(settings, partial(withdraw_task, settings))
 
 
 def consolidate(settings: ConsolidateSettings) -> int:
     """Consolidate validators; the exit code."""
-    return executor.run(settings, partial(consolidating, settings))
+    return executor.run(settings, partial(consolidate_task, settings))
 
 
 @asynccontextmanager
-async def funding(settings: FundSettings, told: Told) -> AsyncIterator[Task]:
+async def fund_task(settings: FundSettings, report: ProgressReport) -> AsyncIterator[Task]:
     """The task of `fund`, inside the block; raises as `open_parts`."""
     wanted = await asyncio.to_thread(_amounts, settings)
-    limits = RequestLimits(
+    limits = ManagerLimits(
         settings.max_validator_balance_gwei, reserve_wei=settings.vault_min_balance_gwei * WEI_PER_GWEI
     )
     details = {"amounts": amount_details(wanted)}
-    async with _task(settings, told, limits, Kind.FUND, details, lambda each: each.fund(wanted)) as task:
-        yield task
-
-
-@asynccontextmanager
-async def withdrawing(settings: WithdrawSettings, told: Told) -> AsyncIterator[Task]:
-    """The task of `withdraw`, inside the block; raises as `open_parts`."""
-    wanted = await asyncio.to_thread(_amounts, settings)
-    limits = RequestLimits(max_request_fee_wei=_max_fee_wei(settings))
-    details = {"amounts": amount_details(wanted)}
     async with _task(
-        settings, told, limits, Kind.WITHDRAW, details, lambda each: each.withdraw(wanted)
+        settings, report, limits, ActionKind.FUND, details, lambda each: each.fund(wanted)
     ) as task:
         yield task
 
 
 @asynccontextmanager
-async def consolidating(settings: ConsolidateSettings, told: Told) -> AsyncIterator[Task]:
+async def withdraw_task(settings: WithdrawSettings, report: ProgressReport) -> AsyncIterator[Task]:
+    """The task of `withdraw`, inside the block; raises as `open_parts`."""
+    wanted = await asyncio.to_thread(_amounts, settings)
+    limits = ManagerLimits(max_request_fee_wei=_max_fee_wei(settings))
+    details = {"amounts": amount_details(wanted)}
+    async with _task(
+        settings, report, limits, ActionKind.WITHDRAW, details, lambda each: each.withdraw(wanted)
+    ) as task:
+        yield task
+
+
+@asynccontextmanager
+async def consolidate_task(settings: ConsolidateSettings, report: ProgressReport) -> AsyncIterator[Task]:
     """The task of `consolidate`, inside the block; raises as `open_parts`."""
     pairs = list(settings.pairs)
     if settings.pairs_file is not None:
@@ -80,25 +89,25 @@ async def consolidating(settings: ConsolidateSettings, told: Told) -> AsyncItera
     _require_once([pair.source for pair in pairs])
     if len(pairs) > 1 and any(pair.is_switch for pair in pairs):
         raise SettingsError([ONE_SWITCH])
-    limits = RequestLimits(settings.max_validator_balance_gwei, max_request_fee_wei=_max_fee_wei(settings))
+    limits = ManagerLimits(settings.max_validator_balance_gwei, max_request_fee_wei=_max_fee_wei(settings))
     details = {"pairs": pair_details(pairs)}
     async with OracleClient(timeout_seconds=settings.oracle_timeout) as oracle_client:
 
-        def consolidated(managing: Managing) -> Awaitable[Request]:
-            return managing.consolidate(pairs, oracle_client, settings.consolidations_checker)
+        def consolidated(planner: ManagerPlanner) -> Awaitable[ManagerPlan]:
+            return planner.consolidate(pairs, oracle_client, settings.consolidations_checker)
 
-        async with _task(settings, told, limits, Kind.CONSOLIDATE, details, consolidated) as task:
+        async with _task(settings, report, limits, ActionKind.CONSOLIDATE, details, consolidated) as task:
             yield task
 
 
 @asynccontextmanager
 async def _task(
-    settings: ManagingSettings,
-    told: Told,
-    limits: RequestLimits,
-    kind: Kind,
+    settings: ManagerSettings,
+    report: ProgressReport,
+    limits: ManagerLimits,
+    kind: ActionKind,
     details: Mapping[str, Any],
-    make: Callable[[Managing], Awaitable[Request]],
+    make: Callable[[ManagerPlanner], Awaitable[ManagerPlan]],
 ) -> AsyncIterator[Task]:
     """The task of one request.
 
@@ -107,25 +116,25 @@ async def _task(
     """
     beacon = beacon_client(settings, settings.on_chain(settings.network))
     assert beacon is not None  # the settings see to it
-    async with open_parts(settings, told) as parts, beacon:
+    async with open_parts(settings, report) as parts, beacon:
         chain, journal = parts.chain, parts.journal
-        managing = Managing(chain, parts.relayer, beacon, settings.vault, limits, told)
-        showing = Showing(beacon, chain, journal, poll_seconds(chain.network), told)
+        planner = ManagerPlanner(chain, parts.relayer, beacon, settings.vault, limits, report)
+        watch = OutcomeWatch(beacon, chain, journal, poll_seconds(chain.network), report)
         is_same = partial(_is_same, kind, settings.vault, details)
 
-        async def prepare() -> Request:
+        async def prepare() -> ManagerPlan:
             if not settings.again:
-                await _require_new(journal, is_same, showing)
-            return await make(managing)
+                await _require_new(journal, is_same, watch)
+            return await make(planner)
 
-        yield Task(chain, parts.sender, prepare, told, is_same, showing.look)
+        yield Task(chain, parts.sender, prepare, report, is_same, watch.look)
 
 
 def _max_fee_wei(settings: WithdrawSettings | ConsolidateSettings) -> int:
     return round(settings.max_request_fee_gwei * WEI_PER_GWEI)
 
 
-async def _require_new(journal: Journal, is_same: Callable[[Action], bool], showing: Showing) -> None:
+async def _require_new(journal: Journal, is_same: Callable[[Action], bool], watch: OutcomeWatch) -> None:
     """Refuse what the journal says was just done, which whoever starts a program twice does not mean."""
     for entry in await journal.entries():
         if time.time() - entry.at > AGAIN_SECONDS:
@@ -133,19 +142,19 @@ async def _require_new(journal: Journal, is_same: Callable[[Action], bool], show
         if entry.outcome not in (Outcome.SUBMITTED, Outcome.DONE) or not is_same(entry.action):
             continue
         if entry.outcome is Outcome.SUBMITTED:
-            entry = await showing.look(entry)
+            entry = await watch.look(entry)
         is_done = entry.outcome is Outcome.DONE
         what = "done already" if is_done else "submitted already, and the beacon chain does not show it"
         raise NothingToDoError(f"the same was {what}: action {entry.id}; --again does it once more")
 
 
-def _is_same(kind: Kind, vault: bytes, details: Mapping[str, Any], action: Action) -> bool:
+def _is_same(kind: ActionKind, vault: bytes, details: Mapping[str, Any], action: Action) -> bool:
     return (action.kind, action.vault) == (kind, vault) and all(
         action.details.get(name) == value for name, value in details.items()
     )
 
 
-def _amounts(settings: FundSettings | WithdrawSettings) -> list[Amount]:
+def _amounts(settings: FundSettings | WithdrawSettings) -> list[AmountOrder]:
     exits = isinstance(settings, WithdrawSettings) and settings.exit
     wanted = list(settings.validators)
     if settings.validators_file is not None:

@@ -10,7 +10,7 @@ from dvtfast.networks import network_with_chain_id
 
 from ...chain.units import WEI_PER_TOKEN
 from ...web.metrics import ServiceMetrics
-from ..sending.action import Entry, Kind, Outcome
+from ..sending.action import ActionKind, JournalEntry, Outcome
 
 
 class OperatorMetrics(ServiceMetrics):
@@ -32,7 +32,7 @@ class OperatorMetrics(ServiceMetrics):
         """A look at the vault came to an end."""
         self._looked_at = monotonic()
 
-    def concluded(self, entry: Entry) -> None:
+    def concluded(self, entry: JournalEntry) -> None:
         """An action was concluded; what counted when it was before, in vain, does not count again."""
         conclusion, before = entry.conclusion, [each.conclusion for each in entry.reopenings]
         assert conclusion is not None
@@ -41,7 +41,9 @@ class OperatorMetrics(ServiceMetrics):
         paid_before = max((each.fee_wei for each in before), default=0)
         self.fees.labels(symbol).inc(max(conclusion.fee_wei - paid_before, 0) / WEI_PER_TOKEN)
         if conclusion.outcome is Outcome.DONE and all(each.outcome is not Outcome.DONE for each in before):
-            counter = {Kind.REGISTER: self.registered, Kind.UPDATE_EXITS: self.rotated}.get(entry.action.kind)
+            counter = {ActionKind.REGISTER: self.registered, ActionKind.UPDATE_EXITS: self.rotated}.get(
+                entry.action.kind
+            )
             if counter is not None:
                 counter.inc(len(entry.action.public_keys))
 

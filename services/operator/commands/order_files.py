@@ -13,7 +13,7 @@ from dvtfast import FileError
 from dvtfast.files import read_text
 
 from ...settings import SettingsError, orders, parsing
-from ...settings.orders import Amount, Pair
+from ...settings.orders import AmountOrder, ConsolidationOrder
 
 FILE_LIMIT_BYTES: Final = 256 * 1024**2
 SHOWN_PROBLEMS: Final = 20
@@ -23,7 +23,7 @@ WRONG: Final = {"": "cells"}  # in a row that has more or fewer cells than the h
 T = TypeVar("T")
 
 
-def read_amounts(path: Path, *, all_of_it: bool = False) -> list[Amount]:
+def read_amounts(path: Path, *, all_of_it: bool = False) -> list[AmountOrder]:
     """Rows of `public_key` with `amount_gwei`, `amount_eth` or `amount_gno`.
 
     Args:
@@ -33,13 +33,13 @@ def read_amounts(path: Path, *, all_of_it: bool = False) -> list[Amount]:
         SettingsError: with each line that is wrong.
     """
 
-    def read(row: Mapping[str, str]) -> Amount:
+    def read(row: Mapping[str, str]) -> AmountOrder:
         key = orders.public_key(_cell(row, "public_key"))
         amounts = [row[name] + unit for name, unit in AMOUNTS.items() if row.get(name)]
         if all_of_it and amounts:
             raise ValueError(orders.exit_or_amount(exits=True))
         if all_of_it:
-            return Amount(key, None)
+            return AmountOrder(key, None)
         if len(amounts) != 1:
             raise ValueError(f"expected one of {', '.join(AMOUNTS)}, got {len(amounts) or 'none'}")
         return orders.amount_of(key, amounts[0])
@@ -47,12 +47,12 @@ def read_amounts(path: Path, *, all_of_it: bool = False) -> list[Amount]:
     return _read(path, read)
 
 
-def read_pairs(path: Path) -> list[Pair]:
+def read_pairs(path: Path) -> list[ConsolidationOrder]:
     """Rows of `source_public_key` and `target_public_key`; raises as `read_amounts`."""
 
-    def read(row: Mapping[str, str]) -> Pair:
+    def read(row: Mapping[str, str]) -> ConsolidationOrder:
         names = ("source_public_key", "target_public_key")
-        return Pair(*(orders.public_key(_cell(row, name)) for name in names))
+        return ConsolidationOrder(*(orders.public_key(_cell(row, name)) for name in names))
 
     return _read(path, read)
 

@@ -28,15 +28,15 @@ from ...settings import (
     SendingSettings,
     SettingsError,
 )
-from ...settings.clients import index_sources, node_client
+from ...settings.chain_clients import index_sources, node_client
 from ..chain import MAX_BLOCK_AGE_SECONDS, Chain
 from ..oracles.client import OracleClient
-from ..progress import Told
+from ..progress import ProgressReport
 from ..registration.by_deposit_data import ByDepositData
 from ..registration.by_manager import ByManager
 from ..registration.deposit_file import problems_in
-from ..registration.preparing import Preparing, Way
-from ..rotation.rotation import Rotating
+from ..registration.planner import RegistrationMethod, RegistrationPlanner
+from ..rotation.planner import RotationPlanner
 from ..sending.journal import Journal
 from ..sending.policy import SendingPolicy
 from ..sending.sender import Sender
@@ -54,18 +54,18 @@ class Parts:
     """What every action needs.
 
     Attributes:
-        told: called with what happens, in words.
+        report: called with what happens, in words.
     """
 
     chain: Chain
     journal: Journal
     sender: Sender
     relayer: RelayerClient
-    told: Told
+    report: ProgressReport
 
 
 @asynccontextmanager
-async def open_parts(settings: ActionSettings, told: Told) -> AsyncIterator[Parts]:
+async def open_parts(settings: ActionSettings, report: ProgressReport) -> AsyncIterator[Parts]:
     """What every action needs, inside the block.
 
     Raises:
@@ -100,19 +100,19 @@ async def open_parts(settings: ActionSettings, told: Told) -> AsyncIterator[Part
             _policy(settings, network),
             chain_id=network.chain_id,
             why_stale=chain.why_stale,
-            told=told,
+            report=report,
         )
-        yield Parts(chain, journal, sender, relayer, told)
+        yield Parts(chain, journal, sender, relayer, report)
 
 
 @asynccontextmanager
-async def open_preparing(
-    settings: RegisterSettings, told: Told
-) -> AsyncIterator[tuple[Parts, Preparing, Rotating | None]]:
+async def open_registration(
+    settings: RegisterSettings, report: ProgressReport
+) -> AsyncIterator[tuple[Parts, RegistrationPlanner, RotationPlanner | None]]:
     """All parts of registering, inside the block, and of rotating for `run`; raises as `open_parts`."""
     deposits = await asyncio.to_thread(_deposits, settings)
     async with (
-        open_parts(settings, told) as parts,
+        open_parts(settings, report) as parts,
         OracleClient(timeout_seconds=settings.oracle_timeout) as oracle_client,
         index_sources(settings, parts.chain.node, parts.chain.network) as (scan, beacon),
     ):
@@ -126,37 +126,41 @@ async def open_preparing(
             threads=settings.threads,
         )
         assert index is not None  # the settings see to it
-        preparing = Preparing(
+        planner = RegistrationPlanner(
             chain,
             index,
-            _way(settings, parts, deposits),
+            _registration_method(settings, parts, deposits),
             oracle_client,
             settings.vault,
             settings.max_validator_balance_gwei or chain.network.max_validator_balance_gwei,
             settings.max_batch,
             settings.vault_min_balance_gwei * WEI_PER_GWEI,
-            told,
+            report,
         )
-        rotating = None
+        rotation_planner = None
         if isinstance(settings, RunSettings):
-            rotating = _rotating(settings, parts, oracle_client, KeysByIndex({}, scan, beacon))
-        yield parts, preparing, rotating
+            rotation_planner = _rotation_planner(
+                settings, parts, oracle_client, KeysByIndex({}, scan, beacon)
+            )
+        yield parts, planner, rotation_planner
 
 
 @asynccontextmanager
-async def open_rotating(settings: RotateExitsSettings, told: Told) -> AsyncIterator[tuple[Parts, Rotating]]:
+async def open_rotation(
+    settings: RotateExitsSettings, report: ProgressReport
+) -> AsyncIterator[tuple[Parts, RotationPlanner]]:
     """All parts of a rotation, inside the block; raises as `open_parts`."""
     given = {}
     if settings.validators_file is not None:
         given = await asyncio.to_thread(read_keys_by_index, settings.validators_file)
     async with (
-        open_parts(settings, told) as parts,
+        open_parts(settings, report) as parts,
         OracleClient(timeout_seconds=settings.oracle_timeout) as oracle_client,
         index_sources(settings, parts.chain.node, parts.chain.network) as (scan, beacon),
     ):
         yield (
             parts,
-            _rotating(settings, parts, oracle_client, KeysByIndex(given, scan, beacon)),
+            _rotation_planner(settings, parts, oracle_client, KeysByIndex(given, scan, beacon)),
         )
 
 
@@ -165,13 +169,13 @@ def poll_seconds(network: Network) -> float:
     return max(network.seconds_per_slot / POLLS_PER_SLOT, LEAST_POLL_SECONDS)
 
 
-def _rotating(
+def _rotation_planner(
     settings: RunSettings | RotateExitsSettings,
     parts: Parts,
     oracle_client: OracleClient,
     keys: KeysByIndex,
-) -> Rotating:
-    return Rotating(
+) -> RotationPlanner:
+    return RotationPlanner(
         parts.chain,
         keys,
         parts.relayer,
@@ -180,11 +184,13 @@ def _rotating(
         settings.vault,
         poll_seconds=settings.poll_interval,
         collect_seconds=settings.collect_seconds,
-        told=parts.told,
+        report=parts.report,
     )
 
 
-def _way(settings: RegisterSettings, parts: Parts, deposits: DepositData | None) -> Way:
+def _registration_method(
+    settings: RegisterSettings, parts: Parts, deposits: DepositData | None
+) -> RegistrationMethod:
     if deposits is None:
         return ByManager(
             parts.chain,
@@ -193,7 +199,7 @@ def _way(settings: RegisterSettings, parts: Parts, deposits: DepositData | None)
             settings.credentials_type,
             poll_seconds=settings.poll_interval,
             wait_seconds=settings.timeout_seconds,
-            told=parts.told,
+            report=parts.report,
         )
     return ByDepositData(
         parts.chain,
@@ -204,7 +210,7 @@ def _way(settings: RegisterSettings, parts: Parts, deposits: DepositData | None)
         poll_seconds=settings.poll_interval,
         relayer_wait_seconds=settings.wait_seconds,
         wait_seconds=settings.timeout_seconds,
-        told=parts.told,
+        report=parts.report,
     )
 
 

@@ -6,29 +6,29 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from ...settings import RegisterSettings
-from ..progress import Told
-from ..registration.preparing import Preparing
-from ..sending.action import Action, Kind
+from ..progress import ProgressReport
+from ..registration.planner import RegistrationPlanner
+from ..sending.action import Action, ActionKind
 from . import executor
 from .executor import Task
-from .opening import Parts, open_preparing
+from .parts import Parts, open_registration
 
 
 def run(settings: RegisterSettings) -> int:
     """Register one batch; the exit code."""
 
     @asynccontextmanager
-    async def opened(told: Told) -> AsyncIterator[Task]:
-        async with open_preparing(settings, told) as (parts, preparing, _):
-            yield registration_task(parts, preparing)
+    async def opened(report: ProgressReport) -> AsyncIterator[Task]:
+        async with open_registration(settings, report) as (parts, planner, _):
+            yield registration_task(parts, planner)
 
     return executor.run(settings, opened)
 
 
-def registration_task(parts: Parts, preparing: Preparing) -> Task:
+def registration_task(parts: Parts, planner: RegistrationPlanner) -> Task:
     """To register the next batch."""
 
     def is_done_by(action: Action) -> bool:
-        return (action.kind, action.vault) == (Kind.REGISTER, preparing.vault)
+        return (action.kind, action.vault) == (ActionKind.REGISTER, planner.vault)
 
-    return Task(parts.chain, parts.sender, preparing.prepare, parts.told, is_done_by)
+    return Task(parts.chain, parts.sender, planner.prepare, parts.report, is_done_by)

@@ -24,9 +24,9 @@ from ...keys.account_key import AccountKeyError
 from ...process.offload import UnavailableError
 from ...relayer_client.client import RelayerRefusedError, RelayerUnavailableError
 from ...settings import SettingsError
-from ..plan import NotReadyError, Proposal
-from ..sending.action import Entry, Outcome
-from ..sending.estimating import Estimate
+from ..plan import NotReadyError, Plan
+from ..sending.action import JournalEntry, Outcome
+from ..sending.estimator import Estimate
 from ..sending.journal import JournalError
 from ..sending.wallet import WalletError
 from .summary import as_json
@@ -55,7 +55,7 @@ WRONG = (DvtfastError, SettingsError, AccountKeyError, JournalError)
 
 
 @dataclass(frozen=True)
-class Ended:
+class CommandResult:
     """How a command ends.
 
     Attributes:
@@ -65,9 +65,9 @@ class Ended:
     """
 
     code: int
-    entry: Entry | None = None
+    entry: JournalEntry | None = None
     problem: str = ""
-    proposal: Proposal | None = None
+    plan: Plan | None = None
     estimate: Estimate | None = None
 
 
@@ -83,41 +83,41 @@ def problems_of(error: Exception) -> list[str]:
     return list(error.problems) if isinstance(error, SettingsError) else [str(error)]
 
 
-def tell(ended: Ended, *, is_json: bool) -> None:
+def print_result(result: CommandResult, *, is_json: bool) -> None:
     """The summary: what was done and what it cost, or what is wrong."""
-    said: dict[str, Any] = {"exit_code": ended.code, "problem": ended.problem}
-    if ended.proposal is not None and ended.estimate is not None:
-        offer = ended.estimate.offer
+    said: dict[str, Any] = {"exit_code": result.code, "problem": result.problem}
+    if result.plan is not None and result.estimate is not None:
+        offer = result.estimate.offer
         said |= {
-            "would_send": ended.proposal.shown(),
-            "gas": ended.estimate.gas,
+            "would_send": result.plan.shown(),
+            "gas": result.estimate.gas,
             "max_fee_wei": str(offer.max_fee_wei),
             "priority_fee_wei": str(offer.priority_fee_wei),
-            "most_wei": str(ended.estimate.most_wei),
+            "most_wei": str(result.estimate.most_wei),
         }
-    if ended.entry is not None:
-        said["action"] = as_json(ended.entry)
+    if result.entry is not None:
+        said["action"] = as_json(result.entry)
     if is_json:
         click.echo(msgspec.json.encode(said))
         return
-    for line in _lines(ended):
+    for line in _lines(result):
         click.echo(line)
-    if ended.problem:
-        click.echo(f"error: {ended.problem}" if ended.code else ended.problem, err=True)
+    if result.problem:
+        click.echo(f"error: {result.problem}" if result.code else result.problem, err=True)
 
 
-def _lines(ended: Ended) -> Iterator[str]:
-    if ended.proposal is not None and ended.estimate is not None:
-        proposal, estimate = ended.proposal, ended.estimate
-        for name, value in proposal.shown().items():
+def _lines(result: CommandResult) -> Iterator[str]:
+    if result.plan is not None and result.estimate is not None:
+        plan, estimate = result.plan, result.estimate
+        for name, value in plan.shown().items():
             if isinstance(value, list):
                 yield f"{name}:"
                 yield from (f"  {each}" for each in value)
             else:
                 yield f"{name}: {value}"
-        yield f"gas: {estimate.gas}, at most {units.gas(estimate.most_wei, proposal.network)}"
+        yield f"gas: {estimate.gas}, at most {units.gas(estimate.most_wei, plan.network)}"
         yield "nothing was signed, nothing was sent"
-    entry = ended.entry
+    entry = result.entry
     if entry is None:
         return
     network = network_with_chain_id(entry.chain_id)

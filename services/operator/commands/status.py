@@ -10,7 +10,7 @@ from rich.console import Console
 
 from ...files import paths
 from ...settings import EXIT_CODE, StatusSettings
-from ..sending.action import Entry
+from ..sending.action import JournalEntry
 from ..sending.journal import Journal, JournalError
 from . import exit_codes
 from .summary import as_json, as_table
@@ -36,7 +36,7 @@ def run(settings: StatusSettings) -> int:
     return exit_codes.OPEN if is_open else exit_codes.DONE
 
 
-async def _entries(settings: StatusSettings) -> list[Entry]:
+async def _entries(settings: StatusSettings) -> list[JournalEntry]:
     if problem := paths.no_file(settings.journal):
         raise JournalError(f"{problem}; --journal names the operator's")
     async with Journal(settings.journal, read_only=True) as journal:

@@ -12,12 +12,12 @@ from dvtfast.networks import network_with_chain_id
 
 from ...chain import units
 from ...chain.encoding import write_address, write_data
-from ..sending.action import Entry
+from ..sending.action import JournalEntry
 
 OPEN = "open"
 
 
-def as_json(entry: Entry) -> dict[str, Any]:
+def as_json(entry: JournalEntry) -> dict[str, Any]:
     """An action of the journal."""
     action, conclusion = entry.action, entry.conclusion
     shown: dict[str, Any] = {
@@ -64,7 +64,7 @@ def as_json(entry: Entry) -> dict[str, Any]:
     return shown
 
 
-def as_table(entries: Sequence[Entry]) -> Table:
+def as_table(entries: Sequence[JournalEntry]) -> Table:
     """Actions, the latest first."""
     table = Table("action", "at", "kind", "validators", "stake", "outcome", "gas paid", "transaction")
     for entry in entries:
@@ -86,7 +86,7 @@ def as_table(entries: Sequence[Entry]) -> Table:
     return table
 
 
-def _outcome(entry: Entry) -> str:
+def _outcome(entry: JournalEntry) -> str:
     if entry.outcome is None:
         return f"{OPEN} again" if entry.reopenings else OPEN
     return entry.outcome.value + ("" if entry.is_final else ", not final")

@@ -19,7 +19,7 @@ from ...chain import units
 from ...chain.beacon.client import ACTIVE_STATUS, FAR_FUTURE_EPOCH, WAITING_STATUSES, ValidatorDetails
 from ...chain.contracts.manager_messages import COMPOUNDING, ETH1_ADDRESS
 from ...chain.encoding import ADDRESS_BYTES
-from ...settings.orders import Amount, Pair
+from ...settings.orders import AmountOrder, ConsolidationOrder
 from .beacon_view import BeaconView, moved_gwei
 
 # Source: consensus-specs, presets and configs of phase0 and electra; the same on all networks.
@@ -43,7 +43,7 @@ class BeaconRules:
     vault: bytes
     max_balance_gwei: int
 
-    def of_withdrawals(self, wanted: Sequence[Amount]) -> list[str]:
+    def of_withdrawals(self, wanted: Sequence[AmountOrder]) -> list[str]:
         """What is against withdrawals and exits, a line each."""
         found = [f"{each.shown}: {reason}" for each in wanted for reason in self._of_withdrawal(each)]
         waiting, parts = len(self.view.withdrawals), sum(each.gwei is not None for each in wanted)
@@ -51,7 +51,7 @@ class BeaconRules:
             found.append(f"the queue of partial withdrawals is full: {waiting} wait")
         return found
 
-    def of_top_ups(self, wanted: Sequence[Amount]) -> list[str]:
+    def of_top_ups(self, wanted: Sequence[AmountOrder]) -> list[str]:
         """The same of stake that is added from the vault."""
         found = []
         for each in wanted:
@@ -66,7 +66,7 @@ class BeaconRules:
             found += [f"{each.shown}: {reason}" for reason in reasons]
         return found
 
-    def of_consolidations(self, pairs: Sequence[Pair]) -> list[str]:
+    def of_consolidations(self, pairs: Sequence[ConsolidationOrder]) -> list[str]:
         """The same of stake that moves, or of validators that are to compound."""
         moved = [pair for pair in pairs if not pair.is_switch]
         found = []
@@ -101,7 +101,7 @@ class BeaconRules:
             return ["its withdrawal credentials are not this vault's"]
         return [reason for rule in rules for reason in rule(details)]
 
-    def _of_withdrawal(self, wanted: Amount) -> list[str]:
+    def _of_withdrawal(self, wanted: AmountOrder) -> list[str]:
         if wanted.gwei is None:
             return self._of(wanted.public_key, self._stays, self._may_exit, self._is_in_no_queue)
         reasons = self._of(wanted.public_key, self._type_2, self._stays, self._may_exit, self._is_whole)

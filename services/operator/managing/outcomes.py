@@ -20,15 +20,18 @@ from ...chain.contracts.reads import CONSOLIDATION_REQUESTS, WITHDRAWAL_REQUESTS
 from ...chain.encoding import read_data, write_data
 from ...process import logs
 from ...process.offload import UnavailableError
-from ...settings.orders import Amount
+from ...settings.orders import AmountOrder
 from ..chain import Chain
-from ..progress import Told, tell_nobody
-from ..sending.action import Action, Entry, Kind
+from ..progress import ProgressReport, no_report
+from ..sending.action import Action, ActionKind, JournalEntry
 from ..sending.journal import Journal
 from .beacon_view import BeaconView, look_at
 
 PATIENCE_SLOTS: Final = 32  # for a beacon node to see a block that the execution node has for long, or will
-REQUESTED_OF: Final = {Kind.WITHDRAW: WITHDRAWAL_REQUESTS, Kind.CONSOLIDATE: CONSOLIDATION_REQUESTS}
+REQUESTED_OF: Final = {
+    ActionKind.WITHDRAW: WITHDRAWAL_REQUESTS,
+    ActionKind.CONSOLIDATE: CONSOLIDATION_REQUESTS,
+}
 
 NOISE_PARTS: Final = 1000  # of what a validator has, one of which it may gain or lose by itself in some days
 
@@ -36,16 +39,16 @@ log = logs.get("operator")
 
 
 @dataclass
-class Showing:
+class OutcomeWatch:
     """Looks for what was done on the beacon chain, and puts on record when it shows."""
 
     beacon: BeaconClient
     chain: Chain
     journal: Journal
     poll_seconds: float
-    told: Told = tell_nobody
+    report: ProgressReport = no_report
 
-    async def look(self, entry: Entry) -> Entry:
+    async def look(self, entry: JournalEntry) -> JournalEntry:
         """Look at an action that the vault took, once the beacon nodes have seen the block that decides.
 
         Returns:
@@ -55,11 +58,11 @@ class Showing:
         conclusion, action, network = entry.conclusion, entry.action, self.chain.network
         assert conclusion is not None
         assert conclusion.block_number is not None, "it was done"
-        is_added, keys = action.kind is Kind.FUND, list(keys_of(action))
+        is_added, keys = action.kind is ActionKind.FUND, list(keys_of(action))
         decided, missing = None, list[bytes]()
         until = monotonic() + PATIENCE_SLOTS * network.seconds_per_slot
         while True:
-            self.told("looking at the beacon chain")
+            self.report("looking at the beacon chain")
             try:
                 view = await look_at(self.beacon, network, keys, with_additions=is_added)
             except UnavailableError as error:
@@ -81,7 +84,7 @@ class Showing:
         )
         return entry
 
-    async def _decided(self, entry: Entry, done_at: int) -> int:
+    async def _decided(self, entry: JournalEntry, done_at: int) -> int:
         """The block from which on the beacon chain shows it, or never will."""
         predeploy = REQUESTED_OF.get(entry.action.kind)
         if predeploy is None:
@@ -101,14 +104,16 @@ def keys_of(action: Action) -> Iterator[bytes]:
         yield read_data(target)
 
 
-def before(kind: Kind, wanted: Sequence[Amount], view: BeaconView) -> Mapping[str, list[int]]:
+def balances_before(
+    kind: ActionKind, wanted: Sequence[AmountOrder], view: BeaconView
+) -> Mapping[str, list[int]]:
     """What of each validator is to be compared with what it has after an action, for its details.
 
     That is what it has, with what waits to be added, less what waits to be paid; and how many withdrawals of
     just that amount wait.
     """
     found = {"before_gwei": [_gwei(kind, bytes(each.public_key), view) for each in wanted]}
-    if kind is Kind.WITHDRAW:
+    if kind is ActionKind.WITHDRAW:
         found["before_alike"] = [_alike(bytes(each.public_key), each.gwei or 0, view) for each in wanted]
     return found
 
@@ -116,13 +121,13 @@ def before(kind: Kind, wanted: Sequence[Amount], view: BeaconView) -> Mapping[st
 def not_shown(action: Action, view: BeaconView) -> list[bytes]:
     """Validators of whom a state does not show what an action is to do with them."""
     details = action.details
-    if action.kind is Kind.CONSOLIDATE:
+    if action.kind is ActionKind.CONSOLIDATE:
         pairs = [(read_data(source), read_data(target)) for source, target in details["pairs"]]
         return [source for source, target in pairs if not _is_consolidated(source, target, view)]
     amounts = [gwei for _, gwei in details["amounts"]]
     none = [0] * len(amounts)  # as in the journals of earlier versions
     had, alike = details.get("before_gwei", none), details.get("before_alike", none)
-    if action.kind is Kind.FUND:
+    if action.kind is ActionKind.FUND:
         compared = zip(action.public_keys, amounts, had, strict=True)
         return [key for key, gwei, its in compared if not _is_funded(key, gwei, its, view)]
     return [
@@ -134,7 +139,7 @@ def not_shown(action: Action, view: BeaconView) -> list[bytes]:
 
 def _is_funded(key: bytes, gwei: int, had: int, view: BeaconView) -> bool:
     """Rewards and penalties change a balance, too, but not by as much as half of what is asked for."""
-    return key in view.validators and 2 * (_gwei(Kind.FUND, key, view) - had) >= gwei
+    return key in view.validators and 2 * (_gwei(ActionKind.FUND, key, view) - had) >= gwei
 
 
 def _is_withdrawn(key: bytes, gwei: int, had: int, alike: int, view: BeaconView) -> bool:
@@ -145,7 +150,7 @@ def _is_withdrawn(key: bytes, gwei: int, had: int, alike: int, view: BeaconView)
         return view.validators[key].exit_epoch != FAR_FUTURE_EPOCH
     if _alike(key, gwei, view) > alike:
         return True
-    return NOISE_PARTS * gwei >= had and 2 * (had - _gwei(Kind.WITHDRAW, key, view)) >= gwei
+    return NOISE_PARTS * gwei >= had and 2 * (had - _gwei(ActionKind.WITHDRAW, key, view)) >= gwei
 
 
 def _is_consolidated(source: bytes, target: bytes, view: BeaconView) -> bool:
@@ -164,8 +169,8 @@ def _alike(key: bytes, gwei: int, view: BeaconView) -> int:
     return view.alike(view.validators[key].index, gwei)
 
 
-def _gwei(kind: Kind, key: bytes, view: BeaconView) -> int:
+def _gwei(kind: ActionKind, key: bytes, view: BeaconView) -> int:
     details = view.validators[key]
-    if kind is Kind.FUND:
+    if kind is ActionKind.FUND:
         return details.balance_gwei + view.deposits.get(key, 0)
     return details.balance_gwei - view.withdrawing_gwei(details.index)

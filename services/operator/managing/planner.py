@@ -41,19 +41,19 @@ from ...chain.encoding import read_address, write_address
 from ...chain.execution.node import Block
 from ...chain.units import WEI_PER_GWEI
 from ...relayer_client.client import RelayerClient
-from ...settings.orders import Amount, Pair
+from ...settings.orders import AmountOrder, ConsolidationOrder
 from ...wire import PublicKey
 from ..chain import Chain
 from ..oracles.agreement import TooFewOraclesError
 from ..oracles.client import OracleClient
 from ..oracles.consolidations import approve_switch
 from ..plan import NotReadyError, StaleError, shown
-from ..progress import Told, tell_nobody
-from ..registration.preparing import require_relayer
-from ..sending.action import Action, Kind
+from ..progress import ProgressReport, no_report
+from ..registration.planner import require_relayer
+from ..sending.action import Action, ActionKind
 from .beacon_rules import SHOWN_PROBLEMS, BeaconRules
 from .beacon_view import BeaconView, look_at
-from .outcomes import before
+from .outcomes import balances_before
 
 FEE_MARGIN: Final = 2  # the fee of a request may be higher when the transaction is mined; the rest comes back
 LOOKS_PER_SLOT: Final = 4  # at a beacon node that has not seen the latest block
@@ -65,7 +65,7 @@ ONE_SWITCH: Final = (
 
 
 @dataclass(frozen=True)
-class Request:
+class ManagerPlan:
     """A top-up, withdrawal or consolidation that the manager signed for.
 
     Attributes:
@@ -88,7 +88,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class RequestLimits:
+class ManagerLimits:
     """How far an action may go.
 
     Attributes:
@@ -103,17 +103,17 @@ class RequestLimits:
 
 
 @dataclass
-class Managing:
+class ManagerPlanner:
     """Makes actions of a vault's validators manager ready."""
 
     chain: Chain
     relayer: RelayerClient
     beacon: BeaconClient
     vault: bytes
-    limits: RequestLimits
-    told: Told = tell_nobody
+    limits: ManagerLimits
+    report: ProgressReport = no_report
 
-    async def fund(self, wanted: Sequence[Amount]) -> Request:
+    async def fund(self, wanted: Sequence[AmountOrder]) -> ManagerPlan:
         """Top validators up, after the vault took its rewards if there are any.
 
         Raises:
@@ -152,17 +152,17 @@ class Managing:
         details = {
             "amount_gwei": sum(amounts),
             "amounts": amount_details(wanted),
-            **before(Kind.FUND, wanted, view),
+            **balances_before(ActionKind.FUND, wanted, view),
             "harvests": assets.harvest is not None,
         }
-        action = self._action(head, Kind.FUND, keys, data, nonce, details)
+        action = self._action(head, ActionKind.FUND, keys, data, nonce, details)
         question = (
             f"Top up {len(keys)} validators with {units.stake(sum(amounts), network)} of"
             f" {write_address(self.vault)}" + ", which takes its rewards first" * bool(assets.harvest)
         )
-        return Request(action, self.chain.network, self._amount_lines(wanted), [question])
+        return ManagerPlan(action, self.chain.network, self._amount_lines(wanted), [question])
 
-    async def withdraw(self, wanted: Sequence[Amount]) -> Request:
+    async def withdraw(self, wanted: Sequence[AmountOrder]) -> ManagerPlan:
         """Withdraw from validators, or exit them; raises as `fund`."""
         keys, amounts = _columns(wanted)
         head = await self.chain.head()
@@ -176,14 +176,14 @@ class Managing:
         exits = amounts.count(0)
         action = self._action(
             head,
-            Kind.WITHDRAW,
+            ActionKind.WITHDRAW,
             keys,
             calls.withdraw_validators(validators, signature),
             nonce,
             {
                 "amount_gwei": sum(amounts),
                 "amounts": amount_details(wanted),
-                **before(Kind.WITHDRAW, wanted, view),
+                **balances_before(ActionKind.WITHDRAW, wanted, view),
                 "exits": exits,
             },
             value_wei=self._value(fee_wei, len(keys)),
@@ -196,11 +196,11 @@ class Managing:
                 f"EXIT {exits} validators of {write_address(self.vault)} FOR GOOD{self._fees(action)}",
                 f"These {exits} validators end, and can never be used again. Really?",
             ]
-        return Request(action, self.chain.network, self._amount_lines(wanted), questions)
+        return ManagerPlan(action, self.chain.network, self._amount_lines(wanted), questions)
 
     async def consolidate(
-        self, pairs: Sequence[Pair], oracle_client: OracleClient, checker: bytes | None = None
-    ) -> Request:
+        self, pairs: Sequence[ConsolidationOrder], oracle_client: OracleClient, checker: bytes | None = None
+    ) -> ManagerPlan:
         """Move the stake of validators to others, or make one compound; raises as `fund`.
 
         Oracles approve of one validator that is made to compound, by itself, and are asked for nothing
@@ -228,7 +228,7 @@ class Managing:
         )
         action = self._action(
             head,
-            Kind.CONSOLIDATE,
+            ActionKind.CONSOLIDATE,
             sources,
             calls.consolidate_validators(validators, signature, approvals),
             nonce,
@@ -243,7 +243,7 @@ class Managing:
         if moved := len(pairs) - switched:
             what.append(f"END {moved} validators, whose stake moves to others")
         question = f"{' and '.join(what)}{self._fees(action)}"
-        return Request(
+        return ManagerPlan(
             action,
             self.chain.network,
             [_pair_line(pair) for pair in pairs],
@@ -290,7 +290,7 @@ class Managing:
 
         What was asked for in a block that it has not seen may have changed that.
         """
-        self.told("looking at the beacon chain")
+        self.report("looking at the beacon chain")
         network = self.chain.network
         look = partial(look_at, self.beacon, network, keys, with_additions=with_additions)
         view, looks = await look(), 0
@@ -313,8 +313,8 @@ class Managing:
         """The vault's nonce, and the manager's signature for it."""
         node = self.chain.node
         await require_relayer(self.relayer, self.chain.network)
-        nonce = await self.chain.nonce(Kind.FUND, self.vault, head)
-        self.told("asking the relayer for the manager's signature")
+        nonce = await self.chain.nonce(ActionKind.FUND, self.vault, head)
+        self.report("asking the relayer for the manager's signature")
         signature = (await ask()).validators_manager_signature
         if signature is None:
             raise NotReadyError("relayer: its manager cannot sign now; start again later")
@@ -324,7 +324,7 @@ class Managing:
         except ValueError as error:
             raise NotReadyError(f"relayer: manager's {error}") from None
         now = await self.chain.head(at_least=head.number)
-        if await self.chain.nonce(Kind.FUND, self.vault, now) != nonce:
+        if await self.chain.nonce(ActionKind.FUND, self.vault, now) != nonce:
             raise StaleError("something was done with the vault's validators meanwhile: the nonce is another")
         if signer != (manager := await validators_manager(node, self.vault, block=now)):
             raise NotReadyError(
@@ -343,7 +343,7 @@ class Managing:
             )
         return fee_wei
 
-    def _amount_lines(self, wanted: Sequence[Amount]) -> list[str]:
+    def _amount_lines(self, wanted: Sequence[AmountOrder]) -> list[str]:
         network = self.chain.network
         return [
             f"{each.shown} " + ("EVERYTHING" if each.gwei is None else units.stake(each.gwei, network))
@@ -369,13 +369,13 @@ class Managing:
                 )
 
     async def _approvals(
-        self, pairs: Sequence[Pair], oracle_client: OracleClient, checker: bytes, head: Block
+        self, pairs: Sequence[ConsolidationOrder], oracle_client: OracleClient, checker: bytes, head: Block
     ) -> bytes:
         if len(pairs) != 1:
             raise NotReadyError(ONE_SWITCH)
         config = await self.chain.oracle_config(head)
         threshold = await validators_min_oracles(self.chain.node, self.chain.keeper, block=head)
-        self.told(f"asking {len(config.public_keys)} oracles")
+        self.report(f"asking {len(config.public_keys)} oracles")
         try:
             return await approve_switch(
                 self.vault,
@@ -392,7 +392,7 @@ class Managing:
     def _action(
         self,
         head: Block,
-        kind: Kind,
+        kind: ActionKind,
         keys: Sequence[bytes],
         data: bytes,
         nonce: int,
@@ -418,21 +418,21 @@ def _require(problems: Sequence[str]) -> None:
         raise NotReadyError("the beacon chain would not do it: " + "; ".join(named))
 
 
-def amount_details(wanted: Sequence[Amount]) -> list[Any]:
+def amount_details(wanted: Sequence[AmountOrder]) -> list[Any]:
     """Keys and gwei, as the journal has them; 0 is everything."""
     return [[each.shown, each.gwei or 0] for each in wanted]
 
 
-def pair_details(pairs: Sequence[Pair]) -> list[Any]:
+def pair_details(pairs: Sequence[ConsolidationOrder]) -> list[Any]:
     """Sources and targets, as the journal has them."""
     return [[pair.source.to_wire(), pair.target.to_wire()] for pair in pairs]
 
 
-def _columns(wanted: Sequence[Amount]) -> tuple[list[wire.PublicKey], list[int]]:
+def _columns(wanted: Sequence[AmountOrder]) -> tuple[list[wire.PublicKey], list[int]]:
     return [each.public_key for each in wanted], [each.gwei or 0 for each in wanted]
 
 
-def _pair_line(pair: Pair) -> str:
+def _pair_line(pair: ConsolidationOrder) -> str:
     if pair.is_switch:
         return f"{pair.source.to_wire()} becomes a compounding validator"
     return f"{pair.source.to_wire()} ENDS, its stake moves to {pair.target.to_wire()}"

@@ -24,9 +24,9 @@ from ...relayer_client.client import RelayerClient, RelayerRefusedError
 from ..chain import Chain
 from ..oracles.approvals import ApprovalRequest
 from ..plan import NotReadyError, StaleError
-from ..progress import Told, tell_nobody
+from ..progress import ProgressReport, no_report
 from .checks import wrong_shares
-from .preparing import Situation, require_relayer
+from .planner import VaultState, require_relayer
 
 NO_LIMIT: Final = 1 << 32
 
@@ -46,35 +46,35 @@ class ByManager:
     validator_type: int
     poll_seconds: float
     wait_seconds: float
-    told: Told = tell_nobody
+    report: ProgressReport = no_report
 
-    async def most(self, situation: Situation) -> int:
+    async def remaining(self, state: VaultState) -> int:
         """The relayer knows; it must sign for the vault's manager."""
         info = await require_relayer(self.relayer, self.chain.network)
         signs_for = info.validators_manager_address
-        if signs_for is not None and bytes(signs_for) != situation.manager:
+        if signs_for is not None and bytes(signs_for) != state.manager:
             raise NotReadyError(
                 f"relayer: it signs as {signs_for.to_wire()}, the vault's validators manager is"
-                f" {wire.Address(situation.manager).to_wire()}"
+                f" {wire.Address(state.manager).to_wire()}"
             )
         return NO_LIMIT
 
-    async def request(self, situation: Situation, start_index: int, amounts: list[int]) -> ApprovalRequest:
+    async def request(self, state: VaultState, start_index: int, amounts: list[int]) -> ApprovalRequest:
         """Ask the relayer until all is signed, and check what it gives."""
-        answer = await self._answer(situation, start_index, amounts)
-        await asyncio.to_thread(self._check, answer, situation, amounts)
+        answer = await self._answer(state, start_index, amounts)
+        await asyncio.to_thread(self._check, answer, state, amounts)
         n = len(answer.validators)
         assert answer.validators_manager_signature is not None
         return ApprovalRequest(
             vault=self.vault,
             validator_type=self.validator_type,
             validator_index=start_index,
-            registry_root=situation.registry_root,
+            registry_root=state.registry_root,
             public_keys=[each.public_key for each in answer.validators],
             deposit_signatures=[each.deposit_signature or b"" for each in answer.validators],
             amounts_gwei=amounts[:n],
             shares=[_shares(each) for each in answer.validators],
-            deadline=situation.deadline,
+            deadline=state.deadline,
             manager_signature=bytes(answer.validators_manager_signature),
         )
 
@@ -86,9 +86,7 @@ class ByManager:
         """Of the vault."""
         return calls.update_state(params)
 
-    async def _answer(
-        self, situation: Situation, start_index: int, amounts: list[int]
-    ) -> wire.RegisterAnswer:
+    async def _answer(self, state: VaultState, start_index: int, amounts: list[int]) -> wire.RegisterAnswer:
         """What the relayer gives when it is ready: all that was asked for, or fewer that a vault can read."""
         request = wire.RegisterRequest(
             wire.Address(self.vault),
@@ -106,17 +104,17 @@ class ByManager:
                         continue
                     if n and answer.validators_manager_signature is not None:
                         return answer
-                    self.told("waiting for the relayer's nodes to sign")
+                    self.report("waiting for the relayer's nodes to sign")
                     await asyncio.sleep(self.poll_seconds)
-                    now = await self.chain.registry_root(at_least=situation.block.number)
-                    if now != situation.registry_root:
+                    now = await self.chain.registry_root(at_least=state.block.number)
+                    if now != state.registry_root:
                         raise StaleError("somebody deposited while the relayer's nodes signed")
         except TimeoutError:
             raise NotReadyError(f"relayer: not ready after {self.wait_seconds:g} s") from None
         except RelayerRefusedError as error:
             raise NotReadyError(f"relayer: {error}") from None
 
-    def _check(self, answer: wire.RegisterAnswer, situation: Situation, amounts: list[int]) -> None:
+    def _check(self, answer: wire.RegisterAnswer, state: VaultState, amounts: list[int]) -> None:
         """Whether that can be registered.
 
         Raises:
@@ -134,19 +132,19 @@ class ByManager:
             raise NotReadyError("relayer: a validator has no deposit signature")
         self._check_deposits(keys, signatures, got)
         shares = {key: _shares(each) for key, each in zip(keys, validators, strict=True)}
-        for key, problem in wrong_shares(keys, shares, situation.config).items():
+        for key, problem in wrong_shares(keys, shares, state.config).items():
             raise NotReadyError(f"relayer: {wire.PublicKey(key).to_wire()}: {problem}")
         joined = register_bytes(self.vault, self.validator_type, keys, signatures, got)
-        message = ManagerMessage(self.chain.network.chain_id, self.vault, situation.registry_root, joined)
+        message = ManagerMessage(self.chain.network.chain_id, self.vault, state.registry_root, joined)
         assert answer.validators_manager_signature is not None
         try:
             signer = recover_signer(message.digest, bytes(answer.validators_manager_signature))
         except ValueError as error:
             raise NotReadyError(f"relayer: manager's {error}") from None
-        if signer != situation.manager:
+        if signer != state.manager:
             raise StaleError(
                 "the relayer's manager signed for another registry root, or is not"
-                f" {wire.Address(situation.manager).to_wire()}, the vault's"
+                f" {wire.Address(state.manager).to_wire()}, the vault's"
             )
 
     def _check_deposits(self, keys: list[bytes], signatures: list[bytes], amounts: list[int]) -> None:

@@ -42,7 +42,7 @@ class Chunk:
 
 
 @dataclass
-class Registration:
+class CollectedShares:
     """What the relayer answered so far.
 
     Attributes:
@@ -66,7 +66,7 @@ def chunks_of(public_keys: Sequence[bytes], *, size: int, start_index: int | Non
     ]
 
 
-async def register(
+async def collect_shares(
     client: RelayerClient,
     chunks: Sequence[Chunk],
     *,
@@ -74,7 +74,7 @@ async def register(
     poll_seconds: float,
     wait_seconds: float,
     progress: Callable[[int], None],
-) -> Registration:
+) -> CollectedShares:
     """Ask until every validator that the relayer serves is ready.
 
     Everything is asked for once before anything is waited for, so that all nodes sign at the same time.
@@ -91,31 +91,31 @@ async def register(
     served = (await client.info()).network
     if served != network:
         raise WrongNetworkError(f"the relayer serves {served}, the deposit data is for {network}")
-    registration = Registration()
+    collected = CollectedShares()
     while True:
         goes_by_start = await _until_whole(
             client,
             chunks,
-            registration,
+            collected,
             poll_seconds=poll_seconds,
             wait_seconds=wait_seconds,
             progress=progress,
         )
         if goes_by_start:
-            registration.indices_told = True
-            return registration
+            collected.indices_told = True
+            return collected
         # What is listed before and after all is given once more, that was signed.
-        if not _is_listed(await _listing(client), chunks, registration):
-            return registration
-        if all([(await _ask(client, chunk, registration, 0)).is_whole for chunk in chunks]):
-            registration.indices_told = _is_listed(await _listing(client), chunks, registration)
-            return registration
+        if not _is_listed(await _listing(client), chunks, collected):
+            return collected
+        if all([(await _ask(client, chunk, collected, 0)).is_whole for chunk in chunks]):
+            collected.indices_told = _is_listed(await _listing(client), chunks, collected)
+            return collected
 
 
 async def _until_whole(
     client: RelayerClient,
     chunks: Sequence[Chunk],
-    registration: Registration,
+    collected: CollectedShares,
     *,
     poll_seconds: float,
     wait_seconds: float,
@@ -125,19 +125,19 @@ async def _until_whole(
     waiting: list[Chunk] = []
     goes_by_start = True
     for chunk in chunks:
-        asked = await _ask(client, chunk, registration, 0)
+        asked = await _ask(client, chunk, collected, 0)
         goes_by_start = goes_by_start and asked.goes_by_start
         if not asked.is_whole:
             waiting.append(chunk)
-        progress(len(registration.shares))
+        progress(len(collected.shares))
     while waiting:
         still, seconds = [], wait_seconds  # for the first; when it is ready or does not become so, others are
         begin = monotonic()
         for chunk in waiting:
-            asked = await _ask(client, chunk, registration, seconds)
+            asked = await _ask(client, chunk, collected, seconds)
             goes_by_start = goes_by_start and asked.goes_by_start
             if asked.is_whole:
-                progress(len(registration.shares))
+                progress(len(collected.shares))
             else:
                 still.append(chunk)
                 seconds = 0
@@ -156,10 +156,10 @@ class _Asked:
 
 
 async def _ask(
-    client: RelayerClient, chunk: Chunk, registration: Registration, wait_seconds: float
+    client: RelayerClient, chunk: Chunk, collected: CollectedShares, wait_seconds: float
 ) -> _Asked:
     """Take what the relayer has of a chunk now; leave out what it refuses by name."""
-    waiting = [(i, key) for i, key in enumerate(chunk.public_keys) if key not in registration.refused]
+    waiting = [(i, key) for i, key in enumerate(chunk.public_keys) if key not in collected.refused]
     is_whole = goes_by_start = True
     while waiting:
         offset, keys = _first_run(waiting, with_indices=chunk.start_index is not None)
@@ -172,12 +172,12 @@ async def _ask(
             refused = _refused(error, keys)
             if not refused:
                 raise
-            registration.refused |= refused
+            collected.refused |= refused
             for key in refused:
-                registration.shares.pop(key, None)
+                collected.shares.pop(key, None)
             waiting = [(i, key) for i, key in waiting if key not in refused]
         else:
-            is_whole = _take(answer, keys, registration) and is_whole
+            is_whole = _take(answer, keys, collected) and is_whole
             goes_by_start = goes_by_start and start is not None and answer.validators_start_index == start
             waiting = waiting[len(keys) :]
     return _Asked(is_whole, goes_by_start)
@@ -198,15 +198,15 @@ def _refused(error: RelayerRefusedError, keys: Sequence[wire.PublicKey]) -> Mapp
     return {key: reasons[key.to_wire()] for key in keys if key.to_wire() in reasons}
 
 
-def _take(answer: wire.ValidatorsAnswer, asked: Sequence[wire.PublicKey], registration: Registration) -> bool:
+def _take(answer: wire.ValidatorsAnswer, asked: Sequence[wire.PublicKey], collected: CollectedShares) -> bool:
     """Keep the shares of validators that were asked for in place of older ones; whether all have some."""
     given = {validator.public_key: validator.oracles_exit_signature_shares for validator in answer.validators}
     for key in asked:
         if shares := given.get(key):
-            registration.shares[key] = shares
+            collected.shares[key] = shares
         else:
-            registration.shares.pop(key, None)
-    return all(key in registration.shares for key in asked)
+            collected.shares.pop(key, None)
+    return all(key in collected.shares for key in asked)
 
 
 async def _listing(client: RelayerClient) -> Mapping[bytes, int] | None:
@@ -219,7 +219,7 @@ async def _listing(client: RelayerClient) -> Mapping[bytes, int] | None:
 
 
 def _is_listed(
-    listing: Mapping[bytes, int] | None, chunks: Sequence[Chunk], registration: Registration
+    listing: Mapping[bytes, int] | None, chunks: Sequence[Chunk], collected: CollectedShares
 ) -> bool:
     """Whether the relayer says of all validators for which indices it has their exits signed.
 
@@ -229,7 +229,7 @@ def _is_listed(
     if listing is None:
         return False
     keys: dict[int, wire.PublicKey] = {}
-    for key, wanted in (each for chunk in chunks for each in chunk.indices if each[0] in registration.shares):
+    for key, wanted in (each for chunk in chunks for each in chunk.indices if each[0] in collected.shares):
         index = listing.get(key)
         if index is None:
             return False

@@ -30,9 +30,9 @@ from ..chain import Chain, approval_deadline, positive
 from ..oracles.agreement import TooFewOraclesError
 from ..oracles.approvals import Approval, ApprovalRequest, approve
 from ..oracles.client import OracleClient
-from ..plan import NothingToDoError, NotReadyError, Plan, StaleError
-from ..progress import Told, tell_nobody
-from ..sending.action import Action, Kind
+from ..plan import NothingToDoError, NotReadyError, RegistrationPlan, StaleError
+from ..progress import ProgressReport, no_report
+from ..sending.action import Action, ActionKind
 from .batch import batch_amounts
 
 DEFAULT_BATCH_LIMIT: Final = 10  # where the config names none
@@ -42,7 +42,7 @@ log = logs.get("operator")
 
 
 @dataclass(frozen=True)
-class Situation:
+class VaultState:
     """A vault and the oracles at one block."""
 
     block: Block
@@ -63,19 +63,19 @@ class Situation:
         return approval_deadline(self.config, self.block)
 
 
-class Way(Protocol):
+class RegistrationMethod(Protocol):
     """One of the two ways to register: by a manager's signature (v4), or by deposit data (v3)."""
 
     validator_type: int
 
-    async def most(self, situation: Situation) -> int:
+    async def remaining(self, state: VaultState) -> int:
         """How many validators there are to register yet, as far as that is known.
 
         Raises:
             NotReadyError: the vault is not one for this way.
         """
 
-    async def request(self, situation: Situation, start_index: int, amounts: list[int]) -> ApprovalRequest:
+    async def request(self, state: VaultState, start_index: int, amounts: list[int]) -> ApprovalRequest:
         """Get what the oracles want of the next validators, all of it checked.
 
         Raises:
@@ -90,27 +90,27 @@ class Way(Protocol):
 
 
 @dataclass
-class Preparing:
+class RegistrationPlanner:
     """Prepares registrations of one vault.
 
     Attributes:
         max_batch: validators in one batch at most; as many as the oracles approve of when None.
         reserve_wei: what stays in the vault.
-        told: called with what happens, in words.
+        report: called with what happens, in words.
     """
 
     chain: Chain
     index: NextIndex
-    way: Way
+    method: RegistrationMethod
     oracle_client: OracleClient
     vault: bytes
     max_balance_gwei: int
     max_batch: int | None = None
     reserve_wei: int = 0
-    told: Told = tell_nobody
+    report: ProgressReport = no_report
     _given_for: bytes | None = field(default=None, init=False)  # the root at which an index was given
 
-    async def situation(self) -> Situation:
+    async def vault_state(self) -> VaultState:
         """The vault and the oracles now.
 
         Raises:
@@ -120,7 +120,7 @@ class Preparing:
         chain, node = self.chain, self.chain.node
         head = await chain.head()
         config = await chain.oracle_config(head)
-        return Situation(
+        return VaultState(
             block=head,
             registry_root=await deposit_root(node, chain.deposit_contract, block=head),
             assets=await vault_assets(node, chain.ipfs, chain.network, self.vault, at=head),
@@ -129,22 +129,22 @@ class Preparing:
             config=config,
         )
 
-    async def amounts(self, situation: Situation) -> list[int]:
+    async def amounts(self, state: VaultState) -> list[int]:
         """What the next batch's validators get, each.
 
         Raises:
             NothingToDoError: there is too little for one, or no validator.
         """
-        most = min(situation.batch_limit, await self.way.most(situation))
+        most = min(state.batch_limit, await self.method.remaining(state))
         if self.max_batch is not None:
             most = min(most, self.max_batch)
-        network, withdrawable_wei = self.chain.network, situation.assets.withdrawable_wei
+        network, withdrawable_wei = self.chain.network, state.assets.withdrawable_wei
         available = units.stake_gwei(max(withdrawable_wei - self.reserve_wei, 0), network)
         if most < 1:
             raise NothingToDoError("no validators are left to register")
         amounts = batch_amounts(
             available,
-            validator_type=self.way.validator_type,
+            validator_type=self.method.validator_type,
             max_balance_gwei=self.max_balance_gwei,
             most=most,
         )
@@ -155,7 +155,7 @@ class Preparing:
             raise NothingToDoError(f"the vault has {has} withdrawable{kept}; a validator needs {needed}")
         return amounts
 
-    async def prepare(self) -> Plan:
+    async def prepare(self) -> RegistrationPlan:
         """The next registration.
 
         Raises:
@@ -165,43 +165,43 @@ class Preparing:
             UnavailableError, ContractError, CallRevertedError, OracleConfigError, RewardsError,
                 IpfsContentError: somebody does not do its part.
         """
-        situation = await self.situation()
-        amounts = await self.amounts(situation)
+        state = await self.vault_state()
+        amounts = await self.amounts(state)
         try:
-            return await self._prepared(situation, amounts)
+            return await self._prepared(state, amounts)
         except NotReadyError:
-            await self._require_same(situation)  # for another root nobody can be ready
+            await self._require_same(state)  # for another root nobody can be ready
             raise
         except BehindError as error:
             raise StaleError(str(error)) from None
 
-    async def _prepared(self, situation: Situation, amounts: list[int]) -> Plan:
+    async def _prepared(self, state: VaultState, amounts: list[int]) -> RegistrationPlan:
         await asyncio.sleep(INDEX_AGE_SECONDS)  # what its source saw may be so old: older than the root
-        start_index = await self._start_index(situation)
-        await self._require_same(situation)
-        self.told(f"{len(amounts)} validators, from index {start_index}; asking the relayer")
-        request = await self.way.request(situation, start_index, amounts)
-        await self._require_unused(request.public_keys, situation)
-        await self._require_same(situation)
-        self.told(f"asking {len(situation.config.public_keys)} oracles")
-        approval = await self._approval(request, situation)
-        await self._require_same(situation)
-        return self._plan(request, approval, situation)
+        start_index = await self._start_index(state)
+        await self._require_same(state)
+        self.report(f"{len(amounts)} validators, from index {start_index}; asking the relayer")
+        request = await self.method.request(state, start_index, amounts)
+        await self._require_unused(request.public_keys, state)
+        await self._require_same(state)
+        self.report(f"asking {len(state.config.public_keys)} oracles")
+        approval = await self._approval(request, state)
+        await self._require_same(state)
+        return self._plan(request, approval, state)
 
-    async def _approval(self, request: ApprovalRequest, situation: Situation) -> Approval:
+    async def _approval(self, request: ApprovalRequest, state: VaultState) -> Approval:
         try:
             return await approve(
                 request,
-                situation.config,
+                state.config,
                 self.oracle_client,
                 keeper_address=self.chain.keeper,
                 chain_id=self.chain.network.chain_id,
-                threshold=situation.min_oracles,
+                threshold=state.min_oracles,
             )
         except (TooFewOraclesError, ValueError) as error:
             raise NotReadyError(f"oracles: {error}") from None
 
-    def _plan(self, request: ApprovalRequest, approval: Approval, situation: Situation) -> Plan:
+    def _plan(self, request: ApprovalRequest, approval: Approval, state: VaultState) -> RegistrationPlan:
         params = ApprovalParams(
             request.registry_root,
             approval.deadline,
@@ -209,12 +209,12 @@ class Preparing:
             approval.signatures,
             approval.ipfs_hash,
         )
-        to, data = self.way.call(request, params)
-        harvest = situation.assets.harvest
+        to, data = self.method.call(request, params)
+        harvest = state.assets.harvest
         if harvest is not None:
-            data = calls.multicall([self.way.harvest_call(self.vault, harvest), data])
+            data = calls.multicall([self.method.harvest_call(self.vault, harvest), data])
         action = Action(
-            Kind.REGISTER,
+            ActionKind.REGISTER,
             vault=self.vault,
             to=to,
             data=data,
@@ -227,37 +227,39 @@ class Preparing:
                 "validator_type": wire.ValidatorType.of(request.validator_type).value,
                 "start_index": request.validator_index,
                 "exit_signatures": approval.ipfs_hash,
-                "approvals": situation.min_oracles,
+                "approvals": state.min_oracles,
                 "harvests": harvest is not None,
             },
-            block_number=situation.block.number,
+            block_number=state.block.number,
         )
-        return Plan(action, self.chain.network, request.amounts_gwei, situation.assets.withdrawable_wei)
+        return RegistrationPlan(
+            action, self.chain.network, request.amounts_gwei, state.assets.withdrawable_wei
+        )
 
-    async def _require_same(self, situation: Situation) -> None:
-        now = await self.chain.registry_root(at_least=situation.block.number)
-        if now != situation.registry_root:
+    async def _require_same(self, state: VaultState) -> None:
+        now = await self.chain.registry_root(at_least=state.block.number)
+        if now != state.registry_root:
             raise StaleError("somebody deposited meanwhile: the registry root is another")
 
-    async def _start_index(self, situation: Situation) -> int:
+    async def _start_index(self, state: VaultState) -> int:
         """The index of the first validator, from a source that has seen all deposits of the root.
 
         Raises:
             NotReadyError: it was given, for another root.
         """
-        index = await self.index.next_index(since=situation.block.number)
+        index = await self.index.next_index(since=state.block.number)
         if isinstance(self.index, GivenIndex):
-            self._given_for = self._given_for or situation.registry_root
-            if situation.registry_root != self._given_for:
+            self._given_for = self._given_for or state.registry_root
+            if state.registry_root != self._given_for:
                 raise NotReadyError(
                     f"--start-index {index} was before somebody deposited meanwhile, so it may be another"
                     " one now: find it out and start again"
                 )
         return index
 
-    async def _require_unused(self, public_keys: Sequence[bytes], situation: Situation) -> None:
+    async def _require_unused(self, public_keys: Sequence[bytes], state: VaultState) -> None:
         keys = [bytes(key) for key in public_keys]
-        if used := await self.index.used(keys, since=situation.block.number):
+        if used := await self.index.used(keys, since=state.block.number):
             first = next(key for key in keys if key in used)
             raise NotReadyError(
                 f"{len(used)} of the validators have a deposit on chain already, such as {write_data(first)}"

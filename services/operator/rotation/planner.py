@@ -32,10 +32,10 @@ from ..chain import Chain, approval_deadline, positive
 from ..oracles.agreement import TooFewOraclesError
 from ..oracles.client import OracleClient
 from ..plan import NothingToDoError, NotReadyError, StaleError, shown
-from ..progress import Told, tell_nobody
+from ..progress import ProgressReport, no_report
 from ..registration.checks import wrong_shares
-from ..registration.preparing import require_relayer
-from ..sending.action import Action, Kind
+from ..registration.planner import require_relayer
+from ..sending.action import Action, ActionKind
 from ..sending.journal import Journal
 from .rotation_info import (
     OraclesAheadError,
@@ -60,7 +60,7 @@ class NotFinalYetError(OraclesBehindError):
 
 
 @dataclass(frozen=True)
-class Rotation:
+class RotationPlan:
     """Exits that the oracles of today took.
 
     Attributes:
@@ -99,7 +99,7 @@ class Rotation:
 
 
 @dataclass
-class Rotating:
+class RotationPlanner:
     """Makes rotations of one vault ready, one batch after the other.
 
     Attributes:
@@ -116,12 +116,12 @@ class Rotating:
     vault: bytes
     poll_seconds: float
     collect_seconds: float
-    told: Told = tell_nobody
+    report: ProgressReport = no_report
     now: Callable[[], float] = time.time
     left_out: dict[int, str] = field(default_factory=dict, init=False)
     _last: tuple[int, int] = field(default=(0, 0), init=False)  # the nonce, and where it was raised to that
 
-    async def prepare(self) -> Rotation:
+    async def prepare(self) -> RotationPlan:
         """The next batch.
 
         Raises:
@@ -138,19 +138,19 @@ class Rotating:
             pass  # all of that batch was left out
         return rotation
 
-    async def _prepare(self) -> Rotation | None:
+    async def _prepare(self) -> RotationPlan | None:
         """The next batch; None when all of it was left out."""
         chain = self.chain
         head = await chain.head()
         config = await chain.oracle_config(head)
         threshold = await validators_min_oracles(chain.node, chain.keeper, block=head)
-        nonce = await chain.nonce(Kind.UPDATE_EXITS, self.vault, head)
+        nonce = await chain.nonce(ActionKind.UPDATE_EXITS, self.vault, head)
         info = await self._info(config, head, since=await self._last_rotation(nonce, head))
         wanted = await self._wanted(info)
         await require_relayer(self.relayer, chain.network)
         limit = positive(config.raw.get("validators_exit_rotation_batch_limit"), DEFAULT_ROTATION_LIMIT)
         batch = wanted[:limit]
-        self.told(f"the oracles want the exits of {len(wanted)} validators; asking the relayer")
+        self.report(f"the oracles want the exits of {len(wanted)} validators; asking the relayer")
         shares = await self._shares(batch, config)
         self._tell_left_out(batch)
         if not shares:
@@ -170,11 +170,11 @@ class Rotating:
             await self._require_same(nonce, head)  # for another nonce nobody signs
             raise
         await self._require_same(nonce, head)
-        return Rotation(action, self.chain.network, left_out, len(wanted))
+        return RotationPlan(action, self.chain.network, left_out, len(wanted))
 
     async def _require_same(self, nonce: int, head: Block) -> None:
         now = await self.chain.head(at_least=head.number)
-        if await self.chain.nonce(Kind.UPDATE_EXITS, self.vault, now) != nonce:
+        if await self.chain.nonce(ActionKind.UPDATE_EXITS, self.vault, now) != nonce:
             raise StaleError("the vault's exits were updated meanwhile")
 
     async def _last_rotation(self, nonce: int, head: Block) -> int | None:
@@ -225,11 +225,13 @@ class Rotating:
             index for index in info.validator_indices if index not in self.left_out and index not in given
         ]
         if wanted and len(self.left_out) >= MOST_LEFT_OUT:
-            raise NotReadyError(f"nothing can be given of what the oracles want; {said_of(self.left_out)}")
+            raise NotReadyError(
+                f"nothing can be given of what the oracles want; {left_out_in_words(self.left_out)}"
+            )
         if wanted:
             return wanted
         if self.left_out:
-            raise NothingToDoError(f"nothing more can be done; {said_of(self.left_out)}")
+            raise NothingToDoError(f"nothing more can be done; {left_out_in_words(self.left_out)}")
         if again := given.intersection(info.validator_indices):
             raise NothingToDoError(
                 f"the oracles want exits of {len(again)} validators that they were given within the hour;"
@@ -242,7 +244,7 @@ class Rotating:
         entries = await self.journal.begun_since(
             int(self.now()) - PAUSE_SECONDS,
             chain_id=self.chain.network.chain_id,
-            kind=Kind.UPDATE_EXITS,
+            kind=ActionKind.UPDATE_EXITS,
             vault=self.vault,
         )
         signed = [entry for entry in entries if entry.transactions]
@@ -273,7 +275,7 @@ class Rotating:
                     found |= await self._ask(asked)
                     if asked.keys() <= found.keys():
                         break
-                    self.told("exits split anew", len(found), len(asked))
+                    self.report("exits split anew", len(found), len(asked))
                     await asyncio.sleep(self.poll_seconds)
         except TimeoutError:
             pass
@@ -310,7 +312,7 @@ class Rotating:
         left_out: dict[int, str],
         head: Block,
     ) -> Action:
-        self.told(f"asking {len(config.public_keys)} oracles")
+        self.report(f"asking {len(config.public_keys)} oracles")
         try:
             approval = await rotate(
                 request,
@@ -323,7 +325,7 @@ class Rotating:
         except (TooFewOraclesError, ValueError) as error:
             raise NotReadyError(f"oracles: {error}") from None
         return Action(
-            Kind.UPDATE_EXITS,
+            ActionKind.UPDATE_EXITS,
             vault=self.vault,
             to=self.chain.keeper,
             data=calls.update_exit_signatures(
@@ -348,7 +350,7 @@ class Rotating:
                 log.error("validator left out of the rotation", index=index, why=self.left_out[index])
 
 
-def said_of(left_out: dict[int, str]) -> str:
+def left_out_in_words(left_out: dict[int, str]) -> str:
     """Who was left out and why, at most a few by name."""
     named = [f"{index}: {why}" for index, why in list(left_out.items())[:SHOWN_LEFT_OUT]]
     more = [f"and {len(left_out) - SHOWN_LEFT_OUT} more"] if len(left_out) > SHOWN_LEFT_OUT else []

@@ -114,7 +114,7 @@ async def rotation_info(
     answers = await asyncio.gather(
         *(client.ask_replicas(oracle, call, _read_info) for oracle in asked), return_exceptions=True
     )
-    told: dict[str, RotationInfo] = {}
+    report: dict[str, RotationInfo] = {}
     said: list[str] = []
     for oracle, answer in zip(asked, answers, strict=True):
         if isinstance(answer, OracleError):
@@ -123,11 +123,11 @@ async def rotation_info(
             raise answer
         else:
             least = min(answer, key=lambda info: -1 if info.block_number is None else info.block_number)
-            told[oracle.name] = least
+            report[oracle.name] = least
             said.append(f"{oracle.name}: {_in_words(least)}")
-    if not told:
+    if not report:
         raise NotReadyError(f"oracles: none answers; {'; '.join(said)}")
-    seen = {name: info for name, info in told.items() if info.has_seen(since)}
+    seen = {name: info for name, info in report.items() if info.has_seen(since)}
     if not seen:
         raise OraclesBehindError(
             f"no oracle has seen the rotation of block {since} yet; they tell of: {'; '.join(said)}"
@@ -186,11 +186,11 @@ def _read_info(content: bytes) -> RotationInfo:
     return RotationInfo(None if number is None else int(number), tuple(indices))
 
 
-def _wanted_by_half(told: Sequence[RotationInfo]) -> RotationInfo:
+def _wanted_by_half(report: Sequence[RotationInfo]) -> RotationInfo:
     """What oracles say together: validators that half of them want, and the latest of their blocks."""
-    votes = Counter(index for info in told for index in info.validator_indices)
-    wanted = sorted(index for index, count in votes.items() if 2 * count >= len(told))
-    blocks = [info.block_number for info in told if info.block_number is not None]
+    votes = Counter(index for info in report for index in info.validator_indices)
+    wanted = sorted(index for index, count in votes.items() if 2 * count >= len(report))
+    blocks = [info.block_number for info in report if info.block_number is not None]
     return RotationInfo(max(blocks, default=None), tuple(wanted))
 
 

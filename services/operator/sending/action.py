@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 
-class Kind(StrEnum):
+class ActionKind(StrEnum):
     """What an action is about."""
 
     REGISTER = "register"
@@ -39,7 +39,7 @@ class Outcome(StrEnum):
     UNSENT = "unsent"
 
 
-BY_THE_BEACON_CHAIN: Final = frozenset({Kind.FUND, Kind.WITHDRAW, Kind.CONSOLIDATE})
+BY_THE_BEACON_CHAIN: Final = frozenset({ActionKind.FUND, ActionKind.WITHDRAW, ActionKind.CONSOLIDATE})
 """What a vault only asks for."""
 
 
@@ -56,7 +56,7 @@ class Action:
         block_number: of the block that it was made for. A node that has not reached it says nothing of it.
     """
 
-    kind: Kind
+    kind: ActionKind
     vault: bytes
     to: bytes
     data: bytes
@@ -116,7 +116,7 @@ class Reopening:
 
 
 @dataclass(frozen=True)
-class Entry:
+class JournalEntry:
     """An action in the journal, with all that was signed for it: every transaction has the same nonce.
 
     Attributes:

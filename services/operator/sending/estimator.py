@@ -25,7 +25,7 @@ from ...chain.execution.transactions import (
 )
 from ...chain.units import WEI_PER_GWEI
 from ...process import logs
-from ..progress import Told, tell_nobody
+from ..progress import ProgressReport, no_report
 from .action import Action
 from .fees import Offer, first_offer
 from .journal import Journal
@@ -72,13 +72,13 @@ class Estimate:
 
 
 @dataclass
-class Estimating:
+class Estimator:
     """What one account may do, and what it is told of while it waits.
 
     Attributes:
         why_stale: why an action is certain to revert by now, or ""; NodesDisagreeError when some nodes say
             so and others do not.
-        told: called with what happens.
+        report: called with what happens.
     """
 
     node: NodeClient
@@ -87,7 +87,7 @@ class Estimating:
     policy: SendingPolicy
     chain_id: int
     why_stale: WhyStale
-    told: Told = tell_nobody
+    report: ProgressReport = no_report
     _said: dict[str, float] = field(default_factory=dict, init=False)  # what is waited for: when it was told
 
     async def estimate(self, action: Action) -> Estimate:
@@ -173,7 +173,7 @@ class Estimating:
 
     def _say_waiting(self, what: str, **more: object) -> None:
         """Tell of what is waited for, from time to time."""
-        self.told(what)
+        self.report(what)
         now = time.monotonic()
         if now - self._said.get(what, -TOLD_EVERY_SECONDS) >= TOLD_EVERY_SECONDS:
             self._said[what] = now

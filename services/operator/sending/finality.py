@@ -7,7 +7,7 @@ from ...chain.execution.node import NodeClient, NodeError
 from ...chain.execution.policies import NodesDisagreeError, block_of_quorum, quorum, reached
 from ...chain.execution.transactions import find_receipt, transaction_count
 from ...process import logs
-from .action import Entry, Outcome
+from .action import JournalEntry, Outcome
 from .journal import Journal
 
 log = logs.get("sending")
@@ -42,7 +42,9 @@ async def look_back(
         raise untold[0]
 
 
-async def _look_back_at(node: NodeClient, journal: Journal, entry: Entry, head: int, final: int) -> None:
+async def _look_back_at(
+    node: NodeClient, journal: Journal, entry: JournalEntry, head: int, final: int
+) -> None:
     if why := await _why_void(node, entry, head, final):
         assert entry.conclusion is not None
         log.warning(
@@ -65,7 +67,7 @@ async def _final(node: NodeClient) -> int:
         return -1
 
 
-async def _why_void(node: NodeClient, entry: Entry, head: int, final: int) -> str:
+async def _why_void(node: NodeClient, entry: JournalEntry, head: int, final: int) -> str:
     """Why a conclusion does not hold any more, or "" when it does, or nothing can be said."""
     conclusion = entry.conclusion
     assert conclusion is not None
@@ -85,7 +87,7 @@ async def _why_void(node: NodeClient, entry: Entry, head: int, final: int) -> st
     return ""
 
 
-async def _is_final(node: NodeClient, entry: Entry, head: int, final: int) -> bool:
+async def _is_final(node: NodeClient, entry: JournalEntry, head: int, final: int) -> bool:
     conclusion = entry.conclusion
     assert conclusion is not None
     if conclusion.block_number is not None:
@@ -98,7 +100,7 @@ async def _is_mined(node: NodeClient, transaction_hash: bytes) -> bool:
     return receipt is not None
 
 
-async def _count(node: NodeClient, entry: Entry, block: int) -> int:
+async def _count(node: NodeClient, entry: JournalEntry, block: int) -> int:
     """How many transactions of its account are in the chain up to a block."""
     return await quorum(
         node,

@@ -16,7 +16,7 @@ from typing import Self, TypeVar
 from ...files.append_only import append_only
 from ...files.sqlite_files import FileKind, SQLiteFile
 from ...process.offload import UnavailableError, Workers
-from .action import Action, Conclusion, Entry, Kind, Outcome, Reopening, SignedTransaction
+from .action import Action, ActionKind, Conclusion, JournalEntry, Outcome, Reopening, SignedTransaction
 
 WHAT_IS_DONE = ("actions", "action_keys", "transactions")
 WHAT_CAME_OF_IT = ("conclusions", "reopenings", "finals", "shown")
@@ -136,7 +136,7 @@ class Journal:
         await self._workers.close()
         self._file.close()
 
-    async def begin(self, action: Action, *, chain_id: int, account: bytes, nonce: int) -> Entry:
+    async def begin(self, action: Action, *, chain_id: int, account: bytes, nonce: int) -> JournalEntry:
         """Put an action on record, before anything is signed for it.
 
         Raises:
@@ -146,11 +146,11 @@ class Journal:
         """
         return await self._run(self._begin, action, chain_id, account, nonce)
 
-    async def add(self, entry: Entry, transaction: SignedTransaction) -> Entry:
+    async def add(self, entry: JournalEntry, transaction: SignedTransaction) -> JournalEntry:
         """Put a transaction on record, before it is sent; the action as it is now."""
         return await self._run(self._add, entry, transaction)
 
-    async def conclude(self, entry: Entry, conclusion: Conclusion) -> Entry:
+    async def conclude(self, entry: JournalEntry, conclusion: Conclusion) -> JournalEntry:
         """Put on record what came of an action; the action as it is now.
 
         Raises:
@@ -158,7 +158,7 @@ class Journal:
         """
         return await self._run(self._conclude, entry, conclusion)
 
-    async def reopen(self, entry: Entry, why: str) -> Entry:
+    async def reopen(self, entry: JournalEntry, why: str) -> JournalEntry:
         """Put on record that what came of an action is void; it is open again.
 
         Raises:
@@ -166,31 +166,33 @@ class Journal:
         """
         return await self._run(self._reopen, entry, why)
 
-    async def finalize(self, entry: Entry) -> Entry:
+    async def finalize(self, entry: JournalEntry) -> JournalEntry:
         """Put on record that nothing changes any more what came of an action."""
         return await self._run(self._finalize, entry)
 
-    async def show(self, entry: Entry) -> Entry:
+    async def show(self, entry: JournalEntry) -> JournalEntry:
         """Put on record that the beacon chain shows what a vault asked it for; the action as it is now."""
         return await self._run(self._show, entry)
 
-    async def open_entry(self, *, chain_id: int, account: bytes) -> Entry | None:
+    async def open_entry(self, *, chain_id: int, account: bytes) -> JournalEntry | None:
         """The action of an account that has no conclusion; of several, which were reopened, the first."""
         where = f"a.chain_id = ? AND a.account = ? AND {OPEN}"
         entries = await self._run(self._entries, where, (str(chain_id), account))
         return min(entries, key=lambda entry: entry.nonce, default=None)
 
-    async def not_final(self, *, chain_id: int, account: bytes) -> list[Entry]:
+    async def not_final(self, *, chain_id: int, account: bytes) -> list[JournalEntry]:
         """The actions of an account with a conclusion that a reorganisation may take back, latest first."""
         where = "a.chain_id = ? AND a.account = ? AND NOT c.is_final AND c.outcome != ?"
         return await self._run(self._entries, where, (str(chain_id), account, Outcome.UNSENT.value))
 
-    async def entries(self, *, most: int | None = None) -> list[Entry]:
+    async def entries(self, *, most: int | None = None) -> list[JournalEntry]:
         """All actions, the latest first; where there are too many, the latest, and those that are open."""
         query = f"{OPEN} OR a.id IN (SELECT id FROM actions ORDER BY id DESC LIMIT ?)"  # noqa: S608 - OPEN is ours
         return await self._run(self._entries, query, (-1 if most is None else min(most, MOST_ROWS),))
 
-    async def begun_since(self, at: int, *, chain_id: int, kind: Kind, vault: bytes) -> list[Entry]:
+    async def begun_since(
+        self, at: int, *, chain_id: int, kind: ActionKind, vault: bytes
+    ) -> list[JournalEntry]:
         """The actions of a kind and a vault that were begun since that Unix time, the latest first."""
         where = "a.at >= ? AND a.chain_id = ? AND a.kind = ? AND a.vault = ?"
         return await self._run(self._entries, where, (at, str(chain_id), kind.value, vault))
@@ -210,7 +212,7 @@ class Journal:
         with self._file.alone():
             return work(*arguments)
 
-    def _begin(self, action: Action, chain_id: int, account: bytes, nonce: int) -> Entry:
+    def _begin(self, action: Action, chain_id: int, account: bytes, nonce: int) -> JournalEntry:
         at = int(time.time())
         with self._file.transaction():
             found = self._connection.execute(
@@ -219,7 +221,7 @@ class Journal:
             ).fetchone()
             if found:
                 raise RefusedError(f"action {found[0]} of this account is not concluded yet")
-            if action.kind is Kind.REGISTER and (taken := self._taken(action.public_keys)):
+            if action.kind is ActionKind.REGISTER and (taken := self._taken(action.public_keys)):
                 raise RefusedError(f"{len(taken)} of the validators are registered already, or about to be")
             deadline = None if action.deadline is None else str(action.deadline)
             identity = self._connection.execute(
@@ -238,7 +240,7 @@ class Journal:
             )
         return self._entry(identity or 0)
 
-    def _add(self, entry: Entry, transaction: SignedTransaction) -> Entry:
+    def _add(self, entry: JournalEntry, transaction: SignedTransaction) -> JournalEntry:
         with self._file.transaction():
             self._connection.execute(
                 "INSERT INTO transactions (at, action, hash, raw, max_fee_wei, priority_fee_wei, is_cancel,"
@@ -250,7 +252,7 @@ class Journal:
             )  # fmt: skip
         return self._entry(entry.id)
 
-    def _conclude(self, entry: Entry, conclusion: Conclusion) -> Entry:
+    def _conclude(self, entry: JournalEntry, conclusion: Conclusion) -> JournalEntry:
         number = None if conclusion.block_number is None else str(conclusion.block_number)
         with self._file.transaction():
             now = self._entry(entry.id)
@@ -268,7 +270,7 @@ class Journal:
             )  # fmt: skip
         return self._entry(entry.id)
 
-    def _reopen(self, entry: Entry, why: str) -> Entry:
+    def _reopen(self, entry: JournalEntry, why: str) -> JournalEntry:
         with self._file.transaction():
             self._connection.execute(
                 "INSERT INTO reopenings (at, conclusion, why) VALUES (?, ?, ?)",
@@ -276,7 +278,7 @@ class Journal:
             )
         return self._entry(entry.id)
 
-    def _finalize(self, entry: Entry) -> Entry:
+    def _finalize(self, entry: JournalEntry) -> JournalEntry:
         with self._file.transaction():
             self._connection.execute(
                 "INSERT INTO finals (at, conclusion) VALUES (?, ?)",
@@ -284,7 +286,7 @@ class Journal:
             )
         return self._entry(entry.id)
 
-    def _show(self, entry: Entry) -> Entry:
+    def _show(self, entry: JournalEntry) -> JournalEntry:
         with self._file.transaction():
             self._connection.execute(
                 "INSERT INTO shown (at, conclusion) SELECT ?, id FROM standing"
@@ -293,7 +295,7 @@ class Journal:
             )
         return self._entry(entry.id)
 
-    def _not_final_conclusion(self, entry: Entry) -> int:
+    def _not_final_conclusion(self, entry: JournalEntry) -> int:
         query = "SELECT id FROM standing WHERE action = ? AND NOT is_final"
         found = self._connection.execute(query, (entry.id,)).fetchone()
         if found is None:
@@ -314,23 +316,23 @@ class Journal:
             " LEFT JOIN standing c ON c.action = a.id"
             " WHERE k.public_key = ? AND a.kind = ? AND (c.outcome IS NULL OR c.outcome = ?)"
         )
-        about = (Kind.REGISTER.value, Outcome.DONE.value)
+        about = (ActionKind.REGISTER.value, Outcome.DONE.value)
         return {
             bytes(key)
             for key in public_keys
             if self._connection.execute(query, (bytes(key), *about)).fetchone()
         }
 
-    def _entry(self, identity: int) -> Entry:
+    def _entry(self, identity: int) -> JournalEntry:
         (entry,) = self._entries("a.id = ?", (identity,))
         return entry
 
-    def _entries(self, where: str, values: Sequence[object]) -> list[Entry]:
+    def _entries(self, where: str, values: Sequence[object]) -> list[JournalEntry]:
         query = f"{SELECT_ENTRIES} WHERE {where} ORDER BY a.id DESC"
         rows = self._connection.execute(query, values).fetchall()
         return [self._read(row) for row in rows]
 
-    def _read(self, row: Sequence[object]) -> Entry:
+    def _read(self, row: Sequence[object]) -> JournalEntry:
         (
             identity, at, chain_id, account, nonce, kind, vault, to, data, value, root, deadline, details,
             number, is_final, is_shown, *concluded,
@@ -339,7 +341,7 @@ class Journal:
             "SELECT public_key FROM action_keys WHERE action = ? ORDER BY id", (identity,)
         )
         action = Action(
-            Kind(str(kind)), _bytes(vault), _bytes(to), _bytes(data), int(str(value)),
+            ActionKind(str(kind)), _bytes(vault), _bytes(to), _bytes(data), int(str(value)),
             tuple(_bytes(key) for (key,) in keys), None if root is None else _bytes(root),
             None if deadline is None else int(str(deadline)), json.loads(str(details)), int(str(number)),
         )  # fmt: skip
@@ -348,7 +350,7 @@ class Journal:
             " WHERE action = ? ORDER BY id",
             (identity,),
         )
-        return Entry(
+        return JournalEntry(
             id=int(str(identity)),
             at=int(str(at)),
             action=action,

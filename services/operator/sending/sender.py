@@ -15,16 +15,16 @@ from ...chain.execution.policies import NodesDisagreeError, reached
 from ...chain.execution.transactions import (
     next_nonce,
 )
-from .action import Action, Conclusion, Entry, Outcome
-from .estimating import StaleActionError
+from .action import Action, Conclusion, JournalEntry, Outcome
+from .estimator import StaleActionError
 from .journal import RefusedError
-from .tracking import Tracking
+from .tracker import Tracker
 
 
-class Sender(Tracking):
+class Sender(Tracker):
     """Does actions with one account, one after the other."""
 
-    async def begin(self, action: Action) -> Entry:
+    async def begin(self, action: Action) -> JournalEntry:
         """Put an action on record, and sign it; `follow` sends it, and if that ends early `resume` goes on.
 
         While gas costs more than the cap nothing is signed.
@@ -58,7 +58,7 @@ class Sender(Tracking):
             raise
         return await self.journal.add(entry, transaction)
 
-    async def resume(self) -> Entry | None:
+    async def resume(self) -> JournalEntry | None:
         """Go on with what was begun and not concluded, or reopened; the last of it, None if nothing is."""
         await self.look_back()
         last = None

@@ -29,11 +29,11 @@ from ...chain.execution.transactions import (
 )
 from ...process import logs
 from ...process.offload import UnavailableError
-from .action import Action, Conclusion, Entry, Outcome, SignedTransaction
-from .estimating import Estimating, in_gwei
+from .action import Action, Conclusion, JournalEntry, Outcome, SignedTransaction
+from .estimator import Estimator, in_gwei
 from .fees import Offer, higher_offer
 from .finality import look_back
-from .sight import AHEAD_BLOCKS, Mined, Sight, look
+from .inclusion import AHEAD_BLOCKS, Inclusion, MinedTransaction, read_inclusion
 from .wallet import WalletError
 
 CANCEL_GAS: Final = 21_000  # of a transfer of nothing
@@ -44,7 +44,7 @@ log = logs.get("sending")
 
 
 @dataclass
-class Tracking(Estimating):
+class Tracker(Estimator):
     """The actions of one account that were begun."""
 
     _sent_at: dict[bytes, float] = field(default_factory=dict, init=False)  # by hash: monotonic seconds
@@ -71,11 +71,11 @@ class Tracking(Estimating):
         except UnavailableError as error:
             self._say_waiting("what was concluded cannot be looked at again now", error=str(error))
 
-    async def open_entry(self) -> Entry | None:
+    async def open_entry(self) -> JournalEntry | None:
         """The action that was begun and has no conclusion; the first one, if some were reopened."""
         return await self.journal.open_entry(chain_id=self.chain_id, account=self.wallet.address)
 
-    async def follow(self, entry: Entry) -> Entry:
+    async def follow(self, entry: JournalEntry) -> JournalEntry:
         """Watch an action, send it again and replace it as need be, until it is concluded."""
         self._forget_looks()
         while entry.conclusion is None:
@@ -88,7 +88,7 @@ class Tracking(Estimating):
         _tell(entry)
         return entry
 
-    async def _go_on(self, entry: Entry) -> Entry:
+    async def _go_on(self, entry: JournalEntry) -> JournalEntry:
         if not entry.transactions:
             log.info("action was begun, but nothing was signed for it", action=entry.id)
             return await self.journal.conclude(entry, Conclusion(Outcome.UNSENT))
@@ -99,27 +99,29 @@ class Tracking(Estimating):
         self._was_mined = False
         self._superseded_looks = 0
 
-    async def _step(self, entry: Entry) -> Entry:
-        sight = await look(self.node, entry, max_age_seconds=self.policy.max_age_seconds)
-        if (mined := sight.mined) is not None:
-            return await self._mined(entry, mined, sight)
-        if sight.count > entry.nonce:
-            return await self._nonce_used(entry, sight)
-        if sight.count < entry.nonce:
-            return await self._before(entry, sight)
-        return await self._waiting(entry, sight.head)
+    async def _step(self, entry: JournalEntry) -> JournalEntry:
+        inclusion = await read_inclusion(self.node, entry, max_age_seconds=self.policy.max_age_seconds)
+        if (mined := inclusion.mined) is not None:
+            return await self._mined(entry, mined, inclusion)
+        if inclusion.count > entry.nonce:
+            return await self._nonce_used(entry, inclusion)
+        if inclusion.count < entry.nonce:
+            return await self._before(entry, inclusion)
+        return await self._waiting(entry, inclusion.head)
 
-    async def _mined(self, entry: Entry, mined: Mined, sight: Sight) -> Entry:
+    async def _mined(
+        self, entry: JournalEntry, mined: MinedTransaction, inclusion: Inclusion
+    ) -> JournalEntry:
         """One of ours is in a block; conclude when that stays."""
         self._was_mined = True
         self._superseded_looks = 0
         transaction, receipt = mined.transaction, mined.receipt
-        depth = sight.head - receipt.block_number + 1
-        self.told("confirmations", max(depth, 0), self.policy.confirmations)
+        depth = inclusion.head - receipt.block_number + 1
+        self.report("confirmations", max(depth, 0), self.policy.confirmations)
         if depth < self.policy.confirmations:
             return entry
         if not mined.is_certain:
-            raise NodesDisagreeError(f"nodes disagree about the action's transactions: {sight.in_words}")
+            raise NodesDisagreeError(f"nodes disagree about the action's transactions: {inclusion.in_words}")
         if (await block_of_quorum(self.node, receipt.block_number)).hash != receipt.block_hash:
             raise NodeError(f"block {receipt.block_number} of the receipt is another one in the chain")
         if transaction.is_cancel:
@@ -138,9 +140,9 @@ class Tracking(Estimating):
             ),
         )
 
-    async def _nonce_used(self, entry: Entry, sight: Sight) -> Entry:
+    async def _nonce_used(self, entry: JournalEntry, inclusion: Inclusion) -> JournalEntry:
         """The nonce is used up, but by none of ours as it seems; conclude when that is certain and stays."""
-        settled = sight.head - self.policy.confirmations + 1
+        settled = inclusion.head - self.policy.confirmations + 1
         is_used = settled >= 0
         if is_used:
             block = await block_of_quorum(self.node, settled)
@@ -149,7 +151,7 @@ class Tracking(Estimating):
                 "how many transactions the account has",
                 lambda one: transaction_count(one, entry.account, block=settled),
             )
-            is_used = count > entry.nonce and not await self._is_listed(sight, settled)
+            is_used = count > entry.nonce and not await self._is_listed(inclusion, settled)
         self._superseded_looks = self._superseded_looks + 1 if is_used else 0
         if self._superseded_looks < SUPERSEDED_LOOKS:
             self._say_waiting("nonce is used up; waiting to be sure by what", nonce=entry.nonce)
@@ -158,19 +160,19 @@ class Tracking(Estimating):
             entry, Conclusion(Outcome.SUPERSEDED, block_number=settled, block_hash=block.hash)
         )
 
-    async def _is_listed(self, sight: Sight, settled: int) -> bool:
+    async def _is_listed(self, inclusion: Inclusion, settled: int) -> bool:
         """Whether one of ours is in a block up to that one in which some say that it is.
 
         One node that has a receipt is enough to look there, but what more than half of them list counts.
         """
-        claims = [claim for claim in sight.claims if claim[1] <= settled]
+        claims = [claim for claim in inclusion.claims if claim[1] <= settled]
         return any([await self._lists(*claim) for claim in claims])
 
     async def _lists(self, transaction_hash: bytes, number: int) -> bool:
         what = f"the transactions of block {number}"
         return await quorum(self.node, what, lambda one: is_in_block(one, transaction_hash, number))
 
-    async def _before(self, entry: Entry, sight: Sight) -> Entry:
+    async def _before(self, entry: JournalEntry, inclusion: Inclusion) -> JournalEntry:
         """Transactions of the account before this one lack: go on with those that were taken back first."""
         await self.look_back()
         before = await self.open_entry()
@@ -181,11 +183,11 @@ class Tracking(Estimating):
         self._say_waiting(
             "transactions of the account before this one lack; no fee mends that",
             nonce=entry.nonce,
-            in_the_chain=sight.count,
+            in_the_chain=inclusion.count,
         )
         return await self._send_if_due(entry)
 
-    async def _waiting(self, entry: Entry, head: int) -> Entry:
+    async def _waiting(self, entry: JournalEntry, head: int) -> JournalEntry:
         """Nothing is mined yet: replace what is stale or stuck, send the rest again from time to time."""
         last = entry.transactions[-1]
         if not last.is_cancel and (why := await self._why_certainly_stale(entry.action)):
@@ -217,7 +219,7 @@ class Tracking(Estimating):
         is_stuck = last.hash in self._sent_at and age_seconds >= self.policy.replace_seconds
         return is_stuck or last.hash in self._underpriced
 
-    async def _replace(self, entry: Entry, head: int, *, why_cancel: str = "") -> Entry:
+    async def _replace(self, entry: JournalEntry, head: int, *, why_cancel: str = "") -> JournalEntry:
         """Offer more for the same nonce, for the same action, or for none where that would revert."""
         if time.monotonic() < self._signer_rests_until:
             return await self._send_if_due(entry)
@@ -247,12 +249,12 @@ class Tracking(Estimating):
         transaction = await self._signed(entry, call, offer, gas=gas, head=head, is_cancel=cancel)
         return await self._send(await self.journal.add(entry, transaction), transaction)
 
-    async def _still_waits(self, entry: Entry) -> bool:
+    async def _still_waits(self, entry: JournalEntry) -> bool:
         """Whether none of its transactions came into a block since the last look."""
-        sight = await look(self.node, entry, max_age_seconds=self.policy.max_age_seconds)
-        return sight.mined is None and sight.count <= entry.nonce
+        inclusion = await read_inclusion(self.node, entry, max_age_seconds=self.policy.max_age_seconds)
+        return inclusion.mined is None and inclusion.count <= entry.nonce
 
-    async def _send_if_due(self, entry: Entry) -> Entry:
+    async def _send_if_due(self, entry: JournalEntry) -> JournalEntry:
         """Send the last transaction for the first time in this process, or again after a while."""
         last = entry.transactions[-1]
         sent_at = self._sent_at.get(last.hash)
@@ -261,7 +263,7 @@ class Tracking(Estimating):
         return entry
 
     async def _signed(
-        self, entry: Entry, call: Call, offer: Offer, *, gas: int, head: int, is_cancel: bool = False
+        self, entry: JournalEntry, call: Call, offer: Offer, *, gas: int, head: int, is_cancel: bool = False
     ) -> SignedTransaction:
         wanted = Transaction(
             entry.chain_id, entry.nonce, call, gas, offer.max_fee_wei, offer.priority_fee_wei
@@ -275,7 +277,7 @@ class Tracking(Estimating):
             keccak256(raw), raw, offer.max_fee_wei, offer.priority_fee_wei, is_cancel, int(time.time()), head
         )
 
-    async def _send(self, entry: Entry, transaction: SignedTransaction) -> Entry:
+    async def _send(self, entry: JournalEntry, transaction: SignedTransaction) -> JournalEntry:
         """Give it to the nodes; what they say decides nothing but whether to offer more, a block later."""
         self._sent_at[transaction.hash] = time.monotonic()
         sent = await send_raw(self.node, transaction.raw)
@@ -283,7 +285,7 @@ class Tracking(Estimating):
         if sent.taken:
             self._underpriced.discard(transaction.hash)
             log.info("transaction sent", max_fee_gwei=in_gwei(transaction.max_fee_wei), **what)
-            self.told("sent")
+            self.report("sent")
             return entry
         log.warning("no node takes the transaction", problems="; ".join(sent.problems), **what)
         if sent.underpriced and not sent.nonce_used:
@@ -291,7 +293,7 @@ class Tracking(Estimating):
         return entry
 
 
-def _tell(entry: Entry) -> None:
+def _tell(entry: JournalEntry) -> None:
     conclusion = entry.conclusion
     assert conclusion is not None
     say = log.info if conclusion.outcome is Outcome.DONE else log.warning

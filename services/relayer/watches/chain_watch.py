@@ -21,7 +21,7 @@ from ...process import logs
 from ...process.background import in_background, repeat
 from ...process.offload import UnavailableError
 from ...settings import RelayerSettings
-from ...settings.clients import deposit_scan, node_client
+from ...settings.chain_clients import deposit_scan, node_client
 from ..clusters.served import ServedClusters
 from ..judging.current_oracles import CurrentOracles
 from ..judging.pipeline import Pipeline

@@ -11,7 +11,7 @@ from ...process import logs
 from ...process.background import repeat
 from ...process.offload import UnavailableError, Workers
 from ...settings import SidecarSettings
-from ...settings.clients import node_client
+from ...settings.chain_clients import node_client
 from ...ssv.follower import LOOK_SECONDS, Follower
 from ...ssv.registry import ChainSource, Registry, RegistryError
 from .file_states import state_of

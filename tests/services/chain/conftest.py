@@ -17,9 +17,9 @@ from dvtfast.services.demo.world.deployed_contracts import World
 from dvtfast.services.demo.world.oracles import OracleSet, RunningOracle, make_oracles
 from tests.services.chain.accounts import rich_account
 from tests.services.chain.anvil import CHAIN_ID, Chain, ChainClock
-from tests.services.chain.desks import Desk, set_base_fee
-from tests.services.chain.managing import beacon  # noqa: F401 - a fixture
+from tests.services.chain.manager_commands import beacon  # noqa: F401 - a fixture
 from tests.services.chain.scenes import allowed, cluster, limits, quick, scene  # noqa: F401 - fixtures
+from tests.services.chain.sending_accounts import Desk, set_base_fee
 from tests.services.patience import ANSWER_SECONDS
 
 ORACLES, THRESHOLD = 3, 2

@@ -13,9 +13,9 @@ from dvtfast.services.chain.encoding import keccak256
 from dvtfast.services.chain.execution.node import NodeClient
 from dvtfast.services.operator.commands import executor, exit_codes
 from dvtfast.services.operator.commands.executor import Task
-from dvtfast.services.operator.commands.manager_actions import consolidating, funding, withdrawing
-from dvtfast.services.operator.commands.results import Ended
-from dvtfast.services.operator.progress import tell_nobody
+from dvtfast.services.operator.commands.manager_actions import consolidate_task, fund_task, withdraw_task
+from dvtfast.services.operator.commands.results import CommandResult
+from dvtfast.services.operator.progress import no_report
 from dvtfast.services.settings import ConsolidateSettings, FundSettings, WithdrawSettings
 from dvtfast.services.wire import PublicKey
 from tests.services.chain.beacon_chain import BeaconChain, beacon_beside
@@ -25,9 +25,9 @@ from tests.services.patience import ANSWER_SECONDS
 GWEI = 10**9
 Settings: TypeAlias = FundSettings | WithdrawSettings | ConsolidateSettings
 OPENED: dict[type[Any], Callable[..., AbstractAsyncContextManager[Task]]] = {
-    FundSettings: funding,
-    WithdrawSettings: withdrawing,
-    ConsolidateSettings: consolidating,
+    FundSettings: fund_task,
+    WithdrawSettings: withdraw_task,
+    ConsolidateSettings: consolidate_task,
 }
 
 
@@ -47,9 +47,9 @@ def told(scene: Scene, kind: type[Settings], **others: Any) -> Settings:
     return kind.load({**flags, "consensus_endpoints": scene.beacon, **others}, {})
 
 
-async def performed(settings: Settings) -> Ended:
+async def performed(settings: Settings) -> CommandResult:
     """What the command does, without its process."""
-    async with OPENED[type(settings)](settings, tell_nobody) as task:
+    async with OPENED[type(settings)](settings, no_report) as task:
         return await executor.perform(
             task, dry_run=settings.dry_run, yes=settings.yes, seconds=settings.timeout_seconds
         )

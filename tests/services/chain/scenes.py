@@ -25,19 +25,19 @@ from dvtfast.services.chain.execution.node import NodeClient
 from dvtfast.services.demo.world.deployed_contracts import ETH, World
 from dvtfast.services.demo.world.ipfs import gateway
 from dvtfast.services.demo.world.oracles import OracleSet
-from dvtfast.services.operator.commands import executor, exit_codes, opening, results
+from dvtfast.services.operator.commands import executor, exit_codes, parts, results
 from dvtfast.services.operator.commands.metrics import OperatorMetrics
-from dvtfast.services.operator.commands.opening import open_preparing
+from dvtfast.services.operator.commands.parts import open_registration
 from dvtfast.services.operator.commands.register import registration_task
 from dvtfast.services.operator.commands.run import Registrar
-from dvtfast.services.operator.progress import tell_nobody
-from dvtfast.services.operator.registration import preparing
+from dvtfast.services.operator.progress import no_report
+from dvtfast.services.operator.registration import planner
 from dvtfast.services.process.background import in_background
 from dvtfast.services.relayer.manager.key import ManagerKey
 from dvtfast.services.relayer.watches import chain_watch
 from dvtfast.services.settings import RunSettings, parsing
 from tests.services.chain.accounts import rich_account, write_keystore
-from tests.services.chain.desks import background
+from tests.services.chain.sending_accounts import background
 from tests.services.conftest import Cluster, Relayer, Start, make_cluster
 from tests.services.patience import ANSWER_SECONDS, PATIENCE_SECONDS
 
@@ -71,9 +71,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses are short."""
     monkeypatch.setattr(chain_watch, "DEPOSITS_SECONDS", 0.1)
     monkeypatch.setattr(scan, "FRESH_SECONDS", 0.0)
-    monkeypatch.setattr(preparing, "INDEX_AGE_SECONDS", 0.01)
-    monkeypatch.setattr(opening, "LEAST_POLL_SECONDS", 0.05)
-    monkeypatch.setattr(opening, "POLLS_PER_SLOT", 1000)
+    monkeypatch.setattr(planner, "INDEX_AGE_SECONDS", 0.01)
+    monkeypatch.setattr(parts, "LEAST_POLL_SECONDS", 0.05)
+    monkeypatch.setattr(parts, "POLLS_PER_SLOT", 1000)
     monkeypatch.setattr(executor, "AGAIN_SECONDS", 0.1)
 
 
@@ -230,19 +230,19 @@ def mining(world: World) -> Any:
 @asynccontextmanager
 async def registering(settings: RunSettings) -> AsyncIterator[Registrar]:
     """What `dvtfast operator run` works with."""
-    async with open_preparing(settings, tell_nobody) as opened:
+    async with open_registration(settings, no_report) as opened:
         yield Registrar(settings, OperatorMetrics(), *opened)
 
 
-async def performed(registrar: Registrar) -> results.Ended:
+async def performed(registrar: Registrar) -> results.CommandResult:
     """The next batch, with what is asked for and told."""
-    settings, task = registrar.settings, registration_task(registrar.parts, registrar.preparing)
+    settings, task = registrar.settings, registration_task(registrar.parts, registrar.planner)
     return await executor.perform(
         task, dry_run=settings.dry_run, yes=settings.yes, seconds=settings.timeout_seconds
     )
 
 
-async def registered(scene: Scene, **others: Any) -> results.Ended:
+async def registered(scene: Scene, **others: Any) -> results.CommandResult:
     """What `dvtfast operator register` does, without its process."""
     async with registering(scene.chosen(**others)) as registrar:
         return await performed(registrar)
@@ -272,7 +272,7 @@ async def _command(*arguments: str) -> tuple[int | None, str]:
     return process.returncode, output.decode()
 
 
-def done(ended: results.Ended) -> Any:
+def done(ended: results.CommandResult) -> Any:
     """The action of a command that did what it was told, with nothing to complain of."""
     assert (ended.code, ended.problem) == (exit_codes.DONE, "")
     return ended.entry

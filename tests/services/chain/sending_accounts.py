@@ -16,7 +16,7 @@ from dvtfast.services.chain.calls import encode_call
 from dvtfast.services.chain.contracts.reads import validators_manager_nonce
 from dvtfast.services.chain.execution.node import NodeClient
 from dvtfast.services.operator import chain as operator_chain
-from dvtfast.services.operator.sending.action import Action, Entry, Kind, Outcome
+from dvtfast.services.operator.sending.action import Action, ActionKind, JournalEntry, Outcome
 from dvtfast.services.operator.sending.journal import Journal
 from dvtfast.services.operator.sending.policy import SendingPolicy
 from dvtfast.services.operator.sending.sender import Sender
@@ -49,7 +49,7 @@ class Desk:
 
     def action(self, call: str = "use_nonce()", *keys: bytes) -> Action:
         return Action(
-            Kind.REGISTER, self.vault.address, self.vault.address, encode_call(call), public_keys=keys
+            ActionKind.REGISTER, self.vault.address, self.vault.address, encode_call(call), public_keys=keys
         )
 
     def why_stale(self, node: NodeClient) -> Callable[[Action], Awaitable[str]]:
@@ -80,7 +80,7 @@ class Desk:
                     dataclasses.replace(POLICY, **policy),
                     chain_id=CHAIN_ID,
                     why_stale=self.why_stale(node),
-                    told=self.tell,
+                    report=self.tell,
                 ),
                 journal,
             )
@@ -139,17 +139,17 @@ async def mining(chain: Chain) -> AsyncIterator[None]:
         yield
 
 
-async def performed(sender: Sender, action: Action) -> Entry:
+async def performed(sender: Sender, action: Action) -> JournalEntry:
     async with asyncio.timeout(PATIENCE_SECONDS):
         return await sender.follow(await sender.begin(action))
 
 
-async def resumed(sender: Sender) -> Entry | None:
+async def resumed(sender: Sender) -> JournalEntry | None:
     async with asyncio.timeout(PATIENCE_SECONDS):
         return await sender.resume()
 
 
-def outcome(entry: Entry | None) -> Outcome:
+def outcome(entry: JournalEntry | None) -> Outcome:
     assert entry is not None
     assert entry.conclusion is not None
     return entry.conclusion.outcome

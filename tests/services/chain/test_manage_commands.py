@@ -11,13 +11,13 @@ import pytest
 from dvtfast.services.chain.contracts.manager_messages import nonce_bytes, withdraw_bytes
 from dvtfast.services.demo.world.oracles import RunningOracle
 from dvtfast.services.operator.commands import consent, executor, exit_codes
-from dvtfast.services.operator.commands.manager_actions import withdrawing
-from dvtfast.services.operator.commands.results import tell
-from dvtfast.services.operator.progress import tell_nobody
+from dvtfast.services.operator.commands.manager_actions import withdraw_task
+from dvtfast.services.operator.commands.results import print_result
+from dvtfast.services.operator.progress import no_report
 from dvtfast.services.operator.sending.journal import Journal
 from dvtfast.services.settings import ConsolidateSettings, FundSettings, SettingsError, WithdrawSettings
 from dvtfast.services.wire import PublicKey
-from tests.services.chain.managing import (
+from tests.services.chain.manager_commands import (
     GWEI,
     nonce_of,
     ordinary,
@@ -47,7 +47,7 @@ async def test_a_nonce_that_somebody_uses(
     """It begins again at the relayer, and is done once."""
     first, second, _ = await with_a_rest(scene)
     settings = told(scene, WithdrawSettings, validators=[f"{first}=0.1eth"])
-    async with withdrawing(settings, tell_nobody) as task:
+    async with withdraw_task(settings, no_report) as task:
         begin, nonces = task.sender.begin, []
 
         async def begin_late(action: Any) -> Any:
@@ -70,7 +70,7 @@ async def test_a_nonce_that_is_used_after_it_was_sent(
     """It can only revert by then: it is cancelled."""
     first, second, _ = await with_a_rest(scene)
     settings = told(scene, WithdrawSettings, validators=[f"{first}=0.1eth"])
-    async with withdrawing(settings, tell_nobody) as task:
+    async with withdraw_task(settings, no_report) as task:
         entry = await executor.begin_next(task)
         assert entry is not None
         await withdrawn_by_others(scene, second)
@@ -86,12 +86,12 @@ async def test_a_process_that_ends_after_signing(
     """The next command, whichever it is, goes on with it; then with its own part, if that is another."""
     first, second, _ = await with_a_rest(scene)
     settings = told(scene, WithdrawSettings, validators=[f"{first}=0.1eth"])
-    async with withdrawing(settings, tell_nobody) as task:
+    async with withdraw_task(settings, no_report) as task:
         entry = await executor.begin_next(task)
         assert entry is not None
     assert done(await performed(settings)).id == entry.id
     assert await withdrawals(scene) == [(first, GWEI // 10)]
-    async with withdrawing(dataclasses.replace(settings, again=True), tell_nobody) as task:
+    async with withdraw_task(dataclasses.replace(settings, again=True), no_report) as task:
         assert await executor.begin_next(task) is not None
     done(await performed(told(scene, WithdrawSettings, validators=[second], exit="true")))
     assert await withdrawals(scene) == [(first, GWEI // 10), (first, GWEI // 10), (second, 0)]
@@ -119,7 +119,7 @@ async def test_a_dry_run(
     ended = await performed(told(scene, WithdrawSettings, validators=[first], exit="true", dry_run="true"))
     assert ended.code == exit_codes.DONE
     capsys.readouterr()
-    tell(ended, is_json=True)
+    print_result(ended, is_json=True)
     said = json.loads(capsys.readouterr().out)
     assert said["would_send"]["amounts"] == [[first, 0]]
     assert said["would_send"]["exits"] == 1
@@ -138,8 +138,8 @@ async def test_a_dry_run_and_the_action_count_once(
     for _ in range(2):
         ended = await performed(told(scene, WithdrawSettings, **asked, dry_run="true"))
         done(ended)
-    assert ended.proposal is not None
-    assert ended.proposal.action.details["nonce"] == 1
+    assert ended.plan is not None
+    assert ended.plan.action.details["nonce"] == 1
     done(await performed(told(scene, WithdrawSettings, **asked)))
     ended = await performed(told(scene, WithdrawSettings, validators=[second], exit="true"))
     assert ended.code == exit_codes.NOT_READY

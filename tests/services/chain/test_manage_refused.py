@@ -12,7 +12,7 @@ from dvtfast.services.demo.world.oracles import RunningOracle
 from dvtfast.services.operator.commands import exit_codes
 from dvtfast.services.settings import ConsolidateSettings, FundSettings, WithdrawSettings
 from tests.services.chain.beacon_chain import BeaconChain, Validator
-from tests.services.chain.managing import (
+from tests.services.chain.manager_commands import (
     GWEI,
     Settings,
     nonce_of,

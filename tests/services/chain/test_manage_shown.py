@@ -13,15 +13,15 @@ from dvtfast import HOODI
 from dvtfast.services.demo.world.deployed_contracts import CONSOLIDATIONS, WITHDRAWALS
 from dvtfast.services.demo.world.oracles import RunningOracle
 from dvtfast.services.operator.commands import executor, exit_codes
-from dvtfast.services.operator.commands.manager_actions import withdrawing
-from dvtfast.services.operator.commands.results import tell
-from dvtfast.services.operator.managing import actions, outcomes
-from dvtfast.services.operator.progress import tell_nobody
-from dvtfast.services.operator.sending.action import Entry, Outcome
+from dvtfast.services.operator.commands.manager_actions import withdraw_task
+from dvtfast.services.operator.commands.results import print_result
+from dvtfast.services.operator.managing import outcomes, planner
+from dvtfast.services.operator.progress import no_report
+from dvtfast.services.operator.sending.action import JournalEntry, Outcome
 from dvtfast.services.operator.sending.journal import Journal
 from dvtfast.services.settings import ConsolidateSettings, FundSettings, WithdrawSettings
 from tests.services.chain.beacon_chain import BeaconChain, beacon_beside
-from tests.services.chain.managing import (
+from tests.services.chain.manager_commands import (
     nonce_of,
     performed,
     told,
@@ -48,7 +48,7 @@ async def test_what_is_taken_is_submitted_until_it_shows(
     assert ended.entry is not None
     assert ended.entry.outcome is Outcome.SUBMITTED
     capsys.readouterr()
-    tell(ended, is_json=True)
+    print_result(ended, is_json=True)
     assert json.loads(capsys.readouterr().out)["action"]["outcome"] == "submitted"
     ended = await performed(settings)
     assert ended.code == exit_codes.NOTHING_TO_DO
@@ -96,8 +96,8 @@ async def test_a_beacon_node_that_is_behind(
 ) -> None:
     """It does not know of what was done a moment ago: that the validator exits."""
     first, *_ = await with_a_rest(scene)
-    monkeypatch.setattr(actions, "LOOKS_PER_SLOT", 1_000)
-    monkeypatch.setattr(actions, "BEHIND_LOOKS", 2)
+    monkeypatch.setattr(planner, "LOOKS_PER_SLOT", 1_000)
+    monkeypatch.setattr(planner, "BEHIND_LOOKS", 2)
     await beacon.follow()
     await scene.world.chain.mine()
     beacon.behind = 1
@@ -115,7 +115,7 @@ async def test_another_beacon_node_that_is_not_behind(
 ) -> None:
     """It is asked instead, though the first one is not so far behind that it is never heard."""
     first, *_ = await with_a_rest(scene)
-    monkeypatch.setattr(actions, "LOOKS_PER_SLOT", 1_000)
+    monkeypatch.setattr(planner, "LOOKS_PER_SLOT", 1_000)
     await beacon.follow()
     await scene.world.chain.rpc("evm_increaseTime", 2 * HOODI.seconds_per_slot)
     await scene.world.chain.mine()
@@ -195,10 +195,10 @@ async def test_stopping_while_the_beacon_chain_is_looked_at(
     first, *_ = await with_a_rest(scene)
     await beacon.follow()
     settings = told(scene, WithdrawSettings, validators=[first], exit="true")
-    async with withdrawing(settings, tell_nobody) as task:
+    async with withdraw_task(settings, no_report) as task:
         stop = asyncio.Event()
 
-        async def look(entry: Entry) -> Entry:
+        async def look(entry: JournalEntry) -> JournalEntry:
             stop.set()
             await asyncio.sleep(60)
             return entry

@@ -14,7 +14,7 @@ from dvtfast.services.chain.execution.node import NodeClient, NodeError, StaleNo
 from dvtfast.services.chain.execution.policies import NodesDisagreeError, reached
 from dvtfast.services.demo.world.deployed_contracts import World
 from dvtfast.services.operator import chain as operator_chain
-from dvtfast.services.operator.sending.action import Action, Kind
+from dvtfast.services.operator.sending.action import Action, ActionKind
 from tests.services.chain.anvil import CHAIN_ID
 from tests.services.chain.servers import DEAD, node_behind, node_between
 from tests.services.patience import ANSWER_SECONDS
@@ -47,7 +47,7 @@ async def test_a_fallback_that_is_behind_says_nothing_of_an_action(world: World)
         head = await chain_of(world, node).head()
         root = await deposit_root(node, world.deposit_contract.address, block=head)
         action = Action(
-            Kind.REGISTER, world.vault.address, world.vault.address, b"", registry_root=root,
+            ActionKind.REGISTER, world.vault.address, world.vault.address, b"", registry_root=root,
             block_number=head.number,
         )  # fmt: skip
         async with client(DEAD, behind.url) as only, client(world.chain.url, behind.url) as both:

@@ -12,7 +12,7 @@ from dvtfast.services.operator.commands import exit_codes
 from dvtfast.services.settings import ConsolidateSettings, FundSettings, SettingsError, WithdrawSettings
 from dvtfast.services.wire import PublicKey
 from tests.services.chain.beacon_chain import BeaconChain
-from tests.services.chain.managing import (
+from tests.services.chain.manager_commands import (
     GWEI,
     compounding,
     consolidations,

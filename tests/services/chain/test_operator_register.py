@@ -29,7 +29,7 @@ from dvtfast.services.operator.commands import consent, executor, exit_codes, re
 from dvtfast.services.operator.commands.register import registration_task
 from dvtfast.services.operator.commands.run import Registrar
 from dvtfast.services.operator.oracles import approvals
-from dvtfast.services.operator.registration import by_manager, preparing
+from dvtfast.services.operator.registration import by_manager, planner
 from dvtfast.services.operator.sending.action import Outcome
 from dvtfast.services.settings import RegisterSettings
 from tests.services.chain.scenes import (
@@ -45,7 +45,7 @@ from tests.services.chain.scenes import (
 from tests.services.patience import PATIENCE_SECONDS
 
 # As they are outside of tests, which do not wait for so long.
-INDEX_AGE_SECONDS = preparing.INDEX_AGE_SECONDS
+INDEX_AGE_SECONDS = planner.INDEX_AGE_SECONDS
 SEEN_SECONDS = max(scan.FRESH_SECONDS, by_beacon.FRESH_SECONDS)
 
 
@@ -87,11 +87,11 @@ async def test_a_dry_run_signs_nothing(
         ended = await performed(registrar)
         assert await registrar.parts.journal.entries() == []
     capsys.readouterr()
-    results.tell(ended, is_json=True)
+    results.print_result(ended, is_json=True)
     said = json.loads(capsys.readouterr().out)
     assert said["would_send"]["validators"] == 3
     assert int(said["most_wei"]) > 0
-    results.tell(ended, is_json=False)
+    results.print_result(ended, is_json=False)
     assert "nothing was sent" in capsys.readouterr().out
     assert await scene.deposited() == []
 
@@ -173,7 +173,7 @@ def around_approvals(
     after: Callable[[], Awaitable[None]] = nothing,
 ) -> None:
     """What happens each time that the oracles are asked."""
-    approval = registrar.preparing._approval
+    approval = registrar.planner._approval
 
     async def work(*arguments: Any) -> Any:
         await before()
@@ -181,7 +181,7 @@ def around_approvals(
         await after()
         return given
 
-    monkeypatch.setattr(registrar.preparing, "_approval", work)
+    monkeypatch.setattr(registrar.planner, "_approval", work)
 
 
 async def test_somebody_deposits_meanwhile(
@@ -212,7 +212,7 @@ async def test_a_node_that_is_behind_tells_no_index(
     """It would be that of a validator before: it is asked for again until the node has the root's block."""
     settings, looks = scene.chosen(), 0
     async with registering(settings) as registrar:
-        index: Any = registrar.preparing.index
+        index: Any = registrar.planner.index
         look = index._look
 
         async def late(progress: Any) -> None:
@@ -272,13 +272,11 @@ async def test_it_is_watched_until_stopped(scene: Scene, running_oracles: list[R
         assert (await registrar.look()).code == exit_codes.DONE
         assert (await registrar.look()).code == exit_codes.NOTHING_TO_DO
         await scene.world.stake(40 * ETH)
-        broken = replace(
-            registrar.preparing.chain, node=NodeClient(["http://127.0.0.1:1"], timeout_seconds=1)
-        )
+        broken = replace(registrar.planner.chain, node=NodeClient(["http://127.0.0.1:1"], timeout_seconds=1))
         async with broken.node:
-            registrar.preparing.chain, whole = broken, registrar.preparing.chain
+            registrar.planner.chain, whole = broken, registrar.planner.chain
             assert (await registrar.look()).code == exit_codes.NOT_READY
-            registrar.preparing.chain = whole
+            registrar.planner.chain = whole
     assert len(await scene.deposited()) == 3
 
 
@@ -351,7 +349,7 @@ async def test_a_relayer_that_lies(
 ) -> None:
     settings = scene.chosen()
     async with registering(settings) as registrar:
-        relayer: Any = registrar.preparing.way.relayer  # type: ignore[attr-defined] # the way is v4
+        relayer: Any = registrar.planner.method.relayer  # type: ignore[attr-defined] # it is v4
         ask = relayer.post_register
 
         async def spoiled(request: wire.RegisterRequest) -> wire.RegisterAnswer:
@@ -375,7 +373,7 @@ async def test_a_relayer_that_gives_as_many_as_no_vault_can_read(
     for at in (approvals, by_manager):
         monkeypatch.setattr(at, "is_ambiguous", lambda count, _type: count == 2)
     async with registering(settings) as registrar:
-        relayer: Any = registrar.preparing.way.relayer  # type: ignore[attr-defined] # the way is v4
+        relayer: Any = registrar.planner.method.relayer  # type: ignore[attr-defined] # it is v4
         ask = relayer.post_register
 
         async def two(request: wire.RegisterRequest) -> Any:
@@ -422,7 +420,7 @@ async def test_a_process_that_ends_after_signing(
 ) -> None:
     """The next one goes on with what the journal has, and registers nothing else in its turn."""
     async with registering(scene.chosen()) as registrar:
-        entry = await executor.begin_next(registration_task(registrar.parts, registrar.preparing))
+        entry = await executor.begin_next(registration_task(registrar.parts, registrar.planner))
         assert entry is not None
     ended = await registered(scene)
     assert ended.code == exit_codes.DONE

@@ -16,12 +16,12 @@ from dvtfast.services.demo.world import oracles
 from dvtfast.services.demo.world.deployed_contracts import ETH, World
 from dvtfast.services.demo.world.oracles import OracleSet, RunningOracle, make_oracles
 from dvtfast.services.operator.commands import executor, exit_codes, rotate
-from dvtfast.services.operator.commands.opening import open_rotating
-from dvtfast.services.operator.commands.results import Ended
-from dvtfast.services.operator.progress import tell_nobody
-from dvtfast.services.operator.rotation import rotation as rotation_module
+from dvtfast.services.operator.commands.parts import open_rotation
+from dvtfast.services.operator.commands.results import CommandResult
+from dvtfast.services.operator.progress import no_report
+from dvtfast.services.operator.rotation import planner as rotation_module
 from dvtfast.services.operator.rotation import rotation_info
-from dvtfast.services.operator.rotation.rotation import PAUSE_SECONDS, NotFinalYetError
+from dvtfast.services.operator.rotation.planner import PAUSE_SECONDS, NotFinalYetError
 from dvtfast.services.operator.rotation.rotation_info import (
     OraclesAheadError,
     OraclesBehindError,
@@ -102,11 +102,11 @@ async def change(
         yield change
 
 
-async def rotated(settings: RotateExitsSettings) -> Ended:
+async def rotated(settings: RotateExitsSettings) -> CommandResult:
     """What the command does, without its process."""
-    async with open_rotating(settings, tell_nobody) as (parts, rotating):
-        task = rotate.rotation_task(parts, rotating)
-        return await rotate.rotate_all(settings, task, rotating)
+    async with open_rotation(settings, no_report) as (parts, planner):
+        task = rotate.rotation_task(parts, planner)
+        return await rotate.rotate_all(settings, task, planner)
 
 
 async def test_nothing_to_rotate(change: Change) -> None:
@@ -132,8 +132,8 @@ async def test_a_dry_run(change: Change) -> None:
     await change.happen()
     ended = await rotated(change.settings(dry_run="true"))
     assert ended.code == exit_codes.DONE
-    assert ended.proposal is not None
-    assert ended.proposal.shown()["validators"] == LIMIT
+    assert ended.plan is not None
+    assert ended.plan.shown()["validators"] == LIMIT
     assert await change.nonce() == 0
 
 
@@ -201,8 +201,8 @@ async def test_oracles_that_are_behind(change: Change, monkeypatch: pytest.Monke
         return read(content)._replace(block_number=None)
 
     monkeypatch.setattr(rotation_info, "_read_info", of_before)
-    async with open_rotating(change.settings(), tell_nobody) as (parts, rotating):
-        task = rotate.rotation_task(parts, rotating)
+    async with open_rotation(change.settings(), no_report) as (parts, planner):
+        task = rotate.rotation_task(parts, planner)
         assert (await executor.perform(task, dry_run=False, yes=True, seconds=30)).code == exit_codes.DONE
         before = asked
         ended = await executor.perform(task, dry_run=False, yes=True, seconds=1)
@@ -220,7 +220,7 @@ async def test_oracles_that_are_a_moment_ahead(change: Change, monkeypatch: pyte
         return read(content)._replace(block_number=height + ahead)
 
     monkeypatch.setattr(rotation_info, "_read_info", of_later)
-    async with open_rotating(change.settings(), tell_nobody) as (parts, rotating):
+    async with open_rotation(change.settings(), no_report) as (parts, planner):
         monkeypatch.setattr(parts.chain, "network", replace(parts.chain.network, seconds_per_slot=0))
         looks, look = 0, parts.chain.head
 
@@ -232,10 +232,10 @@ async def test_oracles_that_are_a_moment_ahead(change: Change, monkeypatch: pyte
             return await look(**options)
 
         monkeypatch.setattr(parts.chain, "head", mined)
-        assert (await rotating.prepare()).action.details["indices"] == [0, 1]
+        assert (await planner.prepare()).action.details["indices"] == [0, 1]
         ahead = 1000
         with pytest.raises(OraclesAheadError, match="they lie, or these are behind"):
-            await rotating.prepare()
+            await planner.prepare()
 
 
 async def test_an_oracle_that_names_strangers_for_ever(
@@ -263,9 +263,9 @@ async def test_a_rotation_that_is_not_final_yet(change: Change) -> None:
     async with registering(settings) as registrar:
         codes = [(await registrar.look_after_exits()).code for _ in range(2)]
         assert codes == [exit_codes.DONE, exit_codes.NOTHING_TO_DO]
-        assert registrar.rotating is not None
+        assert registrar.rotation_planner is not None
         with pytest.raises(NotFinalYetError, match="is not final yet"):
-            await registrar.rotating.prepare()
+            await registrar.rotation_planner.prepare()
         assert registrar.metrics.failures.labels("not rotated")._value.get() == 0
         change.final_behind = 0
         assert (await registrar.look_after_exits()).code == exit_codes.DONE
@@ -287,9 +287,9 @@ async def test_what_oracles_want_for_ever(change: Change, monkeypatch: pytest.Mo
         assert ended.code == exit_codes.NOTHING_TO_DO
         assert "want exits of 3 validators that they were given within the hour" in ended.problem
     assert await change.nonce() == 2
-    async with open_rotating(change.settings(), tell_nobody) as (_, rotating):
-        rotating.now = lambda: time.time() + PAUSE_SECONDS + 60
-        rotation = await rotating.prepare()
+    async with open_rotation(change.settings(), no_report) as (_, planner):
+        planner.now = lambda: time.time() + PAUSE_SECONDS + 60
+        rotation = await planner.prepare()
         assert rotation.action.details["indices"] == [0, 1]
 
 
@@ -313,8 +313,8 @@ async def test_oracles_that_are_out(change: Change, other_oracles: list[RunningO
 async def test_a_process_that_ends_after_signing(change: Change) -> None:
     """The next one goes on with it, and then with the rest: each batch once."""
     await change.happen()
-    async with open_rotating(change.settings(), tell_nobody) as (parts, rotating):
-        entry = await executor.begin_next(rotate.rotation_task(parts, rotating))
+    async with open_rotation(change.settings(), no_report) as (parts, planner):
+        entry = await executor.begin_next(rotate.rotation_task(parts, planner))
         assert entry is not None
     done(await rotated(change.settings()))
     assert await change.nonce() == 2
@@ -337,8 +337,8 @@ async def test_run_registers_between_two_rotations(change: Change, monkeypatch: 
     done: list[str] = []
     await change.happen()
     async with registering(settings) as registrar:
-        assert registrar.rotating is not None
-        prepare = registrar.rotating.prepare
+        assert registrar.rotation_planner is not None
+        prepare = registrar.rotation_planner.prepare
 
         async def slowly() -> Any:
             done.append("rotation")
@@ -346,13 +346,13 @@ async def test_run_registers_between_two_rotations(change: Change, monkeypatch: 
                 raise OraclesBehindError("of block 7")
             return await prepare()
 
-        async def looked(*_: object) -> Ended:
+        async def looked(*_: object) -> CommandResult:
             done.append("look")
             if done.count("rotation") == 3:
                 raise asyncio.CancelledError
-            return Ended(exit_codes.NOTHING_TO_DO)
+            return CommandResult(exit_codes.NOTHING_TO_DO)
 
-        monkeypatch.setattr(registrar.rotating, "prepare", slowly)
+        monkeypatch.setattr(registrar.rotation_planner, "prepare", slowly)
         monkeypatch.setattr(registrar, "look", looked)
         with pytest.raises(asyncio.CancelledError):
             async with asyncio.timeout(PATIENCE_SECONDS):

@@ -23,7 +23,7 @@ from dvtfast.services.chain.execution.policies import NodesDisagreeError
 from dvtfast.services.chain.ipfs.client import IpfsClient, IpfsContentError, IpfsError
 from dvtfast.services.operator.chain import SETTLED_BLOCKS
 from dvtfast.services.operator.chain import Chain as OperatorChain
-from dvtfast.services.operator.sending.action import Action, Kind
+from dvtfast.services.operator.sending.action import Action, ActionKind
 from tests.services.chain.anvil import Chain
 from tests.services.chain.gateways import Blocks, gateway
 from tests.services.chain.servers import node_between
@@ -125,7 +125,7 @@ async def test_an_approval_is_too_old_for_the_next_block(chain: Chain, node: Nod
     head = await node.block("latest")
     operator = OperatorChain(node, None, HOODI)
     for seconds, why in ((12, ""), (11, "the oracles' approval is too old"), (0, "too old")):
-        action = Action(Kind.REGISTER, bytes(20), bytes(20), b"", deadline=head.timestamp + seconds)
+        action = Action(ActionKind.REGISTER, bytes(20), bytes(20), b"", deadline=head.timestamp + seconds)
         assert why in await operator.why_stale(action)
         assert bool(why) == bool(await operator.why_stale(action))
 

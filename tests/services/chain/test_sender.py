@@ -19,17 +19,17 @@ from dvtfast.services.chain.encoding import write_data
 from dvtfast.services.chain.execution import transactions
 from dvtfast.services.operator.commands import exit_codes
 from dvtfast.services.operator.commands.executor import Task, perform, timed
-from dvtfast.services.operator.commands.results import Ended
-from dvtfast.services.operator.managing.actions import Request
-from dvtfast.services.operator.sending import tracking
-from dvtfast.services.operator.sending.action import Action, Entry, Kind, Outcome
-from dvtfast.services.operator.sending.estimating import NotSentError, WouldRevertError
+from dvtfast.services.operator.commands.results import CommandResult
+from dvtfast.services.operator.managing.planner import ManagerPlan
+from dvtfast.services.operator.sending import tracker
+from dvtfast.services.operator.sending.action import Action, ActionKind, JournalEntry, Outcome
+from dvtfast.services.operator.sending.estimator import NotSentError, WouldRevertError
 from dvtfast.services.operator.sending.journal import RefusedError
 from dvtfast.services.operator.sending.sender import Sender
 from dvtfast.services.operator.sending.wallet import WalletError
 from dvtfast.services.process.offload import UnavailableError
 from tests.services.chain.accounts import address_of, send_from
-from tests.services.chain.desks import (
+from tests.services.chain.sending_accounts import (
     NOBODY,
     Desk,
     mining,
@@ -93,7 +93,7 @@ async def test_a_process_that_ends_anywhere(desk: Desk, point: str, monkeypatch:
                 patch.setattr(journal, "add", killed)
                 patch.setattr(journal, "conclude", never)
             elif point == "add":
-                patch.setattr(tracking, "send_raw", killed)
+                patch.setattr(tracker, "send_raw", killed)
             elif point == "send":
                 patch.setattr(sender, "_send", sent_and_killed(sender, Killed))
             else:
@@ -113,10 +113,10 @@ async def test_a_process_that_ends_anywhere(desk: Desk, point: str, monkeypatch:
     assert await desk.count() == 1
 
 
-def sent_and_killed(sender: Sender, killed: type[BaseException]) -> Callable[..., Awaitable[Entry]]:
+def sent_and_killed(sender: Sender, killed: type[BaseException]) -> Callable[..., Awaitable[JournalEntry]]:
     send = sender._send
 
-    async def work(*arguments: Any) -> Entry:
+    async def work(*arguments: Any) -> JournalEntry:
         await send(*arguments)
         raise killed
 
@@ -137,7 +137,7 @@ async def test_time_runs_out_while_the_journal_is_written(
 
         monkeypatch.setattr(journal, call, slowly)
         task = Task(NOBODY, sender, NOBODY)
-        action = dataclasses.replace(desk.action(), kind=Kind.UPDATE_EXITS)
+        action = dataclasses.replace(desk.action(), kind=ActionKind.UPDATE_EXITS)
         ended = await timed(sender.begin(action), 0.5, task)
         assert ended.code == code
         assert await sender.open_entry() is None
@@ -151,9 +151,9 @@ async def test_a_fault_of_ours_says_what_state_it_leaves(desk: Desk, monkeypatch
         raise ZeroDivisionError
 
     async def proposed() -> Any:
-        return Request(desk.action(), HOODI, [], [])
+        return ManagerPlan(desk.action(), HOODI, [], [])
 
-    async def ended(sender: Sender, prepare: Any) -> Ended:
+    async def ended(sender: Sender, prepare: Any) -> CommandResult:
         return await perform(Task(NOBODY, sender, prepare), dry_run=False, yes=True, seconds=20)
 
     async with desk.process() as (sender, journal):

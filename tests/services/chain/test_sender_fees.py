@@ -11,10 +11,10 @@ import pytest
 from dvtfast.services.chain.execution import transactions
 from dvtfast.services.chain.execution.transactions import Transaction
 from dvtfast.services.operator.sending.action import Outcome
-from dvtfast.services.operator.sending.estimating import NotSentError, TooPoorError, WouldRevertError
+from dvtfast.services.operator.sending.estimator import NotSentError, TooPoorError, WouldRevertError
 from dvtfast.services.operator.sending.wallet import KeystoreWallet
 from tests.services.chain.anvil import CHAIN_ID
-from tests.services.chain.desks import (
+from tests.services.chain.sending_accounts import (
     GWEI,
     POLICY,
     Desk,

@@ -15,11 +15,11 @@ import pytest
 from dvtfast.services.chain.execution import transactions
 from dvtfast.services.demo.world import anvil
 from dvtfast.services.demo.world.ports import free_port
-from dvtfast.services.operator.sending import tracking
-from dvtfast.services.operator.sending.action import Action, Kind, Outcome
+from dvtfast.services.operator.sending import tracker
+from dvtfast.services.operator.sending.action import Action, ActionKind, Outcome
 from tests.services.chain.accounts import rich_account, send_from
 from tests.services.chain.anvil import Chain
-from tests.services.chain.desks import (
+from tests.services.chain.sending_accounts import (
     Desk,
     as_it_is,
     mining,
@@ -177,7 +177,7 @@ async def test_the_node_is_started_again(bytecodes: Mapping[str, bytes], tmp_pat
 async def funding(desk: Desk, nonce: int) -> Action:
     """An action that is good while the vault has this nonce, made at the latest block."""
     return dataclasses.replace(
-        desk.action(), kind=Kind.FUND, details={"nonce": nonce}, block_number=await desk.chain.height()
+        desk.action(), kind=ActionKind.FUND, details={"nonce": nonce}, block_number=await desk.chain.height()
     )
 
 
@@ -342,7 +342,7 @@ async def test_two_of_three_have_no_receipts_for_long(desk: Desk) -> None:
         task = asyncio.create_task(performed(sender, desk.action()))
         await desk.until_told("nonce is used up")
         told = len(desk.told)
-        await until(lambda: saying(len(desk.told) >= told + 2 * tracking.SUPERSEDED_LOOKS))
+        await until(lambda: saying(len(desk.told) >= told + 2 * tracker.SUPERSEDED_LOOKS))
         assert not task.done()
         hidden = False
         assert outcome(await task) is Outcome.DONE

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from dvtfast.services.chain.encoding import write_data
-from dvtfast.services.operator.sending.action import Conclusion, Entry, Outcome
+from dvtfast.services.operator.sending.action import Conclusion, JournalEntry, Outcome
 from dvtfast.services.operator.sending.journal import RefusedError
 from tests.services.chain.accounts import send_from
 from tests.services.chain.anvil import CHAIN_ID
-from tests.services.chain.desks import (
+from tests.services.chain.sending_accounts import (
     Desk,
     mining,
     outcome,
@@ -37,7 +37,7 @@ async def test_a_reorganisation_takes_it_back(desk: Desk) -> None:
     assert await desk.count() == 1
 
 
-async def deeply_reorganised(desk: Desk) -> Entry:
+async def deeply_reorganised(desk: Desk) -> JournalEntry:
     """An action that was concluded, and then taken back by a reorganisation that forgets it."""
     async with desk.process() as (sender, _), mining(desk.chain):
         entry = await performed(sender, desk.action())

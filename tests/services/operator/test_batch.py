@@ -10,7 +10,7 @@ import pytest
 from dvtfast import HOODI
 from dvtfast.services.operator.plan import NothingToDoError
 from dvtfast.services.operator.registration.batch import batch_amounts
-from dvtfast.services.operator.registration.preparing import Preparing
+from dvtfast.services.operator.registration.planner import RegistrationPlanner
 
 ETHER = 10**9  # in gwei
 FULL = 32 * ETHER
@@ -45,13 +45,13 @@ async def test_what_stays_in_the_vault(reserve: int, count: int) -> None:
         return 50
 
     network: Any = SimpleNamespace(network=HOODI)
-    way: Any = SimpleNamespace(most=most, validator_type=1)
+    method: Any = SimpleNamespace(remaining=most, validator_type=1)
     nobody: Any = None
-    preparing = Preparing(network, nobody, way, nobody, b"", FULL, reserve_wei=reserve)
+    planner = RegistrationPlanner(network, nobody, method, nobody, b"", FULL, reserve_wei=reserve)
     assets = SimpleNamespace(withdrawable_wei=96 * 10**18)
-    situation: Any = SimpleNamespace(batch_limit=50, assets=assets)
+    state: Any = SimpleNamespace(batch_limit=50, assets=assets)
     if count:
-        assert await preparing.amounts(situation) == [FULL] * count
+        assert await planner.amounts(state) == [FULL] * count
     else:
         with pytest.raises(NothingToDoError, match="96 ETH withdrawable, of which 70 ETH stay; a validator"):
-            await preparing.amounts(situation)
+            await planner.amounts(state)

@@ -22,9 +22,9 @@ from dvtfast.services.chain.beacon.client import (
 from dvtfast.services.chain.encoding import ADDRESS_BYTES
 from dvtfast.services.operator.managing.beacon_rules import PENDING_PARTIAL_WITHDRAWALS_LIMIT, BeaconRules
 from dvtfast.services.operator.managing.beacon_view import BeaconView
-from dvtfast.services.operator.managing.outcomes import before, not_shown
-from dvtfast.services.operator.sending.action import Action, Kind
-from dvtfast.services.settings.orders import Amount, Pair
+from dvtfast.services.operator.managing.outcomes import balances_before, not_shown
+from dvtfast.services.operator.sending.action import Action, ActionKind
+from dvtfast.services.settings.orders import AmountOrder, ConsolidationOrder
 from dvtfast.services.wire import PublicKey
 from tests.services.chain.beacon_chain import BeaconChain, Validator
 from tests.services.chain.beacon_nodes import of_network
@@ -125,15 +125,15 @@ def chains(draw: st.DrawFn) -> AtEpoch:
     )
 
 
-def action(kind: Kind, keys: list[PublicKey], **details: Any) -> Action:
+def action(kind: ActionKind, keys: list[PublicKey], **details: Any) -> Action:
     return Action(kind, VAULT, VAULT, b"", public_keys=tuple(map(bytes, keys)), details=details)
 
 
-def withdrawal(chain: AtEpoch, wanted: Amount) -> Action:
+def withdrawal(chain: AtEpoch, wanted: AmountOrder) -> Action:
     """What the journal has of it before it is sent."""
     amounts = [[wanted.shown, wanted.gwei or 0]]
-    compared = before(Kind.WITHDRAW, [wanted], view_of(chain))
-    return action(Kind.WITHDRAW, [wanted.public_key], amounts=amounts, **compared)
+    compared = balances_before(ActionKind.WITHDRAW, [wanted], view_of(chain))
+    return action(ActionKind.WITHDRAW, [wanted.public_key], amounts=amounts, **compared)
 
 
 @settings(max_examples=500)
@@ -142,9 +142,9 @@ def withdrawal(chain: AtEpoch, wanted: Amount) -> Action:
 )
 def test_withdrawals_that_are_let_through_are_done(chain: AtEpoch, key: PublicKey, gwei: int | None) -> None:
     rules = rules_of(chain)
-    if rules.of_withdrawals([Amount(key, gwei)]):
+    if rules.of_withdrawals([AmountOrder(key, gwei)]):
         return
-    done = withdrawal(chain, Amount(key, gwei))
+    done = withdrawal(chain, AmountOrder(key, gwei))
     assert not_shown(done, rules.view) == [bytes(key)]
     asked = list(chain.pending_withdrawals)
     chain.process_withdrawal_request(VAULT, bytes(key), gwei or 0)
@@ -158,9 +158,9 @@ def test_withdrawals_that_are_let_through_are_done(chain: AtEpoch, key: PublicKe
 def test_consolidations_that_are_let_through_are_done(
     chain: AtEpoch, source: PublicKey, target: PublicKey
 ) -> None:
-    if rules_of(chain).of_consolidations([Pair(source, target)]):
+    if rules_of(chain).of_consolidations([ConsolidationOrder(source, target)]):
         return
-    done = action(Kind.CONSOLIDATE, [source], pairs=[[source.to_wire(), target.to_wire()]])
+    done = action(ActionKind.CONSOLIDATE, [source], pairs=[[source.to_wire(), target.to_wire()]])
     assert not_shown(done, view_of(chain)) == [bytes(source)]
     chain.process_consolidation_request(VAULT, bytes(source), bytes(target))
     assert not_shown(done, view_of(chain)) == []
@@ -177,13 +177,13 @@ def test_several_that_are_let_through_together(
     chain: AtEpoch, pairs: list[tuple[PublicKey, PublicKey]]
 ) -> None:
     """One may make another one impossible: a target that ends as a source."""
-    chosen = {source: Pair(source, target) for source, target in pairs if source != target}
+    chosen = {source: ConsolidationOrder(source, target) for source, target in pairs if source != target}
     if rules_of(chain).of_consolidations(list(chosen.values())):
         return
     details = [[pair.source.to_wire(), pair.target.to_wire()] for pair in chosen.values()]
     for pair in chosen.values():
         chain.process_consolidation_request(VAULT, bytes(pair.source), bytes(pair.target))
-    assert not_shown(action(Kind.CONSOLIDATE, list(chosen), pairs=details), view_of(chain)) == []
+    assert not_shown(action(ActionKind.CONSOLIDATE, list(chosen), pairs=details), view_of(chain)) == []
     until_moved(chain)
     assert all(chain[pair.target.to_wire()].balance <= MOST for pair in chosen.values())
 
@@ -191,7 +191,7 @@ def test_several_that_are_let_through_together(
 @settings(max_examples=500)
 @given(chain=chains(), key=st.sampled_from(KEYS), gwei=st.sampled_from([GWEI, 100 * GWEI, 1_000 * GWEI]))
 def test_a_top_up_that_is_let_through_is_not_too_much(chain: AtEpoch, key: PublicKey, gwei: int) -> None:
-    if rules_of(chain).of_top_ups([Amount(key, gwei)]):
+    if rules_of(chain).of_top_ups([AmountOrder(key, gwei)]):
         return
     chain[key.to_wire()].balance += gwei
     until_moved(chain)
@@ -223,12 +223,12 @@ def test_what_is_refused_would_not_be_done(
     chain: AtEpoch, key: PublicKey, other: PublicKey, gwei: int | None
 ) -> None:
     """But for what is more careful than the beacon chain, each of which says why."""
-    found = rules_of(chain).of_withdrawals([Amount(key, gwei)])
+    found = rules_of(chain).of_withdrawals([AmountOrder(key, gwei)])
     if found and not any(each in line for each in CAREFUL for line in found):
         was = state_of(chain)
         chain.process_withdrawal_request(VAULT, bytes(key), gwei or 0)
         assert state_of(chain) == was
-    found = rules_of(chain).of_consolidations([Pair(key, other)])
+    found = rules_of(chain).of_consolidations([ConsolidationOrder(key, other)])
     is_other = any("not this vault's" in line and other.to_wire() in line for line in found)
     if found and not is_other and not any(each in line for each in CAREFUL for line in found):
         was = state_of(chain)
@@ -253,15 +253,15 @@ def test_what_is_right_is_let_through() -> None:
         pending_withdrawals=[(1, 3 * GWEI)],
     )
     rules = rules_of(chain)
-    assert rules.of_withdrawals([Amount(first, None), Amount(second, 5 * GWEI)]) == []
-    assert rules.of_top_ups([Amount(second, 2_008 * GWEI), Amount(third, GWEI)]) == []
-    assert rules.of_consolidations([Pair(first, second)]) == []
-    assert rules.of_consolidations([Pair(first, first)]) == []
+    assert rules.of_withdrawals([AmountOrder(first, None), AmountOrder(second, 5 * GWEI)]) == []
+    assert rules.of_top_ups([AmountOrder(second, 2_008 * GWEI), AmountOrder(third, GWEI)]) == []
+    assert rules.of_consolidations([ConsolidationOrder(first, second)]) == []
+    assert rules.of_consolidations([ConsolidationOrder(first, first)]) == []
 
 
 def test_a_switch_need_not_be_old() -> None:
     chain = AtEpoch(NO_WORLD, [Validator(bytes(KEYS[0]), credentials(1), 32 * GWEI, activation_epoch=EPOCH)])
-    assert rules_of(chain).of_consolidations([Pair(KEYS[0], KEYS[0])]) == []
+    assert rules_of(chain).of_consolidations([ConsolidationOrder(KEYS[0], KEYS[0])]) == []
 
 
 def test_a_full_queue_of_withdrawals() -> None:
@@ -271,24 +271,24 @@ def test_a_full_queue_of_withdrawals() -> None:
     full = BeaconView(view.epoch, 0, view.validators, many)
     rules = rules_of(chain, view=full)
     object.__setattr__(rules.view, "withdrawing_gwei", lambda _: 0)
-    assert "is full" in rules.of_withdrawals([Amount(KEYS[0], GWEI)])[0]
-    assert rules.of_withdrawals([Amount(KEYS[0], None)]) == []
+    assert "is full" in rules.of_withdrawals([AmountOrder(KEYS[0], GWEI)])[0]
+    assert rules.of_withdrawals([AmountOrder(KEYS[0], None)]) == []
 
 
 def test_amounts_are_in_what_people_know() -> None:
     """32 of the beacon chain's are one GNO."""
     chain = AtEpoch(NO_WORLD, [Validator(bytes(KEYS[0]), credentials(2), 64 * GWEI)])
-    (problem,) = rules_of(chain, network=GNOSIS).of_withdrawals([Amount(KEYS[0], 48 * GWEI)])
+    (problem,) = rules_of(chain, network=GNOSIS).of_withdrawals([AmountOrder(KEYS[0], 48 * GWEI)])
     assert "1.5 GNO are wanted, 1 GNO can be had: it has 2 GNO, less the 1 GNO that stay" in problem
 
 
 def test_a_top_up_that_the_deposit_contract_does_not_take() -> None:
     chain = AtEpoch(NO_WORLD, [Validator(bytes(KEYS[0]), credentials(2), 64 * GWEI)])
-    (problem,) = rules_of(chain).of_top_ups([Amount(KEYS[0], GWEI - 1)])
+    (problem,) = rules_of(chain).of_top_ups([AmountOrder(KEYS[0], GWEI - 1)])
     assert "0.999999999 ETH are wanted, the deposit contract takes 1 ETH or more" in problem
-    (problem,) = rules_of(chain, network=GNOSIS).of_top_ups([Amount(KEYS[0], GWEI - 1)])
+    (problem,) = rules_of(chain, network=GNOSIS).of_top_ups([AmountOrder(KEYS[0], GWEI - 1)])
     assert "takes 0.03125 GNO or more" in problem
-    assert rules_of(chain).of_top_ups([Amount(KEYS[0], GWEI)]) == []
+    assert rules_of(chain).of_top_ups([AmountOrder(KEYS[0], GWEI)]) == []
 
 
 def test_what_waits_counts() -> None:
@@ -296,7 +296,7 @@ def test_what_waits_counts() -> None:
     chain = AtEpoch(NO_WORLD, [Validator(bytes(KEYS[0]), credentials(2), 2_000 * GWEI)])
     view = view_of(chain)
     view = BeaconView(view.epoch, 0, view.validators, deposits={bytes(KEYS[0]): 40 * GWEI})
-    (problem,) = rules_of(chain, view=view).of_top_ups([Amount(KEYS[0], 9 * GWEI)])
+    (problem,) = rules_of(chain, view=view).of_top_ups([AmountOrder(KEYS[0], 9 * GWEI)])
     assert "40 ETH wait to be deposited" in problem
 
 
@@ -315,12 +315,12 @@ def test_what_is_on_its_way_counts() -> None:
         pending_consolidations=[(3, 2), (2, 0), (4, 0)],
     )
     exact = rules_of(chain, max_balance_gwei=1_964 * GWEI)
-    assert exact.of_consolidations([Pair(second, first)]) == []
-    assert exact.of_top_ups([Amount(first, 32 * GWEI)]) == []
+    assert exact.of_consolidations([ConsolidationOrder(second, first)]) == []
+    assert exact.of_top_ups([AmountOrder(first, 32 * GWEI)]) == []
     too_little = rules_of(chain, max_balance_gwei=1_964 * GWEI - 1)
     for (problem,) in (
-        too_little.of_consolidations([Pair(second, first)]),
-        too_little.of_top_ups([Amount(first, 32 * GWEI)]),
+        too_little.of_consolidations([ConsolidationOrder(second, first)]),
+        too_little.of_top_ups([AmountOrder(first, 32 * GWEI)]),
     ):
         assert "432 ETH to be moved to it, and 32 ETH would be added" in problem
 
@@ -335,18 +335,20 @@ def test_a_balance_that_will_count_moves() -> None:
             Validator(bytes(second), credentials(2), 500 * GWEI, effective=32 * GWEI),
         ],
     )
-    (problem,) = rules_of(chain, max_balance_gwei=1_945 * GWEI).of_consolidations([Pair(second, first)])
+    (problem,) = rules_of(chain, max_balance_gwei=1_945 * GWEI).of_consolidations(
+        [ConsolidationOrder(second, first)]
+    )
     assert "500 ETH would be added" in problem
 
 
 def test_no_part_of_what_was_less_than_whole() -> None:
     """Though it has enough by now: the chain goes by the effective balance, which lags."""
     chain = AtEpoch(NO_WORLD, [Validator(bytes(KEYS[0]), credentials(2), 33 * GWEI, effective=31 * GWEI)])
-    (problem,) = rules_of(chain).of_withdrawals([Amount(KEYS[0], GWEI)])
+    (problem,) = rules_of(chain).of_withdrawals([AmountOrder(KEYS[0], GWEI)])
     assert "its effective balance is 31 ETH; no part is paid out while that is below 32 ETH" in problem
-    (problem,) = rules_of(chain, network=GNOSIS).of_withdrawals([Amount(KEYS[0], GWEI)])
+    (problem,) = rules_of(chain, network=GNOSIS).of_withdrawals([AmountOrder(KEYS[0], GWEI)])
     assert "below 1 GNO" in problem
-    assert rules_of(chain).of_withdrawals([Amount(KEYS[0], None)]) == []
+    assert rules_of(chain).of_withdrawals([AmountOrder(KEYS[0], None)]) == []
 
 
 def test_one_like_it_that_waited_before_is_not_it() -> None:
@@ -355,7 +357,7 @@ def test_one_like_it_that_waited_before_is_not_it() -> None:
     chain = AtEpoch(
         NO_WORLD, [Validator(bytes(key), credentials(2), 40 * GWEI)], pending_withdrawals=[(0, GWEI)]
     )
-    again = withdrawal(chain, Amount(key, GWEI))
+    again = withdrawal(chain, AmountOrder(key, GWEI))
     assert not_shown(again, view_of(chain)) == [bytes(key)]
     chain.process_withdrawal_request(VAULT, bytes(key), GWEI)
     assert not_shown(again, view_of(chain)) == []
@@ -369,7 +371,7 @@ def test_penalties_are_no_withdrawal() -> None:
     """However little is wanted: what is less than they may be shows while it waits."""
     key = KEYS[0]
     chain = AtEpoch(NO_WORLD, [Validator(bytes(key), credentials(2), 40 * GWEI)])
-    little = withdrawal(chain, Amount(key, 7))
+    little = withdrawal(chain, AmountOrder(key, 7))
     chain.validators[0].balance -= 20_000
     assert not_shown(little, view_of(chain)) == [bytes(key)]
     chain.process_withdrawal_request(VAULT, bytes(key), 7)
@@ -382,7 +384,7 @@ def test_a_journal_of_an_earlier_version() -> None:
     chain = AtEpoch(NO_WORLD, [Validator(bytes(key), credentials(2), 40 * GWEI)])
     for details in ({}, {"before_gwei": [40 * GWEI]}):
         chain.pending_withdrawals.clear()
-        old = action(Kind.WITHDRAW, [key], amounts=[[key.to_wire(), GWEI]], **details)
+        old = action(ActionKind.WITHDRAW, [key], amounts=[[key.to_wire(), GWEI]], **details)
         assert not_shown(old, view_of(chain)) == [bytes(key)]
         chain.process_withdrawal_request(VAULT, bytes(key), GWEI)
         assert not_shown(old, view_of(chain)) == []
@@ -398,7 +400,7 @@ def test_an_exit_is_no_consolidation() -> None:
             Validator(bytes(target), credentials(2), 40 * GWEI),
         ],
     )
-    wanted = action(Kind.CONSOLIDATE, [source], pairs=[[source.to_wire(), target.to_wire()]])
+    wanted = action(ActionKind.CONSOLIDATE, [source], pairs=[[source.to_wire(), target.to_wire()]])
     chain.process_withdrawal_request(VAULT, bytes(source), 0)
     assert not_shown(wanted, view_of(chain)) == [bytes(source)]
     chain.validators[0].exit_epoch = FAR_FUTURE_EPOCH

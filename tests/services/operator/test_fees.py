@@ -8,7 +8,7 @@ import pytest
 from dvtfast.networks import GNOSIS, HOODI, MAINNET, NETWORKS, Network
 from dvtfast.services.chain.execution import transactions
 from dvtfast.services.chain.execution.transactions import DEFAULT_PRIORITY_FEE_WEI, Fees
-from dvtfast.services.operator.commands import opening
+from dvtfast.services.operator.commands import parts
 from dvtfast.services.operator.sending.action import SignedTransaction
 from dvtfast.services.operator.sending.fees import Bounds, Offer, first_offer, higher_offer
 from dvtfast.services.operator.sending.policy import SendingPolicy
@@ -59,7 +59,7 @@ def test_whatever_nodes_say_it_can_be_cancelled(network: Network, tip: float, ba
 
 
 def policy(network: Network, **told: str) -> SendingPolicy:
-    return opening._policy(settings(network, **told), network)
+    return parts._policy(settings(network, **told), network)
 
 
 def settings(network: Network, **told: str) -> RegisterSettings:

@@ -9,13 +9,19 @@ from pathlib import Path
 import pytest
 
 from dvtfast.services.files.append_only import append_only
-from dvtfast.services.operator.sending.action import Action, Conclusion, Kind, Outcome, SignedTransaction
+from dvtfast.services.operator.sending.action import (
+    Action,
+    ActionKind,
+    Conclusion,
+    Outcome,
+    SignedTransaction,
+)
 from dvtfast.services.operator.sending.journal import TABLE_NAMES, Journal, JournalError, RefusedError
 
 ACCOUNT, OTHER = b"a" * 20, b"b" * 20
 KEYS = (b"k" * 48, b"l" * 48)
 ACTION = Action(
-    Kind.REGISTER, b"v" * 20, b"t" * 20, b"data", 2**200, KEYS, b"r" * 32, 2**63, {"amount_gwei": 64}
+    ActionKind.REGISTER, b"v" * 20, b"t" * 20, b"data", 2**200, KEYS, b"r" * 32, 2**63, {"amount_gwei": 64}
 )
 TRANSACTION = SignedTransaction(b"h" * 32, b"raw", 2**65, 7, False, 1_700_000_000)
 DONE = Conclusion(Outcome.DONE, b"h" * 32, 2**63, b"b" * 32, 21_000, 2**70)
@@ -101,7 +107,7 @@ async def test_all_of_it_is_there_after_a_restart(path: Path) -> None:
 async def test_one_open_action_of_an_account(path: Path) -> None:
     async with Journal(path) as journal:
         entry = await journal.begin(ACTION, chain_id=1, account=ACCOUNT, nonce=0)
-        fund = replace(ACTION, kind=Kind.FUND)
+        fund = replace(ACTION, kind=ActionKind.FUND)
         with pytest.raises(RefusedError, match="not concluded"):
             await journal.begin(fund, chain_id=1, account=ACCOUNT, nonce=1)
         assert (await journal.begin(fund, chain_id=1, account=OTHER, nonce=0)).id != entry.id
@@ -155,7 +161,7 @@ async def test_what_is_open_is_never_left_out(path: Path) -> None:
     async with Journal(path) as journal:
         first = await journal.begin(ACTION, chain_id=1, account=OTHER, nonce=0)
         for nonce in range(3):
-            fund = replace(ACTION, kind=Kind.FUND)
+            fund = replace(ACTION, kind=ActionKind.FUND)
             last = await journal.begin(fund, chain_id=1, account=ACCOUNT, nonce=nonce)
             last = await journal.conclude(last, replace(DONE, transaction_hash=None))
         assert await journal.entries(most=1) == [last, first]
@@ -180,7 +186,9 @@ async def test_nothing_is_changed_afterwards(path: Path) -> None:
 async def test_what_a_vault_asked_for_is_submitted_until_it_shows(path: Path) -> None:
     """What is taken back is no longer shown, either."""
     async with Journal(path) as journal:
-        entry = await journal.begin(replace(ACTION, kind=Kind.WITHDRAW), chain_id=1, account=ACCOUNT, nonce=0)
+        entry = await journal.begin(
+            replace(ACTION, kind=ActionKind.WITHDRAW), chain_id=1, account=ACCOUNT, nonce=0
+        )
         entry = await journal.add(entry, TRANSACTION)
         assert entry.outcome is None
         entry = await journal.conclude(entry, DONE)
@@ -224,7 +232,9 @@ async def test_what_was_taken_back_is_open_again(path: Path) -> None:
             assert await journal.not_final(chain_id=1, account=ACCOUNT) == []
             assert await journal.taken(KEYS) == set(KEYS)
             with pytest.raises(RefusedError, match="not concluded"):
-                await journal.begin(replace(ACTION, kind=Kind.FUND), chain_id=1, account=ACCOUNT, nonce=1)
+                await journal.begin(
+                    replace(ACTION, kind=ActionKind.FUND), chain_id=1, account=ACCOUNT, nonce=1
+                )
         entry = await journal.conclude(entry, replace(DONE, outcome=Outcome.REVERTED))
         assert await journal.taken(KEYS) == set()
         entry = await journal.finalize(entry)
@@ -240,7 +250,7 @@ async def test_what_was_taken_back_is_open_again(path: Path) -> None:
 async def test_of_several_that_are_open_again_the_first_is_first(path: Path) -> None:
     async with Journal(path) as journal:
         for nonce in (0, 1):
-            fund = replace(ACTION, kind=Kind.FUND)
+            fund = replace(ACTION, kind=ActionKind.FUND)
             entry = await journal.begin(fund, chain_id=1, account=ACCOUNT, nonce=nonce)
             await journal.conclude(entry, replace(DONE, transaction_hash=None))
         for entry in await journal.not_final(chain_id=1, account=ACCOUNT):

@@ -15,7 +15,7 @@ from dvtfast.services.settings import (
     WithdrawSettings,
     orders,
 )
-from dvtfast.services.settings.orders import Amount, Pair
+from dvtfast.services.settings.orders import AmountOrder, ConsolidationOrder
 from dvtfast.services.wire import PublicKey
 
 KEYS = [PublicKey(bytes([0x80 + number]) * 48) for number in range(3)]
@@ -81,7 +81,7 @@ def test_files_of_amounts(name: str, tmp_path: Path) -> None:
 def test_files_without_amounts_are_for_exits(tmp_path: Path) -> None:
     path = tmp_path / "keys.csv"
     path.write_text(f"public_key\n{FIRST}\n{SECOND}\n")
-    assert read_amounts(path, all_of_it=True) == [Amount(KEYS[0], None), Amount(KEYS[1], None)]
+    assert read_amounts(path, all_of_it=True) == [AmountOrder(KEYS[0], None), AmountOrder(KEYS[1], None)]
     with pytest.raises(
         SettingsError, match=r"line 2: expected one of amount_gwei, amount_eth, amount_gno, got none"
     ):
@@ -130,7 +130,7 @@ def test_many_wrong_lines(tmp_path: Path) -> None:
 def test_files_of_pairs_and_indices(tmp_path: Path) -> None:
     path = tmp_path / "pairs.csv"
     path.write_text(f"source_public_key,target_public_key\n{FIRST},{SECOND}\n{SECOND},{SECOND}\n")
-    assert read_pairs(path) == [Pair(KEYS[0], KEYS[1]), Pair(KEYS[1], KEYS[1])]
+    assert read_pairs(path) == [ConsolidationOrder(KEYS[0], KEYS[1]), ConsolidationOrder(KEYS[1], KEYS[1])]
     path.write_text(f"validator_index,public_key\n7,{FIRST}\n9,{SECOND}\n")
     assert read_keys_by_index(path) == {7: bytes(KEYS[0]), 9: bytes(KEYS[1])}
     path.write_text(f"validator_index,public_key\n7,{FIRST}\n8,{FIRST}\n")
@@ -192,4 +192,4 @@ def test_settings_that_are_right() -> None:
     assert validator.gwei == 16 * 10**9
     assert FundSettings.load({**BASE, "validators": [f"{FIRST}=1eth"], "ipfs_gateways": []}, {}).validators
     settings = WithdrawSettings.load({**BASE, "validators": [FIRST], "exit": "true"}, {})
-    assert settings.validators == (Amount(KEYS[0], None),)
+    assert settings.validators == (AmountOrder(KEYS[0], None),)
