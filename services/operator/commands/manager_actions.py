@@ -16,14 +16,8 @@ from ...settings.chain_clients import beacon_client
 from ...settings.orders import AmountOrder
 from ...wire import PublicKey
 from ..managing.outcomes import OutcomeWatch
-from ..managing.planner import (
-    ONE_SWITCH,
-    ManagerLimits,
-    ManagerPlan,
-    ManagerPlanner,
-    amount_details,
-    pair_details,
-)
+from ..managing.plan import ManagerPlan, amount_details, pair_details
+from ..managing.planner import ONE_SWITCH, ManagerLimits, ManagerPlanner
 from ..oracles.client import OracleClient
 from ..plan import NothingToDoError
 from ..progress import ProgressReport

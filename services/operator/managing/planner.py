@@ -6,26 +6,19 @@ vault: when that changes meanwhile, it begins again (`StaleError`).
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from typing import Any, Final
-
-from dvtfast.networks import Network
 
 from ... import wire
 from ...chain import calls, units
-from ...chain.beacon.client import BeaconClient, BeaconError
+from ...chain.beacon.client import BeaconClient
 from ...chain.contracts.harvesting import vault_assets
 from ...chain.contracts.manager_messages import (
     COMPOUNDING,
-    ManagerMessage,
     consolidate_bytes,
     fund_bytes,
     is_ambiguous,
-    nonce_bytes,
     withdraw_bytes,
 )
 from ...chain.contracts.reads import (
@@ -33,10 +26,8 @@ from ...chain.contracts.reads import (
     WITHDRAWAL_REQUESTS,
     is_compounding,
     request_fee,
-    validators_manager,
     validators_min_oracles,
 )
-from ...chain.contracts.signers import recover_signer
 from ...chain.encoding import read_address, write_address
 from ...chain.execution.node import Block
 from ...chain.units import WEI_PER_GWEI
@@ -47,44 +38,19 @@ from ..chain import Chain
 from ..oracles.agreement import TooFewOraclesError
 from ..oracles.client import OracleClient
 from ..oracles.consolidations import approve_switch
-from ..plan import NotReadyError, StaleError, shown
+from ..plan import NotReadyError
 from ..progress import ProgressReport, no_report
-from ..registration.planner import require_relayer
 from ..sending.action import Action, ActionKind
-from .beacon_rules import SHOWN_PROBLEMS, BeaconRules
-from .beacon_view import BeaconView, look_at
+from .beacon_judge import BeaconJudge
+from .manager_signature import signed_by_manager
 from .outcomes import balances_before
+from .plan import ManagerPlan, amount_details, pair_details, pair_line
 
 FEE_MARGIN: Final = 2  # the fee of a request may be higher when the transaction is mined; the rest comes back
-LOOKS_PER_SLOT: Final = 4  # at a beacon node that has not seen the latest block
-BEHIND_LOOKS: Final = 4 * LOOKS_PER_SLOT  # before it is an error
 ONE_SWITCH: Final = (
     "oracles approve of one validator that is made to compound, by itself: ask for each pair of a key with"
     " itself alone, and for other pairs without it"
 )
-
-
-@dataclass(frozen=True)
-class ManagerPlan:
-    """A top-up, withdrawal or consolidation that the manager signed for.
-
-    Attributes:
-        lines, questions: what a person is told and asked.
-    """
-
-    action: Action
-    network: Network
-    lines: Sequence[str]
-    questions: Sequence[str]
-
-    @property
-    def size(self) -> tuple[int, ...]:
-        """All of it, and the fees."""
-        return len(self.action.public_keys), self.action.value_wei
-
-    def shown(self) -> dict[str, Any]:
-        """All that would be sent, as JSON."""
-        return shown(self.action) | dict(self.action.details)
 
 
 @dataclass(frozen=True)
@@ -140,7 +106,9 @@ class ManagerPlanner:
                 f"the vault has {units.stake_of_wei(assets.withdrawable_wei, network)} withdrawable{kept};"
                 f" {units.stake(sum(amounts), network)} are wanted"
             )
-        view = await self._judged(keys, head, lambda rules: rules.of_top_ups(wanted), with_additions=True)
+        view = await self._judge().judged(
+            keys, head, lambda rules: rules.of_top_ups(wanted), with_additions=True
+        )
         validators = fund_bytes(self.vault, keys, amounts)
         request = wire.FundRequest(
             wire.Address(self.vault), keys, [wire.PositiveUInt64(each) for each in amounts]
@@ -166,7 +134,7 @@ class ManagerPlanner:
         """Withdraw from validators, or exit them; raises as `fund`."""
         keys, amounts = _columns(wanted)
         head = await self.chain.head()
-        view = await self._judged(keys, head, lambda rules: rules.of_withdrawals(wanted))
+        view = await self._judge().judged(keys, head, lambda rules: rules.of_withdrawals(wanted))
         fee_wei = await self._fee(WITHDRAWAL_REQUESTS, head)
         validators = withdraw_bytes(keys, amounts)
         request = wire.WithdrawRequest(
@@ -215,7 +183,9 @@ class ManagerPlanner:
         if not switches:
             await self._require_known(targets, head)
         keys = [*sources, *targets]
-        await self._judged(keys, head, lambda rules: rules.of_consolidations(pairs), with_additions=True)
+        await self._judge().judged(
+            keys, head, lambda rules: rules.of_consolidations(pairs), with_additions=True
+        )
         validators = consolidate_bytes(sources, targets)
         approvals = b""
         if switches:
@@ -246,92 +216,27 @@ class ManagerPlanner:
         return ManagerPlan(
             action,
             self.chain.network,
-            [_pair_line(pair) for pair in pairs],
+            [pair_line(pair) for pair in pairs],
             [question[0].upper() + question[1:]],
         )
 
-    async def _judged(
-        self,
-        keys: Sequence[bytes],
-        head: Block,
-        judge: Callable[[BeaconRules], list[str]],
-        *,
-        with_additions: bool = False,
-    ) -> BeaconView:
-        """What the beacon chain knows of these validators, of which nothing is against what is asked for.
-
-        So must say all nodes that have seen the block, so that none that lies makes it cost anything.
-        """
-        keys = list(map(bytes, keys))
-        rules = await self._rules(keys, head, with_additions=with_additions)
-        _require(judge(rules))
-        nodes = self.beacon.each_alone()
-        if len(nodes) == 1:
-            return rules.view
-
-        async def of(one: BeaconClient) -> list[str]:
-            try:
-                view = await look_at(
-                    one, rules.network, keys, with_additions=with_additions, since=head.timestamp
-                )
-            except BeaconError:
-                return []
-            found = judge(replace(rules, view=view)) if view.block_number >= head.number else []
-            return [f"{problem}, as {one.names} says, and others do not" for problem in found]
-
-        for problems in await asyncio.gather(*map(of, nodes)):
-            _require(problems)
-        return rules.view
-
-    async def _rules(
-        self, keys: Sequence[bytes], head: Block, *, with_additions: bool = False
-    ) -> BeaconRules:
-        """What the beacon chain would do with these validators, as it is now.
-
-        What was asked for in a block that it has not seen may have changed that.
-        """
-        self.report("looking at the beacon chain")
+    def _judge(self) -> BeaconJudge:
         network = self.chain.network
-        look = partial(look_at, self.beacon, network, keys, with_additions=with_additions)
-        view, looks = await look(), 0
-        while view.block_number < head.number:
-            if looks == BEHIND_LOOKS:
-                raise NotReadyError(
-                    f"{self.beacon.names}: the beacon chain has seen block {view.block_number}, the execution"
-                    f" node {head.number}: one of them is behind, or on another chain"
-                )
-            looks += 1
-            await asyncio.sleep(network.seconds_per_slot / LOOKS_PER_SLOT)
-            with suppress(BeaconError):  # no other node is so far either
-                view = await look(since=head.timestamp)
         most = self.limits.max_balance_gwei or network.max_validator_balance_gwei
-        return BeaconRules(view, network, self.vault, most)
+        return BeaconJudge(self.beacon, network, self.vault, most, self.report)
 
     async def _signed(
         self, head: Block, validators: bytes, ask: Callable[[], Awaitable[wire.ManagerSignatureAnswer]]
     ) -> tuple[int, bytes]:
-        """The vault's nonce, and the manager's signature for it."""
-        node = self.chain.node
-        await require_relayer(self.relayer, self.chain.network)
-        nonce = await self.chain.nonce(ActionKind.FUND, self.vault, head)
-        self.report("asking the relayer for the manager's signature")
-        signature = (await ask()).validators_manager_signature
-        if signature is None:
-            raise NotReadyError("relayer: its manager cannot sign now; start again later")
-        message = ManagerMessage(self.chain.network.chain_id, self.vault, nonce_bytes(nonce), validators)
-        try:
-            signer = recover_signer(message.digest, bytes(signature))
-        except ValueError as error:
-            raise NotReadyError(f"relayer: manager's {error}") from None
-        now = await self.chain.head(at_least=head.number)
-        if await self.chain.nonce(ActionKind.FUND, self.vault, now) != nonce:
-            raise StaleError("something was done with the vault's validators meanwhile: the nonce is another")
-        if signer != (manager := await validators_manager(node, self.vault, block=now)):
-            raise NotReadyError(
-                f"relayer: expected a signature of {write_address(manager)}, the vault's manager, for the"
-                f" nonce {nonce}; got another: its key is another one, or its node is behind"
-            )
-        return nonce, bytes(signature)
+        return await signed_by_manager(
+            ask,
+            validators,
+            chain=self.chain,
+            relayer=self.relayer,
+            vault=self.vault,
+            head=head,
+            report=self.report,
+        )
 
     async def _fee(self, predeploy: bytes, head: Block) -> int:
         """What one request costs now, in wei."""
@@ -411,28 +316,5 @@ class ManagerPlanner:
         )
 
 
-def _require(problems: Sequence[str]) -> None:
-    if problems:
-        more = len(problems) - SHOWN_PROBLEMS
-        named = [*problems[:SHOWN_PROBLEMS], *([f"and {more} more"] if more > 0 else [])]
-        raise NotReadyError("the beacon chain would not do it: " + "; ".join(named))
-
-
-def amount_details(wanted: Sequence[AmountOrder]) -> list[Any]:
-    """Keys and gwei, as the journal has them; 0 is everything."""
-    return [[each.shown, each.gwei or 0] for each in wanted]
-
-
-def pair_details(pairs: Sequence[ConsolidationOrder]) -> list[Any]:
-    """Sources and targets, as the journal has them."""
-    return [[pair.source.to_wire(), pair.target.to_wire()] for pair in pairs]
-
-
 def _columns(wanted: Sequence[AmountOrder]) -> tuple[list[wire.PublicKey], list[int]]:
     return [each.public_key for each in wanted], [each.gwei or 0 for each in wanted]
-
-
-def _pair_line(pair: ConsolidationOrder) -> str:
-    if pair.is_switch:
-        return f"{pair.source.to_wire()} becomes a compounding validator"
-    return f"{pair.source.to_wire()} ENDS, its stake moves to {pair.target.to_wire()}"

@@ -15,7 +15,7 @@ from dvtfast.services.demo.world.oracles import RunningOracle
 from dvtfast.services.operator.commands import executor, exit_codes
 from dvtfast.services.operator.commands.manager_actions import withdraw_task
 from dvtfast.services.operator.commands.results import print_result
-from dvtfast.services.operator.managing import outcomes, planner
+from dvtfast.services.operator.managing import beacon_judge, outcomes
 from dvtfast.services.operator.progress import no_report
 from dvtfast.services.operator.sending.action import JournalEntry, Outcome
 from dvtfast.services.operator.sending.journal import Journal
@@ -96,8 +96,8 @@ async def test_a_beacon_node_that_is_behind(
 ) -> None:
     """It does not know of what was done a moment ago: that the validator exits."""
     first, *_ = await with_a_rest(scene)
-    monkeypatch.setattr(planner, "LOOKS_PER_SLOT", 1_000)
-    monkeypatch.setattr(planner, "BEHIND_LOOKS", 2)
+    monkeypatch.setattr(beacon_judge, "LOOKS_PER_SLOT", 1_000)
+    monkeypatch.setattr(beacon_judge, "BEHIND_LOOKS", 2)
     await beacon.follow()
     await scene.world.chain.mine()
     beacon.behind = 1
@@ -115,7 +115,7 @@ async def test_another_beacon_node_that_is_not_behind(
 ) -> None:
     """It is asked instead, though the first one is not so far behind that it is never heard."""
     first, *_ = await with_a_rest(scene)
-    monkeypatch.setattr(planner, "LOOKS_PER_SLOT", 1_000)
+    monkeypatch.setattr(beacon_judge, "LOOKS_PER_SLOT", 1_000)
     await beacon.follow()
     await scene.world.chain.rpc("evm_increaseTime", 2 * HOODI.seconds_per_slot)
     await scene.world.chain.mine()

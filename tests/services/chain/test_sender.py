@@ -20,7 +20,7 @@ from dvtfast.services.chain.execution import transactions
 from dvtfast.services.operator.commands import exit_codes
 from dvtfast.services.operator.commands.executor import Task, perform, timed
 from dvtfast.services.operator.commands.results import CommandResult
-from dvtfast.services.operator.managing.planner import ManagerPlan
+from dvtfast.services.operator.managing.plan import ManagerPlan
 from dvtfast.services.operator.sending import tracker
 from dvtfast.services.operator.sending.action import Action, ActionKind, JournalEntry, Outcome
 from dvtfast.services.operator.sending.estimator import NotSentError, WouldRevertError
