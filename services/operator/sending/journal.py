@@ -13,81 +13,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self, TypeVar
 
-from ...files.append_only import append_only
-from ...files.sqlite_files import FileKind, SQLiteFile
+from ...files.sqlite_files import SQLiteFile
 from ...process.offload import UnavailableError, Workers
-from .action import Action, ActionKind, Conclusion, JournalEntry, Outcome, Reopening, SignedTransaction
-
-WHAT_IS_DONE = ("actions", "action_keys", "transactions")
-WHAT_CAME_OF_IT = ("conclusions", "reopenings", "finals", "shown")
-TABLE_NAMES = WHAT_IS_DONE + WHAT_CAME_OF_IT
+from .action import Action, ActionKind, Conclusion, JournalEntry, Outcome, SignedTransaction
+from .journal_rows import SELECT_ENTRIES, read_entry
+from .journal_tables import KIND
 
 T = TypeVar("T")
 
-CONCLUSIONS = (
-    "CREATE TABLE conclusions (id INTEGER PRIMARY KEY, at INTEGER NOT NULL,"
-    " action INTEGER NOT NULL REFERENCES actions (id), outcome TEXT NOT NULL, transaction_hash BLOB,"
-    " block_number TEXT, block_hash BLOB, gas_used TEXT NOT NULL, fee_wei TEXT NOT NULL)",
-    "CREATE INDEX conclusions_by_action ON conclusions (action)",
-    "CREATE TABLE reopenings (id INTEGER PRIMARY KEY, at INTEGER NOT NULL,"
-    " conclusion INTEGER NOT NULL UNIQUE REFERENCES conclusions (id), why TEXT NOT NULL)",
-    "CREATE TABLE finals (id INTEGER PRIMARY KEY, at INTEGER NOT NULL,"
-    " conclusion INTEGER NOT NULL UNIQUE REFERENCES conclusions (id))",
-    "CREATE TABLE shown (id INTEGER PRIMARY KEY, at INTEGER NOT NULL,"
-    " conclusion INTEGER NOT NULL UNIQUE REFERENCES conclusions (id))",
-    *(statement for table in WHAT_CAME_OF_IT for statement in append_only(table)["sqlite"]),
-    "CREATE VIEW standing AS SELECT c.*, f.id IS NOT NULL AS is_final, h.id IS NOT NULL AS is_shown"
-    " FROM conclusions c LEFT JOIN finals f ON f.conclusion = c.id LEFT JOIN shown h ON h.conclusion = c.id"
-    " WHERE NOT EXISTS (SELECT 1 FROM reopenings r WHERE r.conclusion = c.id)",
-)
-TABLES = (
-    # Integers that may have more than 63 bits are decimal text.
-    "CREATE TABLE actions (id INTEGER PRIMARY KEY, at INTEGER NOT NULL, chain_id TEXT NOT NULL,"
-    " account BLOB NOT NULL, nonce TEXT NOT NULL, kind TEXT NOT NULL, vault BLOB NOT NULL,"
-    " target BLOB NOT NULL, data BLOB NOT NULL, value_wei TEXT NOT NULL, registry_root BLOB,"
-    " deadline TEXT, details TEXT NOT NULL, block_number TEXT NOT NULL DEFAULT '0')",
-    "CREATE TABLE action_keys (id INTEGER PRIMARY KEY, action INTEGER NOT NULL REFERENCES actions (id),"
-    " public_key BLOB NOT NULL)",
-    "CREATE INDEX action_keys_by_key ON action_keys (public_key)",
-    "CREATE INDEX action_keys_by_action ON action_keys (action)",
-    "CREATE TABLE transactions (id INTEGER PRIMARY KEY, at INTEGER NOT NULL,"
-    " action INTEGER NOT NULL REFERENCES actions (id), hash BLOB NOT NULL UNIQUE, raw BLOB NOT NULL,"
-    " max_fee_wei TEXT NOT NULL, priority_fee_wei TEXT NOT NULL, is_cancel INTEGER NOT NULL,"
-    " block_number TEXT NOT NULL DEFAULT '0')",
-    *(statement for table in WHAT_IS_DONE for statement in append_only(table)["sqlite"]),
-    *CONCLUSIONS,
-)
-# What makes a journal of an earlier version one of this version.
-FROM_VERSION_1 = (
-    "ALTER TABLE actions ADD COLUMN block_number TEXT NOT NULL DEFAULT '0'",
-    "ALTER TABLE transactions ADD COLUMN block_number TEXT NOT NULL DEFAULT '0'",
-    # An action had one conclusion for ever, which is said of the table, so there must be another table.
-    "CREATE TEMPORARY TABLE before AS SELECT * FROM conclusions",
-    "DROP TABLE conclusions",
-    *CONCLUSIONS,
-    "INSERT INTO conclusions SELECT * FROM before ORDER BY id",
-    "DROP TABLE before",
-)
-KIND = FileKind(
-    holds="journal",
-    tables=["actions", "action_keys", "transactions", "conclusions"],
-    version=2,
-    create=TABLES,
-    upgrades={1: FROM_VERSION_1},
-)
 MOST_ROWS = (1 << 63) - 1  # what SQLite can count to
 OPEN = "NOT EXISTS (SELECT 1 FROM standing s WHERE s.action = a.id)"
-SELECT_ENTRIES = (
-    "SELECT a.id, a.at, a.chain_id, a.account, a.nonce, a.kind, a.vault, a.target, a.data,"
-    " a.value_wei, a.registry_root, a.deadline, a.details, a.block_number, c.is_final, c.is_shown, c.outcome,"
-    " c.transaction_hash, c.block_number, c.block_hash, c.gas_used, c.fee_wei, c.at FROM actions a"
-    " LEFT JOIN standing c ON c.action = a.id"
-)
-SELECT_REOPENINGS = (
-    "SELECT r.why, r.at, c.outcome, c.transaction_hash, c.block_number, c.block_hash, c.gas_used,"
-    " c.fee_wei, c.at FROM reopenings r JOIN conclusions c ON c.id = r.conclusion"
-    " WHERE c.action = ? ORDER BY r.id"
-)
 
 
 class JournalError(Exception):
@@ -330,60 +265,4 @@ class Journal:
     def _entries(self, where: str, values: Sequence[object]) -> list[JournalEntry]:
         query = f"{SELECT_ENTRIES} WHERE {where} ORDER BY a.id DESC"
         rows = self._connection.execute(query, values).fetchall()
-        return [self._read(row) for row in rows]
-
-    def _read(self, row: Sequence[object]) -> JournalEntry:
-        (
-            identity, at, chain_id, account, nonce, kind, vault, to, data, value, root, deadline, details,
-            number, is_final, is_shown, *concluded,
-        ) = row  # fmt: skip
-        keys = self._connection.execute(
-            "SELECT public_key FROM action_keys WHERE action = ? ORDER BY id", (identity,)
-        )
-        action = Action(
-            ActionKind(str(kind)), _bytes(vault), _bytes(to), _bytes(data), int(str(value)),
-            tuple(_bytes(key) for (key,) in keys), None if root is None else _bytes(root),
-            None if deadline is None else int(str(deadline)), json.loads(str(details)), int(str(number)),
-        )  # fmt: skip
-        transactions = self._connection.execute(
-            "SELECT hash, raw, max_fee_wei, priority_fee_wei, is_cancel, at, block_number FROM transactions"
-            " WHERE action = ? ORDER BY id",
-            (identity,),
-        )
-        return JournalEntry(
-            id=int(str(identity)),
-            at=int(str(at)),
-            action=action,
-            chain_id=int(str(chain_id)),
-            account=_bytes(account),
-            nonce=int(str(nonce)),
-            transactions=tuple(
-                SignedTransaction(hash_, raw, int(most), int(priority), bool(is_cancel), at, int(number))
-                for hash_, raw, most, priority, is_cancel, at, number in transactions
-            ),
-            conclusion=_conclusion(concluded) if concluded[0] is not None else None,
-            is_final=bool(is_final),
-            is_shown=bool(is_shown),
-            reopenings=tuple(
-                Reopening(_conclusion(before), str(why), int(at))
-                for why, at, *before in self._connection.execute(SELECT_REOPENINGS, (identity,))
-            ),
-        )
-
-
-def _bytes(value: object) -> bytes:
-    assert isinstance(value, bytes)
-    return value
-
-
-def _conclusion(row: Sequence[object]) -> Conclusion:
-    outcome, transaction_hash, number, block_hash, gas_used, fee, at = row
-    return Conclusion(
-        Outcome(str(outcome)),
-        None if transaction_hash is None else _bytes(transaction_hash),
-        None if number is None else int(str(number)),
-        None if block_hash is None else _bytes(block_hash),
-        int(str(gas_used)),
-        int(str(fee)),
-        int(str(at)),
-    )
+        return [read_entry(self._connection, row) for row in rows]

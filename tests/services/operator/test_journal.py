@@ -16,7 +16,8 @@ from dvtfast.services.operator.sending.action import (
     Outcome,
     SignedTransaction,
 )
-from dvtfast.services.operator.sending.journal import TABLE_NAMES, Journal, JournalError, RefusedError
+from dvtfast.services.operator.sending.journal import Journal, JournalError, RefusedError
+from dvtfast.services.operator.sending.journal_tables import TABLE_NAMES
 
 ACCOUNT, OTHER = b"a" * 20, b"b" * 20
 KEYS = (b"k" * 48, b"l" * 48)
