@@ -14,7 +14,7 @@ from dvtfast.services.operator.commands.metrics import OperatorMetrics
 from dvtfast.services.operator.commands.parts import _policy
 from dvtfast.services.operator.commands.results import CommandResult, print_result
 from dvtfast.services.operator.commands.summary import as_table
-from dvtfast.services.operator.plan import RegistrationPlan
+from dvtfast.services.operator.registration.plan import RegistrationPlan
 from dvtfast.services.operator.sending.action import Action, ActionKind, Conclusion, JournalEntry, Outcome
 from dvtfast.services.operator.sending.estimator import Estimate
 from dvtfast.services.operator.sending.fees import Offer

@@ -8,7 +8,8 @@ from dataclasses import replace
 from ...process import logs
 from ...settings import RotateExitsSettings
 from ..progress import ProgressReport
-from ..rotation.planner import RotationPlan, RotationPlanner, left_out_in_words
+from ..rotation.plan import RotationPlan, left_out_in_words
+from ..rotation.planner import RotationPlanner
 from ..rotation.rotation_info import OraclesBehindError
 from ..sending.action import Action, ActionKind
 from . import executor, exit_codes

@@ -21,7 +21,8 @@ from ...web.http import listening
 from ..plan import NothingToDoError
 from ..progress import showing_reports
 from ..registration.planner import RegistrationPlanner
-from ..rotation.planner import NotFinalYetError, RotationPlan, RotationPlanner
+from ..rotation.plan import RotationPlan
+from ..rotation.planner import NotFinalYetError, RotationPlanner
 from ..rotation.rotation_info import OraclesBehindError
 from ..sending.action import Outcome
 from . import exit_codes

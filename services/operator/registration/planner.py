@@ -30,10 +30,11 @@ from ..chain import Chain, approval_deadline, positive
 from ..oracles.agreement import TooFewOraclesError
 from ..oracles.approvals import Approval, ApprovalRequest, approve
 from ..oracles.client import OracleClient
-from ..plan import NothingToDoError, NotReadyError, RegistrationPlan, StaleError
+from ..plan import NothingToDoError, NotReadyError, StaleError
 from ..progress import ProgressReport, no_report
 from ..sending.action import Action, ActionKind
 from .batch import batch_amounts
+from .plan import RegistrationPlan
 
 DEFAULT_BATCH_LIMIT: Final = 10  # where the config names none
 INDEX_AGE_SECONDS: Final = 2.5  # more than the sources of the next index take for now, on whichever fork

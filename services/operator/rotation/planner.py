@@ -13,15 +13,13 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
-from dvtfast.networks import Network
 from dvtfast.protocol_config import OracleConfig
 
 from ... import wire
 from ...chain import calls
 from ...chain.contracts.reads import exits_updated_at, validators_min_oracles
-from ...chain.encoding import write_address, write_data
 from ...chain.execution.node import Block
 from ...chain.execution.policies import quorum
 from ...chain.execution.scanner import final_block
@@ -31,12 +29,13 @@ from ...relayer_client.client import RelayerClient, RelayerRefusedError
 from ..chain import Chain, approval_deadline, positive
 from ..oracles.agreement import TooFewOraclesError
 from ..oracles.client import OracleClient
-from ..plan import NothingToDoError, NotReadyError, StaleError, shown
+from ..plan import NothingToDoError, NotReadyError, StaleError
 from ..progress import ProgressReport, no_report
 from ..registration.checks import wrong_shares
 from ..registration.planner import require_relayer
 from ..sending.action import Action, ActionKind
 from ..sending.journal import Journal
+from .plan import RotationPlan, left_out_in_words
 from .rotation_info import (
     OraclesAheadError,
     OraclesBehindError,
@@ -47,7 +46,6 @@ from .rotation_info import (
 )
 
 DEFAULT_ROTATION_LIMIT: Final = 100  # validators of one rotation, where the config names none
-SHOWN_LEFT_OUT: Final = 5
 MOST_LEFT_OUT: Final = 10_000  # of one look; an oracle that names strangers keeps nobody busy for ever
 AHEAD_LOOKS: Final = 3  # a slot each, for our nodes to get to the block that honest oracles tell of
 PAUSE_SECONDS: Final = 3600  # of a validator between two rotations of its exit, however often it is wanted
@@ -57,45 +55,6 @@ log = logs.get("operator")
 
 class NotFinalYetError(OraclesBehindError):
     """The vault's last rotation is not final yet; oracles do not count it before."""
-
-
-@dataclass(frozen=True)
-class RotationPlan:
-    """Exits that the oracles of today took.
-
-    Attributes:
-        left_out: why validators of this batch are not in it.
-        wanted: of how many validators the oracles want exits.
-    """
-
-    action: Action
-    network: Network
-    left_out: dict[int, str]
-    wanted: int
-
-    @property
-    def lines(self) -> list[str]:
-        """The validators."""
-        return [write_data(key) for key in self.action.public_keys]
-
-    @property
-    def questions(self) -> list[str]:
-        """Whether that is meant."""
-        count, vault = len(self.action.public_keys), write_address(self.action.vault)
-        return [f"Give the exits of {count} validators of {vault} to the oracles of today"]
-
-    @property
-    def size(self) -> tuple[int, ...]:
-        """Validators."""
-        return (len(self.action.public_keys),)
-
-    def shown(self) -> dict[str, Any]:
-        """All that would be sent, as JSON."""
-        return (
-            shown(self.action)
-            | {"deadline": self.action.deadline, **self.action.details}
-            | {"public_keys": [write_data(key) for key in self.action.public_keys]}
-        )
 
 
 @dataclass
@@ -348,13 +307,6 @@ class RotationPlanner:
         for index in batch:
             if index in self.left_out:
                 log.error("validator left out of the rotation", index=index, why=self.left_out[index])
-
-
-def left_out_in_words(left_out: dict[int, str]) -> str:
-    """Who was left out and why, at most a few by name."""
-    named = [f"{index}: {why}" for index, why in list(left_out.items())[:SHOWN_LEFT_OUT]]
-    more = [f"and {len(left_out) - SHOWN_LEFT_OUT} more"] if len(left_out) > SHOWN_LEFT_OUT else []
-    return f"{len(left_out)} validators were left out: " + "; ".join(named + more)
 
 
 def _place(path: str, count: int) -> int | None:
