@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import msgspec
 
+PROGRAM = (sys.executable, "-m", "dvtfast.services")
 LOOK_SECONDS = 0.02
 STOP_SECONDS = 10.0
 SHOWN_LINES = 15  # of the log of a process that died
@@ -34,7 +35,7 @@ class Service:
     def __init__(self, name: str, arguments: Sequence[str], directory: Path) -> None:
         self.name = name
         self.log = directory / f"{name}.log"
-        command = [sys.executable, "-m", "dvtfast.services", *arguments, "--log-format", "json"]
+        command = [*PROGRAM, *arguments, "--log-format", "json"]
         with self.log.open("ab") as log:
             # A session of its own: Ctrl-C reaches the demo alone, which then stops the others.
             self._process = subprocess.Popen(  # noqa: S603 - our own program, no shell

@@ -21,10 +21,13 @@ from dvtfast import (
     HOODI,
     PublicKeys,
     derive_public_keys,
+    ecies,
     exit_signing_roots,
     generate_secret_keys,
+    recover_signatures,
     sign,
     split_secret_keys,
+    verify_signatures,
 )
 from dvtfast.clusters import ClusterShares
 from dvtfast.protocol_config import OracleConfig
@@ -113,6 +116,21 @@ class Oracles:
             exit_signature_recover_threshold=ORACLE_THRESHOLD,
             raw={},
         )
+
+    def require_exit(self, shares: dict[str, Any], root: np.ndarray, secret_key: np.ndarray) -> None:
+        """The shares, as JSON has them, are for these oracles, and enough of them recover the exit."""
+        parts = np.stack(
+            [
+                ecies.decrypt_batch([bytes.fromhex(blob[2:])], secret.secret)[0]
+                for blob, secret in zip(shares["encrypted_exit_signatures"], self.secrets, strict=True)
+            ]
+        )
+        public = [bytes.fromhex(share[2:]) for share in shares["public_keys"]]
+        verify_signatures(PublicKeys(public), np.stack([root] * len(parts)), parts)
+        whole, last = sign(secret_key, root).tobytes(), len(parts) - 1
+        for places in ([0, 1], [last, 1], [0, last]):
+            some, xs = parts[np.newaxis, places], [place + 1 for place in places]
+            assert recover_signatures(some, xs, threshold=ORACLE_THRESHOLD)[0].tobytes() == whole
 
 
 @dataclass(frozen=True)

@@ -194,7 +194,9 @@ def nodes(relayer: Relayer, cluster: Cluster) -> Any:
     return background(work())
 
 
-async def sign_item(relayer: Relayer, cluster: Cluster, item: Any) -> None:
+async def sign_item(relayer: Relayer, cluster: Cluster, item: Any) -> list[Any]:
+    """What three nodes do that see a validator in GET /validators; the answers that they get."""
+    answers = []
     row = [key.to_wire() for key in cluster.keys].index(item["public_key"])
     vault = bytes.fromhex(item["vault"][2:])
     credentials = int(item["validator_type"], 16).to_bytes(1, "big") + bytes(11) + vault
@@ -206,7 +208,9 @@ async def sign_item(relayer: Relayer, cluster: Cluster, item: Any) -> None:
             "exit_signature": exits[row].exit_signature.to_wire(),
             "deposit_signature": "0x" + sign(cluster.key_shares[row, place], roots[0]).tobytes().hex(),
         }
-        await relayer.raw("POST", "/signatures", json.dumps({"share_index": share_index, "shares": [share]}))
+        body = json.dumps({"share_index": share_index, "shares": [share]})
+        answers.append(await relayer.raw("POST", "/signatures", body))
+    return answers
 
 
 def mining(world: World) -> Any:

@@ -25,6 +25,7 @@ from dvtfast.services.relayer.manager.key import ManagerKey
 from dvtfast.services.relayer.watches import chain_watch
 from tests.services.chain.anvil import CHAIN_ID, Chain, ChainClock, Contract
 from tests.services.chain.gateways import Blocks, gateway
+from tests.services.chain.scenes import sign_item
 from tests.services.chain.servers import RpcError, leaving_out, node_between, nodes_between
 from tests.services.chain.test_oracles import document
 from tests.services.conftest import Cluster, Oracles, Relayer, Start, make_cluster
@@ -115,19 +116,7 @@ async def sign_all(relayer: Relayer, cluster: Cluster, world: World, index: int)
 
     answer = await until(reserved)
     for item in answer["validators"]:
-        row = [key.to_wire() for key in cluster.keys].index(item["public_key"])
-        vault = bytes.fromhex(item["vault"][2:])
-        credentials = int(item["validator_type"], 16).to_bytes(1, "big") + bytes(11) + vault
-        roots = deposit_signing_roots([cluster.keys[row]], [credentials], [item["amount"]], HOODI)
-        for place, share_index in enumerate((1, 2, 3)):
-            exits = cluster.exit_shares(share_index, [item["validator_index"]] * (row + 1))
-            share = {
-                "public_key": item["public_key"],
-                "exit_signature": exits[row].exit_signature.to_wire(),
-                "deposit_signature": "0x" + sign(cluster.key_shares[row, place], roots[0]).tobytes().hex(),
-            }
-            body = json.dumps({"share_index": share_index, "shares": [share]})
-            assert await relayer.raw("POST", "/signatures", body) == (200, {"rejected": []})
+        assert await sign_item(relayer, cluster, item) == [(200, {"rejected": []})] * 3
 
 
 def oracles_of(validator: wire.ValidatorShares) -> int:

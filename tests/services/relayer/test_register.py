@@ -18,9 +18,7 @@ from dvtfast import (
     HOODI,
     PublicKeys,
     deposit_signing_roots,
-    ecies,
     exit_signing_roots,
-    recover_signatures,
     sign,
     verify_signatures,
 )
@@ -32,7 +30,6 @@ from dvtfast.services.relayer.store.operators.reservations import WantedRegistra
 from dvtfast.services.relayer.store.subjects import withdrawal_credentials
 
 from ..conftest import (
-    ORACLE_THRESHOLD,
     READY_SECONDS,
     START_INDEX,
     Cluster,
@@ -190,20 +187,8 @@ def verify(
     exit_roots = exit_signing_roots(list(indices), HOODI)
     for row, validator in enumerate(validators):
         assert validator["exit_signature"] is None
-        shares = validator["oracles_exit_signature_shares"]
-        parts = np.stack(
-            [
-                ecies.decrypt_batch([bytes.fromhex(blob[2:])], secret.secret)[0]
-                for blob, secret in zip(shares["encrypted_exit_signatures"], oracles.secrets, strict=True)
-            ]
-        )
-        public = [bytes.fromhex(share[2:]) for share in shares["public_keys"]]
-        verify_signatures(PublicKeys(public), exit_roots[[row] * len(parts)], parts)
-        whole = sign(cluster.secret_keys[cluster.keys.index(wire.PublicKey(keys[row]))], exit_roots[row])
-        for subset in ([0, 1], [2, 1]):
-            some = parts[np.newaxis, subset]
-            xs = [place + 1 for place in subset]
-            assert recover_signatures(some, xs, threshold=ORACLE_THRESHOLD)[0].tobytes() == whole.tobytes()
+        secret_key = cluster.secret_keys[cluster.keys.index(wire.PublicKey(keys[row]))]
+        oracles.require_exit(validator["oracles_exit_signature_shares"], exit_roots[row], secret_key)
 
 
 class TestLoop:

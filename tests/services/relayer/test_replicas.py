@@ -20,6 +20,7 @@ from structlog.testing import capture_logs
 
 from dvtfast import HOODI
 from dvtfast.services import wire
+from dvtfast.services.demo import processes
 from dvtfast.services.demo.app import START_INDEX as ROUND_INDEX
 from dvtfast.services.demo.app import start_operator, start_sidecar
 from dvtfast.services.demo.processes import Service, Services
@@ -52,10 +53,12 @@ from .. import postgres as postgres_
 from .. import rounds
 from ..conftest import START_INDEX, Oracles, Start, make_cluster
 from ..patience import PATIENCE_SECONDS
+from ..programs import program_with
 from .test_kill_relayer import Node, require_consistent
 
 INDICES = range(START_INDEX, START_INDEX + 3)
 VALIDATORS = 200
+LIFE_OF_A_LEASE_SECONDS = 5  # of the processes here: for so long nobody else takes what a killed one had
 A, B = b"A" * 16, b"B" * 16
 
 
@@ -297,6 +300,8 @@ async def test_one_of_two_relayers_is_killed_in_the_middle(
 ) -> None:
     """When every share is in and it is at work on them; the other one has to find that out."""
     monkeypatch.setenv("DVTFAST_DATABASE", database_url)
+    program = program_with("relayer.store.judging.leases", LEASE_SECONDS=LIFE_OF_A_LEASE_SECONDS)
+    monkeypatch.setattr(processes, "PROGRAM", program)
     cluster = rounds.cluster_of(VALIDATORS, tmp_path)
     node = Node(cluster)
     bundle_path = tmp_path / "registration.json"

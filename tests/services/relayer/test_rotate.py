@@ -8,12 +8,11 @@ import threading
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 from coincurve import PrivateKey
 from sqlalchemy import Connection, select
 
-from dvtfast import HOODI, PublicKeys, ecies, exit_signing_roots, recover_signatures, sign, verify_signatures
+from dvtfast import HOODI, exit_signing_roots
 from dvtfast.services import wire
 from dvtfast.services.relayer.judging import pipeline as pipeline_
 from dvtfast.services.relayer.judging.current_oracles import CurrentOracles
@@ -38,7 +37,6 @@ from dvtfast.services.relayer.store.subjects import Exit
 from dvtfast.services.relayer.store.tables import MessageStatus, messages, oracle_shares
 
 from ..conftest import (
-    ORACLE_THRESHOLD,
     READY_SECONDS,
     START_INDEX,
     Cluster,
@@ -84,22 +82,7 @@ def verify(validators: list[dict[str, Any]], cluster: Cluster, oracles: Oracles,
     """The shares are for these oracles, of these exits."""
     roots = exit_signing_roots(list(indices), HOODI)
     for row, validator in enumerate(validators):
-        shares = validator["oracles_exit_signature_shares"]
-        assert len(shares["encrypted_exit_signatures"]) == len(oracles.secrets)
-        parts = np.stack(
-            [
-                ecies.decrypt_batch([bytes.fromhex(blob[2:])], secret.secret)[0]
-                for blob, secret in zip(shares["encrypted_exit_signatures"], oracles.secrets, strict=True)
-            ]
-        )
-        public = [bytes.fromhex(share[2:]) for share in shares["public_keys"]]
-        verify_signatures(PublicKeys(public), roots[[row] * len(parts)], parts)
-        whole = sign(cluster.secret_keys[row], roots[row]).tobytes()
-        last = len(parts)
-        recovered = recover_signatures(
-            parts[np.newaxis, [0, last - 1]], [1, last], threshold=ORACLE_THRESHOLD
-        )
-        assert recovered[0].tobytes() == whole
+        oracles.require_exit(validator["oracles_exit_signature_shares"], roots[row], cluster.secret_keys[row])
 
 
 async def test_what_was_not_handed_out_is_split_anew(start: Start, others: Oracles) -> None:

@@ -353,17 +353,7 @@ def test_several_processes_share_a_journal(tmp_path: Path) -> None:
         "print(admitted.count(['']))"
     )
     path = tmp_path / "journal.db"
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", program, str(path), str(vault)],
-            cwd=Path(__file__).parents[3],
-            stdout=subprocess.PIPE,
-        )
-        for vault in (1, 2, 3)
-    ]
-    admitted = [int(process.communicate()[0]) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0, 0]
-    assert sum(admitted) == len(deposits_in(path)) == 50
+    assert admitted_by_three(program, path) == len(deposits_in(path)) == 50
 
 
 def test_several_processes_have_one_limit(tmp_path: Path) -> None:
@@ -376,15 +366,22 @@ def test_several_processes_have_one_limit(tmp_path: Path) -> None:
         "print(admitted.count(['']))"
     )
     path = tmp_path / "journal.db"
+    assert admitted_by_three(program, path) == len(rows(path)) == 70
+
+
+def admitted_by_three(program: str, journal: Path) -> int:
+    """What processes at the same time admit together, as each prints; each is told its number."""
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", program, str(path), str(key)],
+            [sys.executable, "-c", program, str(journal), str(number)],
             cwd=Path(__file__).parents[3],
             stdout=subprocess.PIPE,
         )
-        for key in (1, 2, 3)
+        for number in (1, 2, 3)
     ]
-    assert sum(int(process.communicate()[0]) for process in processes) == len(rows(path)) == 70
+    admitted = [int(process.communicate()[0]) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    return sum(admitted)
 
 
 # As version 1 made it.

@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,14 @@ from dvtfast.services.sidecar.nodes.key_shares import share_index_of
 
 from .. import rounds
 from ..patience import PATIENCE_SECONDS
+from ..programs import DVTFAST, program_with
 from ..sidecars import until
 from .test_journal import make_journal_of_1, rows
 from .test_sidecar import Fake
 
 VALIDATORS = 4
 NODES = (0, 1, 2, 3)
+LOOK_SECONDS = 0.5  # between two looks at the files, of which a change needs two
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +53,13 @@ class Running:
 
 
 @asynccontextmanager
-async def process(directory: Path, *arguments: str) -> AsyncIterator[Running]:
+async def process(
+    directory: Path, *arguments: str, program: Sequence[str] = DVTFAST
+) -> AsyncIterator[Running]:
     log = directory / "sidecar.log"
     with log.open("wb") as file:
         started = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "dvtfast.services", "sidecar", "--network", "hoodi", "--threads", "1",
+            *program, "sidecar", "--network", "hoodi", "--threads", "1",
             "--poll-interval", "0.05", "--log-format", "json", *arguments, cwd=directory, stderr=file,
         )  # fmt: skip
     try:
@@ -140,6 +144,7 @@ async def test_keys_are_read_anew(files: DemoCluster, tmp_path: Path, how: str) 
 
     async with relayer.running() as url, process(
         tmp_path, "--relayer", url, "--cluster-lock", str(files.lock), "--keystores", str(keystores),
+        program=program_with("sidecar.nodes.reload", LOOK_SECONDS=LOOK_SECONDS),
     ) as running:  # fmt: skip
         await until(lambda: len(keys_posted(relayer, 3)) == 2)
         for number in (2, 3):
