@@ -49,7 +49,7 @@ demo-chain: $(VENV)/demo-chain build/anvil/made ## further, onto a chain on this
 	$(BIN)/dvtfast demo --chain $(DEMO)
 
 test: $(VENV)/test build/anvil/made build/browser/made build/libp2p/made ## all tests
-	$(BIN)/python -m pytest -n auto --dist loadfile $(TESTS)
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(TESTS)
 
 fuzz: $(VENV)/test ## 20,000 cases of every kind next to milagro, arkworks and py_ecc; 1,000,000 operands on lanes
 	DVTFAST_FUZZ_CASES=$(FUZZ_CASES) DVTFAST_FUZZ_OPERANDS=$(FUZZ_OPERANDS) DVTFAST_FUZZ_SEED=$(FUZZ_SEED) \

@@ -4,6 +4,7 @@ The same examples are drawn each time, so that a failure has to do with the chan
 `pytest tests/property --hypothesis-profile=thorough --timeout=0` draws new ones, and many more.
 """
 
+import os
 import signal
 import sys
 from importlib import import_module
@@ -38,6 +39,17 @@ settings.register_profile(
     "thorough", parent=settings.get_profile("default"), max_examples=500, derandomize=False
 )
 settings.load_profile("default")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than processors: many tests wait for processes and blocks, meanwhile others compute."""
+    return (os.cpu_count() or 1) + 1
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What may take so long that it has a `timeout` of its own begins first, not when others are done."""
+    items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
 
 
 @pytest.fixture(autouse=True)
