@@ -29,6 +29,7 @@ LAYERS = [
         "ssv",
         "clusters",
         "dkg",
+        "duties",
         "key_cache",
     },
 ]
