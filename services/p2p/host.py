@@ -22,7 +22,7 @@ from .swarm import exchange, identify
 from .swarm.connection import Connection
 from .swarm.exchange import RECEIVE_SECONDS, Function, Terms
 from .swarm.stream import Stream
-from .swarm.swarm import Handler, Swarm
+from .swarm.swarm import Swarm
 from .wire import messages
 from .wire.addresses import Multiaddr
 from .wire.peers import IdentityKey, check_key, shown
@@ -41,7 +41,7 @@ class PeerState:
         key: 33 bytes.
         is_connected: whether there is a connection.
         is_relayed: whether it goes through a relay.
-        agent: what it says that it is; any text without control characters.
+        agent: what it says that it is; any text without control characters, empty while that is not known.
         problem: why there is no connection, for people.
     """
 
@@ -81,7 +81,6 @@ class Host:
             identity_key,
             is_welcome=self._is_welcome,
             limits=limits,
-            handlers_for=self._handlers_for,
             on_opened=self._opened,
             on_ended=self._ended,
         )
@@ -96,14 +95,10 @@ class Host:
             if key != self.public_key
         }
         self._watchers: set[asyncio.Event] = set()
-        # What is spoken with relays as well; what else is handled is for peers alone.
-        self._for_relays: dict[str, Handler] = {
-            messages.IDENTIFY: identify.identifying(self._introduce),
-            messages.PING: identify.echoing,
-        }
+        self._swarm.handlers[messages.IDENTIFY] = identify.identifying(self._introduce)
+        self._swarm.handlers[messages.PING] = identify.echoing
         if self._relays:
-            self._for_relays[messages.STOP] = client.stopping(self._swarm, self._is_relay)
-        self._swarm.handlers.update(self._for_relays)
+            self._swarm.handlers[messages.STOP] = client.stopping(self._swarm, self._is_relay)
 
     @classmethod
     @asynccontextmanager
@@ -314,16 +309,17 @@ class Host:
     def _is_welcome(self, key: bytes) -> bool:
         return key in self._peers or self._is_relay(key)
 
-    def _handlers_for(self, key: bytes) -> Mapping[str, Handler]:
-        return self._swarm.handlers if key in self._peers else self._for_relays
-
     def _is_relay(self, key: bytes) -> bool:
         return any(relay.peer == key for relay in self._relays)
 
     def _opened(self, connection: Connection) -> None:
         if (peer := self._peers.get(connection.peer)) is not None and not connection.is_closed:
             peer.opened()
-            self._swarm.run(peer.learn(connection))
+            self._swarm.run(self._learn(peer, connection))
+        self._tell()
+
+    async def _learn(self, peer: Peer, connection: Connection) -> None:
+        await peer.learn(connection)
         self._tell()
 
     def _ended(self, connection: Connection) -> None:
@@ -348,7 +344,7 @@ class Host:
         return messages.Identify(
             public_key=self.public_key,
             addresses=tuple(each.to_bytes() for each in dict.fromkeys(addresses)),
-            protocols=tuple(sorted(connection.protocols)),
+            protocols=tuple(sorted(self._swarm.handlers)),
             observed=observed,
             protocol_version=identify.PROTOCOL_VERSION,
             agent=self._agent,

@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import Coroutine, Iterable, Sequence
 
 from ..process import logs
-from ..web.addresses import Reach, reach_of
 from .backoff import Backoff
 from .circuit import client
 from .circuit.reservations import Relay
@@ -26,6 +25,7 @@ RELAY_WAIT_SECONDS = 10.0  # for the peer with the smaller key
 DIRECT_SECONDS = 60.0  # between two attempts to do without a relay
 LEARNED_SECONDS = 900.0  # that addresses are believed after the connection that told them
 LASTING_SECONDS = 5.0  # after which a connection was no failure
+ASK_AGAIN_SECONDS = 2.0  # who a peer is, when it did not say
 NUDGE_SECONDS = 1.0  # between two attempts when somebody waits
 MOST_ENDPOINTS = 16  # learned of one peer
 
@@ -39,7 +39,7 @@ class Peer:
 
     Attributes:
         key: 33 bytes.
-        agent: what it says that it is, for people.
+        agent: what it says that it is; empty while that is not known.
         problem: why there is no connection, for people; empty when there is one.
         streams: how many more may be opened to it now.
     """
@@ -83,6 +83,8 @@ class Peer:
 
     def ended(self) -> None:
         """There is one connection less."""
+        if self._swarm.best(self.key) is None:
+            self.agent = ""  # who comes next may be another program
         self._wanted.set()
 
     def relay_changed(self) -> None:
@@ -90,15 +92,18 @@ class Peer:
         self._wanted.set()
 
     async def learn(self, connection: Connection) -> None:
-        """Ask a connection's other side where it listens, for when the connection is gone."""
-        try:
-            found = await identify.ask(connection)
-        except (P2PError, TimeoutError) as error:
-            log.debug("not identified", peer=peers.shown(self.key), error=str(error))
-            return
+        """Ask a connection's other side what it is, and where it listens, for when the connection is gone."""
+        found = None
+        while found is None:
+            try:
+                found = await identify.ask(connection)
+            except (P2PError, TimeoutError) as error:
+                log.debug("not identified", peer=peers.shown(self.key), error=str(error))
+                await asyncio.sleep(ASK_AGAIN_SECONDS)
+                if connection.is_closed:
+                    return
         self.agent = logs.printable(found.agent)[:100]
-        seen = (connection.relay or connection).remote_host
-        endpoints = list(dict.fromkeys(usable(found.addresses, seen)))[:MOST_ENDPOINTS]
+        endpoints = list(dict.fromkeys(_endpoints(found.addresses)))[:MOST_ENDPOINTS]
         if endpoints:
             self._learned, self._learned_at = endpoints, asyncio.get_running_loop().time()
             self._wanted.set()
@@ -209,25 +214,14 @@ class Peer:
         return list(dict.fromkeys([*self._configured, *(self._learned if fresh else ())]))
 
 
-def usable(addresses: Iterable[bytes], remote_host: str | None) -> list[Endpoint]:
-    """What of a peer's addresses can be dialed: TCP, by number; a name could stand for anything.
-
-    A peer is believed about what others can see of it at least as far away as it is itself: from the internet
-    it does not have us connect to whatever has that address in our network, or on our machine.
-
-    Args:
-        remote_host: where the peer is, or the relay that brings it.
-    """
-    least = reach_of(remote_host) if remote_host is not None else Reach.INTERNET
+def _endpoints(addresses: Iterable[bytes]) -> list[Endpoint]:
+    """What of a peer's addresses can be dialed: TCP, by number; a name could stand for anything."""
     found = []
     for data in addresses:
         try:
             address = Multiaddr.from_bytes(data)
         except WireError:
             continue
-        if (endpoint := address.endpoint) is None or not address.is_numeric:
-            continue
-        reach = reach_of(endpoint[0])
-        if reach >= least and reach is not Reach.NOWHERE:
+        if (endpoint := address.endpoint) is not None and address.is_numeric:
             found.append(endpoint)
     return found
