@@ -173,6 +173,6 @@ class Network:
             self.report()
             while self.under_way:
                 self.deliver(self.next())
-            if len(self.ended) == len(self.honest):
+            if all(self.nodes[i].is_over for i in self.honest):
                 break
         return self

@@ -23,7 +23,7 @@ from dvtfast.dkg.frost.messages import (
     timestamp,
 )
 from dvtfast.dkg.frost.partials import LOCK_HASH, REGISTRATION, PartialsMessage, encode_partials, key_text
-from dvtfast.dkg.outputs import Aborted, Finished
+from dvtfast.dkg.outputs import Aborted, Finished, Phase
 from dvtfast.errors import InputError
 from dvtfast.protobuf import message_field
 from tests import reference
@@ -582,7 +582,7 @@ def test_a_node_that_falls_silent_is_named_with_the_phase(dialect, kind, id, pha
         assert (shown.name, shown.missing) == (phase, (CHEATER,))
         network.nodes[node].give_up()
         (end,) = network.nodes[node].advance()
-        assert end == Aborted(f"waited too long for node 3: {phase}")
+        assert end == Aborted(f"waited too long for node 3: {phase}", CHEATER)
         # Who comes back is told.
         report = Sync(timestamp(1, 0), KEYS[1].sign_message(DEFINITION_HASH), False, dialect.version, 0)
         told = network.nodes[node].receive((node + 1) % N, SYNC, report.encode())
@@ -625,12 +625,13 @@ def test_at_the_very_end_nobody_has_to_be_waited_for(dialect):
 
     network.tamper = from_cheater(change, SYNC)
     network.run(20)
-    assert set(network.ended) == {CHEATER}
+    assert {type(end) for end in network.ended.values()} == {Finished}
     for node in HONEST:
-        assert network.phases[node][-1].missing == (CHEATER,)
+        assert network.phases[node][-1] == Phase("the end", (CHEATER,))
+        assert not network.nodes[node].is_over
         network.nodes[node].give_up()
-        network.advance(node)
-        assert isinstance(network.ended[node], Finished)
+        assert network.nodes[node].advance() == []
+        assert network.nodes[node].is_over
 
 
 def test_what_comes_after_the_end_changes_nothing(dialect):

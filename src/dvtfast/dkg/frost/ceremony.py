@@ -10,10 +10,12 @@ the ceremony, and the others are told why in the answers to their reports.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dvtfast.constants import ROOT_BYTES
 from dvtfast.dkg.frost.inbox import Inbox, PeerError
 from dvtfast.dkg.frost.keygen import Dealing
-from dvtfast.dkg.frost.order import ENDING, Order
+from dvtfast.dkg.frost.order import Order
 from dvtfast.dkg.frost.outputs import Output
 from dvtfast.dkg.frost.steps import BrokenRuleError
 from dvtfast.dkg.frost.terms import Terms
@@ -29,6 +31,9 @@ class Ceremony:
         terms: what was agreed.
         key: of this node, the same as in the terms.
         dealing: what this node deals, for tests with known answers; else it is drawn when it is needed.
+
+    Attributes:
+        is_over: whether `advance` has nothing more to say.
     """
 
     def __init__(self, terms: Terms, key: IdentityKey, *, dealing: Dealing | None = None) -> None:
@@ -37,8 +42,8 @@ class Ceremony:
         self._terms, self._inbox = terms, Inbox(terms, key)
         self._order = Order(terms, key, self._inbox, dealing)
         self._story = self._order.run()
-        self._fault: Aborted | None = None
-        self._is_over = False
+        self._faults: list[Aborted] = []
+        self.is_over = False
 
     # --- what comes in ---
 
@@ -48,7 +53,7 @@ class Ceremony:
         Raises:
             InputError: there is no such peer or protocol.
         """
-        if self._fault is None:
+        if not self._faults:
             try:
                 return self._inbox.receive(peer, protocol, message)
             except PeerError as error:
@@ -61,7 +66,7 @@ class Ceremony:
         Raises:
             InputError: there is no such peer, or nothing was asked in this protocol.
         """
-        if self._fault is None:
+        if not self._faults:
             try:
                 self._inbox.answered(peer, protocol, answer)
             except PeerError as error:
@@ -85,14 +90,19 @@ class Ceremony:
         """Everything that `Sealed` gave is verified and on disk."""
         self._order.is_stored = True
 
-    def give_up(self, reason: str = "") -> None:
-        """Wait no longer. At the very end that is no failure, as all nodes have stored everything."""
+    def give_up(self, reason: str = "", culprit: int | None = None) -> None:
+        """Wait no longer: for those who are missing, if no other reason is given.
+
+        When all have stored that is no failure.
+        """
         phase = self._order.phase
-        if phase.name == ENDING:
+        if self._order.is_finished:
             self._order.may_end = True
-            return
-        missing = ", ".join(f"node {node}" for node in phase.missing) or "the driver"
-        self._abort(reason or f"waited too long for {missing}: {phase.name}")
+        elif reason or not phase.missing:
+            self._abort(reason or f"waited too long: {phase.name}", culprit)
+        else:
+            nodes = ", ".join(f"node {node}" for node in phase.missing)
+            self._abort(f"waited too long for {nodes}: {phase.name}", *phase.missing)
 
     # --- what goes out ---
 
@@ -110,20 +120,26 @@ class Ceremony:
 
     def advance(self) -> list[Output]:
         """Do all that can be done with what came; what is to be sent, shown or made of it, in order."""
-        if self._fault is None and not self._is_over:
+        if not self._faults and not self.is_over:
             self._go_on()
         outputs = self._order.taken_outputs()
-        if self._fault is not None and not self._is_over:
-            self._is_over = True
-            self._order.forget()
-            outputs.append(self._fault)
+        if self._faults and not self.is_over:
+            self.forget()
+            if not self._order.is_finished:
+                unconfirmed = self._order.is_sealed
+                outputs += [replace(fault, unconfirmed=unconfirmed) for fault in self._faults]
         return outputs
+
+    def forget(self) -> None:
+        """Overwrite what is secret, whatever the end; `advance` has nothing more to say."""
+        self.is_over = True
+        self._order.forget()
 
     def _go_on(self) -> None:
         try:
             next(self._story)
         except StopIteration:
-            self._is_over = True
+            self.is_over = True
         except PeerError as error:
             self._blame(error)
         except BadDealerError as error:
@@ -134,8 +150,10 @@ class Ceremony:
     def _blame(self, error: PeerError) -> None:
         self._abort(str(error), error.peer if error.at_fault else None)
 
-    def _abort(self, reason: str, culprit: int | None = None) -> None:
+    def _abort(self, reason: str, *culprits: int | None) -> None:
         """The first fault counts, and none after the end."""
-        if self._fault is None and not self._is_over:
-            self._fault = Aborted(reason, culprit)
+        if self._order.is_finished:
+            self._order.may_end = True
+        elif not self._faults and not self.is_over:
+            self._faults = [Aborted(reason, culprit) for culprit in culprits or (None,)]
             self._inbox.steps.error = reason

@@ -2,7 +2,8 @@
 
     connect, 1 keys, 2 deposits, 3 registrations, 4 lock, 5 node signatures, 6 store, 7 stored, 8 ready to end
 
-When a step has ended a node reports the next one, and begins with it when everybody reports it.
+When a step has ended a node reports the next one, and begins with it when everybody reports it. All is well
+when everybody has stored; what follows is for those who have not heard of it yet.
 
 Source: charon, dkg/dkg.go.
 """
@@ -41,8 +42,8 @@ STEP_NAMES = {
     STORED_STEP: "everybody has stored",
     READY_STEP: "the end",
 }
-# When all nodes have stored everything, whoever goes away does no harm.
-ENDING = "ending"
+# The first phase, in which all come together.
+CONNECTING = "connecting"
 
 T = TypeVar("T")
 Story: TypeAlias = Generator[None, None, T]
@@ -54,6 +55,8 @@ class Order:
 
     Attributes:
         phase: where it is, and for whom it waits.
+        is_sealed: whether the lock is whole, so that others may have it.
+        is_finished: whether all have stored everything, so that whoever goes away does no harm.
         lock_hash, is_stored, may_end: what the driver has to say, when it has.
     """
 
@@ -63,7 +66,7 @@ class Order:
         self._outputs: list[Output] = []
         self.phase = Phase("beginning")
         self.lock_hash: bytes | None = None
-        self.is_stored = self.may_end = False
+        self.is_sealed = self.is_stored = self.is_finished = self.may_end = False
 
     def taken_outputs(self) -> list[Output]:
         """What is to be done since the last call."""
@@ -85,7 +88,7 @@ class Order:
             PeerError, BadDealerError, BrokenRuleError: it cannot go on.
         """
         inbox, terms = self._inbox, self._terms
-        yield from self._until("connecting", inbox.steps.unconnected)
+        yield from self._until(CONNECTING, inbox.steps.unconnected)
         yield from self._reach(KEYS_STEP)
         keys, shares = yield from self._generate_keys()
         signatures: dict[str, Bytes] = {}
@@ -110,13 +113,15 @@ class Order:
         node_signatures = yield from self._sign_as_nodes(lock_hash)
         yield from self._reach(STORE_STEP)
         self._keys = None  # they are the driver's now, who may be writing them when others fail
+        self.is_sealed = True
         self._outputs.append(Sealed(keys, signatures, lock_hash, total, node_signatures))
         yield from self._wait_until_stored()
         yield from self._reach(STORED_STEP)
+        self.is_finished = True
+        self._outputs.append(Finished(keys))
         yield from self._reach(READY_STEP)
         inbox.steps.shutdown = True
-        yield from self._until(ENDING, lambda: () if self.may_end else inbox.steps.not_ending())
-        self._outputs.append(Finished(keys))
+        yield from self._until(STEP_NAMES[READY_STEP], inbox.steps.not_ending)
 
     def _generate_keys(self) -> Story[tuple[GeneratedKeys, PublicKeys]]:
         inbox, terms, own = self._inbox, self._terms, self._terms.position
@@ -195,7 +200,7 @@ class Order:
 
     def _until(self, name: str, missing: Callable[[], tuple[int, ...]]) -> Story[None]:
         """Wait while somebody is missing, and say for whom."""
-        while waiting := missing():
+        while not self.may_end and (waiting := missing()):
             self._show(Phase(name, waiting))
             yield
 
