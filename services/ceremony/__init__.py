@@ -10,8 +10,10 @@ storing.py     a result on disk, told to the others, in its place
 plan.py        what its keys are for: deposits, registrations, the lock
 keymanager.py  keystores into a validator client
 ssv_files.py   the same keys for SSV's contract
-charon_terms.py  a definition as charon's ceremony reads it
-charon_node.py   one of the nodes of charon's ceremony
+protocol.py    the native ceremony, or charon's
+running/       the native one
+charon_terms.py  charon's, from a definition to the node's folder
+charon_node.py   one of its nodes on the network
 dealing.py     one machine that knows all keys
 commands/      create enr, dkg, cluster, keyshares; combine
 """

@@ -1,16 +1,29 @@
-"""A definition as the nodes of a charon ceremony read it, and the lock that they sign in the end."""
+"""A charon ceremony from a definition to the node's folder."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
+from dvtfast.dkg.frost.ceremony import Ceremony
 from dvtfast.dkg.frost.dialects import Dialect
-from dvtfast.dkg.frost.outputs import LockWanted
+from dvtfast.dkg.frost.outputs import LockWanted, Sealed
 from dvtfast.dkg.frost.terms import Terms
 from dvtfast.networks import Network
-from dvtfast.obol import ClusterDefinition, ClusterLock
+from dvtfast.obol import ClusterDefinition, ClusterLock, signed_cluster_lock
+from dvtfast.secp256k1 import IdentityKey
 
+from ..p2p.host import Host
+from .charon_node import CharonNode
+from .definition import ClusterAgreement
+from .errors import CeremonyError
+from .folder import NodeResult
 from .plan import ClusterPlan
+from .running.driver import Patience
+from .running.running import Participant, Show, trouble_of
+from .storing import NodeStore
+
+NICKNAME = "dvtfast"
 
 
 def terms_of(
@@ -50,3 +63,63 @@ def unsigned_lock(definition: ClusterDefinition, network: Network, wanted: LockW
     return ClusterPlan(definition, network).unsigned_lock(
         keys.public_keys, keys.public_shares, wanted.signatures
     )
+
+
+async def run_charon_ceremony(
+    agreement: ClusterAgreement,
+    node: Participant,
+    host: Host,
+    *,
+    dialect: Dialect,
+    store: NodeStore,
+    patience: Patience,
+    show: Show,
+) -> None:
+    """Make keys with the nodes of a definition as charon does; afterwards they are in the node's folder.
+
+    Nothing of it can be gone on with later.
+
+    Raises:
+        CeremonyFailedError: there are no keys.
+        CeremonyError: this node cannot take part.
+        OSError, FileError: the disk does not take what it must have.
+    """
+    if trouble := trouble_of(agreement, node, store):
+        raise CeremonyError(trouble)
+    definition, network = agreement.definition, agreement.network
+    key = IdentityKey(node.secret)
+    position = agreement.node_index_of(key.public_key)
+    terms = terms_of(
+        definition,
+        network,
+        nodes=agreement.node_keys,
+        position=position,
+        dialect=dialect,
+        nickname=NICKNAME,
+    )
+    locks: list[ClusterLock] = []
+
+    async def make_lock(wanted: LockWanted) -> bytes:
+        locks.append(await asyncio.to_thread(unsigned_lock, definition, network, wanted))
+        return locks[0].lock_hash
+
+    async def write(sealed: Sealed) -> None:
+        lock = signed_cluster_lock(
+            locks[0],
+            signature_aggregate=sealed.signature_aggregate,
+            node_signatures=sealed.node_signatures,
+        )
+        result = NodeResult(lock, network, position, sealed.keys.secret_shares)
+        await asyncio.to_thread(store.write, result)
+
+    machine = CharonNode(
+        host,
+        Ceremony(terms, key),
+        terms,
+        make_lock=make_lock,
+        store=write,
+        publish=store.publish,
+        patience=patience,
+        show=show,
+    )
+    await machine.run()

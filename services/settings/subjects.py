@@ -88,6 +88,7 @@ SUBJECTS: Final[Mapping[str, tuple[str, ...]]] = {
         "--target-gas-limit",
         "--consensus-protocol",
         "--dkg-algorithm",
+        "--protocol",
         "--split-existing-keys",
         "--split-keys-dir",
         "--insecure-keys",

@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from dvtfast import DvtfastError
+from dvtfast.dkg.frost.dialects import Dialect
 from dvtfast.dkg.native.judging import EvidenceError, UndecidedError, judge_evidence
 from dvtfast.files import read_bytes
 from dvtfast.keystores import PBKDF2_DEFAULT, PBKDF2_INSECURE
@@ -26,21 +27,23 @@ from ...process.logs import printable
 from ...settings import DkgSettings, SettingsError, VerifyBlameSettings
 from ...settings.ceremony import INSECURE_NETWORKS, RELAYS
 from ..definition import ClusterAgreement, read_agreement
-from ..errors import CeremonyError
+from ..errors import CeremonyError, CeremonyFailedError
 from ..folder import LOCK_FILE, Cost
 from ..key_lock import KeyLock
 from ..keymanager import check_keymanager
 from ..plan import ClusterPlan
+from ..protocol import FROST, NATIVE, agent_of, make_keys, protocol_of
 from ..running.driver import Patience
-from ..running.running import CeremonyFailedError, Participant, run_ceremony, terms_of
+from ..running.running import Participant, terms_of
+from ..staging import WRITTEN
 from ..storing import Keymanager, NodeStore
 from .table import CeremonyTable
 
 DONE, FAILED, CHEATED, SILENT, UNCONFIRMED = 0, 1, 3, 4, 5
-PEDERSEN = "pedersen"
 BLAME_FILE = "dkg-blame-{attempt}-{number}.json"
 MOST_BLAME_BYTES = 1024**3
 GO_ON = "start again with the same command: it goes on where it ended, also after a crash"
+STORED_HERE = "what this node has is in {path}; ask the others whether they have a lock: docs/dkg.md"
 BEGIN_ANEW = "once that is mended, all start again with the same command, for new keys"
 
 
@@ -71,8 +74,7 @@ async def _run(settings: DkgSettings, begin: float) -> int:
         execution_endpoints=settings.execution_endpoints,
     )
     definition = agreement.definition
-    if definition.dkg_algorithm == PEDERSEN:
-        raise CeremonyError("dkg_algorithm: pedersen is not spoken by dvtfast; agree on a definition without")
+    protocol = protocol_of(definition, settings.protocol)
     key_file = settings.data_dir / KEY_FILE
     secret = read_node_key(key_file)
     identity = IdentityKey(secret)
@@ -99,16 +101,23 @@ async def _run(settings: DkgSettings, begin: float) -> int:
             relays=settings.p2p_relays or ((RELAYS,) if not settings.peer_addresses else ()),
             addresses=_addresses(agreement, settings),
             relay_headers={"Charon-Cluster": write_data(definition.definition_hash).removeprefix("0x")},
+            agent=agent_of(protocol),
         ) as host:
             with CeremonyTable(agreement, position, host) as table:
                 try:
-                    await run_ceremony(
-                        agreement, node, host, store=store, patience=patience, show=table.phase
+                    dialect = await make_keys(
+                        agreement,
+                        node,
+                        host,
+                        protocol=protocol,
+                        store=store,
+                        patience=patience,
+                        show=table.phase,
                     )
                 except CeremonyFailedError as error:
                     table.close()
                     return _failed(error, agreement, settings, position)
-    _told(settings, agreement, begin, table.seconds)
+    _told(settings, agreement, dialect, begin, table.seconds)
     return DONE
 
 
@@ -139,7 +148,11 @@ async def _trouble_with(keymanager: Keymanager | None) -> str:
 
 
 def _told(
-    settings: DkgSettings, agreement: ClusterAgreement, begin: float, seconds: dict[str, float]
+    settings: DkgSettings,
+    agreement: ClusterAgreement,
+    dialect: Dialect | None,
+    begin: float,
+    seconds: dict[str, float],
 ) -> None:
     lock = read_cluster_lock(settings.data_dir / LOCK_FILE)
     result: dict[str, Any] = {
@@ -147,6 +160,7 @@ def _told(
         "validators": len(lock.public_keys),
         "nodes": len(agreement.node_keys),
         "threshold": agreement.definition.threshold,
+        "protocol": NATIVE if dialect is None else f"{FROST} {dialect.version}",
         "data_dir": str(settings.data_dir),
         "seconds": round(monotonic() - begin, 3),
         "seconds_by_step": {name: round(value, 3) for name, value in seconds.items()},
@@ -181,12 +195,16 @@ def _failed(
         }
         click.echo(msgspec.json.encode(failure).decode())
     if error.is_unconfirmed:
-        click.echo(f"not over; {GO_ON}", err=True)
+        stored = STORED_HERE.format(path=settings.data_dir / WRITTEN)
+        click.echo(f"not over; {stored if error.attempt is None else GO_ON}", err=True)
         return UNCONFIRMED
     click.echo(f"no keys were made; {BEGIN_ANEW}", err=True)
     if any(abort.evidence is not None for abort in error.aborts):
         return CHEATED
-    return SILENT if set(error.culprits) - {position} else FAILED
+    is_ours = not set(error.culprits) - {position}
+    if error.attempt is None:  # charons say no more than that they end
+        is_ours = error.culprits == [position]
+    return FAILED if is_ours else SILENT
 
 
 def _name(agreement: ClusterAgreement, position: int) -> str:
@@ -198,7 +216,7 @@ def _write_blame(error: CeremonyFailedError, agreement: ClusterAgreement, direct
     files = []
     proven = [abort for abort in error.aborts if abort.evidence is not None and abort.culprit is not None]
     for number, abort in enumerate(proven):
-        path = directory / BLAME_FILE.format(attempt=error.terms.attempt, number=number)
+        path = directory / BLAME_FILE.format(attempt=error.attempt, number=number)
         assert abort.evidence is not None
         assert abort.culprit is not None
         blame = Blame(

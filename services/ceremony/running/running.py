@@ -13,7 +13,7 @@ from dvtfast.dkg.native.machine import Machine
 from dvtfast.dkg.native.sizes import largest_payload
 from dvtfast.dkg.native.terms import Terms
 from dvtfast.dkg.native.work import ToStore
-from dvtfast.dkg.outputs import Aborted, Phase
+from dvtfast.dkg.outputs import Phase
 from dvtfast.errors import EncodingError, InputError
 from dvtfast.obol import read_cluster_lock, signed_cluster_lock
 
@@ -21,7 +21,7 @@ from ...files import paths
 from ...p2p.host import Host
 from ...process import logs
 from ..definition import ClusterAgreement
-from ..errors import CeremonyError
+from ..errors import CeremonyError, CeremonyFailedError
 from ..folder import LOCK_FILE, NodeResult
 from ..plan import ClusterPlan
 from ..preflight import problems_of
@@ -54,27 +54,6 @@ class Participant:
         return f"Participant({self.directory})"
 
 
-class CeremonyFailedError(Exception):
-    """There are no keys.
-
-    Attributes:
-        aborts: why, and who is at fault, where it is known.
-        terms: of the attempt.
-        is_unconfirmed: this node has stored all, and others may have finished: it is to be started again.
-    """
-
-    def __init__(self, aborts: list[Aborted], terms: Terms) -> None:
-        super().__init__("; ".join(dict.fromkeys(abort.reason for abort in aborts)))
-        self.aborts = aborts
-        self.terms = terms
-        self.is_unconfirmed = any(abort.unconfirmed for abort in aborts)
-
-    @property
-    def culprits(self) -> list[int]:
-        """Positions of those at fault."""
-        return sorted({abort.culprit for abort in self.aborts if abort.culprit is not None})
-
-
 def terms_of(agreement: ClusterAgreement, attempt: int) -> Terms:
     """What the operators of a definition agree on."""
     definition = agreement.definition
@@ -86,6 +65,19 @@ def terms_of(agreement: ClusterAgreement, attempt: int) -> Terms:
         kinds=len(ClusterPlan(agreement.definition, agreement.network).names),
         attempt=attempt,
     )
+
+
+def trouble_of(agreement: ClusterAgreement, node: Participant, store: NodeStore) -> str:
+    """Why this node cannot begin; empty when it can."""
+    if store.settle() is Left.WRITTEN:
+        return f"{node.directory / WRITTEN}: key shares of a ceremony that has not ended; see docs/dkg.md"
+    problems = problems_of(
+        node.directory,
+        validators=len(agreement.definition.fee_recipients),
+        nodes=len(agreement.node_keys),
+        amounts=len(agreement.amounts_gwei),
+    )
+    return "; ".join(filter(None, [node.trouble, *problems]))
 
 
 async def run_ceremony(
@@ -123,11 +115,11 @@ async def run_ceremony(
                 records.erase()
                 return
             if ended.is_unconfirmed:
-                raise CeremonyFailedError(ended.aborts, attempt.terms)
+                raise CeremonyFailedError(ended.aborts, records.attempt)
             store.discard()
             records.erase()
             if attempt.machine.newest_attempt <= records.attempt:
-                raise CeremonyFailedError(ended.aborts, attempt.terms)
+                raise CeremonyFailedError(ended.aborts, records.attempt)
             least_attempt = attempt.machine.newest_attempt
             log.info("others have begun anew; so does this node", attempt=least_attempt)
 
@@ -168,7 +160,7 @@ class _Attempt:
                 self.terms,
                 node.secret,
                 self._plan,
-                trouble="" if records.written else self._trouble(),
+                trouble="" if records.written else trouble_of(agreement, node, store),
                 records=records.written,
             )
         except (EncodingError, InputError) as error:
@@ -197,18 +189,6 @@ class _Attempt:
     def close(self) -> None:
         """The records stay for another time, unless they were erased."""
         self._records.close()
-
-    def _trouble(self) -> str:
-        if self._store.settle() is Left.WRITTEN:
-            written = self._node.directory / WRITTEN
-            return f"{written}: key shares of a ceremony that has not ended; see docs/dkg.md"
-        problems = problems_of(
-            self._node.directory,
-            validators=self.terms.validators,
-            nodes=self.terms.count,
-            amounts=len(self._agreement.amounts_gwei),
-        )
-        return "; ".join(filter(None, [self._node.trouble, *problems]))
 
     def _write(self, stored: ToStore) -> bytes:
         keys = stored.keys

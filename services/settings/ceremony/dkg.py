@@ -71,6 +71,13 @@ class DkgSettings(CharonSettings):
         many=True,
         metavar="POSITION=HOST:PORT",
     )
+    protocol: str = setting(
+        "--protocol",
+        texts.protocol,
+        "How keys are made: natively, as charon does (frost), or as all nodes can (auto).",
+        default="auto",
+        metavar="auto|native|frost",
+    )
     execution_endpoints: tuple[str, ...] = shared.execution_endpoints(
         "what contracts have signed in the definition"
     )

@@ -10,6 +10,7 @@ from dvtfast.obol import read_enr
 
 GWEI_PER_UNIT = 10**9
 DKG_ALGORITHMS = ("default", "frost", "pedersen")
+PROTOCOLS = ("auto", "native", "frost")
 SHOWN = 40  # letters
 MOST_PORT = 65_535
 _AMOUNT = re.compile(r"\d{1,9}(\.\d{1,9})?", re.ASCII)
@@ -35,6 +36,13 @@ def dkg_algorithm(value: str) -> str:
     """How a cluster makes its keys."""
     if value not in DKG_ALGORITHMS:
         raise ValueError(f"expected one of {', '.join(DKG_ALGORITHMS)}, got {value[:SHOWN]!r}")
+    return value
+
+
+def protocol(value: str) -> str:
+    """How a ceremony makes keys."""
+    if value not in PROTOCOLS:
+        raise ValueError(f"expected one of {', '.join(PROTOCOLS)}, got {value[:SHOWN]!r}")
     return value
 
 

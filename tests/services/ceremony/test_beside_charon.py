@@ -1,234 +1,261 @@
-"""Ceremonies of real charon nodes with ours among them: a black box whose path is in DVTFAST_CHARON."""
+"""`dvtfast dkg` beside real charon nodes: a black box whose path is in DVTFAST_CHARON."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import secrets
-from contextlib import AsyncExitStack, asynccontextmanager
-from http import HTTPStatus
+import json
+import subprocess
+import sys
+from contextlib import contextmanager
 from shutil import copytree
 
-import aiohttp
 import numpy as np
 import pytest
 
-from dvtfast.dkg.frost.ceremony import Ceremony
 from dvtfast.dkg.frost.dialects import dialect_of
 from dvtfast.keys import derive_public_keys
 from dvtfast.keystores import load_keystores
-from dvtfast.networks import HOODI
 from dvtfast.obol import (
-    Operator,
-    make_cluster_definition,
-    make_enr,
+    KEY_FILE,
     read_cluster_lock,
-    signed_cluster_lock,
-    verify_cluster_lock,
+    read_node_key,
     write_cluster_definition,
+    write_node_key,
 )
-from dvtfast.secp256k1 import IdentityKey
-from dvtfast.services.ceremony.charon_node import OWN_FAULT, CharonNode
-from dvtfast.services.ceremony.charon_terms import terms_of, unsigned_lock
-from dvtfast.services.ceremony.folder import Cost, NodeResult, verify_node_files, write_node_files
+from dvtfast.services.ceremony.charon_node import OWN_FAULT
+from dvtfast.services.ceremony.charon_terms import run_charon_ceremony
+from dvtfast.services.ceremony.dealing import new_node_keys
+from dvtfast.services.ceremony.definition import read_agreement
+from dvtfast.services.ceremony.folder import KEYSTORES, LOCK_FILE
+from dvtfast.services.ceremony.running.driver import Patience
+from dvtfast.services.ceremony.running.running import Participant
+from dvtfast.services.ceremony.storing import NodeStore
 from dvtfast.services.demo.world.ports import free_ports
-from dvtfast.services.p2p.host import Host
-from dvtfast.services.p2p.host import IdentityKey as HostKey
-from tests.services.ceremony.charon import CHARON, NO_CHARON
-from tests.services.p2p.hosts import relay
+from dvtfast.services.p2p.host import Host, IdentityKey
+
+from .charon import CHARON, NO_CHARON, SECONDS, Charon, answers, charons_relay, once, until
+from .dealt import CHEAP, definition_of
+from .nodes import NodeProcess
+from .test_commands import call
 
 pytestmark = pytest.mark.skipif(not CHARON, reason=NO_CHARON)
 
-N, THRESHOLD = 4, 3
-SECONDS = 600  # four processes on a busy machine
-SECRETS = [secrets.token_bytes(32) for _ in range(N)]
+N = 4
 
 
-@asynccontextmanager
-async def running(*command):
-    process = await asyncio.create_subprocess_exec(
-        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+@contextmanager
+def our_relay(directory):
+    http, tcp = free_ports(2)
+    url = f"http://127.0.0.1:{http}"
+    command = [
+        *(sys.executable, "-m", "dvtfast.services", "p2p-relay", "--data-dir", str(directory / "relay")),
+        *("--http-address", f"127.0.0.1:{http}", "--p2p-tcp-address", f"127.0.0.1:{tcp}"),
+        "--p2p-advertise-private-addresses",
+    ]
+    with subprocess.Popen(command) as relay:
+        try:
+            until(lambda: answers(url))
+            yield url
+        finally:
+            relay.terminate()
 
 
-async def output_of(*command):
-    async with running(*command) as process:
-        return (await process.communicate())[0].decode(), process.returncode
+class Mixed:
+    """A cluster whose nodes are partly ours."""
+
+    def __init__(self, directory, url, ours, validators):
+        self.directory, self.url, self.ours = directory, url, ours
+        keys = new_node_keys(N)
+        self.definition = definition_of(keys, validators)
+        self.file = directory / "cluster-definition.json"
+        write_cluster_definition(self.file, self.definition)
+        self.folders = [directory / f"node{position}" for position in range(N)]
+        for folder, key in zip(self.folders, keys, strict=True):
+            folder.mkdir()
+            write_node_key(folder / KEY_FILE, key)
+        self.theirs = [position for position in range(N) if position not in ours]
+        self.nodes = {position: self._ours(position) for position in ours}
+        self.charons = {}
+
+    def _ours(self, position):
+        arguments = [
+            *("--data-dir", str(self.folders[position]), "--definition-file", str(self.file)),
+            *("--p2p-relays", self.url, "--json", "--threads", "1", "--log-level", "debug"),
+        ]
+        return NodeProcess(self.folders[position], arguments)
+
+    def start_theirs(self, position, *more):
+        folder = self.folders[position]
+        self.charons[position] = Charon(
+            self.directory / f"charon{position}.log", "dkg", f"--data-dir={folder}",
+            f"--definition-file={self.file}", f"--p2p-relays={self.url}", "--shutdown-delay=1s", *more,
+        )  # fmt: skip
+
+    def close(self):
+        for position, node in self.nodes.items():
+            if node.process is not None and node.process.poll() is None:
+                node.kill()
+            (self.directory / f"ours{position}.log").write_text(node.said)  # beside theirs, for people
+        for charon in self.charons.values():
+            charon.stop()
+
+    def assert_one_lock(self):
+        for charon in self.charons.values():
+            assert charon.result() == 0, charon.said
+        dialect = dialect_of(version())
+        locks = [read_cluster_lock(folder / LOCK_FILE) for folder in self.folders]
+        for node in self.nodes.values():
+            code, result = node.result()
+            assert code == 0, node.said
+            assert result["protocol"] == f"frost {dialect.version}"
+            assert result["lock_hash"] == f"0x{locks[0].lock_hash.hex()}"
+        assert len({lock.lock_hash for lock in locks}) == 1
+        assert len({lock.signature_aggregate for lock in locks}) == 1
+        assert len({lock.node_signatures for lock in locks}) == 1
+        deposits = [sorted(path.name for path in folder.glob("deposit-data*")) for folder in self.folders]
+        for position in range(1, N):
+            assert deposits[position] == deposits[0] != []
+            for name in deposits[0]:
+                texts = [(self.folders[each] / name).read_text() for each in (0, position)]
+                assert json.loads(texts[0]) == json.loads(texts[1])
+        return locks[0]
+
+    def without(self, left_out):
+        """The folders of all others, as a directory of theirs."""
+        cluster = self.directory / f"without{left_out}"
+        for position, folder in enumerate(self.folders):
+            if position != left_out:
+                copytree(folder, cluster / folder.name)
+        return cluster
 
 
-@asynccontextmanager
-async def charons_relay(tmp_path):
-    """A relay of charon's own, at an address of this machine."""
-    ports = free_ports(2)
-    command = running(
-        CHARON, "relay", f"--data-dir={tmp_path}/relay", "--auto-p2pkey", "--p2p-advertise-private-addresses",
-        f"--http-address=127.0.0.1:{ports[0]}", f"--p2p-tcp-address=127.0.0.1:{ports[1]}",
-        "--p2p-external-ip=127.0.0.1", "--p2p-relays=", "--log-level=error",
-    )  # fmt: skip
-    (tmp_path / "relay").mkdir()
-    async with command:
-        url = f"http://127.0.0.1:{ports[0]}"
-        async with aiohttp.ClientSession() as session:
-            while True:
-                with contextlib.suppress(aiohttp.ClientError):
-                    async with session.get(url) as answer:
-                        if answer.status == HTTPStatus.OK:
-                            break
-                await asyncio.sleep(0.1)
-        yield [url]
-
-
-@asynccontextmanager
-async def our_relay(tmp_path):
-    async with relay() as (_, addresses):
-        yield addresses
-
-
-def folder(tmp_path, position, definition):
-    """What charon needs in its data directory."""
-    directory = tmp_path / f"node{position}"
-    directory.mkdir()
-    key = directory / "charon-enr-private-key"
-    key.write_text(SECRETS[position].hex())
-    key.chmod(0o600)
-    write_cluster_definition(directory / "cluster-definition.json", definition)
-    return directory
-
-
-async def charon_dkg(directory, relays):
-    return await output_of(
-        CHARON, "dkg", f"--data-dir={directory}", f"--definition-file={directory}/cluster-definition.json",
-        f"--p2p-relays={','.join(relays)}", "--shutdown-delay=1s", "--log-color=disable",
-    )  # fmt: skip
-
-
-@asynccontextmanager
-async def our_node(definition, position, dialect, relays, results, *, show=print):
-    keys = [IdentityKey(secret) for secret in SECRETS]
-    nodes = [key.public_key for key in keys]
-    terms = terms_of(definition, HOODI, nodes=nodes, position=position, dialect=dialect, nickname="dvtfast")
-
-    async def make_lock(wanted):
-        results["lock"] = unsigned_lock(definition, HOODI, wanted)
-        return results["lock"].lock_hash
-
-    async def store(sealed):
-        lock = signed_cluster_lock(
-            results["lock"],
-            signature_aggregate=sealed.signature_aggregate,
-            node_signatures=sealed.node_signatures,
-        )
-        verify_cluster_lock(lock)
-        results["lock"], results["shares"] = lock, sealed.keys.secret_shares.copy()
-
-    async with Host.open(HostKey(SECRETS[position]), peers=nodes, relays=relays) as host:
-        node = CharonNode(
-            host, Ceremony(terms, keys[position]), terms, make_lock=make_lock, store=store, show=show
-        )
-        yield node
+@pytest.fixture
+def mixed(tmp_path, request):
+    through, ours, validators = request.param
+    with through(tmp_path) as url:
+        made = Mixed(tmp_path, url, ours, validators)
+        try:
+            yield made
+        finally:
+            made.close()
 
 
 CASES = [
-    pytest.param(our_relay, (3,), 1, id="1 of 4"),
-    pytest.param(our_relay, (0,), 100, id="1 of 4, 100 validators"),
-    pytest.param(our_relay, (1, 2), 100, id="2 of 4, 100 validators"),
-    pytest.param(charons_relay, (3,), 1, id="1 of 4, charon's relay"),
-    pytest.param(charons_relay, (0, 2), 100, id="2 of 4, charon's relay, 100 validators"),
+    pytest.param((our_relay, (3,), 1), id="1 of 4"),
+    pytest.param((our_relay, (0,), 100), id="1 of 4, 100 validators"),
+    pytest.param((our_relay, (1, 2), 100), id="2 of 4, 100 validators"),
+    pytest.param((charons_relay, (3,), 1), id="1 of 4, charon's relay"),
+    pytest.param((charons_relay, (0, 2), 1), id="2 of 4, charon's relay"),
+    pytest.param((charons_relay, (0, 2), 100), id="2 of 4, charon's relay, 100 validators"),
 ]
 
 
-def a_definition(validators):
-    return make_cluster_definition(
-        network=HOODI,
-        operators=[Operator(enr=make_enr(secret)) for secret in SECRETS],
-        threshold=THRESHOLD,
-        fee_recipients=np.full((validators, 20), 0x11, np.uint8),
-        withdrawal_addresses=np.full((validators, 20), 0x22, np.uint8),
-        name="mixed",
-    )
-
-
-async def the_dialect():
-    version, _ = await output_of(CHARON, "version")
-    return dialect_of(version.split()[0])
-
-
-@pytest.mark.parametrize(("through", "ours", "validators"), CASES)
-async def test_our_nodes_beside_charons(tmp_path, through, ours, validators):
-    definition, dialect = a_definition(validators), await the_dialect()
-    theirs = [position for position in range(N) if position not in ours]
-    folders = {position: folder(tmp_path, position, definition) for position in theirs}
-    results = {position: {} for position in ours}
-    async with AsyncExitStack() as stack, asyncio.timeout(SECONDS):
-        relays = await stack.enter_async_context(through(tmp_path))
-        nodes = [
-            await stack.enter_async_context(our_node(definition, p, dialect, relays, results[p]))
-            for p in ours
-        ]
-        async with asyncio.TaskGroup() as group:
-            charons = [group.create_task(charon_dkg(folders[p], relays)) for p in theirs]
-            for node in nodes:
-                group.create_task(node.run())
-    for charon in charons:
-        output, code = charon.result()
+@pytest.mark.parametrize("mixed", CASES, indirect=True)
+def test_our_nodes_beside_charons(mixed):
+    """All come to one lock, and either program makes whole keys of any three folders."""
+    for position in range(N):
+        if position in mixed.ours:
+            mixed.nodes[position].start()
+        else:
+            mixed.start_theirs(position)
+    lock = mixed.assert_one_lock()
+    for position in (mixed.ours[0], mixed.theirs[0]):
+        cluster = mixed.without(position)
+        code, output = once("combine", f"--cluster-dir={cluster}", f"--output-dir={cluster}/theirs")
         assert code == 0, output
-    texts = {(folders[p] / "cluster-lock.json").read_bytes() for p in theirs}
-    assert len(texts) == 1
-    written = read_cluster_lock(folders[theirs[0]] / "cluster-lock.json")
-    for result in results.values():
-        lock = result["lock"]
-        assert lock.lock_hash == written.lock_hash
-        assert lock.signature_aggregate == written.signature_aggregate
-        assert lock.node_signatures == written.node_signatures
-        assert np.array_equal(lock.public_key_shares, written.public_key_shares)
-        assert np.array_equal(lock.deposits.signatures, written.deposits.signatures)
-    if validators == 1:
-        await assert_folders_are_alike(tmp_path, written, folders, results)
+        combined = call("combine", "--cluster-dir", cluster, "--output-dir", cluster / "ours", "--yes")
+        assert combined.exit_code == 0, combined.output
+        for directory in (cluster / "theirs", cluster / "ours"):
+            whole = load_keystores(directory)
+            assert np.array_equal(derive_public_keys(whole.secret_keys), lock.public_keys)
 
 
-async def test_charons_are_told_why_our_node_ends(tmp_path):
+@pytest.mark.parametrize("mixed", [pytest.param((our_relay, (1, 2), 1), id="2 of 4")], indirect=True)
+def test_a_charon_that_comes_last(mixed):
+    """Ours were at their own hello; and one of theirs had waited long for us."""
+    mixed.start_theirs(0)
+    mixed.charons[0].wait_for("Waiting to connect to all peers")
+    for node in mixed.nodes.values():
+        node.start()
+        node.wait_for("a charon ceremony")
+    mixed.start_theirs(3)
+    mixed.assert_one_lock()
+
+
+@pytest.mark.parametrize("mixed", [pytest.param((our_relay, (0,), 1), id="1 of 4")], indirect=True)
+def test_charon_runs_on_our_folder(mixed):
+    mixed.nodes[0].start()
+    for position in mixed.theirs:
+        mixed.start_theirs(position)
+    mixed.assert_one_lock()
+    runs, ports = [], []
+    for position, folder in enumerate(mixed.folders):
+        monitoring, validators = free_ports(2)
+        ports.append(monitoring)
+        run = Charon(
+            mixed.directory / f"run{position}.log", "run", f"--lock-file={folder / LOCK_FILE}",
+            f"--private-key-file={folder / KEY_FILE}", f"--p2p-relays={mixed.url}",
+            f"--monitoring-address=127.0.0.1:{monitoring}",
+            f"--validator-api-address=127.0.0.1:{validators}",
+            "--simnet-beacon-mock", "--simnet-validator-mock",
+            f"--simnet-validator-keys-dir={folder / KEYSTORES}",
+        )  # fmt: skip
+        runs.append(run)
+    try:
+        for run, port in zip(runs, ports, strict=True):
+            run.wait_for("Lock file loaded")
+            until(lambda port=port: answers(f"http://127.0.0.1:{port}/readyz"), lambda run=run: run.said)
+    finally:
+        codes = [run.stop() for run in runs]
+    assert codes == [0] * N
+
+
+@pytest.mark.parametrize("mixed", [pytest.param((our_relay, (0,), 100), id="1 of 4")], indirect=True)
+def test_a_charon_that_is_killed(mixed):
+    """Ours does not wait for ever, and names it; the others, which would, are told."""
+    for position in mixed.theirs:
+        mixed.start_theirs(position)
+    node = mixed.nodes[0]
+    node.start("--silence-timeout", "5")
+    node.wait_for("key generation")
+    mixed.charons[3].kill()
+    code, result = node.result()
+    assert code == 4, node.said
+    assert result["culprits"] in ([3], [])
+    assert not (mixed.folders[0] / LOCK_FILE).exists()
+    assert all(mixed.charons[position].result() != 0 for position in (1, 2))
+
+
+@pytest.mark.parametrize("mixed", [pytest.param((our_relay, (0,), 1), id="1 of 4")], indirect=True)
+async def test_charons_are_told_why_our_node_ends(mixed):
     """They end, too: the first says why, others perhaps that they cannot reach the first."""
-    definition, dialect = a_definition(1), await the_dialect()
-    folders = [folder(tmp_path, position, definition) for position in range(1, N)]
+    for position in mixed.theirs:
+        mixed.start_theirs(position)
+    agreement = await read_agreement(str(mixed.file), verify=True)
+    node = Participant(mixed.folders[0], read_node_key(mixed.folders[0] / KEY_FILE))
 
     def fail(phase):
         if phase.name.startswith("signatures for"):
-            raise RuntimeError("the disk is full")
+            raise RuntimeError("a fault")
 
-    async with AsyncExitStack() as stack, asyncio.timeout(SECONDS):
-        relays = await stack.enter_async_context(our_relay(tmp_path))
-        node = await stack.enter_async_context(our_node(definition, 0, dialect, relays, {}, show=fail))
-        charons = [asyncio.create_task(charon_dkg(directory, relays)) for directory in folders]
-        with pytest.raises(RuntimeError, match="the disk is full"):
-            await node.run()
-        ends = await asyncio.gather(*charons)
-    assert all(code != 0 for _, code in ends)
-    assert any(OWN_FAULT in output for output, _ in ends)
+    async with (
+        Host.open(IdentityKey(node.secret), peers=agreement.node_keys, relays=[mixed.url]) as host,
+        asyncio.timeout(SECONDS),
+    ):
+        with pytest.raises(RuntimeError, match="a fault"):
+            await run_charon_ceremony(
+                agreement,
+                node,
+                host,
+                dialect=dialect_of(version()),
+                store=NodeStore(node.directory, CHEAP),
+                patience=Patience(SECONDS, SECONDS),
+                show=fail,
+            )
+    assert all(charon.result() != 0 for charon in mixed.charons.values())
+    assert any(OWN_FAULT in charon.said for charon in mixed.charons.values())
 
 
-async def assert_folders_are_alike(tmp_path, lock, folders, results):
-    """charon combines the keys of ours and theirs, and theirs is a folder as we write it."""
-    for position, result in results.items():
-        ours = tmp_path / f"node{position}"
-        ours.mkdir()
-        write_node_files(ours, NodeResult(lock, HOODI, position, result["shares"]), Cost())
-    for position, directory in folders.items():
-        any_shares = np.zeros((len(lock.public_keys), 32), np.uint8)
-        verify_node_files(directory, NodeResult(lock, HOODI, position, any_shares))
-    for left_out in range(N):
-        cluster = tmp_path / f"without{left_out}"
-        for position in range(N):
-            if position != left_out:
-                copytree(tmp_path / f"node{position}", cluster / f"node{position}")
-        output, code = await output_of(
-            CHARON, "combine", f"--cluster-dir={cluster}", f"--output-dir={cluster}/whole"
-        )
-        assert code == 0, output
-        whole = load_keystores(cluster / "whole")
-        assert np.array_equal(derive_public_keys(whole.secret_keys), lock.public_keys)
+def version():
+    """Of the charon that there is."""
+    return once("version")[1].split()[0]

@@ -13,11 +13,12 @@ import pytest
 from dvtfast.dkg.outputs import Phase
 from dvtfast.obol import KEY_FILE, read_node_key
 from dvtfast.services.ceremony.definition import ClusterAgreement, read_agreement
+from dvtfast.services.ceremony.errors import CeremonyFailedError
 from dvtfast.services.ceremony.folder import KEYSTORES, LOCK_FILE
 from dvtfast.services.ceremony.running import running
 from dvtfast.services.ceremony.running.driver import Patience
 from dvtfast.services.ceremony.running.records_file import FOLDER, RecordsFile
-from dvtfast.services.ceremony.running.running import CeremonyFailedError, Participant, run_ceremony
+from dvtfast.services.ceremony.running.running import Participant, run_ceremony
 from dvtfast.services.ceremony.storing import NodeStore
 from dvtfast.services.p2p.host import Host, IdentityKey
 

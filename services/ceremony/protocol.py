@@ -1,0 +1,178 @@
+"""Which key generation the nodes of a ceremony speak.
+
+Nodes of dvtfast begin with the native one. It cannot get beyond its hello before every node has said hello,
+and a charon says none. So whoever sees a charon among the peers leaves it for FROST, whenever that is, and
+all nodes come to the same without a word about it. What a node was told by hand is in its agent, and so
+counts for all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Mapping
+
+from dvtfast import DvtfastError
+from dvtfast.dkg.frost.dialects import V1_11, Dialect, dialect_of
+from dvtfast.dkg.outputs import Aborted, Phase
+from dvtfast.obol import ClusterDefinition
+
+from ..p2p.host import AGENT, Host
+from ..process import logs
+from .charon_terms import run_charon_ceremony
+from .definition import ClusterAgreement
+from .errors import CeremonyError, CeremonyFailedError
+from .running.driver import HELLO, Patience
+from .running.records_file import RecordsFile
+from .running.running import Participant, Show, run_ceremony
+from .storing import NodeStore
+
+AUTO, NATIVE, FROST = "auto", "native", "frost"
+PEDERSEN = "pedersen"
+CHARON = re.compile(r"obolnetwork-charon/(\S+)")
+# What nodes of dvtfast speak among themselves, when they are told to speak FROST.
+OWN_DIALECT = V1_11
+ROLL_CALL = "roll call"
+
+log = logs.get("ceremony")
+
+
+def agent_of(protocol: str) -> str:
+    """What a node says that it is, when it was told to speak a protocol."""
+    return AGENT if protocol == AUTO else f"{AGENT} {protocol}"
+
+
+def dialect_among(agents: Mapping[int, str], *, count: int) -> Dialect | None:
+    """The FROST that nodes speak, by what is known of their agents; None while there is no need of one.
+
+    Args:
+        agents: by position, this node's among them.
+        count: of all nodes.
+
+    Raises:
+        CeremonyError: they cannot speak with each other.
+    """
+    charons = {position: found[1] for position, agent in agents.items() if (found := CHARON.match(agent))}
+    told = {name: [at for at, agent in agents.items() if agent == agent_of(name)] for name in (NATIVE, FROST)}
+    if told[NATIVE] and (others := [*charons, *told[FROST]]):
+        raise CeremonyError(
+            f"node {told[NATIVE][0]} was started with --protocol {NATIVE}, and node {others[0]} speaks FROST"
+        )
+    if charons:
+        position, version = next(iter(charons.items()))
+        try:
+            return dialect_of(version)
+        except DvtfastError as error:
+            raise CeremonyError(f"node {position}, a charon: {error}") from None
+    return OWN_DIALECT if told[FROST] and len(agents) == count else None
+
+
+def protocol_of(definition: ClusterDefinition, told: str) -> str:
+    """What this node speaks: what it was told, unless the definition asks for something.
+
+    Raises:
+        CeremonyError: that is not what it was told, or is not spoken here.
+    """
+    algorithm = definition.dkg_algorithm
+    if algorithm == PEDERSEN:
+        raise CeremonyError("dkg_algorithm: pedersen is not spoken by dvtfast; agree on a definition without")
+    if algorithm == FROST and told == NATIVE:
+        raise CeremonyError(f"dkg_algorithm: frost, and --protocol is {NATIVE}; leave it out")
+    return FROST if algorithm == FROST else told
+
+
+async def make_keys(
+    agreement: ClusterAgreement,
+    node: Participant,
+    host: Host,
+    *,
+    protocol: str,
+    store: NodeStore,
+    patience: Patience,
+    show: Show,
+) -> Dialect | None:
+    """Make keys with the nodes of a definition; the FROST that was spoken, or None for the native way.
+
+    Args:
+        protocol: `auto`, `native` or `frost`, as the host's agent says.
+
+    Raises:
+        CeremonyFailedError: there are no keys.
+        CeremonyError: what was recorded is not understood, or the nodes cannot speak with each other.
+        OSError, FileError: the disk does not take what it must have.
+    """
+    at_hello = asyncio.Event()
+
+    def shown(phase: Phase) -> None:
+        if phase.name == HELLO:
+            at_hello.set()
+        else:
+            at_hello.clear()
+        show(phase)
+
+    if protocol == FROST:
+        dialect = await _when_all_are_there(agreement, host, patience, show)
+    else:
+        native = asyncio.create_task(
+            run_ceremony(agreement, node, host, store=store, patience=patience, show=shown)
+        )
+        looking = asyncio.create_task(_dialect_seen(agreement, host, protocol, while_=at_hello))
+        try:
+            await asyncio.wait([native, looking], return_when=asyncio.FIRST_COMPLETED)
+            if native.done():
+                await native
+                return None
+        finally:
+            native.cancel()
+            looking.cancel()
+            await asyncio.gather(native, looking, return_exceptions=True)
+        dialect = looking.result()
+        RecordsFile.open(node.directory, agreement.definition.definition_hash).erase()
+    log.info("a charon ceremony", dialect=dialect.version)
+    await run_charon_ceremony(
+        agreement, node, host, dialect=dialect, store=store, patience=patience, show=show
+    )
+    return dialect
+
+
+async def _dialect_seen(
+    agreement: ClusterAgreement,
+    host: Host,
+    protocol: str,
+    *,
+    while_: asyncio.Event,
+    show: Callable[[tuple[int, ...]], None] = lambda unknown: None,
+) -> Dialect:
+    """The FROST that the nodes speak, as soon as that is known; looks only while an event is set."""
+    positions = range(len(agreement.node_keys))
+    async with host.watching() as changed:
+        while True:
+            changed.clear()
+            await while_.wait()
+            known = {state.key: state.agent for state in host.states() if state.is_connected and state.agent}
+            known[host.public_key] = agent_of(protocol)
+            agents = {at: known[key] for at in positions if (key := agreement.node_keys[at]) in known}
+            if dialect := dialect_among(agents, count=len(positions)):
+                return dialect
+            show(tuple(at for at in positions if at not in agents))
+            await changed.wait()
+
+
+async def _when_all_are_there(
+    agreement: ClusterAgreement, host: Host, patience: Patience, show: Show
+) -> Dialect:
+    """The FROST to begin with: a charon's, if there is one."""
+    unknown: list[int] = []
+
+    def shown(positions: tuple[int, ...]) -> None:
+        unknown[:] = positions
+        show(Phase(ROLL_CALL, positions))
+
+    always = asyncio.Event()
+    always.set()
+    try:
+        async with asyncio.timeout(patience.join_seconds):
+            return await _dialect_seen(agreement, host, FROST, while_=always, show=shown)
+    except TimeoutError:
+        reason = f"waited too long for {', '.join(f'node {at}' for at in unknown)}: {ROLL_CALL}"
+        raise CeremonyFailedError([Aborted(reason, at) for at in unknown], attempt=None) from None

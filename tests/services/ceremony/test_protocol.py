@@ -1,0 +1,175 @@
+"""Which key generation nodes speak: all of them come to the same, whoever sees what first."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import math
+
+import pytest
+
+from dvtfast.dkg.frost.dialects import V1_9, V1_10, V1_11
+from dvtfast.obol import KEY_FILE, read_node_key
+from dvtfast.services.ceremony.charon_terms import run_charon_ceremony
+from dvtfast.services.ceremony.definition import read_agreement
+from dvtfast.services.ceremony.errors import CeremonyError, CeremonyFailedError
+from dvtfast.services.ceremony.folder import LOCK_FILE
+from dvtfast.services.ceremony.protocol import (
+    AUTO,
+    FROST,
+    NATIVE,
+    ROLL_CALL,
+    agent_of,
+    dialect_among,
+    make_keys,
+    protocol_of,
+)
+from dvtfast.services.ceremony.running.driver import HELLO, Patience
+from dvtfast.services.ceremony.running.records_file import FOLDER
+from dvtfast.services.ceremony.running.running import Participant
+from dvtfast.services.ceremony.storing import NodeStore
+from dvtfast.services.p2p.host import Host, IdentityKey
+
+from ..patience import PATIENCE_SECONDS
+from .dealt import CHEAP
+from .nodes import Cluster
+
+OURS, CHARON_10, CHARON_11 = "dvtfast", "obolnetwork-charon/v1.10.3", "obolnetwork-charon/v1.11.0-rc3"
+
+
+@pytest.mark.parametrize(
+    ("agents", "expected"),
+    [
+        ([OURS] * 4, None),
+        ([OURS, CHARON_10], V1_10),
+        ([OURS, OURS, CHARON_11, OURS], V1_11),
+        ([OURS, OURS, "obolnetwork-charon/v1.9.5", OURS], V1_9),
+        ([OURS, OURS, agent_of(FROST), OURS], V1_11),
+        ([OURS, agent_of(FROST)], None),  # a charon may come yet
+        ([OURS, agent_of(FROST), CHARON_10], V1_10),
+        ([OURS, "something/v1", OURS, OURS], None),
+        ([agent_of(NATIVE), OURS], None),
+    ],
+)
+def test_what_agents_say(agents, expected):
+    assert dialect_among(dict(enumerate(agents)), count=4) == expected
+
+
+@pytest.mark.parametrize(
+    ("agents", "expected"),
+    [
+        ([OURS, agent_of(NATIVE), CHARON_10], "node 1 was started with --protocol native, and node 2"),
+        ([agent_of(NATIVE), agent_of(FROST)], "node 0 was started with --protocol native, and node 1"),
+        ([OURS, "obolnetwork-charon/v1.8.0"], "node 1, a charon: version: expected a charon of v1.9"),
+        ([OURS, "obolnetwork-charon/unknown"], "node 1, a charon: version"),
+    ],
+)
+def test_nodes_that_cannot_speak_with_each_other(agents, expected):
+    with pytest.raises(CeremonyError, match=expected):
+        dialect_among(dict(enumerate(agents)), count=4)
+
+
+def test_what_the_definition_asks_for(tmp_path):
+    definition = Cluster(tmp_path).definition
+    frost = dataclasses.replace(definition, dkg_algorithm="frost")
+    assert [protocol_of(definition, told) for told in (AUTO, NATIVE, FROST)] == [AUTO, NATIVE, FROST]
+    assert [protocol_of(frost, told) for told in (AUTO, FROST)] == [FROST, FROST]
+    with pytest.raises(CeremonyError, match="dkg_algorithm: frost, and --protocol is native"):
+        protocol_of(frost, NATIVE)
+    with pytest.raises(CeremonyError, match="dkg_algorithm: pedersen is not spoken"):
+        protocol_of(dataclasses.replace(definition, dkg_algorithm="pedersen"), FROST)
+
+
+class Ceremony:
+    """Nodes of a cluster in this process, each told to speak something."""
+
+    def __init__(self, directory):
+        self.cluster = Cluster(directory)
+        self.patience = Patience(math.inf, math.inf)
+        self.phases = {}
+        self.changed = asyncio.Event()
+
+    async def node(self, position, *, agent, protocol=AUTO, dialect=None):
+        """One of ours; with a dialect, what others see as a charon."""
+        agreement = await read_agreement(str(self.cluster.file), verify=True)
+        folder = self.cluster.nodes[position].folder
+        secret = read_node_key(folder / KEY_FILE)
+        ports = self.cluster.ports
+        keys = agreement.node_keys
+        addresses = {keys[i]: [("127.0.0.1", ports[i])] for i in range(len(keys)) if i != position}
+        what = {"store": NodeStore(folder, CHEAP), "patience": self.patience}
+        what["show"] = lambda phase: self.show(position, phase)
+        async with Host.open(
+            IdentityKey(secret),
+            peers=keys,
+            listen=[("127.0.0.1", ports[position])],
+            addresses=addresses,
+            agent=agent,
+        ) as host:
+            node = Participant(folder, secret)
+            if dialect is None:
+                return await make_keys(agreement, node, host, protocol=protocol, **what)
+            return await run_charon_ceremony(agreement, node, host, dialect=dialect, **what)
+
+    def show(self, position, phase):
+        self.phases[position] = phase
+        self.changed.set()
+
+    async def until_phase(self, name, positions):
+        while not all(i in self.phases and self.phases[i].name == name for i in positions):
+            self.changed.clear()
+            await self.changed.wait()
+
+    def assert_one_lock(self):
+        folders = [node.folder for node in self.cluster.nodes]
+        assert len({(folder / LOCK_FILE).read_bytes() for folder in folders}) == 1
+        for folder in folders:
+            if (folder / FOLDER).exists():
+                assert [file.stat().st_size for file in (folder / FOLDER).iterdir()] in ([], [0])
+
+
+@pytest.fixture
+def ceremony(tmp_path):
+    return Ceremony(tmp_path)
+
+
+async def test_a_charon_that_comes_late_makes_it_frost(ceremony):
+    """All others were at their hello, and had recorded it."""
+    async with asyncio.timeout(PATIENCE_SECONDS), asyncio.TaskGroup() as group:
+        ours = [group.create_task(ceremony.node(i, agent=OURS)) for i in range(3)]
+        await ceremony.until_phase(HELLO, range(3))
+        group.create_task(ceremony.node(3, agent=CHARON_10, dialect=V1_10))
+    assert [task.result() for task in ours] == [V1_10] * 3
+    ceremony.assert_one_lock()
+
+
+async def test_one_that_is_told_to_decides_for_all(ceremony):
+    """Only when all are there: a charon among them would have the say."""
+    async with asyncio.timeout(PATIENCE_SECONDS), asyncio.TaskGroup() as group:
+        tasks = [group.create_task(ceremony.node(0, agent=agent_of(FROST), protocol=FROST))]
+        await ceremony.until_phase(ROLL_CALL, [0])
+        tasks += [group.create_task(ceremony.node(i, agent=OURS)) for i in (1, 2)]
+        await ceremony.until_phase(HELLO, (1, 2))
+        tasks.append(group.create_task(ceremony.node(3, agent=OURS)))
+    assert [task.result() for task in tasks] == [V1_11] * 4
+    ceremony.assert_one_lock()
+
+
+async def test_who_does_not_come_to_the_roll_call_is_named(ceremony):
+    ceremony.patience.join_seconds = 0.1
+    with pytest.raises(CeremonyFailedError) as caught:
+        await ceremony.node(1, agent=agent_of(FROST), protocol=FROST)
+    assert caught.value.culprits == [0, 2, 3]
+    assert str(caught.value) == "waited too long for node 0, node 2, node 3: roll call"
+
+
+async def test_a_folder_that_is_not_empty(ceremony):
+    (ceremony.cluster.nodes[3].folder / LOCK_FILE).write_text("{}")
+    nodes = [ceremony.node(i, agent=agent_of(FROST), protocol=FROST) for i in range(4)]
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        tasks = [asyncio.create_task(node) for node in nodes]
+        with pytest.raises(CeremonyError, match=r"cluster-lock\.json: is there already"):
+            await tasks[3]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
