@@ -26,6 +26,8 @@ EXTRA_OF: Final = {
     "asyncpg": "postgres",
     "greenlet": "postgres",
     "vyper": "demo-chain",
+    "eth_consensus_specs": "spec",
+    "ckzg": "spec",
 }
 
 # What is imported only where the settings want it, which is better told at once than one by one.

@@ -14,7 +14,8 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import SystemRandom
-from typing import Final, Self, TypeVar
+from types import MappingProxyType
+from typing import Any, Final, Self, TypeVar
 from urllib.parse import urlsplit
 
 from yarl import URL
@@ -179,11 +180,17 @@ class Endpoints:
         self._impatient_seconds = None if timeout_seconds is None else timeout_seconds / IMPATIENT_FACTOR
         self._check = check
         self._random = SystemRandom()
+        self._going_on: set[asyncio.Task[Any]] = set()
 
     @property
     def names(self) -> str:
         """What may be said of them."""
         return ", ".join(dict.fromkeys(endpoint.name for endpoint in self._endpoints))
+
+    @property
+    def all(self) -> Sequence[Endpoint]:
+        """Each of them, also those that are left out."""
+        return self._endpoints
 
     def only(self, endpoint: Endpoint) -> Endpoints:
         """One of them, as if there were no other; what is known of its health is known to both."""
@@ -235,6 +242,55 @@ class Endpoints:
             if not await self._pause(errors, deadline):
                 break
         raise self._all(errors)
+
+    async def first_of_all(
+        self, work: Callable[[Endpoint], Awaitable[T]], *, rest_goes_on: bool = False
+    ) -> T:
+        """What `work` returns for the first endpoint for which it does, all of them asked at the same time.
+
+        Also those that failed a moment ago: it is for what cannot wait.
+
+        Args:
+            rest_goes_on: the others are not given up when one has succeeded, so that each gets what is sent.
+
+        Raises:
+            EndpointError: it raises for all of them; `refused` when all that were asked refused.
+        """
+        able = [endpoint for endpoint in self._endpoints if not endpoint.left_out]
+        tasks = {asyncio.ensure_future(self._asked(endpoint, work)): endpoint for endpoint in able}
+        left, errors = set(tasks), dict[Endpoint, EndpointError]()
+        try:
+            while left:
+                done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    try:
+                        return task.result()
+                    except EndpointError as error:
+                        errors[tasks[task]] = error
+            raise self._all(errors)
+        except asyncio.CancelledError:
+            rest_goes_on = False
+            raise
+        finally:
+            for task in left:
+                if rest_goes_on:
+                    self._going_on.add(task)
+                    task.add_done_callback(self._ended)
+                else:
+                    task.cancel()
+            if not rest_goes_on:
+                await asyncio.gather(*left, return_exceptions=True)
+
+    async def end(self) -> None:
+        """Give up what still goes on."""
+        for task in self._going_on:
+            task.cancel()
+        await asyncio.gather(*self._going_on, return_exceptions=True)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._going_on.discard(task)
+        if not task.cancelled():
+            task.exception()  # which its endpoint has taken note of
 
     async def each(self, work: Callable[[Endpoint], Awaitable[T]]) -> list[T | EndpointError]:
         """What `work` returns for each endpoint that is not left out, or the EndpointError it raises.
@@ -428,8 +484,12 @@ async def exchange(
     limit_bytes: int,
     body: bytes | None = None,
     accept: str = "application/json",
+    others: Mapping[str, str] = MappingProxyType({}),
 ) -> Answer:
     """Send one request to an endpoint; its answer, with a body of at most `limit_bytes`.
+
+    Args:
+        others: headers, of which Content-Type is JSON where they say nothing else.
 
     Redirects are not followed. What is asked may be asked twice, where a connection had ended.
 
@@ -437,6 +497,7 @@ async def exchange(
         EndpointError: there is no whole answer in time, it is too long, or the endpoint wants a pause.
     """
     headers = {"Accept": accept} | ({"Content-Type": "application/json"} if body is not None else {})
+    headers |= others
     try:
         answer = await session.ask(
             method,

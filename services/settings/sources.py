@@ -25,6 +25,7 @@ ELSEWHERE: Final = frozenset(
         "KILL_VALIDATORS",
         "SCHEMATHESIS_EXAMPLES",
         "SCREENSHOT",
+        "SPEC_EPOCHS",
         "SSV_VALIDATORS",
         "TEST_VALIDATORS",
         "VECTORS",

@@ -11,8 +11,8 @@ import io
 import os
 import socket
 import ssl
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, MutableMapping
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -207,6 +207,46 @@ class Session:
                 if not (ended and heard.reused and left):
                     raise OutgoingError(_why(error, url, proxy)) from None
 
+    async def lines(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        limit_bytes: int,
+        silence_seconds: float,
+        connected: Callable[[], object] = lambda: None,
+    ) -> AsyncIterator[bytes]:
+        """The lines of an answer that goes on and on, such as of events; it ends when its sender ends it.
+
+        Args:
+            limit_bytes: of a line.
+            silence_seconds: after which nothing is expected any more.
+
+        Raises:
+            SlowError, OutgoingError: there is no answer, or it is no 200, or it broke off.
+        """
+        address = URL(url)
+        proxy = self._proxies.before(address)
+        if self._refuses(address.raw_host or "", proxy):
+            raise OutgoingError(self._only.complaint)
+        timeout = aiohttp.ClientTimeout(sock_connect=self._timeout.total, sock_read=silence_seconds)
+        heard = _Heard(connected)
+        try:
+            async with self._answer("GET", address, proxy, headers, heard, timeout=timeout) as answer:
+                if answer.status != 200:
+                    raise OutgoingError(f"HTTP {answer.status}")
+                begun = b""
+                async for piece in answer.content.iter_any():
+                    *whole, begun = (begun + piece).split(b"\n")
+                    if len(begun) > limit_bytes:
+                        raise OutgoingError(f"expected lines of at most {limit_bytes} bytes")
+                    for line in whole:
+                        yield line
+        except TimeoutError:
+            raise SlowError("no answer in time") from None
+        except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
+            raise OutgoingError(_why(error, address, proxy)) from None
+
     def _refuses(self, host: str, proxy: URL | None) -> bool:
         """Whether that is none to ask, by what is written; what it stands for is found out later.
 
@@ -230,23 +270,7 @@ class Session:
         heard: _Heard,
     ) -> Answer:
         data = None if body is None else io.BytesIO(body)  # aiohttp sends a stream in pieces
-        for_proxy = {}
-        if proxy is not None and (proxy.user or proxy.password):
-            shown = aiohttp.encode_basic_auth(proxy.user or "", proxy.password or "")
-            for_proxy = {"Proxy-Authorization": shown}
-            proxy = proxy.with_user(None)
-        through_tunnel = url.scheme == "https"  # whose end alone sees the headers
-        async with self._opened(through_proxy=proxy is not None).request(
-            method,
-            url,
-            data=data,
-            headers={"Accept-Encoding": "identity", **headers, **({} if through_tunnel else for_proxy)},
-            allow_redirects=False,
-            ssl=self._context(url, proxy),
-            proxy=proxy,
-            proxy_headers=for_proxy if through_tunnel else None,
-            trace_request_ctx=heard,
-        ) as answer:
+        async with self._answer(method, url, proxy, headers, heard, data=data) as answer:
             self._compare_clocks(url, answer.headers)
             try:
                 content = await read_answer(answer, limit_bytes=limit_bytes)
@@ -254,6 +278,34 @@ class Session:
                 error.status = answer.status
                 raise
             return Answer(answer.status, answer.headers, content)
+
+    def _answer(
+        self,
+        method: str,
+        url: URL,
+        proxy: URL | None,
+        headers: Mapping[str, str],
+        heard: _Heard,
+        **more: Any,
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """The beginning of an answer."""
+        for_proxy = {}
+        if proxy is not None and (proxy.user or proxy.password):
+            shown = aiohttp.encode_basic_auth(proxy.user or "", proxy.password or "")
+            for_proxy = {"Proxy-Authorization": shown}
+            proxy = proxy.with_user(None)
+        through_tunnel = url.scheme == "https"  # whose end alone sees the headers
+        return self._opened(through_proxy=proxy is not None).request(
+            method,
+            url,
+            headers={"Accept-Encoding": "identity", **headers, **({} if through_tunnel else for_proxy)},
+            allow_redirects=False,
+            ssl=self._context(url, proxy),
+            proxy=proxy,
+            proxy_headers=for_proxy if through_tunnel else None,
+            trace_request_ctx=heard,
+            **more,
+        )
 
     def _opened(self, *, through_proxy: bool) -> aiohttp.ClientSession:
         """Made at the first request: where that is, there is an event loop."""

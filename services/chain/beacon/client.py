@@ -14,7 +14,7 @@ import copy
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -26,6 +26,7 @@ from ...web.error_text import with_words
 from ...web.outgoing import joined
 from ..encoding import ADDRESS_BYTES, HASH_BYTES, read_address, read_data, write_address, write_data
 from ..endpoints import Endpoint, EndpointError, Endpoints, SessionClient, exchange
+from .answers import FORK_VERSION_BYTES, UINT64_LIMIT, decoded, uint64
 
 KEYS_AT_ONCE = 100  # some nodes take long, or refuse, above a few hundred
 VALIDATOR_LIMIT_BYTES = 2048  # of the answer, for each key; some 500 are usual
@@ -33,14 +34,11 @@ KEYS_IN_ADDRESS = 30  # of a GET; some servers take no more than 4 kB of an addr
 BLOCK_LIMIT_BYTES = 8 * 1024**2  # without the transactions
 FULL_BLOCK_LIMIT_BYTES = 64 * 1024**2
 CONFIG_LIMIT_BYTES = 1024**2
-FORK_VERSION_BYTES = 4
 NO_ROUTE_STATUSES = frozenset({400, 404, 405, 415, 501})  # as nodes and gateways say that they lack one
 PENDING_LIMIT_BYTES = 256 * 1024**2  # half a million pending deposits
 INDEX_BITS = 31  # of the highest index that is asked for; some nodes take no more
 INDICES_AT_ONCE = 64
-UINT64_LIMIT = 1 << 64
 FAR_FUTURE_EPOCH = UINT64_LIMIT - 1  # consensus-specs, phase0/beacon-chain.md
-UINT64_DIGITS = 20
 
 T = TypeVar("T")
 K = TypeVar("K", bytes, int)
@@ -266,7 +264,9 @@ class BeaconClient(SessionClient):
         network: the one that they must be on; a node of another one is left out for good.
     """
 
-    def __init__(self, endpoints: Sequence[str], *, timeout_seconds: float, network: Network) -> None:
+    keys_at_once = KEYS_AT_ONCE
+
+    def __init__(self, endpoints: Sequence[str], *, timeout_seconds: float, network: Network | None) -> None:
         self._endpoints = Endpoints(endpoints, timeout_seconds=timeout_seconds, check=self._check_chain)
         super().__init__(timeout_seconds)
         self._network = network
@@ -411,8 +411,8 @@ class BeaconClient(SessionClient):
     ) -> dict[K, T]:
         """What `read` makes of those that are there, of so many at once; of others nothing is believed."""
         found: dict[K, T] = {}
-        for begin in range(0, len(wanted), KEYS_AT_ONCE):
-            some = wanted[begin : begin + KEYS_AT_ONCE]
+        for begin in range(0, len(wanted), self.keys_at_once):
+            some = wanted[begin : begin + self.keys_at_once]
             ids = [text(each) for each in some]
             for part in await self._validators(state, ids, partial(_only, read, frozenset(some))):
                 found |= part
@@ -456,6 +456,7 @@ class BeaconClient(SessionClient):
     async def _check_chain(self, endpoint: Endpoint) -> None:
         """That it is on the network: the genesis, and the contract whose deposits it counts."""
         network = self._network
+        assert network is not None  # who knows none checks in another way
         root, version = await self._once(
             endpoint, "GET", "eth/v1/beacon/genesis", _read_genesis, limit_bytes=CONFIG_LIMIT_BYTES
         )
@@ -544,13 +545,6 @@ async def _or(
         return found
 
 
-def _decode(content: bytes, kind: Any) -> Any:
-    try:
-        return msgspec.json.decode(content, type=kind)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-
-
 def _only(read: Callable[[bytes], dict[K, T]], allowed: frozenset[K], content: bytes) -> dict[K, T]:
     told = read(content)
     if not told.keys() <= allowed:
@@ -560,60 +554,60 @@ def _only(read: Callable[[bytes], dict[K, T]], allowed: frozenset[K], content: b
 
 def _read_validators(content: bytes) -> dict[bytes, BeaconValidator]:
     found = {}
-    for item in _decode(content, _Validators).data:
+    for item in decoded(content, _Validators).data:
         key = read_data(item.validator.pubkey, width=PUBLIC_KEY_BYTES)
-        found[key] = BeaconValidator(_uint64("index", item.index), item.status in EXITED_STATUSES)
+        found[key] = BeaconValidator(uint64("index", item.index), item.status in EXITED_STATUSES)
     return found
 
 
 def _read_details(content: bytes) -> dict[bytes, ValidatorDetails]:
-    answer = _decode(content, _DetailedValidators)
+    answer = decoded(content, _DetailedValidators)
     _require_judged(answer.execution_optimistic)
     return {
         read_data(item.validator.pubkey, width=PUBLIC_KEY_BYTES): ValidatorDetails(
-            index=_uint64("index", item.index),
+            index=uint64("index", item.index),
             status=_status(item.status),
-            balance_gwei=_uint64("balance", item.balance),
-            effective_balance_gwei=_uint64("effective_balance", item.validator.effective_balance),
+            balance_gwei=uint64("balance", item.balance),
+            effective_balance_gwei=uint64("effective_balance", item.validator.effective_balance),
             withdrawal_credentials=read_data(
                 item.validator.withdrawal_credentials, width=WITHDRAWAL_CREDENTIALS_BYTES
             ),
             is_slashed=item.validator.slashed,
-            activation_epoch=_uint64("activation_epoch", item.validator.activation_epoch),
-            exit_epoch=_uint64("exit_epoch", item.validator.exit_epoch),
+            activation_epoch=uint64("activation_epoch", item.validator.activation_epoch),
+            exit_epoch=uint64("exit_epoch", item.validator.exit_epoch),
         )
         for item in answer.data
     }
 
 
 def _read_withdrawals(content: bytes) -> list[PendingWithdrawal]:
-    answer = _decode(content, _Withdrawals)
+    answer = decoded(content, _Withdrawals)
     _require_judged(answer.execution_optimistic)
     return [
-        PendingWithdrawal(_uint64("validator_index", item.validator_index), _uint64("amount", item.amount))
+        PendingWithdrawal(uint64("validator_index", item.validator_index), uint64("amount", item.amount))
         for item in answer.data
     ]
 
 
 def _read_consolidations(content: bytes) -> list[PendingConsolidation]:
-    answer = _decode(content, _Consolidations)
+    answer = decoded(content, _Consolidations)
     _require_judged(answer.execution_optimistic)
     return [
         PendingConsolidation(
-            _uint64("source_index", item.source_index), _uint64("target_index", item.target_index)
+            uint64("source_index", item.source_index), uint64("target_index", item.target_index)
         )
         for item in answer.data
     ]
 
 
 def _read_deposits(content: bytes) -> list[PendingDeposit]:
-    answer = _decode(content, _Deposits)
+    answer = decoded(content, _Deposits)
     _require_judged(answer.execution_optimistic)
     return [
         PendingDeposit(
             public_key=read_data(item.pubkey, width=PUBLIC_KEY_BYTES),
             withdrawal_credentials=read_data(item.withdrawal_credentials, width=WITHDRAWAL_CREDENTIALS_BYTES),
-            amount_gwei=_uint64("amount", item.amount),
+            amount_gwei=uint64("amount", item.amount),
             signature=read_data(item.signature, width=SIGNATURE_BYTES),
         )
         for item in answer.data
@@ -623,26 +617,26 @@ def _read_deposits(content: bytes) -> list[PendingDeposit]:
 def _read_head(content: bytes) -> BeaconHead:
     """Of a block with its transactions, or without them."""
     try:
-        answer = _decode(content, _Block)
+        answer = decoded(content, _Block)
         payload = answer.data.message.body.execution_payload_header
     except msgspec.ValidationError as error:
         try:
-            answer = _decode(content, _FullBlock)
+            answer = decoded(content, _FullBlock)
         except msgspec.ValidationError:
             raise error from None
         payload = answer.data.message.body.execution_payload
     _require_judged(answer.execution_optimistic)
     message = answer.data.message
     return BeaconHead(
-        slot=_uint64("slot", message.slot),
+        slot=uint64("slot", message.slot),
         state_root=read_data(message.state_root, width=HASH_BYTES),
-        block_number=_uint64("block_number", payload.block_number),
+        block_number=uint64("block_number", payload.block_number),
         block_hash=read_data(payload.block_hash, width=HASH_BYTES),
     )
 
 
 def _read_genesis(content: bytes) -> tuple[bytes, bytes]:
-    genesis = _decode(content, _Genesis).data
+    genesis = decoded(content, _Genesis).data
     return (
         read_data(genesis.genesis_validators_root, width=HASH_BYTES),
         read_data(genesis.genesis_fork_version, width=FORK_VERSION_BYTES),
@@ -650,13 +644,13 @@ def _read_genesis(content: bytes) -> tuple[bytes, bytes]:
 
 
 def _read_contract(content: bytes) -> tuple[int, bytes]:
-    contract = _decode(content, _Contract).data
-    return _uint64("chain_id", contract.chain_id), read_data(contract.address, width=ADDRESS_BYTES)
+    contract = decoded(content, _Contract).data
+    return uint64("chain_id", contract.chain_id), read_data(contract.address, width=ADDRESS_BYTES)
 
 
 def _read_spec(content: bytes) -> tuple[int, bytes]:
-    spec = _decode(content, _Spec).data
-    return _uint64("DEPOSIT_CHAIN_ID", spec.chain_id), read_data(spec.address, width=ADDRESS_BYTES)
+    spec = decoded(content, _Spec).data
+    return uint64("DEPOSIT_CHAIN_ID", spec.chain_id), read_data(spec.address, width=ADDRESS_BYTES)
 
 
 def _require_judged(is_optimistic: bool) -> None:
@@ -668,10 +662,3 @@ def _status(value: str) -> str:
     if value not in STATUSES:
         raise ValueError(f"status: expected one of {', '.join(sorted(STATUSES))}")
     return value
-
-
-def _uint64(name: str, value: str) -> int:
-    is_integer = value.isascii() and value.isdigit() and len(value) <= UINT64_DIGITS
-    if not is_integer or int(value) >= UINT64_LIMIT:
-        raise ValueError(f"{name}: expected an integer in 0..2^64-1")
-    return int(value)

@@ -1,0 +1,518 @@
+"""What a node of a cluster asks beacon nodes for, and sends them: all at once, the first good answer wins.
+
+Only where all fail are those asked that stand behind them. What is sent goes on to all of them, too, when the
+first has taken it. Source: beacon API v3 and v4; which routes: those that charon asks for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from ...process import logs
+from ...web.error_text import with_words
+from ...web.outgoing import Answer, OutgoingError, joined
+from ..encoding import HASH_BYTES, read_data, write_data
+from ..endpoints import Endpoint, EndpointError, Endpoints, NoAnswerInTimeError, exchange
+from .answers import decoded, uint64
+from .chain_constants import ChainConstants, ExpectedChain, constants, read_forks, read_genesis, read_spec
+from .client import BeaconClient, BeaconError
+from .duty_answers import (
+    AttesterDuty,
+    Duties,
+    ProposedBlock,
+    ProposerDuty,
+    SyncDuty,
+    read_attestation_data,
+    read_attester_duties,
+    read_object,
+    read_proposer_duties,
+    read_sync_duties,
+)
+from .events import LINE_LIMIT_BYTES, Event, read_events
+
+SSZ: Final = "application/octet-stream"
+VERSION: Final = "Eth-Consensus-Version"
+BLINDED: Final = "Eth-Execution-Payload-Blinded"
+CONFIG_LIMIT_BYTES: Final = 1024**2
+DUTY_LIMIT_BYTES: Final = 1024  # each; some 400 are usual
+DATA_LIMIT_BYTES: Final = 64 * 1024
+BLOCK_LIMIT_BYTES: Final = 64 * 1024**2  # with blobs, as JSON
+KEYS_AT_ONCE: Final = 2000
+SILENCE_SECONDS: Final = 120.0  # of a stream of events; there is one in each slot
+AGAIN_SECONDS: Final = 1.0  # until a stream that ended is begun again
+
+T = TypeVar("T")
+
+log = logs.get("beacon")
+
+
+@dataclass(frozen=True)
+class NodeHealth:
+    """How one node is, as far as it says.
+
+    Attributes:
+        problem: why it is of no use now; "" when it is.
+    """
+
+    node: str
+    problem: str
+    head_slot: int = 0
+    sync_distance: int = 0
+
+
+class _Syncing(msgspec.Struct):
+    head_slot: str
+    sync_distance: str
+    is_syncing: bool
+    is_optimistic: bool = False
+    el_offline: bool = False
+
+
+class _SyncingAnswer(msgspec.Struct):
+    data: _Syncing
+
+
+class _JsonBlock(msgspec.Struct):
+    version: str
+    execution_payload_blinded: bool
+    data: dict[str, Any]
+
+
+class _Failure(msgspec.Struct):
+    index: str | int
+    message: str
+
+
+class _Refusal(msgspec.Struct):
+    failures: list[_Failure] = []
+
+
+class DutiesClient(BeaconClient):
+    """Beacon nodes of one operator; an async context manager. `learn` comes first.
+
+    Args:
+        endpoints: all of these are asked.
+        fallbacks: these when none of the others is of use.
+        timeout_seconds: of what is asked for.
+        submit_seconds: of what is sent.
+    """
+
+    keys_at_once = KEYS_AT_ONCE
+
+    def __init__(
+        self,
+        endpoints: Sequence[str],
+        *,
+        expected: ExpectedChain,
+        fallbacks: Sequence[str] = (),
+        timeout_seconds: float = 2.0,
+        submit_seconds: float = 2.0,
+    ) -> None:
+        super().__init__(endpoints, timeout_seconds=timeout_seconds + submit_seconds, network=None)
+        self._fallbacks = Endpoints(fallbacks, check=self._check_chain) if fallbacks else None
+        self._expected = expected
+        self._agreed: ChainConstants | None = None
+        self._read_seconds = timeout_seconds
+        self._submit_seconds = submit_seconds
+
+    async def __aexit__(self, *exception: object) -> None:
+        for group in self._groups():
+            await group.end()
+        await super().__aexit__(*exception)
+
+    @property
+    def chain(self) -> ChainConstants:
+        """What `learn` has found out."""
+        assert self._agreed is not None, "learn() comes first"
+        return self._agreed
+
+    async def learn(self) -> ChainConstants:
+        """The chain that the nodes are on: the expected one, in what most of those say that answer.
+
+        Those of another chain are left out for good, also later.
+
+        Raises:
+            BeaconError: none answers, none is on the chain, or as many say one thing as another.
+        """
+        found: list[ChainConstants | EndpointError] = []
+        for group in self._groups():
+            found += await group.each(self._constants)
+        known = [each for each in found if isinstance(each, ChainConstants)]
+        if not known:
+            why = [str(each) for each in found] + [each.left_out for each in self._nodes() if each.left_out]
+            raise BeaconError("beacon: " + "; ".join(dict.fromkeys(why)))
+        votes = Counter({each: sum(each.same_chain(other) for other in known) for each in known})
+        (best, most), *others = votes.most_common()
+        if any(number == most and not best.same_chain(other) for other, number in others):
+            raise BeaconError(f"beacon: {self.names}: expected nodes of one chain, got as many of another")
+        for node in self._nodes():
+            node.connected()  # so that it is compared with what is agreed before it is believed
+        self._agreed = best
+        return best
+
+    async def attester_duties(self, epoch: int, indices: Sequence[int]) -> Duties[AttesterDuty]:
+        """Of these validators in an epoch.
+
+        Raises:
+            BeaconError: no node answers as it should.
+        """
+        slots = self._slots(epoch)
+        return await self._get(
+            f"eth/v1/validator/duties/attester/{epoch}",
+            lambda answer: read_attester_duties(answer.content, slots, indices),
+            body=_numbers(indices),
+            limit_bytes=DUTY_LIMIT_BYTES * (len(indices) + 1),
+        )
+
+    async def proposer_duties(self, epoch: int) -> Duties[ProposerDuty]:
+        """Of all validators in an epoch; raises as `attester_duties`."""
+        slots = self._slots(epoch)
+        return await self._get(
+            f"eth/v1/validator/duties/proposer/{epoch}",
+            lambda answer: read_proposer_duties(answer.content, slots),
+            limit_bytes=DUTY_LIMIT_BYTES * (len(slots) + 1),
+        )
+
+    async def sync_duties(self, epoch: int, indices: Sequence[int]) -> tuple[SyncDuty, ...]:
+        """Of these validators in an epoch; raises as `attester_duties`."""
+        size = self.chain.sync_committee_size
+        return await self._get(
+            f"eth/v1/validator/duties/sync/{epoch}",
+            lambda answer: read_sync_duties(answer.content, size, indices),
+            body=_numbers(indices),
+            limit_bytes=DUTY_LIMIT_BYTES * (len(indices) + 1) + 8 * size,
+        )
+
+    async def attestation_data(self, slot: int) -> Any:
+        """What to attest to in a slot, for all committees, as since electra: what its JSON was read into.
+
+        Raises:
+            BeaconError: no node answers as it should.
+        """
+        per_epoch = self.chain.slots_per_epoch
+        return await self._get(
+            "eth/v1/validator/attestation_data",
+            lambda answer: read_attestation_data(answer.content, slot, per_epoch),
+            query=f"slot={slot}&committee_index=0",
+        )
+
+    async def aggregate_attestation(self, slot: int, data_root: bytes, committee_index: int) -> Any:
+        """A committee's votes for some data, as one: what its JSON was read into; raises as above."""
+        query = f"slot={slot}&attestation_data_root={write_data(data_root)}&committee_index={committee_index}"
+        return await self._get(
+            "eth/v2/validator/aggregate_attestation",
+            lambda answer: read_object(answer.content),
+            query=query,
+        )
+
+    async def sync_committee_contribution(self, slot: int, subcommittee_index: int, root: bytes) -> Any:
+        """A subcommittee's votes for a block, as one: what its JSON was read into; raises as above."""
+        query = f"slot={slot}&subcommittee_index={subcommittee_index}&beacon_block_root={write_data(root)}"
+        return await self._get(
+            "eth/v1/validator/sync_committee_contribution",
+            lambda answer: read_object(answer.content),
+            query=query,
+        )
+
+    async def head_root(self) -> bytes:
+        """The root of the latest block; raises as above."""
+
+        def read(answer: Answer) -> bytes:
+            return _root(read_object(answer.content).get("root"))
+
+        return await self._get("eth/v1/beacon/blocks/head/root", read)
+
+    async def block(
+        self, slot: int, randao_reveal: bytes, *, graffiti: bytes, builder_boost_factor: int = 0
+    ) -> ProposedBlock:
+        """A block to sign for a slot; SSZ where a node has it.
+
+        Args:
+            randao_reveal: of the proposer.
+            graffiti: 32 bytes.
+            builder_boost_factor: 0 for no block of a builder.
+
+        Raises:
+            BeaconError: no node answers as it should.
+        """
+        query = (
+            f"randao_reveal={write_data(randao_reveal)}&graffiti={write_data(graffiti)}"
+            f"&builder_boost_factor={builder_boost_factor}"
+        )
+        return await self._get(
+            f"eth/v3/validator/blocks/{slot}",
+            _read_block,
+            query=query,
+            limit_bytes=BLOCK_LIMIT_BYTES,
+            accept=f"{SSZ};q=1,application/json;q=0.9",
+        )
+
+    async def publish_block(self, block: ProposedBlock) -> None:
+        """Send a signed block, with what is published beside it, as SSZ where it is that.
+
+        Raises:
+            BeaconError: no node has taken it.
+        """
+        kind = "blinded_blocks" if block.is_blinded else "blocks"
+        headers = {VERSION: block.fork}
+        body = block.ssz
+        if body:
+            headers["Content-Type"] = SSZ
+        else:
+            body = msgspec.json.encode(block.json)
+        await self._send(f"eth/v2/beacon/{kind}", body, headers)
+
+    async def send_attestations(self, attestations: Sequence[Any], fork: str) -> None:
+        """Send single attestations; raises as `publish_block`, naming which were refused and why."""
+        await self._send(
+            "eth/v2/beacon/pool/attestations", msgspec.json.encode(attestations), {VERSION: fork}
+        )
+
+    async def send_aggregates(self, aggregates: Sequence[Any], fork: str) -> None:
+        """Send signed aggregates with their proofs; raises as above."""
+        await self._send(
+            "eth/v2/validator/aggregate_and_proofs", msgspec.json.encode(aggregates), {VERSION: fork}
+        )
+
+    async def send_sync_messages(self, messages: Sequence[Any]) -> None:
+        """Send sync committee messages; raises as above."""
+        await self._send("eth/v1/beacon/pool/sync_committees", msgspec.json.encode(messages))
+
+    async def send_contributions(self, contributions: Sequence[Any]) -> None:
+        """Send signed contributions with their proofs; raises as above."""
+        await self._send("eth/v1/validator/contribution_and_proofs", msgspec.json.encode(contributions))
+
+    async def send_exit(self, signed_exit: Any) -> None:
+        """Send a signed voluntary exit; raises as above."""
+        await self._send("eth/v1/beacon/pool/voluntary_exits", msgspec.json.encode(signed_exit))
+
+    async def subscribe_committees(self, subscriptions: Sequence[Any]) -> None:
+        """Say whose attestations are to be aggregated here; raises as above."""
+        await self._send(
+            "eth/v1/validator/beacon_committee_subscriptions", msgspec.json.encode(subscriptions)
+        )
+
+    async def subscribe_sync_committees(self, subscriptions: Sequence[Any]) -> None:
+        """Say whose sync committee messages are to be aggregated here; raises as above."""
+        await self._send("eth/v1/validator/sync_committee_subscriptions", msgspec.json.encode(subscriptions))
+
+    async def prepare_proposers(self, fee_recipients: Mapping[int, str]) -> None:
+        """Say where fees go, by validator index; raises as above."""
+        body = [
+            {"validator_index": str(index), "fee_recipient": address}
+            for index, address in fee_recipients.items()
+        ]
+        await self._send("eth/v1/validator/prepare_beacon_proposer", msgspec.json.encode(body))
+
+    async def register_validators(self, registrations: Sequence[Any]) -> None:
+        """Send signed registrations with builders; raises as above."""
+        await self._send("eth/v1/validator/register_validator", msgspec.json.encode(registrations))
+
+    async def health(self) -> list[NodeHealth]:
+        """How each node is, those left out and those that stand behind the others, too."""
+        found = []
+        for group in self._groups():
+            names = [endpoint.name for endpoint in group.all]
+            answers = await asyncio.gather(*(one.each(self._health) for one in group.each_alone()))
+            for name, answer in zip(names, answers, strict=True):
+                one = answer[0] if answer else EndpointError("left out: it is on another chain")
+                found.append(NodeHealth(name, str(one)) if isinstance(one, EndpointError) else one)
+        return found
+
+    async def events(self, topics: Sequence[str]) -> AsyncIterator[Event]:
+        """What any of the nodes tells from now on, without end; the same may be told by several of them."""
+        queue: asyncio.Queue[Event] = asyncio.Queue(maxsize=1000)
+        reading = [asyncio.create_task(self._listen(node, topics, queue)) for node in self._nodes()]
+        try:
+            while True:
+                yield await queue.get()
+        finally:
+            for task in reading:
+                task.cancel()
+            await asyncio.gather(*reading, return_exceptions=True)
+
+    async def _listen(self, node: Endpoint, topics: Sequence[str], queue: asyncio.Queue[Event]) -> None:
+        url = joined(node.url, "eth/v1/events", "topics=" + ",".join(topics))
+        while not node.left_out:
+            with suppress(EndpointError):
+                try:
+                    await self._check_chain(node)
+                    lines = self._session.lines(
+                        url,
+                        headers={"Accept": "text/event-stream"},
+                        limit_bytes=LINE_LIMIT_BYTES,
+                        silence_seconds=SILENCE_SECONDS,
+                    )
+                    async for event in read_events(node.name, lines):
+                        await queue.put(event)
+                except OutgoingError as error:
+                    log.info("events end", error=str(node.error(str(error))))
+            await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _health(self, endpoint: Endpoint) -> NodeHealth:
+        answer = await self._answer(endpoint, "GET", "eth/v1/node/syncing", limit_bytes=DATA_LIMIT_BYTES)
+        try:
+            told = decoded(answer.content, _SyncingAnswer).data
+            head, distance = uint64("head_slot", told.head_slot), uint64("sync_distance", told.sync_distance)
+        except ValueError as error:
+            raise endpoint.error(f"syncing: {error}") from None
+        problems = {
+            "it is syncing": told.is_syncing,
+            "its execution node is away": told.el_offline,
+            "its execution node is behind": told.is_optimistic,
+        }
+        problem = "; ".join(words for words, is_so in problems.items() if is_so)
+        return NodeHealth(endpoint.name, problem, head, distance)
+
+    async def _check_chain(self, endpoint: Endpoint) -> None:
+        """That it is on the chain that most were on at the start."""
+        chain = await self._constants(endpoint)
+        problem = self._expected.problem(chain)
+        if problem is None and self._agreed is not None and not self._agreed.same_chain(chain):
+            problem = "expected the chain that the other nodes are on, got another one of the same network"
+        if problem is not None:
+            raise endpoint.leave_out(problem)
+
+    async def _constants(self, endpoint: Endpoint) -> ChainConstants:
+        async def ask(path: str) -> bytes:
+            return (await self._answer(endpoint, "GET", path, limit_bytes=CONFIG_LIMIT_BYTES)).content
+
+        paths = ("eth/v1/beacon/genesis", "eth/v1/config/fork_schedule", "eth/v1/config/spec")
+        genesis, forks, spec = await asyncio.gather(*map(ask, paths))
+        try:
+            return constants(read_genesis(genesis), read_forks(forks), read_spec(spec))
+        except ValueError as error:
+            raise endpoint.error(f"genesis, forks or spec: {error}") from None
+
+    async def _get(
+        self,
+        path: str,
+        read: Callable[[Answer], T],
+        *,
+        query: str = "",
+        body: bytes | None = None,
+        limit_bytes: int = DATA_LIMIT_BYTES,
+        accept: str = "application/json",
+    ) -> T:
+        """What `read` makes of the first answer of which it makes something."""
+        method = "GET" if body is None else "POST"
+
+        async def ask(endpoint: Endpoint) -> T:
+            async with _within(self._read_seconds, endpoint):
+                answer = await self._answer(
+                    endpoint, method, path, query=query, body=body, limit_bytes=limit_bytes, accept=accept
+                )
+            try:
+                return await asyncio.to_thread(read, answer)
+            except ValueError as error:
+                raise endpoint.error(f"{path}: {error}") from None
+
+        return await self._first_able(ask)
+
+    async def _send(self, path: str, body: bytes, headers: Mapping[str, str] | None = None) -> None:
+        async def send(endpoint: Endpoint) -> None:
+            async with _within(self._submit_seconds, endpoint):
+                await self._answer(
+                    endpoint, "POST", path, body=body, limit_bytes=CONFIG_LIMIT_BYTES, headers=headers
+                )
+
+        await self._of_groups(lambda group: group.first_of_all(send, rest_goes_on=True))
+
+    async def _answer(
+        self,
+        endpoint: Endpoint,
+        method: str,
+        path: str,
+        *,
+        limit_bytes: int,
+        query: str = "",
+        body: bytes | None = None,
+        accept: str = "application/json",
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """An answer of success; of others an EndpointError, `refused` where the node is not to blame."""
+        answer = await exchange(
+            self._session, endpoint, method, joined(endpoint.url, path, query),
+            body=body, limit_bytes=limit_bytes, accept=accept, others=headers or {},
+        )  # fmt: skip
+        if not 200 <= answer.status < 300:
+            words = with_words(f"{path}: HTTP {answer.status}", answer.content) + _failures(answer.content)
+            raise endpoint.error(words, status=answer.status, refused=400 <= answer.status < 500)
+        return answer
+
+    async def _first_able(self, work: Callable[[Endpoint], Awaitable[T]]) -> T:
+        return await self._of_groups(lambda group: group.first_of_all(work))
+
+    async def _of_groups(self, ask: Callable[[Endpoints], Awaitable[T]]) -> T:
+        """What the first group gives that gives something."""
+        errors = []
+        for group in self._groups():
+            try:
+                return await ask(group)
+            except EndpointError as error:
+                errors.append(error)
+        raise BeaconError(
+            "beacon: " + "; ".join(map(str, errors)),
+            refused=all(error.refused for error in errors),
+            status=errors[0].status,
+        )
+
+    def _groups(self) -> list[Endpoints]:
+        return [self._endpoints] + ([self._fallbacks] if self._fallbacks is not None else [])
+
+    def _nodes(self) -> list[Endpoint]:
+        return [endpoint for group in self._groups() for endpoint in group.all]
+
+    def _slots(self, epoch: int) -> range:
+        per_epoch = self.chain.slots_per_epoch
+        return range(epoch * per_epoch, (epoch + 1) * per_epoch)
+
+
+@asynccontextmanager
+async def _within(seconds: float, endpoint: Endpoint) -> AsyncIterator[None]:
+    """Whatever takes longer in the block is an endpoint's fault."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise endpoint.error(f"no answer in {seconds:g} s", kind=NoAnswerInTimeError) from None
+
+
+def _read_block(answer: Answer) -> ProposedBlock:
+    headers = answer.headers
+    fork, is_blinded = headers.get(VERSION, "").lower(), headers.get(BLINDED, "").lower() == "true"
+    if headers.get("Content-Type", "").startswith(SSZ):
+        if not (fork and answer.content):
+            raise ValueError(f"expected a block, and its fork in {VERSION}")
+        return ProposedBlock(fork, is_blinded, answer.content)
+    told = decoded(answer.content, _JsonBlock)
+    return ProposedBlock(told.version, told.execution_payload_blinded, b"", told.data)
+
+
+def _root(text: object) -> bytes:
+    if not isinstance(text, str):
+        raise ValueError("expected a root, got none")
+    return read_data(text, width=HASH_BYTES)
+
+
+def _numbers(indices: Sequence[int]) -> bytes:
+    return msgspec.json.encode([str(index) for index in indices])
+
+
+def _failures(content: bytes) -> str:
+    """Which of a list were refused, and why, where the answer says so; those of one reason together."""
+    try:
+        failures = decoded(content, _Refusal).failures
+        reasons: dict[str, list[str]] = {}
+        for each in failures:
+            reasons.setdefault(each.message, []).append(str(each.index))
+    except ValueError:
+        return ""
+    return "".join(f"; {why} (at {', '.join(places)})" for why, places in reasons.items())
