@@ -97,8 +97,9 @@ bench-quick: $(VENV)/baselines build/npm/made ## the ratios that the kernels are
 bench-lanes: $(VENV)/baselines ## lanes of AVX-512 IFMA beside blst
 	$(BIN)/python -m benchmarks.lanes
 
-bench-dkg: $(VENV)/baselines ## what a node computes in a key generation, beside its floor and a naive loop over blst
+bench-dkg: $(VENV)/baselines ## key generation beside its floor and a naive loop over blst: its kernels, and whole ceremonies of processes
 	$(BIN)/python -m benchmarks.key_generation
+	$(BIN)/python -m benchmarks.ceremony
 
 bench-round: $(VENV)/baselines ## a round of 10,000 validators: time, CPU and memory of the relayer, lag of its event loop
 	$(BIN)/python -m benchmarks.round

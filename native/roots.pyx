@@ -1,9 +1,10 @@
-"""SHA-256 Merkle roots of the fixed-size containers that are signed.
+"""SHA-256 Merkle roots of the fixed-size containers that are signed, and hashes of rows for other trees.
 
 Layouts: consensus-specs, phase0/beacon-chain.md (containers) and ssz/simple-serialize.md
 (merkleization). H(a || b) is SHA-256 of two 32-byte chunks.
 """
 from libc.stdint cimport uint8_t, uint64_t
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 from dvtfast._native.blst cimport blst_sha256
 from dvtfast._native.roots cimport exit_root, parent, uint64_chunk
@@ -74,3 +75,19 @@ def deposit_roots(const uint8_t[:, ::1] public_keys not None, const uint8_t[:, :
                 signature_root(last, &signatures[i, 0])
             parent(amount, amount, last)
             parent(&roots[i, 0], left, amount)
+
+
+def hash_rows(uint8_t prefix, const uint8_t[:, ::1] rows not None, uint8_t[:, ::1] digests not None):
+    """SHA-256(prefix || row) of each row."""
+    cdef size_t i, n = rows.shape[0], width = rows.shape[1]
+    if width == 0 or digests.shape[0] != n or digests.shape[1] != 32:
+        raise ValueError("hash_rows: shapes disagree")
+    cdef uint8_t *text = <uint8_t *> malloc(width + 1)
+    if text == NULL:
+        raise MemoryError("hash_rows: no memory for a row")
+    with nogil:
+        text[0] = prefix
+        for i in range(n):
+            memcpy(text + 1, &rows[i, 0], width)
+            blst_sha256(&digests[i, 0], text, width + 1)
+    free(text)

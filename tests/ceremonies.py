@@ -73,7 +73,12 @@ class Node:
 
     def _machine(self, trouble=""):
         machine = Machine(
-            self.terms, secret_of(self.position), self.plan, trouble=trouble, records=tuple(self.disk)
+            self.terms,
+            secret_of(self.position),
+            self.plan,
+            trouble=trouble,
+            seal=getattr(self.plan, "seal", None),
+            records=tuple(self.disk),
         )
         if self.cheat is not None:
             self.cheat(machine)

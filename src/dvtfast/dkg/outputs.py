@@ -49,7 +49,7 @@ class GeneratedKeys:
 
     Attributes:
         public_keys: uint8[m, 48], the validators' keys.
-        public_shares: uint8[n, m, 48], the public key shares of all nodes; share index = position + 1.
+        public_shares: uint8[n, m, 48], the public key shares of all nodes, by position.
         secret_shares: uint8[m, 32], this node's key shares; `wipe` when they are stored.
     """
 

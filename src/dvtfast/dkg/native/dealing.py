@@ -95,7 +95,7 @@ class Dealer:
 
     def shares_for(self, position: int) -> Bytes:
         """Shares uint8[m, 32] of one node; secret."""
-        return evaluate(self._coefficients, position + 1)
+        return evaluate(self._coefficients, self._terms.share_indices[position])
 
     def encrypt(self, session: bytes, proof: bytes, points: Sequence[bytes]) -> list[bytes]:
         """The encrypted shares of all others, by position; nothing for this node itself."""
@@ -173,11 +173,13 @@ def points_of_rows(rows: Bytes) -> Bytes:
 
 def find_repeat(rows: Bytes) -> tuple[int, int] | None:
     """Two validators whose constant terms are alike, the first such pair by the second one's place."""
+    terms = np.ascontiguousarray(rows[:, :PUBLIC_KEY_BYTES]).view(f"V{PUBLIC_KEY_BYTES}").ravel().tolist()
+    if len(set(terms)) == len(terms):
+        return None
     seen: dict[bytes, int] = {}
-    for place, row in enumerate(rows[:, :PUBLIC_KEY_BYTES]):
-        if (first := seen.setdefault(row.tobytes(), place)) != place:
-            return first, place
-    return None
+    repeats = (place for place, term in enumerate(terms) if seen.setdefault(term, place) != place)
+    second = next(repeats)
+    return seen[terms[second]], second
 
 
 def combine_deals(
@@ -192,7 +194,7 @@ def combine_deals(
             about.
     """
     parts = _public_parts(own, deals, position)
-    _check_proofs(session, parts, deals)
+    _check_proofs(session, parts, deals, position)
     try:
         sums = sum_commitments(parts)
     except BadDealerError as error:
@@ -202,13 +204,14 @@ def combine_deals(
     each = _all_shares(session, own, deals, points, position)
     with wiped(*each):
         shares = add_shares(each)
-        if len(find_bad_shares(shares, sums, position + 1)):
+        index = terms.share_indices[position]
+        if len(find_bad_shares(shares, sums, index)):
             shares.fill(0)
-            _blame_share(each, parts, position)
+            _blame_share(each, parts, index)
     keys = np.ascontiguousarray(sums.encoded[:, 0])
     if (pair := find_repeat(keys)) is not None:
         raise BadDealerError(None, pair[1], 0, f"the same key as validator {pair[0]}")
-    public = public_shares(sums, range(1, terms.count + 1))
+    public = public_shares(sums, terms.share_indices)
     return GeneratedKeys(keys, public.encoded, shares), public
 
 
@@ -226,10 +229,14 @@ def _public_parts(own: Dealer, deals: Sequence[Dealt], position: int) -> list[Co
     return decoded
 
 
-def _check_proofs(session: bytes, parts: Sequence[CommitmentsLike], deals: Sequence[Dealt]) -> None:
-    contexts = [proof_context(session, deal.dealer, deal.root) for deal in deals]
-    if bad := find_bad(parts, [deal.proof for deal in deals], contexts):
-        raise ProofFaultError(bad[0])
+def _check_proofs(
+    session: bytes, parts: Sequence[CommitmentsLike], deals: Sequence[Dealt], position: int
+) -> None:
+    """Of all others; this node's own was made just now."""
+    others = [(part, deal) for part, deal in zip(parts, deals, strict=True) if deal.dealer != position]
+    contexts = [proof_context(session, deal.dealer, deal.root) for _, deal in others]
+    if bad := find_bad([part for part, _ in others], [deal.proof for _, deal in others], contexts):
+        raise ProofFaultError(others[bad[0]][1].dealer)
 
 
 def _all_shares(
@@ -251,8 +258,8 @@ def _all_shares(
     return each
 
 
-def _blame_share(each: Sequence[Bytes], parts: Sequence[CommitmentsLike], position: int) -> None:
+def _blame_share(each: Sequence[Bytes], parts: Sequence[CommitmentsLike], index: int) -> None:
     for dealer, (shares, part) in enumerate(zip(each, parts, strict=True)):
-        if len(bad := find_bad_shares(shares, part, position + 1)):
+        if len(bad := find_bad_shares(shares, part, index)):
             raise ShareFaultError(dealer, int(bad[0]))
     raise BadDealerError(None, 0, None, "the sum of shares does not fit, though each does")

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from hashlib import sha256
 
+import numpy as np
+
 from dvtfast._arrays import Bytes
+from dvtfast._native import roots as _kernel
 
 PROTOCOL = b"dvtfast-dkg/1"
 DIGEST_BYTES = 32
 
 # What is hashed first, so that no row is a pair of hashes, nor a pair a row.
-LEAF = b"\x00"
-PAIR = b"\x01"
-NO_LEAF = bytes(DIGEST_BYTES)
+LEAF, PAIR = 0, 1
 
 
 def tagged_hash(tag: str, *parts: bytes) -> bytes:
@@ -27,13 +27,13 @@ def tagged_hash(tag: str, *parts: bytes) -> bytes:
 
 def tree_root(rows: Bytes) -> bytes:
     """The root over uint8[m, width], filled up with zero hashes to a power of two."""
-    return _levels(rows)[-1][0]
+    return _levels(rows)[-1].tobytes()
 
 
 def tree_path(rows: Bytes, place: int) -> bytes:
     """The hashes beside the way from one row to the root, from the bottom up."""
     levels = _levels(rows)[:-1]
-    return b"".join(level[(place >> depth) ^ 1] for depth, level in enumerate(levels))
+    return b"".join(level[(place >> depth) ^ 1].tobytes() for depth, level in enumerate(levels))
 
 
 def path_bytes(rows: int) -> int:
@@ -43,19 +43,22 @@ def path_bytes(rows: int) -> int:
 
 def root_of_path(row: bytes, place: int, path: bytes) -> bytes:
     """The root that a row at this place has, by its path."""
-    digest = sha256(LEAF + row).digest()
+    digest = sha256(bytes([LEAF]) + row).digest()
     for start in range(0, len(path), DIGEST_BYTES):
         beside = path[start : start + DIGEST_BYTES]
-        digest = sha256(PAIR + (beside + digest if place & 1 else digest + beside)).digest()
+        digest = sha256(bytes([PAIR]) + (beside + digest if place & 1 else digest + beside)).digest()
         place >>= 1
     return digest
 
 
-def _levels(rows: Bytes) -> list[Sequence[bytes]]:
-    level = [sha256(LEAF + row.tobytes()).digest() for row in rows]
-    level += [NO_LEAF] * ((1 << (len(rows) - 1).bit_length()) - len(rows))
-    levels: list[Sequence[bytes]] = [level]
-    while len(level) > 1:
-        level = [sha256(PAIR + left + right).digest() for left, right in zip(*[iter(level)] * 2, strict=True)]
-        levels.append(level)
+def _levels(rows: Bytes) -> list[Bytes]:
+    """uint8[2^depth, 32] of each level, the leaves first."""
+    leaves = np.zeros((1 << (len(rows) - 1).bit_length(), DIGEST_BYTES), dtype=np.uint8)
+    _kernel.hash_rows(LEAF, np.ascontiguousarray(rows), leaves[: len(rows)])
+    levels = [leaves]
+    while len(levels[-1]) > 1:
+        pairs = levels[-1].reshape(-1, 2 * DIGEST_BYTES)
+        digests = np.zeros((len(pairs), DIGEST_BYTES), dtype=np.uint8)
+        _kernel.hash_rows(PAIR, pairs, digests)
+        levels.append(digests)
     return levels

@@ -250,7 +250,7 @@ def _complaint(case: _Case) -> Verdict:
     shares = as_shares(decrypt(key, ciphertext, bound_to(session, d, a, dealt.public_hash)))
     if shares is None:
         return Verdict(d, f"what operator {d} has sent to operator {a} does not decrypt")
-    if _fits(shares[validator : validator + 1], committed, a + 1):
+    if _fits(shares[validator : validator + 1], committed, terms.share_indices[a]):
         return lie
     return Verdict(d, f"operator {d} has dealt operator {a} a wrong share for validator {validator}")
 
@@ -268,7 +268,7 @@ def _bad_signature(case: _Case) -> Verdict:
     case.require(sigs.sender == echo.sender, "two different senders")
     (kind,) = case.take(1)
     case.require(kind < terms.kinds, "there is no such kind")
-    row = case.row(Sigs.decode(sigs.statement, terms).root, BLS_SIGNATURE_BYTES * terms.kinds)
+    row = case.row(Sigs.decode(sigs.statement, terms).root, terms.row_bytes)
     parts = []
     for dealer, mark in enumerate(Echo.decode(echo.statement, terms).deals):
         deal = case.of_session(Kind.DEAL)
@@ -280,7 +280,7 @@ def _bad_signature(case: _Case) -> Verdict:
         raise UndecidedError("what is signed is not known")
     try:
         sums = sum_commitments(parts)
-        share = public_shares(sums, [sigs.sender + 1]).encoded[0, 0].tobytes()
+        share = public_shares(sums, [terms.share_indices[sigs.sender]]).encoded[0, 0].tobytes()
     except (BadDealerError, EncodingError):
         raise EvidenceError("the deals are not valid") from None
     roots = case.plan.signing_roots(np.ascontiguousarray(sums.encoded[:, 0]), [row.place])

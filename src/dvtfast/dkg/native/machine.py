@@ -29,7 +29,7 @@ from dvtfast.dkg.native.sizes import commitments_bytes, payload_sizes
 from dvtfast.dkg.native.statements import Deal, Done, Hello, Stop, statement_sizes
 from dvtfast.dkg.native.terms import Plan, Terms
 from dvtfast.dkg.native.verdicts import Verdicts
-from dvtfast.dkg.native.work import AccusationError, Work
+from dvtfast.dkg.native.work import AccusationError, Seal, Work
 from dvtfast.dkg.outputs import Finished, Phase, Record
 from dvtfast.errors import DvtfastError, InputError
 
@@ -45,6 +45,8 @@ class Machine:
     Args:
         identity_secret: of the operator at this node's position, 32 bytes.
         trouble: why this node cannot take part, if it cannot: the others are told.
+        seal: encrypts this node's key shares uint8[m, 32] to a key of its operator, uint8[m, sealed_bytes];
+            where that is agreed on. It may give something else each time: what it gave is recorded.
         records: what a former process of this node has recorded for the same terms; none for a fresh start.
 
     Attributes:
@@ -64,6 +66,7 @@ class Machine:
         *,
         trouble: str = "",
         capabilities: int = 0,
+        seal: Seal | None = None,
         records: Sequence[bytes] = (),
     ) -> None:
         self._terms, self._identity = terms, Identity(identity_secret)
@@ -74,7 +77,7 @@ class Machine:
         self._records = Records(identity_secret, records)
         written = self._records.opened()
         seed = written[0][:SEED_BYTES] if written else os.urandom(SEED_BYTES)
-        self._work = Work(terms, self._identity, plan, seed)
+        self._work = Work(terms, self._identity, plan, seed, seal)
         self._mail = Mail(terms, self.position, self._work.attachment)
         self._verdicts = Verdicts(terms, self._mail, self._work, self._sealed)
         self._early: dict[tuple[int, Kind], bytes] = {}
@@ -95,13 +98,15 @@ class Machine:
         if (hello.slot, options) != (self._terms.hello_slot, self._terms.options_hash):
             raise InputError("records: of other terms")
         for envelope in (hello, *later):
-            self._mail.keep_own(envelope)
+            self._mail.keep_own(envelope.bare)
             if (listed := marks_of(envelope, self._terms)) is not None:
                 kind, _, marks = listed
                 for position, mark in enumerate(marks):
                     self._mail.marks.setdefault((kind, position), mark)
             if envelope.kind == Kind.COMMIT:
                 self._work.session = envelope.slot
+            if envelope.kind == Kind.SIGS:
+                self._work.sealed = envelope.attachment
 
     def start(self) -> Outputs:
         """Begin, or go on after a restart."""
@@ -364,6 +369,7 @@ class Machine:
         if kind not in self._mail.own:
             envelope = self._sealed(kind, statement)
             if kind != Kind.CLOSE:
-                self._mail.out.append(Record(self._records.seal(envelope.encode())))
+                recorded = replace(envelope, attachment=self._work.sealed if kind == Kind.SIGS else b"")
+                self._mail.out.append(Record(self._records.seal(recorded.encode())))
             self._mail.keep_own(envelope)
         self._mail.send_all(self._mail.own[kind])

@@ -58,9 +58,16 @@ class Mail:
         del self.held[place], self.marks[place]
 
     def missing(self, kind: Kind) -> tuple[int, ...]:
-        """Whose messages of a kind are still needed; partial signatures of any t nodes are enough."""
+        """Whose messages of a kind are still needed; partial signatures of any t nodes are enough.
+
+        Not where each brings its encrypted key shares.
+        """
         missing = tuple(p for p in range(self._terms.count) if (kind, p) not in self.held)
-        enough = kind == Kind.SIGS and self._terms.count - len(missing) >= self._terms.threshold
+        enough = (
+            kind == Kind.SIGS
+            and not self._terms.sealed_bytes
+            and self._terms.count - len(missing) >= self._terms.threshold
+        )
         return () if enough else missing
 
     def listed(self, kind: Kind) -> list[Mark]:

@@ -38,8 +38,8 @@ def result_of(public_shares: bytes) -> bytes:
 
 
 def signature_rows(encoded: bytes, terms: Terms) -> Bytes:
-    """uint8[m, 96 kinds] of the bytes of partial signatures."""
-    return np.frombuffer(encoded, dtype=np.uint8).reshape(terms.validators, SIGNATURE_BYTES * terms.kinds)
+    """uint8[m, 96 kinds + sealed] of the bytes of partial signatures, and encrypted key shares."""
+    return np.frombuffer(encoded, dtype=np.uint8).reshape(terms.validators, terms.row_bytes)
 
 
 def sign_all(keys: GeneratedKeys, roots: Bytes) -> Bytes:
@@ -64,7 +64,8 @@ def combine(
     everybody = np.arange(terms.validators)
     public_keys = PublicKeys(keys.public_keys)
     shares = public_shares[np.array(signers)[np.newaxis], everybody[:, np.newaxis]]
-    partial = np.stack([rows[signer] for signer in signers], axis=1)
+    width = SIGNATURE_BYTES * terms.kinds
+    partial = np.stack([rows[signer][:, :width] for signer in signers], axis=1)
     partial = partial.reshape(terms.validators, len(signers), terms.kinds, SIGNATURE_BYTES)
     combined = np.zeros((terms.kinds, terms.validators, SIGNATURE_BYTES), dtype=np.uint8)
     bad: list[tuple[int, int, int]] = []
@@ -73,7 +74,7 @@ def combine(
             public_keys,
             roots[kind],
             np.ascontiguousarray(partial[:, :, kind]),
-            [signer + 1 for signer in signers],
+            [terms.share_indices[signer] for signer in signers],
             threshold=terms.threshold,
             public_key_shares=shares,
         )

@@ -7,7 +7,6 @@ then the pieces; it asks `largest_payload` before it makes room.
 from __future__ import annotations
 
 from dvtfast.constants import PUBLIC_KEY_BYTES, SECRET_KEY_BYTES
-from dvtfast.constants import SIGNATURE_BYTES as BLS_SIGNATURE_BYTES
 from dvtfast.dkg.native.channels import TAG_BYTES
 from dvtfast.dkg.native.envelopes import FRAME_BYTES, Kind
 from dvtfast.dkg.native.hashing import path_bytes
@@ -32,8 +31,8 @@ def ciphertext_bytes(terms: Terms) -> int:
 
 
 def signatures_bytes(terms: Terms) -> int:
-    """Of one node."""
-    return BLS_SIGNATURE_BYTES * terms.kinds * terms.validators
+    """Of one node, with its encrypted key shares."""
+    return terms.row_bytes * terms.validators
 
 
 def evidence_limit(terms: Terms) -> int:
@@ -42,7 +41,7 @@ def evidence_limit(terms: Terms) -> int:
     row = PUBLIC_KEY_BYTES * terms.threshold + path_bytes(terms.validators) + 8
     rows = (terms.count + 2) * (statement + row)
     blob = max(commitments_bytes(terms), ciphertext_bytes(terms), PUBLIC_KEY_BYTES * terms.validators)
-    signed = BLS_SIGNATURE_BYTES * terms.kinds + path_bytes(terms.validators)
+    signed = terms.row_bytes + path_bytes(terms.validators)
     return 2 * EVIDENCE_FIELDS_BYTES + 4 * statement + rows + blob + signed
 
 

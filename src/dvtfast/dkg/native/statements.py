@@ -165,7 +165,10 @@ class Echo:
 
 @dataclass(frozen=True, slots=True)
 class Sigs:
-    """The root of the tree over partial signatures, one row of 96 bytes a kind for each validator."""
+    """The root of the tree over partial signatures, one row of 96 bytes a kind for each validator.
+
+    Behind them in a row is the key share, encrypted to a key of the operator's own, where that is agreed on.
+    """
 
     root: bytes
 

@@ -5,9 +5,10 @@ No order of things is in here: `machine` asks for each statement when it is time
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import TypeAlias
 
 import numpy as np
 
@@ -48,6 +49,7 @@ from dvtfast.keys import PublicKeys
 from dvtfast.signatures import aggregate
 
 Held = Mapping[tuple[Kind, int], Envelope]
+Seal: TypeAlias = Callable[[Bytes], Bytes]
 
 
 class AccusationError(DvtfastError):
@@ -64,6 +66,7 @@ class ToStore:
 
     Attributes:
         signatures: uint8[kinds, m, 96], verified.
+        sealed: uint8[n, m, sealed_bytes], what each operator has encrypted to itself; nobody has judged it.
         lock_hash: 32 bytes.
         signature_aggregate: 96 bytes, the sum of what all key shares sign over the lock hash.
         node_signatures: of the lock hash, R | S | V each, by position.
@@ -71,6 +74,7 @@ class ToStore:
 
     keys: GeneratedKeys
     signatures: Bytes = field(repr=False)
+    sealed: Bytes = field(repr=False)
     lock_hash: bytes
     signature_aggregate: bytes = field(repr=False)
     node_signatures: tuple[bytes, ...] = field(repr=False)
@@ -83,22 +87,27 @@ class Work:
         session: set when all HELLOs are there.
         known: what is known of the result, for judging.
         keys: set when all deals were right.
+        sealed: this node's key shares, encrypted to a key of its operator; empty until they are, or for ever
+            where that is not agreed on.
     """
 
-    def __init__(self, terms: Terms, identity: Identity, plan: Plan, seed: bytes) -> None:
-        self.terms, self.plan = terms, plan
+    def __init__(
+        self, terms: Terms, identity: Identity, plan: Plan, seed: bytes, seal: Seal | None = None
+    ) -> None:
+        self.terms, self.plan, self._seal = terms, plan, seal
         self.position = terms.operators.index(identity.public_key)
         self.session: bytes | None = None
         self.hello_digests: tuple[bytes, ...] = ()
         self.known = Known()
         self.keys: GeneratedKeys | None = None
+        self.sealed = b""
         self._identity = identity
         self._dealer = Dealer(seed, terms, self.position)
         self._points: list[bytes] = []
         self._ciphertexts: list[bytes] = []
         self._public: PublicKeys | None = None
         self._rows: Bytes | None = None
-        self._roots = self._signatures = np.zeros((0, 0, 0), dtype=np.uint8)
+        self._roots = self._signatures = self._all_sealed = np.zeros((0, 0, 0), dtype=np.uint8)
 
     def hello(self, nonce: bytes, trouble: str, capabilities: int) -> bytes:
         """The statement of HELLO."""
@@ -250,7 +259,12 @@ class Work:
         """The statement of SIGS."""
         assert self.keys is not None
         self._roots = roots_of(self.plan, self.terms, self.keys.public_keys)
-        self._rows = sign_all(self.keys, self._roots)
+        if not self.sealed and self._seal is not None:
+            self.sealed = self._seal(self.keys.secret_shares).tobytes()
+        sealed = np.frombuffer(self.sealed, dtype=np.uint8).reshape(
+            self.terms.validators, self.terms.sealed_bytes
+        )
+        self._rows = np.concatenate([sign_all(self.keys, self._roots), sealed], axis=1)
         return Sigs(tree_root(self._rows)).encode()
 
     def combine_signatures(self, held: Held) -> None:
@@ -258,10 +272,13 @@ class Work:
         assert self.keys is not None
         assert self._public is not None
         terms = self.terms
-        signers = [p for p in range(terms.count) if (Kind.SIGS, p) in held][: terms.threshold]
-        rows = {p: self._signatures_of(held[Kind.SIGS, p]) for p in signers}
+        there = {p: self._rows_of(held[Kind.SIGS, p]) for p in range(terms.count) if (Kind.SIGS, p) in held}
+        rows = dict(list(there.items())[: terms.threshold])
         try:
             self._signatures = combine(terms, self.keys, self._public, self._roots, rows)
+            self._all_sealed = np.stack(
+                [row[:, terms.row_bytes - terms.sealed_bytes :] for row in there.values()]
+            )
         except SignatureFaultError as fault:
             deals = [self._dealt(held[Kind.DEAL, position]) for position in range(terms.count)]
             rest = [bytes([fault.kind]), *_row(rows[fault.signer], fault.validator).fields]
@@ -271,7 +288,7 @@ class Work:
             envelopes = held[Kind.SIGS, fault.signer], held[Kind.ECHO, fault.signer]
             raise self._accusation(Proves.BAD_SIGNATURE, *envelopes, rest=rest) from None
 
-    def _signatures_of(self, envelope: Envelope) -> Bytes:
+    def _rows_of(self, envelope: Envelope) -> Bytes:
         if envelope.sender == self.position:
             assert self._rows is not None
             return self._rows
@@ -296,7 +313,7 @@ class Work:
         ]
         total = aggregate([lock.signature for lock in locks]).tobytes()
         signatures = tuple(lock.node_signature for lock in locks)
-        return ToStore(self.keys, self._signatures, self.known.lock_hash, total, signatures)
+        return ToStore(self.keys, self._signatures, self._all_sealed, self.known.lock_hash, total, signatures)
 
     def equivocation(self, kind: Kind, position: int, slot: bytes, own: Mark, other: Mark) -> AccusationError:
         """That somebody has signed two statements for one kind and slot."""
