@@ -9,9 +9,11 @@ DEMO ?=
 TESTS ?=
 BENCH ?=
 CT ?=
-# Cases of each test of `make fuzz`, operands of each function of the lanes, the seed; without one, another each time.
+# Cases of each test of `make fuzz`, operands of each function of the lanes, schedules of a cluster that agrees, the
+# seed; without one, another each time.
 FUZZ_CASES ?= 20000
 FUZZ_OPERANDS ?= 1000000
+FUZZ_SCHEDULES ?= 100000
 FUZZ_SEED ?= $(shell date +%s)
 
 # What is installed is the same on every machine and day: requirements/*.txt. LOCKED= is for the newest of everything.
@@ -51,8 +53,9 @@ demo-chain: $(VENV)/demo-chain build/anvil/made ## further, onto a chain on this
 test: $(VENV)/test build/anvil/made build/browser/made build/libp2p/made ## all tests
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(TESTS)
 
-fuzz: $(VENV)/test ## 20,000 cases of every kind next to milagro, arkworks and py_ecc; 1,000,000 operands on lanes
-	DVTFAST_FUZZ_CASES=$(FUZZ_CASES) DVTFAST_FUZZ_OPERANDS=$(FUZZ_OPERANDS) DVTFAST_FUZZ_SEED=$(FUZZ_SEED) \
+fuzz: $(VENV)/test ## 20,000 cases of every kind next to milagro, arkworks and py_ecc; 1,000,000 operands on lanes; 100,000 schedules of consensus
+	DVTFAST_FUZZ_CASES=$(FUZZ_CASES) DVTFAST_FUZZ_OPERANDS=$(FUZZ_OPERANDS) \
+	    DVTFAST_FUZZ_SCHEDULES=$(FUZZ_SCHEDULES) DVTFAST_FUZZ_SEED=$(FUZZ_SEED) \
 	    $(BIN)/python -m pytest -n auto --dist worksteal --timeout=0 -rP tests/fuzz $(TESTS)
 
 fuzz-relayer: $(VENV)/test ## 100,000 raw requests at a relayer: no crash, and its memory stays flat

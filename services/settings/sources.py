@@ -20,6 +20,7 @@ ELSEWHERE: Final = frozenset(
         "CHARON",
         "FUZZ_CASES",
         "FUZZ_OPERANDS",
+        "FUZZ_SCHEDULES",
         "FUZZ_SEED",
         "KILLS",
         "KILL_VALIDATORS",

@@ -30,6 +30,7 @@ LAYERS = [
         "clusters",
         "dkg",
         "duties",
+        "qbft",
         "key_cache",
     },
 ]

@@ -1,0 +1,76 @@
+"""What a node may say when: the predicates of the paper, of one message and what comes with it.
+
+They need nothing but the message. Why they suffice: once a quorum has prepared a value, every quorum of
+ROUND-CHANGEs has an honest node in it that says so, and then no other value can be proposed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dvtfast.qbft.messages import FIRST_ROUND, Kind, Message
+from dvtfast.qbft.quorums import by_value, leader, quorum
+
+
+def is_justified(message: Message, nodes: int) -> bool:
+    """Whether a message may be sent by whoever has seen what comes with it."""
+    if not message.is_well_formed:
+        return False
+    match message.kind:
+        case Kind.PRE_PREPARE:
+            return _may_propose(message, nodes)
+        case Kind.ROUND_CHANGE:
+            return _may_change(message, nodes)
+        case Kind.DECIDED:
+            return len(commits_of(message)) >= quorum(nodes)
+        case Kind.PREPARE | Kind.COMMIT:
+            return True
+
+
+def commits_of(decided: Message) -> tuple[Message, ...]:
+    """The COMMITs, one of a node, that a DECIDED comes with for its round and value."""
+    if decided.value_hash is None:
+        return ()
+    return _votes(decided.justification, Kind.COMMIT, decided.round, decided.value_hash)
+
+
+def _may_propose(message: Message, nodes: int) -> bool:
+    """JustifyPrePrepare: the first round; or nobody prepared anything; or the last prepared value."""
+    value = message.value_hash
+    if value is None or message.peer != leader(message.duty, message.round, nodes):
+        return False
+    if message.round == FIRST_ROUND:
+        return True
+    enough = quorum(nodes)
+    changes = [
+        each
+        for each in message.justification
+        if each.kind == Kind.ROUND_CHANGE
+        and each.round == message.round
+        and (each.has_prepared or each.has_prepared_nothing)
+    ]
+    if len({each.peer for each in changes if each.has_prepared_nothing}) >= enough:
+        return True
+    for last in {each.prepared_round for each in changes if each.prepared_value_hash == value}:
+        nodes_up_to_it = {each.peer for each in changes if each.prepared_round <= last}
+        prepares = _votes(message.justification, Kind.PREPARE, last, value)
+        if len(nodes_up_to_it) >= enough and len(prepares) >= enough:
+            return True
+    return False
+
+
+def _may_change(message: Message, nodes: int) -> bool:
+    """JustifyRoundChange: nothing is prepared, or just the PREPAREs come with it that say what is."""
+    if message.has_prepared_nothing:
+        return not message.justification
+    if message.prepared_value_hash is None or message.prepared_round >= message.round:
+        return False
+    given = message.justification
+    prepares = _votes(given, Kind.PREPARE, message.prepared_round, message.prepared_value_hash)
+    return len(prepares) == len(given) >= quorum(nodes)
+
+
+def _votes(messages: Iterable[Message], kind: Kind, round: int, value: bytes) -> tuple[Message, ...]:
+    """Messages of that kind, round and value, one of each node."""
+    fitting = (each for each in messages if each.kind == kind and each.round == round)
+    return by_value(fitting).get(value, ())

@@ -1,0 +1,283 @@
+"""The bytes of consensus messages: what is signed of them, and the values that go along.
+
+A message goes with the whole content of every value that it, or what justifies it, speaks of. Contents are
+protobuf messages in an Any; their hash is that of the content with its map in order, as maps have none.
+
+Source: charon, core/corepb/v1 (core.proto, consensus.proto) and core/consensus/qbft (hashing, limits).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from hashlib import sha256
+from typing import Final, TypeVar
+
+from dvtfast.duties.duty_types import DutyType
+from dvtfast.errors import DvtfastError
+from dvtfast.protobuf import (
+    BYTES,
+    VARINT,
+    Fields,
+    bytes_field,
+    message_field,
+    number_field,
+    text_field,
+)
+from dvtfast.qbft.messages import FIRST_ROUND, HASH_BYTES, Duty, Kind, Message
+from dvtfast.secp256k1 import SIGNATURE_BYTES
+
+PROTOCOL: Final = "/charon/consensus/qbft/2.0.0"
+MOST_BYTES: Final = 32 * 1024 * 1024  # of a message with its values
+TYPE_PREFIX: Final = "type.googleapis.com/core.corepb.v1."
+DATA_SET: Final = TYPE_PREFIX + "UnsignedDataSet"
+PRIORITY_RESULT: Final = TYPE_PREFIX + "PriorityResult"
+NO_HASH: Final = bytes(HASH_BYTES)
+
+_MESSAGE: Final = dict.fromkeys((1, 3, 4, 6), VARINT) | dict.fromkeys((2, 8, 11, 12), BYTES)
+_ENVELOPE: Final = dict.fromkeys((1, 2, 3), BYTES)
+_DUTY: Final = {1: VARINT, 2: VARINT}
+_PAIR: Final = {1: BYTES, 2: BYTES}
+
+_E = TypeVar("_E", bound=IntEnum)
+
+
+class BadMessageError(DvtfastError):
+    """What came is no message that a node of this cluster may send."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """What is agreed on: a message of that type, as it is sent.
+
+    Attributes:
+        type_url: of its type: `DATA_SET` or `PRIORITY_RESULT`.
+        content: the message.
+    """
+
+    type_url: str
+    content: bytes
+
+    def hash(self) -> bytes:
+        """Its hash, 32 bytes.
+
+        Raises:
+            ProtobufError, BadMessageError: it is not of its type, or of one that nobody agrees on.
+        """
+        if self.type_url == DATA_SET:
+            return proto_hash(encode_data_set(decode_data_set(self.content)))
+        if self.type_url != PRIORITY_RESULT:
+            raise BadMessageError("a value of an unknown type")
+        return proto_hash(self.content)
+
+    def encode(self) -> bytes:
+        """As it is sent."""
+        return text_field(1, self.type_url) + bytes_field(2, self.content)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Who is said to have signed what.
+
+    Attributes:
+        peer: a position from 0.
+        digest: 32 bytes.
+        signature: R | S | V, if it is one.
+    """
+
+    peer: int
+    digest: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """A message as it came, with all that came along; nobody has looked at a signature or a hash.
+
+    Attributes:
+        message: with its justification.
+        claims: the signatures of all of these.
+        values: in any order.
+    """
+
+    message: Message
+    claims: tuple[Claim, ...]
+    values: tuple[Value, ...]
+
+
+def proto_hash(data: bytes) -> bytes:
+    """The hash of a message's bytes: the root of the Merkle tree over 32 bytes each, filled with zeros.
+
+    A message of at most 32 bytes is its own hash.
+    """
+    level = data.ljust(HASH_BYTES, b"\0")
+    level += bytes(-len(level) % HASH_BYTES)
+    zero = NO_HASH  # the root of a tree of zeros as high as those of this level
+    while len(level) > HASH_BYTES:
+        if len(level) % (2 * HASH_BYTES):
+            level += zero
+        level = b"".join(
+            sha256(level[at : at + 2 * HASH_BYTES]).digest() for at in range(0, len(level), 2 * HASH_BYTES)
+        )
+        zero = sha256(zero + zero).digest()
+    return level
+
+
+# Values.
+
+
+def encode_data_set(data: Mapping[str, bytes]) -> bytes:
+    """What is agreed on for each validator, by its key as text, in order."""
+    pairs = sorted((key.encode(), value) for key, value in data.items())
+    return b"".join(message_field(1, message_field(1, key) + message_field(2, value)) for key, value in pairs)
+
+
+def decode_data_set(data: bytes) -> dict[str, bytes]:
+    """The same back, in the order of its bytes.
+
+    Raises:
+        ProtobufError: it is none.
+    """
+    pairs = (Fields(pair, _PAIR) for pair in Fields(data, {1: BYTES}).every(1))
+    return {pair.text(1): pair.last(2) for pair in pairs}
+
+
+# Messages.
+
+
+def signing_digest(message: Message) -> bytes:
+    """What a node signs of its own message."""
+    return proto_hash(_encode(message))
+
+
+def with_signature(message: Message, signature: bytes) -> Message:
+    """A message of this node, signed."""
+    return replace(message, signed=_encode(message, signature))
+
+
+def encode_envelope(message: Message, values: Mapping[bytes, Value]) -> bytes:
+    """A signed message as it is sent, with the contents of all values that it speaks of.
+
+    Raises:
+        BadMessageError: the content of one of them is not there.
+    """
+    wanted = sorted(message.value_hashes())
+    if not all(value in values for value in wanted):
+        raise BadMessageError("a value is spoken of whose content is not there")
+    return b"".join(
+        (
+            message_field(1, message.signed),
+            *(message_field(2, each.signed) for each in message.justification),
+            *(message_field(3, values[value].encode()) for value in wanted),
+        )
+    )
+
+
+def decode_envelope(data: bytes, nodes: int) -> Envelope:
+    """Read a message and all that comes with it.
+
+    Args:
+        data: as it came.
+        nodes: of the cluster.
+
+    Raises:
+        ProtobufError, BadMessageError: it is nothing that a node may send.
+    """
+    fields = Fields(data, _ENVELOPE)
+    given = fields.every(2)
+    if len(given) > 2 * nodes:
+        raise BadMessageError(f"justification: expected at most {2 * nodes} messages, got {len(given)}")
+    parts = [_decode(_present(fields, 1), nodes), *(_decode(each, nodes) for each in given)]
+    message, *justification = (message for message, _ in parts)
+    if any(each.duty != message.duty for each in justification):
+        raise BadMessageError("justification: of another duty")
+    contents = fields.every(3)
+    if len(contents) > 2 * (len(given) + 1):
+        raise BadMessageError(f"values: expected at most {2 * (len(given) + 1)}, got {len(contents)}")
+    return Envelope(
+        replace(message, justification=tuple(justification)),
+        tuple(claim for _, claim in parts),
+        tuple(_decode_value(each) for each in contents),
+    )
+
+
+def checked_values(envelope: Envelope) -> dict[bytes, Value]:
+    """The values of an envelope by their hashes: all that are spoken of, no others; slow if they are large.
+
+    Raises:
+        ProtobufError, BadMessageError: one is not of its type, or missing.
+    """
+    values = {value.hash(): value for value in envelope.values}
+    wanted = envelope.message.value_hashes()
+    if missing := wanted - values.keys():
+        raise BadMessageError(f"values: {len(missing)} of {len(wanted)} are missing")
+    return {value_hash: values[value_hash] for value_hash in wanted}
+
+
+def _encode(message: Message, signature: bytes = b"", hashes: tuple[bytes, ...] = ()) -> bytes:
+    """A message without justification. Another node may write no hash otherwise than as 32 zeros."""
+    duty = number_field(1, message.duty.slot) + number_field(2, message.duty.type)
+    value_hash, prepared = hashes or (message.value_hash or NO_HASH, message.prepared_value_hash or NO_HASH)
+    return b"".join(
+        (
+            number_field(1, message.kind),
+            message_field(2, duty),
+            number_field(3, message.peer),
+            number_field(4, message.round),
+            number_field(6, message.prepared_round),
+            bytes_field(8, signature),
+            bytes_field(11, value_hash),
+            bytes_field(12, prepared),
+        )
+    )
+
+
+def _decode(data: bytes, nodes: int) -> tuple[Message, Claim]:
+    """A message, and who is said to have signed it. What of it is not known is not kept, and not signed."""
+    fields = Fields(data, _MESSAGE)
+    duty = Fields(_present(fields, 2), _DUTY)
+    peer, round, prepared_round = fields.int64(3), fields.int64(4), fields.int64(6)
+    hashes, signature = (fields.last(11), fields.last(12)), fields.last(8)
+    if not 0 <= peer < nodes:
+        raise BadMessageError(f"peer: expected one of {nodes} nodes, got {peer}")
+    if round < FIRST_ROUND or prepared_round < 0:
+        raise BadMessageError(
+            f"round: expected {FIRST_ROUND} or more, got {round}, prepared {prepared_round}"
+        )
+    if max(map(len, hashes)) > HASH_BYTES or len(signature) != SIGNATURE_BYTES:
+        raise BadMessageError("hashes, signature: too long or too short")
+    message = Message(
+        _one_of(Kind, fields.int64(1)),
+        Duty(duty.uint64(1), _one_of(DutyType, duty.int32(2))),
+        peer,
+        round,
+        _hash(hashes[0]),
+        prepared_round,
+        _hash(hashes[1]),
+    )
+    claim = Claim(peer, proto_hash(_encode(message, hashes=hashes)), signature)
+    return replace(message, signed=_encode(message, signature, hashes)), claim
+
+
+def _hash(data: bytes) -> bytes | None:
+    return data if len(data) == HASH_BYTES and data != NO_HASH else None
+
+
+def _one_of(kinds: type[_E], number: int) -> _E:
+    try:
+        return kinds(number)
+    except ValueError:
+        raise BadMessageError(f"{kinds.__name__}: there is no {number}") from None
+
+
+def _decode_value(data: bytes) -> Value:
+    fields = Fields(data, _PAIR)
+    return Value(fields.text(1), fields.last(2))
+
+
+def _present(fields: Fields, number: int) -> bytes:
+    """A message that must be there."""
+    if (found := fields.message(number)) is None:
+        raise BadMessageError(f"field {number} is missing")
+    return found
