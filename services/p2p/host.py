@@ -22,7 +22,7 @@ from .swarm import exchange, identify
 from .swarm.connection import Connection
 from .swarm.exchange import RECEIVE_SECONDS, Function, Terms
 from .swarm.stream import Stream
-from .swarm.swarm import Swarm
+from .swarm.swarm import Handler, Swarm
 from .wire import messages
 from .wire.addresses import Multiaddr
 from .wire.peers import IdentityKey, check_key, shown
@@ -81,6 +81,7 @@ class Host:
             identity_key,
             is_welcome=self._is_welcome,
             limits=limits,
+            handlers_for=self._handlers_for,
             on_opened=self._opened,
             on_ended=self._ended,
         )
@@ -95,10 +96,14 @@ class Host:
             if key != self.public_key
         }
         self._watchers: set[asyncio.Event] = set()
-        self._swarm.handlers[messages.IDENTIFY] = identify.identifying(self._introduce)
-        self._swarm.handlers[messages.PING] = identify.echoing
+        # What is spoken with relays as well; what else is handled is for peers alone.
+        self._for_relays: dict[str, Handler] = {
+            messages.IDENTIFY: identify.identifying(self._introduce),
+            messages.PING: identify.echoing,
+        }
         if self._relays:
-            self._swarm.handlers[messages.STOP] = client.stopping(self._swarm, self._is_relay)
+            self._for_relays[messages.STOP] = client.stopping(self._swarm, self._is_relay)
+        self._swarm.handlers.update(self._for_relays)
 
     @classmethod
     @asynccontextmanager
@@ -309,6 +314,9 @@ class Host:
     def _is_welcome(self, key: bytes) -> bool:
         return key in self._peers or self._is_relay(key)
 
+    def _handlers_for(self, key: bytes) -> Mapping[str, Handler]:
+        return self._swarm.handlers if key in self._peers else self._for_relays
+
     def _is_relay(self, key: bytes) -> bool:
         return any(relay.peer == key for relay in self._relays)
 
@@ -344,7 +352,7 @@ class Host:
         return messages.Identify(
             public_key=self.public_key,
             addresses=tuple(each.to_bytes() for each in dict.fromkeys(addresses)),
-            protocols=tuple(sorted(self._swarm.handlers)),
+            protocols=tuple(sorted(connection.protocols)),
             observed=observed,
             protocol_version=identify.PROTOCOL_VERSION,
             agent=self._agent,

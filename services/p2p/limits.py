@@ -22,12 +22,15 @@ class Limits:
         outbound_streams: to one peer, open at once; go's default resource manager takes 75.
         peer_connections: with one peer; a further one ends the oldest.
         connections: in all.
+        address_connections: with peers of one address.
         handshakes: under way at once, of strangers; a further one ends the oldest one of the address that
             has most of them.
         address_handshakes: that one address may begin at once, and so many a second at length.
-        frames_per_second: that one connection may send at length, a stream as 25; more is read later.
+        frames_per_second: that one peer may send at length, a stream as 25; more is read later.
         peer_bytes: of one peer, come and not yet taken or answered.
+        address_bytes: the same of all peers of one address.
         all_bytes: the same of all.
+        unsent_bytes: to one connection that the system has not taken; with more nobody writes.
         unread_bytes: answers of ours to frames that a peer does not read.
         handshake_seconds: from the first byte until the peer is proven.
         negotiation_seconds: until a stream has its protocol.
@@ -41,12 +44,15 @@ class Limits:
     outbound_streams: int = 48
     peer_connections: int = 4
     connections: int = 1024
+    address_connections: int = 1024
     handshakes: int = 128
     address_handshakes: int = 32
     address_handshakes_per_second: float = 20.0
     frames_per_second: float = 50_000.0
     peer_bytes: int = 160 * MIB
+    address_bytes: int = 640 * MIB
     all_bytes: int = 640 * MIB
+    unsent_bytes: int = MIB
     unread_bytes: int = MIB
     handshake_seconds: float = 15.0
     negotiation_seconds: float = 10.0
@@ -79,24 +85,25 @@ class Bucket:
 
 
 class Account:
-    """Bytes that are held, of one peer, or of all."""
+    """Bytes that are held of one connection, and with it of its peer, of its address, and of all."""
 
-    __slots__ = ("_all", "_limit", "held")
+    __slots__ = ("_accounts", "_limit", "held")
 
-    def __init__(self, limit: int, all_: Account | None = None) -> None:
+    def __init__(self, limit: int, *others: Account) -> None:
         self._limit = limit
-        self._all = all_
+        self._accounts = (self, *others)
         self.held = 0
 
     def take(self, size: int) -> bool:
-        """Hold so many more, unless that would be too many."""
-        if self.held + size > self._limit or (self._all is not None and not self._all.take(size)):
-            return False
-        self.held += size
+        """Hold so many more, unless that would be too many of any."""
+        for account in self._accounts:
+            if account.held + size > account._limit:
+                return False
+        for account in self._accounts:
+            account.held += size
         return True
 
     def give(self, size: int) -> None:
         """Hold so many fewer."""
-        self.held -= size
-        if self._all is not None:
-            self._all.give(size)
+        for account in self._accounts:
+            account.held -= size

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Coroutine, Iterable, Sequence
 
 from ..process import logs
+from ..web.addresses import Reach, reach_of
 from .backoff import Backoff
 from .circuit import client
 from .circuit.reservations import Relay
@@ -103,7 +104,8 @@ class Peer:
                 if connection.is_closed:
                     return
         self.agent = logs.printable(found.agent)[:100]
-        endpoints = list(dict.fromkeys(_endpoints(found.addresses)))[:MOST_ENDPOINTS]
+        seen = (connection.relay or connection).remote_host
+        endpoints = list(dict.fromkeys(usable(found.addresses, seen)))[:MOST_ENDPOINTS]
         if endpoints:
             self._learned, self._learned_at = endpoints, asyncio.get_running_loop().time()
             self._wanted.set()
@@ -214,14 +216,25 @@ class Peer:
         return list(dict.fromkeys([*self._configured, *(self._learned if fresh else ())]))
 
 
-def _endpoints(addresses: Iterable[bytes]) -> list[Endpoint]:
-    """What of a peer's addresses can be dialed: TCP, by number; a name could stand for anything."""
+def usable(addresses: Iterable[bytes], remote_host: str | None) -> list[Endpoint]:
+    """What of a peer's addresses can be dialed: TCP, by number; a name could stand for anything.
+
+    A peer is believed about what others can see of it at least as far away as it is itself: from the internet
+    it does not have us connect to whatever has that address in our network, or on our machine.
+
+    Args:
+        remote_host: where the peer is, or the relay that brings it.
+    """
+    least = reach_of(remote_host) if remote_host is not None else Reach.INTERNET
     found = []
     for data in addresses:
         try:
             address = Multiaddr.from_bytes(data)
         except WireError:
             continue
-        if (endpoint := address.endpoint) is not None and address.is_numeric:
+        if (endpoint := address.endpoint) is None or not address.is_numeric:
+            continue
+        reach = reach_of(endpoint[0])
+        if reach >= least and reach is not Reach.NOWHERE:
             found.append(endpoint)
     return found

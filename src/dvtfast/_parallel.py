@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import math
 import os
+from _thread import LockType, allocate_lock, start_new_thread
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from functools import cache
 from pathlib import Path
 
@@ -73,10 +74,49 @@ def for_slices(
         for rows in slices:
             kernel(rows)
         return
-    pool = ThreadPoolExecutor(workers)
+    _on_threads(workers, deque(slices), kernel)
+
+
+def _on_threads(workers: int, todo: deque[slice], kernel: Callable[[slice], None]) -> None:
+    """Bare threads and locks: Ctrl-C in the middle of what `threading` is made of may leave that locked.
+
+    A thread says that it works before it takes a slice. So nobody takes one whose end is not waited for:
+    either its word is seen here, or it comes after all slices are gone.
+    """
+    working: list[LockType] = []
+    failures: list[BaseException] = []
+
+    def work(end: LockType) -> None:
+        working.append(end)
+        try:
+            while todo:
+                try:
+                    rows = todo.popleft()
+                except IndexError:  # another thread was faster
+                    return
+                kernel(rows)
+        except BaseException as failure:
+            failures.append(failure)
+            todo.clear()
+        finally:
+            end.release()
+
+    ends = [allocate_lock() for _ in range(workers)]
     try:
-        done, _ = wait([pool.submit(kernel, rows) for rows in slices], return_when=FIRST_EXCEPTION)
-        for each in done:
-            each.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+        for end in ends:
+            end.acquire()
+            start_new_thread(work, (end,))
+        for end in ends:
+            with end:
+                pass
+    except BaseException:
+        todo.clear()
+        for end in list(working):
+            with end:
+                pass
+        raise
+    if failures:
+        try:
+            raise failures[0]
+        finally:
+            failures.clear()  # which has this frame, and all that it refers to

@@ -9,6 +9,7 @@ import threading
 import pytest
 
 from dvtfast._parallel import for_slices
+from tests.services.patience import PATIENCE_SECONDS
 
 ROWS = 64
 
@@ -56,3 +57,35 @@ def test_ctrl_c_ends_a_batch_on_two_threads():
         word, begun = process.communicate()[0].split()
     assert word == "interrupted"
     assert int(begun) < ROWS  # all of them before: a second for each two
+
+
+MANY_INTERRUPTS = """
+import signal
+from random import Random
+from dvtfast._parallel import for_slices
+
+random, interrupted = Random(1), 0
+signal.signal(signal.SIGALRM, signal.default_int_handler)  # an interrupt as Ctrl-C is one
+busy = []
+def kernel(rows):
+    busy.append(rows.start)
+    sum(range(50))
+    busy.remove(rows.start)
+for _ in range(500):
+    try:
+        signal.setitimer(signal.ITIMER_REAL, random.random() * 1e-3 + 1e-6)
+        for _ in range(20):
+            for_slices(64, kernel, threads=4, chunk_rows=1, rows_per_thread=1)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    except KeyboardInterrupt:
+        interrupted += 1
+        assert not busy, busy
+print(interrupted)
+"""
+
+
+def test_interrupts_at_any_moment():
+    """None leaves a thread waiting for ever, or one at work behind the caller's back."""
+    command = [sys.executable, "-c", MANY_INTERRUPTS]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=PATIENCE_SECONDS)
+    assert int(done.stdout) > 100

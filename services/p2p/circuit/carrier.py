@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from ..errors import P2PError
-from ..swarm.connection import WRITE_BUFFER_BYTES
+from ..limits import MIB
 
 if TYPE_CHECKING:
     from ..swarm.connection import Connection
@@ -25,6 +25,7 @@ class CircuitCarrier:
         self._may_read.set()
         self._is_closing = False
         self._is_full = False
+        self._most = MIB
 
     async def run(self) -> None:
         """Carry, until either side ends it."""
@@ -46,7 +47,7 @@ class CircuitCarrier:
         """Send it, some time."""
         self._out += data
         self._more.set()
-        if len(self._out) > WRITE_BUFFER_BYTES and not self._is_full:
+        if len(self._out) > self._most and not self._is_full:
             self._is_full = True
             self._connection.pause_writing()
 
@@ -70,7 +71,8 @@ class CircuitCarrier:
         self._may_read.set()
 
     def set_write_buffer_limits(self, high: int) -> None:
-        """The limit is the same for all connections."""
+        """Say so when more waits."""
+        self._most = high
 
     def get_extra_info(self, name: str) -> None:
         """A circuit has no addresses."""
@@ -82,7 +84,7 @@ class CircuitCarrier:
             while self._out:
                 out, self._out = self._out, bytearray()
                 await self._stream.write(out)
-                if self._is_full and len(self._out) <= WRITE_BUFFER_BYTES:
+                if self._is_full and len(self._out) <= self._most:
                     self._is_full = False
                     self._connection.resume_writing()
             if self._is_closing:

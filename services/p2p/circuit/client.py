@@ -66,7 +66,7 @@ async def dial(swarm: Swarm, relay: Connection, peer: bytes) -> Connection:
         raise UnreachableError("the relay says nothing") from None
     except P2PError as error:
         raise UnreachableError(str(error)) from None
-    connection = Connection(swarm, is_dialed=True, expected=peer, is_limited=True)
+    connection = Connection(swarm, is_dialed=True, expected=peer, relay=relay)
     swarm.run(CircuitCarrier(stream, connection).run())
     return await swarm.until_open(connection)
 
@@ -82,7 +82,7 @@ def stopping(swarm: Swarm, is_relay: Callable[[bytes], bool]) -> Handler:
             await stream.write(framed(answer.encode()))
         if status is Status.OK:
             peer = peers.key_of_id(request.peer)
-            connection = Connection(swarm, is_dialed=False, expected=peer, is_limited=True)
+            connection = Connection(swarm, is_dialed=False, expected=peer, relay=stream.connection)
             await CircuitCarrier(stream, connection).run()
 
     return handle

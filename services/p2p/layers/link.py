@@ -19,6 +19,7 @@ class Link:
 
     Attributes:
         session: the streams, once there may be any.
+        messages: how many came on the secure channel, empty ones, too.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Link:
         self._muxer = _Selection(yamux.PROTOCOL, dialer=dialer)
         self._out = bytearray()  # ready to be sent as it is
         self.session: yamux.Session | None = None
+        self.messages = 0
         if dialer:
             self._out += self._security.start() + self._channel.start()
 
@@ -72,6 +74,7 @@ class Link:
             data = self._security.rest
         plaintexts, answer = self._channel.receive(data)
         self._out += answer
+        self.messages += len(plaintexts)
         if self._channel.is_complete:
             if self.session is None:
                 plaintexts = self._choose_muxer(plaintexts)
@@ -103,6 +106,8 @@ class Link:
             return plaintexts
         answer = self._muxer.start()
         for number, plaintext in enumerate(plaintexts, 1):
+            if not plaintext:
+                raise HandshakeError("noise: an empty message where a muxer is to be agreed on")
             answer += self._muxer.receive(plaintext)
             if self._muxer.is_done:
                 plaintexts = [self._muxer.rest, *plaintexts[number:]]

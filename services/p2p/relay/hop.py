@@ -14,8 +14,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Final
 
-from ...web.addresses import network_of
 from ..errors import P2PError, WireError
 from ..limits import MIB
 from ..swarm.connection import Connection
@@ -37,6 +37,13 @@ from ..wire.messages import (
 )
 
 ANSWER_SECONDS = 30.0  # of whom somebody wants to reach
+STALL_SECONDS = 30.0  # that a piece of a circuit may wait until its other side takes it
+MOST_CALLS = 8  # of one address to one peer that has not answered yet
+
+
+ALL: Final = ""
+# Whose circuits are counted: those of all, of a peer, of an address; or calls from an address to a peer.
+Counted = str | bytes | tuple[str, bytes]
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,9 @@ class RelayLimits:
     Attributes:
         reservations: in all.
         address_reservations: of one address.
-        peer_circuits: of one peer, at once, to it and from it.
+        circuits: in all.
+        address_circuits: that peers of one address have asked for.
+        peer_circuits: of one peer, at once: those that it asked for, and those that it took.
         circuit_bytes: each way.
         circuit_seconds: of a circuit.
         reservation_seconds: of a reservation, unless it is renewed.
@@ -54,6 +63,8 @@ class RelayLimits:
 
     reservations: int = 16_384
     address_reservations: int = 512
+    circuits: int = 16_384
+    address_circuits: int = 2048
     peer_circuits: int = 512
     circuit_bytes: int = 32 * MIB
     circuit_seconds: float = 3600.0
@@ -78,7 +89,6 @@ class HopService:
 
     Attributes:
         counts: what it has done.
-        circuits: how many there are now.
     """
 
     def __init__(
@@ -90,14 +100,18 @@ class HopService:
         self._addresses = addresses
         self._reservations: dict[bytes, tuple[float, str]] = {}  # until when (Unix), and the address
         self._by_address: Counter[str] = Counter()
-        self._peer_circuits: Counter[bytes] = Counter()
-        self.circuits = 0
+        self._count: Counter[Counted] = Counter()
         self.counts = Counts(0, Counter())
 
     @property
     def reservations(self) -> int:
         """How many there are now."""
         return len(self._reservations)
+
+    @property
+    def circuits(self) -> int:
+        """How many there are now, or are asked for."""
+        return self._count[ALL]
 
     def ended(self, connection: Connection) -> None:
         """Who is not connected any more cannot be reached."""
@@ -127,7 +141,7 @@ class HopService:
         if connection.is_limited:
             return Hop(HopKind.STATUS, status=Status.DENIED)
         self._drop_expired()
-        address = network_of(connection.remote_host)
+        address = connection.network
         known = self._reservations.get(peer)
         is_new_here = known is None or known[1] != address
         if known is None and len(self._reservations) >= limits.reservations:
@@ -180,22 +194,39 @@ class HopService:
             status = Status.DENIED
         elif target not in self._reservations or connection is None:
             status = Status.NO_RESERVATION
-        elif any(self._peer_circuits[peer] >= self._limits.peer_circuits for peer in (source, target)):
+        elif self._is_too_much(stream.connection, target):
             status = Status.LIMIT_EXCEEDED
         if status is not Status.OK or connection is None:
             await self._answer(stream, "connect", Hop(HopKind.STATUS, status=status))
             return
-        with self._counted(source, target):
-            try:
-                other = await self._call(connection, source)
-            except (P2PError, TimeoutError):
-                failed = Hop(HopKind.STATUS, status=Status.CONNECTION_FAILED)
-                await self._answer(stream, "connect", failed)
-                return
-            async with other:
-                await self._answer(
-                    stream, "connect", Hop(HopKind.STATUS, limit=self._limit, status=Status.OK)
-                )
+        with self._counted(ALL, source, stream.connection.network):
+            await self._bring(stream, connection)
+
+    def _is_too_much(self, source: Connection, target: bytes) -> bool:
+        """Whether there are too many circuits; a peer has those that it asked for, and those that it took."""
+        limits = self._limits
+        most: dict[Counted, int] = {
+            ALL: limits.circuits,
+            source.peer: limits.peer_circuits,
+            target: limits.peer_circuits,
+            source.network: limits.address_circuits,
+            (source.network, target): MOST_CALLS,
+        }
+        return any(self._count[whose] >= limit for whose, limit in most.items())
+
+    async def _bring(self, stream: Stream, connection: Connection) -> None:
+        """A circuit from its call to its end."""
+        try:
+            with self._counted((stream.connection.network, connection.peer)):
+                other = await self._call(connection, stream.peer)
+        except (P2PError, TimeoutError):
+            failed = Hop(HopKind.STATUS, status=Status.CONNECTION_FAILED)
+            await self._answer(stream, "connect", failed)
+            return
+        async with other:
+            with self._counted(connection.peer):
+                taken = Hop(HopKind.STATUS, limit=self._limit, status=Status.OK)
+                await self._answer(stream, "connect", taken)
                 await self._carry(stream, other)
 
     async def _call(self, connection: Connection, source: bytes) -> Stream:
@@ -242,7 +273,8 @@ class HopService:
                 raise P2PError("a circuit has carried all that it may")
             left -= len(data)
             self.counts.bytes_carried += len(data)
-            await target.write(data)
+            async with asyncio.timeout(STALL_SECONDS):
+                await target.write(data)
         target.finish()
 
     # Answers.
@@ -256,14 +288,13 @@ class HopService:
         await stream.write(framed(answer.encode()))
 
     @contextmanager
-    def _counted(self, *both: bytes) -> Iterator[None]:
-        self.circuits += 1
-        self._peer_circuits.update(both)
+    def _counted(self, *whose: Counted) -> Iterator[None]:
+        """One circuit more, as long as it lasts."""
+        self._count.update(whose)
         try:
             yield
         finally:
-            self.circuits -= 1
-            self._peer_circuits.subtract(both)
-            for peer in both:
-                if not self._peer_circuits[peer]:
-                    del self._peer_circuits[peer]
+            self._count.subtract(whose)
+            for each in whose:
+                if not self._count[each]:
+                    del self._count[each]

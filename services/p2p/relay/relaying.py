@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -22,13 +23,17 @@ AGENT = "dvtfast-p2p-relay"
 Endpoint = tuple[str, int]
 
 # Circuits of one peer are streams of its connection, its own and others'; what they hold is moved on at once.
+# Anybody may come, so that an address has a part of all; many nodes may share one.
 SWARM_LIMITS = replace(
     Limits(),
     inbound_streams=1024,
     connections=16_384,
+    address_connections=1024,
     handshakes=1024,
     peer_bytes=32 * MIB,
+    address_bytes=64 * MIB,
     all_bytes=512 * MIB,
+    unsent_bytes=MIB // 8,
 )
 
 
@@ -51,6 +56,7 @@ class Relaying:
         swarm_limits: Limits,
     ) -> None:
         self.bound: list[Endpoint] = []
+        self._seen: list[Endpoint] = []  # where it listens, for those who look it up
         self._external = list(external)
         self._shows_private = shows_private
         self.swarm = Swarm(identity, is_welcome=lambda _: True, limits=swarm_limits, on_ended=self._ended)
@@ -59,11 +65,20 @@ class Relaying:
         self.swarm.handlers[messages.IDENTIFY] = identify.identifying(self._introduce)
         self.swarm.handlers[messages.PING] = identify.echoing
 
+    async def listen(self, host: str, port: int) -> None:
+        """Let peers in at an address.
+
+        Raises:
+            OSError: it cannot be had.
+        """
+        name, port = await self.swarm.listen(host, port)
+        self.bound.append((name, port))
+        self._seen += [(each, port) for each in await _hosts(name)]
+
     def addresses(self) -> list[str]:
-        """Where it is, as its clients are told: multiaddrs that end in its id."""
+        """Where it is, as its clients are told: multiaddrs that end in its id; as it was when it began."""
         own = self.swarm.identity.public_key
-        bound = [(host, port) for name, port in self.bound for host in _hosts(name)]
-        return [str(with_peer(address, own)) for address in self._shown(bound)]
+        return [str(with_peer(address, own)) for address in self._shown(self._seen)]
 
     def _ended(self, connection: Connection) -> None:
         self.service.ended(connection)
@@ -89,13 +104,14 @@ class Relaying:
         )
 
 
-def _hosts(name: str) -> list[str]:
+async def _hosts(name: str) -> list[str]:
     """The addresses that one that is listened on stands for: all of this machine's, if it is all of them."""
     if not ip_address(name).is_unspecified:
         return [name]
     family = socket.AF_INET6 if ":" in name else socket.AF_INET
     try:
-        own = [str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None, family)]
+        found = await asyncio.get_running_loop().getaddrinfo(socket.gethostname(), None, family=family)
+        own = [str(info[4][0]) for info in found]
     except OSError:
         own = []
     loopback = "::1" if family == socket.AF_INET6 else "127.0.0.1"
@@ -127,7 +143,7 @@ async def relaying(
     )
     try:
         for host, port in listen:
-            relay.bound.append(await relay.swarm.listen(host, port))
+            await relay.listen(host, port)
         yield relay
     finally:
         await relay.swarm.close()

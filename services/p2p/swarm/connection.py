@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ...web.addresses import network_of
 from ..errors import ConnectionEndedError, P2PError, StreamResetError, TooMuchError, WireError
 from ..layers import yamux
 from ..layers.link import Link
@@ -13,11 +15,12 @@ from ..wire import peers
 from .stream import Stream
 
 if TYPE_CHECKING:
-    from .swarm import Swarm
+    from collections.abc import Mapping
 
-WRITE_BUFFER_BYTES = 1024 * 1024  # of what the system has not taken; beyond that nobody writes
+    from .swarm import Handler, Swarm
+
 _CLOSE_SECONDS = 5.0  # for what was written before the end
-_BURST_SECONDS = 2.0  # of frames, that may come at once
+_PING_BITS = 32
 
 
 class Carrier(Protocol):
@@ -45,46 +48,52 @@ class Connection(asyncio.BufferedProtocol):
     Attributes:
         peer: its key, proven; empty while the handshake lasts.
         is_dialed: whether it began here.
+        relay: the connection that it goes through, or None.
         is_limited: whether it goes through a relay, which ends it some time.
         opened: done when the peer is proven and welcome; or why not.
         closed: set at its end.
         local_host: our address on it, or None.
         remote_host: the other side's, or None.
         remote_port: its port; 0 where there is no address.
+        network: whom its address stands for.
+        protocols: what its peer may ask for.
     """
 
     def __init__(
-        self, swarm: Swarm, *, is_dialed: bool, expected: bytes | None = None, is_limited: bool = False
+        self,
+        swarm: Swarm,
+        *,
+        is_dialed: bool,
+        expected: bytes | None = None,
+        relay: Connection | None = None,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.is_dialed = is_dialed
-        self.is_limited = is_limited
+        self.relay = relay
+        self.is_limited = relay is not None
         self.peer = b""
         self.opened: asyncio.Future[Connection] = self.loop.create_future()
         self.closed = asyncio.Event()
         self.local_host: str | None = None
         self.remote_host: str | None = None
         self.remote_port = 0
+        self.network = network_of(None)
         self.account = Account(0)
         self.is_paused = False
-        self.protocols = swarm.handlers
+        self.protocols: Mapping[str, Handler] = {}
         self._swarm = swarm
         self._limits = swarm.limits
-        self._link = Link(
-            swarm.identity,
-            dialer=is_dialed,
-            is_welcome=swarm.is_welcome,
-            most_inbound=swarm.limits.inbound_streams,
-            expected=expected,
-        )
+        self._expected = expected
+        self._link: Link | None = None  # once there is room for it
+        self._session: yamux.Session | None = None
         self._carrier: Carrier | None = None
         self._why: Exception | None = None
         self._is_flushing = False
         self._fresh: list[Stream] = []
-        rate = swarm.limits.frames_per_second
-        self._bucket = Bucket(rate, rate * _BURST_SECONDS, self.loop.time())
+        self._bucket: Bucket | None = None
         self._frames = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._ping = 0
         self._pinged_at: float | None = None
         self._next_ping_at = 0.0
         self._heard_at = 0.0
@@ -98,10 +107,18 @@ class Connection(asyncio.BufferedProtocol):
             self.local_host = str(here[0]).partition("%")[0]
         if there := transport.get_extra_info("peername"):
             self.remote_host, self.remote_port = str(there[0]).partition("%")[0], there[1]
+            self.network = network_of(self.remote_host)
         if not self._swarm.arrived(self):
             transport.abort()
             return
-        transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
+        self._link = Link(
+            self._swarm.identity,
+            dialer=self.is_dialed,
+            is_welcome=self._swarm.is_welcome,
+            most_inbound=self._limits.inbound_streams,
+            expected=self._expected,
+        )
+        transport.set_write_buffer_limits(high=self._limits.unsent_bytes)
         self._timer = self.loop.call_later(self._limits.handshake_seconds, self._too_slow)
         self._flush()
 
@@ -115,22 +132,23 @@ class Connection(asyncio.BufferedProtocol):
 
     def data_received(self, data: bytes) -> None:
         """These came."""
-        if self._why is not None:
+        link = self._link
+        if self._why is not None or link is None:
             return
         try:
-            events = self._link.receive(data)
+            events = link.receive(data)
             self._heard_at = self.loop.time()
-            if (session := self._link.session) is None:
+            if link.session is None:
                 self._flush()
                 return
-            if not self.opened.done():
-                self._open()
+            if self._session is None:
+                self._open(link, link.session)
             self._handle(events)
         except P2PError as error:
             self._break(error)
             return
-        self._slow_down(session)
-        if self.is_paused and self._link.pending > self._limits.unread_bytes:
+        self._slow_down(link, link.session)
+        if self.is_paused and link.pending > self._limits.unread_bytes:
             self._break(WireError("the peer does not read what it is sent"))
         self.flush_soon()
 
@@ -149,8 +167,8 @@ class Connection(asyncio.BufferedProtocol):
         """It does again."""
         self.is_paused = False
         self._flush()
-        if self._link.session is not None:
-            for channel in list(self._link.session.channels.values()):
+        if self._session is not None:
+            for channel in list(self._session.channels.values()):
                 if channel.owner is not None:
                     channel.owner.may_write()
 
@@ -162,16 +180,16 @@ class Connection(asyncio.BufferedProtocol):
         Raises:
             ConnectionEndedError: there is no connection any more.
         """
-        if self._why is not None or self._link.session is None:
+        if self._why is not None or self._session is None:
             raise ConnectionEndedError("the connection ended")
-        return Stream(self, self._link.session.open(), protocol)
+        return Stream(self, self._session.open(), protocol)
 
     def send(self, channel: yamux.Channel, data: bytes | bytearray | memoryview, *, flush_from: int) -> int:
         """Send as much as one frame may have now; at once when that much waits, else soon."""
-        if self._why is not None or self._link.session is None:
+        if self._why is not None or self._session is None:
             return 0
-        sent = self._link.session.send(channel, data)
-        if self._link.session.pending >= flush_from:
+        sent = self._session.send(channel, data)
+        if self._session.pending >= flush_from:
             self._flush()
         else:
             self.flush_soon()
@@ -179,27 +197,27 @@ class Connection(asyncio.BufferedProtocol):
 
     def credit(self, channel: yamux.Channel, size: int) -> None:
         """So many bytes were read."""
-        if self._link.session is not None:
-            self._link.session.consumed(channel, size)
+        if self._session is not None:
+            self._session.consumed(channel, size)
             self.flush_soon()
 
     def finish(self, channel: yamux.Channel) -> None:
         """Nothing more will be written."""
-        if self._link.session is not None:
-            self._link.session.finish(channel)
+        if self._session is not None:
+            self._session.finish(channel)
             self.flush_soon()
 
     def close_channel(self, channel: yamux.Channel) -> None:
         """Neither written nor read."""
-        if self._link.session is not None and not channel.is_gone:
-            self._link.session.close(channel)
+        if self._session is not None and not channel.is_gone:
+            self._session.close(channel)
             self.flush_soon()
         self._forget(channel)
 
     def reset_channel(self, channel: yamux.Channel, code: int) -> None:
         """Given up."""
-        if self._link.session is not None and not channel.is_gone:
-            self._link.session.reset(channel, code)
+        if self._session is not None and not channel.is_gone:
+            self._session.reset(channel, code)
             self.flush_soon()
         self._forget(channel)
 
@@ -217,8 +235,8 @@ class Connection(asyncio.BufferedProtocol):
     def close(self) -> None:
         """End it; what was written goes out first."""
         if self._why is None:
-            if self._link.session is not None:
-                self._link.session.go_away()
+            if self._session is not None:
+                self._session.go_away()
             self._flush()
             if self._carrier is not None:
                 self._carrier.close()
@@ -232,8 +250,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def _break(self, error: Exception) -> None:
         """End it because of what the other side did."""
-        if self._link.session is not None and isinstance(error, WireError):
-            self._link.session.go_away(yamux.WENT_AWAY_PROTOCOL_ERROR)
+        if self._session is not None and isinstance(error, WireError):
+            self._session.go_away(yamux.WENT_AWAY_PROTOCOL_ERROR)
             self._flush()
         if self.peer:
             self._swarm.complain(self, error)
@@ -250,8 +268,8 @@ class Connection(asyncio.BufferedProtocol):
         if not self.opened.done():
             self.opened.set_exception(error)
             self.opened.exception()  # nobody may wait for it
-        if self._link.session is not None:
-            for channel in list(self._link.session.channels.values()):
+        if self._session is not None:
+            for channel in list(self._session.channels.values()):
                 if channel.owner is not None:
                     channel.owner.fail(ConnectionEndedError(f"the connection ended: {error}"))
         self._swarm.ended(self)
@@ -262,13 +280,14 @@ class Connection(asyncio.BufferedProtocol):
 
     # What came.
 
-    def _open(self) -> None:
-        self.peer = self._link.peer
+    def _open(self, link: Link, session: yamux.Session) -> None:
+        self._session, self.peer = session, link.peer
+        self.protocols = self._swarm.handlers_for(self.peer)
         assert self._timer is not None
         self._timer.cancel()
         self._next_ping_at = self.loop.time() + self._limits.ping_seconds
         self._timer = self.loop.call_later(self._limits.pong_seconds, self._look_for_life)
-        self.account = self._swarm.admit(self)
+        self.account, self._bucket = self._swarm.admit(self)
         self.opened.set_result(self)
 
     def _handle(self, events: yamux.Events) -> None:
@@ -286,10 +305,10 @@ class Connection(asyncio.BufferedProtocol):
                 elif event is yamux.Event.CREDIT:
                     stream.may_write()
                 else:
-                    self._forget(channel)
                     stream.fail(StreamResetError(value))
             elif event is yamux.Event.PONG:
-                self._pinged_at = None
+                if value == self._ping:  # another one is no answer
+                    self._pinged_at = None
             elif value != yamux.WENT_AWAY_NORMALLY:
                 raise P2PError(f"the peer went away (code {value})")
             else:
@@ -301,8 +320,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def _accept(self, channel: yamux.Channel) -> None:
         if not self._swarm.may_open(self):
-            assert self._link.session is not None
-            self._link.session.reset(channel, yamux.TOO_MANY_STREAMS)
+            assert self._session is not None
+            self._session.reset(channel, yamux.TOO_MANY_STREAMS)
             return
         self._fresh.append(Stream(self, channel, None))
 
@@ -310,13 +329,14 @@ class Connection(asyncio.BufferedProtocol):
         """The stream is over, and no longer counts."""
         if channel.owner is not None:
             channel.owner = None
-            if channel.id % 2 == (0 if self.is_dialed else 1):  # opened there
-                self._swarm.stream_ended(self)
+            self._swarm.stream_ended(self, was_opened_there=channel.id % 2 == (0 if self.is_dialed else 1))
 
-    def _slow_down(self, session: yamux.Session) -> None:
+    def _slow_down(self, link: Link, session: yamux.Session) -> None:
         """Read on later when the peer has sent more than its share."""
-        cost = (session.frames - self._frames) * FRAME_COST + session.opened * STREAM_COST
-        self._frames, session.opened = session.frames, 0
+        assert self._bucket is not None
+        frames = max(session.frames, link.messages)  # a message may have no frame, or a part of one
+        cost = (frames - self._frames) * FRAME_COST + session.opened * STREAM_COST
+        self._frames, session.opened = frames, 0
         pause = self._bucket.take(cost, self.loop.time())
         if pause > 0 and self._carrier is not None:
             self._carrier.pause_reading()
@@ -334,7 +354,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _flush(self) -> None:
         self._is_flushing = False
-        if self.is_paused or self._carrier is None or self._why is not None:
+        if self.is_paused or self._carrier is None or self._link is None or self._why is not None:
             return
         try:
             out = self._link.take()
@@ -352,8 +372,9 @@ class Connection(asyncio.BufferedProtocol):
             if now - heard_at >= limits.pong_seconds or now - self._pinged_at >= limits.silent_seconds:
                 self._break(TimeoutError("the peer is silent"))
                 return
-        elif now >= self._next_ping_at and self._link.session is not None:
-            self._link.session.ping(int(now * 1000) & 0xFFFFFFFF)
+        elif now >= self._next_ping_at and self._session is not None:
+            self._ping = secrets.randbits(_PING_BITS)
+            self._session.ping(self._ping)
             self._pinged_at, self._next_ping_at = now, now + limits.ping_seconds
             self.flush_soon()
         self._timer = self.loop.call_later(limits.pong_seconds, self._look_for_life)

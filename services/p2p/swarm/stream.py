@@ -244,13 +244,13 @@ class Stream:
 
     def close(self) -> None:
         """Finish, and do not care what still comes."""
-        self.connection.close_channel(self._channel)
         self._end(ConnectionEndedError("the stream was closed"))
+        self.connection.close_channel(self._channel)
 
     def reset(self, code: int = yamux.NO_REASON) -> None:
         """Give up."""
-        self.connection.reset_channel(self._channel, code)
         self._end(StreamResetError(code))
+        self.connection.reset_channel(self._channel, code)
 
     # What the connection says.
 
@@ -284,8 +284,8 @@ class Stream:
         """The stream is over."""
         if isinstance(error, StreamResetError) and error.code == yamux.PROTOCOL_NOT_SPOKEN:
             error = UnsupportedProtocolError("the protocol is not spoken there")
-        self.connection.reset_channel(self._channel, yamux.NO_REASON)  # unless the other side has
         self._end(error)
+        self.connection.reset_channel(self._channel, yamux.NO_REASON)  # unless the other side has
 
     def expect_protocol(self, seconds: float) -> None:
         """Give up when the other side does not say in time what it wants."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING
 
 from ...process import logs
-from ...web.addresses import network_of
 from ..errors import P2PError, TooMuchError, UnreachableError
 from ..limits import Account, Bucket, Limits
 from ..wire import peers
@@ -23,6 +22,7 @@ RECEIVE_BYTES = (
     64 * 1024
 )  # at once, of one connection, so that the frames in it take some milliseconds at most
 _MOST_ADDRESSES = 4096  # of strangers, that are remembered
+_BURST_SECONDS = 2.0  # of frames, that may come at once
 
 log = logs.get("p2p")
 
@@ -30,10 +30,19 @@ log = logs.get("p2p")
 class _Guest:
     """What one peer has here."""
 
-    def __init__(self, limits: Limits, all_: Account) -> None:
+    def __init__(self, limits: Limits, now: float) -> None:
         self.connections: list[Connection] = []  # the newest last
-        self.account = Account(limits.peer_bytes, all_)
+        self.account = Account(limits.peer_bytes)
         self.inbound_streams = 0
+        self.bucket = Bucket(limits.frames_per_second, limits.frames_per_second * _BURST_SECONDS, now)
+
+
+class _Address:
+    """What peers of one address have here."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.connections = 0
+        self.account = Account(limits.address_bytes)
 
 
 class Swarm:
@@ -41,6 +50,7 @@ class Swarm:
 
     Attributes:
         handlers: what is spoken here; may change at any time.
+        handlers_for: what of it is spoken with a peer.
         is_welcome: says of a proven key whether it may be here.
         received: where the bytes of any connection go first.
     """
@@ -51,18 +61,21 @@ class Swarm:
         *,
         is_welcome: Callable[[bytes], bool],
         limits: Limits,
+        handlers_for: Callable[[bytes], Mapping[str, Handler]] | None = None,
         on_opened: Callable[[Connection], None] = lambda _: None,
         on_ended: Callable[[Connection], None] = lambda _: None,
     ) -> None:
-        """The callbacks hear of connections with peers that are welcome."""
+        """All is spoken with everybody, unless told. The callbacks hear of connections with welcome peers."""
         self.identity = identity
         self.limits = limits
         self.is_welcome = is_welcome
         self.handlers: dict[str, Handler] = {}
+        self.handlers_for = handlers_for or (lambda _: self.handlers)
         self.received = memoryview(bytearray(RECEIVE_BYTES))
         self._on_opened = on_opened
         self._on_ended = on_ended
         self._guests: dict[bytes, _Guest] = {}
+        self._addresses: dict[str, _Address] = {}  # of guests
         self._open = 0
         self._all_bytes = Account(limits.all_bytes)
         self._strangers: dict[str, OrderedDict[Connection, None]] = {}  # the oldest first
@@ -173,9 +186,8 @@ class Swarm:
             return False
         if connection.is_dialed:
             return True
-        address = network_of(connection.remote_host)
-        now = connection.loop.time()
-        if not self._may_begin(address, now):
+        address = connection.network
+        if not self._may_begin(address, connection.loop.time()):
             return False
         if self._under_way >= self.limits.handshakes:
             crowded = max(self._strangers.values(), key=len)
@@ -184,25 +196,30 @@ class Swarm:
         self._under_way += 1
         return True
 
-    def admit(self, connection: Connection) -> Account:
-        """Somebody is a peer that is welcome; returns its account.
+    def admit(self, connection: Connection) -> tuple[Account, Bucket]:
+        """Somebody is a peer that is welcome; returns its account, and what it may send.
 
         Raises:
-            TooMuchError: there are too many peers.
+            TooMuchError: there are too many peers, of its address or in all.
         """
         self._no_stranger(connection)
         if self._open >= self.limits.connections:
             raise TooMuchError("too many connections")
+        address = self._addresses.setdefault(connection.network, _Address(self.limits))
+        if address.connections >= self.limits.address_connections:
+            raise TooMuchError("too many connections of one address")
         guest = self._guests.get(connection.peer)
         if guest is None:
-            guest = self._guests[connection.peer] = _Guest(self.limits, self._all_bytes)
+            guest = self._guests[connection.peer] = _Guest(self.limits, connection.loop.time())
         guest.connections.append(connection)
+        address.connections += 1
         self._open += 1
         if len(guest.connections) > self.limits.peer_connections:
             guest.connections[0].close()
         log.debug("connected", peer=peers.shown(connection.peer), relayed=connection.is_limited)
         connection.loop.call_soon(self._on_opened, connection)
-        return guest.account
+        account = Account(self.limits.peer_bytes, guest.account, address.account, self._all_bytes)
+        return account, guest.bucket
 
     def ended(self, connection: Connection) -> None:
         """A connection is over."""
@@ -211,8 +228,9 @@ class Swarm:
         if guest is None or connection not in guest.connections:
             return
         guest.connections.remove(connection)
+        self._addresses[connection.network].connections -= 1
         self._open -= 1
-        self._forget(connection.peer, guest)
+        self._forget(connection, guest)
         self._on_ended(connection)
 
     def retire(self, connection: Connection) -> None:
@@ -233,15 +251,15 @@ class Swarm:
         guest.inbound_streams += 1
         return True
 
-    def stream_ended(self, connection: Connection) -> None:
+    def stream_ended(self, connection: Connection, *, was_opened_there: bool) -> None:
         """One stream less."""
         if (guest := self._guests.get(connection.peer)) is not None:
-            guest.inbound_streams -= 1
-            self._forget(connection.peer, guest)
+            guest.inbound_streams -= was_opened_there
+            self._forget(connection, guest)
 
     def serve(self, stream: Stream) -> None:
         """Do what the other side wants; the handler is that of the protocol."""
-        handler = self.handlers.get(stream.protocol)
+        handler = stream.connection.protocols.get(stream.protocol)
         if handler is None or self._is_closed:  # taken away since
             stream.reset()
             return
@@ -270,13 +288,16 @@ class Swarm:
         else:
             stream.close()
 
-    def _forget(self, peer: bytes, guest: _Guest) -> None:
+    def _forget(self, connection: Connection, guest: _Guest) -> None:
         """Keep nothing of who is gone."""
-        if not guest.connections and not guest.inbound_streams and self._guests.get(peer) is guest:
-            del self._guests[peer]
+        if not guest.connections and not guest.inbound_streams:
+            self._guests.pop(connection.peer, None)
+        address = self._addresses.get(connection.network)
+        if address is not None and not address.connections and not address.account.held:
+            del self._addresses[connection.network]
 
     def _no_stranger(self, connection: Connection) -> None:
-        address = network_of(connection.remote_host)
+        address = connection.network
         strangers = self._strangers.get(address)
         if strangers is not None and connection in strangers:
             del strangers[connection]

@@ -135,7 +135,7 @@ async def test_what_a_relay_answers():
             running.service._limits = replace(limits, peer_circuits=1)
             assert (await hop(a, to(bob))).status == Status.CONNECTION_FAILED  # bob speaks no stop protocol
             assert running.service.circuits == 0
-            assert not running.service._peer_circuits
+            assert not running.service._count
 
 
 async def test_a_relay_that_expires_what_is_not_renewed():
