@@ -1,7 +1,8 @@
 """Payloads of a ceremony between this node and its peers.
 
-What is sent may be lost: the machine that lacks it asks again. So nothing is waited for, and a queue that is
-full forgets.
+A payload goes in parts, each of which is answered, so that it may be longer than what a circuit of a relay
+carries. It may be lost all the same: the machine that lacks it asks again. So nothing is waited for, and a
+queue that is full forgets.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from ...p2p.errors import P2PError
 from ...p2p.host import Host, Terms
 from ...process import logs
 from ...process.background import in_background
+from .parts import MOST_MESSAGE_BYTES, IncomingPayload, OutgoingPayload
 
 PROTOCOL = "/dvtfast/dkg/1"
-STALL_SECONDS = 30.0
+STALL_SECONDS = 60.0  # for a part and its answer, on a slow line
 MOST_QUEUED = 256  # payloads to one peer; asking again brings back what is forgotten
 MOST_UNREAD = 16  # payloads of one peer; it waits with the next
 
@@ -67,7 +69,8 @@ class Mailbox:
 
     def __init__(self, host: Host, operators: Sequence[bytes], position: int, *, most_bytes: int) -> None:
         self._host, self._operators, self._position = host, operators, position
-        self._terms = Terms(most_bytes=most_bytes, seconds=None, stall_seconds=STALL_SECONDS)
+        self._terms = Terms(most_bytes=MOST_MESSAGE_BYTES, seconds=None, stall_seconds=STALL_SECONDS)
+        self._coming = [IncomingPayload(most_bytes) for _ in operators]
         self._came: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue()
         self._free = [asyncio.Semaphore(MOST_UNREAD) for _ in operators]
         self._out = [_Outbox() for _ in operators]
@@ -109,20 +112,25 @@ class Mailbox:
             async with asyncio.timeout(seconds):
                 await asyncio.gather(*(box.is_empty.wait() for box in boxes))
 
-    async def _receive(self, key: bytes, payload: bytes) -> None:
-        if key not in self._operators:
-            return  # a relay
+    async def _receive(self, key: bytes, part: bytes) -> bytes:
         peer = self._operators.index(key)
         self.heard[peer] = asyncio.get_running_loop().time()
-        await self._free[peer].acquire()
-        self._came.put_nowait((peer, payload))
+        answer, payload = self._coming[peer].take(part)
+        if payload is not None:
+            await self._free[peer].acquire()
+            self._came.put_nowait((peer, payload))
+        return answer
 
     async def _deliver(self, to: int) -> None:
         box = self._out[to]
         while True:
             payload = await box.first()
+            outgoing = OutgoingPayload(payload)
             try:
-                await self._host.send(self._operators[to], PROTOCOL, payload, terms=self._terms)
+                while not outgoing.is_there:
+                    part = outgoing.part()
+                    answer = await self._host.request(self._operators[to], PROTOCOL, part, terms=self._terms)
+                    outgoing.answered(answer)
             except (P2PError, TimeoutError) as error:
                 log.debug("not sent", to=to, bytes=len(payload), error=str(error))
             box.remove(payload)

@@ -1,0 +1,143 @@
+"""Payloads of a ceremony in parts: longer than a circuit of a relay, twice, in vain, after a restart."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dvtfast.services.ceremony.running import parts
+from dvtfast.services.ceremony.running.mailbox import Mailbox
+from dvtfast.services.ceremony.running.parts import IncomingPayload, OutgoingPayload
+from dvtfast.services.p2p.errors import WireError
+from dvtfast.services.p2p.limits import MIB
+from dvtfast.services.p2p.relay.hop import RelayLimits
+from dvtfast.services.p2p.wire.messages import Status
+
+from ..p2p.hosts import cluster, identities, relay
+from ..patience import PATIENCE_SECONDS
+
+MOST = 64 * MIB
+
+
+@asynccontextmanager
+async def mailboxes(hosts):
+    """One of each host, open."""
+    operators = [host.public_key for host in hosts]
+    async with AsyncExitStack() as stack:
+        made = [Mailbox(host, operators, place, most_bytes=MOST) for place, host in enumerate(hosts)]
+        for mailbox in made:
+            await stack.enter_async_context(mailbox.open())
+        yield made
+
+
+async def test_a_payload_that_is_longer_than_a_circuit():
+    """Through a relay of ours with charon's limits: 32 MiB, then the circuit is cut."""
+    assert RelayLimits().circuit_bytes == 32 * MIB
+    long = os.urandom(MIB) * 40
+    async with (
+        relay() as (running, places),
+        cluster(identities(2), relays=places, listens=False) as hosts,
+        mailboxes(hosts) as (one, other),
+        asyncio.timeout(PATIENCE_SECONDS),
+    ):
+        one.send(1, long)
+        one.send(1, b"short")
+        other.send(0, b"back")
+        assert await other.next() == (0, long)
+        assert await other.next() == (0, b"short")
+        assert await one.next() == (1, b"back")
+        assert running.service.counts.answers["connect", Status.OK] == 2  # circuits, one after the other
+        await one.flush(PATIENCE_SECONDS, for_all=True, but=())
+
+
+async def test_payloads_of_a_peer_come_in_order():
+    async with cluster(identities(3)) as hosts, mailboxes(hosts) as boxes, asyncio.timeout(PATIENCE_SECONDS):
+        payloads = [bytes([n]) * (1 + n * 300_000) for n in range(12)]
+        for payload in payloads:
+            boxes[0].send(2, payload)
+            boxes[1].send(2, payload)
+        came = [await boxes[2].next() for _ in range(24)]
+        for sender in (0, 1):
+            assert [payload for peer, payload in came if peer == sender] == payloads
+
+
+async def test_a_payload_that_is_refused_does_not_stop_the_next():
+    """It is too long for who gets it, whatever it says."""
+    async with cluster(identities(2)) as hosts, mailboxes(hosts) as boxes, asyncio.timeout(PATIENCE_SECONDS):
+        boxes[1]._coming[0]._most = 10
+        boxes[0].send(1, bytes(11))
+        boxes[0].send(1, bytes(10))
+        assert await boxes[1].next() == (0, bytes(10))
+
+
+@given(st.binary(min_size=1, max_size=40), st.lists(st.sampled_from(["there", "lost", "twice", "restart"])))
+def test_any_parts_make_the_payload(payload, schedule):
+    """Though one comes twice, its answer is lost, or who gets it begins anew: it is there once, and whole."""
+    size, parts.PART_BYTES = parts.PART_BYTES, 7
+    try:
+        outgoing, incoming = OutgoingPayload(payload), IncomingPayload(40)
+        came = []
+        failures = 0
+        steps = iter(schedule)
+        while not outgoing.is_there:
+            step = next(steps, "there")
+            if step == "restart" and failures < parts.MOST_FAILURES - 1:
+                incoming, failures = IncomingPayload(40), failures + 1
+                came.clear()
+            for _ in range(2 if step == "twice" else 1):
+                answer, whole = incoming.take(outgoing.part())
+                came += [whole] if whole is not None else []
+            if step != "lost":
+                outgoing.answered(answer)
+        assert came == [payload]
+    finally:
+        parts.PART_BYTES = size
+
+
+def test_a_peer_that_never_has_anything():
+    """Nobody sends to it for ever."""
+    outgoing = OutgoingPayload(bytes(10 * parts.PART_BYTES))
+    nothing = (0).to_bytes(4)
+    for _ in range(parts.MOST_FAILURES - 1):
+        outgoing.answered(nothing)
+    outgoing.answered(parts.PART_BYTES.to_bytes(4))
+    for _ in range(parts.MOST_FAILURES - 1):
+        outgoing.answered(nothing)
+    with pytest.raises(WireError, match="nothing"):
+        outgoing.answered(nothing)
+
+
+@pytest.mark.parametrize("answer", [b"", bytes(3), bytes(5), b"\xff" * 4, (1).to_bytes(4)])
+def test_answers_that_are_none(answer):
+    outgoing = OutgoingPayload(bytes(100))
+    outgoing.part()
+    with pytest.raises(WireError, match="answer"):
+        outgoing.answered(answer)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        b"",
+        bytes(15),
+        bytes(8) + (101).to_bytes(4) + bytes(4),
+        bytes(8) + (10).to_bytes(4) + (5).to_bytes(4) + bytes(6),
+        bytes(8) + (10).to_bytes(4) + (0xFFFFFFFF).to_bytes(4),
+    ],
+)
+def test_parts_that_are_none(part):
+    with pytest.raises(WireError, match="part"):
+        IncomingPayload(100).take(part)
+
+
+def test_a_length_takes_no_memory():
+    """Only what comes does, and of one payload at a time."""
+    incoming = IncomingPayload(MOST)
+    for number in range(100):
+        incoming.take(number.to_bytes(8) + MOST.to_bytes(4) + bytes(4) + bytes(1000))
+    assert len(incoming._content) == 1000
