@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from coincurve import PrivateKey
 from numpy.typing import NDArray
 
 from dvtfast import Network, split_secret_keys
@@ -21,6 +20,7 @@ from dvtfast.obol import (
     read_lock_file,
     write_node_key,
 )
+from dvtfast.secp256k1 import new_secret_key
 
 from .folder import LOCK_FILE, Cost, NodeResult, write_node_files
 from .staging import Staging
@@ -49,7 +49,7 @@ class DealtCluster:
 
 def new_node_keys(count: int) -> tuple[bytes, ...]:
     """Secrets of nodes, from the operating system."""
-    return tuple(PrivateKey().secret for _ in range(count))
+    return tuple(new_secret_key() for _ in range(count))
 
 
 def operators_of(node_keys: Sequence[bytes]) -> tuple[Operator, ...]:

@@ -13,6 +13,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Self, TypeVar
 
+from dvtfast.secp256k1 import IdentityKey
+
 from .circuit import client
 from .circuit.reservations import Relay
 from .errors import ConnectionEndedError, P2PError, StreamResetError, UnreachableError
@@ -25,7 +27,7 @@ from .swarm.stream import Stream
 from .swarm.swarm import Handler, Swarm
 from .wire import messages
 from .wire.addresses import Multiaddr
-from .wire.peers import IdentityKey, check_key, shown
+from .wire.peers import check_key, shown
 
 AGENT = "dvtfast"
 RETRY_SECONDS = 0.1  # after which a stream that was cut off is tried once more, as charon does

@@ -52,9 +52,7 @@ class IdentityKey:
     @classmethod
     def generate(cls) -> Self:
         """A new one, from the operating system."""
-        with needs_files_extra():
-            from coincurve import PrivateKey
-        return cls(PrivateKey().secret)
+        return cls(new_secret_key())
 
     def __repr__(self) -> str:
         return f"IdentityKey(public_key={self.public_key.hex()})"
@@ -68,6 +66,14 @@ class IdentityKey:
         """The signature of libp2p: DER, over SHA-256 of the message."""
         signature: bytes = self._key.sign(message)
         return signature
+
+
+def new_secret_key() -> bytes:
+    """A secret of secp256k1, 32 bytes, from the operating system."""
+    with needs_files_extra():
+        from coincurve import PrivateKey
+    secret: bytes = PrivateKey().secret
+    return secret
 
 
 def recovered_signer(digest: bytes, signature: bytes) -> bytes | None:

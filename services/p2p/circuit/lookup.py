@@ -17,11 +17,11 @@ from ...web.bounded import AnswerError
 from ...web.outgoing import OutgoingError, Session
 from ..errors import UnreachableError, WireError
 from ..wire.addresses import Multiaddr
+from ..wire.peers import ENR_PREFIX
 
 SECONDS = 10.0
 MOST_ANSWER_BYTES = 64 * 1024
 MOST_ADDRESSES = 64
-ENR_PREFIX = b"enr:"
 _OK = 200
 
 
@@ -87,7 +87,7 @@ async def look_up(relay: str, headers: Mapping[str, str]) -> RelayPlace:
         raise UnreachableError(f"relay look-up: {error}") from None
     if answer.status != _OK:
         raise UnreachableError(f"relay look-up: HTTP {answer.status}")
-    if answer.content.startswith(ENR_PREFIX):
+    if answer.content.startswith(ENR_PREFIX.encode()):
         return _place_of_record(answer.content.decode(errors="replace").strip())
     try:
         addresses = json.loads(answer.content)

@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from dvtfast.secp256k1 import IdentityKey
+
 from ..errors import HandshakeError, UnsupportedProtocolError
 from ..wire import peers
 from . import multistream, secure, yamux
@@ -24,7 +26,7 @@ class Link:
 
     def __init__(
         self,
-        identity: peers.IdentityKey,
+        identity: IdentityKey,
         *,
         dialer: bool,
         is_welcome: Callable[[bytes], bool],

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Container
 
+from dvtfast.protobuf import varint
+
 from ..errors import UnsupportedProtocolError, WireError
-from ..wire import varint
+from ..wire import received
 
 VERSION = "/multistream/1.0.0"
 REFUSAL = "na"
@@ -22,7 +24,7 @@ MOST_PROPOSALS = 16  # that a listener hears before it gives up; dialers have a 
 def token(text: str) -> bytes:
     """A token as it is sent."""
     line = text.encode() + b"\n"
-    return varint.encode(len(line)) + line
+    return varint(len(line)) + line
 
 
 HEADER = token(VERSION)
@@ -113,7 +115,7 @@ class Listener:
 
 def _read(data: bytes) -> tuple[str, int] | None:
     """The first token, and where it ends; None when it has not come whole."""
-    if (found := varint.decode(data[:2])) is None:
+    if (found := received.number(data[:2])) is None:
         if len(data) >= 2:
             raise WireError("multistream: a token that is too long")
         return None

@@ -12,8 +12,11 @@ import struct
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from dvtfast.protobuf import BYTES, bytes_field, message_field
+from dvtfast.secp256k1 import IdentityKey, is_message_signed_by
+
 from ..errors import HandshakeError, WireError
-from ..wire import peers, protobuf
+from ..wire import peers, received
 from .noise import MOST_MESSAGE_BYTES, TAG_BYTES, CipherState, Handshake
 
 PROTOCOL = "/noise"
@@ -36,7 +39,7 @@ class SecureChannel:
 
     def __init__(
         self,
-        identity: peers.IdentityKey,
+        identity: IdentityKey,
         *,
         dialer: bool,
         expected: bytes | None = None,
@@ -120,13 +123,10 @@ class SecureChannel:
         return answer
 
     def _payload(self, static: bytes) -> bytes:
-        return protobuf.encode(
-            [
-                (1, peers.encode_key(self._identity.public_key)),
-                (2, self._identity.sign(_SIGNED_PREFIX + static)),
-                (4, protobuf.encode((2, name.encode()) for name in self._offered) or None),
-            ]
-        )
+        key = message_field(1, peers.encode_key(self._identity.public_key))
+        signature = bytes_field(2, self._identity.sign_message(_SIGNED_PREFIX + static))
+        muxers = b"".join(message_field(2, name.encode()) for name in self._offered)
+        return key + signature + bytes_field(4, muxers)
 
     def _identify(self, payload: bytes, static: bytes) -> None:
         """Read who is there.
@@ -135,14 +135,13 @@ class SecureChannel:
             HandshakeError: it cannot be told, or it is another peer.
         """
         try:
-            fields = protobuf.Fields(payload)
-            peer = peers.decode_key(fields.bytes_(1))
-            signature = fields.bytes_(2)
-            extensions = protobuf.Fields(fields.bytes_(4))
-            muxers = tuple(name.decode(errors="replace") for name in extensions.repeated(2))
+            fields = received.fields(payload, {1: BYTES, 2: BYTES, 4: BYTES})
+            peer = peers.decode_key(fields.last(1))
+            extensions = received.fields(fields.last(4), {2: BYTES})
+            muxers = tuple(name.decode(errors="replace") for name in extensions.every(2))
         except WireError as error:
             raise HandshakeError(f"noise: {error}") from None
-        if not peers.is_signed_by(peer, _SIGNED_PREFIX + static, signature):
+        if not is_message_signed_by(peer, _SIGNED_PREFIX + static, fields.last(2)):
             raise HandshakeError("noise: the identity's signature does not verify")
         if self._expected not in (None, peer):
             raise HandshakeError(f"noise: another peer is there, {peers.shown(peer)}")

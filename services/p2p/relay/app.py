@@ -13,13 +13,14 @@ from aiohttp import web
 
 from dvtfast import FileError
 from dvtfast.obol import KEY_FILE, make_enr, read_node_key, write_node_key
+from dvtfast.secp256k1 import IdentityKey, new_secret_key
 
 from ...files import paths
 from ...process import logs, running
 from ...settings import EXIT_CODE, P2PRelaySettings
 from ...web import http
 from ..wire.addresses import IP4, Multiaddr
-from ..wire.peers import IdentityKey, new_secret, peer_text
+from ..wire.peers import peer_text
 from .hop import RelayLimits
 from .metrics import Metrics
 from .relaying import SWARM_LIMITS, Relaying, relaying
@@ -87,7 +88,7 @@ def secret_of(directory: Path) -> bytes:
     path = directory / KEY_FILE
     if not paths.is_there(path):
         directory.mkdir(parents=True, exist_ok=True, mode=DIRECTORY_MODE)
-        write_node_key(path, new_secret())
+        write_node_key(path, new_secret_key())
         log.info("made a key", file=str(path))
     return read_node_key(path)
 

@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from ipaddress import ip_address
 
+from dvtfast.secp256k1 import IdentityKey
+
 from ...web.addresses import is_public
 from ..limits import MIB, Limits
 from ..swarm import identify
@@ -16,7 +18,6 @@ from ..swarm.connection import Connection
 from ..swarm.swarm import Swarm
 from ..wire import messages
 from ..wire.addresses import Multiaddr, with_peer
-from ..wire.peers import IdentityKey
 from .hop import HopService, RelayLimits
 
 AGENT = "dvtfast-p2p-relay"

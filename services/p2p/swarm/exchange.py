@@ -9,8 +9,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from dvtfast.protobuf import varint
+
 from ..limits import MIB
-from ..wire import varint
 from .connection import Connection
 from .stream import Stream
 
@@ -38,7 +39,7 @@ class Terms:
 
 def framed(message: bytes) -> bytes:
     """A message behind its length."""
-    return varint.encode(len(message)) + message
+    return varint(len(message)) + message
 
 
 async def request(connection: Connection, protocol: str, message: bytes, terms: Terms) -> bytes:

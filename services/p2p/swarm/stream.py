@@ -15,7 +15,7 @@ from ..errors import (
     WireError,
 )
 from ..layers import multistream, yamux
-from ..wire import varint
+from ..wire import received
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -135,7 +135,7 @@ class Stream:
         found = None
         while found is None:
             try:
-                found = varint.decode(self._buffer) if self._buffer else None
+                found = received.number(self._buffer)
             except WireError:
                 self.reset()
                 raise

@@ -7,6 +7,8 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING
 
+from dvtfast.secp256k1 import IdentityKey
+
 from ...process import logs
 from ..errors import P2PError, TooMuchError, UnreachableError
 from ..limits import Account, Bucket, Limits
@@ -57,7 +59,7 @@ class Swarm:
 
     def __init__(
         self,
-        identity: peers.IdentityKey,
+        identity: IdentityKey,
         *,
         is_welcome: Callable[[bytes], bool],
         limits: Limits,

@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Self
 
+from dvtfast.protobuf import varint
+
 from ..errors import WireError
-from . import peers, varint
+from . import peers, received
 
 IP4, TCP, IP6, DNS, DNS4, DNS6 = 0x04, 0x06, 0x29, 0x35, 0x36, 0x37
 CIRCUIT, P2P = 0x0122, 0x01A5
@@ -99,9 +101,9 @@ class Multiaddr:
         """As it goes over the wire."""
         out = bytearray()
         for code, value in self.parts:
-            out += varint.encode(code)
+            out += varint(code)
             if _PARTS[code][1] == _VARIABLE:
-                out += varint.encode(len(value))
+                out += varint(len(value))
             out += value
         return bytes(out)
 
@@ -159,7 +161,7 @@ def _read(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _number(data: bytes, at: int) -> tuple[int, int]:
-    if (found := varint.decode(data, at)) is None:
+    if (found := received.number(data, at)) is None:
         raise WireError("address: cut short")
     return found
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Self
+from typing import ClassVar, Self
+
+from dvtfast.protobuf import BYTES, VARINT, bytes_field, message_field, number_field, text_field, varint
 
 from ..errors import WireError
-from . import peers, protobuf
+from . import peers, received
 
 IDENTIFY = "/ipfs/id/1.0.0"
 PING = "/ipfs/ping/1.0.0"
@@ -44,16 +46,15 @@ class Identify:
 
     def encode(self) -> bytes:
         """As protobuf."""
-        return protobuf.encode(
-            [
-                (1, peers.encode_key(self.public_key)),
-                *((2, address) for address in self.addresses),
-                *((3, name.encode()) for name in self.protocols),
-                (4, self.observed or None),
-                (5, self.protocol_version.encode()),
-                (6, self.agent.encode()),
-                (8, self.signed_record or None),
-            ]
+        lists = [message_field(2, address) for address in self.addresses]
+        lists += [message_field(3, name.encode()) for name in self.protocols]
+        return (
+            message_field(1, peers.encode_key(self.public_key))
+            + b"".join(lists)
+            + bytes_field(4, self.observed)
+            + text_field(5, self.protocol_version)
+            + text_field(6, self.agent)
+            + bytes_field(8, self.signed_record)
         )
 
     @classmethod
@@ -63,15 +64,15 @@ class Identify:
         Raises:
             WireError: it is none.
         """
-        fields = protobuf.Fields(data)
+        fields = received.fields(data, dict.fromkeys((1, 2, 3, 4, 5, 6, 8), BYTES))
         return cls(
-            public_key=peers.decode_key(fields.bytes_(1)) if fields.has(1) else b"",
-            addresses=tuple(fields.repeated(2)[:_MOST_ADDRESSES]),
-            protocols=tuple(n.decode(errors="replace") for n in fields.repeated(3)[:_MOST_PROTOCOLS]),
-            observed=fields.bytes_(4),
-            protocol_version=fields.text(5),
-            agent=fields.text(6),
-            signed_record=fields.bytes_(8),
+            public_key=peers.decode_key(fields.last(1)) if 1 in fields else b"",
+            addresses=tuple(fields.every(2)[:_MOST_ADDRESSES]),
+            protocols=tuple(_text(name) for name in fields.every(3)[:_MOST_PROTOCOLS]),
+            observed=fields.last(4),
+            protocol_version=_text(fields.last(5)),
+            agent=_text(fields.last(6)),
+            signed_record=fields.last(8),
         )
 
 
@@ -98,13 +99,13 @@ class Limit:
 
     def encode(self) -> bytes:
         """As protobuf."""
-        return protobuf.encode([(1, self.seconds), (2, self.bytes_)])
+        return number_field(1, self.seconds) + number_field(2, self.bytes_)
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
         """Of protobuf."""
-        fields = protobuf.Fields(data)
-        return cls(fields.integer(1), fields.integer(2))
+        fields = received.fields(data, {1: VARINT, 2: VARINT})
+        return cls(fields.uint64(1), fields.uint64(2))
 
 
 @dataclass(frozen=True)
@@ -123,15 +124,14 @@ class Reservation:
 
     def encode(self) -> bytes:
         """As protobuf."""
-        return protobuf.encode(
-            [(1, self.expires), *((2, each) for each in self.addresses), (3, self.voucher or None)]
-        )
+        addresses = b"".join(message_field(2, each) for each in self.addresses)
+        return number_field(1, self.expires) + addresses + bytes_field(3, self.voucher)
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
         """Of protobuf."""
-        fields = protobuf.Fields(data)
-        return cls(fields.integer(1), tuple(fields.repeated(2)[:_MOST_ADDRESSES]), fields.bytes_(3))
+        fields = received.fields(data, {1: VARINT, 2: BYTES, 3: BYTES})
+        return cls(fields.uint64(1), tuple(fields.every(2)[:_MOST_ADDRESSES]), fields.last(3))
 
 
 class HopKind(IntEnum):
@@ -154,7 +154,9 @@ class Hop:
     """Between a relay and its client.
 
     Attributes:
+        kind: a HopKind, or the number that came.
         peer: the id of whom the client wants; empty when nobody is meant.
+        status: a Status, or the number that came.
     """
 
     kind: int
@@ -163,15 +165,18 @@ class Hop:
     limit: Limit | None = None
     status: int = Status.NONE
 
+    _LIMIT: ClassVar[int] = 4  # the number of its field; that of the status is the next one
+    _RESERVATION: ClassVar[int] = 3
+
     def encode(self) -> bytes:
-        """As protobuf."""
-        return protobuf.encode(
+        """As protobuf; its type is there though it be zero."""
+        return b"".join(
             [
-                (1, self.kind),
-                (2, protobuf.encode([(1, self.peer)]) if self.peer else None),
-                (3, self.reservation.encode() if self.reservation else None),
-                (4, self.limit.encode() if self.limit else None),
-                (5, self.status or None),
+                varint(1 << 3 | VARINT) + varint(self.kind),
+                message_field(2, bytes_field(1, self.peer)) if self.peer else b"",
+                message_field(self._RESERVATION, self.reservation.encode()) if self.reservation else b"",
+                message_field(self._LIMIT, self.limit.encode()) if self.limit else b"",
+                number_field(self._LIMIT + 1, self.status),
             ]
         )
 
@@ -182,60 +187,25 @@ class Hop:
         Raises:
             WireError: it is none.
         """
-        fields = protobuf.Fields(data)
+        known = {cls._RESERVATION: BYTES, 1: VARINT, 2: BYTES, cls._LIMIT: BYTES, cls._LIMIT + 1: VARINT}
+        fields = received.fields(data, known)
+        if 1 not in fields:
+            raise WireError("circuit message: expected a type")
+        reservation, limit = fields.message(cls._RESERVATION), fields.message(cls._LIMIT)
         return cls(
-            kind=_kind(fields),
-            peer=protobuf.Fields(fields.bytes_(2)).bytes_(1),
-            reservation=Reservation.decode(fields.bytes_(3)) if fields.has(3) else None,
-            limit=Limit.decode(fields.bytes_(4)) if fields.has(4) else None,
-            status=fields.integer(5),
+            kind=fields.uint64(1),
+            peer=received.fields(fields.last(2), {1: BYTES}).last(1),
+            reservation=Reservation.decode(reservation) if reservation is not None else None,
+            limit=Limit.decode(limit) if limit is not None else None,
+            status=fields.uint64(cls._LIMIT + 1),
         )
 
 
-@dataclass(frozen=True)
-class Stop:
-    """Between a relay and whom it brings somebody.
+class Stop(Hop):
+    """Between a relay and whom it brings somebody: a StopKind, and no reservation."""
 
-    Attributes:
-        peer: the id of whom it brings; empty when nobody is meant.
-    """
-
-    kind: int
-    peer: bytes = b""
-    limit: Limit | None = None
-    status: int = Status.NONE
-
-    def encode(self) -> bytes:
-        """As protobuf."""
-        return protobuf.encode(
-            [
-                (1, self.kind),
-                (2, protobuf.encode([(1, self.peer)]) if self.peer else None),
-                (3, self.limit.encode() if self.limit else None),
-                (4, self.status or None),
-            ]
-        )
-
-    @classmethod
-    def decode(cls, data: bytes) -> Self:
-        """Of protobuf.
-
-        Raises:
-            WireError: it is none.
-        """
-        fields = protobuf.Fields(data)
-        return cls(
-            kind=_kind(fields),
-            peer=protobuf.Fields(fields.bytes_(2)).bytes_(1),
-            limit=Limit.decode(fields.bytes_(3)) if fields.has(3) else None,
-            status=fields.integer(4),
-        )
-
-
-def _kind(fields: protobuf.Fields) -> int:
-    if not fields.has(1):
-        raise WireError("circuit message: expected a type")
-    return fields.integer(1)
+    _LIMIT = 3
+    _RESERVATION = 0  # no number of a field
 
 
 def status_text(status: int) -> str:
@@ -244,3 +214,8 @@ def status_text(status: int) -> str:
         return Status(status).name.lower().replace("_", " ")
     except ValueError:
         return f"status {status}"
+
+
+def _text(data: bytes) -> str:
+    """For people: what is no UTF-8 in it is replaced."""
+    return data.decode(errors="replace")

@@ -8,8 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from dvtfast.protobuf import BYTES, VARINT, bytes_field, message_field, number_field, varint
+from dvtfast.secp256k1 import IdentityKey, is_message_signed_by
+
 from ..errors import WireError
-from . import peers, protobuf, varint
+from . import peers, received
 
 _PEER_RECORD_DOMAIN = b"libp2p-peer-record"
 _PEER_RECORD_TYPE = bytes([0x03, 0x01])
@@ -31,11 +34,10 @@ class Voucher:
     peer: bytes
     expires: int
 
-    def sign(self, identity: peers.IdentityKey) -> bytes:
+    def sign(self, identity: IdentityKey) -> bytes:
         """As an envelope of the relay."""
-        payload = protobuf.encode(
-            [(1, peers.peer_id(self.relay)), (2, peers.peer_id(self.peer)), (3, self.expires)]
-        )
+        names = bytes_field(1, peers.peer_id(self.relay)) + bytes_field(2, peers.peer_id(self.peer))
+        payload = names + number_field(3, self.expires)
         return _seal(identity, _VOUCHER_DOMAIN, _VOUCHER_TYPE, payload)
 
     @classmethod
@@ -46,8 +48,8 @@ class Voucher:
             WireError: it is none.
         """
         signer, payload = _open(envelope, _VOUCHER_DOMAIN, _VOUCHER_TYPE)
-        fields = protobuf.Fields(payload)
-        voucher = cls(peers.key_of_id(fields.bytes_(1)), peers.key_of_id(fields.bytes_(2)), fields.integer(3))
+        fields = received.fields(payload, {1: BYTES, 2: BYTES, 3: VARINT})
+        voucher = cls(peers.key_of_id(fields.last(1)), peers.key_of_id(fields.last(2)), fields.uint64(3))
         if voucher.relay != signer:
             raise WireError("voucher: signed by another than the relay")
         return voucher
@@ -67,15 +69,10 @@ class PeerRecord:
     sequence: int
     addresses: tuple[bytes, ...]
 
-    def sign(self, identity: peers.IdentityKey) -> bytes:
+    def sign(self, identity: IdentityKey) -> bytes:
         """As an envelope of the peer."""
-        payload = protobuf.encode(
-            [
-                (1, peers.peer_id(self.peer)),
-                (2, self.sequence),
-                *((3, protobuf.encode([(1, address)])) for address in self.addresses),
-            ]
-        )
+        payload = bytes_field(1, peers.peer_id(self.peer)) + number_field(2, self.sequence)
+        payload += b"".join(message_field(3, message_field(1, address)) for address in self.addresses)
         return _seal(identity, _PEER_RECORD_DOMAIN, _PEER_RECORD_TYPE, payload)
 
     @classmethod
@@ -86,36 +83,31 @@ class PeerRecord:
             WireError: it is none.
         """
         signer, payload = _open(envelope, _PEER_RECORD_DOMAIN, _PEER_RECORD_TYPE)
-        fields = protobuf.Fields(payload)
-        addresses = tuple(protobuf.Fields(info).bytes_(1) for info in fields.repeated(3))
-        record = cls(peers.key_of_id(fields.bytes_(1)), fields.integer(2), addresses)
+        fields = received.fields(payload, {1: BYTES, 2: VARINT, 3: BYTES})
+        addresses = tuple(received.fields(info, {1: BYTES}).last(1) for info in fields.every(3))
+        record = cls(peers.key_of_id(fields.last(1)), fields.uint64(2), addresses)
         if record.peer != signer:
             raise WireError("peer record: signed by another than the peer")
         return record
 
 
-def _seal(identity: peers.IdentityKey, domain: bytes, kind: bytes, payload: bytes) -> bytes:
-    return protobuf.encode(
-        [
-            (1, peers.encode_key(identity.public_key)),
-            (2, kind),
-            (3, payload),
-            (5, identity.sign(_signed((domain, kind, payload)))),
-        ]
-    )
+def _seal(identity: IdentityKey, domain: bytes, kind: bytes, payload: bytes) -> bytes:
+    signed = identity.sign_message(_signed((domain, kind, payload)))
+    content = message_field(1, peers.encode_key(identity.public_key)) + bytes_field(2, kind)
+    return content + bytes_field(3, payload) + bytes_field(5, signed)
 
 
 def _open(envelope: bytes, domain: bytes, kind: bytes) -> tuple[bytes, bytes]:
     """The key of the signer, and the payload."""
-    fields = protobuf.Fields(envelope)
-    signer, payload = peers.decode_key(fields.bytes_(1)), fields.bytes_(3)
-    if fields.bytes_(2) != kind:
+    fields = received.fields(envelope, {1: BYTES, 2: BYTES, 3: BYTES, 5: BYTES})
+    signer, payload = peers.decode_key(fields.last(1)), fields.last(3)
+    if fields.last(2) != kind:
         raise WireError("envelope: of another type")
-    if not peers.is_signed_by(signer, _signed((domain, kind, payload)), fields.bytes_(5)):
+    if not is_message_signed_by(signer, _signed((domain, kind, payload)), fields.last(5)):
         raise WireError("envelope: the signature does not verify")
     return signer, payload
 
 
 def _signed(parts: Iterable[bytes]) -> bytes:
     """What is signed: each part behind its length."""
-    return b"".join(varint.encode(len(part)) + part for part in parts)
+    return b"".join(varint(len(part)) + part for part in parts)
