@@ -225,7 +225,7 @@ def usable(addresses: Iterable[bytes], remote_host: str | None) -> list[Endpoint
     Args:
         remote_host: where the peer is, or the relay that brings it.
     """
-    least = reach_of(remote_host) if remote_host is not None else Reach.INTERNET
+    least = (reach_of(remote_host) or Reach.NETWORK) if remote_host is not None else Reach.INTERNET
     found = []
     for data in addresses:
         try:

@@ -296,6 +296,7 @@ ABSURD = ("0.0.0.0", "255.255.255.255", "224.0.0.1", "169.254.169.254", "240.0.0
         ("8.8.4.4", PUBLIC),
         (None, PUBLIC),
         ("192.168.0.1", PRIVATE[3:] + PUBLIC),
+        ("fe80::9", PRIVATE[3:] + PUBLIC),
         ("127.0.0.1", PRIVATE + PUBLIC),
         ("::1", PRIVATE + PUBLIC),
     ],
