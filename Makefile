@@ -36,7 +36,7 @@ MODULES = find src services dvtfast_command -name __pycache__ -prune -o \( -type
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-dkg demo-chain test fuzz fuzz-relayer screenshot asan ct build lint alerts format types bench bench-quick bench-lanes bench-dkg bench-round bench-deposits bench-sidecar bench-junk bench-p2p bench-crowd annotate wheel check-wheel docs workflows lock newest clean always
+.PHONY: help demo demo-dkg demo-chain test fuzz fuzz-relayer screenshot asan ct build lint alerts format types bench bench-quick bench-lanes bench-dkg bench-round bench-deposits bench-sidecar bench-junk bench-p2p bench-crowd bench-duties annotate wheel check-wheel docs workflows lock newest clean always
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -123,6 +123,9 @@ bench-p2p: $(VENV)/bench ## a request between two hosts of libp2p, beside go's w
 
 bench-crowd: $(VENV)/bench ## four sidecars that post 5,000 shares in one request, while 200 clients poll
 	$(BIN)/python -m benchmarks.crowd
+
+bench-duties: $(VENV)/bench ## roots of blocks and votes beside the bare hashes, votes on record beside bare rows
+	$(BIN)/python -m benchmarks.duties
 
 annotate: $(VENV)/test ## HTML of the kernels in build/annotate; fails where a loop without the GIL calls Python
 	rm -rf build/annotate && mkdir -p build/annotate/dvtfast

@@ -54,13 +54,14 @@ ROOMS = {
     "sidecar": LOWER | {"keys", "settings", "ssv"},
     "operator": LOWER | {"keys", "settings"},
     "ceremony": (LOWER - {"relayer_client"}) | {"keys", "p2p", "settings"},
+    "node": (LOWER - {"relayer_client"}) | {"keys", "p2p", "settings"},
     "demo": LOWER | {"ceremony", "operator", "settings"},
 }
 AT_THE_DOOR = {"__init__", "__main__", "cli", "command", "extras"}  # the command line
 MOST_FILES = 18  # in a room; a stranger reads a list of names, not a book
 
 # The services, and who may know more than one of them.
-SERVICE_NAMES = ("relayer", "sidecar", "operator", "ceremony")
+SERVICE_NAMES = ("relayer", "sidecar", "operator", "ceremony", "node")
 KNOW_ALL = ("cli", "demo")
 
 FILES_IN_LIBRARY = [file for file in python_files(LIBRARY) if file.parent.name != "_native"]

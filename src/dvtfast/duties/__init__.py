@@ -9,4 +9,5 @@ fork_schedule.py     fork versions in time, and domains; duty_types.py: duties b
 signed_sets.py       signing roots of all validators of a duty in one call
 aggregators.py       who is to aggregate
 wrappers.py          what charon's nodes send each other
+slashing.py          what must never be signed (EIP-3076)
 """

@@ -1,0 +1,1 @@
+"""A cluster's duties: `dvtfast node`."""
