@@ -101,6 +101,7 @@ def test_signing_roots(cases):
             VALIDATORS_ROOT,
             preset.slots_per_epoch,
             [ForkEpoch(0, other), ForkEpoch(EPOCH, other if duty == DutyType.EXIT else VERSION)],
+            genesis_version=other,
             capella_version=VERSION if duty == DutyType.EXIT else other,
         )
         value = value_of(case, preset)

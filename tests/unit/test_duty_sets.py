@@ -13,7 +13,7 @@ from dvtfast.duties.codecs import codec
 from dvtfast.duties.duty_types import DutyType
 from dvtfast.duties.fork_schedule import ForkEpoch, ForkSchedule
 from dvtfast.duties.forks import DENEB, ELECTRA, FORKS, FULU, fork_named, fork_with_version
-from dvtfast.duties.presets import MINIMAL_PRESET
+from dvtfast.duties.presets import MINIMAL_PRESET, PRESETS, preset_named
 from dvtfast.duties.signed_sets import NO_SIGNATURE, signature_of, signed_set, with_signature
 from dvtfast.duties.ssz import SszError
 from dvtfast.duties.validator_messages import (
@@ -112,6 +112,7 @@ SCHEDULE = ForkSchedule(
         ForkEpoch(2, bytes([5, 0, 0, 0]), ELECTRA),
         ForkEpoch(4, bytes([6, 0, 0, 0]), FULU),
     ],
+    genesis_version=bytes([9, 0, 0, 0]),
     capella_version=MAINNET.capella_fork_version,
 )
 
@@ -236,7 +237,8 @@ def test_registrations_are_signed_for_the_chain_at_genesis():
     """The root by hand: fee recipient, gas limit, time, public key."""
     duty, value = VALUES["registration"]
     expected = compute_signing_roots(
-        root(ValidatorRegistration, REGISTRATION, {}), compute_domain(DOMAIN_BUILDER, bytes(4), bytes(32))
+        root(ValidatorRegistration, REGISTRATION, {}),
+        compute_domain(DOMAIN_BUILDER, bytes([9, 0, 0, 0]), bytes(32)),
     )
     assert signed_set(duty, [value], SCHEDULE).signing_roots[0].tobytes() == expected.tobytes()
 
@@ -248,6 +250,12 @@ def test_forks_by_name_and_number():
         fork_named("gloas")
     with pytest.raises(InputError, match="got 7"):
         fork_with_version(7)
+
+
+def test_presets_by_name():
+    assert [preset_named(preset.name) for preset in PRESETS] == list(PRESETS)
+    with pytest.raises(InputError, match="got 'main'"):
+        preset_named("main")
 
 
 def test_the_fork_of_an_epoch():
@@ -266,7 +274,7 @@ def test_the_fork_of_an_epoch():
         [ForkEpoch(0, bytes(4)), ForkEpoch(5, bytes(4)), ForkEpoch(4, bytes(4))],
     ):
         with pytest.raises(InputError, match="ascending"):
-            ForkSchedule(bytes(32), 32, wrong, capella_version=bytes(4))
+            ForkSchedule(bytes(32), 32, wrong, bytes(4), bytes(4))
 
 
 def test_sizes_are_those_of_the_preset():

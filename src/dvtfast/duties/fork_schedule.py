@@ -35,12 +35,14 @@ class ForkSchedule:
     """The forks of a chain, from genesis on.
 
     Attributes:
+        genesis_version: under which registrations are signed.
         capella_version: under which exits are signed, whatever their epoch.
     """
 
     genesis_validators_root: bytes
     slots_per_epoch: int
     forks: Sequence[ForkEpoch]
+    genesis_version: bytes
     capella_version: bytes
 
     def __post_init__(self) -> None:
@@ -60,6 +62,6 @@ class ForkSchedule:
         """The domain of what a duty signs in an epoch."""
         domain_type = DOMAIN_TYPES[duty]
         if domain_type == DOMAIN_BUILDER:
-            return compute_domain(domain_type, self.forks[0].version, bytes(ROOT_BYTES))
+            return compute_domain(domain_type, self.genesis_version, bytes(ROOT_BYTES))
         version = self.capella_version if domain_type == DOMAIN_VOLUNTARY_EXIT else self.at(epoch).version
         return compute_domain(domain_type, version, self.genesis_validators_root)

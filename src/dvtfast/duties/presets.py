@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from dvtfast.errors import InputError
+
 SYNC_COMMITTEE_SUBNET_COUNT: Final = 4  # consensus-specs, altair/validator.md
 
 
@@ -66,3 +68,16 @@ def _preset(
 MAINNET_PRESET: Final = _preset("mainnet", 32, committees=64, sync_committee=512, withdrawals=16)
 MINIMAL_PRESET: Final = _preset("minimal", 8, committees=4, sync_committee=32, withdrawals=4)
 GNOSIS_PRESET: Final = _preset("gnosis", 16, committees=64, sync_committee=512, withdrawals=8)
+PRESETS: Final = (MAINNET_PRESET, MINIMAL_PRESET, GNOSIS_PRESET)
+
+
+def preset_named(name: str) -> Preset:
+    """The preset that a chain says is its own, as `PRESET_BASE`.
+
+    Raises:
+        InputError: there is none of that name here.
+    """
+    for preset in PRESETS:
+        if preset.name == name:
+            return preset
+    raise InputError(f"preset: expected one of {', '.join(preset.name for preset in PRESETS)}, got {name!r}")
