@@ -72,6 +72,7 @@ HEX_ALLOWED = {
     "services/wire/codec",
     "services/wire/values",
     "services/chain/encoding",
+    "services/node/wire",
     "services/relayer/storage_key",
 }
 

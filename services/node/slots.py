@@ -1,0 +1,55 @@
+"""Slots and epochs by this machine's clock."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class SlotClock:
+    """When slots are.
+
+    Attributes:
+        genesis_time: when slot 0 began, Unix seconds.
+        seconds_per_slot, slots_per_epoch: of the network.
+        now: this machine's clock, Unix seconds.
+    """
+
+    genesis_time: float
+    seconds_per_slot: float
+    slots_per_epoch: int
+    now: Callable[[], float] = time.time
+
+    def slot(self) -> int:
+        """The slot of now; negative before the genesis."""
+        return int((self.now() - self.genesis_time) // self.seconds_per_slot)
+
+    def epoch(self, slot: int) -> int:
+        """Which epoch a slot belongs to."""
+        return slot // self.slots_per_epoch
+
+    def first_slot(self, epoch: int) -> int:
+        """Of an epoch."""
+        return epoch * self.slots_per_epoch
+
+    def start(self, slot: int, part: float = 0.0) -> float:
+        """When a slot begins, or so large a part of it is over; Unix seconds."""
+        return self.genesis_time + (slot + part) * self.seconds_per_slot
+
+    async def wait_until(self, moment: float) -> None:
+        """Sleep until the clock shows that moment; it may be set in between."""
+        while (left := moment - self.now()) > 0:  # noqa: ASYNC110 - nobody tells of a clock that is set
+            await asyncio.sleep(min(left, self.seconds_per_slot))
+
+    async def slots(self) -> AsyncIterator[int]:
+        """Each slot from now on as it begins, each once, none when it is over."""
+        last = self.slot() if self.now() >= self.genesis_time else -1
+        if last >= 0:
+            yield last
+        while True:
+            await self.wait_until(self.start(last + 1))
+            last = max(last + 1, self.slot())
+            yield last

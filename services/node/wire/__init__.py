@@ -1,0 +1,1 @@
+"""What charon's nodes send each other beside consensus, as bytes."""
