@@ -88,7 +88,7 @@ class Driver:
         self._store, self._publish, self._show = store, publish, show
         self._patience = patience
         self._workers = Workers("ceremony", threads=1, deadline_seconds=None)
-        self._phase = Phase("")
+        self._phase = Phase(HELLO)  # which it also ends in when this node has trouble of its own
         self._storing: asyncio.Task[bytes] | None = None
         self._ended = AttemptEnd()
 

@@ -151,15 +151,20 @@ async def test_one_is_killed_when_all_is_done(cluster: Cluster, monkeypatch: pyt
     assert [file.stat().st_size for file in (last / FOLDER).iterdir()] == [0]
 
 
-def test_a_folder_that_is_not_empty(cluster: Cluster) -> None:
-    """All learn whose, before there are any keys."""
+@pytest.mark.parametrize("is_first", [False, True], ids=["last", "first"])
+def test_a_folder_that_is_not_empty(cluster: Cluster, is_first: bool) -> None:
+    """All learn whose, before there are any keys, also those who come after it found out."""
     (cluster.nodes[2].folder / KEYSTORES).mkdir()
     others = [node for position, node in enumerate(cluster.nodes) if position != 2]
+    if is_first:
+        cluster.nodes[2].start()
+        cluster.nodes[2].wait_for("telling the others")
     for node in others:
         node.start("--log-level", "debug")
-    for node in others:
-        node.wait_for("waits_for=2")
-    cluster.nodes[2].start()
+    if not is_first:
+        for node in others:
+            node.wait_for("waits_for=2")
+        cluster.nodes[2].start()
     for position, node in enumerate(cluster.nodes):
         code, result = node.result()
         assert code == (1 if position == 2 else 4)
