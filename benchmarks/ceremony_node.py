@@ -15,12 +15,12 @@ from typing import Any
 
 from dvtfast.dkg.native.work import Work
 from dvtfast.services import cli
-from dvtfast.services.ceremony.commands import key_generation
+from dvtfast.services.ceremony import protocol
 from dvtfast.services.ceremony.storing import NodeStore
 
 # Of what begins with the call of a function.
 PARTS = (
-    (key_generation, "run_ceremony", "keys"),
+    (protocol, "run_ceremony", "keys"),
     (Work, "sigs", "signatures"),
     (Work, "lock", "lock"),
     (NodeStore, "write", "files"),

@@ -10,6 +10,8 @@ storing.py     a result on disk, told to the others, in its place
 plan.py        what its keys are for: deposits, registrations, the lock
 keymanager.py  keystores into a validator client
 ssv_files.py   the same keys for SSV's contract
+ssv_terms.py   what operators of SSV agree on
+ssv_plan.py    what the keys of theirs are for
 protocol.py    the native ceremony, or charon's
 running/       the native one
 charon_terms.py  charon's, from a definition to the node's folder

@@ -29,6 +29,9 @@ from ..process import logs
 from ..web.bounded import AnswerError
 from ..web.outgoing import OutgoingError, Session
 from .errors import CeremonyError
+from .folder import LOCK_FILE
+from .ssv_files import KEYSHARES_FILE
+from .ssv_terms import SsvTerms
 
 TIMEOUT_SECONDS = 10.0
 ADVICE = (
@@ -48,12 +51,19 @@ class ClusterAgreement:
         network: of the chain.
         node_keys: compressed secp256k1 keys, 33 bytes, in the order of the operators.
         amounts_gwei: for which each validator gets a deposit.
+        ssv: what they agree on as operators of SSV; None when it is a cluster of Obol.
     """
 
     definition: ClusterDefinition
     network: Network
     node_keys: tuple[bytes, ...]
     amounts_gwei: tuple[int, ...]
+    ssv: SsvTerms | None = None
+
+    @property
+    def last_file(self) -> str:
+        """The file of a node that comes to its place last: where it is, the ceremony has ended."""
+        return LOCK_FILE if self.ssv is None else KEYSHARES_FILE
 
     def node_index_of(self, public_key: bytes) -> int:
         """Which node has this key.

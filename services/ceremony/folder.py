@@ -60,9 +60,9 @@ class Cost:
     threads: int | None = None
 
 
-def staging_of(directory: Path) -> Staging:
+def staging_of(directory: Path, last: str = LOCK_FILE) -> Staging:
     """How files come to a node's folder: the lock last, without which no program starts on it."""
-    return Staging(directory, last=LOCK_FILE)
+    return Staging(directory, last=last)
 
 
 def write_node_files(

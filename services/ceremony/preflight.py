@@ -13,6 +13,7 @@ from dvtfast.obol import DEPOSIT_FILES, KEY_FILE, read_node_key
 
 from ..files import paths
 from .folder import KEYSTORES, LOCK_FILE, staging_of
+from .ssv_files import KEYSHARES_FILE
 from .staging import Left
 
 # A keystore and its password take a block each.
@@ -44,7 +45,7 @@ def problems_of(directory: Path, *, validators: int, nodes: int, amounts: int) -
     taken = [
         f"{directory / name}: is there already; {MOVE_IT}"
         for name in names
-        if name in (KEYSTORES, LOCK_FILE) or name.startswith(DEPOSIT_FILES)
+        if name in (KEYSTORES, LOCK_FILE, KEYSHARES_FILE) or name.startswith(DEPOSIT_FILES)
     ]
     per_validator = BYTES_PER_VALIDATOR + nodes * BYTES_PER_SHARE + amounts * BYTES_PER_DEPOSIT
     return taken or _no_room(directory, validators * per_validator)

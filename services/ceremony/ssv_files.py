@@ -3,11 +3,87 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from dvtfast import FileError, ssv
+import numpy as np
+from numpy.typing import NDArray
+
+from dvtfast import FileError, Network, ssv
+from dvtfast.deposits import DepositData, check_deposit_data, read_deposit_data, write_deposit_data
+from dvtfast.obol import deposit_file_name
+from dvtfast.signing_roots import deposit_data_roots, deposit_message_roots
 
 from ..files import paths
+from .folder import FILE_MODE
+from .ssv_terms import SsvTerms
+
+KEYSHARES_FILE = "keyshares.json"
+Bytes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class SsvResult:
+    """What a node has when its cluster of SSV has keys: all of it public, but to its operator.
+
+    Attributes:
+        validators: as they are registered.
+        deposits: by amount in gwei.
+        operator_id: of this node.
+        key: of its operator, which opens its shares.
+    """
+
+    terms: SsvTerms
+    network: Network
+    validators: Sequence[ssv.KeyShares]
+    deposits: Mapping[int, DepositData]
+    operator_id: int
+    key: ssv.OperatorKey = field(repr=False)
+
+
+def write_ssv_files(directory: Path, result: SsvResult, *, threads: int | None = None) -> None:
+    """Write keyshares and deposits to an empty directory, read them again, and verify what was read.
+
+    Raises:
+        FileError: what is on the disk is not what was to be written, or this node's shares do not open.
+        OSError: it cannot be written.
+    """
+    for amount, deposits in result.deposits.items():
+        write_deposits(directory / deposit_file_name(amount), deposits, result.network)
+    path = directory / KEYSHARES_FILE
+    write_ssv_keyshares(path, result.validators, result.terms.operators)
+    opened = ssv.open_key_shares(ssv.read_keyshares(path), result.operator_id, result.key, threads=threads)
+    opened.key_shares.fill(0)
+    if opened.problems:
+        raise FileError(opened.problems[0], path)
+
+
+def write_deposits(path: Path, deposits: DepositData, network: Network) -> None:
+    """Write a deposit data file, and verify what is on the disk.
+
+    Raises:
+        FileError: a deposit is wrong.
+    """
+    write_deposit_data(path, deposits, mode=FILE_MODE)
+    written = read_deposit_data(path, network=network)
+    if problems := [line for lines in check_deposit_data(written) for line in lines]:
+        raise FileError(problems[0], path)
+
+
+def signed_deposits(
+    public_keys: Bytes, credentials: Bytes, amount_gwei: int, signatures: Bytes, network: Network
+) -> DepositData:
+    """Deposits of one amount that are signed already, of uint8[n, 48], uint8[n, 32] and uint8[n, 96]."""
+    amounts = np.full(len(public_keys), amount_gwei, dtype=np.uint64)
+    return DepositData(
+        network=network,
+        public_keys=public_keys,
+        withdrawal_credentials=credentials,
+        amounts_gwei=amounts,
+        signatures=signatures,
+        message_roots=deposit_message_roots(public_keys, credentials, amounts),
+        data_roots=deposit_data_roots(public_keys, credentials, amounts, signatures),
+    )
 
 
 def write_ssv_keyshares(

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from ..files import paths
 from ..process import logs
-from .folder import KEYSTORES, Cost, NodeResult, digest_of, staging_of, write_node_files
+from .folder import KEYSTORES, LOCK_FILE, Cost, NodeResult, digest_of, staging_of, write_node_files
 from .keymanager import push_keystores
+from .ssv_files import SsvResult, write_ssv_files
 from .staging import WRITING, Left
 
 log = logs.get("ceremony")
@@ -32,10 +33,13 @@ class NodeStore:
     Args:
         directory: the node's folder, which preflight.py found fit.
         keymanager: who gets the key shares; they are files when there is none.
+        last: the file that comes to its place last.
     """
 
-    def __init__(self, directory: Path, cost: Cost, *, keymanager: Keymanager | None = None) -> None:
-        self._staging = staging_of(directory)
+    def __init__(
+        self, directory: Path, cost: Cost, *, keymanager: Keymanager | None = None, last: str = LOCK_FILE
+    ) -> None:
+        self._staging = staging_of(directory, last)
         self._cost = cost
         self._keymanager = keymanager
 
@@ -48,7 +52,7 @@ class NodeStore:
         """
         return self._staging.settle()
 
-    def write(self, result: NodeResult) -> bytes:
+    def write(self, result: NodeResult | SsvResult) -> bytes:
         """Write everything beside its place, and verify it there; what is told to the others, 32 bytes.
 
         What was written before, of this ceremony, is written anew.
@@ -58,7 +62,11 @@ class NodeStore:
             OSError: it cannot be written.
         """
         self._staging.discard()
-        write_node_files(self._staging.begin(), result, self._cost)
+        writing = self._staging.begin()
+        if isinstance(result, SsvResult):
+            write_ssv_files(writing, result, threads=self._cost.threads)
+        else:
+            write_node_files(writing, result, self._cost)
         self._staging.complete()
         return digest_of(self._staging.written)
 

@@ -111,8 +111,6 @@ class DemoSettings(Settings):
                 return [f"{flags[field]}: expected at most {most}, got {getattr(self, field)}"]
         if self.threshold < LEAST_THRESHOLD:  # its key shares would be the validators' keys themselves
             return [f"{flags['threshold']}: expected at least {LEAST_THRESHOLD}, got {self.threshold}"]
-        if self.ssv and self.dkg:
-            return [f"{flags['dkg']}: not with {flags['ssv']}"]
         if self.ssv and self.nodes not in CLUSTER_SIZES:
             sizes = ", ".join(map(str, CLUSTER_SIZES))
             return [f"{flags['nodes']}: expected {sizes} with {flags['ssv']}, got {self.nodes}"]

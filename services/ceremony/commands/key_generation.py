@@ -16,7 +16,7 @@ from dvtfast.dkg.frost.dialects import Dialect
 from dvtfast.dkg.native.judging import EvidenceError, UndecidedError, judge_evidence
 from dvtfast.files import read_bytes
 from dvtfast.keystores import PBKDF2_DEFAULT, PBKDF2_INSECURE
-from dvtfast.obol import KEY_FILE, read_cluster_lock, read_node_key
+from dvtfast.obol import KEY_FILE, read_node_key
 
 from ...chain.encoding import write_data
 from ...files import paths
@@ -28,15 +28,15 @@ from ...settings import DkgSettings, SettingsError, VerifyBlameSettings
 from ...settings.ceremony import INSECURE_NETWORKS, RELAYS
 from ..definition import ClusterAgreement, read_agreement
 from ..errors import CeremonyError, CeremonyFailedError
-from ..folder import LOCK_FILE, Cost
+from ..folder import MOST_FILE_BYTES, Cost
 from ..key_lock import KeyLock
 from ..keymanager import check_keymanager
-from ..plan import ClusterPlan
 from ..protocol import FROST, NATIVE, agent_of, make_keys, protocol_of
 from ..running.driver import Patience
-from ..running.running import Participant, terms_of
+from ..running.running import Participant, plan_of, terms_of
 from ..staging import WRITTEN
 from ..storing import Keymanager, NodeStore
+from .ssv_operators import operator_key_of, with_ssv
 from .table import CeremonyTable
 
 DONE, FAILED, CHEATED, SILENT, UNCONFIRMED = 0, 1, 3, 4, 5
@@ -56,6 +56,10 @@ class Blame(msgspec.Struct):
     evidence: bytes  # base64 in JSON
 
 
+class _LockHash(msgspec.Struct):
+    lock_hash: str
+
+
 def run_dkg(settings: DkgSettings) -> int:
     """Take part in a ceremony; its exit code."""
     forbid_dumps()
@@ -73,8 +77,9 @@ async def _run(settings: DkgSettings, begin: float) -> int:
         verify=not settings.no_verify,
         execution_endpoints=settings.execution_endpoints,
     )
+    agreement = with_ssv(agreement, settings)
     definition = agreement.definition
-    protocol = protocol_of(definition, settings.protocol)
+    protocol = protocol_of(definition, settings.protocol if agreement.ssv is None else NATIVE)
     key_file = settings.data_dir / KEY_FILE
     secret = read_node_key(key_file)
     identity = IdentityKey(secret)
@@ -90,8 +95,9 @@ async def _run(settings: DkgSettings, begin: float) -> int:
         settings.threads,
     )
     keymanager = _keymanager_of(settings)
-    node = Participant(settings.data_dir, secret, await _trouble_with(keymanager))
-    store = NodeStore(settings.data_dir, cost, keymanager=keymanager)
+    operator_key = operator_key_of(agreement, settings, position)
+    node = Participant(settings.data_dir, secret, await _trouble_with(keymanager), operator_key)
+    store = NodeStore(settings.data_dir, cost, keymanager=keymanager, last=agreement.last_file)
     patience = Patience(settings.join_timeout, settings.silence_timeout)
     with KeyLock(key_file, "dvtfast dkg"):
         async with Host.open(
@@ -154,10 +160,9 @@ def _told(
     begin: float,
     seconds: dict[str, float],
 ) -> None:
-    lock = read_cluster_lock(settings.data_dir / LOCK_FILE)
+    path, of_ssv = settings.data_dir / agreement.last_file, agreement.ssv
     result: dict[str, Any] = {
-        "lock_hash": write_data(lock.lock_hash),
-        "validators": len(lock.public_keys),
+        "validators": len(agreement.definition.fee_recipients),
         "nodes": len(agreement.node_keys),
         "threshold": agreement.definition.threshold,
         "protocol": NATIVE if dialect is None else f"{FROST} {dialect.version}",
@@ -165,13 +170,25 @@ def _told(
         "seconds": round(monotonic() - begin, 3),
         "seconds_by_step": {name: round(value, 3) for name, value in seconds.items()},
     }
+    if of_ssv is None:
+        result["lock_hash"] = _lock_hash_in(path)
+        told = f"has key shares, lock and deposits. Lock hash {result['lock_hash']}"
+    else:
+        last = of_ssv.first_nonce + result["validators"] - 1
+        told = f"has {path.name} and deposits; register at nonces {of_ssv.first_nonce} to {last} of the owner"
     if settings.json:
         click.echo(msgspec.json.encode(result).decode())
         return
     click.echo(
         f"{result['validators']} validators, any {result['threshold']} of {result['nodes']} nodes sign:"
-        f" {settings.data_dir} has key shares, lock and deposits. Lock hash {result['lock_hash']}"
+        f" {settings.data_dir} {told}"
     )
+
+
+def _lock_hash_in(path: Path) -> str:
+    """All else in the lock is verified already, and takes long to read."""
+    content = read_bytes(path, limit_bytes=MOST_FILE_BYTES)
+    return msgspec.json.decode(content, type=_LockHash).lock_hash
 
 
 def _failed(
@@ -235,9 +252,7 @@ def verify_blame(settings: VerifyBlameSettings, file: Path) -> int:
     """Judge an evidence: 0 when it proves that somebody is at fault."""
     try:
         blame, agreement = asyncio.run(_read_blame(settings, file))
-        verdict = judge_evidence(
-            blame.evidence, terms_of(agreement, 0), plan=ClusterPlan(agreement.definition, agreement.network)
-        )
+        verdict = judge_evidence(blame.evidence, terms_of(agreement, 0), plan=plan_of(agreement))
     except (EvidenceError, UndecidedError) as error:
         click.echo(f"{file}: proves nothing: {error}", err=True)
         return FAILED
@@ -252,6 +267,7 @@ def verify_blame(settings: VerifyBlameSettings, file: Path) -> int:
 
 async def _read_blame(settings: VerifyBlameSettings, file: Path) -> tuple[Blame, ClusterAgreement]:
     agreement = await read_agreement(settings.definition_file, verify=not settings.no_verify)
+    agreement = with_ssv(agreement, settings)
     try:
         blame = msgspec.json.decode(read_bytes(file, limit_bytes=MOST_BLAME_BYTES), type=Blame)
     except (msgspec.MsgspecError, ValueError) as error:

@@ -8,21 +8,19 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from dvtfast import FileError, split_secret_keys, ssv
+from dvtfast import split_secret_keys, ssv
 from dvtfast.constants import GWEI_PER_VALIDATOR, WITHDRAWAL_CREDENTIALS_BYTES
-from dvtfast.deposits import check_deposit_data, read_deposit_data, sign_deposits, write_deposit_data
+from dvtfast.deposits import sign_deposits
 from dvtfast.obol import deposit_file_name
 
 from ...settings import CreateKeysharesSettings
 from ..errors import CeremonyError
-from ..folder import FILE_MODE
-from ..ssv_files import write_ssv_keyshares
+from ..ssv_files import KEYSHARES_FILE, write_deposits, write_ssv_keyshares
 from ..staging import Left, Staging
 from .existing import STOP_THE_OLD, secret_keys_for
 from .proposal import addresses_for
 from .terminal import run
 
-KEYSHARES_FILE = "keyshares.json"
 # First byte of withdrawal credentials.
 TO_AN_ADDRESS, COMPOUNDING = 1, 2
 ONE_MACHINE_KNEW = """\
@@ -106,8 +104,4 @@ def _write_deposits(
             settings.network,
             threads=settings.threads,
         )
-        path = directory / deposit_file_name(amount)
-        write_deposit_data(path, deposits, mode=FILE_MODE)
-        written = read_deposit_data(path, network=settings.network)
-        if problems := [line for lines in check_deposit_data(written) for line in lines]:
-            raise FileError(problems[0], path)
+        write_deposits(directory / deposit_file_name(amount), deposits, settings.network)

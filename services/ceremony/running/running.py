@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from dvtfast import FileError
+from dvtfast import FileError, ssv
 from dvtfast.dkg.native.machine import Machine
 from dvtfast.dkg.native.sizes import largest_payload
 from dvtfast.dkg.native.terms import Terms
@@ -16,6 +16,7 @@ from dvtfast.dkg.native.work import ToStore
 from dvtfast.dkg.outputs import Phase
 from dvtfast.errors import EncodingError, InputError
 from dvtfast.obol import read_cluster_lock, signed_cluster_lock
+from dvtfast.ssv.shares import CIPHERTEXT_BYTES
 
 from ...files import paths
 from ...p2p.host import Host
@@ -23,8 +24,10 @@ from ...process import logs
 from ..definition import ClusterAgreement
 from ..errors import CeremonyError, CeremonyFailedError
 from ..folder import LOCK_FILE, NodeResult
-from ..plan import ClusterPlan
+from ..plan import Bytes, ClusterPlan
 from ..preflight import problems_of
+from ..ssv_files import SsvResult
+from ..ssv_plan import SsvPlan
 from ..staging import WRITTEN, Left
 from ..storing import NodeStore
 from .driver import CLOSE_SECONDS, AttemptEnd, Driver, Patience
@@ -44,26 +47,43 @@ class Participant:
         directory: the node's folder.
         secret: its secp256k1 key, 32 bytes.
         trouble: why it cannot take part, beside what its folder says; the others are told.
+        operator_key: of its operator of SSV, where the cluster is one of these.
     """
 
     directory: Path
     secret: bytes
     trouble: str = ""
+    operator_key: ssv.OperatorKey | None = None
 
     def __repr__(self) -> str:
         return f"Participant({self.directory})"
 
+    def seal(self, key_shares: Bytes) -> Bytes:
+        """Key shares uint8[m, 32] that only the operator opens, uint8[m, 256]."""
+        assert self.operator_key is not None
+        return ssv.encrypt_key_shares(key_shares, self.operator_key.public_key)
+
+
+def plan_of(agreement: ClusterAgreement) -> ClusterPlan | SsvPlan:
+    """What its keys are for."""
+    if agreement.ssv is not None:
+        return SsvPlan(agreement.definition, agreement.network, agreement.ssv)
+    return ClusterPlan(agreement.definition, agreement.network)
+
 
 def terms_of(agreement: ClusterAgreement, attempt: int) -> Terms:
     """What the operators of a definition agree on."""
-    definition = agreement.definition
+    definition, of_ssv = agreement.definition, agreement.ssv
     return Terms(
         definition_hash=definition.definition_hash,
         operators=agreement.node_keys,
         threshold=definition.threshold,
         validators=len(definition.fee_recipients),
-        kinds=len(ClusterPlan(agreement.definition, agreement.network).names),
+        kinds=len(plan_of(agreement).names),
+        options=b"" if of_ssv is None else of_ssv.options,
         attempt=attempt,
+        ids=() if of_ssv is None else of_ssv.ids,
+        sealed_bytes=0 if of_ssv is None else CIPHERTEXT_BYTES,
     )
 
 
@@ -109,7 +129,7 @@ async def run_ceremony(
                     ended = await attempt.run(patience)
             except TimeoutError:
                 ended = AttemptEnd(finished=True)
-            if ended.finished and not paths.is_there(node.directory / LOCK_FILE):
+            if ended.finished and not paths.is_there(node.directory / agreement.last_file):
                 raise FileError("what was made is gone from the folder", node.directory)
             if ended.finished:
                 records.erase()
@@ -130,11 +150,12 @@ def _is_published(agreement: ClusterAgreement, node: Participant, store: NodeSto
     Raises:
         CeremonyError: the folder has the lock of another cluster.
     """
-    left, path = store.settle(), node.directory / LOCK_FILE
+    left, path = store.settle(), node.directory / agreement.last_file
     if not paths.is_there(path):
         return False
-    of = read_cluster_lock(path).definition.definition_hash
-    if left is Left.WRITTEN or of != agreement.definition.definition_hash:
+    wanted = agreement.definition.definition_hash
+    is_other = agreement.ssv is None and read_cluster_lock(path).definition.definition_hash != wanted
+    if left is Left.WRITTEN or is_other:
         raise CeremonyError(f"{path}: of another cluster than the ceremony that is to go on; move it away")
     return True
 
@@ -154,13 +175,14 @@ class _Attempt:
         self.terms = terms_of(agreement, records.attempt)
         self._agreement, self._node, self._host, self._records = agreement, node, host, records
         self._store, self._show = store, show
-        self._plan = ClusterPlan(agreement.definition, agreement.network)
+        self._plan = plan_of(agreement)
         try:
             self.machine = Machine(
                 self.terms,
                 node.secret,
                 self._plan,
                 trouble="" if records.written else trouble_of(agreement, node, store),
+                seal=None if agreement.ssv is None else node.seal,
                 records=records.written,
             )
         except (EncodingError, InputError) as error:
@@ -191,15 +213,20 @@ class _Attempt:
         self._records.close()
 
     def _write(self, stored: ToStore) -> bytes:
-        keys = stored.keys
+        return self._store.write(self._result_of(stored))
+
+    def _result_of(self, stored: ToStore) -> NodeResult | SsvResult:
+        keys, position = stored.keys, self.machine.position
+        if isinstance(self._plan, SsvPlan):
+            assert self._node.operator_key is not None
+            return self._plan.result(stored, position, self._node.operator_key)
         lock = self._plan.unsigned_lock(keys.public_keys, keys.public_shares, stored.signatures)
         if lock.lock_hash != stored.lock_hash:
             raise FileError("lock_hash: not what the nodes have signed", self._node.directory / LOCK_FILE)
         signed = signed_cluster_lock(
             lock, signature_aggregate=stored.signature_aggregate, node_signatures=stored.node_signatures
         )
-        network, position = self._agreement.network, self.machine.position
-        return self._store.write(NodeResult(signed, network, position, keys.secret_shares))
+        return NodeResult(signed, self._agreement.network, position, keys.secret_shares)
 
     async def _publish(self) -> None:
         if self._store.settle() is Left.WRITTEN:

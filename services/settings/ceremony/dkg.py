@@ -27,11 +27,48 @@ def definition_file() -> Any:
     )
 
 
+def ssv_operators() -> Any:
+    """Who a cluster of SSV is."""
+    return setting(
+        "--ssv-operators",
+        parsing.file,
+        "Make keys for a cluster of SSV: its operators, who in the order of their ids are the nodes of the"
+        " definition; a JSON list of objects with id and public_key, the same at all nodes.",
+        optional=True,
+        metavar="FILE",
+    )
+
+
+def ssv_owner() -> Any:
+    """Who registers its validators."""
+    return setting(
+        "--ssv-owner",
+        parsing.address,
+        "With --ssv-operators: the account that will register the validators.",
+        optional=True,
+        metavar="ADDRESS",
+    )
+
+
+def ssv_owner_nonce() -> Any:
+    """For which nonce the first of them is signed."""
+    return setting(
+        "--ssv-owner-nonce",
+        parsing.integer,
+        "How many validators that account has registered before, failed ones too.",
+        default="0",
+        metavar="N",
+    )
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VerifyBlameSettings(Settings):
     """What `dvtfast dkg verify-blame` can be told."""
 
     definition_file: str = definition_file()
+    ssv_operators: Path | None = ssv_operators()
+    ssv_owner: bytes | None = ssv_owner()
+    ssv_owner_nonce: int = ssv_owner_nonce()
     no_verify: bool = shared.no_verify()
 
 
@@ -95,6 +132,23 @@ class DkgSettings(CharonSettings):
         optional=True,
         metavar="TOKEN",
     )
+    ssv_operators: Path | None = ssv_operators()
+    ssv_owner: bytes | None = ssv_owner()
+    ssv_owner_nonce: int = ssv_owner_nonce()
+    ssv_operator_key: Path | None = setting(
+        "--ssv-operator-key",
+        parsing.file,
+        "With --ssv-operators: this operator's RSA key, to which its key shares are encrypted.",
+        optional=True,
+        metavar="FILE",
+    )
+    ssv_operator_password: Path | None = setting(
+        "--ssv-operator-password-file",
+        parsing.file,
+        "The file with the password of an encrypted key.",
+        optional=True,
+        metavar="FILE",
+    )
     join_timeout: float = setting(
         "--join-timeout",
         parsing.seconds,
@@ -127,4 +181,12 @@ class DkgSettings(CharonSettings):
             found.append(
                 f"{names['keymanager_address']}, {names['keymanager_auth_token']}: expected both, or none"
             )
+        names_of_ssv = ("ssv_operators", "ssv_owner", "ssv_operator_key")
+        given = [getattr(self, name) is not None for name in names_of_ssv]
+        if any(given) and not all(given):
+            found.append(f"{', '.join(names[name] for name in names_of_ssv)}: expected all, or none")
+        if any(given) and self.protocol == "frost":
+            found.append(f"{names['protocol']}: charon makes no keys for SSV")
+        if any(given) and self.keymanager_address is not None:
+            found.append(f"{names['keymanager_address']}: those of SSV have their shares in keyshares.json")
         return found

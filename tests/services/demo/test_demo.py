@@ -76,6 +76,17 @@ def test_a_cluster_that_makes_its_own_keys(tmp_path: Path) -> None:
         assert json.loads(log.splitlines()[-1])["seconds_by_step"].keys() > {"deal", "echo", "sigs"}
 
 
+def test_operators_of_ssv_that_make_their_own_keys(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    result = run("--dkg", "--ssv", "--validators", "2", "--json", "--workdir", str(work))
+    assert result.returncode == 0, result.stderr
+    summary = json.loads(result.stdout)
+    assert (summary["ready"], summary["shares_proven"]) == (2, 22)
+    files = [json.loads(path.read_text()) for path in sorted(work.glob("operator-*/keyshares.json"))]
+    assert len(files) == 4
+    assert [each["shares"] for each in files] == [files[0]["shares"]] * 4
+
+
 def test_a_ceremony_that_cannot_be(tmp_path: Path) -> None:
     result = run("--dkg", "--validators", "1", "--nodes", "2", "--threshold", "2")
     assert result.returncode == 1
@@ -121,8 +132,6 @@ def test_bad_arguments_are_all_named() -> None:
     assert "--nodes: expected 4, 7, 10, 13 with --ssv, got 5" in result.stderr
     result = run("--ssv", "--nodes", "7")
     assert "--threshold: expected 5 with --ssv, got 3" in result.stderr
-    result = run("--ssv", "--dkg")
-    assert "--dkg: not with --ssv" in result.stderr
 
 
 @pytest.mark.parametrize(
