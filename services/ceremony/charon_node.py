@@ -122,8 +122,7 @@ class CharonNode:
                     await self._something_came.wait()
             except TimeoutError:
                 pass
-            if self._is_late():
-                self._ceremony.give_up()
+            self._look_at_the_clock()
 
     def _do(self, output: Output) -> None:
         match output:
@@ -155,7 +154,7 @@ class CharonNode:
         self._talking.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._fault = self._fault or error
-            self._ceremony.give_up(OWN_FAULT, self._terms.position)
+            self._ceremony.fail(OWN_FAULT)
             self._something_came.set()
 
     async def _close(self) -> None:
@@ -168,18 +167,22 @@ class CharonNode:
         if self._keys is not None:
             self._keys.wipe()
 
-    def _is_late(self) -> bool:
-        """Whether those who are missing were waited for long enough."""
-        now, patience, missing = self._now(), self._patience, self._phase.missing
+    def _look_at_the_clock(self) -> None:
+        """Give up when others were waited for long enough.
+
+        Everybody reports all the time. So whoever is silent is at fault, though others may be missing, who
+        wait for it as we do.
+        """
+        now, patience, phase = self._now(), self._patience, self._phase
         waited = now - self._since
-        if self._is_finished:
-            return waited > CLOSE_SECONDS
-        if not missing:
-            return False
-        if self._phase.name == CONNECTING:
-            return waited > patience.join_seconds
-        silent = now - max(self._since, min(self._heard[peer] for peer in missing))
-        return silent > patience.silence_seconds or waited > ALIVE_FACTOR * patience.silence_seconds
+        if self._is_finished or phase.name == CONNECTING:
+            if waited > (CLOSE_SECONDS if self._is_finished else patience.join_seconds):
+                self._ceremony.give_up()
+        elif phase.missing:
+            seconds = patience.silence_seconds
+            silent = [peer for peer in self._terms.peers if now - self._heard[peer] > seconds]
+            if silent or waited > ALIVE_FACTOR * seconds:
+                self._ceremony.give_up(*silent)
 
     def _came(self, peer: int) -> None:
         self._heard[peer] = self._now()

@@ -8,7 +8,7 @@ Source: charon, dkg/dkgpb/v1/frost.proto and dkg/frostp2p.go.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
@@ -63,15 +63,13 @@ class Round1:
         Raises:
             ProtobufError, BadMessageError: it is no such message, or one that this node may not send.
         """
+        entries = _entries(data, validators, position, EVERYBODY)
         cast = cls(
-            np.zeros((validators, SECRET_KEY_BYTES), np.uint8),
-            np.zeros((validators, SECRET_KEY_BYTES), np.uint8),
+            _column(entries, 2, "wi", SECRET_KEY_BYTES),
+            _column(entries, 3, "ci", SECRET_KEY_BYTES),
             np.zeros((validators, threshold, PUBLIC_KEY_BYTES), np.uint8),
         )
-        known = {1: BYTES, 2: BYTES, 3: BYTES, 4: BYTES}
-        for validator, entry in _entries(data, known, validators, position, EVERYBODY):
-            cast.responses[validator] = _row(entry, 2, "wi", SECRET_KEY_BYTES)
-            cast.challenges[validator] = _row(entry, 3, "ci", SECRET_KEY_BYTES)
+        for validator, entry in enumerate(entries):
             points = entry.every(4)
             if len(points) != threshold or any(len(point) != PUBLIC_KEY_BYTES for point in points):
                 raise BadMessageError(
@@ -84,15 +82,16 @@ class Round1:
 
     def encode(self, position: int) -> bytes:
         """As the node at a position sends it."""
-        return b"".join(
-            message_field(
-                1,
-                _key(validator, position, EVERYBODY)
-                + bytes_field(2, self.responses[validator].tobytes())
-                + bytes_field(3, self.challenges[validator].tobytes())
-                + b"".join(message_field(4, point.tobytes()) for point in self.commitments[validator]),
-            )
-            for validator in range(len(self.responses))
+        rows = zip(self.responses, self.challenges, self.commitments, strict=True)
+        return _encoded(
+            position,
+            EVERYBODY,
+            (
+                bytes_field(2, response.tobytes())
+                + bytes_field(3, challenge.tobytes())
+                + b"".join(message_field(4, point.tobytes()) for point in points)
+                for response, challenge, points in rows
+            ),
         )
 
 
@@ -114,13 +113,12 @@ class Shares:
         Raises:
             ProtobufError, BadMessageError: it is no such message, or one that this node may not send.
         """
-        shares = cls(np.zeros((validators, SECRET_KEY_BYTES), np.uint8))
-        known = {1: BYTES, 2: VARINT, 3: BYTES}
-        for validator, entry in _entries(data, known, validators, position, share_index(to)):
+        entries = _entries(data, validators, position, share_index(to), second=VARINT)
+        for entry in entries:
             # charon evaluates the commitments at whatever a dealer says here.
             if entry.uint32(2) != share_index(to):
                 raise BadMessageError(f"id: expected the share of {share_index(to)}, got {entry.uint32(2)}")
-            shares.values[validator] = _row(entry, 3, "value", SECRET_KEY_BYTES)
+        shares = cls(_column(entries, 3, "value", SECRET_KEY_BYTES))
         _require_scalars(shares.values, "value")
         return shares
 
@@ -130,15 +128,9 @@ class Shares:
 
     def encode(self, position: int, to: int) -> bytes:
         """As the node at a position sends it to another."""
-        return b"".join(
-            message_field(
-                1,
-                _key(validator, position, share_index(to))
-                + number_field(2, share_index(to))
-                + bytes_field(3, value.tobytes()),
-            )
-            for validator, value in enumerate(self.values)
-        )
+        index = share_index(to)
+        bodies = (number_field(2, index) + bytes_field(3, value.tobytes()) for value in self.values)
+        return _encoded(position, index, bodies)
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,43 +159,42 @@ class Round2:
         Raises:
             ProtobufError, BadMessageError: it is no such message, or one that this node may not send.
         """
-        cast = cls(*(np.zeros((validators, PUBLIC_KEY_BYTES), np.uint8) for _ in range(2)))
-        known = {1: BYTES, 2: BYTES, 3: BYTES}
-        for validator, entry in _entries(data, known, validators, position, EVERYBODY):
-            cast.public_keys[validator] = _row(entry, 2, "verification_key", PUBLIC_KEY_BYTES)
-            cast.public_shares[validator] = _row(entry, 3, "vk_share", PUBLIC_KEY_BYTES)
-        return cast
+        entries = _entries(data, validators, position, EVERYBODY)
+        return cls(
+            _column(entries, 2, "verification_key", PUBLIC_KEY_BYTES),
+            _column(entries, 3, "vk_share", PUBLIC_KEY_BYTES),
+        )
 
     def encode(self, position: int) -> bytes:
         """As the node at a position sends it."""
-        return b"".join(
-            message_field(
-                1,
-                _key(validator, position, EVERYBODY)
-                + bytes_field(2, key.tobytes())
-                + bytes_field(3, share.tobytes()),
-            )
-            for validator, (key, share) in enumerate(zip(self.public_keys, self.public_shares, strict=True))
-        )
+        rows = zip(self.public_keys, self.public_shares, strict=True)
+        bodies = (bytes_field(2, key.tobytes()) + bytes_field(3, share.tobytes()) for key, share in rows)
+        return _encoded(position, EVERYBODY, bodies)
 
 
-def _key(validator: int, position: int, target: int) -> bytes:
-    """Whose an entry is: FrostMsgKey, as field 1."""
-    return message_field(
-        1, number_field(1, validator) + number_field(2, share_index(position)) + number_field(3, target)
+def _encoded(position: int, target: int, bodies: Iterable[bytes]) -> bytes:
+    """An entry for each validator, behind what says whose it is: FrostMsgKey."""
+    whose = number_field(2, share_index(position)) + number_field(3, target)
+    return b"".join(
+        message_field(1, message_field(1, number_field(1, validator) + whose) + body)
+        for validator, body in enumerate(bodies)
     )
 
 
 def _entries(
-    data: bytes, known: Mapping[int, Wire], validators: int, position: int, target: int
-) -> Iterator[tuple[int, Fields]]:
-    """Validator and fields of each entry; all validators, each once."""
-    entries = Fields(data, {1: BYTES}).every(1)
-    if len(entries) != validators:
-        raise BadMessageError(f"expected entries for {validators} validators, got {len(entries)}")
-    seen = bytearray(validators)
-    for data in entries:
-        entry = Fields(data, known)
+    data: bytes, validators: int, position: int, target: int, *, second: Wire = BYTES
+) -> list[Fields]:
+    """The entries of all validators, each once, in their order.
+
+    Args:
+        second: how field 2 is written.
+    """
+    sent = Fields(data, {1: BYTES}).every(1)
+    if len(sent) != validators:
+        raise BadMessageError(f"expected entries for {validators} validators, got {len(sent)}")
+    entries: dict[int, Fields] = {}
+    for each in sent:
+        entry = Fields(each, {1: BYTES, 2: second, 3: BYTES, 4: BYTES})
         key = entry.message(1)
         if key is None:
             raise BadMessageError("key: it is absent")
@@ -214,17 +205,21 @@ def _entries(
                 f"key: expected source_id {share_index(position)} and target_id {target},"
                 f" got {source} and {to}"
             )
-        if validator >= validators or seen[validator]:
+        if validator >= validators or validator in entries:
             raise BadMessageError(f"val_idx: expected each of {validators} validators once, got {validator}")
-        seen[validator] = 1
-        yield validator, entry
+        entries[validator] = entry
+    return [entries[validator] for validator in range(validators)]
 
 
-def _row(entry: Fields, number: int, name: str, width: int) -> Bytes:
-    value = entry.last(number)
-    if len(value) != width:
-        raise BadMessageError(f"{name}: expected {width} bytes, got {len(value)}")
-    return np.frombuffer(value, np.uint8)
+def _column(entries: Sequence[Fields], number: int, name: str, width: int) -> Bytes:
+    """What each entry has in a field, uint8[m, width]."""
+    column = np.zeros((len(entries), width), np.uint8)
+    for row, entry in zip(column, entries, strict=True):
+        value = entry.last(number)
+        if len(value) != width:
+            raise BadMessageError(f"{name}: expected {width} bytes, got {len(value)}")
+        row[:] = np.frombuffer(value, np.uint8)
+    return column
 
 
 def _require_scalars(scalars: Bytes, name: str) -> None:

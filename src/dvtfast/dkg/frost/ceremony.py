@@ -90,19 +90,19 @@ class Ceremony:
         """Everything that `Sealed` gave is verified and on disk."""
         self._order.is_stored = True
 
-    def give_up(self, reason: str = "", culprit: int | None = None) -> None:
-        """Wait no longer: for those who are missing, if no other reason is given.
+    def give_up(self, *silent: int) -> None:
+        """Wait no longer: for those who say nothing any more, or for all that are missing.
 
         When all have stored that is no failure.
         """
         phase = self._order.phase
-        if self._order.is_finished:
-            self._order.may_end = True
-        elif reason or not phase.missing:
-            self._abort(reason or f"waited too long: {phase.name}", culprit)
-        else:
-            nodes = ", ".join(f"node {node}" for node in phase.missing)
-            self._abort(f"waited too long for {nodes}: {phase.name}", *phase.missing)
+        nodes = ", ".join(f"node {node}" for node in silent or phase.missing)
+        what = f"a word of {nodes}" if silent else nodes
+        self._abort(f"waited too long for {what}: {phase.name}", *(silent or phase.missing))
+
+    def fail(self, reason: str) -> None:
+        """This node cannot go on."""
+        self._abort(reason, self._terms.position)
 
     # --- what goes out ---
 

@@ -5,8 +5,9 @@ Source: charon, dkg/dkgpb/v1 (sync, bcast and nodesigs.proto); google.protobuf.A
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ClassVar, Final, Self
+from typing import Any, ClassVar, Final, NamedTuple, Self
 
 from dvtfast.errors import DvtfastError
 from dvtfast.protobuf import (
@@ -14,6 +15,7 @@ from dvtfast.protobuf import (
     VARINT,
     Fields,
     ProtobufError,
+    Wire,
     bytes_field,
     message_field,
     number_field,
@@ -36,9 +38,86 @@ class BadMessageError(DvtfastError):
     """What a peer sent is not what it may send now; says what, without the peer."""
 
 
+class Kind(NamedTuple):
+    """How a field is read and written."""
+
+    wire: Wire
+    read: Callable[[Fields, int], Any]
+    write: Callable[[int, Any], bytes]
+
+
+def _text(fields: Fields, number: int) -> str:
+    if len(fields.last(number)) > MAX_TEXT_BYTES:
+        raise ProtobufError(f"field {number}: expected at most {MAX_TEXT_BYTES} bytes")
+    return fields.text(number)
+
+
+def _message(fields: Fields, number: int, name: str = "message") -> bytes:
+    """A message that charon drops the whole for, if it is absent."""
+    value = fields.message(number)
+    if value is None:
+        raise BadMessageError(f"{name}: it is absent")
+    return value
+
+
+def _timestamp(fields: Fields, number: int) -> bytes:
+    value = _message(fields, number, "timestamp")
+    if len(value) > MAX_TIMESTAMP_BYTES:
+        raise BadMessageError(f"timestamp: expected at most {MAX_TIMESTAMP_BYTES} bytes")
+    return value
+
+
+def _shown(fields: Fields, number: int) -> str:
+    """A text for people, of whatever bytes."""
+    return fields.last(number)[:MAX_TEXT_BYTES].decode(errors="replace")
+
+
+TEXT = Kind(BYTES, _text, text_field)
+SHOWN = Kind(BYTES, _shown, text_field)
+BLOB = Kind(BYTES, lambda fields, number: fields.last(number), bytes_field)
+BLOBS = Kind(
+    BYTES,
+    lambda fields, number: tuple(fields.every(number)),
+    lambda number, blobs: b"".join(message_field(number, blob) for blob in blobs),
+)
+NUMBER = Kind(VARINT, lambda fields, number: fields.int64(number), number_field)
+FLAG = Kind(VARINT, lambda fields, number: fields.boolean(number), number_field)
+TIMESTAMP = Kind(BYTES, _timestamp, message_field)
+ANY_TIMESTAMP = Kind(BYTES, lambda fields, number: fields.message(number) or b"", message_field)
+
+
+class Message:
+    """A message whose attributes are its fields.
+
+    Attributes:
+        LAYOUT: number and kind of each, in the order of the attributes.
+    """
+
+    LAYOUT: ClassVar[tuple[tuple[int, Kind], ...]]
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        """Read it.
+
+        Raises:
+            ProtobufError, BadMessageError: it is no such message.
+        """
+        fields = Fields(data, {number: kind.wire for number, kind in cls.LAYOUT})
+        return cls(*(kind.read(fields, number) for number, kind in cls.LAYOUT))
+
+    def encode(self) -> bytes:
+        """As it is sent."""
+        values = vars(self).values()
+        return b"".join(
+            kind.write(number, value) for (number, kind), value in zip(self.LAYOUT, values, strict=True)
+        )
+
+
 @dataclass(frozen=True)
-class Wrapped:
+class Wrapped(Message):
     """A message with the name of its type (google.protobuf.Any)."""
+
+    LAYOUT = ((1, TEXT), (2, BLOB))
 
     type_url: str
     value: bytes = field(repr=False)
@@ -48,88 +127,72 @@ class Wrapped:
         """A message of charon's key generation."""
         return cls(TYPE_PREFIX + name, value)
 
-    @classmethod
-    def decode(cls, data: bytes) -> Self:
-        """Read it.
 
-        Raises:
-            ProtobufError: it is no such message.
-        """
-        fields = Fields(data, {1: BYTES, 2: BYTES})
-        return cls(_text(fields, 1), fields.last(2))
-
-    def encode(self) -> bytes:
-        """As it is sent."""
-        return text_field(1, self.type_url) + bytes_field(2, self.value)
+WRAPPED = Kind(
+    BYTES,
+    lambda fields, number: Wrapped.decode(_message(fields, number)),
+    lambda number, content: message_field(number, content.encode()),
+)
 
 
 @dataclass(frozen=True)
-class SignatureRequest:
+class SignatureRequest(Message):
     """Asks for a signature of what will be broadcast under an id (BCastSigRequest)."""
+
+    LAYOUT = ((1, TEXT), (3, WRAPPED))
 
     id: str
     content: Wrapped
 
-    @classmethod
-    def decode(cls, data: bytes) -> Self:
-        """Read it.
-
-        Raises:
-            ProtobufError, BadMessageError: it is no such message.
-        """
-        fields = Fields(data, {1: BYTES, 3: BYTES})
-        return cls(_text(fields, 1), Wrapped.decode(_present(fields, 3, "message")))
-
-    def encode(self) -> bytes:
-        """As it is sent."""
-        return text_field(1, self.id) + message_field(3, self.content.encode())
-
 
 @dataclass(frozen=True)
-class SignatureAnswer:
+class SignatureAnswer(Message):
     """The signature that was asked for (BCastSigResponse)."""
+
+    LAYOUT = ((1, TEXT), (2, BLOB))
 
     id: str
     signature: bytes
 
-    @classmethod
-    def decode(cls, data: bytes) -> Self:
-        """Read it.
-
-        Raises:
-            ProtobufError: it is no such message.
-        """
-        fields = Fields(data, {1: BYTES, 2: BYTES})
-        return cls(_text(fields, 1), fields.last(2))
-
-    def encode(self) -> bytes:
-        """As it is sent."""
-        return text_field(1, self.id) + bytes_field(2, self.signature)
-
 
 @dataclass(frozen=True)
-class BroadcastMessage:
+class BroadcastMessage(Message):
     """What everybody has signed, in the order of the operators (BCastMessage)."""
+
+    LAYOUT = ((1, TEXT), (2, WRAPPED), (3, BLOBS))
 
     id: str
     content: Wrapped
     signatures: tuple[bytes, ...]
 
-    @classmethod
-    def decode(cls, data: bytes) -> Self:
-        """Read it.
 
-        Raises:
-            ProtobufError, BadMessageError: it is no such message.
-        """
-        fields = Fields(data, {1: BYTES, 2: BYTES, 3: BYTES})
-        content = Wrapped.decode(_present(fields, 2, "message"))
-        return cls(_text(fields, 1), content, tuple(fields.every(3)))
+@dataclass(frozen=True)
+class Sync(Message):
+    """How far a node is (MsgSync).
 
-    def encode(self) -> bytes:
-        """As it is sent."""
-        signatures = b"".join(message_field(3, signature) for signature in self.signatures)
-        return text_field(1, self.id) + message_field(2, self.content.encode()) + signatures
+    Attributes:
+        timestamp: a google.protobuf.Timestamp, which the answer repeats.
+        hash_signature: of the definition hash, DER.
+    """
+
+    LAYOUT = ((1, TIMESTAMP), (2, BLOB), (3, FLAG), (4, TEXT), (5, NUMBER), (6, TEXT))
+
+    timestamp: bytes
+    hash_signature: bytes
+    shutdown: bool
+    version: str
+    step: int
+    nickname: str = ""
+
+
+@dataclass(frozen=True)
+class SyncAnswer(Message):
+    """What a node says to that (MsgSyncResponse): nothing, or why it ends the ceremony."""
+
+    LAYOUT = ((1, ANY_TIMESTAMP), (2, SHOWN))
+
+    timestamp: bytes
+    error: str = ""
 
 
 @dataclass(frozen=True)
@@ -163,85 +226,6 @@ class NodeSignature:
         return bytes_field(1, self.signature) + number_field(2, self.position)
 
 
-@dataclass(frozen=True)
-class Sync:
-    """How far a node is (MsgSync).
-
-    Attributes:
-        timestamp: a google.protobuf.Timestamp, which the answer repeats.
-        hash_signature: of the definition hash, DER.
-    """
-
-    timestamp: bytes
-    hash_signature: bytes
-    shutdown: bool
-    version: str
-    step: int
-    nickname: str = ""
-
-    @classmethod
-    def decode(cls, data: bytes) -> Self:
-        """Read it.
-
-        Raises:
-            ProtobufError, BadMessageError: it is no such message.
-        """
-        fields = Fields(data, {1: BYTES, 2: BYTES, 3: VARINT, 4: BYTES, 5: VARINT, 6: BYTES})
-        timestamp = _present(fields, 1, "timestamp")
-        if len(timestamp) > MAX_TIMESTAMP_BYTES:
-            raise BadMessageError(f"timestamp: expected at most {MAX_TIMESTAMP_BYTES} bytes")
-        return cls(
-            timestamp, fields.last(2), fields.boolean(3), _text(fields, 4), fields.int64(5), _text(fields, 6)
-        )
-
-    def encode(self) -> bytes:
-        """As it is sent."""
-        return (
-            message_field(1, self.timestamp)
-            + bytes_field(2, self.hash_signature)
-            + number_field(3, self.shutdown)
-            + text_field(4, self.version)
-            + number_field(5, self.step)
-            + text_field(6, self.nickname)
-        )
-
-
-@dataclass(frozen=True)
-class SyncAnswer:
-    """What a node says to that (MsgSyncResponse): nothing, or why it ends the ceremony."""
-
-    timestamp: bytes
-    error: str = ""
-
-    @classmethod
-    def decode(cls, data: bytes) -> Self:
-        """Read it.
-
-        Raises:
-            ProtobufError: it is no such message.
-        """
-        fields = Fields(data, {1: BYTES, 2: BYTES})
-        return cls(fields.message(1) or b"", fields.last(2)[:MAX_TEXT_BYTES].decode(errors="replace"))
-
-    def encode(self) -> bytes:
-        """As it is sent."""
-        return message_field(1, self.timestamp) + text_field(2, self.error)
-
-
 def timestamp(seconds: int, nanoseconds: int) -> bytes:
     """A google.protobuf.Timestamp."""
     return number_field(1, seconds) + number_field(2, nanoseconds)
-
-
-def _text(fields: Fields, number: int) -> str:
-    if len(fields.last(number)) > MAX_TEXT_BYTES:
-        raise ProtobufError(f"field {number}: expected at most {MAX_TEXT_BYTES} bytes")
-    return fields.text(number)
-
-
-def _present(fields: Fields, number: int, name: str) -> bytes:
-    """A message that charon drops the whole for, if it is absent."""
-    value = fields.message(number)
-    if value is None:
-        raise BadMessageError(f"{name}: it is absent")
-    return value
