@@ -17,7 +17,7 @@ from ..p2p.host import Host
 from .charon_node import CharonNode
 from .definition import ClusterAgreement
 from .errors import CeremonyError
-from .folder import NodeResult
+from .folder import Cost, NodeResult
 from .plan import ClusterPlan
 from .running.driver import Patience
 from .running.running import Participant, Show, trouble_of
@@ -81,7 +81,8 @@ async def run_charon_ceremony(
 
     Raises:
         CeremonyFailedError: there are no keys.
-        CeremonyError: this node cannot take part.
+        CeremonyError: this node cannot take part; or its validator client did not take the key shares, which
+            are files then.
         OSError, FileError: the disk does not take what it must have.
     """
     if trouble := trouble_of(agreement, node, store):
@@ -112,13 +113,20 @@ async def run_charon_ceremony(
         result = NodeResult(lock, network, position, sealed.keys.secret_shares)
         await asyncio.to_thread(store.write, result)
 
+    async def publish() -> None:
+        try:
+            await store.publish()
+        except CeremonyError:
+            await NodeStore(node.directory, Cost()).publish()  # as files, since this cannot be gone on with
+            raise
+
     machine = CharonNode(
         host,
         Ceremony(terms, key),
         terms,
         make_lock=make_lock,
         store=write,
-        publish=store.publish,
+        publish=publish,
         patience=patience,
         show=show,
     )

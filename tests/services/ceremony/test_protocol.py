@@ -13,7 +13,7 @@ from dvtfast.obol import KEY_FILE, read_node_key
 from dvtfast.services.ceremony.charon_terms import run_charon_ceremony
 from dvtfast.services.ceremony.definition import read_agreement
 from dvtfast.services.ceremony.errors import CeremonyError, CeremonyFailedError
-from dvtfast.services.ceremony.folder import LOCK_FILE
+from dvtfast.services.ceremony.folder import KEYSTORES, LOCK_FILE
 from dvtfast.services.ceremony.protocol import (
     AUTO,
     FROST,
@@ -27,7 +27,8 @@ from dvtfast.services.ceremony.protocol import (
 from dvtfast.services.ceremony.running.driver import HELLO, Patience
 from dvtfast.services.ceremony.running.records_file import FOLDER
 from dvtfast.services.ceremony.running.running import Participant
-from dvtfast.services.ceremony.storing import NodeStore
+from dvtfast.services.ceremony.storing import Keymanager, NodeStore
+from dvtfast.services.demo.world.ports import free_port
 from dvtfast.services.p2p.host import Host, IdentityKey
 
 from ..patience import PATIENCE_SECONDS
@@ -89,7 +90,7 @@ class Ceremony:
         self.phases = {}
         self.changed = asyncio.Event()
 
-    async def node(self, position, *, agent, protocol=AUTO, dialect=None):
+    async def node(self, position, *, agent, protocol=AUTO, dialect=None, keymanager=None):
         """One of ours; with a dialect, what others see as a charon."""
         agreement = await read_agreement(str(self.cluster.file), verify=True)
         folder = self.cluster.nodes[position].folder
@@ -97,7 +98,7 @@ class Ceremony:
         ports = self.cluster.ports
         keys = agreement.node_keys
         addresses = {keys[i]: [("127.0.0.1", ports[i])] for i in range(len(keys)) if i != position}
-        what = {"store": NodeStore(folder, CHEAP), "patience": self.patience}
+        what = {"store": NodeStore(folder, CHEAP, keymanager=keymanager), "patience": self.patience}
         what["show"] = lambda phase: self.show(position, phase)
         async with Host.open(
             IdentityKey(secret),
@@ -173,3 +174,19 @@ async def test_a_folder_that_is_not_empty(ceremony):
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_a_validator_client_that_takes_no_keys(ceremony):
+    """All have finished; they are files, as nothing of a charon ceremony can be gone on with."""
+    nobody = Keymanager(f"http://127.0.0.1:{free_port()}", "token")
+    nodes = [
+        ceremony.node(i, agent=agent_of(FROST), protocol=FROST, keymanager=nobody if i == 2 else None)
+        for i in range(4)
+    ]
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        ends = await asyncio.gather(*nodes, return_exceptions=True)
+    assert isinstance(ends[2], CeremonyError)
+    assert [ends[i] for i in (0, 1, 3)] == [V1_11] * 3
+    ceremony.assert_one_lock()
+    for node in ceremony.cluster.nodes:
+        assert len(list((node.folder / KEYSTORES).iterdir())) == 2 * 3
