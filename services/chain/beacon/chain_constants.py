@@ -6,12 +6,15 @@ Source: beacon API: `GET /eth/v1/beacon/genesis`, `/eth/v1/config/fork_schedule`
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import msgspec
 
 from dvtfast import Network
+from dvtfast.duties.fork_schedule import ForkEpoch, ForkSchedule
+from dvtfast.duties.forks import FORKS
+from dvtfast.duties.presets import Preset, preset_named
 
 from ..encoding import HASH_BYTES, read_data, write_data
 from .answers import FORK_VERSION_BYTES, decoded, uint64
@@ -62,19 +65,12 @@ class ExpectedChain:
 
 
 @dataclass(frozen=True)
-class ForkStart:
-    """A fork version, and the epoch from which on it is the current one."""
-
-    epoch: int
-    version: bytes
-
-
-@dataclass(frozen=True)
 class ChainConstants:
     """What does not change while a chain goes on.
 
     Attributes:
-        forks: by epoch; of those of one epoch the last one counts.
+        forks: by epoch; of those of one epoch the last one counts. `fork` is None where the containers of one
+            are not known here.
     """
 
     genesis_time: int
@@ -86,8 +82,19 @@ class ChainConstants:
     milliseconds_per_slot: int
     epochs_per_sync_committee_period: int
     sync_committee_size: int
-    preset: str
-    forks: tuple[ForkStart, ...]
+    preset: Preset
+    forks: tuple[ForkEpoch, ...]
+
+    @property
+    def schedule(self) -> ForkSchedule:
+        """Its forks in time, and the domains that come of them."""
+        return ForkSchedule(
+            self.genesis_validators_root,
+            self.slots_per_epoch,
+            self.forks,
+            genesis_version=self.genesis_fork_version,
+            capella_version=self.capella_fork_version,
+        )
 
     def same_chain(self, other: ChainConstants) -> bool:
         """Whether it is the same, though one of them may know of a later fork."""
@@ -137,14 +144,12 @@ def read_genesis(content: bytes) -> Genesis:
     )
 
 
-def read_forks(content: bytes) -> tuple[ForkStart, ...]:
-    """The answer to `fork_schedule`; ValueError when it is none."""
+def read_forks(content: bytes) -> tuple[ForkEpoch, ...]:
+    """The answer to `fork_schedule`, without any containers; ValueError when it is none."""
     forks = [
-        ForkStart(uint64("epoch", fork.epoch), read_data(fork.current_version, width=FORK_VERSION_BYTES))
+        ForkEpoch(uint64("epoch", fork.epoch), read_data(fork.current_version, width=FORK_VERSION_BYTES))
         for fork in decoded(content, _Forks).data
     ]
-    if not forks:
-        raise ValueError("expected a fork, got none")
     return tuple(sorted(forks, key=lambda fork: fork.epoch))
 
 
@@ -154,7 +159,7 @@ def read_spec(content: bytes) -> Mapping[str, Any]:
     return spec
 
 
-def constants(genesis: Genesis, forks: tuple[ForkStart, ...], spec: Mapping[str, Any]) -> ChainConstants:
+def constants(genesis: Genesis, forks: tuple[ForkEpoch, ...], spec: Mapping[str, Any]) -> ChainConstants:
     """All of it together.
 
     Raises:
@@ -174,7 +179,8 @@ def constants(genesis: Genesis, forks: tuple[ForkStart, ...], spec: Mapping[str,
         if "SLOT_DURATION_MS" in spec
         else number("SECONDS_PER_SLOT") * MILLISECONDS
     )
-    return ChainConstants(
+    with_containers = {spec.get(f"{fork.name.upper()}_FORK_VERSION"): fork for fork in FORKS}
+    chain = ChainConstants(
         genesis_time=genesis.time,
         genesis_validators_root=genesis.validators_root,
         genesis_fork_version=genesis.fork_version,
@@ -184,9 +190,11 @@ def constants(genesis: Genesis, forks: tuple[ForkStart, ...], spec: Mapping[str,
         milliseconds_per_slot=slot,
         epochs_per_sync_committee_period=number("EPOCHS_PER_SYNC_COMMITTEE_PERIOD"),
         sync_committee_size=number("SYNC_COMMITTEE_SIZE"),
-        preset=str(spec.get("PRESET_BASE", "mainnet")),
-        forks=forks,
+        preset=preset_named(str(spec.get("PRESET_BASE", "mainnet"))),
+        forks=tuple(replace(each, fork=with_containers.get(write_data(each.version))) for each in forks),
     )
+    assert chain.schedule  # which refuses forks that begin late, or none
+    return chain
 
 
 def _without_forks(chain: ChainConstants) -> tuple[Any, ...]:

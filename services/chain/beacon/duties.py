@@ -15,6 +15,18 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from dvtfast.duties.attestations import Attestation, AttestationData
+from dvtfast.duties.codecs import codec
+from dvtfast.duties.forks import Fork
+from dvtfast.duties.presets import Preset
+from dvtfast.duties.ssz import SszError
+from dvtfast.duties.sync_committees import (
+    SignedContributionAndProof,
+    SyncCommitteeContribution,
+    SyncCommitteeMessage,
+)
+from dvtfast.duties.validator_messages import SignedValidatorRegistration, SignedVoluntaryExit
+
 from ...process import logs
 from ...web.error_text import with_words
 from ...web.outgoing import Answer, OutgoingError, joined
@@ -24,6 +36,8 @@ from .answers import decoded, uint64
 from .chain_constants import ChainConstants, ExpectedChain, constants, read_forks, read_genesis, read_spec
 from .client import BeaconClient, BeaconError
 from .duty_answers import (
+    SSZ,
+    VERSION,
     AttesterDuty,
     Duties,
     ProposedBlock,
@@ -31,15 +45,13 @@ from .duty_answers import (
     SyncDuty,
     read_attestation_data,
     read_attester_duties,
+    read_block,
     read_object,
     read_proposer_duties,
     read_sync_duties,
 )
 from .events import LINE_LIMIT_BYTES, Event, read_events
 
-SSZ: Final = "application/octet-stream"
-VERSION: Final = "Eth-Consensus-Version"
-BLINDED: Final = "Eth-Execution-Payload-Blinded"
 CONFIG_LIMIT_BYTES: Final = 1024**2
 DUTY_LIMIT_BYTES: Final = 1024  # each; some 400 are usual
 DATA_LIMIT_BYTES: Final = 64 * 1024
@@ -79,10 +91,12 @@ class _SyncingAnswer(msgspec.Struct):
     data: _Syncing
 
 
-class _JsonBlock(msgspec.Struct):
-    version: str
-    execution_payload_blinded: bool
-    data: dict[str, Any]
+class _Root(msgspec.Struct):
+    root: str
+
+
+class _RootAnswer(msgspec.Struct):
+    data: _Root
 
 
 class _Failure(msgspec.Struct):
@@ -132,6 +146,11 @@ class DutiesClient(BeaconClient):
         """What `learn` has found out."""
         assert self._agreed is not None, "learn() comes first"
         return self._agreed
+
+    @property
+    def preset(self) -> Preset:
+        """The sizes of what is sent; known when `learn` is over."""
+        return self.chain.preset
 
     async def learn(self) -> ChainConstants:
         """The chain that the nodes are on: the expected one, in what most of those say that answer.
@@ -190,8 +209,8 @@ class DutiesClient(BeaconClient):
             limit_bytes=DUTY_LIMIT_BYTES * (len(indices) + 1) + 8 * size,
         )
 
-    async def attestation_data(self, slot: int) -> Any:
-        """What to attest to in a slot, for all committees, as since electra: what its JSON was read into.
+    async def attestation_data(self, slot: int) -> AttestationData:
+        """What to attest to in a slot, for all committees, as since electra.
 
         Raises:
             BeaconError: no node answers as it should.
@@ -203,29 +222,31 @@ class DutiesClient(BeaconClient):
             query=f"slot={slot}&committee_index=0",
         )
 
-    async def aggregate_attestation(self, slot: int, data_root: bytes, committee_index: int) -> Any:
-        """A committee's votes for some data, as one: what its JSON was read into; raises as above."""
-        query = f"slot={slot}&attestation_data_root={write_data(data_root)}&committee_index={committee_index}"
+    async def aggregate_attestation(self, slot: int, data_root: bytes, committee_index: int) -> Attestation:
+        """A committee's votes for some data, as one; raises as above."""
+        kind = codec(self._fork(slot).attestation, self.preset)
         return await self._get(
             "eth/v2/validator/aggregate_attestation",
-            lambda answer: read_object(answer.content),
-            query=query,
+            lambda answer: read_object(answer.content, kind),
+            query=f"slot={slot}&attestation_data_root={write_data(data_root)}&committee_index={committee_index}",
         )
 
-    async def sync_committee_contribution(self, slot: int, subcommittee_index: int, root: bytes) -> Any:
-        """A subcommittee's votes for a block, as one: what its JSON was read into; raises as above."""
-        query = f"slot={slot}&subcommittee_index={subcommittee_index}&beacon_block_root={write_data(root)}"
+    async def sync_committee_contribution(
+        self, slot: int, subcommittee_index: int, root: bytes
+    ) -> SyncCommitteeContribution:
+        """A subcommittee's votes for a block, as one; raises as above."""
+        kind = codec(SyncCommitteeContribution, self.preset)
         return await self._get(
             "eth/v1/validator/sync_committee_contribution",
-            lambda answer: read_object(answer.content),
-            query=query,
+            lambda answer: read_object(answer.content, kind),
+            query=f"slot={slot}&subcommittee_index={subcommittee_index}&beacon_block_root={write_data(root)}",
         )
 
     async def head_root(self) -> bytes:
         """The root of the latest block; raises as above."""
 
         def read(answer: Answer) -> bytes:
-            return _root(read_object(answer.content).get("root"))
+            return read_data(decoded(answer.content, _RootAnswer).data.root, width=HASH_BYTES)
 
         return await self._get("eth/v1/beacon/blocks/head/root", read)
 
@@ -248,50 +269,48 @@ class DutiesClient(BeaconClient):
         )
         return await self._get(
             f"eth/v3/validator/blocks/{slot}",
-            _read_block,
+            lambda answer: read_block(answer.content, answer.headers, self.preset, slot),
             query=query,
             limit_bytes=BLOCK_LIMIT_BYTES,
             accept=f"{SSZ};q=1,application/json;q=0.9",
         )
 
-    async def publish_block(self, block: ProposedBlock) -> None:
-        """Send a signed block, with what is published beside it, as SSZ where it is that.
+    async def publish_block(self, fork: Fork, signed: bytes, *, is_blinded: bool = False) -> None:
+        """Send a signed block, with what is published beside it.
+
+        Args:
+            signed: SSZ of `fork.signed_contents`, or of `fork.signed_blinded_block`.
 
         Raises:
             BeaconError: no node has taken it.
         """
-        kind = "blinded_blocks" if block.is_blinded else "blocks"
-        headers = {VERSION: block.fork}
-        body = block.ssz
-        if body:
-            headers["Content-Type"] = SSZ
-        else:
-            body = msgspec.json.encode(block.json)
-        await self._send(f"eth/v2/beacon/{kind}", body, headers)
+        kind = "blinded_blocks" if is_blinded else "blocks"
+        await self._send(f"eth/v2/beacon/{kind}", signed, {VERSION: fork.name, "Content-Type": SSZ})
 
-    async def send_attestations(self, attestations: Sequence[Any], fork: str) -> None:
-        """Send single attestations; raises as `publish_block`, naming which were refused and why."""
-        await self._send(
-            "eth/v2/beacon/pool/attestations", msgspec.json.encode(attestations), {VERSION: fork}
-        )
+    async def send_attestations(self, attestations: Sequence[Any], fork: Fork) -> None:
+        """Send votes, of `fork.single_attestation`; raises as above, naming which were refused and why."""
+        body = self._json(fork.single_attestation, attestations)
+        await self._send("eth/v2/beacon/pool/attestations", body, {VERSION: fork.name})
 
-    async def send_aggregates(self, aggregates: Sequence[Any], fork: str) -> None:
-        """Send signed aggregates with their proofs; raises as above."""
-        await self._send(
-            "eth/v2/validator/aggregate_and_proofs", msgspec.json.encode(aggregates), {VERSION: fork}
-        )
+    async def send_aggregates(self, aggregates: Sequence[Any], fork: Fork) -> None:
+        """Send aggregates with their proofs, of `fork.signed_aggregate_and_proof`; raises as above."""
+        body = self._json(fork.signed_aggregate_and_proof, aggregates)
+        await self._send("eth/v2/validator/aggregate_and_proofs", body, {VERSION: fork.name})
 
-    async def send_sync_messages(self, messages: Sequence[Any]) -> None:
+    async def send_sync_messages(self, messages: Sequence[SyncCommitteeMessage]) -> None:
         """Send sync committee messages; raises as above."""
-        await self._send("eth/v1/beacon/pool/sync_committees", msgspec.json.encode(messages))
+        body = self._json(SyncCommitteeMessage, messages)
+        await self._send("eth/v1/beacon/pool/sync_committees", body)
 
-    async def send_contributions(self, contributions: Sequence[Any]) -> None:
-        """Send signed contributions with their proofs; raises as above."""
-        await self._send("eth/v1/validator/contribution_and_proofs", msgspec.json.encode(contributions))
+    async def send_contributions(self, contributions: Sequence[SignedContributionAndProof]) -> None:
+        """Send contributions with their proofs; raises as above."""
+        body = self._json(SignedContributionAndProof, contributions)
+        await self._send("eth/v1/validator/contribution_and_proofs", body)
 
-    async def send_exit(self, signed_exit: Any) -> None:
-        """Send a signed voluntary exit; raises as above."""
-        await self._send("eth/v1/beacon/pool/voluntary_exits", msgspec.json.encode(signed_exit))
+    async def send_exit(self, signed_exit: SignedVoluntaryExit) -> None:
+        """Send a voluntary exit; raises as above."""
+        body = msgspec.json.encode(codec(SignedVoluntaryExit).to_json(signed_exit))
+        await self._send("eth/v1/beacon/pool/voluntary_exits", body)
 
     async def subscribe_committees(self, subscriptions: Sequence[Any]) -> None:
         """Say whose attestations are to be aggregated here; raises as above."""
@@ -311,9 +330,10 @@ class DutiesClient(BeaconClient):
         ]
         await self._send("eth/v1/validator/prepare_beacon_proposer", msgspec.json.encode(body))
 
-    async def register_validators(self, registrations: Sequence[Any]) -> None:
-        """Send signed registrations with builders; raises as above."""
-        await self._send("eth/v1/validator/register_validator", msgspec.json.encode(registrations))
+    async def register_validators(self, registrations: Sequence[SignedValidatorRegistration]) -> None:
+        """Send registrations with builders; raises as above."""
+        body = self._json(SignedValidatorRegistration, registrations)
+        await self._send("eth/v1/validator/register_validator", body)
 
     async def health(self) -> list[NodeHealth]:
         """How each node is, those left out and those that stand behind the others, too."""
@@ -411,7 +431,7 @@ class DutiesClient(BeaconClient):
                 )
             try:
                 return await asyncio.to_thread(read, answer)
-            except ValueError as error:
+            except (ValueError, SszError) as error:
                 raise endpoint.error(f"{path}: {error}") from None
 
         return await self._first_able(ask)
@@ -467,6 +487,16 @@ class DutiesClient(BeaconClient):
     def _groups(self) -> list[Endpoints]:
         return [self._endpoints] + ([self._fallbacks] if self._fallbacks is not None else [])
 
+    def _json(self, kind: type[T], values: Sequence[T]) -> bytes:
+        to_json = codec(kind, self.preset).to_json
+        return msgspec.json.encode([to_json(value) for value in values])
+
+    def _fork(self, slot: int) -> Fork:
+        schedule = self.chain.schedule
+        if (fork := schedule.at(schedule.epoch_of(slot)).fork) is None:
+            raise BeaconError(f"beacon: slot {slot} is of a fork that this version does not know; update it")
+        return fork
+
     def _nodes(self) -> list[Endpoint]:
         return [endpoint for group in self._groups() for endpoint in group.all]
 
@@ -483,23 +513,6 @@ async def _within(seconds: float, endpoint: Endpoint) -> AsyncIterator[None]:
             yield
     except TimeoutError:
         raise endpoint.error(f"no answer in {seconds:g} s", kind=NoAnswerInTimeError) from None
-
-
-def _read_block(answer: Answer) -> ProposedBlock:
-    headers = answer.headers
-    fork, is_blinded = headers.get(VERSION, "").lower(), headers.get(BLINDED, "").lower() == "true"
-    if headers.get("Content-Type", "").startswith(SSZ):
-        if not (fork and answer.content):
-            raise ValueError(f"expected a block, and its fork in {VERSION}")
-        return ProposedBlock(fork, is_blinded, answer.content)
-    told = decoded(answer.content, _JsonBlock)
-    return ProposedBlock(told.version, told.execution_payload_blinded, b"", told.data)
-
-
-def _root(text: object) -> bytes:
-    if not isinstance(text, str):
-        raise ValueError("expected a root, got none")
-    return read_data(text, width=HASH_BYTES)
 
 
 def _numbers(indices: Sequence[int]) -> bytes:

@@ -6,15 +6,23 @@ Source: beacon API: `/eth/v1/validator/duties/...`, `attestation_data`, `/eth/v3
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
 from dvtfast.constants import PUBLIC_KEY_BYTES
+from dvtfast.duties.attestations import AttestationData
+from dvtfast.duties.codecs import Codec, codec
+from dvtfast.duties.forks import Fork, fork_named
+from dvtfast.duties.presets import Preset
 
 from ..encoding import HASH_BYTES, read_data
 from .answers import decoded, uint64
+
+SSZ: Final = "application/octet-stream"
+VERSION: Final = "Eth-Consensus-Version"
+BLINDED: Final = "Eth-Execution-Payload-Blinded"
 
 T = TypeVar("T")
 
@@ -67,16 +75,21 @@ class ProposedBlock:
     """A block to sign, with what is published beside it.
 
     Attributes:
-        fork: of its type, such as `fulu`.
         is_blinded: whether a builder has its payload.
-        ssz: its bytes; empty where a node has JSON only.
-        json: what its JSON was read into, where there are no bytes.
+        ssz: its bytes, of `fork.contents`, or of `fork.blinded_block`.
     """
 
-    fork: str
+    fork: Fork
     is_blinded: bool
-    ssz: bytes
-    json: Any = None
+    ssz: bytes = field(repr=False)
+
+    def codec(self, preset: Preset) -> Codec[Any]:
+        """What its bytes are."""
+        return codec(self.fork.blinded_block if self.is_blinded else self.fork.contents, preset)
+
+    def contents(self, preset: Preset) -> Any:
+        """The container of its bytes; SszError when they are none."""
+        return self.codec(preset).decode(self.ssz)
 
 
 class _Attester(msgspec.Struct):
@@ -121,21 +134,10 @@ class _Any(msgspec.Struct):
     data: Any
 
 
-class _Checkpoint(msgspec.Struct):
-    epoch: str
-    root: str
-
-
-class _Vote(msgspec.Struct):
-    slot: str
-    index: str
-    beacon_block_root: str
-    source: _Checkpoint
-    target: _Checkpoint
-
-
-class _Votes(msgspec.Struct):
-    data: _Vote
+class _JsonBlock(msgspec.Struct):
+    version: str
+    execution_payload_blinded: bool
+    data: Any
 
 
 def read_attester_duties(content: bytes, slots: range, wanted: Collection[int]) -> Duties[AttesterDuty]:
@@ -205,28 +207,40 @@ def read_sync_duties(content: bytes, size: int, wanted: Collection[int]) -> tupl
     return tuple(duties)
 
 
-def read_attestation_data(content: bytes, slot: int, slots_per_epoch: int) -> Any:
-    """What the JSON was read into: data of that slot, for committee 0 as since electra.
+def read_attestation_data(content: bytes, slot: int, slots_per_epoch: int) -> AttestationData:
+    """Data of that slot, for committee 0 as since electra.
 
     Raises:
-        ValueError: it is of another slot or epoch, or no such data.
+        ValueError, SszError: it is of another slot or epoch, or no such data.
     """
-    vote = decoded(content, _Votes).data
+    data = codec(AttestationData).from_json(decoded(content, _Any).data)
     epoch = slot // slots_per_epoch
-    source, target = uint64("source", vote.source.epoch), uint64("target", vote.target.epoch)
-    for root in (vote.beacon_block_root, vote.source.root, vote.target.root):
-        read_data(root, width=HASH_BYTES)
-    if (uint64("slot", vote.slot), uint64("index", vote.index), target) != (
-        slot,
-        0,
-        epoch,
-    ) or source > target:
+    if (data.slot, data.index, data.target.epoch) != (slot, 0, epoch) or data.source.epoch > epoch:
         raise ValueError(f"expected data of slot {slot}, committee 0 and target epoch {epoch}")
-    return msgspec.to_builtins(vote)
+    return data
 
 
-def read_object(content: bytes) -> Any:
-    """What the JSON of one object was read into; ValueError when there is none, as where it is null."""
-    if not isinstance(found := decoded(content, _Any).data, Mapping):
-        raise ValueError("expected an object, got none")
-    return found
+def read_object(content: bytes, kind: Codec[T]) -> T:
+    """The container that an answer is; ValueError or SszError when it is none, as where it is null."""
+    return kind.from_json(decoded(content, _Any).data)
+
+
+def read_block(content: bytes, headers: Mapping[str, str], preset: Preset, slot: int) -> ProposedBlock:
+    """A block for a slot, in SSZ or JSON.
+
+    Raises:
+        ValueError, InputError, SszError: it is none, of another slot, or of a fork that nobody here knows.
+    """
+    if headers.get("Content-Type", "").startswith(SSZ):
+        fork = fork_named(headers.get(VERSION, "").lower())
+        block = ProposedBlock(fork, headers.get(BLINDED, "").lower() == "true", content)
+        contents = block.contents(preset)
+    else:
+        told = decoded(content, _JsonBlock)
+        block = ProposedBlock(fork_named(told.version.lower()), told.execution_payload_blinded, b"")
+        contents = block.codec(preset).from_json(told.data)
+        block = replace(block, ssz=block.codec(preset).encode(contents))
+    got = contents.slot if block.is_blinded else contents.block.slot
+    if got != slot:
+        raise ValueError(f"expected a block of slot {slot}, got one of slot {got}")
+    return block

@@ -17,12 +17,14 @@ import numpy as np
 
 from dvtfast import derive_public_keys
 from dvtfast.services.chain.beacon.chain_constants import ExpectedChain
-from tests.services.patience import PATIENCE_SECONDS
+from tests.services.patience import ANSWER_SECONDS, PATIENCE_SECONDS
 
 GENESIS_TIME = 1_700_000_000
 FORK_VERSION = bytes.fromhex("10000910")
 TESTNET = ExpectedChain("testnet", FORK_VERSION, genesis_time=GENESIS_TIME, chain_id=560_048)
 """As `--testnet-*` says."""
+PATIENT = {"timeout_seconds": ANSWER_SECONDS, "submit_seconds": ANSWER_SECONDS}
+VALIDATORS = 64
 LOOK_SECONDS = 0.05
 
 

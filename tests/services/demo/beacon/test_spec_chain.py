@@ -3,48 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
-import numpy as np
 import pytest
 
-from dvtfast import generate_secret_keys
+from dvtfast.duties.attestations import AggregateAndProofElectra, SignedAggregateAndProofElectra
+from dvtfast.duties.forks import FULU
+from dvtfast.duties.sync_committees import SyncCommitteeMessage
 from dvtfast.services.chain.beacon.client import BeaconError
-from dvtfast.services.chain.beacon.duties import DutiesClient
-from dvtfast.services.demo.beacon.encoding import from_json, to_json
-from tests.services.demo.beacon.chains import TESTNET, RunningChain, running_chain
-from tests.services.demo.beacon.validators import FORK, Validators, specification
-from tests.services.patience import ANSWER_SECONDS
+from tests.services.demo.beacon.chains import VALIDATORS, RunningChain
+from tests.services.demo.beacon.validators import Validators
 
-VALIDATORS = 64
 EPOCHS = int(os.environ.get("DVTFAST_SPEC_EPOCHS", "5"))
 """Of the chain on which all goes well; the specification makes none final before the fifth."""
-
-
-@pytest.fixture(scope="module")
-def spec() -> Any:
-    return specification()
-
-
-@pytest.fixture(scope="module")
-def secret_keys() -> np.ndarray:
-    return generate_secret_keys(VALIDATORS)
-
-
-@pytest.fixture
-def chain(tmp_path: Path, secret_keys: np.ndarray) -> Iterator[RunningChain]:
-    with running_chain(tmp_path, secret_keys) as chain:
-        yield chain
-
-
-@pytest.fixture
-async def validators(chain: RunningChain, secret_keys: np.ndarray, spec: Any) -> AsyncIterator[Validators]:
-    patient = {"timeout_seconds": ANSWER_SECONDS, "submit_seconds": ANSWER_SECONDS}
-    async with DutiesClient(chain.urls, expected=TESTNET, **patient) as client:
-        await client.learn()
-        yield Validators(client, spec, secret_keys)
 
 
 async def test_all_duties_make_a_chain_final(chain: RunningChain, validators: Validators) -> None:
@@ -98,34 +69,29 @@ async def test_wrong_signatures_are_refused(chain: RunningChain, validators: Val
         await client.block(slot, reveal, graffiti=bytes(32))
     block = await validators.block(slot, proposer)
     with pytest.raises(BeaconError, match="invalid proposer signature"):
-        await client.publish_block(validators.signed(block, other))
-    await client.publish_block(validators.signed(block, proposer))
+        await client.publish_block(FULU, validators.signed(block, other))
+    await client.publish_block(FULU, validators.signed(block, proposer))
 
-    data = from_json(spec.AttestationData, await client.attestation_data(slot))
+    data = await client.attestation_data(slot)
     duties = await validators.duties(slot)
     right = validators.attestations(duties, data)
-    swapped = [right[0] | {"signature": right[1]["signature"]}, right[1]]
+    swapped = [replace(right[0], signature=right[1].signature), right[1]]
     with pytest.raises(BeaconError, match=r"invalid attestation signature \(at 0\)"):
-        await client.send_attestations(swapped, FORK)
-    await client.send_attestations(right, FORK)
+        await client.send_attestations(swapped, FULU)
+    await client.send_attestations(right, FULU)
 
     member = (await client.sync_duties(0, validators.indices))[0].validator_index
     root = await client.head_root()
-    message = spec.SyncCommitteeMessage(slot=slot, beacon_block_root=root, validator_index=member)
-    message.signature = validators.signature(member, spec.Root(bytes(32)), spec.DOMAIN_SYNC_COMMITTEE, slot)
+    wrong = validators.signature(member, spec.Root(bytes(32)), spec.DOMAIN_SYNC_COMMITTEE, slot)
     with pytest.raises(BeaconError, match="invalid sync committee message signature"):
-        await client.send_sync_messages([to_json(message)])
+        await client.send_sync_messages([SyncCommitteeMessage(slot, root, member, wrong)])
 
-    found = await client.aggregate_attestation(slot, bytes(data.hash_tree_root()), duties[0].committee_index)
+    data_root = bytes(validators.of_spec("AttestationData", data).hash_tree_root())
+    found = await client.aggregate_attestation(slot, data_root, duties[0].committee_index)
     proof = validators.signature(other, spec.Slot(slot), spec.DOMAIN_SELECTION_PROOF, slot)
-    aggregate = spec.AggregateAndProof(
-        aggregator_index=duties[0].validator_index,
-        aggregate=from_json(spec.Attestation, found),
-        selection_proof=proof,
-    )
-    signed = spec.SignedAggregateAndProof(message=aggregate, signature=proof)
+    aggregate = AggregateAndProofElectra(duties[0].validator_index, found, proof)
     with pytest.raises(BeaconError, match="invalid selection proof signature"):
-        await client.send_aggregates([to_json(signed)], FORK)
+        await client.send_aggregates([SignedAggregateAndProofElectra(aggregate, proof)], FULU)
 
     report = await chain.report()
     assert [(each["kind"], each["validator"]) for each in report["refused"]] == [
@@ -148,17 +114,17 @@ async def test_two_votes_and_two_blocks_are_told_of(chain: RunningChain, validat
         validators.signed(await validators.block(slot, proposer, graffiti), proposer)
         for graffiti in (bytes(32), b"another".ljust(32))
     ]
-    await client.publish_block(first)
+    await client.publish_block(FULU, first)
     with pytest.raises(BeaconError, match="another block of its proposer"):
-        await client.publish_block(second)
+        await client.publish_block(FULU, second)
 
-    data = from_json(validators.spec.AttestationData, await client.attestation_data(slot))
+    data = await client.attestation_data(slot)
     duties = (await validators.duties(slot))[:1]
-    await client.send_attestations(validators.attestations(duties, data), FORK)
-    await client.send_attestations(validators.attestations(duties, data), FORK)  # does no harm
-    data.beacon_block_root = data.target.root
+    await client.send_attestations(validators.attestations(duties, data), FULU)
+    await client.send_attestations(validators.attestations(duties, data), FULU)  # does no harm
+    data = replace(data, beacon_block_root=data.target.root)
     with pytest.raises(BeaconError, match="another vote of its validator"):
-        await client.send_attestations(validators.attestations(duties, data), FORK)
+        await client.send_attestations(validators.attestations(duties, data), FULU)
     assert (await chain.report())["slashable"] == [
         f"validator {proposer} proposes 2 blocks for slot {slot}",
         f"validator {duties[0].validator_index} votes twice for target epoch 0",

@@ -1,6 +1,6 @@
 """A validator client of a few lines: all duties of all validators of a chain, signed with whole keys.
 
-What is signed is made with the specification's own types, so that only client and signatures are ours.
+What is signed are roots that the specification computes, so that client, containers and signatures are ours.
 """
 
 from __future__ import annotations
@@ -11,13 +11,23 @@ from typing import Any
 import numpy as np
 
 from dvtfast import sign
+from dvtfast.duties.attestations import (
+    AggregateAndProofElectra,
+    AttestationData,
+    SignedAggregateAndProofElectra,
+    SingleAttestation,
+)
+from dvtfast.duties.codecs import codec
+from dvtfast.duties.forks import FULU
+from dvtfast.duties.sync_committees import (
+    ContributionAndProof,
+    SignedContributionAndProof,
+    SyncCommitteeMessage,
+)
 from dvtfast.services.chain.beacon.duties import DutiesClient
 from dvtfast.services.chain.beacon.duty_answers import AttesterDuty, ProposedBlock
-from dvtfast.services.demo.beacon.encoding import from_json, to_json
 from dvtfast.services.demo.beacon.specification import NetworkConstants, load
 from tests.services.demo.beacon.chains import FORK_VERSION
-
-FORK = "fulu"
 
 
 def specification(preset: str = "minimal", seconds_per_slot: int = 6) -> Any:
@@ -61,14 +71,14 @@ class Validators:
         [duty] = [each for each in duties if each.slot == slot]
         if duty.validator_index not in self.absent:
             block = await self.block(slot, duty.validator_index)
-            await self.client.publish_block(self.signed(block, duty.validator_index))
+            await self.client.publish_block(FULU, self.signed(block, duty.validator_index))
 
     async def block(self, slot: int, proposer: int, graffiti: bytes = bytes(32)) -> ProposedBlock:
         spec = self.spec
         reveal = self.signature(proposer, spec.Epoch(self._epoch(slot)), spec.DOMAIN_RANDAO, slot)
         return await self.client.block(slot, reveal, graffiti=graffiti)
 
-    def signed(self, block: ProposedBlock, proposer: int) -> ProposedBlock:
+    def signed(self, block: ProposedBlock, proposer: int) -> bytes:
         contents = self.spec.BlockContents.decode_bytes(block.ssz)
         made = contents.block
         signature = self.signature(proposer, made, self.spec.DOMAIN_BEACON_PROPOSER, int(made.slot))
@@ -77,23 +87,18 @@ class Validators:
             kzg_proofs=contents.kzg_proofs,
             blobs=contents.blobs,
         )
-        return ProposedBlock(block.fork, block.is_blinded, signed.encode_bytes())
+        return bytes(signed.encode_bytes())
 
     async def attest(self, slot: int) -> None:
-        data = from_json(self.spec.AttestationData, await self.client.attestation_data(slot))
-        await self.client.send_attestations(self.attestations(await self.duties(slot), data), FORK)
+        data = await self.client.attestation_data(slot)
+        await self.client.send_attestations(self.attestations(await self.duties(slot), data), FULU)
 
-    def attestations(self, duties: list[AttesterDuty], data: Any) -> list[Any]:
-        domain = self.domain(self.spec.DOMAIN_BEACON_ATTESTER, int(data.slot))
-        root = self.spec.compute_signing_root(data, domain)
+    def attestations(self, duties: list[AttesterDuty], data: AttestationData) -> list[SingleAttestation]:
+        domain = self.domain(self.spec.DOMAIN_BEACON_ATTESTER, data.slot)
+        root = self.spec.compute_signing_root(self.of_spec("AttestationData", data), domain)
         signatures = self._sign([duty.validator_index for duty in duties], [root] * len(duties))
         return [
-            {
-                "committee_index": str(duty.committee_index),
-                "attester_index": str(duty.validator_index),
-                "data": to_json(data),
-                "signature": f"0x{signature.hex()}",
-            }
+            SingleAttestation(duty.committee_index, duty.validator_index, data, signature)
             for duty, signature in zip(duties, signatures, strict=True)
         ]
 
@@ -104,21 +109,18 @@ class Validators:
     async def aggregate(self, slot: int) -> None:
         """One aggregator of each committee is enough."""
         spec = self.spec
-        data = from_json(spec.AttestationData, await self.client.attestation_data(slot))
-        root = bytes(data.hash_tree_root())
+        data = await self.client.attestation_data(slot)
+        root = bytes(self.of_spec("AttestationData", data).hash_tree_root())
         made = []
         for duty in {duty.committee_index: duty for duty in await self.duties(slot)}.values():
             validator = duty.validator_index
             proof = self.signature(validator, spec.Slot(slot), spec.DOMAIN_SELECTION_PROOF, slot)
             found = await self.client.aggregate_attestation(slot, root, duty.committee_index)
-            message = spec.AggregateAndProof(
-                aggregator_index=validator,
-                aggregate=from_json(spec.Attestation, found),
-                selection_proof=proof,
-            )
-            signature = self.signature(validator, message, spec.DOMAIN_AGGREGATE_AND_PROOF, slot)
-            made.append(to_json(spec.SignedAggregateAndProof(message=message, signature=signature)))
-        await self.client.send_aggregates(made, FORK)
+            message = AggregateAndProofElectra(validator, found, proof)
+            signed = self.of_spec("AggregateAndProof", message)
+            signature = self.signature(validator, signed, spec.DOMAIN_AGGREGATE_AND_PROOF, slot)
+            made.append(SignedAggregateAndProofElectra(message, signature))
+        await self.client.send_aggregates(made, FULU)
 
     async def send_sync_messages(self, slot: int) -> None:
         root = await self.client.head_root()
@@ -127,21 +129,17 @@ class Validators:
         domain = self.domain(self.spec.DOMAIN_SYNC_COMMITTEE, slot)
         signing_root = self.spec.compute_signing_root(self.spec.Root(root), domain)
         signatures = self._sign(validators, [signing_root] * len(validators))
-        await self.client.send_sync_messages([
-            {
-                "slot": str(slot),
-                "beacon_block_root": f"0x{root.hex()}",
-                "validator_index": str(validator),
-                "signature": f"0x{signature.hex()}",
-            }
+        messages = [
+            SyncCommitteeMessage(slot, root, validator, signature)
             for validator, signature in zip(validators, signatures, strict=True)
-        ])  # fmt: skip
+        ]
+        await self.client.send_sync_messages(messages)
 
     async def contribute(self, slot: int) -> None:
         """One aggregator of each subcommittee is enough."""
         spec, root = self.spec, await self.client.head_root()
         seats = int(spec.SYNC_COMMITTEE_SIZE) // int(spec.SYNC_COMMITTEE_SUBNET_COUNT)
-        made: dict[int, Any] = {}
+        made: dict[int, SignedContributionAndProof] = {}
         for duty in await self.client.sync_duties(self._epoch(slot), self.indices):
             for subcommittee in {seat // seats for seat in duty.seats} - made.keys():
                 selection = spec.SyncAggregatorSelectionData(slot=slot, subcommittee_index=subcommittee)
@@ -150,17 +148,18 @@ class Validators:
                 if not spec.is_sync_committee_aggregator(proof):
                     continue
                 found = await self.client.sync_committee_contribution(slot, subcommittee, root)
-                message = spec.ContributionAndProof(
-                    aggregator_index=duty.validator_index,
-                    contribution=from_json(spec.SyncCommitteeContribution, found),
-                    selection_proof=proof,
-                )
-                signature = self.signature(
-                    duty.validator_index, message, spec.DOMAIN_CONTRIBUTION_AND_PROOF, slot
-                )
-                signed = spec.SignedContributionAndProof(message=message, signature=signature)
-                made[subcommittee] = to_json(signed)
+                message = ContributionAndProof(duty.validator_index, found, proof)
+                signed = self.of_spec("ContributionAndProof", message)
+                domain_type = spec.DOMAIN_CONTRIBUTION_AND_PROOF
+                signature = self.signature(duty.validator_index, signed, domain_type, slot)
+                made[subcommittee] = SignedContributionAndProof(message, signature)
         await self.client.send_contributions(list(made.values()))
+
+    def of_spec(self, name: str, container: Any) -> Any:
+        """The same as an object of the specification, by way of its bytes."""
+        return getattr(self.spec, name).decode_bytes(
+            codec(type(container), self.client.preset).encode(container)
+        )
 
     def _epoch(self, slot: int) -> int:
         return slot // self.client.chain.slots_per_epoch
