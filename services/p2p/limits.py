@@ -84,26 +84,36 @@ class Bucket:
         return min(self._burst, self._left + (now - self._at) * self._rate) < cost
 
 
+@dataclass(slots=True)
 class Account:
-    """Bytes that are held of one connection, and with it of its peer, of its address, and of all."""
+    """Bytes that are held, of one peer, of one address, or of all."""
 
-    __slots__ = ("_accounts", "_limit", "held")
+    limit: int
+    held: int = 0
 
-    def __init__(self, limit: int, *others: Account) -> None:
-        self._limit = limit
-        self._accounts = (self, *others)
-        self.held = 0
+
+class Accounts:
+    """Those that what comes on one connection is held on."""
+
+    __slots__ = ("_address", "_all", "_peer")
+
+    def __init__(self, peer: Account, address: Account, all_: Account) -> None:
+        self._peer, self._address, self._all = peer, address, all_
 
     def take(self, size: int) -> bool:
         """Hold so many more, unless that would be too many of any."""
-        for account in self._accounts:
-            if account.held + size > account._limit:
-                return False
-        for account in self._accounts:
-            account.held += size
+        peer, address, all_ = self._peer, self._address, self._all
+        if (
+            peer.held + size > peer.limit
+            or address.held + size > address.limit
+            or all_.held + size > all_.limit
+        ):
+            return False
+        self.give(-size)
         return True
 
     def give(self, size: int) -> None:
         """Hold so many fewer."""
-        for account in self._accounts:
-            account.held -= size
+        self._peer.held -= size
+        self._address.held -= size
+        self._all.held -= size

@@ -10,7 +10,7 @@ from ...web.addresses import network_of
 from ..errors import ConnectionEndedError, P2PError, StreamResetError, TooMuchError, WireError
 from ..layers import yamux
 from ..layers.link import Link
-from ..limits import FRAME_COST, STREAM_COST, Account, Bucket
+from ..limits import FRAME_COST, STREAM_COST, Account, Accounts, Bucket
 from ..wire import peers
 from .stream import Stream
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _CLOSE_SECONDS = 5.0  # for what was written before the end
 _PING_BITS = 32
+_NONE = Accounts(Account(0), Account(0), Account(0))  # of a stranger, which has no streams
 
 
 class Carrier(Protocol):
@@ -78,7 +79,7 @@ class Connection(asyncio.BufferedProtocol):
         self.remote_host: str | None = None
         self.remote_port = 0
         self.network = network_of(None)
-        self.account = Account(0)
+        self.accounts = _NONE
         self.is_paused = False
         self.protocols: Mapping[str, Handler] = {}
         self._swarm = swarm
@@ -287,7 +288,7 @@ class Connection(asyncio.BufferedProtocol):
         self._timer.cancel()
         self._next_ping_at = self.loop.time() + self._limits.ping_seconds
         self._timer = self.loop.call_later(self._limits.pong_seconds, self._look_for_life)
-        self.account, self._bucket = self._swarm.admit(self)
+        self.accounts, self._bucket = self._swarm.admit(self)
         self.opened.set_result(self)
 
     def _handle(self, events: yamux.Events) -> None:
@@ -329,7 +330,9 @@ class Connection(asyncio.BufferedProtocol):
         """The stream is over, and no longer counts."""
         if channel.owner is not None:
             channel.owner = None
-            self._swarm.stream_ended(self, was_opened_there=channel.id % 2 == (0 if self.is_dialed else 1))
+            was_opened_there = channel.id % 2 == (0 if self.is_dialed else 1)
+            if was_opened_there or self.is_closed:
+                self._swarm.stream_ended(self, was_opened_there=was_opened_there)
 
     def _slow_down(self, link: Link, session: yamux.Session) -> None:
         """Read on later when the peer has sent more than its share."""

@@ -38,7 +38,7 @@ class Stream:
     """
 
     __slots__ = (
-        "_account",
+        "_accounts",
         "_buffer",
         "_channel",
         "_credited",
@@ -62,7 +62,7 @@ class Stream:
         self.protocol = protocol or ""
         self.stall_seconds: float | None = None
         self._channel = channel
-        self._account = connection.account
+        self._accounts = connection.accounts
         self._buffer = bytearray()
         self._credited = 0  # bytes of the buffer whose place in the window was given back
         self._held = 0  # bytes on the peer's account
@@ -155,7 +155,7 @@ class Stream:
         del self._buffer[:end]
         if not is_held:
             self._held -= end
-            self._account.give(end)
+            self._accounts.give(end)
         return message
 
     def _take(self, size: int) -> bytes:
@@ -172,7 +172,7 @@ class Stream:
         else:
             self._credited -= size
         self._held -= size
-        self._account.give(size)
+        self._accounts.give(size)
 
     def _credit(self, size: int) -> None:
         """So many bytes of the buffer take no place in the window any more; on the account they stay."""
@@ -256,7 +256,7 @@ class Stream:
 
     def feed(self, data: bytes) -> None:
         """More came."""
-        if not self._account.take(len(data)):
+        if not self._accounts.take(len(data)):
             self.reset(yamux.TOO_MANY_STREAMS)
             self._error = TooMuchError("the peer has sent more than can be held")
             return
@@ -332,7 +332,7 @@ class Stream:
         if self._timer is not None:
             self._timer.cancel()
         self._buffer.clear()
-        self._account.give(self._held)
+        self._accounts.give(self._held)
         self._held = 0
         for waiter in (self._reader, self._writer):
             if waiter is not None and not waiter.done():

@@ -11,7 +11,7 @@ from dvtfast.secp256k1 import IdentityKey
 
 from ...process import logs
 from ..errors import P2PError, TooMuchError, UnreachableError
-from ..limits import Account, Bucket, Limits
+from ..limits import Account, Accounts, Bucket, Limits
 from ..wire import peers
 from .connection import Connection
 
@@ -198,8 +198,8 @@ class Swarm:
         self._under_way += 1
         return True
 
-    def admit(self, connection: Connection) -> tuple[Account, Bucket]:
-        """Somebody is a peer that is welcome; returns its account, and what it may send.
+    def admit(self, connection: Connection) -> tuple[Accounts, Bucket]:
+        """Somebody is a peer that is welcome; returns its accounts, and what it may send.
 
         Raises:
             TooMuchError: there are too many peers, of its address or in all.
@@ -220,8 +220,7 @@ class Swarm:
             guest.connections[0].close()
         log.debug("connected", peer=peers.shown(connection.peer), relayed=connection.is_limited)
         connection.loop.call_soon(self._on_opened, connection)
-        account = Account(self.limits.peer_bytes, guest.account, address.account, self._all_bytes)
-        return account, guest.bucket
+        return Accounts(guest.account, address.account, self._all_bytes), guest.bucket
 
     def ended(self, connection: Connection) -> None:
         """A connection is over."""
@@ -257,7 +256,8 @@ class Swarm:
         """One stream less."""
         if (guest := self._guests.get(connection.peer)) is not None:
             guest.inbound_streams -= was_opened_there
-            self._forget(connection, guest)
+            if connection.is_closed:
+                self._forget(connection, guest)
 
     def serve(self, stream: Stream) -> None:
         """Do what the other side wants; the handler is that of the protocol."""

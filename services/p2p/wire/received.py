@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dvtfast.protobuf import Fields, ProtobufError, Wire, read_varint
+from dvtfast.protobuf import Fields, ProtobufError, Wire
 
 from ..errors import WireError
 
@@ -32,12 +32,14 @@ def number(data: bytes | bytearray, at: int = 0) -> tuple[int, int] | None:
     Raises:
         WireError: it has more than 63 bits, or is not in its shortest form.
     """
-    last = min(at + MOST_NUMBER_BYTES, len(data))
+    value, last = 0, min(at + MOST_NUMBER_BYTES, len(data))
     for place in range(at, last):
-        if data[place] < 0x80:
-            if data[place] == 0 and place > at:
+        byte = data[place]
+        value |= (byte & 0x7F) << 7 * (place - at)
+        if byte < 0x80:
+            if byte == 0 and place > at:
                 raise WireError("varint: expected the shortest form")
-            return read_varint(bytes(data[at : place + 1]))[0], place + 1
+            return value, place + 1
     if last == at + MOST_NUMBER_BYTES:
         raise WireError("varint: expected at most 63 bits")
     return None
