@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import math
+from types import SimpleNamespace
 
 import pytest
 
 from dvtfast.dkg.frost.dialects import V1_9, V1_10, V1_11
+from dvtfast.dkg.outputs import Aborted
 from dvtfast.obol import KEY_FILE, read_node_key
 from dvtfast.services.ceremony.charon_terms import run_charon_ceremony
+from dvtfast.services.ceremony.commands import key_generation
 from dvtfast.services.ceremony.definition import read_agreement
 from dvtfast.services.ceremony.errors import CeremonyError, CeremonyFailedError
 from dvtfast.services.ceremony.folder import KEYSTORES, LOCK_FILE
@@ -190,3 +193,37 @@ async def test_a_validator_client_that_takes_no_keys(ceremony):
     ceremony.assert_one_lock()
     for node in ceremony.cluster.nodes:
         assert len(list((node.folder / KEYSTORES).iterdir())) == 2 * 3
+
+
+def test_the_command(tmp_path):
+    """Processes, one of which is told to speak FROST; then one that nobody answers."""
+    cluster = Cluster(tmp_path)
+    try:
+        for position, node in enumerate(cluster.nodes):
+            node.start(*(("--protocol", FROST) if position == 2 else ()))
+        results = [node.result() for node in cluster.nodes]
+        assert [code for code, _ in results] == [0] * 4, [node.said for node in cluster.nodes]
+        assert {result["protocol"] for _, result in results} == {"frost v1.11"}
+        assert len({result["lock_hash"] for _, result in results}) == 1
+        cluster.nodes[0].start("--protocol", FROST, "--join-timeout", "0.1")
+        code, result = cluster.nodes[0].result()
+        assert (code, result["culprits"]) == (4, [1, 2, 3])
+    finally:
+        cluster.close()
+
+
+@pytest.mark.parametrize(
+    ("abort", "code", "words"),
+    [
+        (Aborted("node 3 ends the ceremony and says: no"), 4, "no keys were made"),
+        (Aborted("waited too long for node 3: connecting", 3), 4, "at fault: operator 3"),
+        (Aborted("the node has a fault of its own", 1), 1, "no keys were made"),
+        (Aborted("node 3 is gone", 3, unconfirmed=True), 5, "ask the others whether they have a lock"),
+    ],
+)
+async def test_exit_codes(tmp_path, capsys, abort, code, words):
+    agreement = await read_agreement(str(Cluster(tmp_path).file), verify=True)
+    settings = SimpleNamespace(data_dir=tmp_path, json=True)
+    error = CeremonyFailedError([abort], attempt=None)
+    assert key_generation._failed(error, agreement, settings, position=1) == code
+    assert words in capsys.readouterr().err

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import pytest
 
+from dvtfast.services.p2p import peering
 from dvtfast.services.p2p.errors import (
     P2PError,
     StreamResetError,
@@ -18,6 +19,7 @@ from dvtfast.services.p2p.errors import (
 from dvtfast.services.p2p.host import Host, IdentityKey, Terms
 from dvtfast.services.p2p.swarm.stream import Stream
 
+from ..patience import PATIENCE_SECONDS
 from .hosts import ECHO, HERE, PATIENT, SLOW, cluster, echo, identities, until
 
 
@@ -30,6 +32,32 @@ async def test_messages_both_ways():
                     assert await host.request(other.public_key, ECHO, message, terms=PATIENT) == message
         assert all(state.is_connected and not state.is_relayed for state in hosts[0].states())
         await until(lambda: all(state.agent == "dvtfast" for state in hosts[0].states()))
+
+
+async def test_what_a_peer_is_shows_while_it_is_connected(monkeypatch):
+    """It is asked until it says so; what it was before says nothing of who comes next."""
+    monkeypatch.setattr(peering, "ASK_AGAIN_SECONDS", 0.01)
+    ask, asked = peering.identify.ask, 0
+
+    async def in_vain_at_first(connection):
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise TimeoutError
+        return await ask(connection)
+
+    monkeypatch.setattr(peering.identify, "ask", in_vain_at_first)
+    alice, bob = identities(2)
+    keys = [alice.public_key, bob.public_key]
+    async with Host.open(alice, peers=keys, listen=[HERE], limits=SLOW) as host, host.watching() as changed:
+        known = {alice.public_key: host.bound}
+        async with Host.open(bob, peers=keys, addresses=known, limits=SLOW, agent="another"):
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while host.states()[0].agent != "another":
+                    changed.clear()
+                    await changed.wait()
+        await until(lambda: host.states()[0].agent == "")
+    assert asked > 1
 
 
 @pytest.mark.parametrize("size", [0, 1, 127, 128, 65_507, 262_144, 3_000_000])
