@@ -63,6 +63,7 @@ class Node:
         self.plan = plan or SamplePlan(terms.kinds)
         self.disk: list[bytes] = []
         self.files: ToStore | None = None
+        self.stores = True
         self.finished = False
         self.aborts: list[Aborted] = []
         self.phase = Phase("")
@@ -109,7 +110,7 @@ class Node:
                     self.finished = True
                 case ToStore():
                     self.files = output
-        if self.phase.name == "store" and not self.aborts:
+        if self.phase.name == "store" and self.stores and not self.aborts:
             self.phase = Phase("")
             self.tell("stored", sha256(b"files").digest())
 

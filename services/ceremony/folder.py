@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,7 +27,8 @@ from dvtfast.obol import (
     write_deposit_files,
 )
 
-from ..process.progress import showing_progress
+from ..process.offload import StoppedError
+from ..process.progress import Progress, showing_progress
 from .staging import Staging
 
 LOCK_FILE = "cluster-lock.json"
@@ -66,16 +67,23 @@ def staging_of(directory: Path, last: str = LOCK_FILE) -> Staging:
 
 
 def write_node_files(
-    directory: Path, result: NodeResult, cost: Cost, *, verified_lock: bytes | None = None
+    directory: Path,
+    result: NodeResult,
+    cost: Cost,
+    *,
+    verified_lock: bytes | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> None:
     """Write all files to an empty directory, read them again, and verify what was read.
 
     Args:
         verified_lock: the lock file of another node, which was verified.
+        stop: whether it is of no use any more; asked between keystores.
 
     Raises:
         FileError: what is on the disk is not what was to be written.
         OSError: it cannot be written.
+        StoppedError: `stop()` was true.
 
     Cost: one key derivation per keystore, or one; reading costs none.
     """
@@ -90,13 +98,22 @@ def write_node_files(
                 one_derivation=cost.one_derivation,
                 derivations=derivations,
                 threads=cost.threads,
-                progress=progress,
+                progress=_stopping(progress, stop),
             )
     write_deposit_files(directory, result.lock, result.network, mode=FILE_MODE)
     write_cluster_lock(directory / LOCK_FILE, result.lock, mode=FILE_MODE)
     verify_node_files(
         directory, result, derivations=derivations, verified_lock=verified_lock, threads=cost.threads
     )
+
+
+def _stopping(progress: Progress, stop: Callable[[], bool]) -> Progress:
+    def count(done: int, total: int) -> None:
+        if stop():
+            raise StoppedError("stopping")
+        progress(done, total)
+
+    return count
 
 
 def verify_node_files(

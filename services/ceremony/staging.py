@@ -1,9 +1,9 @@
 """Files of which several must be in place together: all of them or none, whenever this process ends.
 
 They are written to a directory within the one that they are for. When that is complete it gets another
-name, and when it is to be published a third one; from then on everything is moved to its place, the file
-that others look for last. What a process that was killed has left is thrown away, kept or moved on by
-`settle`.
+name, a third one when it is decided that it is to be published, and a fourth one for that: then everything is
+moved to its place, the file that others look for last. What a process that was killed has left is thrown
+away, kept or moved on by `settle`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from ..files import paths
 
 WRITING = ".dvtfast-writing"
 WRITTEN = ".dvtfast-written"
+CONFIRMED = ".dvtfast-confirmed"
 MOVING = ".dvtfast-moving"
 DIRECTORY_MODE = 0o700
 
@@ -29,6 +30,8 @@ class Left(Enum):
     NOTHING = auto()
     WRITTEN = auto()
     """All files are there and complete, and nobody has said yet that they are to be published."""
+    CONFIRMED = auto()
+    """The same, and somebody has: `publish` is to be called."""
     PUBLISHED = auto()
     """They were being moved, and are in their places now."""
 
@@ -49,6 +52,11 @@ class Staging:
     def written(self) -> Path:
         """Where complete files are."""
         return self.directory / WRITTEN
+
+    @property
+    def confirmed(self) -> Path:
+        """Where they are once it is decided that they are published."""
+        return self.directory / CONFIRMED
 
     def begin(self) -> Path:
         """A new directory to write to; what was begun before is thrown away.
@@ -81,6 +89,15 @@ class Staging:
             if paths.is_there(self.directory / name):
                 _remove(self.directory / name)
 
+    def confirm(self) -> None:
+        """Decide that what is complete is to be published; on the disk when this returns.
+
+        Raises:
+            OSError: the disk does not take it.
+        """
+        self.written.rename(self.confirmed)
+        sync_directory(self.directory)
+
     def publish(self) -> None:
         """Move everything to its place; once begun, this is gone on with by whoever comes after.
 
@@ -88,8 +105,9 @@ class Staging:
             FileError: something else is there.
             OSError: it cannot be moved.
         """
-        self._require_free(self.written)
-        self.written.rename(self.directory / MOVING)
+        source = self.confirmed if paths.is_there(self.confirmed) else self.written
+        self._require_free(source)
+        source.rename(self.directory / MOVING)
         sync_directory(self.directory)
         self._move()
 
@@ -106,6 +124,8 @@ class Staging:
         if paths.is_there(self.directory / MOVING):
             self._move()
             return Left.PUBLISHED
+        if paths.is_there(self.confirmed):
+            return Left.CONFIRMED
         return Left.WRITTEN if paths.is_there(self.written) else Left.NOTHING
 
     def _move(self) -> None:

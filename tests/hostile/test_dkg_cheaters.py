@@ -12,6 +12,7 @@ from dvtfast.dkg.native.envelopes import Kind, seal
 from dvtfast.dkg.native.judging import Known, UndecidedError, judge_evidence
 from dvtfast.dkg.native.statements import Stop
 from dvtfast.dkg.native.wanting import encode_want
+from dvtfast.dkg.outputs import Phase
 from dvtfast.errors import InputError
 from tests import cheaters, reference
 from tests.ceremonies import Network, SamplePlan, make_terms, operators_of
@@ -122,8 +123,8 @@ def test_who_falls_silent_is_named_with_the_step(kind):
     if kind == Kind.SIGS:  # t others are enough for these
         kind = Kind.LOCKSIG
     assert_named_silent(network, CHEATER, kind)
-    stored = [abort.unconfirmed for node in network.honest for abort in node.aborts]
-    assert set(stored) == {kind == Kind.DONE}
+    unconfirmed = [abort.unconfirmed for node in network.honest for abort in node.aborts]
+    assert set(unconfirmed) == {kind >= Kind.LOCKSIG}
 
 
 @pytest.mark.parametrize(
@@ -177,6 +178,95 @@ def test_who_stops_without_reason_stops_nobody(kind):
         return [stop_of(node, kind, 0), payload]
 
     assert_all_finished(run(tamper=tamper))
+
+
+@pytest.mark.parametrize("kind", [Kind.HELLO, Kind.DEAL, Kind.ECHO, Kind.LOCKSIG], ids=lambda kind: kind.name)
+def test_who_stops_because_of_one_who_is_slow_stops_nobody(kind):
+    """However often the others are reminded: their own patience decides."""
+    slow = []
+
+    def tamper(node, to, name, payload):
+        if payload[0] == kind and payload[1] == CHEATER and not slow_is_over:
+            slow.append((to, payload))
+            return [stop_of(node, kind, CHEATER)]
+        return [] if payload[0] == Kind.WANT else [payload]
+
+    slow_is_over = False
+    network = Network(TERMS, tampers={CHEATER: None})
+    network.tampers[CHEATER] = partial(tamper, network.nodes[CHEATER])
+    network.run()
+    for _ in range(10):
+        for node in network.honest:
+            node.tell("remind")
+        network.way.clear()
+        network.collect()
+        network.way.clear()
+    assert not any(node.aborts for node in network.nodes)
+    slow_is_over = True
+    for to, payload in slow:
+        network.nodes[to].tell("receive", CHEATER, payload)
+    network.tampers.clear()
+    network.run_to_the_end()
+    assert all(node.finished and not node.aborts for node in network.nodes)
+
+
+def lose(network, kind):
+    """What the cheater says of a kind never comes to the victim, whoever sends it."""
+
+    def tamper(to, name, payload):
+        return [] if to == VICTIM and payload[:2] == bytes([kind, CHEATER]) else [payload]
+
+    network.tampers |= dict.fromkeys(range(network.terms.count), tamper)
+
+
+def test_who_has_signed_the_lock_forgets_nothing_because_others_are_silent():
+    """All others may have stored theirs: it is needed, and goes on when it is started again."""
+    network = Network(TERMS)
+    victim = network.nodes[VICTIM]
+    lose(network, Kind.LOCKSIG)
+    network.run()
+    assert victim.phase == Phase("locksig", (CHEATER,))
+    assert all(node.machine.is_done for node in network.nodes if node is not victim)
+    victim.tell("give_up")
+    assert [(abort.culprit, abort.unconfirmed) for abort in victim.aborts] == [(CHEATER, True)]
+    network.tampers.clear()
+    victim.aborts.clear()
+    victim.restart()
+    network.run_to_the_end()
+    assert_all_finished(network)
+
+
+def test_who_ended_before_it_signed_the_lock_ends_it_for_all():
+    """Nobody can have all signatures of the lock then, so nobody is left in doubt."""
+    network = Network(make_terms(threshold=4))
+    gone = network.nodes[VICTIM]
+    lose(network, Kind.SIGS)
+    network.run()
+    assert {node.phase.name for node in network.nodes if node is not gone} == {"locksig"}
+    gone.tell("give_up")
+    network.run()
+    for node in network.nodes:
+        if node is not gone:
+            assert not node.aborts
+            node.tell("give_up")
+            assert [(abort.culprit, abort.unconfirmed) for abort in node.aborts] == [(VICTIM, False)]
+    assert [abort.unconfirmed for abort in gone.aborts] == [False]
+
+
+def test_proof_while_keys_are_written_leaves_them_to_who_writes():
+    """They are that one's: what it writes is never half of zeros."""
+    network = Network(TERMS)
+    for node in network.nodes:
+        node.stores = False
+    network.run()
+    victim = network.nodes[VICTIM]
+    shares = victim.files.keys.secret_shares.copy()
+    machine = network.nodes[CHEATER].machine
+    victim.tell("receive", CHEATER, cheaters.false_complaint(machine, 0))
+    assert victim.culprits == {CHEATER}
+    assert not victim.aborts[0].unconfirmed
+    assert shares.any()
+    assert (victim.files.keys.secret_shares == shares).all()
 
 
 def test_a_wrong_done_is_as_good_as_none():

@@ -14,16 +14,17 @@ from hypothesis import strategies as st
 from py_ecc.secp256k1 import secp256k1
 
 import dvtfast
-from dvtfast.dkg.native import channels, machine
+from dvtfast.dkg.native import channels, judging, machine
 from dvtfast.dkg.native.envelopes import FRAME_BYTES, Kind, decode_envelope
 from dvtfast.dkg.native.hashing import path_bytes, root_of_path, tree_path, tree_root
 from dvtfast.dkg.native.judging import EvidenceError, Known, UndecidedError, judge_evidence
-from dvtfast.dkg.native.machine import Machine
+from dvtfast.dkg.native.machine import MOST_AHEAD, Machine
 from dvtfast.dkg.native.records import SALT_BYTES, Records
-from dvtfast.dkg.native.sizes import largest_payload, payload_sizes
+from dvtfast.dkg.native.sizes import largest_payload, most_validators, payload_sizes
 from dvtfast.dkg.native.statements import statement_sizes
 from dvtfast.dkg.native.terms import Terms
 from dvtfast.dkg.native.wanting import REMINDERS_IN_VAIN, Wanted, decode_want, encode_want, helpers
+from dvtfast.services.p2p.limits import Limits
 from tests import cheaters
 from tests.ceremonies import Network, SamplePlan, make_terms, operators_of, secret_of
 from tests.hostile.test_dkg_cheaters import CHEATER, COMPUTING, EQUIVOCATIONS, TERMS, run
@@ -64,6 +65,17 @@ def test_sizes_of_ten_thousand_validators():
     assert sizes[Kind.SIGS][0] == frame + 32 + 2_880_000
     small = set(sizes) - {Kind.DEAL, Kind.SIGS, Kind.BLAME}
     assert max(sizes[kind][-1] for kind in small) < 1000
+
+
+@pytest.mark.parametrize(("count", "threshold", "kinds"), [(2, 2, 64), (4, 3, 3), (31, 21, 3), (255, 170, 3)])
+def test_what_is_allowed_can_be_held_and_carried(count, threshold, kinds):
+    """By libp2p, two payloads of one peer at once, or one of each."""
+    most = most_validators(make_terms(count, threshold, 1, kinds))
+    terms, limits = make_terms(count, threshold, most, kinds), Limits()
+    assert 2 * largest_payload(terms) <= limits.peer_bytes
+    for kind in (Kind.DEAL, Kind.SIGS):
+        assert count * payload_sizes(terms)[kind][-1] <= limits.all_bytes
+    assert (most < 65_536) == (count != 4)
 
 
 def test_messages_decode_to_what_they_were():
@@ -337,7 +349,44 @@ def test_a_higher_attempt_is_heard_of():
     (abort,) = old.receive(1, hello.payload)
     assert abort.reason == "operator 1 begins attempt 1, this node 0"
     assert abort.culprit is None
-    assert old.newest_attempt == 1
+    assert (old.newest_attempt, old.followed) == (1, 1)
+
+
+def hello_of(attempt, position=1):
+    machine = Machine(make_terms(attempt=attempt), secret_of(position), SamplePlan())
+    sends = [each for each in machine.start() if isinstance(each, dvtfast.dkg.outputs.Send)]
+    return next(each.payload for each in sends if each.to == 0)
+
+
+@pytest.mark.parametrize("attempt", [MOST_AHEAD + 1, 2**64 - 1])
+def test_nobody_is_followed_out_of_sight(attempt):
+    machine = Machine(TERMS, secret_of(0), SamplePlan())
+    machine.start()
+    assert not machine.receive(1, hello_of(attempt))
+    assert machine.newest_attempt == 0
+    assert machine.receive(1, hello_of(MOST_AHEAD))
+    assert machine.newest_attempt == MOST_AHEAD
+
+
+def test_who_was_followed_often_enough_is_not():
+    machine = Machine(TERMS, secret_of(0), SamplePlan(), unheeded=[1])
+    machine.start()
+    assert not machine.receive(1, hello_of(1))
+    assert machine.receive(2, hello_of(1, 2))
+
+
+def test_who_is_done_follows_nobody_but_says_so():
+    """Its keys may be those of the cluster; its operator learns once for each that others begin anew."""
+    network = Network(TERMS)
+    network.run_to_the_end()
+    node = network.nodes[0]
+    node.finished = False
+    node.restart()
+    for attempt in (1, 2):
+        node.tell("receive", 1, hello_of(attempt))
+    assert [(abort.reason, abort.unconfirmed) for abort in node.aborts] == [
+        ("operator 1 begins attempt 1, this node 0", True)
+    ]
 
 
 # Evidence.
@@ -379,6 +428,15 @@ def test_evidence_is_judged_the_same_by_anybody(proves):
     known = network.honest[0].machine._work.known
     verdict = judge(abort.evidence, plan=SamplePlan(), known=Known(known.results, known.lock_hash))
     assert (verdict.culprit, verdict.reason) == (CHEATER, abort.reason)
+
+
+@pytest.mark.parametrize("proves", range(1, 13))
+def test_evidence_with_a_field_too_many_costs_nothing(proves, monkeypatch):
+    """Nor is it kept until it can be judged."""
+    network, abort = proven()[proves]
+    monkeypatch.setattr(judging, "_JUDGES", {})
+    with pytest.raises(EvidenceError, match=r"expected \d+ fields, got \d+"):
+        judge_evidence(abort.evidence + bytes(4), network.terms)
 
 
 @pytest.mark.parametrize("proves", range(1, 13))

@@ -7,15 +7,19 @@ peers meanwhile.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 from dvtfast.dkg.native.machine import CLOSED, STORE, Machine
 from dvtfast.dkg.native.mail import Outputs
+from dvtfast.dkg.native.wanting import SIGN_OF_LIFE
 from dvtfast.dkg.native.work import ToStore
-from dvtfast.dkg.outputs import Aborted, Finished, Phase, Record, Send
+from dvtfast.dkg.outputs import Aborted, Finished, GeneratedKeys, Phase, Record, Send
 
 from ...process import logs
+from ...process.background import in_background
 from ...process.logs import printable
 from ...process.offload import Workers
 from .mailbox import Mailbox
@@ -68,9 +72,12 @@ class Driver:
     """One attempt at a ceremony, from here to its end.
 
     Args:
-        store: puts keys and lock on the disk, and returns the hash of the files; runs on a thread.
-        publish: moves them to their places; all nodes have them.
+        store: puts keys and lock on the disk, and returns the hash of the files; runs on a thread, and ends
+            soon when the event is set.
+        confirm: decides on the disk that they are published, as all nodes have them; runs on a thread.
+        publish: moves them to their places.
         show: is told each phase.
+        work_seconds: that the slowest machine may take for what it has to compute and to write.
     """
 
     def __init__(
@@ -79,17 +86,22 @@ class Driver:
         mailbox: Mailbox,
         records: RecordsFile,
         *,
-        store: Callable[[ToStore], bytes],
-        publish: Callable[[], Awaitable[None]],
+        store: Callable[[ToStore, threading.Event], bytes],
+        confirm: Callable[[], None],
+        publish: Callable[[], Coroutine[None, None, None]],
         show: Callable[[Phase], None],
         patience: Patience,
+        work_seconds: float,
     ) -> None:
         self._machine, self._mailbox, self._records = machine, mailbox, records
-        self._store, self._publish, self._show = store, publish, show
-        self._patience = patience
+        self._store, self._confirm, self._publish, self._show = store, confirm, publish, show
+        self._patience, self._work_seconds = patience, work_seconds
         self._workers = Workers("ceremony", threads=1, deadline_seconds=None)
         self._phase = Phase(HELLO)  # which it also ends in when this node has trouble of its own
         self._storing: asyncio.Task[bytes] | None = None
+        self._publishing: asyncio.Task[None] | None = None
+        self._stop = threading.Event()
+        self._keys: list[GeneratedKeys] = []
         self._ended = AttemptEnd()
 
     async def run(self) -> AttemptEnd:
@@ -97,21 +109,29 @@ class Driver:
 
         Raises:
             OSError, FileError: this node's disk does not take what it must have.
+            CeremonyError: all have stored theirs, and this node cannot publish its own; a later start can.
         """
         try:
-            await self._do(await self._workers.run(self._machine.start))
-            while not self._is_lost and self._phase.name != CLOSED:
-                if not await self._step():
-                    break
+            async with in_background(self._show_life()):
+                await self._do(await self._workers.run(self._machine.start))
+                while not self._is_lost and self._phase.name != CLOSED:
+                    if not await self._step():
+                        break
             culprits = {abort.culprit for abort in self._ended.aborts}
-            is_joining = self._phase.name == HELLO
+            is_joining = self._phase.name in ("", HELLO)
             seconds = JOIN_FLUSH_SECONDS if is_joining else FLUSH_SECONDS
             await self._mailbox.flush(seconds, for_all=is_joining, but=culprits)
+            if self._publishing is not None:
+                await self._publishing
             return self._ended
         finally:
-            if self._storing is not None:
-                await asyncio.wait([self._storing])
+            self._stop.set()
+            if self._publishing is not None:
+                self._publishing.cancel()
+            await _end(self._storing, self._publishing)
             await self._workers.close()
+            for keys in self._keys:
+                keys.wipe()
 
     @property
     def _is_lost(self) -> bool:
@@ -160,11 +180,23 @@ class Driver:
         finally:
             coming.cancel()
 
+    async def _show_life(self) -> None:
+        """While this node works it says so to all, as nothing else may come of it for minutes."""
+        while True:
+            await asyncio.sleep(self._longest_pause)
+            if self._storing is not None or self._workers.under_way:
+                self._mailbox.send_all(SIGN_OF_LIFE)
+
     def _longer(self, pause: float) -> float:
-        """The next pause between reminders, of which there are enough while others are waited for."""
+        """The next pause between reminders."""
+        return min(2 * pause, self._longest_pause)
+
+    @property
+    def _longest_pause(self) -> float:
+        """Between reminders, and between signs of life: there are enough while somebody is waited for."""
         patience = self._patience
         seconds = patience.join_seconds if self._phase.name == HELLO else patience.silence_seconds
-        return min(2 * pause, LONGEST_REMINDER_SECONDS, max(seconds / REMINDERS, LEAST_REMINDER_SECONDS))
+        return min(LONGEST_REMINDER_SECONDS, max(seconds / REMINDERS, LEAST_REMINDER_SECONDS))
 
     def _is_over(self, since: float) -> bool:
         """Whether those who are missing were waited for long enough."""
@@ -176,7 +208,7 @@ class Driver:
         if self._phase.name == HELLO:
             return now - since > patience.join_seconds
         silent = now - max(since, min(self._mailbox.heard[peer] for peer in self._phase.missing))
-        is_alive = now - since <= ALIVE_FACTOR * patience.silence_seconds
+        is_alive = now - since <= ALIVE_FACTOR * patience.silence_seconds + self._work_seconds
         return silent > patience.silence_seconds or not is_alive
 
     async def _do(self, outputs: Outputs) -> None:
@@ -190,12 +222,14 @@ class Driver:
                     self._phase = output
                     self._show(output)
                 case ToStore():
-                    self._storing = asyncio.create_task(asyncio.to_thread(self._store, output))
+                    self._keys.append(output.keys)
+                    self._storing = asyncio.create_task(asyncio.to_thread(self._store, output, self._stop))
                 case Finished():
-                    await self._publish()
+                    await asyncio.to_thread(self._confirm)
                     self._ended.finished = True
+                    self._publishing = asyncio.create_task(self._publish())
                     if output.result is not None:
-                        output.result.wipe()
+                        self._keys.append(output.result)
                 case Aborted():
                     self._ended.aborts.append(output)
                     if len(self._ended.aborts) == 1:
@@ -203,3 +237,8 @@ class Driver:
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
+
+
+async def _end(*tasks: asyncio.Task[Any] | None) -> None:
+    """Wait for what was begun; what becomes of it is told elsewhere, or nobody's concern any more."""
+    await asyncio.gather(*(task for task in tasks if task is not None), return_exceptions=True)

@@ -2,7 +2,8 @@
 
 A payload goes in parts, each of which is answered, so that it may be longer than what a circuit of a relay
 carries. It may be lost all the same: the machine that lacks it asks again. So nothing is waited for, and a
-queue that is full forgets.
+queue that is full forgets. The last part is answered when the payload was worked on, and the next one looked
+at then: of each peer there is one payload here, and what more it sends counts for it within libp2p's limits.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
+
+from dvtfast.dkg.native.wanting import SIGN_OF_LIFE
 
 from ...p2p.errors import P2PError
 from ...p2p.host import Host, Terms
@@ -20,7 +23,8 @@ from .parts import MOST_MESSAGE_BYTES, IncomingPayload, OutgoingPayload
 PROTOCOL = "/dvtfast/dkg/1"
 STALL_SECONDS = 60.0  # for a part and its answer, on a slow line
 MOST_QUEUED = 256  # payloads to one peer; asking again brings back what is forgotten
-MOST_UNREAD = 16  # payloads of one peer; it waits with the next
+QUEUED_PAYLOADS = 2  # of the largest: so many bytes may wait for one peer, and what is small beside them
+SMALL_BYTES = 1024 * 1024
 
 log = logs.get("ceremony")
 
@@ -32,16 +36,22 @@ class _Outbox:
         is_empty: an event, set while nothing waits.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most_bytes: int) -> None:
         self._payloads: dict[bytes, None] = {}
+        self._bytes, self._most_bytes = 0, most_bytes
         self._some = asyncio.Event()
         self.is_empty = asyncio.Event()
         self.is_empty.set()
 
     def add(self, payload: bytes) -> None:
-        if len(self._payloads) >= MOST_QUEUED:
+        if payload in self._payloads:
+            return
+        while self._payloads and (
+            len(self._payloads) >= MOST_QUEUED or self._bytes + len(payload) > self._most_bytes
+        ):
             self.remove(next(iter(self._payloads)))
-        self._payloads.setdefault(payload)
+        self._payloads[payload] = None
+        self._bytes += len(payload)
         self._some.set()
         self.is_empty.clear()
 
@@ -50,7 +60,9 @@ class _Outbox:
         return next(iter(self._payloads))
 
     def remove(self, payload: bytes) -> None:
-        self._payloads.pop(payload, None)
+        if payload in self._payloads:
+            del self._payloads[payload]
+            self._bytes -= len(payload)
         if not self._payloads:
             self._some.clear()
             self.is_empty.set()
@@ -68,33 +80,46 @@ class Mailbox:
     """
 
     def __init__(self, host: Host, operators: Sequence[bytes], position: int, *, most_bytes: int) -> None:
-        self._host, self._operators, self._position = host, operators, position
+        self._host, self._operators = host, operators
+        self._others = [to for to in range(len(operators)) if to != position]
         self._terms = Terms(most_bytes=MOST_MESSAGE_BYTES, seconds=None, stall_seconds=STALL_SECONDS)
         self._coming = [IncomingPayload(most_bytes) for _ in operators]
-        self._came: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue()
-        self._free = [asyncio.Semaphore(MOST_UNREAD) for _ in operators]
-        self._out = [_Outbox() for _ in operators]
+        self._came: asyncio.Queue[tuple[int, bytes, asyncio.Event]] = asyncio.Queue()
+        self._turns = [asyncio.Lock() for _ in operators]
+        self._waiting: set[asyncio.Event] = set()
+        self._worked_on = asyncio.Event()  # what was taken last
+        self._is_open = False
+        most_queued = QUEUED_PAYLOADS * most_bytes + SMALL_BYTES
+        self._out = [_Outbox(most_queued) for _ in operators]
         self.heard = [asyncio.get_running_loop().time()] * len(operators)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """Speak the protocol inside the block."""
+        """Speak the protocol inside the block; what was not taken in the end is forgotten."""
+        self._is_open = True
         self._host.handle(PROTOCOL, self._receive, terms=self._terms)
         try:
-            others = (to for to in range(len(self._operators)) if to != self._position)
-            async with in_background(*(self._deliver(to) for to in others)):
+            async with in_background(*(self._deliver(to) for to in self._others)):
                 yield
         finally:
+            self._is_open = False
             self._host.forget(PROTOCOL)
+            for event in self._waiting:
+                event.set()
 
     def send(self, to: int, payload: bytes) -> None:
         """Put a payload behind those that go to a peer."""
         self._out[to].add(payload)
 
+    def send_all(self, payload: bytes) -> None:
+        """The same, to all peers."""
+        for to in self._others:
+            self.send(to, payload)
+
     async def next(self) -> tuple[int, bytes]:
-        """What came next: the sender's position, and the payload."""
-        peer, payload = await self._came.get()
-        self._free[peer].release()
+        """What came next: the sender's position, and the payload. The one before was worked on."""
+        self._worked_on.set()
+        peer, payload, self._worked_on = await self._came.get()
         return peer, payload
 
     async def flush(self, seconds: float, *, for_all: bool, but: Collection[int | None]) -> None:
@@ -115,10 +140,16 @@ class Mailbox:
     async def _receive(self, key: bytes, part: bytes) -> bytes:
         peer = self._operators.index(key)
         self.heard[peer] = asyncio.get_running_loop().time()
-        answer, payload = self._coming[peer].take(part)
-        if payload is not None:
-            await self._free[peer].acquire()
-            self._came.put_nowait((peer, payload))
+        async with self._turns[peer]:
+            answer, payload = self._coming[peer].take(part)
+            if payload is not None and payload != SIGN_OF_LIFE and self._is_open:
+                event = asyncio.Event()
+                self._waiting.add(event)
+                try:
+                    self._came.put_nowait((peer, payload, event))
+                    await event.wait()
+                finally:
+                    self._waiting.discard(event)
         return answer
 
     async def _deliver(self, to: int) -> None:

@@ -1,13 +1,15 @@
 """The records of a machine on disk: what it must know again after a restart, until its ceremony has ended.
 
 Each attempt at a ceremony has a file of its own below `.dvtfast-dkg` in the node's folder. The machine seals
-what is in it. When the attempt has ended the file is emptied, but stays: its number is never used again.
+what is in it. When the attempt has ended the file is emptied, but stays: its number is never used again. Of
+one that ended well receipts are kept, for who has not heard of it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -20,6 +22,7 @@ from ..staging import sync_directory
 FOLDER = ".dvtfast-dkg"
 FOLDER_MODE, FILE_MODE = 0o700, 0o600
 NAME_DIGITS = 16  # of the definition hash, in hex
+RECEIPTS = ".done"
 LENGTH_BYTES, CHECK_BYTES = 4, 8
 MOST_FILE_BYTES = 2**31
 
@@ -102,8 +105,46 @@ class RecordsFile:
             os.close(descriptor)
 
 
+def keep_receipts(directory: Path, definition_hash: bytes, receipts: Sequence[bytes]) -> None:
+    """All nodes have said that their keys are stored; nothing secret is in it.
+
+    Raises:
+        OSError: the disk does not take them.
+    """
+    path = _receipts_path(directory, definition_hash)
+    if not receipts:
+        return
+    file = RecordsFile(path, 0)
+    for receipt in receipts[len(file.written) :]:
+        file.append(receipt)
+    file.close()
+
+
+def kept_receipts(directory: Path, definition_hash: bytes) -> tuple[bytes, ...]:
+    """What was kept; nothing when no ceremony for this definition has ended well here.
+
+    Raises:
+        OSError: it cannot be read.
+        CeremonyError: it is damaged.
+    """
+    path = _receipts_path(directory, definition_hash)
+    if not path.exists():
+        return ()
+    file = RecordsFile(path, 0)
+    file.close()
+    return file.written
+
+
+def _receipts_path(directory: Path, definition_hash: bytes) -> Path:
+    return directory / FOLDER / (_name(definition_hash) + RECEIPTS)
+
+
+def _name(definition_hash: bytes) -> str:
+    return write_data(definition_hash).removeprefix("0x")[:NAME_DIGITS]
+
+
 def _prefix(definition_hash: bytes) -> str:
-    return write_data(definition_hash).removeprefix("0x")[:NAME_DIGITS] + "-"
+    return _name(definition_hash) + "-"
 
 
 def _attempts_in(folder: Path, prefix: str) -> dict[int, Path]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import threading
+from collections import Counter
+from collections.abc import Callable, Collection
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from dvtfast import FileError, ssv
 from dvtfast.dkg.native.machine import Machine
-from dvtfast.dkg.native.sizes import largest_payload
+from dvtfast.dkg.native.sizes import largest_payload, most_validators
 from dvtfast.dkg.native.terms import Terms
 from dvtfast.dkg.native.work import ToStore
 from dvtfast.dkg.outputs import Phase
@@ -32,7 +34,10 @@ from ..staging import WRITTEN, Left
 from ..storing import NodeStore
 from .driver import CLOSE_SECONDS, AttemptEnd, Driver, Patience
 from .mailbox import Mailbox
-from .records_file import FOLDER, RecordsFile
+from .records_file import FOLDER, RecordsFile, keep_receipts, kept_receipts
+
+MOST_FOLLOWED = 8  # times that one operator is followed to a new attempt
+SECONDS_PER_VALIDATOR = 0.5  # ten times a keystore
 
 log = logs.get("ceremony")
 
@@ -115,15 +120,30 @@ async def run_ceremony(
 
     Raises:
         CeremonyFailedError: there are no keys.
-        CeremonyError: what was recorded is not understood.
+        CeremonyError: the definition is too large, or what was recorded is not understood.
         OSError, FileError: the disk does not take what it must have.
     """
-    least_attempt = 0
+    if (most := most_validators(terms_of(agreement, 0))) < len(agreement.definition.fee_recipients):
+        raise CeremonyError(
+            f"num_validators: {len(agreement.definition.fee_recipients)} are too many for one ceremony of"
+            f" {len(agreement.node_keys)} nodes with threshold {agreement.definition.threshold}, which makes"
+            f" {most} at most; agree on several definitions"
+        )
+    if store.settle() is Left.CONFIRMED:
+        log.info("all nodes had stored their keys; publishing")
+        await store.publish()
+    least_attempt, followed = 0, Counter[int]()
     while True:
         definition_hash = agreement.definition.definition_hash
         records = RecordsFile.open(node.directory, definition_hash, least_attempt=least_attempt)
         is_published = bool(records.written) and _is_published(agreement, node, store)
-        with closing(_Attempt(agreement, node, host, records, store, show)) as attempt:
+        unheeded = [position for position, times in followed.items() if times >= MOST_FOLLOWED]
+        with closing(_Attempt(agreement, node, host, records, store, show, unheeded)) as attempt:
+            machine = attempt.machine
+            if machine.is_done and not is_published and store.settle() is Left.NOTHING:
+                log.warning("what this node had stored was moved away; so that attempt is over")
+                records.erase()
+                continue
             try:
                 async with asyncio.timeout(CLOSE_SECONDS if is_published else None):
                     ended = await attempt.run(patience)
@@ -132,15 +152,17 @@ async def run_ceremony(
             if ended.finished and not paths.is_there(node.directory / agreement.last_file):
                 raise FileError("what was made is gone from the folder", node.directory)
             if ended.finished:
+                keep_receipts(node.directory, definition_hash, machine.receipts)
                 records.erase()
                 return
             if ended.is_unconfirmed:
                 raise CeremonyFailedError(ended.aborts, records.attempt)
             store.discard()
             records.erase()
-            if attempt.machine.newest_attempt <= records.attempt:
+            if machine.newest_attempt <= records.attempt:
                 raise CeremonyFailedError(ended.aborts, records.attempt)
-            least_attempt = attempt.machine.newest_attempt
+            least_attempt = machine.newest_attempt
+            followed[machine.followed] += 1
             log.info("others have begun anew; so does this node", attempt=least_attempt)
 
 
@@ -171,11 +193,13 @@ class _Attempt:
         records: RecordsFile,
         store: NodeStore,
         show: Show,
+        unheeded: Collection[int],
     ) -> None:
         self.terms = terms_of(agreement, records.attempt)
         self._agreement, self._node, self._host, self._records = agreement, node, host, records
         self._store, self._show = store, show
         self._plan = plan_of(agreement)
+        self._receipts = kept_receipts(node.directory, self.terms.definition_hash)
         try:
             self.machine = Machine(
                 self.terms,
@@ -184,6 +208,7 @@ class _Attempt:
                 trouble="" if records.written else trouble_of(agreement, node, store),
                 seal=None if agreement.ssv is None else node.seal,
                 records=records.written,
+                unheeded=unheeded,
             )
         except (EncodingError, InputError) as error:
             records.close()
@@ -201,19 +226,25 @@ class _Attempt:
             mailbox,
             self._records,
             store=self._write,
-            publish=self._publish,
+            confirm=self._store.confirm,
+            publish=self._store.publish,
             show=self._show,
             patience=patience,
+            work_seconds=SECONDS_PER_VALIDATOR * self.terms.validators,
         )
         async with mailbox.open():
+            # Of what ended well here: some may not have heard of it.
+            for receipt in self._receipts:
+                mailbox.send_all(receipt)
             return await driver.run()
 
     def close(self) -> None:
         """The records stay for another time, unless they were erased."""
+        self.machine.close()
         self._records.close()
 
-    def _write(self, stored: ToStore) -> bytes:
-        return self._store.write(self._result_of(stored))
+    def _write(self, stored: ToStore, stop: threading.Event) -> bytes:
+        return self._store.write(self._result_of(stored), stop=stop.is_set)
 
     def _result_of(self, stored: ToStore) -> NodeResult | SsvResult:
         keys, position = stored.keys, self.machine.position
@@ -227,7 +258,3 @@ class _Attempt:
             lock, signature_aggregate=stored.signature_aggregate, node_signatures=stored.node_signatures
         )
         return NodeResult(signed, self._agreement.network, position, keys.secret_shares)
-
-    async def _publish(self) -> None:
-        if self._store.settle() is Left.WRITTEN:
-            await self._store.publish()

@@ -81,9 +81,8 @@ class Aborted:
         reason: what happened, for people; names positions from 0.
         culprit: position of who is at fault, if known.
         evidence: what proves it to others, if it can be proven.
-        unconfirmed: this node has said that keys and lock are on its disk, so that others may have finished,
-            and it
-            may yet: nothing is to be erased before the operators know.
+        unconfirmed: others may have finished, or may yet with what this node has said, and so may this node:
+            nothing is to be erased before the operators know.
     """
 
     reason: str

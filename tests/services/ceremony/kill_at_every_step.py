@@ -33,6 +33,7 @@ def main(work: Path) -> None:
             staging = staging_of(directory)
             write_node_files(staging.begin(), result, CHEAP)
             staging.complete()
+            staging.confirm()
             staging.publish()
             os._exit(0)
         _, status = os.waitpid(child, 0)
@@ -42,7 +43,7 @@ def main(work: Path) -> None:
         staging = staging_of(directory)
         left = staging.settle()
         settled = _in_place(directory)
-        if left is Left.WRITTEN:
+        if left in (Left.WRITTEN, Left.CONFIRMED):
             staging.publish()
         there = _in_place(directory)
         if there:

@@ -1,15 +1,18 @@
-"""Payloads of a ceremony in parts: longer than a circuit of a relay, twice, in vain, after a restart."""
+"""Payloads of a ceremony in parts, longer than a circuit of a relay; what is held of them, and for how long."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 from contextlib import AsyncExitStack, asynccontextmanager
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dvtfast.dkg.native.wanting import SIGN_OF_LIFE
+from dvtfast.services.ceremony.running import mailbox as mailbox_module
 from dvtfast.services.ceremony.running import parts
 from dvtfast.services.ceremony.running.mailbox import Mailbox
 from dvtfast.services.ceremony.running.parts import IncomingPayload, OutgoingPayload
@@ -19,7 +22,7 @@ from dvtfast.services.p2p.relay.hop import RelayLimits
 from dvtfast.services.p2p.wire.messages import Status
 
 from ..p2p.hosts import cluster, identities, relay
-from ..patience import PATIENCE_SECONDS
+from ..patience import ANSWER_SECONDS, PATIENCE_SECONDS
 
 MOST = 64 * MIB
 
@@ -141,3 +144,85 @@ def test_a_length_takes_no_memory():
     for number in range(100):
         incoming.take(number.to_bytes(8) + MOST.to_bytes(4) + bytes(4) + bytes(1000))
     assert len(incoming._content) == 1000
+
+
+US, PEER = b"us", b"peer"
+
+
+class SilentHost:
+    """One that takes what is sent, and keeps it to itself until it may leave."""
+
+    def __init__(self):
+        self.handlers = {}
+        self.sent = []
+        self.may_leave = asyncio.Event()
+
+    def handle(self, protocol, function, *, terms):
+        self.handlers[protocol] = function
+
+    def forget(self, protocol):
+        del self.handlers[protocol]
+
+    async def request(self, peer, protocol, message, *, terms):
+        await self.may_leave.wait()
+        answer, payload = IncomingPayload(MOST).take(message)
+        self.sent.append(payload)
+        return answer
+
+    def states(self):
+        return [SimpleNamespace(key=PEER, is_connected=True)]
+
+
+@asynccontextmanager
+async def alone(most_bytes=1000):
+    """A mailbox, its host, and what takes the payloads of a peer."""
+    host = SilentHost()
+    mailbox = Mailbox(host, [US, PEER], 0, most_bytes=most_bytes)
+    async with asyncio.timeout(ANSWER_SECONDS), mailbox.open():
+        receive = host.handlers[mailbox_module.PROTOCOL]
+        yield (
+            mailbox,
+            host,
+            lambda payload: asyncio.create_task(receive(PEER, OutgoingPayload(payload).part())),
+        )
+
+
+async def test_what_came_is_held_until_it_was_worked_on():
+    """Whoever hands it over waits so long, and with it what counts the peer's bytes; the next one behind it."""
+    async with alone() as (mailbox, _, hand_over):
+        first, second = hand_over(b"1"), hand_over(b"2")
+        assert await mailbox.next() == (1, b"1")
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert mailbox._came.empty()
+        assert not first.done()
+        assert await mailbox.next() == (1, b"2")
+        await first
+        assert not second.done()
+
+
+async def test_nothing_of_an_attempt_is_left_when_it_is_over():
+    async with alone() as (mailbox, host, hand_over):
+        handed = [hand_over(bytes([number + 1])) for number in range(40)]
+        await mailbox.next()
+    async with asyncio.timeout(ANSWER_SECONDS):
+        await asyncio.gather(*handed)
+    assert not host.handlers
+
+
+async def test_a_sign_of_life_is_heard_and_waits_for_nobody():
+    async with alone() as (mailbox, _, hand_over):
+        mailbox.heard[1] = 0.0
+        await hand_over(SIGN_OF_LIFE)
+        assert mailbox.heard[1] > 0.0
+
+
+async def test_bytes_that_wait_for_a_peer_are_bounded():
+    """The oldest is forgotten, whoever lacks it asks again; what waits once waits no second time."""
+    payloads = [bytes([number]) * MIB for number in range(10)]
+    async with alone(MIB) as (mailbox, host, _):
+        for payload in (*payloads, *payloads[-2:], SIGN_OF_LIFE):
+            mailbox.send(1, payload)
+        host.may_leave.set()
+        await mailbox.flush(ANSWER_SECONDS, for_all=False, but=())
+    assert host.sent == [*payloads[-2:], SIGN_OF_LIFE]

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import math
+import threading
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from dvtfast.dkg.native import sizes
+from dvtfast.dkg.native.envelopes import Kind
+from dvtfast.dkg.native.wanting import SIGN_OF_LIFE
 from dvtfast.dkg.outputs import Phase
 from dvtfast.obol import KEY_FILE, read_node_key
 from dvtfast.services.ceremony.definition import ClusterAgreement, read_agreement
-from dvtfast.services.ceremony.errors import CeremonyFailedError
-from dvtfast.services.ceremony.folder import KEYSTORES, LOCK_FILE
-from dvtfast.services.ceremony.running import running
+from dvtfast.services.ceremony.errors import CeremonyError, CeremonyFailedError
+from dvtfast.services.ceremony.folder import KEYSTORES, LOCK_FILE, NodeResult
+from dvtfast.services.ceremony.running import driver, running
 from dvtfast.services.ceremony.running.driver import Patience
-from dvtfast.services.ceremony.running.records_file import FOLDER, RecordsFile
+from dvtfast.services.ceremony.running.mailbox import Mailbox
+from dvtfast.services.ceremony.running.records_file import FOLDER, RECEIPTS, RecordsFile
 from dvtfast.services.ceremony.running.running import Participant, run_ceremony
+from dvtfast.services.ceremony.staging import CONFIRMED, WRITTEN
 from dvtfast.services.ceremony.storing import NodeStore
 from dvtfast.services.p2p.host import Host, IdentityKey
 
@@ -35,14 +42,19 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
     made.close()
 
 
+def secrets_in(folder: Path) -> list[int]:
+    """How many bytes each attempt has left."""
+    return [file.stat().st_size for file in (folder / FOLDER).iterdir() if file.suffix != RECEIPTS]
+
+
 def all_have_one_lock(cluster: Cluster) -> None:
     results = [node.result() for node in cluster.nodes]
     assert [code for code, _ in results] == [0] * len(results), [node.said for node in cluster.nodes]
     assert len({result["lock_hash"] for _, result in results}) == 1
     assert len({(node.folder / LOCK_FILE).read_bytes() for node in cluster.nodes}) == 1
     for node in cluster.nodes:
-        assert len(list((node.folder / KEYSTORES).iterdir())) == 2 * 3
-        assert [file.stat().st_size for file in (node.folder / FOLDER).iterdir()] == [0]
+        assert len(list((node.folder / KEYSTORES).iterdir())) == 2 * len(cluster.definition.fee_recipients)
+        assert secrets_in(node.folder) == [0]
 
 
 def test_a_ceremony(cluster: Cluster, tmp_path: Path) -> None:
@@ -148,7 +160,137 @@ async def test_one_is_killed_when_all_is_done(cluster: Cluster, monkeypatch: pyt
         lock = (last / LOCK_FILE).read_bytes()
         await take_part(cluster, agreement, 3, patience)
     assert (last / LOCK_FILE).read_bytes() == lock
-    assert [file.stat().st_size for file in (last / FOLDER).iterdir()] == [0]
+    assert secrets_in(last) == [0]
+
+
+async def test_one_cannot_publish_what_all_have(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All have said that theirs is stored, which is decided on its disk: later it needs nobody."""
+    agreement = await read_agreement(str(cluster.file), verify=True)
+    patience = Patience(join_seconds=math.inf, silence_seconds=math.inf)
+    last = cluster.nodes[3].folder
+    publish = NodeStore.publish
+
+    async def refuse(store: NodeStore) -> None:
+        if store.directory == last:
+            raise CeremonyError("the keymanager: HTTP 500")
+        await publish(store)
+
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        with monkeypatch.context() as patched:
+            patched.setattr(NodeStore, "publish", refuse)
+            ends = await asyncio.gather(
+                *(take_part(cluster, agreement, i, patience) for i in range(4)), return_exceptions=True
+            )
+            assert [str(end) for end in ends] == ["None"] * 3 + ["the keymanager: HTTP 500"]
+            assert (last / CONFIRMED).is_dir()
+            with pytest.raises(CeremonyError, match="HTTP 500"):
+                await take_part(cluster, agreement, 3, patience)
+        monkeypatch.setattr(running, "CLOSE_SECONDS", 0.5)
+        await take_part(cluster, agreement, 3, patience)
+    assert len({(node.folder / LOCK_FILE).read_bytes() for node in cluster.nodes}) == 1
+
+
+async def test_one_has_not_heard_that_all_is_done(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And when it is started again the others have gone, until one of them is started again as well."""
+    agreement = await read_agreement(str(cluster.file), verify=True)
+    patience = Patience(join_seconds=math.inf, silence_seconds=math.inf)
+    receive = Mailbox._receive
+
+    async def hear(mailbox: Mailbox, key: bytes, payload: bytes) -> None:
+        if payload[0] != Kind.DONE or 3 in mailbox._others:
+            await receive(mailbox, key, payload)
+
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        with monkeypatch.context() as patched:
+            patched.setattr(Mailbox, "_receive", hear)
+            patched.setattr(driver, "CLOSE_SECONDS", 0.5)
+            patched.setattr(driver, "LONGEST_REMINDER_SECONDS", 0.25)
+            last = asyncio.create_task(take_part(cluster, agreement, 3, patience))
+            await asyncio.gather(*(take_part(cluster, agreement, i, patience) for i in range(3)))
+            assert not last.done()
+            last.cancel()
+            await asyncio.wait([last])
+        last = asyncio.create_task(take_part(cluster, agreement, 3, patience))
+        with pytest.raises(CeremonyFailedError, match="is there already"):
+            await take_part(cluster, agreement, 0, patience)
+        await last
+    assert len({(node.folder / LOCK_FILE).read_bytes() for node in cluster.nodes}) == 1
+
+
+async def test_one_writes_for_long(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says that it is there, so that nobody gives it up; and it ends at once when it is told to."""
+    agreement = await read_agreement(str(cluster.file), verify=True)
+    patience = Patience(join_seconds=math.inf, silence_seconds=math.inf)
+    begun, is_stopped, signs = asyncio.Event(), threading.Event(), asyncio.Semaphore(0)
+    last, loop = cluster.nodes[3].folder, asyncio.get_running_loop()
+    write, receive = NodeStore.write, Mailbox._receive
+
+    def write_slowly(store: NodeStore, result: NodeResult, *, stop: Callable[[], bool]) -> bytes:
+        if store.directory == last and not is_stopped.is_set():
+            loop.call_soon_threadsafe(begun.set)
+            while not stop():
+                time.sleep(0.01)
+            is_stopped.set()
+        return write(store, result, stop=stop)
+
+    async def count(mailbox: Mailbox, key: bytes, payload: bytes) -> None:
+        if payload == SIGN_OF_LIFE and key == agreement.node_keys[3] and begun.is_set():
+            signs.release()
+        await receive(mailbox, key, payload)
+
+    monkeypatch.setattr(driver, "LONGEST_REMINDER_SECONDS", 0.25)
+    monkeypatch.setattr(NodeStore, "write", write_slowly)
+    monkeypatch.setattr(Mailbox, "_receive", count)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        nodes = [asyncio.create_task(take_part(cluster, agreement, i, patience)) for i in range(4)]
+        await begun.wait()
+        for _ in range(3 * 2):  # to each more than one
+            await signs.acquire()
+        nodes[3].cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await nodes[3]
+        assert is_stopped.is_set()
+        await asyncio.gather(*nodes[:3], take_part(cluster, agreement, 3, patience))
+    assert len({(node.folder / LOCK_FILE).read_bytes() for node in cluster.nodes}) == 1
+
+
+async def test_what_was_stored_is_moved_away(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So operators say that an attempt is over that ended without all: they begin the next one."""
+    agreement = await read_agreement(str(cluster.file), verify=True)
+    patience = Patience(join_seconds=math.inf, silence_seconds=math.inf)
+    last = cluster.nodes[3].folder
+
+    def refuse(store: NodeStore, result: NodeResult, *, stop: Callable[[], bool]) -> bytes:
+        if store.directory == last:
+            patience.silence_seconds = 0.0
+            raise OSError("the disk is gone")
+        return write(store, result, stop=stop)
+
+    write = NodeStore.write
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        with monkeypatch.context() as patched:
+            patched.setattr(NodeStore, "write", refuse)
+            ends = await asyncio.gather(
+                *(take_part(cluster, agreement, i, patience) for i in range(4)), return_exceptions=True
+            )
+        unconfirmed = [end.is_unconfirmed for end in ends if isinstance(end, CeremonyFailedError)]
+        assert (unconfirmed, str(ends[3])) == ([True] * 3, "the disk is gone")
+        for node in cluster.nodes[:3]:
+            (node.folder / WRITTEN).rename(node.folder / "kept")
+        patience.silence_seconds = math.inf
+        await asyncio.gather(*(take_part(cluster, agreement, i, patience) for i in range(4)))
+    assert len({(node.folder / LOCK_FILE).read_bytes() for node in cluster.nodes}) == 1
+    assert all(secrets_in(node.folder) == [0, 0] for node in cluster.nodes)
+
+
+async def test_too_many_keys_at_once(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are refused before anybody is told anything."""
+    agreement = await read_agreement(str(cluster.file), verify=True)
+    monkeypatch.setattr(sizes, "MOST_HELD_BYTES", 2 * 8 * 3 * 96)
+    patience = Patience(join_seconds=0.0, silence_seconds=0.0)
+    with pytest.raises(CeremonyError, match=r"3 are too many for one ceremony of 4 nodes .* makes 2 at most"):
+        await take_part(cluster, agreement, 0, patience)
+    assert not (cluster.nodes[0].folder / FOLDER).exists()
 
 
 @pytest.mark.parametrize("is_first", [False, True], ids=["last", "first"])

@@ -28,7 +28,7 @@ def test_killed_at_every_step(tmp_path: Path) -> None:
     assert {row[5] for row in rows} == {"none", "all"}
     assert {row[6] for row in rows} == {"0"}
     kinds = [row[3] for row in rows]
-    assert set(kinds) == {"NOTHING", "WRITTEN", "PUBLISHED"}
+    assert set(kinds) == {"NOTHING", "WRITTEN", "CONFIRMED", "PUBLISHED"}
     assert rows[-1][2:6] == ["all", "NOTHING", "all", "all"]
     # Before files are complete nothing comes of them; afterwards everything.
     first = next(place for place, kind in enumerate(kinds) if kind != "NOTHING")
@@ -54,6 +54,19 @@ def test_complete_files_wait(tmp_path: Path) -> None:
     staging.publish()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "lock"]
     assert staging.settle() is Left.NOTHING
+
+
+def test_what_is_confirmed_stays(tmp_path: Path) -> None:
+    """Whoever comes after finds that it is to be published, and nobody throws it away."""
+    staged(tmp_path, "lock", "a").complete()
+    Staging(tmp_path).confirm()
+    staging = Staging(tmp_path, last="lock")
+    assert staging.settle() is Left.CONFIRMED
+    staging.discard()
+    with pytest.raises(FileError, match="has files of before"):
+        staging.begin()
+    staging.publish()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "lock"]
 
 
 def test_thrown_away(tmp_path: Path) -> None:

@@ -16,8 +16,9 @@ from dvtfast.services.ceremony import keymanager
 from dvtfast.services.ceremony.dealing import DealtCluster
 from dvtfast.services.ceremony.errors import CeremonyError
 from dvtfast.services.ceremony.folder import digest_of, verify_node_files
-from dvtfast.services.ceremony.staging import WRITTEN, Left
+from dvtfast.services.ceremony.staging import CONFIRMED, WRITTEN, Left
 from dvtfast.services.ceremony.storing import Keymanager, NodeStore
+from dvtfast.services.process.offload import StoppedError
 
 from .dealt import CHEAP, result_of
 from .test_keymanager import TOKEN, Client
@@ -51,6 +52,21 @@ def test_a_restart_writes_anew(dealt: DealtCluster, tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
+def test_written_in_vain(dealt: DealtCluster, tmp_path: Path) -> None:
+    """It ends between two keystores when nobody needs them any more."""
+    asked = 0
+
+    def stop() -> bool:
+        nonlocal asked
+        asked += 1
+        return True
+
+    with pytest.raises(StoppedError):
+        NodeStore(tmp_path, CHEAP).write(result_of(dealt, 1), stop=stop)
+    assert asked == 1
+    assert NodeStore(tmp_path, CHEAP).settle() is Left.NOTHING
+
+
 def with_client(client: Client, directory: Path, work: Callable[[NodeStore], object]) -> None:
     """Run `work` with a store whose validator client answers; its `publish` is run afterwards."""
 
@@ -79,8 +95,8 @@ def test_a_validator_client_that_refuses(dealt: DealtCluster, tmp_path: Path) ->
     client.status = "error"
     with pytest.raises(CeremonyError, match="the keymanager did not take keystore-insecure-0"):
         with_client(client, tmp_path, lambda store: store.write(result_of(dealt, 2)))
-    assert names(tmp_path) == [WRITTEN]
-    shares = load_keystores(tmp_path / WRITTEN / "validator_keys").secret_keys
+    assert names(tmp_path) == [CONFIRMED]
+    shares = load_keystores(tmp_path / CONFIRMED / "validator_keys").secret_keys
     np.testing.assert_array_equal(shares, dealt.key_shares[:, 2])
     client.status, client.secrets = "imported", []
     with_client(client, tmp_path, lambda store: None)  # asked again by a later process

@@ -92,9 +92,10 @@ class _Case:
         self._fields = list(reversed(evidence.fields))
 
     def judge(self) -> Verdict:
-        verdict = _JUDGES[self.proves](self)
-        self.require(not self._fields, "it has more fields than it should")
-        return verdict
+        # Before anything is computed: every field has its size, so that nothing else can be carried along.
+        count = _FIELDS[self.proves] + _FIELDS_PER_DEALER.get(self.proves, 0) * self.terms.count
+        self.require(len(self._fields) == count, f"expected {count} fields, got {len(self._fields)}")
+        return _JUDGES[self.proves](self)
 
     def require(self, holds: bool, otherwise: str) -> None:
         if not holds:
@@ -335,6 +336,23 @@ def _false_blame(case: _Case) -> Verdict:
     case.require(not holds, "the BLAME holds")
     return Verdict(blame.sender, f"operator {blame.sender} blames without proof")
 
+
+# How many fields there are, after the digests; see `Proves`.
+_FIELDS = {
+    Proves.EQUIVOCATION: 4,
+    Proves.MALFORMED: 1,
+    Proves.CHANGED: 2,
+    Proves.BAD_POINT: 4,
+    Proves.REPEATED: 7,
+    Proves.BAD_PROOF: 2,
+    Proves.COMPLAINT: 8,
+    Proves.BAD_SIGNATURE: 6,
+    Proves.BAD_LOCK_SIGNATURE: 3,
+    Proves.OTHER_RESULT: 1,
+    Proves.OTHER_LOCK: 1,
+    Proves.FALSE_BLAME: 2,
+}
+_FIELDS_PER_DEALER = {Proves.BAD_SIGNATURE: 4}
 
 _JUDGES: dict[Proves, Callable[[_Case], Verdict]] = {
     Proves.EQUIVOCATION: _equivocation,

@@ -11,13 +11,14 @@
 
 Each step begins when the messages of the one before are complete. Each message is signed, and recorded before
 it is sent: after a restart the same bytes are sent again. Who cheats is named in a BLAME, with evidence that
-each node judges for itself. From DONE on a node no longer ends by itself, as others may have succeeded.
+each node judges for itself. From LOCKSIG on a node no longer forgets because others are silent, as these may
+have all that DONE takes; from DONE on it never does, as others may have succeeded.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from dvtfast.dkg.native.envelopes import WITH_ATTACHMENT, Envelope, Kind, decode_envelope, seal
@@ -37,6 +38,8 @@ SEED_BYTES = 32
 NONCE_BYTES = 32
 # Names of phases that are no kind of message.
 STORE, CLOSED = "store", "closed"
+# So many attempts at once may others be ahead, and be followed.
+MOST_AHEAD = 1000
 
 
 class Machine:
@@ -48,10 +51,12 @@ class Machine:
         seal: encrypts this node's key shares uint8[m, 32] to a key of its operator, uint8[m, sealed_bytes];
             where that is agreed on. It may give something else each time: what it gave is recorded.
         records: what a former process of this node has recorded for the same terms; none for a fresh start.
+        unheeded: positions of those who may begin as many attempts as they like: they are not followed.
 
     Attributes:
         position: of this node, from 0.
         newest_attempt: the highest that an operator was heard to begin.
+        followed: its position.
 
     Raises:
         InputError: the identity is not among the operators, or the records are of other terms.
@@ -68,19 +73,21 @@ class Machine:
         capabilities: int = 0,
         seal: Seal | None = None,
         records: Sequence[bytes] = (),
+        unheeded: Collection[int] = (),
     ) -> None:
         self._terms, self._identity = terms, Identity(identity_secret)
         if self._identity.public_key not in terms.operators:
             raise InputError("identity_secret: not the key of an operator of these terms")
         self.position = terms.operators.index(self._identity.public_key)
-        self.newest_attempt = terms.attempt
+        self.newest_attempt, self.followed = terms.attempt, self.position
+        self._unheeded = set(unheeded)
         self._records = Records(identity_secret, records)
         written = self._records.opened()
         seed = written[0][:SEED_BYTES] if written else os.urandom(SEED_BYTES)
         self._work = Work(terms, self._identity, plan, seed, seal)
         self._mail = Mail(terms, self.position, self._work.attachment)
         self._verdicts = Verdicts(terms, self._mail, self._work, self._sealed)
-        self._early: dict[tuple[int, Kind], bytes] = {}
+        self._early: dict[int, bytes] = {}
         self._phase, self._told = Kind.HELLO, Phase("")
         self._finished = self._closed = False
         self._payload_sizes, self._statement_sizes = payload_sizes(terms), statement_sizes(terms)
@@ -138,32 +145,48 @@ class Machine:
     def remind(self) -> Outputs:
         """Nothing has come for a while: ask again for what is missing."""
         if not self._verdicts.aborted:
-            self._verdicts.heed(self._phase)
             self._ask()
         return self._outcome()
 
     def give_up(self) -> Outputs:
-        """Wait no longer for others, and tell them for whom; after DONE this node only says so.
+        """Wait no longer for others, and tell them for whom; after LOCKSIG this node only says so.
 
         Eight reminders in vain should come before: by then all others see who is silent, too.
         """
-        missing = self._mail.missing(self._phase)
-        if missing and not (self._verdicts.aborted or self._finished or self._waits_for_disk):
-            refusing = self._mail.wanted.refusing(missing[0]) if self._phase > Kind.DEAL else None
-            silent, kind = (missing[0], self._phase) if refusing is None else (refusing, Kind.DEAL)
-            stop = self._sealed(Kind.STOP, Stop(kind, silent).encode())
-            if not self._is_done:
-                self._mail.send_all(stop)
-            self._verdicts.end_by(stop)
+        if not (self._verdicts.aborted or self._finished or self._waits_for_disk):
+            self._give_up()
         return self._outcome()
 
+    def _give_up(self) -> None:
+        missing, is_bound = self._mail.missing(self._phase), Kind.LOCKSIG in self._mail.own
+        if not missing or self._verdicts.heed(self._phase):
+            return
+        refusing = self._mail.wanted.refusing(missing[0]) if self._phase > Kind.DEAL else None
+        silent, kind = (missing[0], self._phase) if refusing is None else (refusing, Kind.DEAL)
+        stop = self._sealed(Kind.STOP, Stop(kind, silent).encode())
+        if not is_bound:
+            self._mail.send_all(stop)
+        self._verdicts.end_by(stop)
+
+    def close(self) -> None:
+        """Overwrite what is secret; nothing may be asked of this machine any more."""
+        self._work.wipe(keys=True)
+
     @property
-    def _is_done(self) -> bool:
+    def receipts(self) -> list[bytes]:
+        """The DONEs of all, as payloads, once they are here: for who is in doubt whether all have stored."""
+        if self._mail.missing(Kind.DONE):
+            return []
+        return [self._mail.held[Kind.DONE, position].encode() for position in range(self._terms.count)]
+
+    @property
+    def is_done(self) -> bool:
+        """Whether this node has said that keys and lock are on its disk."""
         return Kind.DONE in self._mail.own
 
     @property
     def _waits_for_disk(self) -> bool:
-        return self._phase == Kind.DONE and not self._is_done
+        return self._phase == Kind.DONE and not self.is_done
 
     def _outcome(self) -> Outputs:
         """All that is to be done, and where the ceremony is if that has changed."""
@@ -216,8 +239,8 @@ class Machine:
         elif kind == Kind.HELLO:
             self._take_hello(envelope)
         elif self._work.session is None:
-            if sender == peer:
-                self._early[peer, kind] = payload
+            if sender == peer and kind == Kind.COMMIT:  # nothing else can be meant for who has said no COMMIT
+                self._early[peer] = payload
         elif envelope.slot == self._work.session:
             if kind == Kind.DEAL:
                 hashes = Deal.decode(envelope.statement, self._terms).ciphertext_hashes
@@ -227,16 +250,17 @@ class Machine:
             self._examine(envelope)
 
     def _take_hello(self, envelope: Envelope) -> None:
-        attempt = Hello.decode(envelope.statement, self._terms).attempt
+        attempt, own = Hello.decode(envelope.statement, self._terms).attempt, self._terms.attempt
         if envelope.slot == self._terms.hello_slot:
             self._hold(envelope)
-        elif self.newest_attempt < attempt and not self._is_done:
+        elif own < attempt <= own + MOST_AHEAD and envelope.sender not in self._unheeded:
             theirs = replace(self._terms, attempt=attempt)
             if envelope.slot == theirs.hello_slot and envelope.is_signed(self._terms.operators):
-                self.newest_attempt = attempt
+                self._unheeded.add(envelope.sender)
+                self.newest_attempt, self.followed = attempt, envelope.sender
                 begun = Kind.COMMIT in self._mail.own
                 self._verdicts.abort(
-                    f"operator {envelope.sender} begins attempt {attempt}, this node {self._terms.attempt}",
+                    f"operator {envelope.sender} begins attempt {attempt}, this node {own}",
                     envelope.sender if begun else None,
                 )
 
@@ -292,7 +316,7 @@ class Machine:
             if self._mail.missing(self._phase):
                 break
             self._leave()
-        if self._is_done and not self._finished and not self._mail.missing(Kind.DONE):
+        if self.is_done and not self._finished and not self._mail.missing(Kind.DONE):
             self._finish()
 
     def _leave(self) -> None:
@@ -304,7 +328,7 @@ class Machine:
                 work.begin(hellos)
                 self._enter(Kind.COMMIT, work.commit(mail.listed(Kind.HELLO)))
                 early, self._early = self._early, {}
-                for (peer, _), payload in early.items():
+                for peer, payload in early.items():
                     self._read(peer, payload)
             case Kind.COMMIT:
                 self._enter(Kind.DEAL, work.deal(mail.listed(Kind.COMMIT)))
@@ -321,7 +345,7 @@ class Machine:
                 self._enter(Kind.LOCKSIG, statement)
             case Kind.LOCKSIG:
                 self._phase = Kind.DONE
-                if not self._is_done:
+                if not self.is_done:
                     mail.out.append(work.to_store(mail.held))
                 for place in [each for each in mail.held if each[0] == Kind.DONE]:
                     if not self._is_same_lock(mail.held[place]):
@@ -355,7 +379,7 @@ class Machine:
     # What this node says.
 
     def _ask(self) -> None:
-        kinds = {self._phase} | ({Kind.DONE} if self._is_done and not self._finished else set())
+        kinds = {self._phase} | ({Kind.DONE} if self.is_done and not self._finished else set())
         self._mail.ask(() if self._closed else sorted(kinds))
 
     def _sealed(self, kind: Kind, statement: bytes) -> Envelope:

@@ -11,13 +11,17 @@ from dvtfast.dkg.native.channels import TAG_BYTES
 from dvtfast.dkg.native.envelopes import FRAME_BYTES, Kind
 from dvtfast.dkg.native.hashing import path_bytes
 from dvtfast.dkg.native.statements import statement_sizes
-from dvtfast.dkg.native.terms import Terms
+from dvtfast.dkg.native.terms import MOST_VALIDATORS, Terms
 
 # What one WANT asks for, for each operator; kind, sender and receiver of each.
 MOST_WANTS = 8
 WANT_BYTES = 3
 # Lengths and heads of the fields of an evidence, and statements that it holds beside the large ones.
 EVIDENCE_FIELDS_BYTES = 4096
+# What all operators deal to one, or sign for it, which is held at once and may come at once; and how many
+# operators are counted at least, so that no payload is too large for who carries it.
+MOST_HELD_BYTES = 512 * 1024**2
+LEAST_COUNTED = 8
 
 
 def commitments_bytes(terms: Terms) -> int:
@@ -63,6 +67,13 @@ def payload_sizes(terms: Terms) -> dict[Kind, range]:
     }
     sizes[Kind.WANT] = range(1, 2 + WANT_BYTES * MOST_WANTS * terms.count)
     return sizes
+
+
+def most_validators(terms: Terms) -> int:
+    """How many validators such operators can make keys for at once; see MOST_HELD_BYTES."""
+    dealt = PUBLIC_KEY_BYTES * terms.threshold + SECRET_KEY_BYTES
+    each = max(dealt, terms.row_bytes)
+    return min(MOST_VALIDATORS, MOST_HELD_BYTES // (max(terms.count, LEAST_COUNTED) * each))
 
 
 def largest_payload(terms: Terms) -> int:

@@ -12,7 +12,6 @@ from dvtfast.dkg.native.judging import EvidenceError, UndecidedError, Verdict, j
 from dvtfast.dkg.native.mail import Mail
 from dvtfast.dkg.native.statements import Stop
 from dvtfast.dkg.native.terms import Terms
-from dvtfast.dkg.native.wanting import REMINDERS_IN_VAIN
 from dvtfast.dkg.native.work import Work
 from dvtfast.dkg.outputs import Aborted
 
@@ -42,14 +41,25 @@ class Verdicts:
         self._reasons: set[str] = set()
         self._stops: dict[int, Envelope] = {}
 
-    def abort(self, reason: str, culprit: int | None = None, evidence: bytes | None = None) -> None:
-        """There is a reason to end; once for each."""
+    def abort(
+        self,
+        reason: str,
+        culprit: int | None = None,
+        evidence: bytes | None = None,
+        *,
+        bound_by: Kind = Kind.DONE,
+    ) -> None:
+        """There is a reason to end; once for each.
+
+        Args:
+            bound_by: the message after which this node does not end for such a reason, but says so.
+        """
         if reason in self._reasons:
             return
         self._reasons.add(reason)
-        stored = Kind.DONE in self._mail.own
-        self._mail.out.append(Aborted(reason, culprit, evidence, unconfirmed=stored))
-        if not stored:
+        is_bound = bound_by in self._mail.own
+        self._mail.out.append(Aborted(reason, culprit, evidence, unconfirmed=is_bound))
+        if not is_bound:
             self.aborted = True
             self._work.wipe(keys=True)
 
@@ -89,20 +99,27 @@ class Verdicts:
             if not enough and sha256(envelope.attachment).digest() == envelope.statement:
                 self._weigh(envelope)
 
-    def heed(self, phase: Kind) -> None:
-        """Nothing has come for a while: who has stopped may have been right.
+    def heed(self, phase: Kind) -> bool:
+        """This node would wait no longer: who has stopped before may have been right. Whether one was.
 
-        A STOP is believed only for what this node sees itself: it misses that message, too, and has asked for
-        it in vain; or it has asked for it in vain on behalf of who stopped.
+        A STOP is believed only for what this node sees itself: it misses that message, too; or it has asked
+        for it in vain on behalf of who stopped. How long all may take to come is everybody's own affair. Of
+        one who stopped before it signed the lock, and whose signature is missing, it is believed that none
+        will come: then nobody can have all.
         """
+        missing = self._mail.missing(phase)
         for stop in self._stops.values():
             facts = Stop.decode(stop.statement, self._terms)
-            missed = facts.kind == phase and facts.silent in self._mail.missing(phase)
-            missed = missed and self._mail.reminders >= REMINDERS_IN_VAIN
+            missed = facts.kind == phase and facts.silent in missing
             refused = facts.kind == Kind.DEAL and self._mail.wanted.refusing(stop.sender) == facts.silent
-            if missed or refused:
+            if phase == Kind.LOCKSIG and facts.kind < phase and stop.sender in missing:
+                self.messages.append(stop)
+                self.abort(f"operator {stop.sender} has ended before it signed the lock", stop.sender)
+                return True
+            if Kind.HELLO < phase < Kind.DONE and (missed or refused):
                 self.end_by(stop)
-                break
+                return True
+        return False
 
     def end_by(self, stop: Envelope) -> None:
         """Somebody waits no longer, perhaps this node, and this node has seen that it is right."""
@@ -110,7 +127,9 @@ class Verdicts:
         self.messages.append(stop)
         name = Kind(facts.kind).name
         self.abort(
-            f"operator {stop.sender} has waited in vain for {name} of operator {facts.silent}", facts.silent
+            f"operator {stop.sender} has waited in vain for {name} of operator {facts.silent}",
+            facts.silent,
+            bound_by=Kind.LOCKSIG,
         )
 
     def judge_again(self) -> None:

@@ -3,7 +3,8 @@
 A WANT is its kind, then kind, sender and receiver of each message that is asked for, a byte each. It is not
 signed: it changes nothing at who gets it. Every node passes on what others have signed. Only a DEAL is for
 one receiver: whoever hears that one is missing asks the dealer for it, and passes it on. So nobody can be
-silent to one node alone: who does not hand out a DEAL for another is silent to all, and all see it.
+silent to one node alone: who does not hand out a DEAL for another is silent to all, and all see it. A WANT
+for nothing says that its sender is at work.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ REMINDERS_IN_VAIN = 2
 FIRST_HELPERS, GROWTH = 2, 4
 MOST_GROWTHS = 4  # which are all of 255
 
+SIGN_OF_LIFE = bytes([Kind.WANT])
+
 Place = tuple[Kind, int]
 """A kind of message, and the position of its sender."""
 
@@ -30,7 +33,7 @@ Place = tuple[Kind, int]
 def encode_want(places: Sequence[Place], receiver: int, operators: int) -> bytes:
     """The payload that asks for these messages, or for the first of them, for one receiver."""
     asked = places[: MOST_WANTS * operators]
-    return bytes([Kind.WANT]) + b"".join(bytes([*place, receiver]) for place in asked)
+    return SIGN_OF_LIFE + b"".join(bytes([*place, receiver]) for place in asked)
 
 
 def decode_want(payload: bytes, operators: int) -> list[tuple[Kind, int, int]]:

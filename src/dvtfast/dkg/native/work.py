@@ -65,6 +65,7 @@ class ToStore:
     """What a node is to put on its disk before it says so with `stored`; nobody has the right to use it yet.
 
     Attributes:
+        keys: the driver's from now on, who wipes them.
         signatures: uint8[kinds, m, 96], verified.
         sealed: uint8[n, m, sealed_bytes], what each operator has encrypted to itself; nobody has judged it.
         lock_hash: 32 bytes.
@@ -106,6 +107,7 @@ class Work:
         self._points: list[bytes] = []
         self._ciphertexts: list[bytes] = []
         self._public: PublicKeys | None = None
+        self._keys_are_given = False
         self._rows: Bytes | None = None
         self._roots = self._signatures = self._all_sealed = np.zeros((0, 0, 0), dtype=np.uint8)
 
@@ -313,6 +315,7 @@ class Work:
         ]
         total = aggregate([lock.signature for lock in locks]).tobytes()
         signatures = tuple(lock.node_signature for lock in locks)
+        self._keys_are_given = True  # somebody works with them, whatever becomes of this session
         return ToStore(self.keys, self._signatures, self._all_sealed, self.known.lock_hash, total, signatures)
 
     def equivocation(self, kind: Kind, position: int, slot: bytes, own: Mark, other: Mark) -> AccusationError:
@@ -331,9 +334,9 @@ class Work:
         return self.session
 
     def wipe(self, *, keys: bool) -> None:
-        """Overwrite the secrets of the session, and the key shares that came of it."""
+        """Overwrite the secrets of the session, and the key shares that came of it and are still its own."""
         self._dealer.wipe()
-        if keys and self.keys is not None:
+        if keys and self.keys is not None and not self._keys_are_given:
             self.keys.wipe()
 
     def __repr__(self) -> str:
