@@ -375,6 +375,24 @@ def test_who_was_followed_often_enough_is_not():
     assert machine.receive(2, hello_of(1, 2))
 
 
+def test_who_is_started_again_does_not_begin():
+    """Whoever looks at where it is sees that it is bound by what it has said."""
+    node = Network(TERMS).nodes[0]
+    assert node.phase.name == "hello"
+    node.restart()
+    assert node.phase.name == "hello"
+    node.disk = honest_disk()[:2]
+    node.restart()
+    assert node.phase.name == "rejoin"
+
+
+@cache
+def honest_disk():
+    network = Network(TERMS)
+    network.run_to_the_end()
+    return network.nodes[0].disk
+
+
 def test_who_is_done_follows_nobody_but_says_so():
     """Its keys may be those of the cluster; its operator learns once for each that others begin anew."""
     network = Network(TERMS)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-from dvtfast.dkg.native.machine import CLOSED, STORE, Machine
+from dvtfast.dkg.native.machine import CLOSED, REJOIN, STORE, Machine
 from dvtfast.dkg.native.mail import Outputs
 from dvtfast.dkg.native.wanting import SIGN_OF_LIFE
 from dvtfast.dkg.native.work import ToStore
@@ -30,7 +30,8 @@ LEAST_REMINDER_SECONDS = 0.25
 REMINDERS = 8  # in vain, before anybody is given up: what one node misses, others are asked for
 FLUSH_SECONDS = 10.0  # for the last messages, so that the others learn why
 JOIN_FLUSH_SECONDS = 30.0  # the same while not all are connected yet
-HELLO = "hello"  # the phase in which all come together
+HELLO = "hello"  # the phase in which all come together, for the first time
+JOINING = (HELLO, REJOIN)
 CLOSE_SECONDS = 60.0  # for those who have not heard yet that all is well
 ALIVE_FACTOR = 10  # somebody who answers, but not with what is missing, is waited for so much longer
 
@@ -118,7 +119,7 @@ class Driver:
                     if not await self._step():
                         break
             culprits = {abort.culprit for abort in self._ended.aborts}
-            is_joining = self._phase.name in ("", HELLO)
+            is_joining = self._phase.name in ("", *JOINING)
             seconds = JOIN_FLUSH_SECONDS if is_joining else FLUSH_SECONDS
             await self._mailbox.flush(seconds, for_all=is_joining, but=culprits)
             if self._publishing is not None:
@@ -195,7 +196,7 @@ class Driver:
     def _longest_pause(self) -> float:
         """Between reminders, and between signs of life: there are enough while somebody is waited for."""
         patience = self._patience
-        seconds = patience.join_seconds if self._phase.name == HELLO else patience.silence_seconds
+        seconds = patience.join_seconds if self._phase.name in JOINING else patience.silence_seconds
         return min(LONGEST_REMINDER_SECONDS, max(seconds / REMINDERS, LEAST_REMINDER_SECONDS))
 
     def _is_over(self, since: float) -> bool:
@@ -205,7 +206,7 @@ class Driver:
             return now - since > CLOSE_SECONDS
         if self._phase.name == STORE or not self._phase.missing:
             return False
-        if self._phase.name == HELLO:
+        if self._phase.name in JOINING:
             return now - since > patience.join_seconds
         silent = now - max(since, min(self._mailbox.heard[peer] for peer in self._phase.missing))
         is_alive = now - since <= ALIVE_FACTOR * patience.silence_seconds + self._work_seconds

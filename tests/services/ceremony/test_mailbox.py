@@ -1,4 +1,4 @@
-"""Payloads of a ceremony in parts, longer than a circuit of a relay; what is held of them, and for how long."""
+"""Payloads of a ceremony in parts, longer than a circuit of a relay; what is held of them, and how long."""
 
 from __future__ import annotations
 
@@ -180,15 +180,15 @@ async def alone(most_bytes=1000):
     mailbox = Mailbox(host, [US, PEER], 0, most_bytes=most_bytes)
     async with asyncio.timeout(ANSWER_SECONDS), mailbox.open():
         receive = host.handlers[mailbox_module.PROTOCOL]
-        yield (
-            mailbox,
-            host,
-            lambda payload: asyncio.create_task(receive(PEER, OutgoingPayload(payload).part())),
-        )
+
+        def hand_over(payload):
+            return asyncio.create_task(receive(PEER, OutgoingPayload(payload).part()))
+
+        yield mailbox, host, hand_over
 
 
 async def test_what_came_is_held_until_it_was_worked_on():
-    """Whoever hands it over waits so long, and with it what counts the peer's bytes; the next one behind it."""
+    """Whoever hands it over waits so long, and with it what counts the peer's bytes; the next one behind."""
     async with alone() as (mailbox, _, hand_over):
         first, second = hand_over(b"1"), hand_over(b"2")
         assert await mailbox.next() == (1, b"1")

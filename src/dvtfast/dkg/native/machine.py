@@ -36,8 +36,9 @@ from dvtfast.errors import DvtfastError, InputError
 
 SEED_BYTES = 32
 NONCE_BYTES = 32
-# Names of phases that are no kind of message.
-STORE, CLOSED = "store", "closed"
+# Names of phases that are no kind of message. Who rejoins has said COMMIT before it was started again, and
+# lacks the HELLOs of the others: it is not free to do anything else.
+REJOIN, STORE, CLOSED = "rejoin", "store", "closed"
 # So many attempts at once may others be ahead, and be followed.
 MOST_AHEAD = 1000
 
@@ -190,7 +191,9 @@ class Machine:
 
     def _outcome(self) -> Outputs:
         """All that is to be done, and where the ceremony is if that has changed."""
-        name = CLOSED if self._closed else STORE if self._waits_for_disk else self._phase.name.lower()
+        is_back = self._phase == Kind.HELLO and Kind.COMMIT in self._mail.own
+        name = REJOIN if is_back else self._phase.name.lower()
+        name = CLOSED if self._closed else STORE if self._waits_for_disk else name
         missing = () if self._waits_for_disk else self._mail.missing(self._phase)
         if not self._verdicts.aborted and self._told != (phase := Phase(name, missing)):
             self._told = phase
