@@ -16,6 +16,7 @@ from typing import Self
 from dvtfast.files import read_bytes
 
 from ...chain.encoding import write_data
+from ...files import paths
 from ..errors import CeremonyError
 from ..staging import sync_directory
 
@@ -128,7 +129,7 @@ def kept_receipts(directory: Path, definition_hash: bytes) -> tuple[bytes, ...]:
         CeremonyError: it is damaged.
     """
     path = _receipts_path(directory, definition_hash)
-    if not path.exists():
+    if not paths.is_there(path):
         return ()
     file = RecordsFile(path, 0)
     file.close()
