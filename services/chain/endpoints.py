@@ -243,22 +243,18 @@ class Endpoints:
                 break
         raise self._all(errors)
 
-    async def first_of_all(
-        self, work: Callable[[Endpoint], Awaitable[T]], *, rest_goes_on: bool = False
-    ) -> T:
+    async def first_of_all(self, work: Callable[[Endpoint], Awaitable[T]]) -> T:
         """What `work` returns for the first endpoint for which it does, all of them asked at the same time.
 
-        Also those that failed a moment ago: it is for what cannot wait.
-
-        Args:
-            rest_goes_on: the others are not given up when one has succeeded, so that each gets what is sent.
+        Also those that failed a moment ago: it is for what cannot wait. The others go on when one has
+        succeeded, so that each gets what is sent, and connections stay; `end` gives them up.
 
         Raises:
             EndpointError: it raises for all of them; `refused` when all that were asked refused.
         """
         able = [endpoint for endpoint in self._endpoints if not endpoint.left_out]
-        tasks = {asyncio.ensure_future(self._asked(endpoint, work)): endpoint for endpoint in able}
-        left, errors = set(tasks), dict[Endpoint, EndpointError]()
+        asked = {asyncio.ensure_future(self._asked(endpoint, work)): endpoint for endpoint in able}
+        left, errors = set(asked), dict[Endpoint, EndpointError]()
         try:
             while left:
                 done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
@@ -266,26 +262,23 @@ class Endpoints:
                     try:
                         return task.result()
                     except EndpointError as error:
-                        errors[tasks[task]] = error
+                        errors[asked[task]] = error
             raise self._all(errors)
         except asyncio.CancelledError:
-            rest_goes_on = False
+            for task in left:
+                task.cancel()
             raise
         finally:
+            self._going_on |= left
             for task in left:
-                if rest_goes_on:
-                    self._going_on.add(task)
-                    task.add_done_callback(self._ended)
-                else:
-                    task.cancel()
-            if not rest_goes_on:
-                await asyncio.gather(*left, return_exceptions=True)
+                task.add_done_callback(self._ended)
 
     async def end(self) -> None:
         """Give up what still goes on."""
-        for task in self._going_on:
+        going_on = list(self._going_on)
+        for task in going_on:
             task.cancel()
-        await asyncio.gather(*self._going_on, return_exceptions=True)
+        await asyncio.gather(*going_on, return_exceptions=True)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._going_on.discard(task)

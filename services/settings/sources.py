@@ -27,6 +27,7 @@ ELSEWHERE: Final = frozenset(
         "SCHEMATHESIS_EXAMPLES",
         "SCREENSHOT",
         "SPEC_EPOCHS",
+        "SPEC_PRESET",
         "SSV_VALIDATORS",
         "TEST_VALIDATORS",
         "VECTORS",

@@ -105,7 +105,6 @@ class _Attester(msgspec.Struct):
 class _Attesters(msgspec.Struct):
     dependent_root: str
     data: list[_Attester]
-    execution_optimistic: bool = False
 
 
 class _Proposer(msgspec.Struct):
@@ -117,7 +116,6 @@ class _Proposer(msgspec.Struct):
 class _Proposers(msgspec.Struct):
     dependent_root: str
     data: list[_Proposer]
-    execution_optimistic: bool = False
 
 
 class _Member(msgspec.Struct):

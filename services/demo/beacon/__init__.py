@@ -14,5 +14,5 @@ equivocation.py   two votes where one may be       duties.py      who is to do w
 ledger.py         who sent what, what came of it   report.py      how the chain did in the end
 clock.py          the time of the chain            adversity.py   what is wrong with a node
 node.py           nodes before one chain           routes/        the beacon API
-encoding.py       JSON and SSZ                     settings.py, app.py  the process
+encoding.py       JSON and SSZ                     process.py, app.py, settings.py  as a process
 """

@@ -219,6 +219,35 @@ async def test_a_node_that_is_late_is_not_waited_for() -> None:
             await client.attestation_data(33)
 
 
+async def test_a_node_that_is_overtaken_keeps_its_connection() -> None:
+    """So that it is not asked what chain it is on before each answer."""
+    asked, ended = list[str](), asyncio.Event()
+
+    async def genesis(request: web.Request) -> dict[str, Any]:
+        asked.append(request.path)
+        return CONSTANTS[request.path]
+
+    async def slow(request: web.Request) -> dict[str, Any]:
+        await asyncio.sleep(0.05)
+        if request.query["slot"] == "35":
+            ended.set()
+        return {"data": DATA}
+
+    async def quick(request: web.Request) -> dict[str, Any]:
+        return {"data": DATA | {"slot": request.query["slot"]}}
+
+    path = "/eth/v1/validator/attestation_data"
+    slower = {path: slow, "/eth/v1/beacon/genesis": genesis}
+    async with asking(slower, {path: quick}) as client:
+        await client.attestation_data(33)
+        before = len(asked)
+        for slot in (34, 35):
+            await asyncio.sleep(0.2)
+            await client.attestation_data(slot)
+        await ended.wait()
+        assert len(asked) - before <= 1  # that of the first answer
+
+
 async def test_what_is_sent_reaches_all_nodes() -> None:
     """Also those that answer later than the first."""
     reached, may_end, all_have = list[int](), asyncio.Event(), asyncio.Event()

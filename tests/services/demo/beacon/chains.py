@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import time
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,22 +15,23 @@ import numpy as np
 
 from dvtfast import derive_public_keys
 from dvtfast.services.chain.beacon.chain_constants import ExpectedChain
-from tests.services.patience import ANSWER_SECONDS, PATIENCE_SECONDS
+from dvtfast.services.demo.beacon.process import running
+from tests.services.patience import ANSWER_SECONDS
 
 GENESIS_TIME = 1_700_000_000
 FORK_VERSION = bytes.fromhex("10000910")
 TESTNET = ExpectedChain("testnet", FORK_VERSION, genesis_time=GENESIS_TIME, chain_id=560_048)
 """As `--testnet-*` says."""
 PATIENT = {"timeout_seconds": ANSWER_SECONDS, "submit_seconds": ANSWER_SECONDS}
+PRESET = os.environ.get("DVTFAST_SPEC_PRESET", "minimal")
 VALIDATORS = 64
-LOOK_SECONDS = 0.05
 
 
 @dataclass
 class RunningChain:
     """A chain whose slots go on as the test says."""
 
-    urls: list[str]
+    urls: tuple[str, ...]
 
     async def ask(self, method: str, path: str, body: Any = None, *, node: int = 0) -> Any:
         data = None if body is None else msgspec.json.encode(body)
@@ -61,26 +60,7 @@ def running_chain(
     folder: Path, secret_keys: np.ndarray, *, nodes: int = 1, options: Sequence[str] = ("--by-hand",)
 ) -> Iterator[RunningChain]:
     """A chain of these validators inside the block."""
-    validators, log = folder / "validators.txt", folder / "chain.log"
-    validators.write_text("".join(f"0x{key.tobytes().hex()}\n" for key in derive_public_keys(secret_keys)))
-    command = [
-        sys.executable, "-m", "dvtfast.services.demo.beacon", "--log-format", "json",
-        "--validators", str(validators), "--beacon-nodes", str(nodes), *options,
-    ]  # fmt: skip
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
-    try:
-        yield RunningChain([f"http://127.0.0.1:{port}" for port in _ports(process, log)])
-    finally:
-        process.terminate()
-        process.wait(PATIENCE_SECONDS)
-
-
-def _ports(process: subprocess.Popen[bytes], log: Path) -> list[int]:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while process.poll() is None and time.monotonic() < deadline:
-        for line in log.read_bytes().splitlines():
-            if b'"listening"' in line:
-                return list(msgspec.json.decode(line)["ports"])
-        time.sleep(LOOK_SECONDS)
-    raise AssertionError(log.read_text())
+    keys = [key.tobytes() for key in derive_public_keys(secret_keys)]
+    more = ("--preset", PRESET, "--beacon-nodes", str(nodes))
+    with running(folder, keys, [*options, *more]) as urls:
+        yield RunningChain(urls)

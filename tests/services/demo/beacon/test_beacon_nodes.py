@@ -164,3 +164,23 @@ async def _until(events: Any, topic: str) -> Any:
             if event.topic == topic:
                 await events.aclose()
                 return event.data
+
+
+async def test_the_chain_refuses_what_a_node_lied_of(chain: RunningChain, validators: Validators) -> None:
+    """Who signs what a lying node has made up has no block and no vote in the chain, and is told why."""
+    client, slot = validators.client, 1
+    await chain.go_to(slot)
+    await chain.suffer(lies=["attestation data", "block", "head"])
+    with pytest.raises(BeaconError, match=r"state_transition: assert block\.state_root"):
+        await validators.propose(slot)
+    with pytest.raises(BeaconError, match="block being voted for has not been seen"):
+        await validators.attest(slot)
+    await validators.send_sync_messages(slot)  # nobody can tell whether there is such a block
+    await chain.suffer()
+    assert await client.head_root() != bytes(32)
+    await chain.go_to(slot + 1)
+    await validators.propose(slot + 1)
+    await chain.go_to(slot + 2)
+    report = await chain.report()
+    assert (report["head_slot"], report["sync_participation"]["included"]) == (slot + 1, 0)
+    assert [each["slot"] for each in report["blocks"]["missed"]] == [slot]

@@ -18,6 +18,7 @@ EPOCHS = int(os.environ.get("DVTFAST_SPEC_EPOCHS", "5"))
 """Of the chain on which all goes well; the specification makes none final before the fifth."""
 
 
+@pytest.mark.timeout(1800)  # half a minute on an idle machine, as long as its epochs take on another one
 async def test_all_duties_make_a_chain_final(chain: RunningChain, validators: Validators) -> None:
     slots = EPOCHS * validators.client.chain.slots_per_epoch
     for slot in range(1, slots):

@@ -27,11 +27,11 @@ from dvtfast.duties.sync_committees import (
 from dvtfast.services.chain.beacon.duties import DutiesClient
 from dvtfast.services.chain.beacon.duty_answers import AttesterDuty, ProposedBlock
 from dvtfast.services.demo.beacon.specification import NetworkConstants, load
-from tests.services.demo.beacon.chains import FORK_VERSION
+from tests.services.demo.beacon.chains import FORK_VERSION, PRESET
 
 
-def specification(preset: str = "minimal", seconds_per_slot: int = 6) -> Any:
-    return load(NetworkConstants(preset, FORK_VERSION, 560_048, seconds_per_slot))
+def specification() -> Any:
+    return load(NetworkConstants(PRESET, FORK_VERSION, 560_048, 6))
 
 
 @dataclass

@@ -1,0 +1,320 @@
+"""Several beacon nodes of one operator, on one chain: all are asked at once, the first good answer wins.
+
+Only where all fail are those asked that stand behind them. The others go on when the first has answered, so
+that what is sent reaches all of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import msgspec
+
+from dvtfast.duties.presets import Preset
+from dvtfast.duties.ssz import SszError
+
+from ...process import logs
+from ...web.error_text import with_words
+from ...web.outgoing import Answer, OutgoingError, joined
+from ..endpoints import Endpoint, EndpointError, Endpoints, NoAnswerInTimeError, exchange
+from .answers import decoded, uint64
+from .chain_constants import ChainConstants, ExpectedChain, constants, read_forks, read_genesis, read_spec
+from .client import BeaconClient, BeaconError
+from .events import LINE_LIMIT_BYTES, Event, read_events
+
+CONFIG_LIMIT_BYTES: Final = 1024**2
+DATA_LIMIT_BYTES: Final = 64 * 1024
+KEYS_AT_ONCE: Final = 2000
+EVENTS_WAITING: Final = 1000
+SILENCE_SECONDS: Final = 120.0  # of a stream of events; there is one in each slot
+AGAIN_SECONDS: Final = 1.0  # until a stream that ended is begun again
+
+T = TypeVar("T")
+
+log = logs.get("beacon")
+
+
+@dataclass(frozen=True)
+class NodeHealth:
+    """How one node is, as far as it says.
+
+    Attributes:
+        problem: why it is of no use now; "" when it is.
+    """
+
+    node: str
+    problem: str
+    head_slot: int = 0
+    sync_distance: int = 0
+
+
+class _Syncing(msgspec.Struct):
+    head_slot: str
+    sync_distance: str
+    is_syncing: bool
+    is_optimistic: bool = False
+    el_offline: bool = False
+
+
+class _SyncingAnswer(msgspec.Struct):
+    data: _Syncing
+
+
+class _Failure(msgspec.Struct):
+    index: str | int
+    message: str
+
+
+class _Refusal(msgspec.Struct):
+    failures: list[_Failure] = []
+
+
+class BeaconNodes(BeaconClient):
+    """Nodes of which any will do; an async context manager. `learn` comes first.
+
+    Args:
+        endpoints: all of these are asked.
+        fallbacks: these when none of the others is of use.
+        timeout_seconds: of what is asked for.
+        submit_seconds: of what is sent.
+    """
+
+    keys_at_once = KEYS_AT_ONCE
+
+    def __init__(
+        self,
+        endpoints: Sequence[str],
+        *,
+        expected: ExpectedChain,
+        fallbacks: Sequence[str] = (),
+        timeout_seconds: float = 2.0,
+        submit_seconds: float = 2.0,
+    ) -> None:
+        super().__init__(endpoints, timeout_seconds=timeout_seconds + submit_seconds, network=None)
+        self._fallbacks = Endpoints(fallbacks, check=self._check_chain) if fallbacks else None
+        self._expected = expected
+        self._agreed: ChainConstants | None = None
+        self._read_seconds = timeout_seconds
+        self._submit_seconds = submit_seconds
+
+    async def __aexit__(self, *exception: object) -> None:
+        for group in self._groups():
+            await group.end()
+        await super().__aexit__(*exception)
+
+    @property
+    def chain(self) -> ChainConstants:
+        """What `learn` has found out."""
+        assert self._agreed is not None, "learn() comes first"
+        return self._agreed
+
+    @property
+    def preset(self) -> Preset:
+        """The sizes of what is sent; known when `learn` is over."""
+        return self.chain.preset
+
+    async def learn(self) -> ChainConstants:
+        """The chain that the nodes are on: the expected one, in what most of those say that answer.
+
+        Those of another chain are left out for good, also later.
+
+        Raises:
+            BeaconError: none answers, none is on the chain, or as many say one thing as another.
+        """
+        found: list[ChainConstants | EndpointError] = []
+        for group in self._groups():
+            found += await group.each(self._constants)
+        known = [each for each in found if isinstance(each, ChainConstants)]
+        if not known:
+            why = [str(each) for each in found] + [each.left_out for each in self._nodes() if each.left_out]
+            raise BeaconError("beacon: " + "; ".join(dict.fromkeys(why)))
+        votes = Counter({each: sum(each.same_chain(other) for other in known) for each in known})
+        (best, most), *others = votes.most_common()
+        if any(number == most and not best.same_chain(other) for other, number in others):
+            raise BeaconError(f"beacon: {self.names}: expected nodes of one chain, got as many of another")
+        for node in self._nodes():
+            node.connected()  # so that it is compared with what is agreed before it is believed
+        self._agreed = best
+        return best
+
+    async def health(self) -> list[NodeHealth]:
+        """How each node is, those left out and those that stand behind the others, too."""
+        found = []
+        for group in self._groups():
+            names = [endpoint.name for endpoint in group.all]
+            answers = await asyncio.gather(*(one.each(self._health) for one in group.each_alone()))
+            for name, answer in zip(names, answers, strict=True):
+                one = answer[0] if answer else EndpointError("left out: it is on another chain")
+                found.append(NodeHealth(name, str(one)) if isinstance(one, EndpointError) else one)
+        return found
+
+    async def events(self, topics: Sequence[str]) -> AsyncIterator[Event]:
+        """What any of the nodes tells from now on, without end; the same may be told by several of them."""
+        queue: asyncio.Queue[Event] = asyncio.Queue(EVENTS_WAITING)
+        reading = [asyncio.create_task(self._listen(node, topics, queue)) for node in self._nodes()]
+        try:
+            while True:
+                yield await queue.get()
+        finally:
+            for task in reading:
+                task.cancel()
+            await asyncio.gather(*reading, return_exceptions=True)
+
+    async def _listen(self, node: Endpoint, topics: Sequence[str], queue: asyncio.Queue[Event]) -> None:
+        url = joined(node.url, "eth/v1/events", "topics=" + ",".join(topics))
+        while not node.left_out:
+            with suppress(EndpointError):
+                try:
+                    await self._check_chain(node)
+                    lines = self._session.lines(
+                        url,
+                        headers={"Accept": "text/event-stream"},
+                        limit_bytes=LINE_LIMIT_BYTES,
+                        silence_seconds=SILENCE_SECONDS,
+                    )
+                    async for event in read_events(node.name, lines):
+                        await queue.put(event)
+                except OutgoingError as error:
+                    log.info("events end", error=str(node.error(str(error))))
+            await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _health(self, endpoint: Endpoint) -> NodeHealth:
+        answer = await self._answer(endpoint, "GET", "eth/v1/node/syncing", limit_bytes=DATA_LIMIT_BYTES)
+        try:
+            told = decoded(answer.content, _SyncingAnswer).data
+            head, distance = uint64("head_slot", told.head_slot), uint64("sync_distance", told.sync_distance)
+        except ValueError as error:
+            raise endpoint.error(f"syncing: {error}") from None
+        problems = {
+            "it is syncing": told.is_syncing,
+            "its execution node is away": told.el_offline,
+            "its execution node is behind": told.is_optimistic,
+        }
+        problem = "; ".join(words for words, is_so in problems.items() if is_so)
+        return NodeHealth(endpoint.name, problem, head, distance)
+
+    async def _check_chain(self, endpoint: Endpoint) -> None:
+        """That it is on the chain that most were on at the start."""
+        chain = await self._constants(endpoint)
+        problem = self._expected.problem(chain)
+        if problem is None and self._agreed is not None and not self._agreed.same_chain(chain):
+            problem = "expected the chain that the other nodes are on, got another one of the same network"
+        if problem is not None:
+            raise endpoint.leave_out(problem)
+
+    async def _constants(self, endpoint: Endpoint) -> ChainConstants:
+        async def ask(path: str) -> bytes:
+            return (await self._answer(endpoint, "GET", path, limit_bytes=CONFIG_LIMIT_BYTES)).content
+
+        paths = ("eth/v1/beacon/genesis", "eth/v1/config/fork_schedule", "eth/v1/config/spec")
+        genesis, forks, spec = await asyncio.gather(*map(ask, paths))
+        try:
+            return constants(read_genesis(genesis), read_forks(forks), read_spec(spec))
+        except ValueError as error:
+            raise endpoint.error(f"genesis, forks or spec: {error}") from None
+
+    async def _get(
+        self,
+        path: str,
+        read: Callable[[Answer], T],
+        *,
+        query: str = "",
+        body: bytes | None = None,
+        limit_bytes: int = DATA_LIMIT_BYTES,
+        accept: str = "application/json",
+    ) -> T:
+        """What `read` makes of the first answer of which it makes something."""
+        method = "GET" if body is None else "POST"
+
+        async def ask(endpoint: Endpoint) -> T:
+            async with _within(self._read_seconds, endpoint):
+                answer = await self._answer(
+                    endpoint, method, path, query=query, body=body, limit_bytes=limit_bytes, accept=accept
+                )
+            try:
+                return await asyncio.to_thread(read, answer)
+            except (ValueError, SszError) as error:
+                raise endpoint.error(f"{path}: {error}") from None
+
+        return await self._first_able(ask)
+
+    async def _send(self, path: str, body: bytes, headers: Mapping[str, str] | None = None) -> None:
+        async def send(endpoint: Endpoint) -> None:
+            async with _within(self._submit_seconds, endpoint):
+                await self._answer(
+                    endpoint, "POST", path, body=body, limit_bytes=CONFIG_LIMIT_BYTES, headers=headers
+                )
+
+        await self._of_groups(lambda group: group.first_of_all(send))
+
+    async def _answer(
+        self,
+        endpoint: Endpoint,
+        method: str,
+        path: str,
+        *,
+        limit_bytes: int,
+        query: str = "",
+        body: bytes | None = None,
+        accept: str = "application/json",
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """An answer of success; of others an EndpointError, `refused` where the node is not to blame."""
+        answer = await exchange(
+            self._session, endpoint, method, joined(endpoint.url, path, query),
+            body=body, limit_bytes=limit_bytes, accept=accept, others=headers or {},
+        )  # fmt: skip
+        if not 200 <= answer.status < 300:
+            words = with_words(f"{path}: HTTP {answer.status}", answer.content) + _failures(answer.content)
+            raise endpoint.error(words, status=answer.status, refused=400 <= answer.status < 500)
+        return answer
+
+    async def _first_able(self, work: Callable[[Endpoint], Awaitable[T]]) -> T:
+        return await self._of_groups(lambda group: group.first_of_all(work))
+
+    async def _of_groups(self, ask: Callable[[Endpoints], Awaitable[T]]) -> T:
+        """What the first group gives that gives something."""
+        errors = []
+        for group in self._groups():
+            try:
+                return await ask(group)
+            except EndpointError as error:
+                errors.append(error)
+        raise BeaconError(
+            "beacon: " + "; ".join(map(str, errors)),
+            refused=all(error.refused for error in errors),
+            status=errors[0].status,
+        )
+
+    def _groups(self) -> list[Endpoints]:
+        return [self._endpoints] + ([self._fallbacks] if self._fallbacks is not None else [])
+
+    def _nodes(self) -> list[Endpoint]:
+        return [endpoint for group in self._groups() for endpoint in group.all]
+
+
+@asynccontextmanager
+async def _within(seconds: float, endpoint: Endpoint) -> AsyncIterator[None]:
+    """Whatever takes longer in the block is an endpoint's fault."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise endpoint.error(f"no answer in {seconds:g} s", kind=NoAnswerInTimeError) from None
+
+
+def _failures(content: bytes) -> str:
+    """Which of a list were refused, and why, where the answer says so; those of one reason together."""
+    try:
+        failures = decoded(content, _Refusal).failures
+        reasons: dict[str, list[str]] = {}
+        for each in failures:
+            reasons.setdefault(each.message, []).append(str(each.index))
+    except ValueError:
+        return ""
+    return "".join(f"; {why} (at {', '.join(places)})" for why, places in reasons.items())
