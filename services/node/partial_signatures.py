@@ -165,7 +165,11 @@ class DutyShares:
         bad = recovered.share_statuses == ShareStatus.BAD
         self._present[rows] &= ~bad
         return [
-            Fault(node, tuple(self._validators[rows[bad[:, node]]].tolist()), "a wrong partial signature")
+            Fault(
+                node,
+                tuple(sorted(self._validators[rows[bad[:, node]]].tolist())),
+                "a wrong partial signature",
+            )
             for node in np.flatnonzero(bad.any(axis=0)).tolist()
         ]
 

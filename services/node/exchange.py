@@ -1,0 +1,248 @@
+"""Partial signatures go to all peers, and theirs come in: one message for all validators of a duty.
+
+What a peer sends is its own: its share index, and nobody else's. One bad entry costs that entry, and its
+sender is named; the others count. Charon drops a whole message for one bad entry, so what goes out is
+verified first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple, Protocol
+
+import numpy as np
+
+from dvtfast import check_signatures
+from dvtfast.constants import SIGNATURE_BYTES
+from dvtfast.duties.duty_types import DutyType
+from dvtfast.duties.fork_schedule import ForkSchedule
+from dvtfast.duties.presets import MAINNET_PRESET, Preset
+from dvtfast.duties.signed_sets import signature_of, signed_set
+from dvtfast.duties.ssz import SszError
+from dvtfast.duties.wrappers import SignedValue, decode_signed, encode_signed
+from dvtfast.errors import InputError
+from dvtfast.protobuf import ProtobufError
+from dvtfast.qbft.messages import Duty
+
+from ..p2p.errors import P2PError
+from ..process import logs
+from ..process.offload import Workers
+from .partial_signatures import ClusterKeys, Fault, PartialSignatures, Positions, SignedRoots
+from .wire.partial_signatures import PROTOCOL, PartiallySigned, PartialSignaturesMessage
+
+# Charon takes none of other types from peers.
+EXCHANGED: Final = frozenset(DutyType) - {DutyType.BUILDER_REGISTRATION, DutyType.INFO_SYNC}
+
+log = logs.get("node")
+
+
+class Gathered(NamedTuple):
+    """What partial signatures are gathered by.
+
+    Attributes:
+        subcommittee: of a sync committee, where a validator may sign for several; else 0.
+    """
+
+    duty: Duty
+    subcommittee: int = 0
+
+
+class Transport(Protocol):
+    """What of `p2p.Host` is needed."""
+
+    def handle(self, protocol: str, function: Callable[[bytes, bytes], Awaitable[bytes | None]]) -> None:
+        """Take messages of a protocol."""
+        ...
+
+    async def send(self, peer: bytes, protocol: str, message: bytes) -> None:
+        """Send a message."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Cluster:
+    """Who is in a cluster.
+
+    Attributes:
+        position: of this node.
+        operators: keys of all nodes, 33 bytes each, by position.
+        validators: positions by public keys of 48 bytes.
+    """
+
+    keys: ClusterKeys
+    position: int
+    operators: Sequence[bytes]
+    validators: Mapping[bytes, int]
+
+    @classmethod
+    def of(cls, keys: ClusterKeys, position: int, operators: Sequence[bytes]) -> Cluster:
+        """With validators in the order of the keys."""
+        known = {key.tobytes(): validator for validator, key in enumerate(keys.public_keys.encoded)}
+        return cls(keys, position, operators, known)
+
+
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """What a message has, by what it is gathered by, and what is wrong with it."""
+
+    duty: Duty
+    signed: Mapping[Gathered, SignedRoots]
+    faults: Sequence[Fault]
+
+
+class Exchange:
+    """This node's partial signatures to the others, and theirs to `partials`.
+
+    Args:
+        partials: takes all of them.
+        is_open: whether a duty is one of now: neither over nor too far ahead.
+        blame: told what nodes did wrong.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        transport: Transport,
+        partials: PartialSignatures[Gathered],
+        workers: Workers,
+        schedule: ForkSchedule,
+        *,
+        is_open: Callable[[Duty], bool],
+        blame: Callable[[Gathered, Fault], None],
+        preset: Preset = MAINNET_PRESET,
+    ) -> None:
+        self._cluster, self._transport, self._partials, self._workers = cluster, transport, partials, workers
+        self._schedule, self._preset = schedule, preset
+        self._is_open, self._blame = is_open, blame
+        transport.handle(PROTOCOL, self._receive)
+
+    async def submit(self, duty: Duty, validators: Positions, values: Sequence[SignedValue]) -> None:
+        """Keep what this node signed, one value for each validator, and send it to all peers.
+
+        A signature that is wrong goes nowhere, and is this node's fault.
+        """
+        own = self._cluster.position
+        signed, ok = await self._workers.run(self._checked, duty, validators, values)
+        if not ok.all():
+            wrong = tuple(validators[~ok].tolist())
+            self._blame(Gathered(duty), Fault(own, wrong, "a wrong partial signature of our own"))
+        right = [value for value, good in zip(values, ok.tolist(), strict=True) if good]
+        for gathered, rows in _by_gathered(duty, right).items():
+            part = SignedRoots(
+                signed.validators[ok][rows], signed.roots[ok][rows], signed.signatures[ok][rows]
+            )
+            message = await self._workers.run(
+                self._encoded, duty, part.validators, [right[row] for row in rows]
+            )
+            await asyncio.gather(
+                self._partials.add(gathered, own, part),
+                *(
+                    self._send(operator, message)
+                    for position, operator in enumerate(self._cluster.operators)
+                    if position != own
+                ),
+            )
+
+    async def _send(self, operator: bytes, message: bytes) -> None:
+        try:
+            await self._transport.send(operator, PROTOCOL, message)
+        except (P2PError, TimeoutError) as error:
+            log.debug("partial signatures not sent", error=str(error))
+
+    async def _receive(self, peer: bytes, data: bytes) -> None:
+        node = self._cluster.operators.index(peer)
+        try:
+            read = await self._workers.run(self._read, node, data)
+        except (ProtobufError, InputError) as error:
+            log.warning("partial signatures of no use", node=node, why=str(error))
+            return
+        for fault in read.faults:
+            self._blame(Gathered(read.duty), fault)
+        for gathered, signed in read.signed.items():
+            await self._partials.add(gathered, node, signed)
+
+    # On threads.
+
+    def _checked(
+        self, duty: Duty, validators: Positions, values: Sequence[SignedValue]
+    ) -> tuple[SignedRoots, np.ndarray]:
+        signed = signed_set(duty.type, values, self._schedule, self._preset)
+        keys = self._cluster.keys.key_shares[validators, self._cluster.position]
+        ok = check_signatures(keys, signed.signing_roots, signed.signatures)
+        return SignedRoots(validators, signed.signing_roots, signed.signatures), ok
+
+    def _encoded(self, duty: Duty, validators: Positions, values: Sequence[SignedValue]) -> bytes:
+        keys = self._cluster.keys.public_keys.encoded
+        entries = [
+            PartiallySigned(
+                keys[validator].tobytes(),
+                encode_signed(duty.type, value, self._preset),
+                signature_of(value),
+                self._cluster.position + 1,
+            )
+            for validator, value in zip(validators.tolist(), values, strict=True)
+        ]
+        return PartialSignaturesMessage(duty.slot, duty.type, entries).encode()
+
+    def _read(self, node: int, data: bytes) -> _Read:
+        message = PartialSignaturesMessage.decode(data, most=len(self._cluster.validators))
+        if message.duty_type not in EXCHANGED:
+            raise InputError(f"duty: nothing is exchanged for type {message.duty_type}")
+        duty = Duty(message.slot, DutyType(message.duty_type))
+        if not self._is_open(duty):
+            raise InputError(f"duty: slot {duty.slot} is over, or too far ahead")
+        validators, values, faults = [], [], []
+        strangers, foreign, unread = 0, [], []
+        for entry in message.entries:
+            validator = self._cluster.validators.get(entry.public_key)
+            if validator is None:
+                strangers += 1
+            elif entry.share_index != node + 1:
+                foreign.append(validator)
+            else:
+                try:
+                    value = decode_signed(duty.type, entry.data, self._preset)
+                    if len(signature_of(value)) != SIGNATURE_BYTES:
+                        raise SszError("expected a signature")
+                except SszError:
+                    unread.append(validator)
+                    continue
+                validators.append(validator)
+                values.append(value)
+        if strangers:
+            faults.append(
+                Fault(node, (), f"partial signatures for {strangers} validators of no lock of ours")
+            )
+        if foreign:
+            faults.append(Fault(node, tuple(foreign), "another node's share index"))
+        if unread:
+            faults.append(Fault(node, tuple(unread), "data that are none of the duty"))
+        if not values:
+            return _Read(duty, {}, faults)
+        signed = signed_set(duty.type, values, self._schedule, self._preset)
+        at = np.array(validators, np.intp)
+        parts = {
+            gathered: SignedRoots(at[rows], signed.signing_roots[rows], signed.signatures[rows])
+            for gathered, rows in _by_gathered(duty, values).items()
+        }
+        return _Read(duty, parts, faults)
+
+
+def _by_gathered(duty: Duty, values: Sequence[SignedValue]) -> dict[Gathered, list[int]]:
+    """Which values are gathered together, by their places."""
+    rows: dict[Gathered, list[int]] = {}
+    for row, value in enumerate(values):
+        rows.setdefault(Gathered(duty, subcommittee_of(duty.type, value)), []).append(row)
+    return rows
+
+
+def subcommittee_of(duty: DutyType, value: SignedValue) -> int:
+    """Of a sync committee, which a validator may be in more than one of."""
+    match duty:
+        case DutyType.PREPARE_SYNC_CONTRIBUTION:
+            return int(value.subcommittee_index)  # type: ignore[union-attr]
+        case DutyType.SYNC_CONTRIBUTION:
+            return int(value.message.contribution.subcommittee_index)  # type: ignore[union-attr]
+    return 0

@@ -1,0 +1,43 @@
+"""Lines between nodes in one process: what one sends, the others' handlers take."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from dvtfast.services.p2p.errors import UnreachableError
+
+Handler = Callable[[bytes, bytes], Awaitable[bytes | None]]
+
+
+class Lines:
+    """All lines.
+
+    Attributes:
+        sent: sender, receiver, protocol and message of each.
+        down: operators that nobody reaches.
+    """
+
+    def __init__(self) -> None:
+        self.handlers: dict[tuple[bytes, str], Handler] = {}
+        self.sent: list[tuple[bytes, bytes, str, bytes]] = []
+        self.down: set[bytes] = set()
+
+    def of(self, operator: bytes) -> Line:
+        """What a node has of them."""
+        return Line(self, operator)
+
+
+class Line:
+    """A node's end of the lines, with what it needs of `p2p.Host`."""
+
+    def __init__(self, lines: Lines, operator: bytes) -> None:
+        self._lines, self._operator = lines, operator
+
+    def handle(self, protocol: str, function: Handler) -> None:
+        self._lines.handlers[self._operator, protocol] = function
+
+    async def send(self, peer: bytes, protocol: str, message: bytes) -> None:
+        if {peer, self._operator} & self._lines.down:
+            raise UnreachableError("down")
+        self._lines.sent.append((self._operator, peer, protocol, message))
+        await self._lines.handlers[peer, protocol](self._operator, message)
