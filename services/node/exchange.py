@@ -8,9 +8,9 @@ verified first.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -30,6 +30,7 @@ from ..p2p.errors import P2PError
 from ..process import logs
 from ..process.offload import Workers
 from .partial_signatures import ClusterKeys, Fault, PartialSignatures, Positions, SignedRoots
+from .transport import Transport
 from .wire.partial_signatures import PROTOCOL, PartiallySigned, PartialSignaturesMessage
 
 # Charon takes none of other types from peers.
@@ -49,20 +50,8 @@ class Gathered(NamedTuple):
     subcommittee: int = 0
 
 
-class Transport(Protocol):
-    """What of `p2p.Host` is needed."""
-
-    def handle(self, protocol: str, function: Callable[[bytes, bytes], Awaitable[bytes | None]]) -> None:
-        """Take messages of a protocol."""
-        ...
-
-    async def send(self, peer: bytes, protocol: str, message: bytes) -> None:
-        """Send a message."""
-        ...
-
-
 @dataclass(frozen=True, eq=False)
-class Cluster:
+class ClusterMembers:
     """Who is in a cluster.
 
     Attributes:
@@ -77,7 +66,7 @@ class Cluster:
     validators: Mapping[bytes, int]
 
     @classmethod
-    def of(cls, keys: ClusterKeys, position: int, operators: Sequence[bytes]) -> Cluster:
+    def of(cls, keys: ClusterKeys, position: int, operators: Sequence[bytes]) -> ClusterMembers:
         """With validators in the order of the keys."""
         known = {key.tobytes(): validator for validator, key in enumerate(keys.public_keys.encoded)}
         return cls(keys, position, operators, known)
@@ -103,7 +92,7 @@ class Exchange:
 
     def __init__(
         self,
-        cluster: Cluster,
+        cluster: ClusterMembers,
         transport: Transport,
         partials: PartialSignatures[Gathered],
         workers: Workers,

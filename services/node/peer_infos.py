@@ -8,14 +8,15 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Final
 
 from dvtfast.protobuf import ProtobufError
 
 from ..p2p.errors import P2PError
 from ..p2p.swarm.exchange import Terms
+from .transport import Transport
 from .wire.peer_info import LIMIT_BYTES, NANOSECONDS, PROTOCOL, PeerInfo
 
 EVERY_SECONDS: Final = 60.0
@@ -26,20 +27,6 @@ GIT_HASH: Final = re.compile(r"[0-9a-f]{7}|unknown")
 MOST_TEXT: Final = 64  # characters of what a peer says that are shown
 TERMS: Final = Terms(most_bytes=LIMIT_BYTES)
 CLOCK_SECONDS: Final = 0.2  # by which clocks may differ
-
-Answering = Callable[[bytes, bytes], Awaitable[bytes | None]]
-
-
-class Transport(Protocol):
-    """What of `p2p.Host` is needed."""
-
-    def handle(self, protocol: str, function: Answering) -> None:
-        """Answer messages of a protocol."""
-        ...
-
-    async def request(self, peer: bytes, protocol: str, message: bytes, *, terms: Terms) -> bytes:
-        """The answer of a peer."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from dvtfast.services.p2p.errors import UnreachableError
+from dvtfast.services.p2p.swarm.exchange import Terms
 
 Handler = Callable[[bytes, bytes], Awaitable[bytes | None]]
 
@@ -41,3 +42,6 @@ class Line:
             raise UnreachableError("down")
         self._lines.sent.append((self._operator, peer, protocol, message))
         await self._lines.handlers[peer, protocol](self._operator, message)
+
+    async def request(self, peer: bytes, protocol: str, message: bytes, *, terms: Terms) -> bytes:
+        raise UnreachableError("nobody asks here")

@@ -18,7 +18,7 @@ from dvtfast.duties.sync_committees import SyncCommitteeSelection
 from dvtfast.duties.wrappers import SignedValue, Versioned
 from dvtfast.networks import HOODI
 from dvtfast.qbft.messages import Duty
-from dvtfast.services.node.exchange import Cluster, Exchange, Gathered
+from dvtfast.services.node.exchange import ClusterMembers, Exchange, Gathered
 from dvtfast.services.node.partial_signatures import ClusterKeys, Fault, PartialSignatures
 from dvtfast.services.node.wire.partial_signatures import PROTOCOL, PartialSignaturesMessage
 from dvtfast.services.process.offload import Workers
@@ -79,7 +79,7 @@ class Nodes:
         ]
         self.exchanges = [
             Exchange(
-                Cluster.of(KEYS, node, OPERATORS),
+                ClusterMembers.of(KEYS, node, OPERATORS),
                 self.lines.of(OPERATORS[node]),
                 self.partials[node],
                 self._workers,

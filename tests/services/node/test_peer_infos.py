@@ -27,6 +27,9 @@ class Line:
     def handle(self, protocol: str, function: object) -> None:
         assert protocol == PROTOCOL
 
+    async def send(self, peer: bytes, protocol: str, message: bytes) -> None:
+        raise AssertionError("nothing is sent")
+
     async def request(self, peer: bytes, protocol: str, message: bytes, *, terms: Terms) -> bytes:
         assert (peer, protocol) == (PEER, PROTOCOL)
         self.asked.append(message)
