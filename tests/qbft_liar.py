@@ -11,6 +11,7 @@ from tests.qbft_messages import value
 
 MOST_REMEMBERED = 400
 MOST_ROUND = 1000  # that a liar takes up from another one
+PART_SPLIT = 0.3
 
 
 class Liar:
@@ -23,7 +24,8 @@ class Liar:
     def __init__(self, random: Random, duty: Duty, peer: int, nodes: int) -> None:
         self._random, self._duty, self._peer, self._nodes = random, duty, peer, nodes
         self._heard: list[Message] = []
-        self.values = [value(f"{word} {peer}") for word in ("lie", "another lie", "flood")]
+        # Liars know each other: they lie for the same values.
+        self.values = [value(word) for word in ("lie", "another lie", "flood")]
 
     def hear(self, message: Message) -> None:
         self._heard.extend((message.bare(), *message.justification))
@@ -33,14 +35,60 @@ class Liar:
     def lie(self) -> list[tuple[int, Message]]:
         """To whom, what."""
         random = self._random
+        if random.random() < PART_SPLIT:
+            return self._split()
         tell = random.choice(
-            [self._propose, self._vote, self._vote, self._change, self._decided, self._again, self._flood]
+            [
+                self._propose,
+                self._usurp,
+                self._vote,
+                self._vote,
+                self._change,
+                self._decided,
+                self._again,
+                self._flood,
+            ]
         )
         lies: list[tuple[int, Message]] = []
         for _ in range(random.choice([1, 2])):  # two different stories, often
             told = [peer for peer in range(self._nodes) if random.random() < 0.6]
             lies += [(peer, message) for message in tell() for peer in told]
         return lies
+
+    def _split(self) -> list[tuple[int, Message]]:
+        """One value for the nodes of one side, another one for the others."""
+        round, lies = self._round(), []
+        for peer in range(self._nodes):
+            value_hash = self.values[peer % 2]
+            if leader(self._duty, round, self._nodes) == self._peer:
+                lies.append((peer, self._proposal(round, value_hash)))
+            lies += [
+                (peer, self._message(kind, round, value_hash=value_hash))
+                for kind in (Kind.PREPARE, Kind.COMMIT)
+            ]
+        return lies
+
+    def _usurp(self) -> list[Message]:
+        """Another value than what is prepared, with the best there is to justify it."""
+        turn = max((each.round for each in self._heard if each.kind == Kind.ROUND_CHANGE), default=1)
+        while leader(self._duty, turn, self._nodes) != self._peer:
+            turn += 1
+        return [self._proposal(turn, self._value()), *self._change_to(turn)]
+
+    def _proposal(self, round: int, value_hash: bytes) -> Message:
+        changes = [each for each in self._heard if (each.kind, each.round) == (Kind.ROUND_CHANGE, round)]
+        changes += [each.bare() for each in self._change_to(round)]
+        changes.sort(key=lambda each: (each.prepared_value_hash != value_hash, each.prepared_round))
+        votes = [each for each in self._heard if each.kind == Kind.PREPARE]
+        votes.sort(key=lambda each: (each.value_hash != value_hash, -each.round))
+        least = {each.peer: each for each in reversed(changes)}.values()
+        because = [*least, *list(dict.fromkeys(votes))[: self._nodes]]
+        return self._message(
+            Kind.PRE_PREPARE,
+            round,
+            value_hash=value_hash,
+            justification=tuple(each.bare() for each in because),
+        )
 
     def _message(self, kind: Kind, round: int, **fields: object) -> Message:
         return Message(kind, self._duty, self._peer, round, **fields)  # type: ignore[arg-type]

@@ -25,7 +25,8 @@ SECONDS_PER_SLOT = 12.0
 # A leader that lies just before a round ends makes some nodes wait for as long again as they did until then.
 MOST_SECONDS = 600.0
 CALM_SECONDS = 0.1  # that a message takes once the network is well
-MOST_OF_THEM = 0.8
+HATED = [(), (), (Kind.COMMIT,), *[(Kind.COMMIT, Kind.DECIDED)] * 2, (Kind.PRE_PREPARE,), (Kind.PREPARE,)]
+MOST_OF_THEM = 0.7
 PART_LOOKED_AT = 0.03  # of the moments in which memory is
 
 
@@ -52,11 +53,11 @@ class Weather:
     def draw(cls, random: Random, nodes: int) -> Weather:
         parts = random.choice([1, 1, 2, 3])
         return cls(
-            heals=random.choice([0.0, random.uniform(0, 3), random.uniform(0, 10)]),
-            loss=random.choice([0.0, 0.05, 0.3, 0.7]),
+            heals=random.choice([0.0, random.uniform(0, 3), random.uniform(2, 10), random.uniform(2, 10)]),
+            loss=random.choice([0.0, 0.0, 0.05, 0.3, 0.7]),
             doubles=random.choice([0.0, 0.2]),
             delay=random.choice([0.05, 0.5, 4.0]),
-            hates=random.choice([(), (), (Kind.COMMIT,), (Kind.COMMIT, Kind.DECIDED), (Kind.PRE_PREPARE,)]),
+            hates=random.choice(HATED),
             sides=tuple(random.randrange(parts) for _ in range(nodes)),
         )
 
@@ -84,7 +85,7 @@ class Schedule:
         self.honest = [peer for peer in range(self.nodes) if peer not in bad]
         self.machines = {peer: Machine(DUTY, self.nodes, peer) for peer in self.honest}
         having = [peer for peer in self.honest if random.random() < 0.8] or self.honest[:1]
-        self.values = {peer: value(random.choice([peer, "same"])) for peer in having}
+        self.values = {peer: value(random.choice([peer, peer, "same"])) for peer in having}
         self.laws = Laws(DUTY, self.nodes, self.honest)
         self.seen = self.laws.seen
         self.seconds = 0.0

@@ -110,6 +110,13 @@ def test_a_second_proposal_of_a_round_is_dropped():
     assert heard(machine, proposal(0, 1, B), proposal(0, 1)) == []
 
 
+def test_a_second_proposal_is_dropped_though_the_first_is_forgotten():
+    machine = started(1)
+    heard(machine, proposal(0, 1))
+    heard(machine, *[commit(0, round) for round in range(2, 2 + MOST_HELD)])
+    assert heard(machine, proposal(0, 1, B)) == []
+
+
 def test_a_proposal_by_anybody_but_the_leader_is_dropped():
     assert heard(started(1), proposal(2, 1)) == []
 
