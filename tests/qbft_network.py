@@ -15,7 +15,7 @@ from dvtfast.duties.duty_types import DutyType
 from dvtfast.qbft.machine import Machine
 from dvtfast.qbft.messages import Broadcast, Decided, Duty, Kind, Message, Reply, SetTimer
 from dvtfast.qbft.quorums import faulty
-from dvtfast.qbft.timing import round_end
+from dvtfast.qbft.timing import present_round, round_end
 from tests.qbft_laws import Laws
 from tests.qbft_liar import Liar
 from tests.qbft_messages import value
@@ -68,6 +68,7 @@ class Schedule:
     Attributes:
         nodes: how many.
         liars, silent: who is not honest.
+        mortal: who dies as soon as it has decided.
         values: what each honest node would propose, if it has something.
         laws: what is checked.
         seconds: that it took, of virtual time.
@@ -83,6 +84,8 @@ class Schedule:
         self.silent = {peer for peer in bad if random.random() < 0.3}
         self.liars = {peer: Liar(random, DUTY, peer, self.nodes) for peer in bad if peer not in self.silent}
         self.honest = [peer for peer in range(self.nodes) if peer not in bad]
+        dying = faulty(self.nodes) - len(bad) if random.random() < 0.7 else 0
+        self.mortal = set(random.sample(self.honest, dying))
         self.machines = {peer: Machine(DUTY, self.nodes, peer) for peer in self.honest}
         having = [peer for peer in self.honest if random.random() < 0.8] or self.honest[:1]
         self.values = {peer: value(random.choice([peer, peer, "same"])) for peer in having}
@@ -90,6 +93,8 @@ class Schedule:
         self.seen = self.laws.seen
         self.seconds = 0.0
         self._timers: dict[int, int] = {}
+        # Some nodes go to the present round at once when they are late, others through each.
+        self.jumps = [random.random() < 0.5 for _ in range(self.nodes)]
         self._events: list[tuple[float, int, str, int, object]] = []
         self._number = count()
 
@@ -112,6 +117,7 @@ class Schedule:
         self.seen["liars"] += bool(self.liars)
         self.seen["silent nodes"] += bool(self.silent)
         self.seen["longer than a minute"] += self.seconds > 60
+        self.seen["decided and died"] += bool(self.mortal)
         self.seen["one node"] += self.nodes == 1
         return self.seen
 
@@ -128,6 +134,8 @@ class Schedule:
             assert isinstance(content, Message)
             self.liars[peer].hear(content)
             return
+        if peer in self.mortal and peer in self.laws.decisions:
+            return
         machine = self.machines[peer]
         match what:
             case "start":
@@ -141,7 +149,8 @@ class Schedule:
                 out = machine.provide(content)
             case "timer":
                 round, number = content  # type: ignore[misc]
-                out = machine.timer(round) if number == self._timers[peer] else []
+                present = present_round(DUTY.type, self.seconds, SECONDS_PER_SLOT) if self.jumps[peer] else 1
+                out = machine.timer(round, present=present) if number == self._timers[peer] else []
             case _:
                 assert isinstance(content, Message)
                 out = machine.receive(content)

@@ -15,7 +15,7 @@ from tests.qbft_network import Schedule
 SCHEDULES = int(os.environ.get("DVTFAST_FUZZ_SCHEDULES", "400"))
 SIZES = [(1, 3), (4, 4), (5, 6), (7, 7), (8, 9), (10, 10), (11, 12), (13, 13)]
 KINDS = ["decided in round 1", "decided later", "proposed later"]
-WITH_LIARS = [*KINDS, "liars", "proposed again", "changed with something prepared", "told what was decided"]
+WITH_LIARS = [*KINDS, "liars", "proposed again", "changed with something prepared", "decided and died"]
 
 
 @pytest.mark.parametrize("sizes", SIZES, ids=lambda sizes: f"{sizes[0]}-{sizes[1]}")

@@ -191,6 +191,12 @@ def test_the_end_of_a_round():
     assert started(3).timer(1) == [SetTimer(2), Broadcast(change(3, 2))]
 
 
+def test_a_late_node_goes_to_the_present_round():
+    machine = started(3)
+    assert machine.timer(1, present=7) == [SetTimer(7), Broadcast(change(3, 7))]
+    assert machine.timer(7, present=1) == [SetTimer(8), Broadcast(change(3, 8))]
+
+
 def test_the_end_of_another_round_means_nothing():
     machine = in_round(3, 2)
     assert machine.timer(1) == machine.timer(3) == []

@@ -13,7 +13,7 @@ from dvtfast.duties.duty_types import DutyType
 from dvtfast.protobuf import ProtobufError, bytes_field, message_field, number_field
 from dvtfast.qbft import wire
 from dvtfast.qbft.messages import Duty, Kind, Message
-from dvtfast.qbft.timing import duty_offset, round_end
+from dvtfast.qbft.timing import duty_offset, present_round, round_end
 from tests.qbft_messages import DUTY, NODES, A, change, changes, commit, commits, decided, prepare, proposal
 
 VALUE = wire.Value(wire.DATA_SET, wire.encode_data_set({"0xab": b"what is signed"}))
@@ -200,6 +200,14 @@ def test_data_sets(data):
 )
 def test_rounds_end_by_the_clock(type, round, extended, end):
     assert round_end(type, round, 12.0, extended=extended) == pytest.approx(end)
+
+
+@pytest.mark.parametrize("type", [DutyType.ATTESTER, DutyType.PROPOSER, DutyType.INFO_SYNC])
+def test_the_present_round_is_the_first_that_has_not_ended(type):
+    for half_seconds in range(60):
+        seconds = half_seconds / 2 + 0.1
+        ended = [round for round in range(1, 40) if round_end(type, round, 12.0) <= seconds]
+        assert present_round(type, seconds, 12.0) == len(ended) + 1
 
 
 def test_duties_begin_in_their_part_of_a_slot():

@@ -120,10 +120,15 @@ class Machine:
                 self._act(message)
         return self._outcome()
 
-    def timer(self, round: int) -> Outputs:
-        """A round has had its time; if it is not the present one, this means nothing."""
+    def timer(self, round: int, *, present: int = FIRST_ROUND) -> Outputs:
+        """A round has had its time; if this node is in another one, it means nothing.
+
+        Args:
+            round: which one.
+            present: of the clock. A node that is late goes there at once, and not through all rounds between.
+        """
         if self._started and self.decision is None and round == self.round:
-            self._change_round(round + 1)
+            self._change_round(max(round + 1, present))
         return self._outcome()
 
     @property

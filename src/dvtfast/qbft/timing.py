@@ -1,15 +1,17 @@
 """When rounds end, by the clock: charon's timer `eager_dlinear`. Each node has its own; no two need to agree.
 
-Rounds end at moments that are the same for all, counted from the slot, so that a node that begins late goes
-through its first rounds at once, and meets the others in the present one.
+Rounds end at moments that are the same for all, counted from the slot, so that a node that begins late meets
+the others in the present one.
 """
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from typing import Final
 
 from dvtfast.duties.duty_types import DutyType
+from dvtfast.qbft.messages import FIRST_ROUND
 
 ROUND_SECONDS: Final = 1.0
 # A proposal is a whole block, which takes longer to fetch and to send.
@@ -36,5 +38,15 @@ def round_end(type: DutyType, round: int, seconds_per_slot: float, *, extended: 
         seconds_per_slot: of the network.
         extended: whether a proposal has come in it: it has its time once more.
     """
-    length = round * ROUND_SECONDS + (PROPOSER_SECONDS if type == DutyType.PROPOSER else 0.0)
+    length = round * ROUND_SECONDS + _more_seconds(type)
     return duty_offset(type, seconds_per_slot) + length * (2 if extended else 1)
+
+
+def present_round(type: DutyType, seconds: float, seconds_per_slot: float) -> int:
+    """The round that has not ended yet, so many seconds after the start of the slot of its duty."""
+    begun = (seconds - duty_offset(type, seconds_per_slot) - _more_seconds(type)) / ROUND_SECONDS
+    return max(FIRST_ROUND, math.floor(begun) + 1)
+
+
+def _more_seconds(type: DutyType) -> float:
+    return PROPOSER_SECONDS if type == DutyType.PROPOSER else 0.0

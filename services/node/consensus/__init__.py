@@ -1,0 +1,1 @@
+"""A node's part in what the cluster agrees on: `dvtfast.qbft` with network, clock and signatures."""
