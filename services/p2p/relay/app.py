@@ -26,6 +26,8 @@ from .metrics import Metrics
 from .relaying import SWARM_LIMITS, Relaying, relaying
 
 DIRECTORY_MODE = 0o700
+# Of one address, beside the peers that can be reached there: some only dial, and each may have some circuits.
+CONNECTIONS_PER_RESERVATION, CIRCUITS_PER_RESERVATION = 2, 4
 DEFAULT_LISTEN = (("0.0.0.0", 3641),)  # noqa: S104 - a relay is for others
 
 log = logs.get("relay")
@@ -44,7 +46,7 @@ async def _serve(settings: P2PRelaySettings, stop: asyncio.Event) -> int:
         return EXIT_CODE
     async with AsyncExitStack() as stack:
         try:
-            relay = await stack.enter_async_context(_relaying(settings, secret))
+            relay = await stack.enter_async_context(relay_of(settings, secret))
             app = look_up(relay, secret)
             port = await stack.enter_async_context(http.listening(app, *settings.http_address))
             if settings.metrics_port is not None:
@@ -64,7 +66,9 @@ async def _serve(settings: P2PRelaySettings, stop: asyncio.Event) -> int:
     return 0
 
 
-def _relaying(settings: P2PRelaySettings, secret: bytes) -> AbstractAsyncContextManager[Relaying]:
+def relay_of(settings: P2PRelaySettings, secret: bytes) -> AbstractAsyncContextManager[Relaying]:
+    """The relay that settings ask for; it runs inside the block."""
+    reservations = settings.p2p_max_reservations
     return relaying(
         IdentityKey(secret),
         listen=settings.p2p_tcp_address or DEFAULT_LISTEN,
@@ -72,10 +76,15 @@ def _relaying(settings: P2PRelaySettings, secret: bytes) -> AbstractAsyncContext
         shows_private=settings.p2p_advertise_private_addresses,
         limits=RelayLimits(
             reservations=settings.p2p_max_connections,
-            address_reservations=settings.p2p_max_reservations,
-            peer_circuits=settings.p2p_max_reservations,
+            address_reservations=reservations,
+            address_circuits=CIRCUITS_PER_RESERVATION * reservations,
+            peer_circuits=reservations,
         ),
-        swarm_limits=replace(SWARM_LIMITS, connections=settings.p2p_max_connections),
+        swarm_limits=replace(
+            SWARM_LIMITS,
+            connections=settings.p2p_max_connections,
+            address_connections=CONNECTIONS_PER_RESERVATION * reservations,
+        ),
     )
 
 

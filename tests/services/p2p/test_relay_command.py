@@ -13,7 +13,7 @@ from dvtfast.obol import read_enr, read_node_key
 from dvtfast.services.cli import main
 from dvtfast.services.p2p.circuit import lookup
 from dvtfast.services.p2p.host import IdentityKey
-from dvtfast.services.p2p.relay.app import look_up, secret_of
+from dvtfast.services.p2p.relay.app import look_up, relay_of, secret_of
 from dvtfast.services.p2p.relay.metrics import Metrics
 from dvtfast.services.p2p.relay.relaying import relaying
 from dvtfast.services.p2p.wire.peers import peer_text
@@ -94,6 +94,19 @@ def test_flags_and_variables_of_charon():
     assert settings.p2p_tcp_address == (("0.0.0.0", 1), ("::1", 2))
     assert settings.http_address == ("0.0.0.0", 9)
     assert settings.p2p_max_reservations == 7
+
+
+async def test_who_lets_more_of_one_address_in_lets_them_do_more():
+    flags = {"p2p_tcp_address": ["127.0.0.1:0"], "p2p_max_reservations": "600"}
+    settings = P2PRelaySettings.load(flags, {})
+    async with relay_of(settings, bytes(31) + b"\1") as relay:
+        limits = relay.service._limits
+        assert (limits.address_reservations, limits.peer_circuits, limits.address_circuits) == (
+            600,
+            600,
+            2400,
+        )
+        assert relay.swarm.limits.address_connections == 1200
 
 
 @pytest.mark.parametrize(
