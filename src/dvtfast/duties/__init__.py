@@ -7,6 +7,7 @@ presets.py           their sizes on a chain
 codecs.py            values to SSZ, JSON and roots, and back; ssz.py, bits.py: how each kind is written
 fork_schedule.py     fork versions in time, and domains; duty_types.py: duties by charon's numbers
 signed_sets.py       signing roots of all validators of a duty in one call
+signables.py         what a validator makes of what was agreed on
 aggregators.py       who is to aggregate
 wrappers.py          what charon's nodes send each other
 slashing.py          what must never be signed (EIP-3076)

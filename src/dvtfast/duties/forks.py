@@ -20,7 +20,8 @@ class Fork:
         name: as the beacon API has it.
         version: charon's number in its wrappers, which is not a fork version.
         single_attestation: what goes out for one vote.
-        contents, signed_contents: what a proposer gets and publishes of a whole block.
+        contents: what a proposer gets: a whole block with its blobs.
+        signed_contents: what it publishes.
     """
 
     name: str
