@@ -123,7 +123,11 @@ class JudgingChain:
             NotAllowedError: the specification does not allow it.
         """
         block = signed.message
+        # How late it is counts, but no slot begins here.
+        last = self.clock.genesis_time + (self.slot + 1) * self.clock.seconds_per_slot - 1
+        now = max(int(self.store.time), min(self.clock.now() // 1000, last))
         try:
+            self.spec.on_tick(self.store, self.spec.Uint64(now))
             self.spec.on_block(self.store, signed)
         except Exception as error:  # a failed assertion, or an index that is out of range
             raise NotAllowedError(reason(error)) from None

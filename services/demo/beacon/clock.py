@@ -31,14 +31,17 @@ class Clock:
         """The slot of now; negative before genesis."""
         return (self.now() - self.genesis_time * 1000) // (self.seconds_per_slot * 1000)
 
-    def go_to(self, slot: int) -> None:
-        """Begin that slot.
+    def go_to(self, slot: int, milliseconds: int = 0) -> None:
+        """Go on to that slot, so far into it.
 
         Raises:
-            ValueError: it is over, or the clock goes by itself.
+            ValueError: it is over, is not that long, or the clock goes by itself.
         """
         if self._milliseconds is None:
             raise ValueError("expected a clock that goes by hand")
-        if slot < self.slot():
-            raise ValueError(f"slot: expected at least {self.slot()}, got {slot}")
-        self._milliseconds = (self.genesis_time + slot * self.seconds_per_slot) * 1000
+        if milliseconds >= self.seconds_per_slot * 1000:
+            raise ValueError(f"milliseconds: expected fewer than those of a slot, got {milliseconds}")
+        then = (self.genesis_time + slot * self.seconds_per_slot) * 1000 + milliseconds
+        if then < self._milliseconds:
+            raise ValueError(f"slot: expected one from {self.slot()} on, and no time that is over")
+        self._milliseconds = then

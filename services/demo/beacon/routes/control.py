@@ -16,11 +16,12 @@ def how_it_did(node: DemoBeaconNode, call: ApiCall) -> ApiReply:
 
 
 def clock(node: DemoBeaconNode, call: ApiCall) -> ApiReply:
-    """POST /dvtfast/clock: {"slot": 5} begins that slot, where the clock goes by hand."""
+    """POST /dvtfast/clock: {"slot": 5} begins that slot; "milliseconds" is how far it is into it."""
     body = call.json()
     try:
-        node.chain.clock.go_to(whole(str(body["slot"]), "slot"))
-    except (TypeError, KeyError):
+        slot, milliseconds = str(body["slot"]), str(body.get("milliseconds", 0))
+        node.chain.clock.go_to(whole(slot, "slot"), whole(milliseconds, "milliseconds"))
+    except (TypeError, KeyError, AttributeError):
         raise ApiError(400, "slot: expected one, got none") from None
     except ValueError as error:
         raise ApiError(400, str(error)) from None

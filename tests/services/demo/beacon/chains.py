@@ -44,8 +44,8 @@ class RunningChain:
             assert answer.status == 200, content
             return msgspec.json.decode(content) if content else None
 
-    async def go_to(self, slot: int) -> None:
-        await self.ask("POST", "/dvtfast/clock", {"slot": slot})
+    async def go_to(self, slot: int, milliseconds: int = 0) -> None:
+        await self.ask("POST", "/dvtfast/clock", {"slot": slot, "milliseconds": milliseconds})
 
     async def suffer(self, node: int = 0, **adversity: Any) -> None:
         """What is wrong with a node from now on; nothing without any."""

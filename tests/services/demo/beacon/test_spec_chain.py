@@ -59,6 +59,16 @@ async def test_what_nobody_does_is_missed(chain: RunningChain, validators: Valid
     assert report["finalized_epoch"] == 0
 
 
+async def test_a_block_is_late_after_a_third_of_its_slot(chain: RunningChain, validators: Validators) -> None:
+    milliseconds = validators.client.chain.milliseconds_per_slot
+    for slot, part in ((1, 0.0), (2, 0.3), (3, 0.4), (4, 0.0)):
+        await chain.go_to(slot, int(part * milliseconds))
+        await validators.propose(slot)
+    await chain.go_to(5)
+    blocks = (await chain.report())["blocks"]
+    assert (blocks["proposed"], blocks["late"]) == (4, [3])
+
+
 async def test_wrong_signatures_are_refused(chain: RunningChain, validators: Validators) -> None:
     spec, client, slot = validators.spec, validators.client, 1
     await chain.go_to(slot)

@@ -49,7 +49,7 @@ class Validators:
 
     def signature(self, validator: int, signed: Any, domain_type: Any, slot: int) -> bytes:
         root = self.spec.compute_signing_root(signed, self.domain(domain_type, slot))
-        return self._sign([validator], [root])[0]
+        return self.sign([validator], [root])[0]
 
     def domain(self, domain_type: Any, slot: int) -> Any:
         return self.spec.compute_domain(
@@ -96,7 +96,7 @@ class Validators:
     def attestations(self, duties: list[AttesterDuty], data: AttestationData) -> list[SingleAttestation]:
         domain = self.domain(self.spec.DOMAIN_BEACON_ATTESTER, data.slot)
         root = self.spec.compute_signing_root(self.of_spec("AttestationData", data), domain)
-        signatures = self._sign([duty.validator_index for duty in duties], [root] * len(duties))
+        signatures = self.sign([duty.validator_index for duty in duties], [root] * len(duties))
         return [
             SingleAttestation(duty.committee_index, duty.validator_index, data, signature)
             for duty, signature in zip(duties, signatures, strict=True)
@@ -128,7 +128,7 @@ class Validators:
         validators = [duty.validator_index for duty in members]
         domain = self.domain(self.spec.DOMAIN_SYNC_COMMITTEE, slot)
         signing_root = self.spec.compute_signing_root(self.spec.Root(root), domain)
-        signatures = self._sign(validators, [signing_root] * len(validators))
+        signatures = self.sign(validators, [signing_root] * len(validators))
         messages = [
             SyncCommitteeMessage(slot, root, validator, signature)
             for validator, signature in zip(validators, signatures, strict=True)
@@ -164,6 +164,6 @@ class Validators:
     def _epoch(self, slot: int) -> int:
         return slot // self.client.chain.slots_per_epoch
 
-    def _sign(self, validators: list[int], roots: list[Any]) -> list[bytes]:
+    def sign(self, validators: list[int], roots: list[Any]) -> list[bytes]:
         rows = np.frombuffer(b"".join(map(bytes, roots)), np.uint8).reshape(-1, 32)
         return [row.tobytes() for row in sign(self.secret_keys[validators], rows)]
