@@ -161,9 +161,10 @@ def as_shares(plaintext: bytes | None) -> Bytes | None:
 
 
 def commitment_rows(encoded: bytes, terms: Terms) -> Bytes:
-    """uint8[m, 48 t] of the bytes of a dealer's commitments."""
-    rows = np.frombuffer(encoded, dtype=np.uint8)
-    return rows.reshape(terms.validators, PUBLIC_KEY_BYTES * terms.threshold)
+    """uint8[m, 48 t] of the bytes of a dealer's commitments, or what begins with them; not copied."""
+    width = PUBLIC_KEY_BYTES * terms.threshold
+    rows = np.frombuffer(encoded, dtype=np.uint8, count=terms.validators * width)
+    return rows.reshape(terms.validators, width)
 
 
 def points_of_rows(rows: Bytes) -> Bytes:

@@ -20,7 +20,7 @@ WANT_BYTES = 3
 EVIDENCE_FIELDS_BYTES = 4096
 # What all operators deal to one, or sign for it, which is held at once and may come at once; and how many
 # operators are counted at least, so that no payload is too large for who carries it.
-MOST_HELD_BYTES = 512 * 1024**2
+MOST_HELD_BYTES = 256 * 1024**2
 LEAST_COUNTED = 8
 
 

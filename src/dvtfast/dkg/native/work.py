@@ -148,7 +148,7 @@ class Work:
         match envelope.kind:
             case Kind.DEAL:
                 deal, size = Deal.decode(envelope.statement, terms), commitments_bytes(terms)
-                root = tree_root(commitment_rows(attachment[:size], terms))
+                root = tree_root(commitment_rows(attachment, terms))
                 mine = sha256(attachment[size:]).digest()
                 return root == deal.root and mine == deal.ciphertext_hashes[self.position]
             case Kind.SIGS:
@@ -239,7 +239,7 @@ class Work:
         if envelope.sender == self.position:
             return Dealt(envelope.sender, self._dealer.rows, deal.root, deal.proof, b"")
         size = commitments_bytes(self.terms)
-        rows = commitment_rows(envelope.attachment[:size], self.terms)
+        rows = commitment_rows(envelope.attachment, self.terms)
         return Dealt(envelope.sender, rows, deal.root, deal.proof, envelope.attachment[size:])
 
     def _complaint(self, fault: ShareFaultError, held: Held, dealt: Dealt) -> AccusationError:
