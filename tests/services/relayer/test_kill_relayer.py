@@ -18,6 +18,7 @@ from dvtfast import HOODI, sign_exits
 from dvtfast.clusters import read_cluster_lock
 from dvtfast.keystores import load_keystores
 from dvtfast.services import wire
+from dvtfast.services.demo import processes
 from dvtfast.services.demo.app import START_INDEX, start_operator, start_relayer, start_sidecar
 from dvtfast.services.demo.cluster import ObolCluster
 from dvtfast.services.demo.processes import Services
@@ -29,6 +30,7 @@ from dvtfast.services.relayer_client.client import RelayerClient, RelayerUnavail
 from dvtfast.services.sidecar.nodes.key_shares import NodeKeys, match_keys
 
 from .. import rounds
+from ..programs import SHORT_RETRIES, program_with
 
 VALIDATORS = int(os.environ.get("DVTFAST_KILL_VALIDATORS", "100"))
 KILLS = int(os.environ.get("DVTFAST_KILLS", "5"))
@@ -68,6 +70,7 @@ async def test_kills_lose_nothing_and_change_nothing(
     tmp_path: Path, each_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DVTFAST_DATABASE", each_database)
+    monkeypatch.setattr(processes, "PROGRAM", program_with(SHORT_RETRIES))
     random = Random()
     cluster = rounds.cluster_of(VALIDATORS, tmp_path)
     node = Node(cluster)

@@ -53,7 +53,7 @@ from .. import postgres as postgres_
 from .. import rounds
 from ..conftest import START_INDEX, Oracles, Start, make_cluster
 from ..patience import PATIENCE_SECONDS
-from ..programs import program_with
+from ..programs import SHORT_RETRIES, program_with
 from .test_kill_relayer import Node, require_consistent
 
 INDICES = range(START_INDEX, START_INDEX + 3)
@@ -300,8 +300,8 @@ async def test_one_of_two_relayers_is_killed_in_the_middle(
 ) -> None:
     """When every share is in and it is at work on them; the other one has to find that out."""
     monkeypatch.setenv("DVTFAST_DATABASE", database_url)
-    program = program_with("relayer.store.judging.leases", LEASE_SECONDS=LIFE_OF_A_LEASE_SECONDS)
-    monkeypatch.setattr(processes, "PROGRAM", program)
+    lease = {"relayer.store.judging.leases.LEASE_SECONDS": LIFE_OF_A_LEASE_SECONDS}
+    monkeypatch.setattr(processes, "PROGRAM", program_with(SHORT_RETRIES | lease))
     cluster = rounds.cluster_of(VALIDATORS, tmp_path)
     node = Node(cluster)
     bundle_path = tmp_path / "registration.json"

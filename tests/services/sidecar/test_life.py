@@ -144,7 +144,7 @@ async def test_keys_are_read_anew(files: DemoCluster, tmp_path: Path, how: str) 
 
     async with relayer.running() as url, process(
         tmp_path, "--relayer", url, "--cluster-lock", str(files.lock), "--keystores", str(keystores),
-        program=program_with("sidecar.nodes.reload", LOOK_SECONDS=LOOK_SECONDS),
+        program=program_with({"sidecar.nodes.reload.LOOK_SECONDS": LOOK_SECONDS}),
     ) as running:  # fmt: skip
         await until(lambda: len(keys_posted(relayer, 3)) == 2)
         for number in (2, 3):
