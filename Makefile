@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 # More arguments for `dvtfast demo` in all its forms, for pytest, for pytest of the benchmarks, and for `make ct`.
 DEMO ?=
 TESTS ?=
+# `make test THOROUGH=yes`, as CI has it: also the tests that are marked so.
+THOROUGH ?=
 BENCH ?=
 CT ?=
 # Cases of each test of `make fuzz`, operands of each function of the lanes, schedules of a cluster that agrees, the
@@ -50,8 +52,9 @@ demo-dkg: $(VENV)/services ## the same of a cluster that makes its keys itself, 
 demo-chain: $(VENV)/demo-chain build/anvil/made ## further, onto a chain on this machine: 11 oracles approve, each validator is deposited for
 	$(BIN)/dvtfast demo --chain $(DEMO)
 
-test: $(VENV)/test build/anvil/made build/browser/made build/libp2p/made ## all tests
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(TESTS)
+test: $(VENV)/test build/anvil/made build/browser/made build/libp2p/made ## all tests; THOROUGH=yes: those that take long, too
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder \
+	    $(if $(THOROUGH),,-m 'not thorough') $(TESTS)
 
 fuzz: $(VENV)/test ## 20,000 cases of every kind next to milagro, arkworks and py_ecc; 1,000,000 operands on lanes; 100,000 schedules of consensus
 	DVTFAST_FUZZ_CASES=$(FUZZ_CASES) DVTFAST_FUZZ_OPERANDS=$(FUZZ_OPERANDS) \

@@ -25,7 +25,7 @@ SILENT_SECONDS = 10.0  # after which one is killed that has not even begun
 LONGEST_LIFE_SECONDS = 5.0  # from the operator's first words; a batch takes about as long
 SECONDS = rounds.ROUND_SECONDS + 20 * KILLS
 
-pytestmark = pytest.mark.timeout(SECONDS + 60)
+pytestmark = [pytest.mark.timeout(SECONDS + 60), pytest.mark.thorough]
 
 
 class Lives:

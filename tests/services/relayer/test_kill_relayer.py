@@ -66,6 +66,9 @@ class Node:
             self.acknowledged.update(exit_.public_key for exit_ in wanted)
 
 
+@pytest.mark.parametrize(
+    "each_database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.thorough)], indirect=True
+)
 async def test_kills_lose_nothing_and_change_nothing(
     tmp_path: Path, each_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
