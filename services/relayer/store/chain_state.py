@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from sqlalchemy import Connection, delete, insert, select
 
-from .engine.database import chunks
+from .engine.bulk import execute_with
 from .operators.reservations import mark_registered
 from .tables import checkpoints, registered_keys
 
@@ -65,5 +65,4 @@ def learn(connection: Connection, blocks: Mapping[bytes, int]) -> int:
 
 def unlearn(connection: Connection, public_keys: Iterable[bytes]) -> None:
     """These validators have no deposit after all."""
-    for chunk in chunks(public_keys):
-        connection.execute(delete(registered_keys).where(registered_keys.c.public_key.in_(chunk)))
+    execute_with(connection, delete(registered_keys), registered_keys.c.public_key, public_keys)

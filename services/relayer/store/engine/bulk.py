@@ -1,13 +1,34 @@
-"""Statements for many rows, whose values go to the driver as they are: SQLAlchemy would look at each."""
+"""Statements about many rows, however many a statement takes.
+
+Values of rows that are written go to the driver as they are: SQLAlchemy would look at each.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Delete, Insert, Table, Update
+from sqlalchemy import ColumnElement, Connection, Delete, Insert, Select, Table, Update
 from sqlalchemy.dialects import postgresql, sqlite
+
+from .database import chunks
+
+
+def rows_with(
+    connection: Connection, query: Select[Any], column: ColumnElement[Any], values: Iterable[Any]
+) -> Iterator[Any]:
+    """The rows of a query in which a column has one of these values."""
+    for chunk in chunks(values):
+        yield from connection.execute(query.where(column.in_(chunk))).all()
+
+
+def execute_with(
+    connection: Connection, statement: Update | Delete, column: ColumnElement[Any], values: Iterable[Any]
+) -> None:
+    """Change the rows in which a column has one of these values."""
+    for chunk in chunks(values):
+        connection.execute(statement.where(column.in_(chunk)))
 
 
 def execute_many(

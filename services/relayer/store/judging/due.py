@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from sqlalchemy import ColumnElement, Connection, func, select, true, update
 
+from ..engine.bulk import execute_with
 from ..engine.database import chunks, touch
 from ..tables import GOOD_STATES, MessageStatus, messages, shares
 from .leases import forget_leases, is_free
@@ -47,8 +48,7 @@ def mark_due(connection: Connection, message_ids: Iterable[int], threshold_of: T
 
 def set_status(connection: Connection, message_ids: Sequence[int], status: MessageStatus) -> None:
     """Write how far messages are."""
-    for chunk in chunks(message_ids):
-        connection.execute(update(messages).where(messages.c.id.in_(chunk)).values(status=status))
+    execute_with(connection, update(messages).values(status=status), messages.c.id, message_ids)
 
 
 def _mark_due(connection: Connection, which: ColumnElement[bool], threshold_of: Thresholds) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, extract, func, or_, select, update
 
-from ..engine.database import chunks
+from ..engine.bulk import execute_with, rows_with
 from ..tables import messages
 
 LEASE_SECONDS = 20
@@ -49,11 +49,7 @@ def renew(connection: Connection, holder: bytes, message_ids: Collection[int]) -
 def leased(connection: Connection, holder: bytes, message_ids: Iterable[int]) -> set[int]:
     """Those of these messages that are the holder's still."""
     query = select(messages.c.id).where(messages.c.leased_by == holder)
-    return {
-        message_id
-        for chunk in chunks(message_ids)
-        for message_id in connection.scalars(query.where(messages.c.id.in_(chunk)))
-    }
+    return {message_id for (message_id,) in rows_with(connection, query, messages.c.id, message_ids)}
 
 
 def give_back(connection: Connection, holder: bytes, message_ids: Iterable[int] | None = None) -> None:
@@ -62,8 +58,7 @@ def give_back(connection: Connection, holder: bytes, message_ids: Iterable[int] 
     if message_ids is None:
         connection.execute(change)
         return
-    for chunk in chunks(message_ids):
-        connection.execute(change.where(messages.c.id.in_(chunk)))
+    execute_with(connection, change, messages.c.id, message_ids)
 
 
 def forget_leases(connection: Connection) -> None:
@@ -86,8 +81,7 @@ def is_free(connection: Connection) -> Any:
 
 def _extend(connection: Connection, holder: bytes, message_ids: Iterable[int], now: int) -> None:
     held = {"leased_by": holder, "leased_until": now + LEASE_SECONDS}
-    for chunk in chunks(message_ids):
-        connection.execute(update(messages).where(messages.c.id.in_(chunk)).values(held))
+    execute_with(connection, update(messages).values(held), messages.c.id, message_ids)
 
 
 def _now(connection: Connection) -> int:

@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, delete, exists, select, update
 
 from ....process import logs
-from ..engine.database import chunks, touch
+from ..engine.bulk import execute_with, rows_with
+from ..engine.database import touch
 from ..operators.asked_validators import remember_validators
 from ..operators.handouts import AskedValidator, note_handed_out
 from ..operators.index_assignment import move_exits
@@ -78,8 +79,7 @@ def replace_oracle_shares(
         oracle_shares.c.config_digest != config_digest,
         oracle_shares.c.created_at < now - REPLACED_AFTER_SECONDS,
     )
-    for chunk in chunks(of_message):
-        connection.execute(delete(oracle_shares).where(oracle_shares.c.message_id.in_(chunk), *old))
+    execute_with(connection, delete(oracle_shares).where(*old), oracle_shares.c.message_id, of_message)
     insert_oracle_shares(connection, of_message, config_digest, now)
     touch(connection, of_message)
     give_back(connection, holder, of_message)
@@ -121,11 +121,8 @@ def exits_to_rotate(
             )
         )
     )
-    return [
-        _recovered(connection, row)
-        for chunk in chunks(found[key].id for key in indices if key not in missing)
-        for row in connection.execute(query.where(messages.c.id.in_(chunk)))
-    ]
+    ids = (found[key].id for key in indices if key not in missing)
+    return [_recovered(connection, row) for row in rows_with(connection, query, messages.c.id, ids)]
 
 
 def require_rotation(connection: Connection, vault: bytes, indices: Mapping[bytes, int], now: int) -> None:
@@ -151,17 +148,13 @@ def hand_out_rotation(
     kept = {ids[key]: shares for key, shares in split.items() if key in ids}
     insert_oracle_shares(connection, kept, config_digest, now)
     of_config = oracle_shares.c.config_digest == config_digest
+    query = select(oracle_shares).where(of_config)
     rows = {
-        row.message_id: row
-        for chunk in chunks(ids.values())
-        for row in connection.execute(
-            select(oracle_shares).where(oracle_shares.c.message_id.in_(chunk), of_config)
-        )
+        row.message_id: row for row in rows_with(connection, query, oracle_shares.c.message_id, ids.values())
     }
     first = [message_id for message_id, row in rows.items() if row.handed_out_at is None]
-    for chunk in chunks(first):
-        is_of_chunk = oracle_shares.c.message_id.in_(chunk)
-        connection.execute(update(oracle_shares).where(is_of_chunk, of_config).values(handed_out_at=now))
+    change = update(oracle_shares).where(of_config).values(handed_out_at=now)
+    execute_with(connection, change, oracle_shares.c.message_id, first)
     note_handed_out(connection, [key for key, message_id in ids.items() if message_id in rows], now)
     return [
         AskedValidator(key, row.public_key_shares, row.encrypted_signatures)
@@ -200,9 +193,6 @@ def _exits_at(connection: Connection, indices: Mapping[bytes, int]) -> dict[byte
     )
     return {
         key: _Exit(message_id, status)
-        for chunk in chunks(indices)
-        for key, subject, message_id, status in connection.execute(
-            query.where(messages.c.public_key.in_(chunk))
-        )
+        for key, subject, message_id, status in rows_with(connection, query, messages.c.public_key, indices)
         if subject == uint64(indices[key])
     }

@@ -21,8 +21,8 @@ from sqlalchemy import (
     update,
 )
 
-from ..engine.bulk import execute_many
-from ..engine.database import chunks, touch
+from ..engine.bulk import execute_many, rows_with
+from ..engine.database import touch
 from ..seals import Identity, open_share, seal_to_write
 from ..subjects import Subject, from_bytes
 from ..tables import (
@@ -201,14 +201,13 @@ def _with_shares(
     held: defaultdict[int, list[DueShare]] = defaultdict(list)
     of_message = {row.id: row for row in rows}
     query = select(shares).where(shares.c.state.in_(states)).order_by(shares.c.share_index)
-    for chunk in chunks(row.id for row in rows):
-        for share in connection.execute(query.where(shares.c.message_id.in_(chunk))).all():
-            row = of_message[share.message_id]
-            identity = Identity(row.public_key, row.kind, row.subject, share.share_index)
-            signature = open_share(connection, identity, share.signature, tell=True)
-            index = from_uint64(share.share_index)
-            is_verified = share.state == ShareState.VERIFIED
-            held[share.message_id].append(DueShare(index, signature, share.for_this_message, is_verified))
+    for share in rows_with(connection, query, shares.c.message_id, of_message):
+        row = of_message[share.message_id]
+        identity = Identity(row.public_key, row.kind, row.subject, share.share_index)
+        signature = open_share(connection, identity, share.signature, tell=True)
+        index = from_uint64(share.share_index)
+        is_verified = share.state == ShareState.VERIFIED
+        held[share.message_id].append(DueShare(index, signature, share.for_this_message, is_verified))
     return [
         DueMessage(
             row.id, row.revision, row.public_key, from_bytes(row.kind, row.subject), tuple(held[row.id])
@@ -227,12 +226,10 @@ def earlier_messages(connection: Connection, due: Iterable[DueMessage]) -> dict[
         .where(messages.c.was_current)
         .order_by(messages.c.revision.desc())
     )
-    for chunk in chunks({message.public_key for message in due}):
-        for key, message_id, kind, subject in connection.execute(
-            query.where(messages.c.public_key.in_(chunk))
-        ):
-            earlier = EarlierMessage(message_id, from_bytes(kind, subject))
-            of_owner[key, type(earlier.subject)].append(earlier)
+    owners = {message.public_key for message in due}
+    for key, message_id, kind, subject in rows_with(connection, query, messages.c.public_key, owners):
+        earlier = EarlierMessage(message_id, from_bytes(kind, subject))
+        of_owner[key, type(earlier.subject)].append(earlier)
     return {
         message.id: [
             other for other in of_owner[message.public_key, type(message.subject)] if other.id != message.id
@@ -283,8 +280,7 @@ def _unchanged(connection: Connection, due: Iterable[DueMessage]) -> list[int]:
     query = select(messages.c.id, messages.c.revision)
     return [
         message_id
-        for chunk in chunks(read)
-        for message_id, revision in connection.execute(query.where(messages.c.id.in_(chunk)))
+        for message_id, revision in rows_with(connection, query, messages.c.id, read)
         if read[message_id] == revision
     ]
 
@@ -326,8 +322,7 @@ def _identities(connection: Connection, message_ids: Iterable[int]) -> dict[int,
     query = select(messages.c.id, messages.c.public_key, messages.c.kind, messages.c.subject)
     return {
         message_id: Identity(*identity)
-        for chunk in chunks(message_ids)
-        for message_id, *identity in connection.execute(query.where(messages.c.id.in_(chunk))).all()
+        for message_id, *identity in rows_with(connection, query, messages.c.id, message_ids)
     }
 
 
@@ -336,11 +331,7 @@ def _there(
 ) -> set[int]:
     """Those of these messages that have a row in a table."""
     query = select(table.c.message_id).where(*which)
-    return {
-        message_id
-        for chunk in chunks(message_ids)
-        for message_id in connection.scalars(query.where(table.c.message_id.in_(chunk))).all()
-    }
+    return {message_id for (message_id,) in rows_with(connection, query, table.c.message_id, message_ids)}
 
 
 def _set_state(connection: Connection, places: Collection[HeldShare], state: ShareState) -> None:
@@ -380,13 +371,12 @@ def _resealed(connection: Connection, late: dict[HeldShare, EarlierMessage]) -> 
     identities = _identities(connection, ids | {message.id for message in late.values()})
     query = select(shares.c.message_id, shares.c.share_index, shares.c.signature)
     resealed = {}
-    for chunk in chunks(ids):
-        for message_id, index, kept in connection.execute(query.where(shares.c.message_id.in_(chunk))):
-            share = HeldShare(message_id, from_uint64(index))
-            if share in late:
-                signature = seal.open(identities[message_id]._replace(share_index=index), kept)
-                to = identities[late[share].id]._replace(share_index=index)
-                resealed[share] = seal.seal(to, signature)
+    for message_id, index, kept in rows_with(connection, query, shares.c.message_id, ids):
+        share = HeldShare(message_id, from_uint64(index))
+        if share in late:
+            signature = seal.open(identities[message_id]._replace(share_index=index), kept)
+            to = identities[late[share].id]._replace(share_index=index)
+            resealed[share] = seal.seal(to, signature)
     return resealed
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, delete, exists, select, update
 
 from dvtfast.constants import PUBLIC_KEY_BYTES
 
-from ..engine.bulk import insert_into
+from ..engine.bulk import execute_with, insert_into, rows_with
 from ..engine.database import chunks, touch
 from ..judging.due import Thresholds, mark_due
 from ..operators.asked_validators import known_keys
@@ -97,17 +97,15 @@ def _kept(
     """Claims by public key and share index."""
     kept: defaultdict[bytes, dict[bytes, bytes]] = defaultdict(dict)
     query = select(key_share_claims).where(*which)
-    for chunk in chunks(public_keys):
-        for key, index, claim in connection.execute(query.where(key_share_claims.c.public_key.in_(chunk))):
-            kept[key][index] = claim
+    for key, index, claim in rows_with(connection, query, key_share_claims.c.public_key, public_keys):
+        kept[key][index] = claim
     return kept
 
 
 def _made_room(connection: Connection, public_keys: Collection[bytes], limit: int) -> set[bytes]:
     """Those of these validators that have room once claims of nodes without any share are dropped."""
-    for chunk in chunks(public_keys):
-        of_keys = key_share_claims.c.public_key.in_(chunk)
-        connection.execute(delete(key_share_claims).where(of_keys, ~_has_share()))
+    unused = delete(key_share_claims).where(~_has_share())
+    execute_with(connection, unused, key_share_claims.c.public_key, public_keys)
     left = _kept(connection, public_keys)
     return {key for key in public_keys if len(left[key]) < limit}
 

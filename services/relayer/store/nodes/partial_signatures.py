@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, and_, bindparam, delete, func, insert, or_, select, tuple_, update
 
-from ..engine.bulk import execute_many
+from ..engine.bulk import execute_many, rows_with
 from ..engine.database import chunks, touch
 from ..judging.due import Thresholds, mark_due
 from ..seals import Identity, open_share, seal_to_write
@@ -197,18 +197,17 @@ def _read(connection: Connection, share_index: int, offered: Sequence[OfferedSha
 def _read_limits(connection: Connection, book: _Book, limits: dict[bytes, int]) -> None:
     by_id = {m.id: (m, limits[key]) for ((key, _), _), m in book.by_subject.items() if key in limits}
     counts = select(shares.c.message_id, func.count()).group_by(shares.c.message_id)
-    for ids in chunks(by_id):
-        for message_id, count in connection.execute(counts.where(shares.c.message_id.in_(ids))):
-            message, limit = by_id[message_id]
-            message.is_full = count >= limit
+    for message_id, count in rows_with(connection, counts, shares.c.message_id, by_id):
+        message, limit = by_id[message_id]
+        message.is_full = count >= limit
     rejected = (
         select(shares.c.message_id, shares.c.share_index)
         .where(shares.c.state == ShareState.REJECTED)
         .order_by(shares.c.received_at.desc(), shares.c.share_index.desc())
     )
-    for ids in chunks(message.id for message, _ in by_id.values() if message.is_full):
-        for message_id, index in connection.execute(rejected.where(shares.c.message_id.in_(ids))):
-            by_id[message_id][0].oldest_rejected = index
+    full = [message.id for message, _ in by_id.values() if message.is_full]
+    for message_id, index in rows_with(connection, rejected, shares.c.message_id, full):
+        by_id[message_id][0].oldest_rejected = index
 
 
 def _write(connection: Connection, share_index: int, book: _Book, threshold_of: Thresholds, now: int) -> None:

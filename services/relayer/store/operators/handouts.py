@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, or_, select, update
 
-from ..engine.bulk import execute_many
-from ..engine.database import chunks
+from ..engine.bulk import execute_many, execute_with, rows_with
 from ..tables import MessageKind, messages, oracle_shares, validators
 
 
@@ -56,11 +55,7 @@ def hand_out(
         # What went out first comes last, and stays.
         .order_by(oracle_shares.c.handed_out_at.is_not(None), oracle_shares.c.id.desc())
     )
-    rows = {
-        row.public_key: row
-        for chunk in chunks(public_keys)
-        for row in connection.execute(query.where(messages.c.public_key.in_(chunk))).all()
-    }
+    rows = {row.public_key: row for row in rows_with(connection, query, messages.c.public_key, public_keys)}
     if only_all and len(rows) < len(public_keys):
         return []
     first = [row for row in rows.values() if row.handed_out_at is None]
@@ -86,17 +81,11 @@ def hand_out(
 def note_handed_out(connection: Connection, public_keys: Iterable[bytes], now: int) -> None:
     """Note that something of these validators left the relayer: they are not forgotten by themselves."""
     never = validators.c.handed_out_at.is_(None)
-    for chunk in chunks(public_keys):
-        connection.execute(
-            update(validators).where(validators.c.public_key.in_(chunk), never).values(handed_out_at=now)
-        )
+    change = update(validators).where(never).values(handed_out_at=now)
+    execute_with(connection, change, validators.c.public_key, public_keys)
 
 
 def handed_out(connection: Connection, public_keys: Iterable[bytes]) -> set[bytes]:
     """Those of these validators of which something was handed out."""
     query = select(validators.c.public_key).where(validators.c.handed_out_at.is_not(None))
-    return {
-        key
-        for chunk in chunks(public_keys)
-        for key in connection.scalars(query.where(validators.c.public_key.in_(chunk)))
-    }
+    return {key for (key,) in rows_with(connection, query, validators.c.public_key, public_keys)}

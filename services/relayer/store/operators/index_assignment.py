@@ -8,7 +8,7 @@ from operator import itemgetter
 
 from sqlalchemy import Connection, insert, select, update
 
-from ..engine.bulk import execute_many, insert_into
+from ..engine.bulk import execute_many, insert_into, rows_with
 from ..engine.database import begin_revision, chunks
 from ..subjects import Exit, Subject, kind_of, to_bytes
 from ..tables import (
@@ -199,11 +199,7 @@ def current_subjects(
     query = select(messages.c.public_key, messages.c.subject).where(
         messages.c.kind == kind, messages.c.is_current
     )
-    return {
-        key: subject
-        for chunk in chunks(public_keys)
-        for key, subject in connection.execute(query.where(messages.c.public_key.in_(chunk))).all()
-    }
+    return dict(rows_with(connection, query, messages.c.public_key, public_keys))
 
 
 def prepare(connection: Connection, indices: Mapping[bytes, int], window: int, now: int) -> None:

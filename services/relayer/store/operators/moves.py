@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from sqlalchemy import Connection, delete, exists, select, update
 
-from ..engine.bulk import insert_into
+from ..engine.bulk import execute_with, insert_into, rows_with
 from ..engine.database import chunks
 from ..tables import MessageKind, messages, movers, oracle_shares, shares, signatures, validators
 from .pending import Asker
@@ -51,9 +51,8 @@ def count_moves(connection: Connection, public_keys: Collection[bytes], asker: A
     query = select(validators.c.public_key, validators.c.moves_until)
     most = now + OF_ONE_VALIDATOR * ONE_MORE_SECONDS
     rows: defaultdict[int, list[bytes]] = defaultdict(list)
-    for chunk in chunks(public_keys):
-        for key, until in connection.execute(query.where(validators.c.public_key.in_(chunk))).all():
-            rows[max(until or 0, now) + ONE_MORE_SECONDS].append(key)
+    for key, until in rows_with(connection, query, validators.c.public_key, public_keys):
+        rows[max(until or 0, now) + ONE_MORE_SECONDS].append(key)
     if rows and (longest := max(rows)) > most:
         raise TooManyMovesError(
             f"a validator may move to {OF_ONE_VALIDATOR} other indices or amounts at once, and to one more"
@@ -61,9 +60,8 @@ def count_moves(connection: Connection, public_keys: Collection[bytes], asker: A
             longest - most,
         )
     for until, keys in rows.items():
-        for chunk in chunks(keys):
-            of_chunk = validators.c.public_key.in_(chunk)
-            connection.execute(update(validators).where(of_chunk).values(moves_until=until))
+        change = update(validators).values(moves_until=until)
+        execute_with(connection, change, validators.c.public_key, keys)
 
 
 def _count_of_asker(connection: Connection, count: int, asker: Asker, moves_per_day: int, now: int) -> None:

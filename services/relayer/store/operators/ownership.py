@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from sqlalchemy import ColumnElement, Connection, exists, or_, select
 
-from ..engine.database import chunks
+from ..engine.bulk import rows_with
 from ..subjects import Exit, to_bytes
 from ..tables import MessageKind, messages, registered_keys, validators
 from .pending import NOBODY, Asker
@@ -53,11 +53,7 @@ class RegisteredError(Exception):
 def registered(connection: Connection, public_keys: Iterable[bytes]) -> set[bytes]:
     """Those of these validators that have a deposit, or are on the beacon chain."""
     query = select(registered_keys.c.public_key)
-    return {
-        key
-        for chunk in chunks(public_keys)
-        for key in connection.scalars(query.where(registered_keys.c.public_key.in_(chunk)))
-    }
+    return {key for (key,) in rows_with(connection, query, registered_keys.c.public_key, public_keys)}
 
 
 def vaults_of(
@@ -65,11 +61,7 @@ def vaults_of(
 ) -> dict[bytes, bytes]:
     """The vaults for which some of these validators are reserved."""
     query = select(validators.c.public_key, validators.c.vault).where(validators.c.vault.is_not(None), *which)
-    return {
-        key: vault
-        for chunk in chunks(public_keys)
-        for key, vault in connection.execute(query.where(validators.c.public_key.in_(chunk)))
-    }
+    return dict(rows_with(connection, query, validators.c.public_key, public_keys))
 
 
 def is_unused() -> ColumnElement[bool]:
@@ -86,8 +78,7 @@ def require_unreserved(connection: Connection, public_keys: Iterable[bytes]) -> 
     """
     reserved = {*vaults_of(connection, public_keys, is_unused())}
     query = select(validators.c.public_key).where(validators.c.rotated_for.is_not(None), ~is_unused())
-    for chunk in chunks(public_keys):
-        reserved.update(connection.scalars(query.where(validators.c.public_key.in_(chunk))))
+    reserved.update(key for (key,) in rows_with(connection, query, validators.c.public_key, public_keys))
     if reserved:
         raise ReservedError(reserved)
 
@@ -152,7 +143,6 @@ def _elsewhere(
     )
     return {
         key
-        for chunk in chunks(exits)
-        for key, subject in connection.execute(query.where(messages.c.public_key.in_(chunk)))
+        for key, subject in rows_with(connection, query, messages.c.public_key, exits)
         if subject != to_bytes(exits[key])
     }

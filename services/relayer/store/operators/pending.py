@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select, update
 
-from ..engine.database import chunks
+from ..engine.bulk import execute_with
 from ..tables import validators
 
 NOBODY = ""  # instead of a token's id: who asked wants it no more
@@ -48,9 +48,8 @@ def count_pending(connection: Connection, public_keys: Collection[bytes], asker:
     """
     if not public_keys:
         return
-    for chunk in chunks(public_keys):
-        of_chunk = validators.c.public_key.in_(chunk)
-        connection.execute(update(validators).where(of_chunk).values(asked_by=asker.token_id))
+    change = update(validators).values(asked_by=asker.token_id)
+    execute_with(connection, change, validators.c.public_key, public_keys)
     if asker.most_pending is None:
         return
     of_asker = validators.c.asked_by == asker.token_id  # for None, SQLAlchemy writes IS NULL

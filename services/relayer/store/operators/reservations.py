@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select, update
 
-from ..engine.bulk import insert_into
+from ..engine.bulk import execute_with, insert_into, rows_with
 from ..engine.database import chunks, touch
 from ..seals import Identity, seal_to_read
 from ..subjects import Deposit, Exit, to_bytes
@@ -168,15 +168,10 @@ def mark_registered(connection: Connection, public_keys: Iterable[bytes], *, blo
     """
     keys = set(public_keys)
     query = select(registered_keys.c.public_key, registered_keys.c.block_number)
-    known = {
-        key: number
-        for chunk in chunks(keys)
-        for key, number in connection.execute(query.where(registered_keys.c.public_key.in_(chunk)))
-    }
+    known = dict(rows_with(connection, query, registered_keys.c.public_key, keys))
     moved = [key for key, number in known.items() if number not in (None, block_number)]
-    for chunk in chunks(moved):
-        of_chunk = registered_keys.c.public_key.in_(chunk)
-        connection.execute(update(registered_keys).where(of_chunk).values(block_number=block_number))
+    change = update(registered_keys).values(block_number=block_number)
+    execute_with(connection, change, registered_keys.c.public_key, moved)
     new = sorted(keys - known.keys())
     if new:
         rows = [{"public_key": key, "block_number": block_number} for key in new]
@@ -196,10 +191,8 @@ def _reserved(connection: Connection, vault: bytes) -> Sequence[Row[Any]]:
 
 def _release(connection: Connection, public_keys: Sequence[bytes]) -> None:
     """Reserve these validators no more."""
-    for chunk in chunks(public_keys):
-        is_of_chunk = validators.c.public_key.in_(chunk)
-        free = {"vault": None, "position": None, "asked_by": NOBODY}
-        connection.execute(update(validators).where(is_of_chunk).values(free))
+    free = update(validators).values(vault=None, position=None, asked_by=NOBODY)
+    execute_with(connection, free, validators.c.public_key, public_keys)
     _retire(connection, public_keys)
 
 
@@ -256,8 +249,7 @@ def _signatures(
     seal = seal_to_read(connection)
     found = {
         (key, kind, subject): seal.open(Identity(key, kind, subject), kept)
-        for chunk in chunks(public_keys)
-        for key, kind, subject, kept in connection.execute(query.where(messages.c.public_key.in_(chunk)))
+        for key, kind, subject, kept in rows_with(connection, query, messages.c.public_key, public_keys)
     }
     pairs = []
     for offset, (key, deposit) in enumerate(zip(public_keys, _deposits(wanted), strict=False)):
