@@ -102,10 +102,8 @@ class Mailbox:
             async with in_background(*(self._deliver(to) for to in self._others)):
                 yield
         finally:
-            self._is_open = False
+            self._take_no_more()
             self._host.forget(PROTOCOL)
-            for event in self._waiting:
-                event.set()
 
     def send(self, to: int, payload: bytes) -> None:
         """Put a payload behind those that go to a peer."""
@@ -123,12 +121,13 @@ class Mailbox:
         return peer, payload
 
     async def flush(self, seconds: float, *, for_all: bool, but: Collection[int | None]) -> None:
-        """Wait until everything has left, at most so long.
+        """Wait until everything has left, at most so long; nothing is taken any more, and all is answered.
 
         Args:
             for_all: for those who are not connected, too; they may yet come.
             but: positions of whom nobody waits for.
         """
+        self._take_no_more()  # who flushes, too, would wait for this node as it waits for them
         connected = {state.key for state in self._host.states() if state.is_connected or for_all}
         boxes = [
             self._out[to] for to, key in enumerate(self._operators) if key in connected and to not in but
@@ -136,6 +135,11 @@ class Mailbox:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await asyncio.gather(*(box.is_empty.wait() for box in boxes))
+
+    def _take_no_more(self) -> None:
+        self._is_open = False
+        for event in (self._worked_on, *self._waiting):
+            event.set()
 
     async def _receive(self, key: bytes, part: bytes) -> bytes:
         peer = self._operators.index(key)

@@ -69,6 +69,16 @@ async def test_payloads_of_a_peer_come_in_order():
             assert [payload for peer, payload in came if peer == sender] == payloads
 
 
+async def test_who_has_ended_is_not_waited_for():
+    """Nobody takes what comes in the end: it is answered all the same, or all would wait for each other."""
+    async with cluster(identities(3)) as hosts, mailboxes(hosts) as boxes, asyncio.timeout(PATIENCE_SECONDS):
+        for box in boxes:
+            box.send_all(b"last")
+            box.send_all(b"words")
+        longer = 10 * PATIENCE_SECONDS
+        await asyncio.gather(*(box.flush(longer, for_all=True, but=()) for box in boxes))
+
+
 async def test_a_payload_that_is_refused_does_not_stop_the_next():
     """It is too long for who gets it, whatever it says."""
     async with cluster(identities(2)) as hosts, mailboxes(hosts) as boxes, asyncio.timeout(PATIENCE_SECONDS):
