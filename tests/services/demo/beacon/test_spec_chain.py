@@ -9,6 +9,7 @@ import pytest
 
 from dvtfast.duties.attestations import AggregateAndProofElectra, SignedAggregateAndProofElectra
 from dvtfast.duties.forks import FULU
+from dvtfast.duties.presets import MINIMAL_PRESET
 from dvtfast.duties.sync_committees import SyncCommitteeMessage
 from dvtfast.services.chain.beacon.client import BeaconError
 from tests.services.demo.beacon.chains import VALIDATORS, RunningChain
@@ -29,7 +30,11 @@ async def test_all_duties_make_a_chain_final(chain: RunningChain, validators: Va
     assert report["blocks"] == {"proposed": slots - 1, "missed": [], "late": [], "orphaned": []}
     assert report["refused"] == report["slashable"] == []
     assert (report["justified_epoch"], report["finalized_epoch"]) == (EPOCHS - 2, EPOCHS - 3)
-    assert report["sync_participation"]["least"] == report["sync_participation"]["seats"]
+    sync = report["sync_participation"]
+    # In the minimal preset everybody aggregates; in mainnet's one in eight, so perhaps nobody does.
+    all_aggregate = validators.client.preset is MINIMAL_PRESET
+    assert sync["least"] >= sync["seats"] * (1.0 if all_aggregate else 0.5)
+    assert sync["included"] >= (sync["possible"] - sync["seats"]) * (1.0 if all_aggregate else 0.98)
     first, *others = report["epochs"]
     assert len(others) == EPOCHS - 2
     for epoch in others:
