@@ -54,7 +54,10 @@ def root_of_path(row: bytes, place: int, path: bytes) -> bytes:
 def _levels(rows: Bytes) -> list[Bytes]:
     """uint8[2^depth, 32] of each level, the leaves first."""
     leaves = np.zeros((1 << (len(rows) - 1).bit_length(), DIGEST_BYTES), dtype=np.uint8)
-    _kernel.hash_rows(LEAF, np.ascontiguousarray(rows), leaves[: len(rows)])
+    if rows.shape[1]:
+        _kernel.hash_rows(LEAF, np.ascontiguousarray(rows), leaves[: len(rows)])
+    else:  # where nothing is signed
+        leaves[: len(rows)] = np.frombuffer(sha256(bytes([LEAF])).digest(), dtype=np.uint8)
     levels = [leaves]
     while len(levels[-1]) > 1:
         pairs = levels[-1].reshape(-1, 2 * DIGEST_BYTES)
