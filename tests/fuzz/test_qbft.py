@@ -25,7 +25,7 @@ def test_clusters_agree(sizes):
         for _ in range(size):
             seed, nodes = int(random.integers(2**62)), int(random.integers(*sizes, endpoint=True))
             try:
-                seen += Schedule(seed, nodes).run().keys()
+                seen += +Schedule(seed, nodes).run()
             except AssertionError as error:
                 error.add_note(f"Schedule({seed}, {nodes})")
                 raise
