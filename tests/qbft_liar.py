@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 
 from dvtfast.qbft.held import MOST_HELD
 from dvtfast.qbft.messages import Duty, Kind, Message
@@ -90,8 +91,8 @@ class Liar:
             justification=tuple(each.bare() for each in because),
         )
 
-    def _message(self, kind: Kind, round: int, **fields: object) -> Message:
-        return Message(kind, self._duty, self._peer, round, **fields)  # type: ignore[arg-type]
+    def _message(self, kind: Kind, round: int, **fields: Any) -> Message:
+        return Message(kind, self._duty, self._peer, round, **fields)
 
     def _round(self) -> int:
         highest = max((each.round for each in self._heard), default=1)

@@ -21,6 +21,7 @@ from dvtfast.duties.fork_schedule import ForkSchedule
 from dvtfast.duties.presets import MAINNET_PRESET, Preset
 from dvtfast.duties.signed_sets import signature_of, signed_set
 from dvtfast.duties.ssz import SszError
+from dvtfast.duties.sync_committees import SignedContributionAndProof, SyncCommitteeSelection
 from dvtfast.duties.wrappers import SignedValue, decode_signed, encode_signed
 from dvtfast.errors import InputError
 from dvtfast.protobuf import ProtobufError
@@ -223,15 +224,15 @@ def _by_gathered(duty: Duty, values: Sequence[SignedValue]) -> dict[Gathered, li
     """Which values are gathered together, by their places."""
     rows: dict[Gathered, list[int]] = {}
     for row, value in enumerate(values):
-        rows.setdefault(Gathered(duty, subcommittee_of(duty.type, value)), []).append(row)
+        rows.setdefault(Gathered(duty, _subcommittee(value)), []).append(row)
     return rows
 
 
-def subcommittee_of(duty: DutyType, value: SignedValue) -> int:
-    """Of a sync committee, which a validator may be in more than one of."""
-    match duty:
-        case DutyType.PREPARE_SYNC_CONTRIBUTION:
-            return int(value.subcommittee_index)  # type: ignore[union-attr]
-        case DutyType.SYNC_CONTRIBUTION:
-            return int(value.message.contribution.subcommittee_index)  # type: ignore[union-attr]
+def _subcommittee(value: SignedValue) -> int:
+    """Of a sync committee, which a validator may be in more than one of; else 0."""
+    match value:
+        case SyncCommitteeSelection():
+            return value.subcommittee_index
+        case SignedContributionAndProof():
+            return value.message.contribution.subcommittee_index
     return 0

@@ -37,7 +37,7 @@ class Decimal(wire.UInt64):
                 return cls(number)
         raise ValueError("expected a decimal integer below 2^63 in a string")
 
-    def to_wire(self) -> str:  # type: ignore[override]
+    def to_wire(self) -> str:  # type: ignore[override] # these files have text where ours have numbers
         """The form in which it is written."""
         return str(int(self))
 

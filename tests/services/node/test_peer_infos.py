@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -38,9 +39,9 @@ class Line:
         return self.answer
 
 
-def said(seconds: float = NOW, **others: object) -> PeerInfo:
+def said(seconds: float = NOW, **others: Any) -> PeerInfo:
     moment = round(seconds * 1e9)
-    return PeerInfo(**{  # type: ignore[arg-type]
+    return PeerInfo(**{
         "charon_version": "v1.10.3", "lock_hash": LOCK_HASH, "sent_at": moment, "started_at": moment,
         "git_hash": "0abcdef", **others,
     })  # fmt: skip
