@@ -65,7 +65,12 @@ def read_validators(path: Path) -> list[bytes]:
     Raises:
         ValueError: there are none, or one is there twice.
     """
-    keys = [read_data(line.strip(), width=PUBLIC_KEY_BYTES) for line in path.read_text().split()]
+    keys = []
+    for number, line in enumerate(path.read_text().split(), 1):
+        try:
+            keys.append(read_data(line, width=PUBLIC_KEY_BYTES))
+        except ValueError as error:
+            raise ValueError(f"{path}: key {number}: {error}") from None
     if not keys or len(set(keys)) != len(keys):
         raise ValueError(f"{path}: expected public keys, each once")
     return keys
