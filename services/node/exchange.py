@@ -224,11 +224,11 @@ def _by_gathered(duty: Duty, values: Sequence[SignedValue]) -> dict[Gathered, li
     """Which values are gathered together, by their places."""
     rows: dict[Gathered, list[int]] = {}
     for row, value in enumerate(values):
-        rows.setdefault(Gathered(duty, _subcommittee(value)), []).append(row)
+        rows.setdefault(Gathered(duty, subcommittee_of(value)), []).append(row)
     return rows
 
 
-def _subcommittee(value: SignedValue) -> int:
+def subcommittee_of(value: SignedValue) -> int:
     """Of a sync committee, which a validator may be in more than one of; else 0."""
     match value:
         case SyncCommitteeSelection():

@@ -1,0 +1,86 @@
+"""What the duties of a node share: whose they are, whom it asks, what signs, who is told how they went."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from dvtfast.duties.fork_schedule import ForkSchedule
+from dvtfast.duties.presets import Preset
+from dvtfast.duties.wrappers import SignedValue
+from dvtfast.qbft.messages import Duty
+
+from ..chain.beacon.duties import DutiesClient
+from ..process.offload import Workers
+from .consensus.consensus import Consensus
+from .exchange import ClusterMembers, Exchange, Gathered
+from .partial_signatures import PartialSignatures, Positions
+from .slots import SlotClock
+from .tracker import Tracker
+
+
+@dataclass(frozen=True)
+class Signed:
+    """What a signer signed of what it was asked to.
+
+    Attributes:
+        validators: positions in the cluster, as in what follows.
+        values: with this node's partial signatures.
+        refused: why it did not sign, by the validator's position.
+    """
+
+    validators: Positions
+    values: Sequence[SignedValue]
+    refused: Mapping[int, str]
+
+
+class Signer(Protocol):
+    """Signs with this node's key shares. What could be slashed is on disk before it is signed."""
+
+    async def sign(self, duty: Duty, validators: Positions, values: Sequence[SignedValue]) -> Signed:
+        """Sign a value for each validator; what must not be signed is left out, and said why."""
+        ...
+
+
+@dataclass(frozen=True)
+class ActiveValidators:
+    """Validators of the cluster that have duties now.
+
+    Attributes:
+        indices: on the chain, by position in the cluster.
+        positions: in the cluster, by index on the chain.
+    """
+
+    indices: Mapping[int, int]
+    positions: Mapping[int, int]
+
+    @classmethod
+    def of(cls, indices: Mapping[int, int]) -> ActiveValidators:
+        """By position."""
+        return cls(indices, {index: position for position, index in indices.items()})
+
+
+@dataclass(frozen=True, eq=False)
+class NodeParts:
+    """All that a duty needs.
+
+    Attributes:
+        workers: for what is slow.
+        graffiti: 32 bytes.
+        builder: whether blocks of builders are wanted.
+    """
+
+    cluster: ClusterMembers
+    beacon: DutiesClient
+    consensus: Consensus
+    exchange: Exchange
+    partials: PartialSignatures[Gathered]
+    signer: Signer
+    tracker: Tracker
+    slots: SlotClock
+    schedule: ForkSchedule
+    preset: Preset
+    workers: Workers
+    graffiti: bytes = bytes(32)
+    builder: bool = False

@@ -1,0 +1,100 @@
+"""How each duty went: how far it came for which validators, why it failed, and whose fault it was."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Final
+
+from dvtfast.qbft.messages import Duty
+
+from .exchange import Gathered
+from .partial_signatures import Fault
+
+MOST_DUTIES: Final = 4096  # that are remembered: some epochs
+
+
+Clock = Callable[[], float]
+
+
+class Step(IntEnum):
+    """How far a duty came, in order."""
+
+    EXPECTED = 0
+    FETCHED = 1
+    AGREED = 2
+    SIGNED = 3
+    RECOVERED = 4
+    SENT = 5
+
+
+@dataclass
+class DutyReport:
+    """How a duty went so far.
+
+    Attributes:
+        steps: how far it came, by the validator's position.
+        reasons: why it went no further, by the validator's position.
+        moments: when a step was first reached, Unix seconds.
+        faults: what nodes did wrong in it.
+        signers: nodes whose partial signatures counted, by the validator's position.
+        round: of the consensus in which it was decided; 0: none.
+    """
+
+    steps: dict[int, Step] = field(default_factory=dict)
+    reasons: dict[int, str] = field(default_factory=dict)
+    moments: dict[Step, float] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+    signers: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    round: int = 0
+
+
+class Tracker:
+    """What is known of the duties of the last epochs."""
+
+    def __init__(self, now: Clock) -> None:
+        self._now = now
+        self._reports: OrderedDict[Duty, DutyReport] = OrderedDict()
+
+    def expect(self, duty: Duty, validators: Iterable[int]) -> None:
+        """These validators, positions in the cluster, have this duty."""
+        self.reach(duty, Step.EXPECTED, validators)
+
+    def reach(self, duty: Duty, step: Step, validators: Iterable[int]) -> None:
+        """The duty came so far for these validators."""
+        report = self._report(duty)
+        report.moments.setdefault(step, self._now())
+        for validator in validators:
+            report.steps[validator] = max(step, report.steps.get(validator, step))
+
+    def decide(self, duty: Duty, round: int) -> None:
+        """The nodes agreed, in this round."""
+        self._report(duty).round = round
+
+    def fail(self, duty: Duty, validators: Iterable[int], why: str) -> None:
+        """It goes no further for these validators; the first reason counts."""
+        report = self._report(duty)
+        for validator in validators:
+            report.reasons.setdefault(validator, why)
+
+    def blame(self, gathered: Gathered, fault: Fault) -> None:
+        """A node did something wrong in a duty."""
+        self._report(gathered.duty).faults.append(fault)
+
+    def sign(self, duty: Duty, validator: int, signers: Iterable[int]) -> None:
+        """Whose partial signatures counted for a validator."""
+        self._report(duty).signers[validator] = tuple(signers)
+
+    def reports(self) -> dict[Duty, DutyReport]:
+        """All that is remembered, oldest first."""
+        return dict(self._reports)
+
+    def _report(self, duty: Duty) -> DutyReport:
+        report = self._reports.get(duty)
+        if report is None:
+            report = self._reports[duty] = DutyReport()
+            if len(self._reports) > MOST_DUTIES:
+                self._reports.popitem(last=False)
+        return report
