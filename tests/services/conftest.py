@@ -38,6 +38,7 @@ from dvtfast.services.relayer.judging.current_oracles import CurrentOracles
 from dvtfast.services.relayer.judging.pipeline import Pipeline
 from dvtfast.services.relayer.manager.key import ManagerKey
 from dvtfast.services.relayer.storage_key import read_storage_key
+from dvtfast.services.relayer.store.engine import postgres as postgresql
 from dvtfast.services.relayer_client.client import RelayerClient
 from dvtfast.services.settings import RelayerSettings
 
@@ -224,6 +225,15 @@ def logs_as_before() -> Iterator[None]:
     structlog.reset_defaults()
     root.handlers[:] = handlers
     root.setLevel(level)
+
+
+@pytest.fixture(autouse=True)
+def slow_machine_is_no_hanging_relayer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What runs in the process of the tests shares it; relayers as processes are as they are."""
+    monkeypatch.setattr(postgresql, "HANG_SECONDS", 4 * PATIENCE_SECONDS)
+    monkeypatch.setitem(
+        postgresql.SESSION, "idle_in_transaction_session_timeout", f"{4 * PATIENCE_SECONDS:.0f}s"
+    )
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.request
 from collections.abc import Mapping
 from typing import Any
@@ -27,6 +28,12 @@ class Chain(chain.AnvilChain):
     async def deploy(self, code: bytes | str, *arguments: Any) -> Contract:
         """Also one of the tests' own contracts, by its name."""
         return await super().deploy(self._bytecodes[code] if isinstance(code, str) else code, *arguments)
+
+    async def catch_up(self) -> None:
+        """Mine a block of now: a chain that was taken back goes on from the time that it had then."""
+        now = max(int(time.time()), await self.timestamp() + 1)
+        await self.rpc("evm_setNextBlockTimestamp", now)
+        await self.mine()
 
 
 class ChainClock:

@@ -261,7 +261,7 @@ async def command(*arguments: str, chain: Any = None) -> tuple[int | None, str]:
 
     async def go_on() -> None:
         while chain is not None:
-            await chain.mine()
+            await chain.catch_up()
             await asyncio.sleep(BLOCK_SECONDS)
 
     async with in_background(go_on()):
