@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dvtfast import FileError
-from dvtfast.clusters import ClusterShares, read_cluster_lock
-from dvtfast.obol import UnverifiedLockError
+from dvtfast import FileError, obol
+from dvtfast.clusters import ClusterShares, shares_of_lock
 
 from ..process import logs
 
@@ -30,11 +29,27 @@ def read_lock(
     Raises:
         FileError: the lock is wrong, or cannot be verified.
     """
+    return shares_of(obol.read_cluster_lock(path, content=content), verify=verify, threads=threads)
+
+
+def shares_of(
+    lock: obol.ClusterLock, *, verify: bool, any_network: bool = False, threads: int | None = None
+) -> tuple[ClusterShares, bool]:
+    """The same of a lock that is read already.
+
+    Args:
+        any_network: also of a network that is unknown here, such as one for tests.
+
+    Raises:
+        FileError: the lock is wrong, or cannot be verified.
+    """
     try:
-        return read_cluster_lock(path, content=content, threads=threads), True
-    except UnverifiedLockError as error:
+        return shares_of_lock(lock, any_network=any_network, threads=threads), True
+    except obol.UnverifiedLockError as error:
         if verify:
-            raise FileError(f"{error.reason}: {ADVICE}", path) from None
+            raise FileError(f"{error.reason}: {ADVICE}", lock.source) from None
         for fault in error.faults:
-            log.warning("cluster lock is not verified, and used all the same", file=str(path), fault=fault)
-    return read_cluster_lock(path, content=content, check=False, threads=threads), False
+            log.warning(
+                "cluster lock is not verified, and used all the same", file=str(lock.source), fault=fault
+            )
+    return shares_of_lock(lock, check=False, any_network=any_network, threads=threads), False

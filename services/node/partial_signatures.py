@@ -267,9 +267,10 @@ class PartialSignatures(Generic[D]):
         gathering = self._duties.get(duty)
         return None if gathering is None else gathering.shares
 
-    def forget(self, duty: D) -> None:
-        """A duty is over."""
-        self._duties.pop(duty, None)
+    def forget(self, is_over: Callable[[D], bool]) -> None:
+        """Keep nothing more of duties that are over."""
+        for duty in [duty for duty in self._duties if is_over(duty)]:
+            del self._duties[duty]
 
 
 class _Gathering:

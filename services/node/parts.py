@@ -8,6 +8,7 @@ from typing import Protocol
 
 from dvtfast.duties.fork_schedule import ForkSchedule
 from dvtfast.duties.presets import Preset
+from dvtfast.duties.validator_messages import SignedValidatorRegistration
 from dvtfast.duties.wrappers import SignedValue
 from dvtfast.qbft.messages import Duty
 
@@ -17,6 +18,7 @@ from .consensus.consensus import Consensus
 from .exchange import ClusterMembers, Exchange, Gathered
 from .partial_signatures import PartialSignatures, Positions
 from .slots import SlotClock
+from .timetable import Timetable
 from .tracker import Tracker
 
 
@@ -66,12 +68,17 @@ class NodeParts:
     """All that a duty needs.
 
     Attributes:
+        fee_recipients: addresses, by the validator's position in the cluster.
+        registrations: with builders, signed by the cluster, by position; there may be none.
+        timetable: how long which duty matters.
         workers: for what is slow.
         graffiti: 32 bytes.
         builder: whether blocks of builders are wanted.
     """
 
     cluster: ClusterMembers
+    fee_recipients: Sequence[str]
+    registrations: Sequence[SignedValidatorRegistration]
     beacon: DutiesClient
     consensus: Consensus
     exchange: Exchange
@@ -79,6 +86,7 @@ class NodeParts:
     signer: Signer
     tracker: Tracker
     slots: SlotClock
+    timetable: Timetable
     schedule: ForkSchedule
     preset: Preset
     workers: Workers

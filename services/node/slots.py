@@ -39,6 +39,10 @@ class SlotClock:
         """When a slot begins, or so large a part of it is over; Unix seconds."""
         return self.genesis_time + (slot + part) * self.seconds_per_slot
 
+    async def sleep(self, seconds: float) -> None:
+        """Wait so long by the clock."""
+        await self.wait_until(self.now() + seconds)
+
     async def wait_until(self, moment: float) -> None:
         """Sleep until the clock shows that moment; it may be set in between."""
         while (left := moment - self.now()) > 0:  # noqa: ASYNC110 - nobody tells of a clock that is set

@@ -13,8 +13,8 @@ from dvtfast.qbft.messages import Duty
 from .exchange import Gathered
 from .partial_signatures import Fault
 
-MOST_DUTIES: Final = 4096  # that are remembered: some epochs
-
+MOST_DUTIES: Final = 4096  # that are remembered
+MOST_FAULTS: Final = 100  # of one duty
 
 Clock = Callable[[], float]
 
@@ -28,6 +28,16 @@ class Step(IntEnum):
     SIGNED = 3
     RECOVERED = 4
     SENT = 5
+
+
+# Why a duty that came so far when its time was over went no further.
+WHY_NOT: Final = {
+    Step.EXPECTED: "no beacon node said in time what to sign",
+    Step.FETCHED: "the nodes did not agree in time",
+    Step.AGREED: "it was not signed in time",
+    Step.SIGNED: "too few partial signatures came in time",
+    Step.RECOVERED: "no beacon node took it in time",
+}
 
 
 @dataclass
@@ -81,11 +91,24 @@ class Tracker:
 
     def blame(self, gathered: Gathered, fault: Fault) -> None:
         """A node did something wrong in a duty."""
-        self._report(gathered.duty).faults.append(fault)
+        if len(faults := self._report(gathered.duty).faults) < MOST_FAULTS:
+            faults.append(fault)
 
     def sign(self, duty: Duty, validator: int, signers: Iterable[int]) -> None:
         """Whose partial signatures counted for a validator."""
         self._report(duty).signers[validator] = tuple(signers)
+
+    def end(self, duty: Duty) -> None:
+        """Its time is over: what has not been sent is not, and why."""
+        if (report := self._reports.get(duty)) is not None:
+            for validator, step in report.steps.items():
+                if step in WHY_NOT:
+                    report.reasons.setdefault(validator, WHY_NOT[step])
+
+    def forget(self, slot: int) -> None:
+        """Duties of slots before that one are no more of interest."""
+        for duty in [duty for duty in self._reports if duty.slot < slot]:
+            del self._reports[duty]
 
     def reports(self) -> dict[Duty, DutyReport]:
         """All that is remembered, oldest first."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Final, Protocol
 
-from ..p2p.swarm.exchange import Terms
+from ..p2p.swarm.exchange import RECEIVE_SECONDS, Terms
+
+TAKEN: Final = Terms(seconds=RECEIVE_SECONDS)
 
 Taking = Callable[[bytes, bytes], Awaitable[bytes | None]]
 """Of a peer and its message, the answer, if there is one."""
@@ -14,8 +16,12 @@ Taking = Callable[[bytes, bytes], Awaitable[bytes | None]]
 class Transport(Protocol):
     """All of it; keys of peers have 33 bytes."""
 
-    def handle(self, protocol: str, function: Taking) -> None:
+    def handle(self, protocol: str, function: Taking, *, terms: Terms = TAKEN) -> None:
         """Take messages of a protocol."""
+        ...
+
+    def forget(self, protocol: str) -> None:
+        """Take no more of them."""
         ...
 
     async def request(self, peer: bytes, protocol: str, message: bytes, *, terms: Terms) -> bytes:

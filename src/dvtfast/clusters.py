@@ -58,11 +58,25 @@ def read_cluster_lock(
         FileError: the lock is wrong, or of a network unknown here.
         MissingExtraError: the extra `files` is not installed, and `check` is wanted.
     """
-    lock = obol.read_cluster_lock(path, content=content)
+    return shares_of_lock(obol.read_cluster_lock(path, content=content), check=check, threads=threads)
+
+
+def shares_of_lock(
+    lock: obol.ClusterLock, *, check: bool = True, any_network: bool = False, threads: int | None = None
+) -> ClusterShares:
+    """The same of a lock that is read already; see `read_cluster_lock`.
+
+    Args:
+        lock: as it was read.
+        check: also hashes and signatures.
+        any_network: also of a network that is unknown here, such as one for tests.
+    """
+    network = None
     try:
         network = network_with_fork_version(lock.definition.fork_version)
     except InputError as error:
-        raise FileError(f"cluster_definition.{error}", lock.source) from None
+        if not any_network:
+            raise FileError(f"cluster_definition.{error}", lock.source) from None
     threshold = lock.definition.threshold
     keys, shares = decode_cluster_keys(
         lock.source,

@@ -1,6 +1,6 @@
 """What a cluster agrees on, duty by duty, over libp2p.
 
-async with Consensus.open(host, key, nodes, slots, workers) as consensus:
+async with Consensus.open(host, key, nodes, timetable, workers) as consensus:
     agreement = await consensus.agree(duty, value)
 """
 
@@ -17,11 +17,13 @@ from dvtfast.qbft import wire
 from dvtfast.qbft.messages import Duty
 from dvtfast.secp256k1 import IdentityKey
 
-from ...p2p.host import Host, P2PError, Terms
+from ...p2p.errors import P2PError
+from ...p2p.swarm.exchange import Terms
 from ...process import logs
 from ...process.offload import UnavailableError, Workers
+from ..timetable import Timetable
+from ..transport import Transport
 from .checks import Checked, Checks
-from .duties import Slots, Timetable
 from .instance import Agreement, Instance
 
 # Of values that one node spoke of first, in all duties: a few blocks, however large.
@@ -36,13 +38,18 @@ class Consensus:
     """One node's part in all duties of its cluster."""
 
     def __init__(
-        self, host: Host, key: IdentityKey, nodes: Sequence[bytes], slots: Slots, workers: Workers
+        self,
+        host: Transport,
+        key: IdentityKey,
+        nodes: Sequence[bytes],
+        timetable: Timetable,
+        workers: Workers,
     ) -> None:
         self._host, self._key, self._nodes = host, key, tuple(nodes)
         self._position = self._nodes.index(key.public_key)
-        self._timetable = Timetable(slots)
+        self._timetable = timetable
         self._workers = workers
-        self._checks = Checks(nodes, self._timetable.is_open, workers)
+        self._checks = Checks(nodes, timetable.is_agreed_on, workers)
         self._instances: dict[Duty, Instance] = {}
         self._ends: dict[Duty, asyncio.TimerHandle] = {}
         self._sends: set[asyncio.Task[None]] = set()
@@ -51,7 +58,7 @@ class Consensus:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, host: Host, key: IdentityKey, nodes: Sequence[bytes], slots: Slots, workers: Workers
+        cls, host: Transport, key: IdentityKey, nodes: Sequence[bytes], timetable: Timetable, workers: Workers
     ) -> AsyncIterator[Self]:
         """Take part, inside the block.
 
@@ -59,10 +66,10 @@ class Consensus:
             host: with all other nodes as peers.
             key: of this node.
             nodes: the keys of all nodes, in the order of the cluster.
-            slots: by the clock.
+            timetable: which duties there are now.
             workers: for signatures and hashes of what others send.
         """
-        consensus = cls(host, key, nodes, slots, workers)
+        consensus = cls(host, key, nodes, timetable, workers)
         host.handle(wire.PROTOCOL, consensus._received, terms=INCOMING)
         try:
             yield consensus
@@ -126,7 +133,7 @@ class Consensus:
 
     def _instance(self, duty: Duty) -> Instance | None:
         """A duty's, made when it is first spoken of; None if nobody agrees on it now."""
-        if duty not in self._instances and self._timetable.is_open(duty):
+        if duty not in self._instances and self._timetable.is_agreed_on(duty):
             self._instances[duty] = Instance(
                 duty, self._key, len(self._nodes), self._position, self._timetable, self._send
             )

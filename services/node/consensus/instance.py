@@ -11,8 +11,8 @@ from dvtfast.qbft.machine import Machine
 from dvtfast.qbft.messages import Broadcast, Decided, Duty, Message, Outputs, Reply, SetTimer
 from dvtfast.secp256k1 import IdentityKey
 
+from ..timetable import Timetable
 from .checks import Checked
-from .duties import Timetable
 
 
 @dataclass(frozen=True)

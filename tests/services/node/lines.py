@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from dvtfast.services.node.transport import TAKEN
 from dvtfast.services.p2p.errors import UnreachableError
 from dvtfast.services.p2p.swarm.exchange import Terms
 
@@ -34,8 +35,11 @@ class Line:
     def __init__(self, lines: Lines, operator: bytes) -> None:
         self._lines, self._operator = lines, operator
 
-    def handle(self, protocol: str, function: Handler) -> None:
+    def handle(self, protocol: str, function: Handler, *, terms: Terms = TAKEN) -> None:
         self._lines.handlers[self._operator, protocol] = function
+
+    def forget(self, protocol: str) -> None:
+        del self._lines.handlers[self._operator, protocol]
 
     async def send(self, peer: bytes, protocol: str, message: bytes) -> None:
         if {peer, self._operator} & self._lines.down:

@@ -15,7 +15,7 @@ from dvtfast.qbft.messages import Duty, Kind, Message
 from dvtfast.qbft.quorums import leader
 from dvtfast.services.node.consensus import consensus as module
 from dvtfast.services.node.consensus.consensus import Consensus
-from dvtfast.services.node.consensus.duties import Timetable
+from dvtfast.services.node.timetable import Timetable
 from dvtfast.services.p2p.errors import UnreachableError
 from dvtfast.services.process.offload import Workers
 from tests.services.p2p.hosts import cluster, identities, until
@@ -77,7 +77,7 @@ async def consenting(clock=None, running=range(NODES)):
             if position in running:
                 workers = Workers("consensus", threads=1)
                 stack.push_async_callback(workers.close)
-                opened = Consensus.open(host, key, public, clock or Clock.starting(), workers)
+                opened = Consensus.open(host, key, public, Timetable(clock or Clock.starting()), workers)
                 found.nodes.append(await stack.enter_async_context(opened))
             else:
                 found.nodes.append(None)
@@ -238,6 +238,17 @@ def test_duties_end(type, seconds):
     moment = 1120 + seconds + 0.01
     assert not timetable.is_open(duty)
     assert timetable.seconds_until(1120) == 0
+
+
+def test_nothing_is_agreed_on_of_a_slot_that_began_before_the_process():
+    clock = Clock(seconds_per_slot=12.0, now=lambda: 1125.0, genesis_time=1000.0)
+    timetable = Timetable(clock, since=1121.0)
+    assert [timetable.is_agreed_on(Duty(slot, DutyType.ATTESTER)) for slot in (9, 10, 11)] == [
+        False,
+        False,
+        True,
+    ]
+    assert timetable.is_open(Duty(10, DutyType.ATTESTER))
 
 
 def test_duties_of_the_next_two_epochs_may_be_spoken_of():

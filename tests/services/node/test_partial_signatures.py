@@ -203,7 +203,9 @@ async def test_who_waits_gets_them_as_they_come(gathered: Gathered) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS):
         await waiting
     assert came == [[0, 2], [1, 3, 4]]
-    gathered.partials.forget("duty")
+    gathered.partials.forget(lambda duty: duty != "duty")
+    assert gathered.partials.shares("duty") is not None
+    gathered.partials.forget(lambda duty: duty == "duty")
     assert gathered.partials.shares("duty") is None
 
 

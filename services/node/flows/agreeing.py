@@ -1,0 +1,171 @@
+"""What duties begin with that nodes agree on: a value for each validator, of this node or another."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from dvtfast.constants import PUBLIC_KEY_BYTES
+from dvtfast.duties.duty_types import DutyType
+from dvtfast.duties.presets import Preset
+from dvtfast.duties.ssz import SszError
+from dvtfast.duties.wrappers import AgreedValue, decode_agreed, encode_agreed
+from dvtfast.qbft import wire
+from dvtfast.qbft.messages import FIRST_ROUND, Duty
+from dvtfast.qbft.quorums import leader
+
+from ...chain.beacon.client import BeaconError
+from ...chain.encoding import read_data, write_data
+from ...process import logs
+from ..exchange import Gathered
+from ..partial_signatures import Fault
+from ..parts import NodeParts
+from ..tracker import Step
+
+# Between two tries to ask or tell a beacon node something; charon's.
+RETRY_SECONDS: Final = 0.25
+RETRY_FACTOR: Final = 1.6
+MOST_RETRY_SECONDS: Final = 12.0
+
+T = TypeVar("T")
+
+log = logs.get("node")
+
+
+@dataclass(frozen=True, eq=False)
+class Agreed:
+    """What the cluster agreed on, as far as it can be read.
+
+    Attributes:
+        values: by the validator's position in the cluster.
+        leader: who proposed it, where that is certain.
+    """
+
+    node: NodeParts
+    duty: Duty
+    values: Mapping[int, AgreedValue]
+    leader: int | None
+
+    def refuse(self, validators: Sequence[int], why: str) -> None:
+        """What was agreed on for these is not signed here, and is its leader's fault."""
+        self.node.tracker.fail(self.duty, validators, why)
+        if self.leader is not None:
+            self.node.tracker.blame(Gathered(self.duty), Fault(self.leader, tuple(validators), why))
+
+
+async def agree(
+    node: NodeParts, duty: Duty, fetch: Callable[[], Awaitable[Mapping[int, AgreedValue]]]
+) -> Agreed:
+    """Agree with the others on values, beginning at once, though this node's own are yet to be fetched.
+
+    Args:
+        fetch: what this node would propose, by the validator's position; it is cancelled when the others
+            agree before.
+
+    Raises:
+        TimeoutError: the duty is over.
+    """
+    providing = asyncio.create_task(_provide(node, duty, fetch))
+    try:
+        agreement = await node.consensus.agree(duty)
+    finally:
+        providing.cancel()
+    node.tracker.decide(duty, agreement.round)
+    # In later rounds a leader may have to propose what another one did before.
+    first = leader(duty, FIRST_ROUND, len(node.cluster.operators)) if agreement.round == FIRST_ROUND else None
+    read = await node.workers.run(_decoded, duty.type, agreement.value, node.preset)
+    values = {}
+    strangers = []
+    for key, value in read.items():
+        position = node.cluster.validators.get(key)
+        if position is not None and value is not None:
+            values[position] = value
+        else:
+            strangers.append(position)
+    agreed = Agreed(node, duty, values, first)
+    if strangers:
+        known = [position for position in strangers if position is not None]
+        agreed.refuse(
+            known, "what was agreed on is nothing that is signed, or of a validator of no lock of ours"
+        )
+    node.tracker.reach(duty, Step.AGREED, values)
+    return agreed
+
+
+async def persistently(
+    node: NodeParts, ask: Callable[[], Awaitable[T]], *, unless_refused: bool = False
+) -> T:
+    """Ask beacon nodes again and again, until it is cancelled.
+
+    Args:
+        unless_refused: whether an answer that is an error is one.
+
+    Raises:
+        BeaconError: it was refused.
+    """
+    pause = RETRY_SECONDS
+    while True:
+        try:
+            return await ask()
+        except BeaconError as error:
+            if unless_refused and error.refused:
+                raise
+            log.info("asking again", error=str(error), retry_in_seconds=pause)
+        await node.slots.sleep(pause)
+        pause = min(pause * RETRY_FACTOR, MOST_RETRY_SECONDS)
+
+
+async def send(
+    node: NodeParts, duty: Duty, validators: Sequence[int], give: Callable[[], Awaitable[None]]
+) -> None:
+    """Give beacon nodes what these validators signed, until they take it or refuse it."""
+    try:
+        await persistently(node, give, unless_refused=True)
+    except BeaconError as error:
+        log.warning("refused by beacon nodes", type=duty.type.name, slot=duty.slot, error=str(error))
+        node.tracker.fail(duty, validators, str(error))
+    else:
+        node.tracker.reach(duty, Step.SENT, validators)
+
+
+async def _provide(
+    node: NodeParts, duty: Duty, fetch: Callable[[], Awaitable[Mapping[int, AgreedValue]]]
+) -> None:
+    try:
+        values = await fetch()
+        if values:
+            node.tracker.reach(duty, Step.FETCHED, values)
+            keys = node.cluster.keys.public_keys.encoded
+            named = {keys[position].tobytes(): value for position, value in values.items()}
+            await node.consensus.provide(
+                duty, await node.workers.run(_encoded, duty.type, named, node.preset)
+            )
+    except Exception:  # the others may propose something all the same
+        log.exception("nothing to propose", type=duty.type.name, slot=duty.slot)
+
+
+# On threads.
+
+
+def _encoded(type: DutyType, values: Mapping[bytes, AgreedValue], preset: Preset) -> wire.Value:
+    named = {write_data(key): encode_agreed(type, value, preset) for key, value in values.items()}
+    return wire.Value(wire.DATA_SET, wire.encode_data_set(named))
+
+
+def _decoded(type: DutyType, value: wire.Value, preset: Preset) -> dict[bytes, AgreedValue | None]:
+    """By public keys; None for what cannot be read."""
+    if value.type_url != wire.DATA_SET:
+        return {}
+    found: dict[bytes, AgreedValue | None] = {}
+    for name, data in wire.decode_data_set(value.content).items():
+        try:
+            key = read_data(name, width=PUBLIC_KEY_BYTES)
+        except ValueError:
+            continue
+        try:
+            found[key] = decode_agreed(type, data, preset)
+        except SszError:
+            found[key] = None
+    return found

@@ -1,0 +1,150 @@
+"""A whole node: all of its parts, and how it runs.
+
+async with ClusterNode.open(cluster, key=key, host=host, beacon=beacon, ...) as node:
+    await node.run()
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Final, Self
+
+from dvtfast.secp256k1 import IdentityKey
+
+from ..chain.beacon.client import BeaconError
+from ..chain.beacon.duties import DutiesClient
+from ..process import logs
+from ..process.background import in_background
+from ..process.offload import Workers
+from .cluster import NodeCluster
+from .consensus.consensus import Consensus
+from .exchange import Exchange, Gathered
+from .partial_signatures import PartialSignatures
+from .parts import NodeParts, Signer
+from .peer_infos import PeerInfos
+from .scheduler import Scheduler
+from .slots import SlotClock
+from .timetable import Timetable
+from .tracker import Tracker
+from .transport import Transport
+from .validators import Validators
+
+LOOK_SECONDS: Final = 1.0  # between two looks whether beacon nodes have caught up
+
+log = logs.get("node")
+
+
+@dataclass(frozen=True, eq=False)
+class ClusterNode:
+    """One node of a cluster.
+
+    Attributes:
+        parts: what its duties use.
+        scheduler: when they are.
+        peer_infos: what the other nodes say of themselves.
+    """
+
+    cluster: NodeCluster
+    parts: NodeParts
+    scheduler: Scheduler
+    peer_infos: PeerInfos
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls,
+        cluster: NodeCluster,
+        *,
+        key: IdentityKey,
+        host: Transport,
+        beacon: DutiesClient,
+        signer: Signer,
+        slots: SlotClock,
+        workers: Workers,
+        nickname: str = "",
+        graffiti: bytes = bytes(32),
+        builder: bool = False,
+    ) -> AsyncIterator[Self]:
+        """A node that answers the others inside the block; its own duties are `run`'s.
+
+        Args:
+            cluster: as its lock says.
+            key: this node's.
+            host: among the other nodes; this node's protocols are added to it.
+            beacon: nodes of the cluster's chain, that `learn` has been asked of.
+            signer: with this node's key shares.
+            slots: of that chain.
+            workers: for cryptography and large data.
+            nickname: what others see.
+            graffiti: 32 bytes.
+            builder: whether blocks of builders are wanted.
+        """
+        members, chain = cluster.members, beacon.chain
+        timetable = Timetable(slots, since=slots.now())
+        tracker = Tracker(slots.now)
+        partials = PartialSignatures[Gathered](members.keys, workers, tracker.blame)
+        exchange = Exchange(
+            members,
+            host,
+            partials,
+            workers,
+            chain.schedule,
+            is_open=timetable.is_open,
+            blame=tracker.blame,
+            preset=chain.preset,
+        )
+        peers = [operator for operator in members.operators if operator != key.public_key]
+        peer_infos = PeerInfos(
+            host, peers, cluster.lock_hash, nickname=nickname, builder=builder, now=slots.now
+        )
+        async with AsyncExitStack() as stack:
+            consensus = await stack.enter_async_context(
+                Consensus.open(host, key, members.operators, timetable, workers)
+            )
+            parts = NodeParts(
+                cluster=members,
+                fee_recipients=cluster.fee_recipients,
+                registrations=cluster.registrations,
+                beacon=beacon,
+                consensus=consensus,
+                exchange=exchange,
+                partials=partials,
+                signer=signer,
+                tracker=tracker,
+                slots=slots,
+                timetable=timetable,
+                schedule=chain.schedule,
+                preset=chain.preset,
+                workers=workers,
+                graffiti=graffiti,
+                builder=builder,
+            )
+            yield cls(cluster, parts, Scheduler(parts, Validators(members, beacon)), peer_infos)
+
+    async def run(self) -> None:
+        """Perform duties, until it is cancelled; at first wait for the genesis and for a beacon node."""
+        slots = self.parts.slots
+        async with in_background(self.peer_infos.run()):
+            if slots.now() < slots.genesis_time:
+                log.info("waiting for the genesis", seconds=round(slots.genesis_time - slots.now()))
+                await slots.wait_until(slots.genesis_time)
+            await self._wait_for_beacon()
+            await self.scheduler.run()
+
+    async def _wait_for_beacon(self) -> None:
+        """Until one of the beacon nodes has caught up with the chain."""
+        told = ""
+        while True:
+            try:
+                problems = {health.node: health.problem for health in await self.parts.beacon.health()}
+            except BeaconError as error:
+                problems = {"": str(error)}
+            if not all(problems.values()):
+                return
+            why = "; ".join(f"{node}: {problem}" for node, problem in problems.items())
+            if why != told:
+                log.warning("waiting for a beacon node", why=why)
+                told = why
+            await self.parts.slots.sleep(LOOK_SECONDS)

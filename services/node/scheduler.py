@@ -1,0 +1,132 @@
+"""What is to be done when: each flow is started at its moment, ended at its deadline, and then forgotten.
+
+Duties of an epoch are asked for in the last slots of the epoch before, again when it begins, and whenever a
+new head shows that the chain was reorganised. What was planned with others is planned anew, unless it has
+begun.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from dvtfast.qbft.messages import Duty
+
+from ..chain.beacon.client import BeaconError
+from ..process import logs
+from ..process.background import in_background
+from .flows.table import FLOWS, Flow
+from .parts import NodeParts
+from .validators import EpochDuties, Validators
+
+SLOTS_EARLY: Final = 2  # before an epoch begins, in which its duties are asked for
+EPOCHS_TOLD: Final = 4  # for which it is known how duties went
+TOPICS: Final = ("head",)
+
+log = logs.get("node")
+
+
+@dataclass(frozen=True, eq=False)
+class _Planned:
+    """A flow of a slot, under way or to come."""
+
+    duties: Sequence[Any]
+    fixed_at: float  # from then on it stays as it is
+    task: asyncio.Task[None]
+
+
+class Scheduler:
+    """All duties of one node."""
+
+    def __init__(self, node: NodeParts, validators: Validators, flows: Sequence[Flow] = FLOWS) -> None:
+        self._node, self._validators, self._flows = node, validators, flows
+        self._known: dict[int, EpochDuties] = {}
+        self._resolving: dict[int, asyncio.Task[None]] = {}
+        self._planned: dict[Duty, _Planned] = {}
+
+    @property
+    def known(self) -> dict[int, EpochDuties]:
+        """The duties of this and the next epoch, as far as they are known."""
+        return dict(self._known)
+
+    async def run(self) -> None:
+        """Do all duties from the next slot on, until it is cancelled."""
+        slots = self._node.slots
+        async with in_background(self._listen()):
+            try:
+                async for slot in slots.slots():
+                    epoch = slots.epoch(slot)
+                    if slot == slots.first_slot(epoch) or epoch not in self._known:
+                        self._resolve(epoch)
+                    if slot + SLOTS_EARLY >= slots.first_slot(epoch + 1) and epoch + 1 not in self._known:
+                        self._resolve(epoch + 1)
+                    self._forget(slot, epoch)
+            finally:
+                tasks = [*self._resolving.values(), *(each.task for each in self._planned.values())]
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _listen(self) -> None:
+        """Ask for duties again that a new head has changed."""
+        async for event in self._node.beacon.events(TOPICS):
+            for epoch in sorted(self._validators.saw_head(event.data)):
+                log.info("duties have changed", epoch=epoch, node=event.node)
+                self._resolve(epoch)
+
+    # Duties.
+
+    def _resolve(self, epoch: int) -> None:
+        """Find out the duties of an epoch, unless that is being done."""
+        if epoch not in self._resolving:
+            task = self._resolving[epoch] = asyncio.create_task(self._plan_epoch(epoch))
+            task.add_done_callback(lambda _: self._resolving.pop(epoch, None))
+
+    async def _plan_epoch(self, epoch: int) -> None:
+        try:
+            duties = self._known[epoch] = await self._validators.duties(epoch)
+        except BeaconError as error:  # it is asked for again in the next slot
+            log.warning("duties are not known", epoch=epoch, error=str(error))
+            return
+        slots = self._node.slots
+        for slot in range(max(slots.first_slot(epoch), slots.slot()), slots.first_slot(epoch + 1)):
+            for flow in self._flows:
+                self._plan(flow, slot, duties)
+
+    def _plan(self, flow: Flow, slot: int, duties: EpochDuties) -> None:
+        slots, duty, of_slot = self._node.slots, Duty(slot, flow.type), flow.duties(duties, slot)
+        planned = self._planned.get(duty)
+        if planned is not None:
+            if slots.now() >= planned.fixed_at or planned.duties == of_slot:
+                return
+            planned.task.cancel()
+            del self._planned[duty]
+        if of_slot and slots.start(slot) >= self._node.timetable.since:
+            task = asyncio.create_task(self._perform(flow, slot, duties, of_slot))
+            self._planned[duty] = _Planned(of_slot, slots.start(slot, float(flow.begins)), task)
+
+    async def _perform(self, flow: Flow, slot: int, duties: EpochDuties, of_slot: Sequence[Any]) -> None:
+        node, duty = self._node, Duty(slot, flow.type)
+        if not flow.is_ahead:
+            await node.slots.wait_until(node.slots.start(slot, float(flow.begins)))
+        try:
+            async with asyncio.timeout(node.timetable.seconds_until(node.timetable.deadline(duty))):
+                await flow.start(node, duties.active, slot, of_slot)
+        except TimeoutError:
+            log.info("duty not done in time", type=flow.type.name, slot=slot)
+        except Exception:  # a fault of ours in one duty is none of the others'
+            log.exception("duty failed", type=flow.type.name, slot=slot)
+        node.tracker.end(duty)
+
+    # What is over.
+
+    def _forget(self, slot: int, epoch: int) -> None:
+        node = self._node
+        self._known = {each: duties for each, duties in self._known.items() if each >= epoch}
+        self._planned = {
+            duty: each for duty, each in self._planned.items() if duty.slot >= slot or not each.task.done()
+        }
+        node.partials.forget(lambda gathered: node.timetable.is_over(gathered.duty))
+        node.tracker.forget(node.slots.first_slot(epoch - EPOCHS_TOLD))
