@@ -39,7 +39,7 @@ class TooFewOraclesError(Exception):
 
 
 @dataclass(frozen=True)
-class Signed(Generic[S]):
+class SignedSubject(Generic[S]):
     """What one oracle says that it has signed.
 
     Attributes:
@@ -68,7 +68,7 @@ async def agree(
     client: OracleClient,
     oracles: Sequence[Oracle],
     call: OracleCall,
-    read: Callable[[bytes], Signed[S]],
+    read: Callable[[bytes], SignedSubject[S]],
     *,
     threshold: int,
 ) -> OracleAgreement[S]:
@@ -110,10 +110,10 @@ async def agree(
     raise TooFewOraclesError(threshold, len(agreed), failed)
 
 
-def _by(oracle: Oracle, read: Callable[[bytes], Signed[S]]) -> Callable[[bytes], Signed[S]]:
+def _by(oracle: Oracle, read: Callable[[bytes], SignedSubject[S]]) -> Callable[[bytes], SignedSubject[S]]:
     """Also refuse what that oracle has not signed."""
 
-    def checked(content: bytes) -> Signed[S]:
+    def checked(content: bytes) -> SignedSubject[S]:
         signed = read(content)
         signer = recover_signer(signed.digest, signed.signature)
         if signer != oracle.address:

@@ -17,7 +17,7 @@ from ... import wire
 from ...chain.contracts.keeper_messages import approval_message, keeper_domain
 from ...chain.contracts.manager_messages import COMPOUNDING, ETH1_ADDRESS, is_ambiguous, register_bytes
 from ...chain.ipfs.unixfs import Cid
-from .agreement import Signed, agree
+from .agreement import SignedSubject, agree
 from .bodies import ApprovalAnswer, ApprovalBody, ApprovalBodyV3
 from .client import OracleCall, OracleClient, oracles_of
 
@@ -152,10 +152,10 @@ async def approve(
     body = await asyncio.to_thread(_encode, request)
     domain = keeper_domain(chain_id, keeper_address)
 
-    def read(content: bytes) -> Signed[Upload]:
+    def read(content: bytes) -> SignedSubject[Upload]:
         upload, signature = read_upload(content, deadline=request.deadline, now=now())
         message = approval_message(domain, request.registry_root, request.vault, request.validators, *upload)
-        return Signed(upload, message.digest, signature)
+        return SignedSubject(upload, message.digest, signature)
 
     agreement = await agree(client, oracles_of(oracles), OracleCall(body=body), read, threshold=threshold)
     return Approval(*agreement.subject, agreement.signatures)

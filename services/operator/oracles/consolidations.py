@@ -12,7 +12,7 @@ from dvtfast.protocol_config import OracleConfig
 from ... import wire
 from ...chain.contracts.keeper_messages import consolidation_message
 from ...chain.contracts.manager_messages import consolidate_bytes
-from .agreement import Signed, agree
+from .agreement import SignedSubject, agree
 from .bodies import ConsolidationAnswer, ConsolidationBody
 from .client import OracleCall, OracleClient, oracles_of
 
@@ -48,8 +48,8 @@ async def approve_switch(
     validators = consolidate_bytes([public_key], [public_key])
     digest = consolidation_message(chain_id, checker_address, vault, validators).digest
 
-    def read(content: bytes) -> Signed[bytes]:
-        return Signed(digest, digest, bytes(wire.decode(content, ConsolidationAnswer).signature))
+    def read(content: bytes) -> SignedSubject[bytes]:
+        return SignedSubject(digest, digest, bytes(wire.decode(content, ConsolidationAnswer).signature))
 
     call = OracleCall(ROUTE, body)
     return (await agree(client, oracles_of(oracles), call, read, threshold=threshold)).signatures

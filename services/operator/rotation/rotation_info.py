@@ -15,7 +15,7 @@ from ... import wire
 from ...chain.contracts.keeper_messages import keeper_domain, rotation_message
 from ...chain.encoding import write_address
 from ...process import logs
-from ..oracles.agreement import Signed, agree
+from ..oracles.agreement import SignedSubject, agree
 from ..oracles.approvals import Approval, Upload, read_upload, require_shares_for
 from ..oracles.bodies import RotationBody, RotationInfoAnswer
 from ..oracles.client import OracleCall, OracleClient, OracleError, oracles_of
@@ -169,10 +169,10 @@ async def rotate(
     body = await asyncio.to_thread(lambda: wire.encode(request.body()))
     domain = keeper_domain(chain_id, keeper_address)
 
-    def read(content: bytes) -> Signed[Upload]:
+    def read(content: bytes) -> SignedSubject[Upload]:
         upload, signature = read_upload(content, deadline=request.deadline, now=now())
         message = rotation_message(domain, request.vault, upload.ipfs_hash, request.nonce, upload.deadline)
-        return Signed(upload, message.digest, signature)
+        return SignedSubject(upload, message.digest, signature)
 
     call = OracleCall("/signatures", body)
     agreement = await agree(client, oracles_of(oracles), call, read, threshold=threshold)

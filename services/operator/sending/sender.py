@@ -18,10 +18,10 @@ from ...chain.execution.transactions import (
 from .action import Action, Conclusion, JournalEntry, Outcome
 from .estimator import StaleActionError
 from .journal import RefusedError
-from .tracker import Tracker
+from .tracker import ActionTracker
 
 
-class Sender(Tracker):
+class Sender(ActionTracker):
     """Does actions with one account, one after the other."""
 
     async def begin(self, action: Action) -> JournalEntry:

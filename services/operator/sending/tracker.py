@@ -44,7 +44,7 @@ log = logs.get("sending")
 
 
 @dataclass
-class Tracker(Estimator):
+class ActionTracker(Estimator):
     """The actions of one account that were begun."""
 
     _sent_at: dict[bytes, float] = field(default_factory=dict, init=False)  # by hash: monotonic seconds

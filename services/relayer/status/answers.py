@@ -61,7 +61,7 @@ class ClusterStatus(msgspec.Struct):
     advice: list[Advice]
 
 
-class Step(msgspec.Struct):
+class HistoryStep(msgspec.Struct):
     """What was done in ten seconds that began at a unix time."""
 
     begin: int
@@ -77,7 +77,7 @@ class StatusAnswer(msgspec.Struct):
     started_at: int
     problems: list[str]
     clusters: list[ClusterStatus]
-    history: list[Step]
+    history: list[HistoryStep]
 
 
 class ValidatorStatus(msgspec.Struct):

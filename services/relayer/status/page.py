@@ -20,7 +20,7 @@ from ..documents import PAGES
 from ..health import NO_DATABASE, Health
 from ..parts import RelayerParts
 from ..store.counts import watched_since
-from .answers import State, StatusAnswer, Step
+from .answers import HistoryStep, State, StatusAnswer
 from .overview import Overview
 
 FRESH_SECONDS = 1.0
@@ -129,7 +129,7 @@ class StatusPage:
                 started_at=self._started_at,
                 problems=problems,
                 clusters=self._overview.clusters(),
-                history=[Step(step.begin, step.shares, step.ready) for step in self._seen.history()],
+                history=[HistoryStep(step.begin, step.shares, step.ready) for step in self._seen.history()],
             )
         )
         if before is not None and before.body == body:

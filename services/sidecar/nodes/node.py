@@ -1,7 +1,7 @@
 """A node of a cluster: one share index, the validators it serves, and what signs for them.
 
-Where key shares are (in this process, in a remote signer) is a `Signer`; where nodes come from (the files of
-charon, those of an SSV operator) is a `NodeSource`. The rest of the sidecar knows neither.
+Where key shares are (in this process, in a remote signer) is a `NodeSigner`; where nodes come from (the files
+of charon, those of an SSV operator) is a `NodeSource`. The rest of the sidecar knows neither.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class SignedMessages:
     ok: NDArray[np.bool_]
 
 
-class Signer(Protocol):
+class NodeSigner(Protocol):
     """What has the key shares of a node's validators, in the order of the node."""
 
     async def sign(self, messages: MessagesToSign) -> SignedMessages:
@@ -128,7 +128,7 @@ class Node:
     cluster: str
     share_index: int
     public_keys: NDArray[np.uint8]
-    signer: Signer = field(repr=False)
+    signer: NodeSigner = field(repr=False)
     public_key_shares: Mapping[int, NDArray[np.uint8]] | None = None
 
     @cached_property

@@ -9,7 +9,7 @@ import numpy as np
 
 from dvtfast.constants import ROOT_BYTES, SIGNATURE_BYTES
 
-from ..nodes.node import MessagesToSign, SignedMessages, Signer
+from ..nodes.node import MessagesToSign, NodeSigner, SignedMessages
 
 REMEMBERED = 32_768  # signatures of a node; some hundred bytes each
 NO_SIGNATURE = bytes(SIGNATURE_BYTES)
@@ -21,7 +21,7 @@ class SignedOnce:
     One batch at a time: who wants the same at the same time finds it signed.
     """
 
-    def __init__(self, signer: Signer) -> None:
+    def __init__(self, signer: NodeSigner) -> None:
         self._signer = signer
         self._signatures: dict[tuple[int, bytes], bytes] = {}  # by place and signing root, the oldest first
         self._lock = asyncio.Lock()

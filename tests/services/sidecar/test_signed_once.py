@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dvtfast import HOODI, check_signatures
-from dvtfast.services.sidecar.nodes.node import ExitMessages, MessagesToSign, SignedMessages, Signer
+from dvtfast.services.sidecar.nodes.node import ExitMessages, MessagesToSign, NodeSigner, SignedMessages
 from dvtfast.services.sidecar.signing import signed_once
 from dvtfast.services.sidecar.signing.signed_once import SignedOnce
 
@@ -22,7 +22,7 @@ VALIDATORS = 6
 class Counting:
     """A signer that counts, and leaves out the places it is told to."""
 
-    def __init__(self, signer: Signer) -> None:
+    def __init__(self, signer: NodeSigner) -> None:
         self.signer = signer
         self.batches: list[int] = []
         self.lacks: Sequence[int] = ()
