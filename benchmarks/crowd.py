@@ -26,9 +26,9 @@ from dvtfast.services import wire
 from dvtfast.services.demo.app import START_INDEX, start_relayer
 from dvtfast.services.demo.cluster import ObolCluster, make_cluster
 from dvtfast.services.demo.processes import Services
+from dvtfast.services.keys.key_shares import match_keys
 from dvtfast.services.relayer_client.client import RelayerClient
 from dvtfast.services.settings import DemoSettings
-from dvtfast.services.sidecar.nodes.key_shares import match_keys
 
 from .tokens import EVERYTHING, make_tokens, sidecar, with_token
 

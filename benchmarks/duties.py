@@ -22,7 +22,7 @@ from dvtfast.duties.attestations import AttestationData
 from dvtfast.duties.codecs import codec
 from dvtfast.duties.payloads import ExecutionPayload
 from dvtfast.duties.slashing import SignedAttestation
-from dvtfast.services.node.slashing_protection import SlashingProtection
+from dvtfast.services.node.signing.slashing_protection import SlashingProtection
 
 from .measure import Way, alternate, ratio
 

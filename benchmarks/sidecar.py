@@ -24,11 +24,12 @@ from aiohttp import web
 
 from dvtfast import HOODI, derive_public_keys, generate_secret_keys
 from dvtfast.services import wire
+from dvtfast.services.keys.key_shares import NodeKeys
 from dvtfast.services.process.offload import Workers
 from dvtfast.services.relayer_client.client import RelayerClient
 from dvtfast.services.sidecar.journal.signing_journal import SigningJournal
 from dvtfast.services.sidecar.metrics import SidecarMetrics
-from dvtfast.services.sidecar.nodes.key_shares import NodeKeys
+from dvtfast.services.sidecar.nodes.local import local_node
 from dvtfast.services.sidecar.polling.loop import Sidecar
 from dvtfast.services.sidecar.signing.deposit_policy import DepositPolicy
 from dvtfast.services.sidecar.signing.signed_once import SignedOnce
@@ -93,7 +94,7 @@ async def _measure(
     n = len(keys)
     workers, journal, metrics = Workers("signing", threads=1), SigningJournal(path), SidecarMetrics()
     signing = Signing(HOODI, journal, metrics, policy=DepositPolicy(), exits_per_day=10**6)
-    node = NodeKeys("bench", SHARE_INDEX, public_keys, keys).node(workers, threads=threads)
+    node = local_node(NodeKeys("bench", SHARE_INDEX, public_keys, keys), workers, threads=threads)
     node = replace(node, signer=SignedOnce(node.signer))
     assert len(node.places) == n
     async with RelayerClient(url, timeout_seconds=60) as client:

@@ -180,10 +180,15 @@ class SQLiteFile:
     def transaction(self, *, keep: bool = True) -> Iterator[None]:
         """All of it or nothing; when it ends, it is in the file that the path names.
 
+        Within another one it is a part of that.
+
         Args:
             keep: off, nothing is written.
         """
         with self.alone():
+            if self.connection.in_transaction:
+                yield
+                return
             self._require_file()
             with self._all_or_nothing(keep):
                 yield

@@ -13,6 +13,7 @@ import tenacity
 
 from dvtfast import DvtfastError
 
+from ..keys.key_shares import NoKeysError
 from ..process import logs, running
 from ..process.background import in_background
 from ..process.hardening import forbid_dumps
@@ -25,7 +26,7 @@ from ..web.http import listening
 from ..wire import Address, ValidatorType
 from .journal.signing_journal import SigningJournal, SigningJournalError
 from .metrics import SidecarMetrics
-from .nodes.node import Node, NodeSource, NoKeysError
+from .nodes.node import Node, NodeSource
 from .nodes.node_sources import sources_of
 from .nodes.reload import KeyReload
 from .sidecars import Sidecars

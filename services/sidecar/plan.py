@@ -19,6 +19,7 @@ from dvtfast.networks import Network
 from .. import wire
 from ..chain import units
 from ..files import paths
+from ..keys.key_shares import NoKeysError
 from ..process.hardening import forbid_dumps
 from ..process.offload import UnavailableError, Workers
 from ..relayer_client.client import RelayerClient, RelayerRefusedError, RelayerUnavailableError
@@ -27,7 +28,7 @@ from .app import ANSWER_LIMIT_BYTES, signing_of
 from .journal.signing_journal import SigningJournal, SigningJournalError
 from .journal.tables import DEPOSIT, EXIT
 from .metrics import SidecarMetrics
-from .nodes.node import Node, NoKeysError
+from .nodes.node import Node
 from .nodes.node_sources import sources_of
 from .polling.loop import Sidecar
 from .polling.poll import NO_SUCH_ROUTE

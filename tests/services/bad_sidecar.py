@@ -16,8 +16,8 @@ from dvtfast import HOODI, exit_signing_roots, generate_secret_keys, hash_to_g2,
 from dvtfast.clusters import read_cluster_lock
 from dvtfast.keystores import load_keystores
 from dvtfast.services import wire
+from dvtfast.services.keys.key_shares import NodeKeys, match_keys
 from dvtfast.services.relayer_client.client import RelayerClient
-from dvtfast.services.sidecar.nodes.key_shares import NodeKeys, match_keys
 
 POST_SHARES = 200
 

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from dvtfast import HOODI, Network
+from dvtfast.services.keys.key_shares import NodeKeys, public_key_shares_of
 from dvtfast.services.process.offload import Workers
 from dvtfast.services.relayer_client.client import RelayerClient, WrongNetworkError
 from dvtfast.services.sidecar.app import ANSWER_LIMIT_BYTES
 from dvtfast.services.sidecar.journal.signing_journal import SigningJournal
 from dvtfast.services.sidecar.metrics import SidecarMetrics
-from dvtfast.services.sidecar.nodes.key_shares import NodeKeys, public_key_shares_of
+from dvtfast.services.sidecar.nodes.local import local_node
 from dvtfast.services.sidecar.nodes.node import Node
 from dvtfast.services.sidecar.polling.loop import Sidecar
 from dvtfast.services.sidecar.signing.deposit_policy import DepositPolicy
@@ -57,7 +58,7 @@ async def signing_node(
         live=live,
     )
     try:
-        yield keys_of(cluster, share_index).node(workers, threads=1), signing
+        yield local_node(keys_of(cluster, share_index), workers, threads=1), signing
     finally:
         await workers.close()
         await book.close()

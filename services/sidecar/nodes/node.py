@@ -19,10 +19,6 @@ from dvtfast import Network, deposit_signing_roots, exit_signing_roots
 SHOWN_ITEMS = 10  # of a long list, in a message
 
 
-class NoKeysError(Exception):
-    """Nothing can be signed with what a source has."""
-
-
 @dataclass(frozen=True, eq=False)
 class MessagesToSign:
     """What a node is to sign: a row for each message.

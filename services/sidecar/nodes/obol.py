@@ -6,22 +6,21 @@ import asyncio
 import threading
 from collections.abc import Hashable, Sequence
 from functools import partial
-from pathlib import Path
-from time import perf_counter
 
 import numpy as np
 
 from dvtfast.clusters import ClusterShares
 
 from ... import wire
-from ...keys.key_share_files import LockFile, default_cache, load_key_shares
+from ...keys.key_share_files import LockFile, default_cache
+from ...keys.key_shares import NodeKeys, match, public_key_shares_of, share_index_of
+from ...keys.node_keys import read_node_keys
 from ...process import logs
 from ...process.background import until_cancelled
-from ...process.offload import UnavailableError, Workers
-from ...process.progress import showing_progress
+from ...process.offload import Workers
 from ...settings import SidecarSettings
 from .file_states import state_of
-from .key_shares import NodeKeys, match, match_keys, public_key_shares_of, share_index_of
+from .local import local_node
 from .node import Node
 from .remote import RemoteSigner, remote_keys
 
@@ -38,7 +37,7 @@ class ObolFiles:
     async def load(self) -> Sequence[Node]:
         """Read the lock and all keystores."""
         loaded = await until_cancelled(partial(read_obol, self._settings))
-        return [keys.node(self._workers, threads=self._settings.threads) for keys in loaded]
+        return [local_node(keys, self._workers, threads=self._settings.threads) for keys in loaded]
 
     def fingerprint(self) -> Hashable:
         """Of the names and times of all files."""
@@ -113,9 +112,15 @@ def read_obol(settings: SidecarSettings, stopped: threading.Event | None = None)
         UnavailableError: it was stopped.
     """
     lock = _lock_file(settings)
-    stopped = stopped or threading.Event()
     return [
-        _read_node(settings, lock, node_index, directory, stopped)
+        read_node_keys(
+            lock,
+            directory,
+            node_index=node_index,
+            cache=None if settings.no_key_cache else settings.key_cache or default_cache(directory),
+            threads=settings.threads,
+            stopped=stopped,
+        )
         for node_index, directory in settings.keystores_directories
     ]
 
@@ -123,37 +128,3 @@ def read_obol(settings: SidecarSettings, stopped: threading.Event | None = None)
 def _lock_file(settings: SidecarSettings) -> LockFile:
     assert settings.cluster_lock is not None, "settings see to it"
     return LockFile(settings.cluster_lock, network=settings.network, verify=not settings.no_verify)
-
-
-def _read_node(
-    settings: SidecarSettings,
-    lock: LockFile,
-    node_index: int | None,
-    directory: Path,
-    stopped: threading.Event,
-) -> NodeKeys:
-    begin = perf_counter()
-    cache = None if settings.no_key_cache else settings.key_cache or default_cache(directory)
-    with showing_progress("decrypting keystores") as show:
-
-        def progress(done: int, total: int) -> None:
-            if stopped.is_set():
-                raise UnavailableError("stopped while the keys were decrypted")
-            show(done, total)
-
-        loaded = load_key_shares(
-            directory, lock=lock, cache=cache, threads=settings.threads, progress=progress
-        )
-    cluster = lock.cluster(threads=settings.threads)
-    keys, problems = match_keys(cluster, loaded.keystores, node_index=node_index)
-    for problem in problems:
-        log.warning("keystore problem", problem=problem)
-    log.info(
-        "keys loaded",
-        cluster=cluster.name,
-        share_index=keys.share_index,
-        count=len(keys.public_keys),
-        validators=len(cluster.public_keys),
-        seconds=round(perf_counter() - begin, 3),
-    )
-    return keys

@@ -9,13 +9,14 @@ from time import perf_counter
 
 from dvtfast import ssv
 
+from ...keys.key_shares import NodeKeys, NoKeysError
 from ...process import logs
 from ...process.offload import Workers
 from ...settings import SidecarSettings
 from ...wire import PublicKey
 from .file_states import state_of
-from .key_shares import NodeKeys
-from .node import SHOWN_ITEMS, Node, NoKeysError
+from .local import local_node
+from .node import SHOWN_ITEMS, Node
 
 log = logs.get("sidecar")
 
@@ -82,7 +83,7 @@ def nodes_of(
             seconds=round(perf_counter() - begin, 3),
         )
         held = NodeKeys(_name(validators, operator_id), operator_id, opened.public_keys, opened.key_shares)
-        nodes.append(held.node(workers, threads=settings.threads))
+        nodes.append(local_node(held, workers, threads=settings.threads))
     return nodes, problems
 
 

@@ -7,6 +7,7 @@ from collections.abc import Hashable, Sequence
 from contextlib import suppress
 
 from ...chain.encoding import read_address
+from ...keys.key_shares import NoKeysError
 from ...process import logs
 from ...process.background import repeat
 from ...process.offload import UnavailableError, Workers
@@ -15,7 +16,7 @@ from ...settings.chain_clients import node_client
 from ...ssv.follower import LOOK_SECONDS, Follower
 from ...ssv.registry import ChainSource, Registry, RegistryError
 from .file_states import state_of
-from .node import Node, NoKeysError
+from .node import Node
 from .ssv import key_files, nodes_of
 
 FIRST_LOOK_SECONDS = 10.0  # that a start waits for the chain, where nothing is known of it

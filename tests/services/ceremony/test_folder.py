@@ -22,7 +22,7 @@ from dvtfast.services.ceremony.folder import (
     write_node_files,
 )
 from dvtfast.services.keys.key_share_files import LockFile, load_key_shares
-from dvtfast.services.sidecar.nodes.key_shares import match_keys
+from dvtfast.services.keys.key_shares import match_keys
 
 from .dealt import CHEAP, a_cluster, result_of
 

@@ -13,8 +13,8 @@ from dvtfast import DvtfastError, generate_secret_keys, keystores
 from dvtfast.keystores import Pbkdf2
 from dvtfast.services.cli import main
 from dvtfast.services.keys.grouped_problems import grouped
+from dvtfast.services.keys.key_shares import NoKeysError
 from dvtfast.services.settings import SidecarSettings
-from dvtfast.services.sidecar.nodes.node import NoKeysError
 from dvtfast.services.sidecar.nodes.obol import read_obol
 from tests.vector_files import VECTORS
 

@@ -22,8 +22,8 @@ from dvtfast.duties.slashing import (
     why_not_attestation,
     why_not_block,
 )
-from dvtfast.services.node.interchange import InterchangeError
-from dvtfast.services.node.slashing_protection import SlashingProtection, SlashingProtectionError
+from dvtfast.services.node.signing.interchange import InterchangeError
+from dvtfast.services.node.signing.slashing_protection import SlashingProtection, SlashingProtectionError
 from tests.property.test_slashing import is_slashable
 from tests.vector_files import GIVEN, NOT_GIVEN
 
@@ -350,7 +350,7 @@ def test_files_that_are_no_interchange_change_nothing(body):
 SIGNER = """
 import sys
 from dvtfast.duties.slashing import SignedAttestation, SignedBlock
-from dvtfast.services.node.slashing_protection import SlashingProtection
+from dvtfast.services.node.signing.slashing_protection import SlashingProtection
 protection = SlashingProtection(__import__("pathlib").Path(sys.argv[1]), bytes([7]) * 32, kept_epochs=3)
 keys = [bytes([n]) * 48 for n in range(1, 9)]
 epoch = int(sys.argv[2])

@@ -24,10 +24,10 @@ from dvtfast.services.demo.cluster import ObolCluster
 from dvtfast.services.demo.processes import Services
 from dvtfast.services.demo.proof import prove
 from dvtfast.services.demo.world.ports import free_port
+from dvtfast.services.keys.key_shares import NodeKeys, match_keys
 from dvtfast.services.relayer.store.engine.database import Database
 from dvtfast.services.relayer.store.tables import MessageStatus, messages, oracle_shares, signatures
 from dvtfast.services.relayer_client.client import RelayerClient, RelayerUnavailableError
-from dvtfast.services.sidecar.nodes.key_shares import NodeKeys, match_keys
 
 from .. import rounds
 from ..programs import SHORT_RETRIES, program_with

@@ -16,7 +16,7 @@ from aiohttp import web
 from dvtfast import HOODI, check_signatures, derive_public_keys, exit_signing_roots, generate_secret_keys
 from dvtfast.clusters import ClusterShares, read_cluster_lock
 from dvtfast.services import wire
-from dvtfast.services.sidecar.nodes.key_shares import share_index_of
+from dvtfast.services.keys.key_shares import share_index_of
 from dvtfast.services.web import http
 
 from .. import rounds

@@ -18,7 +18,7 @@ import pytest
 
 from dvtfast.services.demo.cluster import DemoCluster
 from dvtfast.services.demo.world.ports import free_port
-from dvtfast.services.sidecar.nodes.key_shares import share_index_of
+from dvtfast.services.keys.key_shares import share_index_of
 
 from .. import rounds
 from ..patience import PATIENCE_SECONDS

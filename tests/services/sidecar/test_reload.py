@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from dvtfast.services.keys.key_shares import NoKeysError
 from dvtfast.services.process.background import in_background
 from dvtfast.services.process.offload import UnavailableError
 from dvtfast.services.sidecar.metrics import SidecarMetrics
 from dvtfast.services.sidecar.nodes import reload
 from dvtfast.services.sidecar.nodes.file_states import state_of
-from dvtfast.services.sidecar.nodes.node import Node, NoKeysError
+from dvtfast.services.sidecar.nodes.node import Node
 from dvtfast.services.sidecar.nodes.reload import KeyReload
 from dvtfast.services.sidecar.sidecars import Sidecars
 

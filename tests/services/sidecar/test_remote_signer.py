@@ -20,11 +20,12 @@ from dvtfast.clusters import ClusterShares, read_cluster_lock
 from dvtfast.keystores import load_keystores
 from dvtfast.services.demo.cluster import DemoCluster
 from dvtfast.services.keys import key_share_files
+from dvtfast.services.keys.key_shares import NoKeysError
 from dvtfast.services.keys.locks import read_lock
 from dvtfast.services.process.offload import UnavailableError, Workers
 from dvtfast.services.settings import SidecarSettings
 from dvtfast.services.sidecar.nodes import remote
-from dvtfast.services.sidecar.nodes.node import DepositMessages, ExitMessages, Node, NoKeysError
+from dvtfast.services.sidecar.nodes.node import DepositMessages, ExitMessages, Node
 from dvtfast.services.sidecar.nodes.obol import RemoteKeys
 from dvtfast.services.web import http
 from tests.services.patience import ANSWER_SECONDS

@@ -28,13 +28,14 @@ from dvtfast.clusters import ClusterShares, read_cluster_lock
 from dvtfast.keystores import PBKDF2_INSECURE, load_keystores, write_keystores
 from dvtfast.services import wire
 from dvtfast.services.demo.cluster import DemoCluster
+from dvtfast.services.keys.key_shares import NodeKeys, NoKeysError, match_keys, share_index_of
 from dvtfast.services.process.offload import Workers
 from dvtfast.services.relayer_client.client import RelayerClient, WrongNetworkError
 from dvtfast.services.settings import SettingsError, SidecarSettings
 from dvtfast.services.sidecar.journal.signing_journal import SigningJournal
 from dvtfast.services.sidecar.metrics import SidecarMetrics
-from dvtfast.services.sidecar.nodes.key_shares import NodeKeys, match_keys, share_index_of
-from dvtfast.services.sidecar.nodes.node import ExitMessages, NoKeysError
+from dvtfast.services.sidecar.nodes.local import local_node
+from dvtfast.services.sidecar.nodes.node import ExitMessages
 from dvtfast.services.sidecar.nodes.obol import read_obol
 from dvtfast.services.sidecar.polling import poll, questions
 from dvtfast.services.sidecar.polling.loop import Sidecar
@@ -94,7 +95,7 @@ async def test_keystores_are_matched_by_their_keys_in_any_order(
     assert problems == []
     assert keys.share_index == share_index_of(NODE) == NODE + 1
     workers = Workers("signing", threads=1)
-    node = keys.node(workers, threads=1)
+    node = local_node(keys, workers, threads=1)
     places = [node.places[key.tobytes()] for key in shares.public_keys.encoded]
     signed = await node.signer.sign(ExitMessages.of(places, range(VALIDATORS), HOODI))
     await workers.close()
@@ -223,7 +224,7 @@ async def sidecar(
     workers, book = Workers("signing", threads=1), SigningJournal(journal)
     signing = Signing(network, book, SidecarMetrics(), policy=DepositPolicy(**policy), exits_per_day=10**6)
     async with RelayerClient(url, timeout_seconds=ANSWER_SECONDS) as client:
-        node = keys.node(workers, threads=1)
+        node = local_node(keys, workers, threads=1)
         running = Sidecar(client, node, signing, relayer="test", poll_seconds=0.02)
         task = asyncio.create_task(running.run())
         try:

@@ -13,9 +13,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from dvtfast import HOODI, KeystoreError, check_signatures, ssv
+from dvtfast.services.keys.key_shares import NoKeysError
 from dvtfast.services.process.offload import Workers
 from dvtfast.services.settings import SettingsError, SidecarSettings
-from dvtfast.services.sidecar.nodes.node import ExitMessages, NoKeysError
+from dvtfast.services.sidecar.nodes.node import ExitMessages
 from dvtfast.services.sidecar.nodes.ssv import SsvFiles
 from tests.vector_files import VECTORS, load, unhex
 

@@ -9,14 +9,17 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from dvtfast import sign
 from dvtfast.clusters import ClusterShares
 from dvtfast.keystores import LoadedKeystores
 
-from ... import wire
-from ...keys.grouped_problems import grouped, in_directory
-from ...process.offload import UnavailableError, Workers
-from .node import SHOWN_ITEMS, MessagesToSign, Node, NoKeysError, SignedMessages
+from .. import wire
+from .grouped_problems import grouped, in_directory
+
+SHOWN_KEYS = 10  # of a long list, in a message
+
+
+class NoKeysError(Exception):
+    """Nothing can be signed with the keys that there are."""
 
 
 def share_index_of(node_index: int) -> int:
@@ -44,52 +47,6 @@ class NodeKeys:
     def wipe(self) -> None:
         """Overwrite the secret keys; nothing can be signed any more."""
         self.secret_keys.fill(0)
-
-    def node(self, workers: Workers, *, threads: int | None) -> Node:
-        """A node that signs with these keys in this process; its signer wipes them in the end."""
-        signer = LocalSigner(self, workers, threads=threads)
-        return Node(self.cluster, self.share_index, self.public_keys, signer, self.public_key_shares)
-
-
-class LocalSigner:
-    """Key shares in the memory of this process.
-
-    Args:
-        workers: one thread, so that keys are wiped when nobody signs.
-        threads: for one batch.
-    """
-
-    def __init__(self, keys: NodeKeys, workers: Workers, *, threads: int | None) -> None:
-        self._keys = keys
-        self._workers = workers
-        self._threads = threads
-        self._is_closed = False
-
-    async def sign(self, messages: MessagesToSign) -> SignedMessages:
-        """Sign all of them.
-
-        Raises:
-            UnavailableError: the keys were wiped.
-        """
-        signatures = await self._workers.run(self._sign, messages)
-        return SignedMessages(signatures, np.ones(len(messages), np.bool_))
-
-    async def close(self) -> None:
-        """Wipe the keys."""
-        await self._workers.run(self._wipe)
-
-    def _wipe(self) -> None:
-        self._is_closed = True
-        self._keys.wipe()
-
-    def _sign(self, messages: MessagesToSign) -> NDArray[np.uint8]:
-        if self._is_closed:
-            raise UnavailableError("the keys were exchanged for others")
-        secret_keys = self._keys.secret_keys[messages.places]
-        try:
-            return sign(secret_keys, messages.signing_roots, threads=self._threads)
-        finally:
-            secret_keys.fill(0)
 
 
 def public_key_shares_of(
@@ -191,7 +148,7 @@ def match(
         )
     missing = [i for i in range(len(shares)) if i not in places]
     if missing:
-        few = [cluster.public_keys.encoded[i].tobytes() for i in missing[:SHOWN_ITEMS]]
+        few = [cluster.public_keys.encoded[i].tobytes() for i in missing[:SHOWN_KEYS]]
         shown = ", ".join(wire.PublicKey(key).to_wire() for key in few)
         problems.append(f"no {noun} for {len(missing)} of {len(shares)} validators, such as {shown}")
     validators = sorted(places)

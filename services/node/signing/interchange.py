@@ -12,7 +12,7 @@ import msgspec
 
 from dvtfast.duties.slashing import SignedAttestation, SignedBlock
 
-from .. import wire
+from ... import wire
 
 VERSION: Final = "5"
 NUMBER_LIMIT: Final = 1 << 63  # what SQLite keeps; no slot or epoch comes near

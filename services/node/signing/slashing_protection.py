@@ -24,7 +24,7 @@ from dvtfast.duties.slashing import (
     why_not_block,
 )
 
-from ..files.sqlite_files import FileKind, SQLiteFile
+from ...files.sqlite_files import FileKind, SQLiteFile
 from .interchange import (
     NUMBER_LIMIT,
     attestations_of,
@@ -43,8 +43,11 @@ KIND: Final = FileKind(
     holds="slashing protection",
     tables=["validators", "blocks", "attestations"],
     version=1,
+    busy_seconds=2.0,  # most of the time that a duty has
     create=[
-        "CREATE TABLE chain (genesis_validators_root BLOB NOT NULL)",
+        # All duties before a slot are forgotten, and no more signed.
+        "CREATE TABLE chain (genesis_validators_root BLOB NOT NULL,"
+        " forgotten_slot INTEGER NOT NULL DEFAULT 0)",
         # Bounds: the lowest numbers of a validator's messages; when some are forgotten, the highest of these.
         "CREATE TABLE validators (id INTEGER PRIMARY KEY, public_key BLOB NOT NULL UNIQUE,"
         " least_slot INTEGER, least_source INTEGER, least_target INTEGER,"
@@ -54,6 +57,9 @@ KIND: Final = FileKind(
         " PRIMARY KEY (validator, slot, signing_root)) WITHOUT ROWID",
         "CREATE TABLE attestations (validator INTEGER, target INTEGER, source INTEGER, signing_root BLOB,"
         " PRIMARY KEY (validator, target, source, signing_root)) WITHOUT ROWID",
+        # Which validators signed a root for a duty: their ids as u32, little-endian.
+        "CREATE TABLE duties (slot INTEGER, type INTEGER, subcommittee INTEGER, signing_root BLOB,"
+        " validators BLOB NOT NULL, PRIMARY KEY (slot, type, subcommittee, signing_root)) WITHOUT ROWID",
     ],
 )
 ASKED: Final = "CREATE TEMP TABLE asked (n INTEGER PRIMARY KEY, public_key BLOB, lowest INTEGER)"
@@ -101,23 +107,40 @@ class SlashingProtection:
     """A file for one chain, from any thread; several processes may share it.
 
     A message that may be signed is on disk when a call returns, and only then.
+
+    Attributes:
+        file: for what else has to be in the same transactions.
     """
 
     def __init__(
-        self, path: Path | None, genesis_validators_root: bytes, *, kept_epochs: int = KEPT_EPOCHS
+        self,
+        path: Path | None,
+        genesis_validators_root: bytes,
+        *,
+        kept_epochs: int = KEPT_EPOCHS,
+        one_writer: str = "",
     ) -> None:
         """Open the file, or make it; without a path, forget all in the end.
+
+        Args:
+            one_writer: which program has the file for itself, if one has.
 
         Raises:
             SlashingProtectionError: neither is possible, or it is of another chain.
         """
         self._root = bytes(genesis_validators_root)
         self._kept_epochs = kept_epochs
-        self._file = SQLiteFile(path, KIND, refused=SlashingProtectionError, failed=SlashingProtectionError)
-        self._connection = self._file.connection
+        self.file = SQLiteFile(
+            path,
+            KIND,
+            refused=SlashingProtectionError,
+            failed=SlashingProtectionError,
+            one_writer=one_writer,
+        )
+        self._connection = self.file.connection
         try:
             self._require_chain()
-            with self._file.alone():
+            with self.file.alone():
                 self._connection.execute("PRAGMA temp_store = MEMORY")
                 self._connection.execute(ASKED)
         except BaseException:
@@ -126,7 +149,16 @@ class SlashingProtection:
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        self.file.close()
+
+    def ids_of(self, public_keys: Sequence[bytes]) -> list[int]:
+        """The number that each validator has in this file.
+
+        Raises:
+            SlashingProtectionError: the file cannot be written.
+        """
+        with self.file.transaction():
+            return [validator.id for validator in self._validators(public_keys, [0] * len(public_keys))]
 
     def record_blocks(self, public_keys: Sequence[bytes], blocks: Sequence[SignedBlock]) -> list[str]:
         """Put blocks that are to be signed on record, each by its validator; for each, why not, or "".
@@ -134,7 +166,7 @@ class SlashingProtection:
         Raises:
             SlashingProtectionError: the file cannot be written; none may be signed.
         """
-        with self._file.transaction():
+        with self.file.transaction():
             validators = self._validators(public_keys, [block.slot for block in blocks])
             known: dict[int, list[SignedBlock]] = defaultdict(list)
             for n, slot, signing_root in self._connection.execute(SAME_BLOCKS):
@@ -161,7 +193,7 @@ class SlashingProtection:
         Raises:
             SlashingProtectionError: the file cannot be written; none may be signed.
         """
-        with self._file.transaction():
+        with self.file.transaction():
             lowest_targets = [min(vote.target_epoch, vote.source_epoch + 1) for vote in attestations]
             validators = self._validators(public_keys, lowest_targets)
             known: dict[int, list[SignedAttestation]] = defaultdict(list)
@@ -196,7 +228,7 @@ class SlashingProtection:
             SlashingProtectionError: the file cannot be written.
         """
         entries = read_interchange(body, self._root).data
-        with self._file.transaction():
+        with self.file.transaction():
             validators = self._validators([entry.pubkey for entry in entries], [0] * len(entries))
             blocks = [(v, b) for v, entry in zip(validators, entries, strict=True) for b in blocks_of(entry)]
             votes = [
@@ -227,7 +259,7 @@ class SlashingProtection:
         Raises:
             SlashingProtectionError: the file cannot be read.
         """
-        with self._file.transaction(keep=False):
+        with self.file.transaction(keep=False):
             validators = self._connection.execute(
                 "SELECT id, public_key, iif(has_forgotten, least_source, NULL), least_target FROM validators"
                 " ORDER BY id"
@@ -316,10 +348,12 @@ class SlashingProtection:
         run("DELETE FROM attestations WHERE validator = ? AND target < ?", (number, forgotten.target_epoch))
 
     def _require_chain(self) -> None:
-        with self._file.transaction():
+        with self.file.transaction():
             row = self._connection.execute("SELECT genesis_validators_root FROM chain").fetchone()
             if row is None:
-                self._connection.execute("INSERT INTO chain VALUES (?)", (self._root,))
+                self._connection.execute(
+                    "INSERT INTO chain (genesis_validators_root) VALUES (?)", (self._root,)
+                )
             elif row[0] != self._root:
                 raise SlashingProtectionError("slashing protection: the file is of another chain")
 
