@@ -48,7 +48,7 @@ class Made:
     problems: Sequence[str]
 
 
-class KeyShares(Protocol):
+class NodeKeyShares(Protocol):
     """The key shares of a node, wherever they are.
 
     Attributes:

@@ -20,7 +20,7 @@ from ...process.offload import UnavailableError, Workers
 from ..exchange import subcommittee_of
 from ..partial_signatures import Positions
 from ..parts import Signed
-from .keys import KeyShares, ToSign
+from .keys import NodeKeyShares, ToSign
 from .record import SigningRecord
 from .slashing_protection import SlashingProtectionError
 
@@ -45,7 +45,7 @@ class DutySigner:
 
     def __init__(
         self,
-        keys: KeyShares,
+        keys: NodeKeyShares,
         record: SigningRecord,
         workers: Workers,
         schedule: ForkSchedule,

@@ -15,7 +15,7 @@ from dvtfast.duties.wrappers import SignedValue, Versioned
 from dvtfast.services.keys.key_shares import NodeKeys
 from dvtfast.services.node.exchange import ClusterMembers
 from dvtfast.services.node.partial_signatures import ClusterKeys
-from dvtfast.services.node.signing.keys import KeyShares, KeySharesInMemory
+from dvtfast.services.node.signing.keys import KeySharesInMemory, NodeKeyShares
 from dvtfast.services.node.signing.record import SigningRecord
 from dvtfast.services.node.signing.signer import DutySigner
 from dvtfast.services.process.offload import Workers
@@ -57,7 +57,7 @@ def signer_of(
     workers: Workers,
     record: SigningRecord,
     *,
-    keys: KeyShares | None = None,
+    keys: NodeKeyShares | None = None,
     schedule: ForkSchedule = SCHEDULE,
 ) -> DutySigner:
     keys = keys or KeySharesInMemory(node_keys(), CLUSTER, workers)
