@@ -3,7 +3,6 @@
 staging.py     files that are put in place whole or not at all
 folder.py      a node's folder, as charon has it
 preflight.py   whether a folder is fit for new keys
-key_lock.py    the node's key is used by one process
 definition.py  the cluster's definition, from a file or an address
 contract_signatures.py  of accounts that are contracts
 storing.py     a result on disk, told to the others, in its place

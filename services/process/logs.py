@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections import Counter
 from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+told: Counter[tuple[str, str]] = Counter()
+"""How many lines there were of each part and level."""
+
 LINES = "\n\t"  # of a message; in a value they are shown as they are written in Python
 
 
@@ -30,6 +34,7 @@ def configure(log_format: str, log_level: str) -> None:
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,  # the id of the request, see http.py
         structlog.stdlib.add_log_level,
+        _count,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     level = logging.getLevelNamesMapping()[log_level.upper()]
@@ -56,6 +61,11 @@ def printable(text: str, *, also: str = "") -> str:
     """Without what a terminal may obey, or what is no letter; what others send goes into logs and tables."""
     shown = (letter if letter.isprintable() or letter in also else REPLACEMENT for letter in text)
     return text if text.isprintable() else "".join(shown)
+
+
+def _count(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    told[str(event.get("part", "")), event["level"]] += 1
+    return event
 
 
 def _make_printable(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

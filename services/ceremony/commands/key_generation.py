@@ -23,13 +23,13 @@ from ...files import paths
 from ...p2p.errors import P2PError
 from ...p2p.host import Host, IdentityKey
 from ...process.hardening import forbid_dumps
+from ...process.key_lock import KeyLock, KeyTakenError
 from ...process.logs import printable
 from ...settings import DkgSettings, SettingsError, VerifyBlameSettings
 from ...settings.ceremony import INSECURE_NETWORKS, RELAYS
 from ..definition import ClusterAgreement, read_agreement
 from ..errors import CeremonyError, CeremonyFailedError
 from ..folder import MOST_FILE_BYTES, Cost
-from ..key_lock import KeyLock
 from ..keymanager import check_keymanager
 from ..protocol import FROST, NATIVE, agent_of, make_keys, protocol_of
 from ..running.driver import Patience
@@ -66,7 +66,7 @@ def run_dkg(settings: DkgSettings) -> int:
     begin = monotonic()
     try:
         return asyncio.run(_run(settings, begin))
-    except (CeremonyError, DvtfastError, P2PError, OSError, SettingsError) as error:
+    except (CeremonyError, KeyTakenError, DvtfastError, P2PError, OSError, SettingsError) as error:
         click.echo(f"error: {paths.told(error)}", err=True)
         return FAILED
 

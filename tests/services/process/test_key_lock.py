@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from dvtfast.obol import KEY_FILE, write_node_key
-from dvtfast.services.ceremony import key_lock
-from dvtfast.services.ceremony.errors import CeremonyError
-from dvtfast.services.ceremony.key_lock import KeyLock
+from dvtfast.services.process import key_lock
+from dvtfast.services.process.key_lock import KeyLock, KeyTakenError
 
 HASH, OTHER = "0x" + "11" * 32, "0x" + "22" * 32
 
@@ -44,10 +43,20 @@ def test_the_time_is_written_while_the_key_is_used(key: Path, monkeypatch: pytes
     assert list(key.parent.iterdir()) == [key]  # who comes next need not wait
 
 
+def test_a_cluster_is_told_of_afterwards(key: Path) -> None:
+    """A node of another cluster does not begin at once, whichever program it is; one of this does."""
+    with KeyLock(key, "dvtfast node", cluster_lock_hash=HASH):
+        pass
+    with pytest.raises(KeyTakenError, match="a node of another cluster used this key 0 seconds ago"):
+        KeyLock(key, "dvtfast node", cluster_lock_hash=OTHER).__enter__()
+    with KeyLock(key, "dvtfast node", cluster_lock_hash=HASH):
+        pass
+
+
 def test_two_of_ours_at_once(key: Path) -> None:
     with (
         KeyLock(key, "dvtfast dkg"),
-        pytest.raises(CeremonyError, match="another dvtfast uses this key"),
+        pytest.raises(KeyTakenError, match="another dvtfast uses this key"),
         KeyLock(key, "dvtfast node"),
     ):
         pass
@@ -59,7 +68,7 @@ def test_two_of_ours_at_once(key: Path) -> None:
 def test_another_program_uses_it(key: Path, seconds: float) -> None:
     path = leave(key, seconds)
     before = path.read_text()
-    with pytest.raises(CeremonyError, match=r"`charon run` uses this key; stop it, and wait for 5 seconds"):
+    with pytest.raises(KeyTakenError, match=r"`charon run` uses this key; stop it, and wait for 5 seconds"):
         KeyLock(key, "dvtfast dkg").__enter__()
     assert path.read_text() == before
 
@@ -84,14 +93,14 @@ def test_a_node_of_another_cluster(key: Path, seconds: float, stated: str, is_fr
             content = json.loads(key.with_name(KEY_FILE + ".lock").read_text())
             assert content["cluster_lock_hash"] == HASH
     else:
-        with pytest.raises(CeremonyError, match="a node of another cluster used this key"):
+        with pytest.raises(KeyTakenError, match="a node of another cluster used this key"):
             lock.__enter__()
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"command": "x"}', '{"command": 1, "timestamp": 5}'])
 def test_what_is_not_understood(key: Path, content: str) -> None:
     key.with_name(KEY_FILE + ".lock").write_text(content)
-    with pytest.raises(CeremonyError, match="not understood; if no other program uses this key, remove"):
+    with pytest.raises(KeyTakenError, match="not understood; if no other program uses this key, remove"):
         KeyLock(key, "dvtfast dkg").__enter__()
 
 

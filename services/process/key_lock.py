@@ -23,8 +23,7 @@ import msgspec
 from dvtfast import FileError
 from dvtfast.files import NO_FILE, read_bytes
 
-from ..process import logs
-from .errors import CeremonyError
+from . import logs
 
 SUFFIX = ".lock"
 NEW_SUFFIX = ".new"
@@ -35,7 +34,11 @@ OTHER_CLUSTER_SECONDS = 768.0  # two epochs of 32 slots of 12 seconds
 MOST_BYTES = 4096
 FILE_MODE = 0o644
 
-log = logs.get("ceremony")
+log = logs.get("key")
+
+
+class KeyTakenError(Exception):
+    """Another process has the key, or had it a moment ago; the message says what to do."""
 
 
 class KeyInUse(msgspec.Struct, omit_defaults=True):
@@ -52,7 +55,8 @@ class KeyLock:
     Args:
         key_file: charon-enr-private-key.
         command: what is said to others.
-        cluster_lock_hash: of the cluster whose node this is; empty while it has none.
+        cluster_lock_hash: of the cluster whose node this is; empty while it has none. With one the file
+            stays, so that no node of another cluster begins too early, whichever program it is.
     """
 
     def __init__(self, key_file: Path, command: str, *, cluster_lock_hash: str = "") -> None:
@@ -68,7 +72,7 @@ class KeyLock:
         """Take the key.
 
         Raises:
-            CeremonyError: another process has it.
+            KeyTakenError: another process has it.
             OSError: the file cannot be written.
         """
         self._descriptor = os.open(self._key_file, os.O_RDONLY)
@@ -76,7 +80,7 @@ class KeyLock:
             try:  # among processes of ours this is not a matter of time
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise CeremonyError(f"{self._key_file}: another dvtfast uses this key; stop it") from None
+                raise KeyTakenError(f"{self._key_file}: another dvtfast uses this key; stop it") from None
             self._require_free()
             self._write()
         except BaseException:
@@ -90,8 +94,9 @@ class KeyLock:
     ) -> None:
         self._ends.set()
         self._thread.join()
-        with suppress(OSError):
-            self._path.unlink()
+        if not self._cluster_lock_hash:
+            with suppress(OSError):
+                self._path.unlink()
         os.close(self._descriptor)
 
     def _require_free(self) -> None:
@@ -101,21 +106,21 @@ class KeyLock:
         except FileError as error:
             if error.reason == NO_FILE:
                 return
-            raise CeremonyError(str(error)) from None
+            raise KeyTakenError(str(error)) from None
         except (msgspec.MsgspecError, ValueError):
-            raise CeremonyError(
+            raise KeyTakenError(
                 f"{self._path}: not understood; if no other program uses this key, remove the file"
             ) from None
         age = (datetime.now(UTC) - timestamp).total_seconds()
         # A program of ours that still ran would hold the file: it was killed, and may go on at once.
         if age <= FRESH_SECONDS and not found.command.startswith(OURS):
-            raise CeremonyError(
+            raise KeyTakenError(
                 f"{self._key_file}: `{logs.printable(found.command)}` uses this key; stop it, and wait for"
                 f" {FRESH_SECONDS:.0f} seconds"
             )
         is_other = self._cluster_lock_hash and found.cluster_lock_hash not in ("", self._cluster_lock_hash)
         if is_other and age < OTHER_CLUSTER_SECONDS:
-            raise CeremonyError(
+            raise KeyTakenError(
                 f"{self._key_file}: a node of another cluster used this key {age:.0f} seconds ago; wait for"
                 f" {OTHER_CLUSTER_SECONDS - age:.0f} more, lest validators sign twice"
             )
