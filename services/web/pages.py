@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64encode
 from hashlib import blake2b
+from pathlib import Path
 from types import MappingProxyType
 
 from aiohttp import web
+
+from .openapi import HTML
 
 HEADERS = MappingProxyType(
     {
@@ -21,6 +24,8 @@ HEADERS = MappingProxyType(
     }
 )
 ETAG_BYTES = 18
+COMMON = Path(__file__).parent / "static"
+COMMON_TYPES = MappingProxyType({"css": "text/css", "js": "text/javascript"})
 
 
 class Page:
@@ -40,3 +45,12 @@ class Page:
         response.headers.update(HEADERS)
         response.headers["ETag"] = f'"{self._etag}"'
         return response
+
+
+def add_status_page(app: web.Application, directory: Path) -> None:
+    """Serve status.html as /, its style and its script, which begin with what all status pages share."""
+    app.router.add_get("/", Page((directory / "status.html").read_text(), HTML).get)
+    for kind, content_type in COMMON_TYPES.items():
+        files = (COMMON / f"page.{kind}", directory / f"status.{kind}")
+        text = "\n".join(file.read_text() for file in files)
+        app.router.add_get(f"/status.{kind}", Page(text, content_type).get)

@@ -14,7 +14,7 @@ FILES = [file for file in python_files(SERVICES, LIBRARY) if SERVICES / "demo" n
 # What is read is ours, or the kernel's.
 OWN_FILES = {
     "services/relayer/documents.py",
-    "services/relayer/status/page.py",
+    "services/web/pages.py",
     "src/dvtfast/_parallel.py",
     "src/dvtfast/keystores/memory.py",
 }

@@ -14,8 +14,7 @@ from aiohttp import web
 from ... import wire
 from ...process.offload import UnavailableError, Workers
 from ...web.http import SharedAnswer, json_answer
-from ...web.openapi import HTML
-from ...web.pages import Page
+from ...web.pages import add_status_page
 from ..documents import PAGES
 from ..health import NO_DATABASE, Health
 from ..parts import RelayerParts
@@ -55,9 +54,7 @@ class StatusPage:
 
     def add_to(self, app: web.Application) -> None:
         """Serve the page and its JSON."""
-        app.router.add_get("/", Page((PAGES / "status.html").read_text(), HTML).get)
-        for name, content_type in (("status.css", "text/css"), ("status.js", "text/javascript")):
-            app.router.add_get(f"/{name}", Page((PAGES / name).read_text(), content_type).get)
+        add_status_page(app, PAGES)
         app.router.add_get("/status.json", self._get_status)
         app.router.add_get("/status/validators", self._get_validators)
         app.on_shutdown.append(self._stop)
