@@ -7,10 +7,12 @@ that what is sent reaches all of them.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import replace
+from time import perf_counter
 from typing import Final, TypeVar
 
 import msgspec
@@ -22,10 +24,11 @@ from ...process import logs
 from ...web.error_text import with_words
 from ...web.outgoing import Answer, OutgoingError, joined
 from ..endpoints import Endpoint, EndpointError, Endpoints, NoAnswerInTimeError, exchange
-from .answers import decoded, uint64
+from .answers import decoded
 from .chain_constants import ChainConstants, ExpectedChain, constants, read_forks, read_genesis, read_spec
 from .client import BeaconClient, BeaconError
 from .events import LINE_LIMIT_BYTES, Event, read_events
+from .health import NodeHealth, health_of
 
 CONFIG_LIMIT_BYTES: Final = 1024**2
 DATA_LIMIT_BYTES: Final = 64 * 1024
@@ -34,35 +37,11 @@ EVENTS_WAITING: Final = 1000
 SILENCE_SECONDS: Final = 120.0  # of a stream of events; there is one in each slot
 AGAIN_SECONDS: Final = 1.0  # until a stream that ended is begun again
 
+_NUMBERS: Final = re.compile(r"^eth/v\d+/|/states/\w+|/(?:\d+|0x\w+|head)(?=/|$)")
+
 T = TypeVar("T")
 
 log = logs.get("beacon")
-
-
-@dataclass(frozen=True)
-class NodeHealth:
-    """How one node is, as far as it says.
-
-    Attributes:
-        problem: why it is of no use now; "" when it is.
-    """
-
-    node: str
-    problem: str
-    head_slot: int = 0
-    sync_distance: int = 0
-
-
-class _Syncing(msgspec.Struct):
-    head_slot: str
-    sync_distance: str
-    is_syncing: bool
-    is_optimistic: bool = False
-    el_offline: bool = False
-
-
-class _SyncingAnswer(msgspec.Struct):
-    data: _Syncing
 
 
 class _Failure(msgspec.Struct):
@@ -82,6 +61,9 @@ class BeaconNodes(BeaconClient):
         fallbacks: these when none of the others is of use.
         timeout_seconds: of what is asked for.
         submit_seconds: of what is sent.
+
+    Attributes:
+        watcher: told of each answer what was asked for, how many seconds it took, and whether it was none.
     """
 
     keys_at_once = KEYS_AT_ONCE
@@ -101,6 +83,7 @@ class BeaconNodes(BeaconClient):
         self._agreed: ChainConstants | None = None
         self._read_seconds = timeout_seconds
         self._submit_seconds = submit_seconds
+        self.watcher: Callable[[str, float, bool], None] = _ignoring
 
     async def __aexit__(self, *exception: object) -> None:
         for group in self._groups():
@@ -112,6 +95,11 @@ class BeaconNodes(BeaconClient):
         """What `learn` has found out."""
         assert self._agreed is not None, "learn() comes first"
         return self._agreed
+
+    @property
+    def are_elsewhere(self) -> bool:
+        """Whether all are on another chain, so that it is of no use to ask them again."""
+        return all(node.left_out for node in self._nodes())
 
     @property
     def preset(self) -> Preset:
@@ -150,7 +138,9 @@ class BeaconNodes(BeaconClient):
             answers = await asyncio.gather(*(one.each(self._health) for one in group.each_alone()))
             for name, answer in zip(names, answers, strict=True):
                 one = answer[0] if answer else EndpointError("left out: it is on another chain")
-                found.append(NodeHealth(name, str(one)) if isinstance(one, EndpointError) else one)
+                if isinstance(one, EndpointError):
+                    one = NodeHealth(name, str(one), answers=False)
+                found.append(replace(one, is_fallback=group is self._fallbacks))
         return found
 
     async def events(self, topics: Sequence[str]) -> AsyncIterator[Event]:
@@ -184,19 +174,13 @@ class BeaconNodes(BeaconClient):
             await asyncio.sleep(AGAIN_SECONDS)
 
     async def _health(self, endpoint: Endpoint) -> NodeHealth:
-        answer = await self._answer(endpoint, "GET", "eth/v1/node/syncing", limit_bytes=DATA_LIMIT_BYTES)
+        async def ask(path: str) -> bytes:
+            return (await self._answer(endpoint, "GET", path, limit_bytes=DATA_LIMIT_BYTES)).content
+
         try:
-            told = decoded(answer.content, _SyncingAnswer).data
-            head, distance = uint64("head_slot", told.head_slot), uint64("sync_distance", told.sync_distance)
+            return await health_of(endpoint.name, ask)
         except ValueError as error:
             raise endpoint.error(f"syncing: {error}") from None
-        problems = {
-            "it is syncing": told.is_syncing,
-            "its execution node is away": told.el_offline,
-            "its execution node is behind": told.is_optimistic,
-        }
-        problem = "; ".join(words for words, is_so in problems.items() if is_so)
-        return NodeHealth(endpoint.name, problem, head, distance)
 
     async def _check_chain(self, endpoint: Endpoint) -> None:
         """That it is on the chain that most were on at the start."""
@@ -265,11 +249,16 @@ class BeaconNodes(BeaconClient):
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """An answer of success; of others an EndpointError, `refused` where the node is not to blame."""
-        answer = await exchange(
-            self._session, endpoint, method, joined(endpoint.url, path, query),
-            body=body, limit_bytes=limit_bytes, accept=accept, others=headers or {},
-        )  # fmt: skip
-        if not 200 <= answer.status < 300:
+        begin, is_error = perf_counter(), True
+        try:
+            answer = await exchange(
+                self._session, endpoint, method, joined(endpoint.url, path, query),
+                body=body, limit_bytes=limit_bytes, accept=accept, others=headers or {},
+            )  # fmt: skip
+            is_error = not 200 <= answer.status < 300
+        finally:
+            self.watcher(name_of(path), perf_counter() - begin, is_error)
+        if is_error:
             words = with_words(f"{path}: HTTP {answer.status}", answer.content) + _failures(answer.content)
             raise endpoint.error(words, status=answer.status, refused=400 <= answer.status < 500)
         return answer
@@ -306,6 +295,15 @@ async def _within(seconds: float, endpoint: Endpoint) -> AsyncIterator[None]:
             yield
     except TimeoutError:
         raise endpoint.error(f"no answer in {seconds:g} s", kind=NoAnswerInTimeError) from None
+
+
+def name_of(path: str) -> str:
+    """What is asked for, without numbers and names of states: one of few."""
+    return "_".join(_NUMBERS.sub("", path).split("/"))
+
+
+def _ignoring(path: str, seconds: float, is_error: bool) -> None:
+    pass
 
 
 def _failures(content: bytes) -> str:
