@@ -21,9 +21,11 @@ from ..process.offload import Workers
 from .cluster import NodeCluster
 from .consensus.consensus import Consensus
 from .exchange import Exchange, Gathered
+from .info_sync import InfoSync, topics
 from .partial_signatures import PartialSignatures
 from .parts import NodeParts, Signer
 from .peer_infos import PeerInfos
+from .priority import Priorities
 from .scheduler import Scheduler
 from .slots import SlotClock
 from .timetable import Timetable
@@ -44,12 +46,14 @@ class ClusterNode:
         parts: what its duties use.
         scheduler: when they are.
         peer_infos: what the other nodes say of themselves.
+        info_sync: what all nodes can do.
     """
 
     cluster: NodeCluster
     parts: NodeParts
     scheduler: Scheduler
     peer_infos: PeerInfos
+    info_sync: InfoSync
 
     @classmethod
     @asynccontextmanager
@@ -103,6 +107,15 @@ class ClusterNode:
             consensus = await stack.enter_async_context(
                 Consensus.open(host, key, members.operators, timetable, workers)
             )
+            priorities = Priorities(
+                host,
+                consensus,
+                key,
+                members.operators,
+                members.keys.threshold,
+                topics(builder=builder),
+                is_open=timetable.is_agreed_on,
+            )
             parts = NodeParts(
                 cluster=members,
                 fee_recipients=cluster.fee_recipients,
@@ -121,12 +134,13 @@ class ClusterNode:
                 graffiti=graffiti,
                 builder=builder,
             )
-            yield cls(cluster, parts, Scheduler(parts, Validators(members, beacon)), peer_infos)
+            scheduler = Scheduler(parts, Validators(members, beacon))
+            yield cls(cluster, parts, scheduler, peer_infos, InfoSync(priorities, slots))
 
     async def run(self) -> None:
         """Perform duties, until it is cancelled; at first wait for the genesis and for a beacon node."""
         slots = self.parts.slots
-        async with in_background(self.peer_infos.run()):
+        async with in_background(self.peer_infos.run()), in_background(self.info_sync.run()):
             if slots.now() < slots.genesis_time:
                 log.info("waiting for the genesis", seconds=round(slots.genesis_time - slots.now()))
                 await slots.wait_until(slots.genesis_time)
