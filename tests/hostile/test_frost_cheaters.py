@@ -17,6 +17,7 @@ from dvtfast.dkg.frost.messages import (
     NO_SIGNATURE,
     BroadcastMessage,
     NodeSignature,
+    SignatureAnswer,
     SignatureRequest,
     Sync,
     Wrapped,
@@ -296,7 +297,49 @@ def test_public_keys_that_the_commitments_do_not_say(dialect, name, field):
         return replace(cast, **{field: rows})
 
     network = tampered_broadcast(dialect, ROUND2, round2(change))
-    assert_blamed(network, f"node 3: {name}: not what the commitments say, for validator 1")
+    for node in HONEST:
+        end = network.ended[node]
+        assert isinstance(end, Aborted)
+        assert end.culprit is None, "who else may have dealt it something different"
+    words = f"node 3: {name}: not what the commitments say, for validator 1"
+    assert any(words in network.ended[node].reason for node in HONEST)
+
+
+def test_what_was_signed_in_other_runs_accuses_nobody_who_is_honest(dialect):
+    """The cheater deals node 0 what all have signed in one run, and the others what they have in another."""
+    dealings = [Dealing(Coefficients.generate(M, T), CHEATER) for _ in range(2)]
+    contents = [Wrapped.of(Round1.NAME, dealing.cast.encode(CHEATER)) for dealing in dealings]
+    signed = []
+    for content in contents:
+        run = Network.of(N, m=M, dialect=dialect)
+        request = SignatureRequest(ROUND1, content).encode()
+        answers = [run.nodes[i].receive(CHEATER, dialect.signature_protocol, request) for i in HONEST]
+        digest = run.nodes[CHEATER]._inbox.broadcasts.digest(ROUND1, content)
+        signatures = [SignatureAnswer.decode(answer).signature for answer in answers]
+        signed.append((*signatures, KEYS[CHEATER].sign(digest)))
+    of_node_0 = {
+        dialect.signature_protocol: SignatureRequest(ROUND1, contents[0]).encode(),
+        dialect.message_protocol: BroadcastMessage(ROUND1, contents[0], signed[0]).encode(),
+        SHARES: Shares(dealings[0].shares_for(0)).encode(CHEATER, 0),
+    }
+    network = network_with(dialect, dealings[1])
+
+    def tamper(delivery):
+        way = (delivery.source, delivery.to)
+        if way == (CHEATER, 0) and not delivery.is_answer and delivery.kind in of_node_0:
+            return [payload(delivery, of_node_0.pop(delivery.kind))]
+        if way == (0, CHEATER) and delivery.is_answer and ROUND1.encode() in delivery.payload:
+            return [payload(delivery, SignatureAnswer(ROUND1, signed[1][0]).encode())]
+        return [delivery]
+
+    network.tamper = tamper
+    network.run()
+    assert not of_node_0, "it came that far"
+    assert not network.sealed
+    for node in HONEST:
+        assert isinstance(network.ended[node], Aborted)
+        assert network.ended[node].culprit in (None, CHEATER), network.ended[node]
+    assert any("not what the commitments say" in network.ended[node].reason for node in HONEST)
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,10 @@
 
 The origin asks each peer for a signature of what it is about to broadcast, and then sends it with all of
 them. A peer signs one message for each origin and id, so that no two honest nodes are told different things.
-What is signed names no origin: a message must say in itself whose it is. Before v1.11 it names no ceremony
-either.
+What is signed names no origin: a message must say in itself whose it is. It names no run of a ceremony
+either, only the definition, and before v1.11 not even that. So who has had two messages signed in runs that
+came to nothing can tell some nodes the one and others the other, with all signatures. Nodes see that their
+keys differ, and end; but who of the others it was they cannot know, and accuse nobody.
 
 Source: charon, dkg/bcast.
 """

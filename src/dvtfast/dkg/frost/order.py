@@ -44,6 +44,8 @@ STEP_NAMES = {
 }
 # The first phase, in which all come together.
 CONNECTING = "connecting"
+# Of keys that differ: see broadcast.py.
+NOBODY = "it lies, or another node has told it something else than us, which nothing here can tell"
 
 T = TypeVar("T")
 Story: TypeAlias = Generator[None, None, T]
@@ -149,8 +151,10 @@ class Order:
         yield from self._broadcast("keys", ROUND2, said.encode(own))
         yield from self._until("keys of others", lambda: self._without(inbox.round2, own))
         for peer in terms.peers:
-            with _blaming(peer):
+            try:
                 keygen.check_round2(inbox.round2[peer], keys, peer)
+            except BadMessageError as error:
+                raise PeerError(peer, f"{error}; {NOBODY}", at_fault=False) from None
         inbox.round1.clear()
         inbox.round2.clear()
         return keys, public_shares
