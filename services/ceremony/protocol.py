@@ -4,6 +4,11 @@ Nodes of dvtfast begin with the native one. It cannot get beyond its hello befor
 and a charon says none. So whoever sees a charon among the peers leaves it for FROST, whenever that is, and
 all nodes come to the same without a word about it. What a node was told by hand is in its agent, and so
 counts for all.
+
+An agent is what a peer says of itself, perhaps not to all the same, and FROST proves less and goes on after
+nothing. So one peer has that say only where stake is worth nothing, and each node says whose word it took.
+Elsewhere a node speaks the native protocol alone, unless its operator or the definition, which all operators
+have, says otherwise.
 """
 
 from __future__ import annotations
@@ -19,6 +24,7 @@ from dvtfast.obol import ClusterDefinition
 
 from ..p2p.host import AGENT, Host
 from ..process import logs
+from ..process.logs import printable
 from .charon_terms import run_charon_ceremony
 from .definition import ClusterAgreement
 from .errors import CeremonyError, CeremonyFailedError
@@ -56,7 +62,9 @@ def dialect_among(agents: Mapping[int, str], *, count: int) -> Dialect | None:
     told = {name: [at for at, agent in agents.items() if agent == agent_of(name)] for name in (NATIVE, FROST)}
     if told[NATIVE] and (others := [*charons, *told[FROST]]):
         raise CeremonyError(
-            f"node {told[NATIVE][0]} was started with --protocol {NATIVE}, and node {others[0]} speaks FROST"
+            f"node {told[NATIVE][0]} speaks the native protocol alone, and node {others[0]} says that it"
+            f" speaks FROST, as {printable(agents[others[0]])!r}: all operators agree on --protocol {FROST},"
+            " or on none"
         )
     if charons:
         position, version = next(iter(charons.items()))
@@ -67,8 +75,11 @@ def dialect_among(agents: Mapping[int, str], *, count: int) -> Dialect | None:
     return OWN_DIALECT if told[FROST] and len(agents) == count else None
 
 
-def protocol_of(definition: ClusterDefinition, told: str) -> str:
+def protocol_of(definition: ClusterDefinition, told: str, *, has_worth: bool) -> str:
     """What this node speaks: what it was told, unless the definition asks for something.
+
+    Args:
+        has_worth: whether stake is worth something: no peer's word makes it FROST there.
 
     Raises:
         CeremonyError: that is not what it was told, or is not spoken here.
@@ -78,7 +89,9 @@ def protocol_of(definition: ClusterDefinition, told: str) -> str:
         raise CeremonyError("dkg_algorithm: pedersen is not spoken by dvtfast; agree on a definition without")
     if algorithm == FROST and told == NATIVE:
         raise CeremonyError(f"dkg_algorithm: frost, and --protocol is {NATIVE}; leave it out")
-    return FROST if algorithm == FROST else told
+    if algorithm == FROST:
+        return FROST
+    return NATIVE if told == AUTO and has_worth else told
 
 
 async def make_keys(
@@ -153,9 +166,15 @@ async def _dialect_seen(
             known[host.public_key] = agent_of(protocol)
             agents = {at: known[key] for at in positions if (key := agreement.node_keys[at]) in known}
             if dialect := dialect_among(agents, count=len(positions)):
+                said = {at: printable(agent) for at, agent in agents.items() if _is_frost(agent)}
+                log.warning("FROST, not the native protocol: so these nodes say of themselves", nodes=said)
                 return dialect
             show(tuple(at for at in positions if at not in agents))
             await changed.wait()
+
+
+def _is_frost(agent: str) -> bool:
+    return agent == agent_of(FROST) or CHARON.match(agent) is not None
 
 
 async def _when_all_are_there(

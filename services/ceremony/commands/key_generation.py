@@ -79,12 +79,14 @@ async def _run(settings: DkgSettings, begin: float) -> int:
     )
     agreement = with_ssv(agreement, settings)
     definition = agreement.definition
-    protocol = protocol_of(definition, settings.protocol if agreement.ssv is None else NATIVE)
+    has_worth = agreement.network.name not in INSECURE_NETWORKS
+    told = settings.protocol if agreement.ssv is None else NATIVE
+    protocol = protocol_of(definition, told, has_worth=has_worth)
     key_file = settings.data_dir / KEY_FILE
     secret = read_node_key(key_file)
     identity = IdentityKey(secret)
     position = agreement.node_index_of(identity.public_key)
-    if agreement.network.name not in INSECURE_NETWORKS:
+    if has_worth:
         raise CeremonyError(
             f"{agreement.network.name}: `dvtfast dkg` is new, and only for where stake is worth nothing"
             f" yet: {', '.join(INSECURE_NETWORKS)}; charon's ceremony is for the others"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import math
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -62,8 +63,11 @@ def test_what_agents_say(agents, expected):
 @pytest.mark.parametrize(
     ("agents", "expected"),
     [
-        ([OURS, agent_of(NATIVE), CHARON_10], "node 1 was started with --protocol native, and node 2"),
-        ([agent_of(NATIVE), agent_of(FROST)], "node 0 was started with --protocol native, and node 1"),
+        (
+            [OURS, agent_of(NATIVE), CHARON_10],
+            "node 1 speaks the native protocol alone, and node 2 says .* as 'obolnetwork-charon/v1.10.3'",
+        ),
+        ([agent_of(NATIVE), agent_of(FROST)], "node 0 speaks the native protocol alone, and node 1 says"),
         ([OURS, "obolnetwork-charon/v1.8.0"], "node 1, a charon: version: expected a charon of v1.9"),
         ([OURS, "obolnetwork-charon/unknown"], "node 1, a charon: version"),
     ],
@@ -76,12 +80,25 @@ def test_nodes_that_cannot_speak_with_each_other(agents, expected):
 def test_what_the_definition_asks_for(tmp_path):
     definition = Cluster(tmp_path).definition
     frost = dataclasses.replace(definition, dkg_algorithm="frost")
-    assert [protocol_of(definition, told) for told in (AUTO, NATIVE, FROST)] == [AUTO, NATIVE, FROST]
-    assert [protocol_of(frost, told) for told in (AUTO, FROST)] == [FROST, FROST]
+    spoken = partial(protocol_of, has_worth=False)
+    assert [spoken(definition, told) for told in (AUTO, NATIVE, FROST)] == [AUTO, NATIVE, FROST]
+    assert [spoken(frost, told) for told in (AUTO, FROST)] == [FROST, FROST]
     with pytest.raises(CeremonyError, match="dkg_algorithm: frost, and --protocol is native"):
-        protocol_of(frost, NATIVE)
+        spoken(frost, NATIVE)
     with pytest.raises(CeremonyError, match="dkg_algorithm: pedersen is not spoken"):
-        protocol_of(dataclasses.replace(definition, dkg_algorithm="pedersen"), FROST)
+        spoken(dataclasses.replace(definition, dkg_algorithm="pedersen"), FROST)
+
+
+def test_no_peer_decides_where_stake_has_worth(tmp_path):
+    """There it takes an operator's own word, or the definition's: who says that it is a charon ends it."""
+    definition = Cluster(tmp_path).definition
+    frost = dataclasses.replace(definition, dkg_algorithm="frost")
+    spoken = [protocol_of(definition, told, has_worth=True) for told in (AUTO, NATIVE, FROST)]
+    assert spoken == [NATIVE, NATIVE, FROST]
+    assert protocol_of(frost, AUTO, has_worth=True) == FROST
+    for liar in (CHARON_10, CHARON_11, agent_of(FROST)):
+        with pytest.raises(CeremonyError, match="node 3 says that it speaks FROST"):
+            dialect_among({0: agent_of(spoken[0]), 3: liar}, count=4)
 
 
 class Ceremony:
