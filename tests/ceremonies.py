@@ -115,6 +115,11 @@ class Node:
             self.tell("stored", sha256(b"files").digest())
 
     @property
+    def is_lost(self):
+        """Whether nothing can come of it any more."""
+        return any(not each.unconfirmed for each in self.aborts)
+
+    @property
     def culprits(self):
         return {each.culprit for each in self.aborts}
 
@@ -171,7 +176,7 @@ class Network:
         self.run()
         in_vain = 0
         while in_vain < REMINDERS_BEFORE_THE_END:
-            waiting = [node for node in self.honest if node.phase.name != "closed" and not node.aborts]
+            waiting = [node for node in self.honest if node.phase.name != "closed" and not node.is_lost]
             if not waiting:
                 break
             before = [node.phase for node in self.nodes]

@@ -9,6 +9,8 @@ from dataclasses import replace
 from hashlib import sha256
 
 import numpy as np
+from coincurve import PrivateKey
+from coincurve._libsecp256k1 import ffi
 from py_ecc.optimized_bls12_381 import add
 
 from dvtfast.dkg.commitments import Commitments
@@ -18,7 +20,9 @@ from dvtfast.dkg.native.evidence import Evidence, Proves, Row, of_envelopes
 from dvtfast.dkg.native.hashing import tree_path, tree_root
 from dvtfast.dkg.native.statements import Commit, Complaint, Deal, Done, Echo, Hello, LockSig
 from dvtfast.dkg.polynomials import commit
+from dvtfast.secp256k1 import ORDER
 from tests import reference
+from tests.ceremonies import secret_of
 
 G1_INFINITY = reference.G1_INFINITY
 OFF_THE_CURVE = b"\x80" + bytes(46) + b"\x01"  # x = 1 has no y
@@ -165,10 +169,19 @@ other_lock_hash = _of_lock(
     lock_hash=lambda facts, machine: sha256(facts.lock_hash).digest(),
     node_signature=lambda facts, machine: machine._identity.sign(sha256(facts.lock_hash).digest()),
 )
+node_signature_of_another_form = _of_lock(
+    node_signature=lambda facts, machine: mirrored(facts.node_signature)
+)
 wrong_lock_signature = _of_lock(signature=lambda facts, machine: b"\xc0" + bytes(95))
 wrong_node_signature = _of_lock(
     node_signature=lambda facts, machine: bytes([facts.node_signature[0] ^ 1]) + facts.node_signature[1:]
 )
+
+
+def mirrored(signature):
+    """The other signature R | S | V of the same key for the same digest, which anybody can make."""
+    s = ORDER - int.from_bytes(signature[32:64], "big")
+    return signature[:32] + s.to_bytes(32, "big") + bytes([signature[64] ^ 1])
 
 
 def other_results(machine):
@@ -242,13 +255,28 @@ def other_ciphertexts(envelope, terms):
 
 def forged_list(envelope, terms):
     """The first operator's entry is of a message that it has never signed."""
-    codec = {Kind.COMMIT: (Commit, "hellos"), Kind.DEAL: (Deal, "commits"), Kind.ECHO: (Echo, "deals")}
+    codec = {
+        Kind.COMMIT: (Commit, "hellos"),
+        Kind.DEAL: (Deal, "commits"),
+        Kind.ECHO: (Echo, "deals"),
+        Kind.DONE: (Done, "locks"),
+    }
     statement, name = codec[envelope.kind]
     facts = statement.decode(envelope.statement, terms)
     marks = list(getattr(facts, name))
     place = 0 if envelope.sender else 1
     marks[place] = replace(marks[place], digest=sha256(marks[place].digest).digest())
     return replace(facts, **{name: tuple(marks)}).encode()
+
+
+def other_node_signature(envelope, terms):
+    """One as good as the other: of the same key and digest, with another nonce."""
+    facts = LockSig.decode(envelope.statement, terms)
+    key = PrivateKey(secret_of(envelope.sender))
+    entropy = ffi.new("unsigned char[32]", b"entropy" * 4)
+    signature = key.sign_recoverable(facts.lock_hash, hasher=None, custom_nonce=(ffi.NULL, entropy))
+    assert signature != facts.node_signature
+    return replace(facts, node_signature=signature).encode()
 
 
 def other_done(envelope, terms):

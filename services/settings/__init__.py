@@ -21,6 +21,7 @@ from .ceremony import (
     CreateKeysharesSettings,
     DkgSettings,
     NewClusterSettings,
+    RecoverSettings,
     VerifyBlameSettings,
 )
 from .command_line import EXIT_CODE, options, read_env_file
@@ -85,6 +86,7 @@ __all__ = [
     "OracleSettings",
     "P2PRelaySettings",
     "PlanSettings",
+    "RecoverSettings",
     "RegisterSettings",
     "RelayerClientSettings",
     "RelayerSettings",

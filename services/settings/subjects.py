@@ -56,6 +56,7 @@ NEEDED_FIRST: Final = (
     "--p2p-max-reservations",
     "--p2p-max-connections",
     "--output-dir",
+    "--lock-file",
     "--chain",
     "--validators",
     "--nodes",

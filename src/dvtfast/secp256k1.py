@@ -10,6 +10,8 @@ from typing import Self
 from dvtfast._extras import needs_files_extra
 from dvtfast.errors import InputError
 
+# The order of secp256k1 (SEC 2).
+ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 SECRET_KEY_BYTES = 32
 COMPRESSED_KEY_BYTES = 33
 DIGEST_BYTES = 32

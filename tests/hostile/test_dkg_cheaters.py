@@ -79,6 +79,7 @@ COMPUTING = {
     "other lock": cheaters.other_lock_hash,
     "wrong signature of the lock": cheaters.wrong_lock_signature,
     "wrong signature of the lock by the identity": cheaters.wrong_node_signature,
+    "signature of the lock by the identity in another form": cheaters.node_signature_of_another_form,
     "ephemeral key that is no point": cheaters.ephemeral(b"\x02" + b"\xff" * 32),
 }
 
@@ -101,6 +102,8 @@ EQUIVOCATIONS = {
     "list of HELLOs": (Kind.COMMIT, cheaters.forged_list),
     "list of COMMITs": (Kind.DEAL, cheaters.forged_list),
     "list of DEALs": (Kind.ECHO, cheaters.forged_list),
+    "LOCKSIG": (Kind.LOCKSIG, cheaters.other_node_signature),
+    "list of LOCKSIGs": (Kind.DONE, cheaters.forged_list),
 }
 
 
@@ -109,7 +112,10 @@ EQUIVOCATIONS = {
 def test_saying_different_things_is_proven(name, targets):
     """To all it is only a lie where it can be: one nonce is as good as another."""
     network = run(tamper=cheaters.equivocating(*EQUIVOCATIONS[name], *targets))
-    if any(node.finished for node in network.honest):
+    if name == "list of LOCKSIGs" and len(targets) == 1:  # the others give the victim the one that they got
+        assert all(node.finished for node in network.honest)
+        assert [node.culprits for node in network.honest] == [set(), {CHEATER}, set()]
+    elif any(node.finished for node in network.honest):
         assert_all_finished(network)
     elif name == "HELLO" and len(targets) == 3:
         assert all(node.culprits == {CHEATER} for node in network.honest)

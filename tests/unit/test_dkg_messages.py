@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from py_ecc.secp256k1 import secp256k1
 
 import dvtfast
-from dvtfast.dkg.native import channels, judging, machine
+from dvtfast.dkg.native import channels, judging, machine, work
 from dvtfast.dkg.native.envelopes import FRAME_BYTES, Kind, decode_envelope
-from dvtfast.dkg.native.hashing import path_bytes, root_of_path, tree_path, tree_root
+from dvtfast.dkg.native.hashing import FORMAT, path_bytes, root_of_path, tree_path, tree_root
 from dvtfast.dkg.native.judging import EvidenceError, Known, UndecidedError, judge_evidence
 from dvtfast.dkg.native.machine import MOST_AHEAD, Machine
-from dvtfast.dkg.native.records import SALT_BYTES, Records
+from dvtfast.dkg.native.records import SALT_BYTES, MisfitError, Records
 from dvtfast.dkg.native.sizes import largest_payload, most_validators, payload_sizes
 from dvtfast.dkg.native.statements import statement_sizes
 from dvtfast.dkg.native.terms import Terms
@@ -130,7 +130,7 @@ def test_the_bytes_do_not_change_unnoticed(monkeypatch):
     network.run_to_the_end()
     for position, to, payload in sorted(payloads_of(network)):
         said.update(bytes([position, to]) + payload)
-    assert said.hexdigest() == "3b132f166f52ab492a4fada48a4480d20871999594c0e5ab23104971ce926c85"
+    assert said.hexdigest() == "60df236d6cedc7bbcfae2799044f1c699dcbe278c7934b92ca4e7adf431151a4"
 
 
 # Trees.
@@ -240,7 +240,7 @@ def test_records_open_to_what_was_sealed_and_nothing_else_opens():
         ([written[0][:-1]], 0),
         ([written[0][:3]], 0),
         ([b""], 0),
-        ([written[0], bytes([written[1][0] ^ 1]) + written[1][1:]], 1),
+        ([written[0], written[1][:1] + bytes([written[1][1] ^ 1]) + written[1][2:]], 1),
         ([written[0], written[1][:-1] + bytes([written[1][-1] ^ 1])], 1),
     ):
         with pytest.raises(dvtfast.EncodingError) as caught:
@@ -255,7 +255,18 @@ def test_a_record_that_is_written_again_has_another_key():
     writer = Records(secret_of(0))
     first = writer.seal(b"seed")
     one, other = (Records(secret_of(0), [first]).seal(b"one") for _ in range(2))
-    assert one[:SALT_BYTES] != other[:SALT_BYTES]
+    assert one[: 1 + SALT_BYTES] != other[: 1 + SALT_BYTES]
+
+
+@pytest.mark.parametrize("place", [0, 3, 6])
+def test_records_of_another_version(place):
+    """What it would say may be something else: it says so, and nothing to anybody."""
+    disk = list(honest_disk())
+    disk[place] = bytes([FORMAT + 1]) + disk[place][1:]
+    with pytest.raises(
+        dvtfast.EncodingError, match=f"of format {FORMAT + 1}, and this program reads {FORMAT}"
+    ):
+        Machine(TERMS, secret_of(0), SamplePlan(), records=disk)
 
 
 def test_records_of_other_terms_are_refused():
@@ -270,18 +281,40 @@ def test_records_of_other_terms_are_refused():
             Machine(terms, secret_of(0), SamplePlan(2), records=disk)
 
 
-def test_a_plan_that_changed_over_a_restart_ends_it():
+@pytest.mark.parametrize("records", [6, 7], ids=["all but DONE", "all"])
+def test_a_program_that_computes_something_else_accuses_nobody(records):
+    """The same attempt, with a plan that changed: it goes on with nothing, whatever the others say."""
     network = Network(TERMS)
     network.run_to_the_end()
     node = network.nodes[0]
-    node.disk = node.disk[:6]  # all but DONE
+    node.disk = node.disk[:records]
     node.finished, node.plan = False, SamplePlan(1, b"another lock")
+    node.sent.clear()
+    for each in network.nodes[1:]:
+        each.machine._mail.held.pop((Kind.DONE, 3))  # so that it cannot end by what all have said
     node.restart()
-    network.run()
-    for _ in range(12):
-        node.tell("remind")
+    node.machine._mail.held.pop((Kind.DONE, 3), None)
+    node.tell("remind")
+    with pytest.raises(MisfitError, match="computes another LOCKSIG than this node has said"):
         network.run()
-    assert [each.reason for each in node.aborts] == ["the records of this node do not fit what it computes"]
+    assert not node.aborts
+    assert not any(kind == "blame" for _, kind in node.sent)
+
+
+def test_nodes_of_two_versions_do_not_begin(monkeypatch):
+    """Both say why, and that it is nobody's lie."""
+    with monkeypatch.context() as patched:
+        patched.setattr(work, "FORMAT", FORMAT + 1)
+        machine = Machine(TERMS, secret_of(1), SamplePlan())
+    sends = [each for each in machine.start() if isinstance(each, dvtfast.dkg.outputs.Send)]
+    node = Machine(TERMS, secret_of(0), SamplePlan())
+    node.start()
+    (abort,) = node.receive(1, next(each.payload for each in sends if each.to == 0))
+    assert abort.reason == (
+        f"operator 1 has another version of dvtfast: its ceremonies are of format {FORMAT + 1}, this node's"
+        f" of {FORMAT}"
+    )
+    assert abort.evidence is None
 
 
 # Terms, and who waits for whom.

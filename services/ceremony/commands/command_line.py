@@ -14,6 +14,7 @@ from ...settings import (
     CreateEnrSettings,
     CreateKeysharesSettings,
     DkgSettings,
+    RecoverSettings,
     VerifyBlameSettings,
     options,
 )
@@ -127,5 +128,22 @@ def verify_blame(settings: VerifyBlameSettings, file: Path) -> None:
         --definition-file cluster-definition.json
     """
     from .key_generation import verify_blame as run
+
+    raise SystemExit(run(settings, file))
+
+
+@dkg.command(name="recover", short_help="Open key shares that were set aside")
+@click.argument("file", type=PATH)
+@options(RecoverSettings)
+def recover(settings: RecoverSettings, file: Path) -> None:
+    """Write the key shares of an attempt that ended when somebody might have signatures by its keys.
+
+    They are wanted if validators with these keys turn up: a lock, or a deposit, that only another node has.
+
+    \b
+    dvtfast dkg recover .charon/.dvtfast-dkg/0123456789abcdef-0.aside \\
+        --lock-file cluster-lock.json --output-dir recovered
+    """
+    from .recovery import recover as run
 
     raise SystemExit(run(settings, file))

@@ -1,8 +1,16 @@
 """The records of a machine on disk: what it must know again after a restart, until its ceremony has ended.
 
 Each attempt at a ceremony has a file of its own below `.dvtfast-dkg` in the node's folder. The machine seals
-what is in it. When the attempt has ended the file is emptied, but stays: its number is never used again. Of
-one that ended well receipts are kept, for who has not heard of it.
+what is in it. When the attempt has ended the file is emptied, but stays: its number is never used again. If
+somebody may have signatures by its keys it is set aside instead, under another name, and never erased. Of one
+that ended well receipts are kept, for who has not heard of it.
+
+    format 8 | how many bytes of the file count, 8 | their check 8
+    records, each: length 4 | check 8 | record
+
+A check is the first 8 bytes of a SHA-256. That a record counts is written when it is on the disk, and nothing
+comes of it before. So what follows those that count was not acted on, and is dropped; and where one of them
+is not as it was written, or missing, the disk has lost what this node has said, and it says no more.
 """
 
 from __future__ import annotations
@@ -23,8 +31,10 @@ from ..staging import sync_directory
 FOLDER = ".dvtfast-dkg"
 FOLDER_MODE, FILE_MODE = 0o700, 0o600
 NAME_DIGITS = 16  # of the definition hash, in hex
-RECEIPTS = ".done"
-LENGTH_BYTES, CHECK_BYTES = 4, 8
+RECEIPTS, ASIDE = ".done", ".aside"
+FORMAT = b"dvtfast\2"
+SIZE_BYTES, LENGTH_BYTES, CHECK_BYTES = 8, 4, 8
+HEAD_BYTES = len(FORMAT) + SIZE_BYTES + CHECK_BYTES
 MOST_FILE_BYTES = 2**31
 
 
@@ -42,16 +52,13 @@ class RecordsFile:
         self.path = path
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, FILE_MODE)
         sync_directory(path.parent)
-        content = read_bytes(path, limit_bytes=MOST_FILE_BYTES)
-        self.written, size = _records_of(content)
-        if _is_damaged(content[size:]):
+        try:
+            self.written, self._size = _records_of(read_bytes(path, limit_bytes=MOST_FILE_BYTES))
+        except ValueError as error:
+            self.close()
             raise CeremonyError(
-                f"{path}: damaged; it has what this node has said, and cannot be gone on without"
-            )
-        # What was being written when the process ended was not acted on.
-        os.ftruncate(self._descriptor, size)
-        os.fsync(self._descriptor)
-        os.lseek(self._descriptor, size, os.SEEK_SET)
+                f"{path}: {error}; it has what this node has said, and cannot be gone on without: docs/dkg.md"
+            ) from None
 
     @classmethod
     def open(cls, directory: Path, definition_hash: bytes, *, least_attempt: int = 0) -> Self:
@@ -69,12 +76,15 @@ class RecordsFile:
         sync_directory(directory)
         attempts = _attempts_in(folder, _prefix(definition_hash))
         for attempt, path in attempts.items():
-            if not path.stat().st_size:
+            if path.suffix == ASIDE or not path.stat().st_size:
                 continue
             records = cls(path, attempt)
             if attempt >= least_attempt and records.written:
                 return records
-            records.erase()  # others are beyond it, or it was being erased
+            if records.written:
+                records.set_aside()
+            else:
+                records.erase()  # it was being made, or erased
         attempt = max([least_attempt, *(attempt + 1 for attempt in attempts)])
         return cls(folder / f"{_prefix(definition_hash)}{attempt}", attempt)
 
@@ -84,26 +94,58 @@ class RecordsFile:
         Raises:
             OSError: the disk does not take it.
         """
-        check = hashlib.sha256(record).digest()[:CHECK_BYTES]
-        content = len(record).to_bytes(LENGTH_BYTES) + check + record
+        if not self._size:
+            self._write_head(HEAD_BYTES)
+        length = len(record).to_bytes(LENGTH_BYTES)
+        self._write(self._size, length + _check(length + record) + record)
+        self._write_head(self._size + LENGTH_BYTES + CHECK_BYTES + len(record))
+
+    def _write_head(self, size: int) -> None:
+        """So many bytes count, and are on the disk."""
+        head = FORMAT + size.to_bytes(SIZE_BYTES)
+        self._write(0, head + _check(head))
+        self._size = size
+
+    def _write(self, place: int, content: bytes) -> None:
         while content:
-            content = content[os.write(self._descriptor, content) :]
+            written = os.pwrite(self._descriptor, content, place)
+            place, content = place + written, content[written:]
         os.fsync(self._descriptor)
 
     def erase(self) -> None:
         """The attempt has ended: nothing of it is needed, and its number is used up."""
-        size = os.lseek(self._descriptor, 0, os.SEEK_END)
-        os.pwrite(self._descriptor, bytes(size), 0)
-        os.fsync(self._descriptor)
+        self._write_head(0)  # first of all: half of it is nothing
+        self._write(HEAD_BYTES, bytes(max(0, os.fstat(self._descriptor).st_size - HEAD_BYTES)))
         os.ftruncate(self._descriptor, 0)
         os.fsync(self._descriptor)
         self.close()
+
+    def set_aside(self) -> Path:
+        """The attempt has ended, and its keys may be wanted: all is kept at this path, its number used up."""
+        self.close()
+        aside = self.path.with_name(self.path.name + ASIDE)
+        self.path.rename(aside)
+        sync_directory(aside.parent)
+        return aside
 
     def close(self) -> None:
         """Go on with it another time; a second call does nothing."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
+
+
+def read_records(path: Path) -> tuple[bytes, ...]:
+    """What is in a file that was set aside; it is not changed.
+
+    Raises:
+        FileError: it cannot be read.
+        CeremonyError: it is damaged, or of another version.
+    """
+    try:
+        return _records_of(read_bytes(path, limit_bytes=MOST_FILE_BYTES))[0]
+    except ValueError as error:
+        raise CeremonyError(f"{path}: {error}") from None
 
 
 def keep_receipts(directory: Path, definition_hash: bytes, receipts: Sequence[bytes]) -> None:
@@ -154,28 +196,39 @@ def _attempts_in(folder: Path, prefix: str) -> dict[int, Path]:
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries if entry.name.startswith(prefix)]
     for name in names:
-        number = name.removeprefix(prefix)
+        number = name.removeprefix(prefix).removesuffix(ASIDE)
         if not (number.isascii() and number.isdigit()):
             raise CeremonyError(f"{folder / name}: no file of dvtfast's; move it away")
         found[int(number)] = folder / name
     return dict(sorted(found.items(), reverse=True))
 
 
-def _is_damaged(rest: bytes) -> bool:
-    """Whether a whole record is wrong, and not one that was being written; zeros are of one being erased."""
-    size = LENGTH_BYTES + CHECK_BYTES + int.from_bytes(rest[:LENGTH_BYTES])
-    return any(rest) and len(rest) > size
-
-
 def _records_of(content: bytes) -> tuple[tuple[bytes, ...], int]:
-    """The whole records at the beginning, and how many bytes they take."""
+    """The records that count, and how many bytes they take, with the head.
+
+    Raises:
+        ValueError: they are not as they were written.
+    """
+    if len(content) < HEAD_BYTES or not any(content):  # no record was ever in it, or none is any more
+        return (), 0
+    head, check = content[: HEAD_BYTES - CHECK_BYTES], content[HEAD_BYTES - CHECK_BYTES : HEAD_BYTES]
+    if not head.startswith(FORMAT):
+        raise ValueError("damaged, or of another version of dvtfast")
+    size = int.from_bytes(head[len(FORMAT) :])
+    if check != _check(head) or size > len(content):
+        raise ValueError("damaged")
     records: list[bytes] = []
-    at = 0
-    while True:
+    at = HEAD_BYTES
+    while at < size:
         begin = at + LENGTH_BYTES + CHECK_BYTES
-        end = begin + int.from_bytes(content[at : at + LENGTH_BYTES])
-        record, check = content[begin:end], content[at + LENGTH_BYTES : begin]
-        if end > len(content) or hashlib.sha256(record).digest()[:CHECK_BYTES] != check:
-            return tuple(records), at
+        length, check = content[at : at + LENGTH_BYTES], content[at + LENGTH_BYTES : begin]
+        at = begin + int.from_bytes(length)
+        record = content[begin:at]
+        if at > size or check != _check(length + record):
+            raise ValueError("damaged")
         records.append(record)
-        at = end
+    return tuple(records), size
+
+
+def _check(content: bytes) -> bytes:
+    return hashlib.sha256(content).digest()[:CHECK_BYTES]

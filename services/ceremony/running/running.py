@@ -140,9 +140,12 @@ async def run_ceremony(
         unheeded = [position for position, times in followed.items() if times >= MOST_FOLLOWED]
         with closing(_Attempt(agreement, node, host, records, store, show, unheeded)) as attempt:
             machine = attempt.machine
+            if machine.has_stopped:  # and all others have heard it, perhaps
+                _end(records, machine)
+                continue
             if machine.is_done and not is_published and store.settle() is Left.NOTHING:
                 log.warning("what this node had stored was moved away; so that attempt is over")
-                records.erase()
+                _end(records, machine)
                 continue
             try:
                 async with asyncio.timeout(CLOSE_SECONDS if is_published else None):
@@ -158,12 +161,21 @@ async def run_ceremony(
             if ended.is_unconfirmed:
                 raise CeremonyFailedError(ended.aborts, records.attempt)
             store.discard()
-            records.erase()
+            _end(records, machine)
             if machine.newest_attempt <= records.attempt:
                 raise CeremonyFailedError(ended.aborts, records.attempt)
             least_attempt = machine.newest_attempt
             followed[machine.followed] += 1
             log.info("others have begun anew; so does this node", attempt=least_attempt)
+
+
+def _end(records: RecordsFile, machine: Machine) -> None:
+    """An attempt is over that not all have ended well: what somebody may have made use of is kept."""
+    if machine.may_be_used:
+        path = records.set_aside()
+        log.warning("key shares are kept, in case somebody has what they signed: docs/dkg.md", file=str(path))
+    else:
+        records.erase()
 
 
 def _is_published(agreement: ClusterAgreement, node: Participant, store: NodeStore) -> bool:

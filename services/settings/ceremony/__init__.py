@@ -11,7 +11,7 @@ from .clusters import (
     NewClusterSettings,
     charon,
 )
-from .dkg import RELAYS, DkgSettings, VerifyBlameSettings
+from .dkg import RELAYS, DkgSettings, RecoverSettings, VerifyBlameSettings
 
 __all__ = [
     "INSECURE_NETWORKS",
@@ -24,6 +24,7 @@ __all__ = [
     "CreateKeysharesSettings",
     "DkgSettings",
     "NewClusterSettings",
+    "RecoverSettings",
     "VerifyBlameSettings",
     "charon",
 ]

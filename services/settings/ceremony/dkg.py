@@ -27,6 +27,16 @@ def definition_file() -> Any:
     )
 
 
+def insecure_keys() -> Any:
+    """Keystores of no cost."""
+    return charon(
+        "--insecure-keys",
+        parsing.switch,
+        "Keystores that are made at once and protect nothing, for tests.",
+        default="false",
+    )
+
+
 def ssv_operators() -> Any:
     """Who a cluster of SSV is."""
     return setting(
@@ -73,6 +83,38 @@ class VerifyBlameSettings(Settings):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class RecoverSettings(Settings):
+    """What `dvtfast dkg recover` can be told."""
+
+    data_dir: Path = charon(
+        "--data-dir",
+        parsing.path,
+        "The node's folder: its key is in it, which opens the file.",
+        default=".charon",
+        metavar="DIR",
+    )
+    definition_file: str = definition_file()
+    output_dir: Path = charon(
+        "--output-dir",
+        parsing.path,
+        "Where key shares and lock are written, a new directory.",
+        default="recovered",
+        metavar="DIR",
+    )
+    lock_file: Path | None = charon(
+        "--lock-file",
+        parsing.file,
+        "A lock with these keys that somebody has: it is verified, and the folder is whole.",
+        optional=True,
+        metavar="FILE",
+    )
+    insecure_keys: bool = insecure_keys()
+    one_derivation: bool = shared.one_derivation()
+    no_verify: bool = shared.no_verify()
+    threads: int | None = shared.threads()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class DkgSettings(CharonSettings):
     """What `dvtfast dkg` can be told."""
 
@@ -111,7 +153,8 @@ class DkgSettings(CharonSettings):
     protocol: str = setting(
         "--protocol",
         texts.protocol,
-        "How keys are made: natively, as charon does (frost), or as all nodes can (auto).",
+        "How keys are made: natively, as charon does (frost), or as all nodes can (auto), which is natively"
+        " where stake is worth something.",
         default="auto",
         metavar="auto|native|frost",
     )
@@ -163,12 +206,7 @@ class DkgSettings(CharonSettings):
         default="120",
         metavar="SECONDS",
     )
-    insecure_keys: bool = charon(
-        "--insecure-keys",
-        parsing.switch,
-        "Keystores that are made at once and protect nothing, for tests.",
-        default="false",
-    )
+    insecure_keys: bool = insecure_keys()
     one_derivation: bool = shared.one_derivation()
     json: bool = shared.json()
     threads: int | None = shared.threads()

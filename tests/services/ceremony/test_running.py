@@ -23,7 +23,7 @@ from dvtfast.services.ceremony.folder import KEYSTORES, LOCK_FILE, NodeResult
 from dvtfast.services.ceremony.running import driver, running
 from dvtfast.services.ceremony.running.driver import Patience
 from dvtfast.services.ceremony.running.mailbox import Mailbox
-from dvtfast.services.ceremony.running.records_file import FOLDER, RECEIPTS, RecordsFile
+from dvtfast.services.ceremony.running.records_file import ASIDE, FOLDER, RECEIPTS, RecordsFile
 from dvtfast.services.ceremony.running.running import Participant, run_ceremony
 from dvtfast.services.ceremony.staging import CONFIRMED, WRITTEN
 from dvtfast.services.ceremony.storing import NodeStore
@@ -42,9 +42,15 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
     made.close()
 
 
+def files_in(folder: Path) -> list[tuple[Path, int]]:
+    """Those of attempts, with how many bytes each has left."""
+    files = (folder / FOLDER).iterdir()
+    return [(file, file.stat().st_size) for file in files if file.suffix != RECEIPTS]
+
+
 def secrets_in(folder: Path) -> list[int]:
     """How many bytes each attempt has left."""
-    return [file.stat().st_size for file in (folder / FOLDER).iterdir() if file.suffix != RECEIPTS]
+    return [size for _, size in files_in(folder)]
 
 
 def all_have_one_lock(cluster: Cluster) -> None:
@@ -282,7 +288,10 @@ async def test_what_was_stored_is_moved_away(cluster: Cluster, monkeypatch: pyte
         patience.silence_seconds = math.inf
         await asyncio.gather(*(take_part(cluster, agreement, i, patience) for i in range(4)))
     assert len({(node.folder / LOCK_FILE).read_bytes() for node in cluster.nodes}) == 1
-    assert all(secrets_in(node.folder) == [0, 0] for node in cluster.nodes)
+    for node in cluster.nodes:
+        left = [(file.suffix == ASIDE, size) for file, size in files_in(node.folder)]
+        assert [size > 0 for is_aside, size in left if is_aside] == [True]
+        assert [size for is_aside, size in left if not is_aside] == [0]
 
 
 async def test_too_many_keys_at_once(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -314,40 +323,3 @@ def test_a_folder_that_is_not_empty(cluster: Cluster, is_first: bool) -> None:
         assert code == (1 if position == 2 else 4)
         assert result["culprits"] == [2]
         assert "validator_keys: is there already" in node.said
-
-
-class TestRecords:
-    HASH = bytes(range(32))
-
-    def test_what_was_recorded_is_there_again(self, tmp_path: Path) -> None:
-        records = RecordsFile.open(tmp_path, self.HASH)
-        assert (records.attempt, records.written) == (0, ())
-        for content in (b"one", b"", b"three" * 1000):
-            records.append(content)
-        records.close()
-        again = RecordsFile.open(tmp_path, self.HASH)
-        assert (again.attempt, again.written) == (0, (b"one", b"", b"three" * 1000))
-
-    @pytest.mark.parametrize("cut", range(1, 16))
-    def test_half_a_record_was_not_recorded(self, tmp_path: Path, cut: int) -> None:
-        records = RecordsFile.open(tmp_path, self.HASH)
-        records.append(b"whole")
-        records.append(b"half")
-        records.close()
-        (file,) = (tmp_path / FOLDER).iterdir()
-        file.write_bytes(file.read_bytes()[:-cut])
-        again = RecordsFile.open(tmp_path, self.HASH)
-        assert again.written == (b"whole",)
-        again.append(b"other")
-        again.close()
-        assert RecordsFile.open(tmp_path, self.HASH).written == (b"whole", b"other")
-
-    def test_an_attempt_is_used_once(self, tmp_path: Path) -> None:
-        for attempt in range(3):
-            records = RecordsFile.open(tmp_path, self.HASH)
-            assert records.attempt == attempt
-            records.append(b"secret")
-            records.erase()
-        assert [file.read_bytes() for file in (tmp_path / FOLDER).iterdir()] == [b""] * 3
-        assert RecordsFile.open(tmp_path, self.HASH, least_attempt=7).attempt == 7
-        assert RecordsFile.open(tmp_path, bytes(32)).attempt == 0

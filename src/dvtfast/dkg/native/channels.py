@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 
 from dvtfast._extras import needs_files_extra
 from dvtfast.dkg.native.hashing import PROTOCOL, tagged_hash
+from dvtfast.secp256k1 import ORDER
 
 if TYPE_CHECKING:
     from coincurve import PublicKey
@@ -33,8 +34,6 @@ TAG_BYTES = 16
 KEY_BYTES = 32
 NONCE = bytes(12)
 SCALAR_BYTES = 32
-# The order of secp256k1 (SEC 2).
-ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 
 
 def expand(secret: bytes, salt: bytes, *info: bytes) -> bytes:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dvtfast._extras import needs_files_extra
-from dvtfast.secp256k1 import recovered_signer
+from dvtfast.secp256k1 import ORDER, recovered_signer
 
 IDENTITY_BYTES = 33
 SIGNATURE_BYTES = 65  # R | S | V
 SECRET_BYTES = 32
+S_BYTES, V_BYTE = slice(32, 64), 64
+V_FORMS = (b"\0", b"\1")
 
 
 def is_identity(encoded: bytes) -> bool:
@@ -47,5 +49,9 @@ class Identity:
 
 
 def is_signed(public_key: bytes, digest: bytes, signature: bytes) -> bool:
-    """Whether R | S | V is a signature of 32 bytes by this key."""
-    return recovered_signer(digest, signature) == public_key
+    """Whether R | S | V is a signature of 32 bytes by this key, in the one form that it has.
+
+    Who is not the signer cannot make another one of it: S is of the lower half, and V is 0 or 1.
+    """
+    is_low = int.from_bytes(signature[S_BYTES], "big") <= ORDER // 2
+    return is_low and signature[V_BYTE:] in V_FORMS and recovered_signer(digest, signature) == public_key

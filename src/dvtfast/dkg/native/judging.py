@@ -169,7 +169,7 @@ def _equivocation(case: _Case) -> Verdict:
 
 
 def _malformed(case: _Case) -> Verdict:
-    envelope = case.signed(Kind.HELLO, Kind.COMMIT, Kind.DEAL, Kind.ECHO, Kind.LOCKSIG)
+    envelope = case.signed(Kind.HELLO, Kind.COMMIT, Kind.DEAL, Kind.ECHO, Kind.LOCKSIG, Kind.DONE)
     slot, wanted = envelope.slot, case.session
     if envelope.kind == Kind.COMMIT:  # whose session may be none
         slot = Commit.decode(envelope.statement, case.terms).hello_slot

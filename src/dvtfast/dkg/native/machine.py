@@ -11,8 +11,9 @@
 
 Each step begins when the messages of the one before are complete. Each message is signed, and recorded before
 it is sent: after a restart the same bytes are sent again. Who cheats is named in a BLAME, with evidence that
-each node judges for itself. From LOCKSIG on a node no longer forgets because others are silent, as these may
-have all that DONE takes; from DONE on it never does, as others may have succeeded.
+each node judges for itself. From LOCKSIG on a node no longer ends because others are silent, as these may
+have all that DONE takes; from DONE on it never does, as others may have succeeded. From ECHO on its records
+have its key shares, and are kept whatever becomes of it: any t nodes' SIGS make signatures that are good.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from dvtfast.dkg.native.envelopes import WITH_ATTACHMENT, Envelope, Kind, decode_envelope, seal
+from dvtfast.dkg.native.hashing import FORMAT
 from dvtfast.dkg.native.identity import Identity
 from dvtfast.dkg.native.mail import Mail, Outputs
-from dvtfast.dkg.native.records import Records
+from dvtfast.dkg.native.records import MisfitError, Records
 from dvtfast.dkg.native.rules import marks_of
 from dvtfast.dkg.native.sizes import commitments_bytes, payload_sizes
 from dvtfast.dkg.native.statements import Deal, Done, Hello, Stop, statement_sizes
@@ -58,10 +60,12 @@ class Machine:
         position: of this node, from 0.
         newest_attempt: the highest that an operator was heard to begin.
         followed: its position.
+        has_stopped: whether it has said, perhaps as a former process, that it waits no longer: it says
+            nothing more, and its attempt is over.
 
     Raises:
         InputError: the identity is not among the operators, or the records are of other terms.
-        EncodingError: the records are damaged, or by another identity.
+        EncodingError: the records are damaged, of another format, or by another identity.
     """
 
     def __init__(
@@ -71,7 +75,6 @@ class Machine:
         plan: Plan,
         *,
         trouble: str = "",
-        capabilities: int = 0,
         seal: Seal | None = None,
         records: Sequence[bytes] = (),
         unheeded: Collection[int] = (),
@@ -90,12 +93,12 @@ class Machine:
         self._verdicts = Verdicts(terms, self._mail, self._work, self._sealed)
         self._early: dict[int, bytes] = {}
         self._phase, self._told = Kind.HELLO, Phase("")
-        self._finished = self._closed = False
+        self._finished = self._closed = self.has_stopped = False
         self._payload_sizes, self._statement_sizes = payload_sizes(terms), statement_sizes(terms)
         if written:
             self._restore([written[0][SEED_BYTES:], *written[1:]])
         else:
-            statement = self._work.hello(os.urandom(NONCE_BYTES), trouble, capabilities)
+            statement = self._work.hello(os.urandom(NONCE_BYTES), trouble)
             hello = self._sealed(Kind.HELLO, statement)
             self._mail.out.append(Record(self._records.seal(seed + hello.encode())))
             self._mail.keep_own(hello)
@@ -106,18 +109,27 @@ class Machine:
         if (hello.slot, options) != (self._terms.hello_slot, self._terms.options_hash):
             raise InputError("records: of other terms")
         for envelope in (hello, *later):
+            if envelope.kind == Kind.STOP:
+                self.has_stopped = self._verdicts.aborted = True
+                continue
             self._mail.keep_own(envelope.bare)
             if (listed := marks_of(envelope, self._terms)) is not None:
                 kind, _, marks = listed
                 for position, mark in enumerate(marks):
                     self._mail.marks.setdefault((kind, position), mark)
             if envelope.kind == Kind.COMMIT:
-                self._work.session = envelope.slot
+                self._work.resume(envelope)
             if envelope.kind == Kind.SIGS:
                 self._work.sealed = envelope.attachment
 
     def start(self) -> Outputs:
-        """Begin, or go on after a restart."""
+        """Begin, or go on after a restart.
+
+        Every method that takes an event may raise a MisfitError: the records are of a program that computed
+        something else. They are to be kept, and this machine is of no use.
+        """
+        if self.has_stopped:
+            return []
         hello = self._mail.own[Kind.HELLO]
         self._mail.send_all(hello)
         if Kind.COMMIT in self._mail.own:
@@ -139,7 +151,8 @@ class Machine:
         """
         if self._waits_for_disk and not self._verdicts.aborted:
             assert self._work.known.lock_hash is not None
-            self._say(Kind.DONE, Done(self._work.known.lock_hash, files_hash).encode())
+            locks = tuple(self._mail.listed(Kind.LOCKSIG))
+            self._say(Kind.DONE, Done(self._work.known.lock_hash, files_hash, locks).encode())
             self._advance()
         return self._outcome()
 
@@ -166,6 +179,8 @@ class Machine:
         silent, kind = (missing[0], self._phase) if refusing is None else (refusing, Kind.DEAL)
         stop = self._sealed(Kind.STOP, Stop(kind, silent).encode())
         if not is_bound:
+            self.has_stopped = True
+            self._mail.out.append(Record(self._records.seal(stop.encode())))
             self._mail.send_all(stop)
         self._verdicts.end_by(stop)
 
@@ -179,6 +194,15 @@ class Machine:
         if self._mail.missing(Kind.DONE):
             return []
         return [self._mail.held[Kind.DONE, position].encode() for position in range(self._terms.count)]
+
+    @property
+    def may_be_used(self) -> bool:
+        """Whether somebody may have, or yet make, a signature that is good with the keys of this attempt.
+
+        Only who has all ECHOs signs anything. So before this node's own, nobody has; after it, these records
+        are to be kept, as they have its key shares.
+        """
+        return Kind.ECHO in self._mail.own
 
     @property
     def is_done(self) -> bool:
@@ -228,6 +252,8 @@ class Machine:
             self._advance()
         except AccusationError as accusation:
             self._verdicts.accuse(accusation.evidence.encode())
+        except MisfitError:
+            raise
         except DvtfastError as error:
             self._verdicts.abort(str(error))
 
@@ -287,15 +313,21 @@ class Machine:
             return
         if kind == Kind.DONE and not self._is_same_lock(envelope):
             return
+        if self._phase >= kind or (kind == Kind.DONE and self.is_done):  # before it counts
+            self._examine(envelope)
         mail.keep(envelope)
         if kind == Kind.HELLO:
             self._check_hello(envelope)
-        if self._phase >= kind:
-            self._examine(envelope)
 
     def _check_hello(self, envelope: Envelope) -> None:
         hello, sender = Hello.decode(envelope.statement, self._terms), envelope.sender
-        if hello.options_hash != self._terms.options_hash:
+        if hello.format != FORMAT:
+            self._verdicts.abort(
+                f"operator {sender} has another version of dvtfast: its ceremonies are of format"
+                f" {hello.format}, this node's of {FORMAT}",
+                sender,
+            )
+        elif hello.options_hash != self._terms.options_hash:
             self._verdicts.abort(f"operator {sender} has other options than this node", sender)
         elif hello.trouble:
             text = "".join(each if each.isprintable() else "?" for each in hello.trouble)
@@ -337,34 +369,37 @@ class Machine:
                 self._enter(Kind.DEAL, work.deal(mail.listed(Kind.COMMIT)))
             case Kind.DEAL:
                 work.combine_deals(mail.held)
-                self._verdicts.judge_again()
                 self._enter(Kind.ECHO, work.echo(mail.listed(Kind.DEAL)))
             case Kind.ECHO:
                 self._enter(Kind.SIGS, work.sigs())
             case Kind.SIGS:
                 work.combine_signatures(mail.held)
-                statement = work.lock()
-                self._verdicts.judge_again()
-                self._enter(Kind.LOCKSIG, statement)
+                self._enter(Kind.LOCKSIG, work.lock())
             case Kind.LOCKSIG:
                 self._phase = Kind.DONE
+                came = [each for (kind, _), each in mail.held.items() if kind == Kind.DONE]
+                for envelope in came:  # when nothing was known yet to compare them with
+                    if envelope.sender != self.position:
+                        mail.forget((Kind.DONE, envelope.sender))
+                        self._hold(envelope)
                 if not self.is_done:
                     mail.out.append(work.to_store(mail.held))
-                for place in [each for each in mail.held if each[0] == Kind.DONE]:
-                    if not self._is_same_lock(mail.held[place]):
-                        mail.forget(place)
             case Kind.DONE:
                 self._phase = Kind.CLOSE
             case _:
                 self._closed = True
 
     def _enter(self, kind: Kind, statement: bytes) -> None:
+        restored = self._mail.own.get(kind)
+        if restored is not None and restored.statement != statement:
+            raise MisfitError(
+                f"records: this program computes another {kind.name} than this node has said: go on with the"
+                " version of dvtfast that began"
+            )
+        self._verdicts.judge_again()  # by what is known now, and not before it is known to be right
         if self._verdicts.aborted:
             return
-        self._phase, restored = kind, self._mail.own.get(kind)
-        if restored is not None and restored.statement != statement:
-            self._verdicts.abort("the records of this node do not fit what it computes")
-            return
+        self._phase = kind
         self._say(kind, statement)
         if restored is not None:
             self._ask()
@@ -391,12 +426,21 @@ class Machine:
         assert slot is not None
         return seal(self._identity, kind, self.position, slot, statement)
 
+    def _with_secrets(self, envelope: Envelope) -> Envelope:
+        """What is recorded of an own message: with it what this node must not lose, nor make another time."""
+        match envelope.kind:
+            case Kind.ECHO:
+                return replace(envelope, attachment=self._work.generated)
+            case Kind.SIGS:
+                return replace(envelope, attachment=self._work.sealed)
+            case _:
+                return envelope
+
     def _say(self, kind: Kind, statement: bytes) -> None:
         """Record and send a message of this session; one that was recorded before goes out as it was."""
         if kind not in self._mail.own:
             envelope = self._sealed(kind, statement)
             if kind != Kind.CLOSE:
-                recorded = replace(envelope, attachment=self._work.sealed if kind == Kind.SIGS else b"")
-                self._mail.out.append(Record(self._records.seal(recorded.encode())))
+                self._mail.out.append(Record(self._records.seal(self._with_secrets(envelope).encode())))
             self._mail.keep_own(envelope)
         self._mail.send_all(self._mail.own[kind])

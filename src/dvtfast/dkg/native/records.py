@@ -1,8 +1,19 @@
 """What a node must know again after a restart, sealed under its identity key.
 
-A record is a random salt, then the sealed content. Its key comes of the identity's secret and the salt, so
-that nothing is ever sealed twice under the same, whatever a crash has torn off. Its nonce is its place, and
-it is bound to the first record's salt: records of another session do not fit in.
+A record is the number of their format, a random salt, then the sealed content. Its key comes of the
+identity's secret and the salt, so that nothing is ever sealed twice under the same, whatever a crash has torn
+off. Its nonce is its place, and it is bound to the format and the first record's salt: records of another
+session do not fit in.
+
+What they hold, one each:
+
+    seed 32 | HELLO
+    COMMIT, DEAL
+    ECHO, then the keys; see `kept`
+    SIGS, then what it has sealed
+    LOCKSIG, DONE; or STOP
+
+The key shares are there before any node can have what it takes to use a key: see docs/dkg-protocol.md.
 """
 
 from __future__ import annotations
@@ -13,12 +24,18 @@ from typing import TYPE_CHECKING
 
 from dvtfast._extras import needs_files_extra
 from dvtfast.dkg.native.channels import NONCE, expand
-from dvtfast.errors import EncodingError
+from dvtfast.dkg.native.hashing import FORMAT
+from dvtfast.errors import DvtfastError, EncodingError
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 SALT_BYTES = 32
+_HEAD = bytes([FORMAT])
+
+
+class MisfitError(DvtfastError):
+    """This program computes something else than this node has said: it says nothing any more, of nobody."""
 
 
 class Records:
@@ -29,12 +46,13 @@ class Records:
         written: those that were written before.
 
     Raises:
-        EncodingError: one is not by this identity, not at its place, or damaged; `indices` says which.
+        EncodingError: one is of another format, not by this identity, not at its place, or damaged;
+            `indices` says which.
     """
 
     def __init__(self, identity_secret: bytes, written: Sequence[bytes] = ()) -> None:
         self._secret = identity_secret
-        self._first = bytes(written[0][:SALT_BYTES]) if written else b""
+        self._first = bytes(written[0][1 : 1 + SALT_BYTES]) if written else b""
         self._contents = [self._open(place, record) for place, record in enumerate(written)]
         self._count = len(written)
 
@@ -47,14 +65,20 @@ class Records:
         """The next record."""
         salt, place = os.urandom(SALT_BYTES), self._count
         self._first, self._count = self._first or salt, place + 1
-        return salt + self._cipher(salt).encrypt(_nonce(place), content, self._first)
+        return _HEAD + salt + self._cipher(salt).encrypt(_nonce(place), content, _HEAD + self._first)
 
     def _open(self, place: int, record: bytes) -> bytes:
         with needs_files_extra():
             from cryptography.exceptions import InvalidTag
-        salt, sealed = record[:SALT_BYTES], record[SALT_BYTES:]
+        if record[:1] not in (b"", _HEAD):
+            raise EncodingError(
+                f"records: of format {record[0]}, and this program reads {FORMAT}: go on with the one that"
+                " wrote them",
+                [place],
+            )
+        salt, sealed = record[1 : 1 + SALT_BYTES], record[1 + SALT_BYTES :]
         try:
-            return self._cipher(salt).decrypt(_nonce(place), sealed, self._first)
+            return self._cipher(salt).decrypt(_nonce(place), sealed, _HEAD + self._first)
         except (InvalidTag, ValueError):
             raise EncodingError("records: not what this identity has written", [place]) from None
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from dvtfast.dkg.native.envelopes import Envelope, Kind, Mark
 from dvtfast.dkg.native.identity import is_identity, is_signed
-from dvtfast.dkg.native.statements import Commit, Deal, Echo, Hello, LockSig
+from dvtfast.dkg.native.statements import Commit, Deal, Done, Echo, Hello, LockSig
 from dvtfast.dkg.native.terms import Terms
 
 
@@ -33,7 +33,9 @@ def broken_rule(envelope: Envelope, terms: Terms) -> str | None:
             lock = LockSig.decode(envelope.statement, terms)
             key = terms.operators[envelope.sender]
             good = is_signed(key, lock.lock_hash, lock.node_signature)
-            return None if good else "the node's signature of the lock hash is not by its key"
+            return None if good else "the node's signature of the lock hash is none, or not in its form"
+        case Kind.DONE:
+            return _unsigned(Done.decode(envelope.statement, terms).locks, Kind.LOCKSIG, envelope.slot, terms)
         case _:
             return None
 
@@ -48,6 +50,8 @@ def marks_of(envelope: Envelope, terms: Terms) -> tuple[Kind, bytes, tuple[Mark,
             return Kind.COMMIT, envelope.slot, Deal.decode(envelope.statement, terms).commits
         case Kind.ECHO:
             return Kind.DEAL, envelope.slot, Echo.decode(envelope.statement, terms).deals
+        case Kind.DONE:
+            return Kind.LOCKSIG, envelope.slot, Done.decode(envelope.statement, terms).locks
         case _:
             return None
 

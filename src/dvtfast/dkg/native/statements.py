@@ -59,7 +59,7 @@ class Hello:
         attempt: as in the terms.
         nonce: 32 random bytes.
         ephemeral: a point of secp256k1, 33 bytes; others encrypt shares to it.
-        capabilities: bits without meaning yet.
+        format: of what this node says and records; see `hashing.FORMAT`.
         trouble: why this node cannot take part; empty when it is ready.
     """
 
@@ -67,14 +67,14 @@ class Hello:
     options_hash: bytes
     nonce: bytes
     ephemeral: bytes
-    capabilities: int
+    format: int
     trouble: str
 
     def encode(self) -> bytes:
         """The statement."""
         numbers = (
             self.attempt.to_bytes(NUMBER_BYTES, "big"),
-            self.capabilities.to_bytes(NUMBER_BYTES, "big"),
+            self.format.to_bytes(NUMBER_BYTES, "big"),
         )
         text = self.trouble.encode()[:MOST_TEXT]
         return b"".join((numbers[0], self.options_hash, self.nonce, self.ephemeral, numbers[1], text))
@@ -84,9 +84,9 @@ class Hello:
         """What is in the statement."""
         reader = _Reader(statement)
         attempt, options_hash, nonce = reader.number(NUMBER_BYTES), *reader.digests(2)
-        ephemeral, capabilities = reader.take(IDENTITY_BYTES), reader.number(NUMBER_BYTES)
+        ephemeral, number = reader.take(IDENTITY_BYTES), reader.number(NUMBER_BYTES)
         text = reader.rest().decode(errors="replace")
-        return cls(attempt, options_hash, nonce, ephemeral, capabilities, text)
+        return cls(attempt, options_hash, nonce, ephemeral, number, text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,19 +203,27 @@ class LockSig:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """Lock and keys of this node are on its disk."""
+    """Lock and keys of this node are on its disk.
+
+    Attributes:
+        locks: the LOCKSIGs of all. What they hold is in the lock, which is the same to the byte at all nodes
+            whose lists are.
+    """
 
     lock_hash: bytes
     files_hash: bytes
+    locks: tuple[Mark, ...]
 
     def encode(self) -> bytes:
         """The statement."""
-        return self.lock_hash + self.files_hash
+        return self.lock_hash + self.files_hash + _joined(self.locks)
 
     @classmethod
     def decode(cls, statement: bytes, terms: Terms) -> Done:
         """What is in the statement."""
-        return cls(*_Reader(statement).digests(2))
+        reader = _Reader(statement)
+        lock_hash, files_hash = reader.digests(2)
+        return cls(lock_hash, files_hash, reader.marks(terms.count))
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +289,7 @@ def statement_sizes(terms: Terms) -> dict[Kind, range]:
         Kind.ECHO: marks + digests,
         Kind.SIGS: DIGEST_BYTES,
         Kind.LOCKSIG: DIGEST_BYTES + BLS_SIGNATURE_BYTES + SIGNATURE_BYTES,
-        Kind.DONE: 2 * DIGEST_BYTES,
+        Kind.DONE: 2 * DIGEST_BYTES + marks,
         Kind.CLOSE: 0,
         Kind.COMPLAINT: 5 + DIGEST_BYTES + IDENTITY_BYTES + OPENING_PROOF_BYTES,
         Kind.BLAME: DIGEST_BYTES,

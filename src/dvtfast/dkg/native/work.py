@@ -26,9 +26,10 @@ from dvtfast.dkg.native.dealing import (
 )
 from dvtfast.dkg.native.envelopes import Envelope, Kind, Mark, seal
 from dvtfast.dkg.native.evidence import Evidence, Proves, Row, of_envelopes, of_equivocation
-from dvtfast.dkg.native.hashing import DIGEST_BYTES, tree_path, tree_root
+from dvtfast.dkg.native.hashing import DIGEST_BYTES, FORMAT, tree_path, tree_root
 from dvtfast.dkg.native.identity import Identity
 from dvtfast.dkg.native.judging import Known
+from dvtfast.dkg.native.kept import encode_keys
 from dvtfast.dkg.native.rules import broken_rule, marks_of
 from dvtfast.dkg.native.signing import (
     SignatureFaultError,
@@ -41,7 +42,16 @@ from dvtfast.dkg.native.signing import (
     signature_rows,
 )
 from dvtfast.dkg.native.sizes import commitments_bytes
-from dvtfast.dkg.native.statements import Commit, Complaint, Deal, Echo, Hello, LockSig, Sigs, public_hash
+from dvtfast.dkg.native.statements import (
+    Commit,
+    Complaint,
+    Deal,
+    Echo,
+    Hello,
+    LockSig,
+    Sigs,
+    public_hash,
+)
 from dvtfast.dkg.native.terms import Plan, Terms
 from dvtfast.dkg.outputs import GeneratedKeys
 from dvtfast.errors import DvtfastError
@@ -111,18 +121,21 @@ class Work:
         self._rows: Bytes | None = None
         self._roots = self._signatures = self._all_sealed = np.zeros((0, 0, 0), dtype=np.uint8)
 
-    def hello(self, nonce: bytes, trouble: str, capabilities: int) -> bytes:
+    def hello(self, nonce: bytes, trouble: str) -> bytes:
         """The statement of HELLO."""
         terms = self.terms
-        return Hello(
-            terms.attempt, terms.options_hash, nonce, self._dealer.point, capabilities, trouble
-        ).encode()
+        return Hello(terms.attempt, terms.options_hash, nonce, self._dealer.point, FORMAT, trouble).encode()
 
     def begin(self, hellos: Sequence[Envelope]) -> None:
         """The session is that of these HELLOs, by position."""
         self.hello_digests = tuple(each.mark.digest for each in hellos)
         self.session = self.terms.session_id(self.hello_digests)
         self._points = [Hello.decode(each.statement, self.terms).ephemeral for each in hellos]
+
+    def resume(self, commit: Envelope) -> None:
+        """The session is that of this node's COMMIT, though its HELLOs are not here yet."""
+        listed = Commit.decode(commit.statement, self.terms).hellos
+        self.session, self.hello_digests = commit.slot, tuple(mark.digest for mark in listed)
 
     def commit(self, marks: Sequence[Mark]) -> bytes:
         """The statement of COMMIT."""
@@ -256,6 +269,12 @@ class Work:
         """The statement of ECHO."""
         assert self.known.results is not None
         return Echo(tuple(marks), self.known.results).encode()
+
+    @property
+    def generated(self) -> bytes:
+        """What is recorded with ECHO; see `kept`."""
+        assert self.keys is not None
+        return encode_keys(self.keys)
 
     def sigs(self) -> bytes:
         """The statement of SIGS."""
