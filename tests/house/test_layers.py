@@ -48,7 +48,7 @@ ROOMS = {
     "chain": BOTTOM | {"web"},
     "ssv": BOTTOM | {"chain"},
     "settings": LOWER,
-    "keys": BOTTOM | {"settings"},
+    "keys": BOTTOM | {"settings", "web"},
     "p2p": BOTTOM | {"web", "settings"},
     "relayer": (LOWER - {"relayer_client"}) | {"keys", "settings"},
     "sidecar": LOWER | {"keys", "settings", "ssv"},

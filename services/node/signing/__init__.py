@@ -6,4 +6,6 @@ duty_roots.py           the second of these
 slashing_protection.py  the first
 interchange.py          the file in which signers hand it over
 keys.py                 what has key shares, as the signer sees it; those in the memory of this process
+remote.py               those in a remote signer
+remote_requests.py      what that is told of each duty
 """

@@ -15,6 +15,7 @@ from ... import wire
 from ...keys.key_share_files import LockFile, default_cache
 from ...keys.key_shares import NodeKeys, match, public_key_shares_of, share_index_of
 from ...keys.node_keys import read_node_keys
+from ...keys.remote_signer import remote_keys
 from ...process import logs
 from ...process.background import until_cancelled
 from ...process.offload import Workers
@@ -22,7 +23,7 @@ from ...settings import SidecarSettings
 from .file_states import state_of
 from .local import local_node
 from .node import Node
-from .remote import RemoteSigner, remote_keys
+from .remote import RemoteSigner
 
 log = logs.get("sidecar")
 

@@ -1,6 +1,6 @@
 """Key shares that stay in a remote signer: web3signer, or what speaks its Eth2 API.
 
-Source: web3signer, OpenAPI of its Eth2 signing; types VOLUNTARY_EXIT and DEPOSIT.
+Types VOLUNTARY_EXIT and DEPOSIT.
 """
 
 from __future__ import annotations
@@ -21,15 +21,11 @@ from dvtfast import Network, PublicKeys, check_signatures
 from dvtfast.constants import SIGNATURE_BYTES
 
 from ... import wire
+from ...keys.remote_signer import Failure, Fork, ForkInfo, RemoteSignerClient
 from ...process import logs
 from ...process.offload import UnavailableError, Workers
-from ...web.bounded import AnswerError
-from ...web.error_text import with_words
-from ...web.outgoing import OutgoingError, Session, joined
 from .node import SHOWN_ITEMS, DepositMessages, ExitMessages, MessagesToSign, SignedMessages
 
-KEYS_PATH = "/api/v1/eth2/publicKeys"
-SIGN_PATH = "/api/v1/eth2/sign/"
 PARALLEL_REQUESTS = 32
 ATTEMPTS = 3
 RETRY_FIRST_SECONDS = 0.2
@@ -37,27 +33,8 @@ RETRY_LONGEST_SECONDS = 2.0
 REFUSED_FIRST_SECONDS = 5.0  # before what was refused twice is asked for again
 REFUSED_LONGEST_SECONDS = 300.0
 REFUSALS_LIMIT = 50_000  # that are remembered, some 10 MB
-KEYS_LIMIT_BYTES = 32 * 1024 * 1024
-ANSWER_LIMIT_BYTES = 16 * 1024
-NO_SUCH_KEY = 404  # the HTTP status
-RATE_LIMITED = 429
 
 log = logs.get("remote-signer")
-
-
-class Fork(msgspec.Struct):
-    """Part of a request; of a domain, the signer chooses one of the versions by the epoch."""
-
-    previous_version: wire.ForkVersion
-    current_version: wire.ForkVersion
-    epoch: str
-
-
-class ForkInfo(msgspec.Struct):
-    """Part of a request."""
-
-    fork: Fork
-    genesis_validators_root: wire.Root
 
 
 class VoluntaryExit(msgspec.Struct):
@@ -93,19 +70,6 @@ class DepositRequest(msgspec.Struct):
     type: str = "DEPOSIT"
 
 
-class SignAnswer(msgspec.Struct):
-    """Answer to a request."""
-
-    signature: wire.Signature
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why there is no signature."""
-
-    reason: str
-
-
 @dataclass(frozen=True)
 class Refusal:
     """What a signer does not sign, and until when it is not asked for it again."""
@@ -120,27 +84,6 @@ class Refusal:
         count = 1 if before is None else before.in_a_row + 1
         rest = 0.0 if count == 1 else REFUSED_FIRST_SECONDS * 2.0 ** min(count - 2, 10)
         return cls(failure, count, monotonic() + min(rest, REFUSED_LONGEST_SECONDS))
-
-
-async def remote_keys(address: str, *, timeout_seconds: float) -> list[wire.PublicKey]:
-    """The public keys that a remote signer can sign for.
-
-    Raises:
-        UnavailableError: it does not say.
-    """
-    async with Session(timeout_seconds) as session:
-        try:
-            answer = await session.ask("GET", joined(address, KEYS_PATH), limit_bytes=KEYS_LIMIT_BYTES)
-        except (OutgoingError, AnswerError) as error:
-            raise UnavailableError(f"remote signer: {error}") from None
-    if answer.status != 200:
-        what = with_words(f"HTTP {answer.status}", answer.content)
-        raise UnavailableError(f"remote signer: GET {KEYS_PATH}: {what}")
-    try:
-        keys = msgspec.json.decode(answer.content, type=list[str])
-        return [wire.PublicKey.from_wire(key) for key in keys]
-    except (msgspec.DecodeError, ValueError) as error:
-        raise UnavailableError(f"remote signer: GET {KEYS_PATH}: expected public keys: {error}") from None
 
 
 class RemoteSigner:
@@ -163,12 +106,13 @@ class RemoteSigner:
         timeout_seconds: float,
         threads: int | None,
     ) -> None:
-        self._address = address
         self._shares = public_key_shares
         self._network = network
         self._workers = workers
         self._threads = threads
-        self._session = Session(timeout_seconds, connections=PARALLEL_REQUESTS)
+        self._client = RemoteSignerClient(
+            address, timeout_seconds=timeout_seconds, connections=PARALLEL_REQUESTS
+        )
         self._free = asyncio.Semaphore(PARALLEL_REQUESTS)
         self._told: set[str] = set()
         self._refusals: dict[bytes, Refusal] = {}  # by what was asked, the latest last
@@ -192,7 +136,7 @@ class RemoteSigner:
 
     async def close(self) -> None:
         """Disconnect."""
-        await self._session.close()
+        await self._client.close()
 
     def _check(
         self, places: NDArray[np.intp], roots: NDArray[np.uint8], signatures: NDArray[np.uint8]
@@ -235,7 +179,7 @@ class RemoteSigner:
             return refusal.failure
         async with self._free:
             try:
-                answer: wire.Signature | Failure = await retrying(self._ask, key, body)
+                answer: wire.Signature | Failure = await retrying(self._client.sign, key, body)
             except UnavailableError as error:
                 return Failure(str(error))
         if isinstance(answer, Failure):
@@ -243,31 +187,6 @@ class RemoteSigner:
             while len(self._refusals) > REFUSALS_LIMIT:
                 del self._refusals[next(iter(self._refusals))]
         return answer
-
-    async def _ask(self, key: wire.PublicKey, body: bytes) -> wire.Signature | Failure:
-        url = joined(self._address, SIGN_PATH + key.to_wire())
-        headers = {"Content-Type": "application/json", "Accept": "application/json"}
-        try:
-            answer = await self._session.ask(
-                "POST", url, body=body, headers=headers, limit_bytes=ANSWER_LIMIT_BYTES
-            )
-        except AnswerError as error:
-            return Failure(f"no answer of a remote signer: {error}")
-        except OutgoingError as error:
-            raise UnavailableError(f"it is away: {error}") from None
-        status, content = answer.status, answer.content
-        if status >= 500 or status == RATE_LIMITED:
-            raise UnavailableError(with_words(f"HTTP {status}", content))
-        if status == NO_SUCH_KEY:
-            return Failure("it does not have the key (any more)")
-        if status != 200:
-            return Failure(with_words(f"HTTP {status}", content))
-        try:
-            if content[:1] == b"{":
-                return wire.decode(content, SignAnswer).signature
-            return wire.Signature.from_wire(content.decode(errors="replace").strip())
-        except ValueError:
-            return Failure("its answer is no signature")
 
     def _tell(self, reasons: Sequence[str]) -> None:
         """Log each reason when it comes up, and again when it comes back."""

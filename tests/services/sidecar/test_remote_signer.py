@@ -22,6 +22,7 @@ from dvtfast.services.demo.cluster import DemoCluster
 from dvtfast.services.keys import key_share_files
 from dvtfast.services.keys.key_shares import NoKeysError
 from dvtfast.services.keys.locks import read_lock
+from dvtfast.services.keys.remote_signer import remote_keys
 from dvtfast.services.process.offload import UnavailableError, Workers
 from dvtfast.services.settings import SidecarSettings
 from dvtfast.services.sidecar.nodes import remote
@@ -102,7 +103,10 @@ class RemoteSigner:
     Attributes:
         faults: of key number i, what is wrong: a status, or bytes as its answer.
         most: the largest number of requests at a time.
+        root_of: the signing root of a request.
     """
+
+    root_of = staticmethod(root_of)
 
     def __init__(self, secret_keys: np.ndarray) -> None:
         public_keys = [row.tobytes() for row in derive_public_keys(secret_keys)]
@@ -138,7 +142,7 @@ class RemoteSigner:
             return web.Response(status=fault, text="the signer says no")
         if fault is not None:
             return web.Response(body=fault, content_type="application/json")
-        root = root_of(body)
+        root = self.root_of(body)
         if unhex(body["signing_root"]) != root:
             return web.Response(status=400)
         text = "0x" + sign(self.keys[key], root).tobytes().hex()
@@ -333,4 +337,4 @@ async def test_lists_of_keys_that_are_none(files: DemoCluster, answer: bytes, tm
     app.router.add_get("/api/v1/eth2/publicKeys", keys)
     async with http.listening(app, "127.0.0.1", 0) as port:
         with pytest.raises(UnavailableError, match="expected public keys"):
-            await remote.remote_keys(f"http://127.0.0.1:{port}", timeout_seconds=ANSWER_SECONDS)
+            await remote_keys(f"http://127.0.0.1:{port}", timeout_seconds=ANSWER_SECONDS)

@@ -20,11 +20,11 @@ from dvtfast.services.chain.beacon.client import BeaconClient
 from dvtfast.services.chain.endpoints import Endpoint, EndpointError
 from dvtfast.services.chain.execution.node import NodeClient
 from dvtfast.services.chain.ipfs.client import IpfsClient
+from dvtfast.services.keys.remote_signer import remote_keys
 from dvtfast.services.operator.oracles.client import Oracle, OracleCall, OracleClient, OracleError
 from dvtfast.services.operator.sending.wallet import ExternalWallet, WalletError
 from dvtfast.services.process.offload import UnavailableError
 from dvtfast.services.relayer_client.client import RelayerClient, RelayerUnavailableError
-from dvtfast.services.sidecar.nodes.remote import remote_keys
 from dvtfast.services.web import http, outgoing
 from dvtfast.services.web.error_text import said
 from dvtfast.services.web.outgoing import OutgoingError, Proxies, Session, joined
