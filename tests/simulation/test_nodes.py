@@ -1,0 +1,85 @@
+"""Four whole nodes on virtual time, in all weathers: nothing wrong is signed, nothing missed for no reason.
+
+Where one fails it names the call that repeats it, as `Simulation(seed, slots).run()`.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from dvtfast.duties.duty_types import DutyType
+from dvtfast.services.node.exchange import Exchange
+from dvtfast.services.node.signing.record import SigningRecord
+from tests.simulation.running import Simulation
+from tests.simulation.storms import Kind, Trouble
+
+SEEDS = range(1, 9)
+SLOTS = 250
+SHOW = "from tests.simulation.running import Simulation; s = Simulation(5, 60); s.run(); print(s.trace_hash)"
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_nodes_do_their_duties_in_all_weathers(seed):
+    seen = Simulation(seed, SLOTS).run()
+    assert seen["ATTESTER performed"] > SLOTS // 16
+
+
+def test_a_seed_repeats_exactly():
+    runs = [Simulation(5, 60) for _ in range(2)]
+    for each in runs:
+        each.run()
+    assert runs[0].trace_hash == runs[1].trace_hash
+    assert runs[0].events == runs[1].events > 100
+    other = Simulation(6, 60)
+    other.run()
+    assert other.trace_hash != runs[0].trace_hash
+    # In another process, where sets of strings have another order.
+    environment = {**os.environ, "PYTHONHASHSEED": "123"}
+    shown = subprocess.run(
+        [sys.executable, "-c", SHOW], env=environment, capture_output=True, text=True, check=True
+    )
+    assert shown.stdout.strip() == runs[0].trace_hash
+
+
+def test_all_goes_well_where_nothing_is_wrong():
+    seen = Simulation(3, 60, troubles=[]).run()
+    assert seen["ATTESTER performed"]
+    assert not [what for what in seen if "missed" in what]
+
+
+def test_two_down_do_nothing_and_nothing_wrong_and_come_back():
+    seconds = 12.0
+    down = [Trouble(Kind.KILLED, 10 * seconds, 40 * seconds, node) for node in (1, 2)]
+    seen = Simulation(4, 80, troubles=down).run()
+    assert seen["ATTESTER missed: too many nodes in trouble"]
+    assert seen["ATTESTER performed"]
+
+
+# What must be noticed.
+
+
+def test_a_duty_that_is_missed_for_no_reason_is_noticed(monkeypatch):
+    submit = Exchange.submit
+
+    async def submit_some(self, duty, validators, values):
+        if duty.type != DutyType.ATTESTER or duty.slot < 20:
+            await submit(self, duty, validators, values)
+
+    monkeypatch.setattr(Exchange, "submit", submit_some)
+    with pytest.raises(AssertionError, match=r"ATTESTER of slot .* was missed for no reason") as caught:
+        Simulation(3, 80, troubles=[]).run()
+    assert caught.value.__notes__ == ["Simulation(3, 80).run()"]
+
+
+def test_what_is_slashable_is_noticed(monkeypatch):
+    """Without protection, beside beacon nodes that lie, sooner or later something slashable is signed."""
+    monkeypatch.setattr(
+        SigningRecord, "add", lambda _self, _duty, validators, *_, **__: [""] * len(validators)
+    )
+    lies = [Trouble(Kind.LIES, 0.0, 10_000.0, node) for node in range(4)]
+    with pytest.raises(AssertionError, match=r"double vote|around another"):
+        Simulation(2, 600, troubles=lies).run()
