@@ -12,12 +12,14 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 OPERATOR = "operator.commands.command_line"
 CEREMONY = "ceremony.commands.command_line"
+NODE = "node.commands.command_line"
 _ROOMS = {
     "To begin with": {
-        "demo": ("demo.commands", "Run a whole cluster on this machine, and prove its result"),
+        "demo": ("demo.commands", "Run a whole cluster here, and prove its result"),
     },
     "Services": {
-        "relayer": ("relayer.commands", "Collect partial exits, and share whole ones out to the oracles"),
+        "node": (NODE, "Do a cluster's duties together with its other nodes"),
+        "relayer": ("relayer.commands", "Collect partial exits, share whole ones out to oracles"),
         "sidecar": ("sidecar.commands", "Sign with a node's key shares what relayers ask for"),
         "operator": (OPERATOR, "Register a vault's validators, fund them, end them"),
     },
@@ -32,6 +34,7 @@ _ROOMS = {
     "Files and chain": {
         "cluster": ("keys.commands", "Check the files of a cluster"),
         "keys": ("keys.commands", "Check, list and copy the keystores of a node"),
+        "slashing-protection": (NODE, "Take over what was signed elsewhere, or hand it over"),
         "deposits": (
             OPERATOR,
             "Read the deposit contract: the next validator's index",
@@ -47,10 +50,11 @@ ELSEWHERE = {
 @click.group(cls=Commands, elsewhere=ELSEWHERE, context_settings=CONTEXT)
 @click.version_option(version("dvtfast"), prog_name="dvtfast")
 def main() -> None:
-    """Register validators of distributed clusters: exit signatures, shared out to the oracles.
+    """Distributed validators: their keys, their duties, their registration.
 
-    One relayer serves a cluster, one sidecar runs beside each node, and the operator registers. Try
-    all of it on this machine with `dvtfast demo`.
+    A node of a cluster performs its duties with the others. One relayer serves a cluster that registers
+    validators, one sidecar runs beside each node, and the operator registers. Try all of it on this machine
+    with `dvtfast demo`.
 
     Every option is also an environment variable, named in its help; --env-file reads them from a
     file. A flag goes before the environment, the environment before the file.

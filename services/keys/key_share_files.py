@@ -53,6 +53,7 @@ class LockFile:
     Args:
         path: the file.
         network: that it must be of.
+        any_network: it may be of one that is unknown here, such as one for tests.
         verify: whether its hashes and signatures must be right; see `locks`.
 
     Attributes:
@@ -62,10 +63,12 @@ class LockFile:
         FileError: it cannot be read.
     """
 
-    def __init__(self, path: Path, *, network: Network | None = None, verify: bool = True) -> None:
+    def __init__(
+        self, path: Path, *, network: Network | None = None, any_network: bool = False, verify: bool = True
+    ) -> None:
         self.path = path
         self.is_verified = False
-        self._network = network
+        self._network, self._any_network = network, any_network
         self._verify = verify
         self._content = read_lock_file(path)
         self._known: ClusterShares | None = None
@@ -93,7 +96,11 @@ class LockFile:
             self.is_verified = True
             if cluster is None:
                 cluster, self.is_verified = read_lock(
-                    self.path, content=self._content, verify=self._verify, threads=threads
+                    self.path,
+                    content=self._content,
+                    verify=self._verify,
+                    any_network=self._any_network,
+                    threads=threads,
                 )
             if self._network not in (None, cluster.network):
                 name = cluster.network.name if cluster.network else "unknown"

@@ -18,18 +18,25 @@ log = logs.get("locks")
 
 
 def read_lock(
-    path: Path, *, verify: bool, content: bytes | None = None, threads: int | None = None
+    path: Path,
+    *,
+    verify: bool,
+    content: bytes | None = None,
+    any_network: bool = False,
+    threads: int | None = None,
 ) -> tuple[ClusterShares, bool]:
     """The cluster of a lock, and whether it was verified.
 
     Args:
+        any_network: also of a network that is unknown here, such as one for tests.
         verify: refuse hashes and signatures that are wrong or missing; otherwise they are warned of. Counts,
             encodings, duplicates and the polynomials of the shares must be right in any case.
 
     Raises:
         FileError: the lock is wrong, or cannot be verified.
     """
-    return shares_of(obol.read_cluster_lock(path, content=content), verify=verify, threads=threads)
+    lock = obol.read_cluster_lock(path, content=content)
+    return shares_of(lock, verify=verify, any_network=any_network, threads=threads)
 
 
 def shares_of(

@@ -89,6 +89,7 @@ class Exchange:
         partials: takes all of them.
         is_open: whether a duty is one of now: neither over nor too far ahead.
         blame: told what nodes did wrong.
+        hear: told of whom partial signatures came.
     """
 
     def __init__(
@@ -101,11 +102,12 @@ class Exchange:
         *,
         is_open: Callable[[Duty], bool],
         blame: Callable[[Gathered, Fault], None],
+        hear: Callable[[Duty, int], None] = lambda duty, node: None,
         preset: Preset = MAINNET_PRESET,
     ) -> None:
         self._cluster, self._transport, self._partials, self._workers = cluster, transport, partials, workers
         self._schedule, self._preset = schedule, preset
-        self._is_open, self._blame = is_open, blame
+        self._is_open, self._blame, self._hear = is_open, blame, hear
         transport.handle(PROTOCOL, self._receive)
 
     async def submit(self, duty: Duty, validators: Positions, values: Sequence[SignedValue]) -> None:
@@ -119,6 +121,8 @@ class Exchange:
             wrong = tuple(validators[~ok].tolist())
             self._blame(Gathered(duty), Fault(own, wrong, "a wrong partial signature of our own"))
         right = [value for value, good in zip(values, ok.tolist(), strict=True) if good]
+        if right:
+            self._hear(duty, own)
         for gathered, rows in _by_gathered(duty, right).items():
             part = SignedRoots(
                 signed.validators[ok][rows], signed.roots[ok][rows], signed.signatures[ok][rows]
@@ -150,6 +154,8 @@ class Exchange:
             return
         for fault in read.faults:
             self._blame(Gathered(read.duty), fault)
+        if read.signed:
+            self._hear(read.duty, node)
         for gathered, signed in read.signed.items():
             await self._partials.add(gathered, node, signed)
 

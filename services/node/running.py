@@ -97,6 +97,7 @@ class ClusterNode:
             chain.schedule,
             is_open=timetable.is_open,
             blame=tracker.blame,
+            hear=tracker.hear,
             preset=chain.preset,
         )
         peers = [operator for operator in members.operators if operator != key.public_key]

@@ -49,7 +49,7 @@ class DutyReport:
         reasons: why it went no further, by the validator's position.
         moments: when a step was first reached, Unix seconds.
         faults: what nodes did wrong in it.
-        signers: nodes whose partial signatures counted, by the validator's position.
+        heard: when partial signatures of a node first came, by its position, Unix seconds.
         round: of the consensus in which it was decided; 0: none.
     """
 
@@ -57,7 +57,7 @@ class DutyReport:
     reasons: dict[int, str] = field(default_factory=dict)
     moments: dict[Step, float] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
-    signers: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    heard: dict[int, float] = field(default_factory=dict)
     round: int = 0
 
 
@@ -94,9 +94,9 @@ class Tracker:
         if len(faults := self._report(gathered.duty).faults) < MOST_FAULTS:
             faults.append(fault)
 
-    def sign(self, duty: Duty, validator: int, signers: Iterable[int]) -> None:
-        """Whose partial signatures counted for a validator."""
-        self._report(duty).signers[validator] = tuple(signers)
+    def hear(self, duty: Duty, node: int) -> None:
+        """Partial signatures of a node came, this one among them."""
+        self._report(duty).heard.setdefault(node, self._now())
 
     def end(self, duty: Duty) -> None:
         """Its time is over: what has not been sent is not, and why."""

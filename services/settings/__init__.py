@@ -9,6 +9,7 @@ sources.py       one setting             relayer.py   database.py   relayer_clie
 shared.py        settings of several     operator.py  demo.py       keys.py    tokens.py
 command_line.py  flags, environment, --env-file        deposits.py
 ceremony/        new clusters            stakewise_variables.py   those of StakeWise's programs
+node/            a cluster's duties      p2p/                     relays
 subjects.py      headings of their help  chain_clients.py       nodes, as the settings name them
 """
 
@@ -36,6 +37,7 @@ from .keys import (
     ListSettings,
     VerifySettings,
 )
+from .node import ImportSettings, NodeSettings, ProtectionSettings
 from .operator import (
     ActionSettings,
     CollectSettings,
@@ -78,14 +80,17 @@ __all__ = [
     "ExportSettings",
     "ForgetSettings",
     "FundSettings",
+    "ImportSettings",
     "IndexSettings",
     "KeyCacheSettings",
     "KeysSettings",
     "ListSettings",
     "NewClusterSettings",
+    "NodeSettings",
     "OracleSettings",
     "P2PRelaySettings",
     "PlanSettings",
+    "ProtectionSettings",
     "RecoverSettings",
     "RegisterSettings",
     "RelayerClientSettings",

@@ -79,9 +79,10 @@ class Option(click.Option):
 def _option(subject: str | None, field: str, source: Source) -> Callable[[Callable[..., Any]], Any]:
     """The click option of a setting; it takes plain text, so that `load` can report every problem."""
     of_all: dict[str, Any] = {"cls": Option, "subject": subject, "help": source.described}
+    flags = (source.flag, *source.other_flags)
     if source.parse is parsing.switch:
-        return click.option(source.flag, field, flag_value="true", **of_all)
-    return click.option(source.flag, field, multiple=source.many, metavar=source.metavar, **of_all)
+        return click.option(*flags, field, flag_value="true", **of_all)
+    return click.option(*flags, field, multiple=source.many, metavar=source.metavar, **of_all)
 
 
 def _adopt(variables: Mapping[str, str]) -> None:

@@ -52,7 +52,7 @@ def storage_key_file(*, optional: bool) -> Any:
     )
 
 
-def no_verify() -> Any:
+def no_verify(*variables: str) -> Any:
     """Locks that nobody can verify."""
     return setting(
         "--no-verify",
@@ -60,6 +60,7 @@ def no_verify() -> Any:
         "DANGEROUS: use a cluster lock although its hashes or signatures are wrong or missing, as of one that"
         " was made unsigned, or merged by hand. Whoever could write it chose the keys in it.",
         default="false",
+        also=variables,
     )
 
 

@@ -59,7 +59,8 @@ class Source:
     """Where the value of one setting comes from, and how its text is read.
 
     `default` is a text too; without one the setting is required, unless it is `optional` (then None).
-    `many` settings are tuples; their flag is repeatable, their variable a list with commas.
+    `many` settings are tuples; their flag is repeatable, their variable a list with commas. `other_flags` are
+    those of another program for the same.
     """
 
     flag: str
@@ -70,6 +71,7 @@ class Source:
     default: str | None
     optional: bool
     many: bool
+    other_flags: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -143,14 +145,16 @@ def setting(
     optional: bool = False,
     many: bool = False,
     prefix: str = "DVTFAST_",
+    other_flags: Sequence[str] = (),
 ) -> Any:
     """A dataclass field that is a setting; `also` are the first makers' variables for it.
 
-    Another prefix tells its variable from that of the same flag of another program.
+    Another prefix tells its variable from that of the same flag of another program; `other_flags` are what
+    another program calls it.
     """
     variables = (prefix + flag.removeprefix("--").replace("-", "_").upper(), *also)
     metavar = metavar or parse.__name__.upper()
-    source = Source(flag, variables, parse, help, metavar, default, optional, many)
+    source = Source(flag, variables, parse, help, metavar, default, optional, many, tuple(other_flags))
     return dataclasses.field(metadata={"source": source})
 
 

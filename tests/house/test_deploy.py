@@ -12,36 +12,41 @@ import yaml
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from dvtfast.services.node.monitoring.metrics import NodeMetrics
+from dvtfast.services.node.monitoring.watched import Watched
 from dvtfast.services.relayer.clusters.served import ServedClusters
 from dvtfast.services.relayer.metrics import RelayerMetrics
 from dvtfast.services.sidecar.metrics import SidecarMetrics
 from dvtfast.services.web.timings import Timings
+from tests.services.node.cluster_of_nodes import Keys
 
 from .sources import ROOT
 
 ALERTS = yaml.safe_load((ROOT / "deploy" / "prometheus" / "alerts.yml").read_text())["groups"][0]["rules"]
-DASHBOARD = json.loads((ROOT / "deploy" / "grafana" / "relayer.json").read_text())
+DASHBOARDS = [json.loads(file.read_text()) for file in sorted((ROOT / "deploy" / "grafana").glob("*.json"))]
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
 OF_PROMETHEUS = {"instance", "job", "le"}
+NAMES = r"(?:dvtfast|app|cluster|core|p2p)_\w+"  # as charon's, too
 
 
 def expressions() -> Iterator[str]:
     yield from (rule["expr"] for rule in ALERTS)
-    for panel in DASHBOARD["panels"]:
+    for panel in (panel for dashboard in DASHBOARDS for panel in dashboard["panels"]):
         for target in panel["targets"]:
             yield target["expr"].replace("$__rate_interval", "5m")
 
 
 def labels_by_series() -> dict[str, set[str]]:
-    """All series of a relayer and a sidecar, and `up`, which Prometheus makes."""
+    """All series of a relayer, a sidecar and a node, and `up`, which Prometheus makes."""
     relayer = RelayerMetrics(ServedClusters([], signature_threshold=1))
     Timings(relayer.registry)
     found: dict[str, set[str]] = {"up": set()}
-    for registry in (relayer.registry, SidecarMetrics()):
-        collectors = registry._registry._collector_to_names
+    node = NodeMetrics(Watched(Keys(validators=2).cluster(0), "hoodi")).series.registry
+    for registry in (relayer.registry._registry, SidecarMetrics()._registry, node):
+        collectors = registry._collector_to_names
         for collector, names in collectors.items():
             found |= {name: set(getattr(collector, "_labelnames", ())) for name in names}
-        text = generate_latest(registry._registry).decode()  # only there the process's have names
+        text = generate_latest(registry).decode()  # only there the process's have names
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
                 found.setdefault(sample.name, set(sample.labels))
@@ -53,7 +58,7 @@ SERIES = labels_by_series()
 
 def selectors(expression: str) -> Iterator[tuple[str, list[str]]]:
     """Series and the labels that are asked for."""
-    for name, matchers in re.findall(r"\b(up|dvtfast_\w+)(?:\{([^}]*)\})?", expression):
+    for name, matchers in re.findall(r"\b(up|" + NAMES + r")(?:\{([^}]*)\})?", expression):
         yield name, re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", matchers)
 
 

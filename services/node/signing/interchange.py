@@ -79,6 +79,18 @@ class Interchange(msgspec.Struct):
     data: list[ValidatorEntry]
 
 
+def chain_of(body: bytes) -> bytes:
+    """The genesis validators root that a file states.
+
+    Raises:
+        InterchangeError: it is no such file.
+    """
+    try:
+        return bytes(wire.decode(body, Interchange).metadata.genesis_validators_root)
+    except wire.WireError as error:
+        raise InterchangeError(str(error)) from None
+
+
 def read_interchange(body: bytes, genesis_validators_root: bytes) -> Interchange:
     """What a file says.
 

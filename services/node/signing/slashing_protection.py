@@ -24,6 +24,7 @@ from dvtfast.duties.slashing import (
     why_not_block,
 )
 
+from ...files.paths import is_there
 from ...files.sqlite_files import FileKind, SQLiteFile
 from .interchange import (
     NUMBER_LIMIT,
@@ -80,6 +81,23 @@ NEAR_VOTES: Final = (
 
 class SlashingProtectionError(Exception):
     """A file that cannot be used, or not be written: nothing may be signed."""
+
+
+def chain_of_file(path: Path) -> bytes | None:
+    """The genesis validators root of a file that is there, for which chain it is; None when there is no file.
+
+    Raises:
+        SlashingProtectionError: it is another file, or cannot be read.
+    """
+    if not is_there(path):
+        return None
+    file = SQLiteFile(path, KIND, refused=SlashingProtectionError, failed=SlashingProtectionError)
+    try:
+        with file.transaction(keep=False):
+            row = file.connection.execute("SELECT genesis_validators_root FROM chain").fetchone()
+    finally:
+        file.close()
+    return None if row is None else bytes(row[0])
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,145 @@
+"""What a user does wrong is one line, and an exit code, whatever it is."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dvtfast.obol import KEY_FILE, write_node_key
+from dvtfast.secp256k1 import IdentityKey, new_secret_key
+from dvtfast.services.p2p.wire.peers import peer_text
+from dvtfast.services.process.key_lock import KeyLock
+
+from ..ceremony.dealt import a_cluster
+from .processes import Nodes, kill, run, stop, told
+
+NOBODY = "http://127.0.0.1:9"  # the port of discard, on which nothing listens
+FAILED, WRONG = 1, 2
+
+
+@pytest.fixture(scope="module")
+def dealt_nodes(tmp_path_factory: pytest.TempPathFactory) -> Nodes:
+    nodes = Nodes(tmp_path_factory.mktemp("cluster"), a_cluster(2))
+    nodes.urls = (NOBODY,)
+    return nodes
+
+
+@pytest.fixture
+def folder(dealt_nodes: Nodes, tmp_path: Path) -> Path:
+    """A node's, of its own for each test."""
+    return Path(shutil.copytree(dealt_nodes.folders[0], tmp_path / ".charon"))
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port that another program has."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def node(folder: Path, *more: str, **environment: str) -> tuple[int, str]:
+    done = run(
+        *("node", "--data-dir", str(folder), "--beacon-node", NOBODY, "--monitoring-address", "127.0.0.1:0"),
+        *more,
+        **environment,
+    )
+    return done.returncode, told(done)
+
+
+def test_no_folder(tmp_path: Path) -> None:
+    code, line = node(tmp_path / "nowhere")
+    assert code == WRONG
+    assert line == f"{tmp_path}/nowhere/charon-enr-private-key: no such file"
+
+
+def test_no_lock(folder: Path) -> None:
+    (folder / "cluster-lock.json").unlink()
+    assert node(folder) == (WRONG, f"{folder}/cluster-lock.json: no such file")
+
+
+def test_a_lock_that_was_changed(folder: Path) -> None:
+    lock = folder / "cluster-lock.json"
+    lock.write_text(lock.read_text().replace('"small"', '"large"'))
+    code, line = node(folder)
+    assert code == WRONG
+    assert line.startswith(f"{lock}: ")
+    assert "config_hash" in line
+
+
+def test_a_key_of_no_node(folder: Path) -> None:
+    (folder / KEY_FILE).unlink()
+    write_node_key(folder / KEY_FILE, new_secret_key())
+    code, line = node(folder)
+    assert code == WRONG
+    assert "the key is of no node of this cluster" in line
+
+
+def test_key_shares_of_another_node(folder: Path, dealt_nodes: Nodes) -> None:
+    code, line = node(folder, "--keystores", str(dealt_nodes.folders[1] / "validator_keys"))
+    assert code == WRONG
+    assert "none of 2 keystores is a key share of node 0" in line
+
+
+def test_no_key_shares(folder: Path) -> None:
+    shutil.rmtree(folder / "validator_keys")
+    code, line = node(folder)
+    assert code == WRONG
+    assert str(folder / "validator_keys") in line
+
+
+def test_another_network(folder: Path) -> None:
+    testnet = ("--testnet-name", "x", "--testnet-chain-id", "1", "--testnet-genesis-timestamp", "1")
+    assert node(folder, *testnet, "--testnet-fork-version", "0x00000001") == (
+        WRONG,
+        "--testnet-fork-version: the lock is of 0x10000910",
+    )
+
+
+def test_a_peer_of_no_cluster(folder: Path) -> None:
+    stranger = peer_text(IdentityKey(new_secret_key()).public_key)
+    assert node(folder, "--peer", f"{stranger}=127.0.0.1:1") == (
+        WRONG,
+        f"--peer {stranger[:24]}...: no node of the cluster 'small' has this key",
+    )
+    code, line = node(folder, "--peer", "nobody=127.0.0.1:1")
+    assert code == WRONG
+    assert line.startswith("--peer nobody: ")
+
+
+def test_ports_that_are_taken(folder: Path, taken: int) -> None:
+    assert node(folder, "--monitoring-address", f"127.0.0.1:{taken}") == (
+        FAILED,
+        "--monitoring-address: cannot listen there: address already in use",
+    )
+
+
+def test_a_key_that_another_process_has(folder: Path) -> None:
+    with KeyLock(folder / KEY_FILE, "dvtfast node"):
+        code, line = node(folder)
+    assert code == FAILED
+    assert line == f"{folder / KEY_FILE}: another dvtfast uses this key; stop it"
+
+
+def test_flags_of_charon(folder: Path) -> None:
+    code, line = node(folder, "--validator-api-address", "0.0.0.0:3600")
+    assert code == WRONG
+    assert line.startswith("--validator-api-address: no validator client is served")
+    code, line = node(folder, CHARON_SIMNET_BEACON_MOCK="true")
+    assert code == WRONG
+    assert line.startswith("CHARON_SIMNET_BEACON_MOCK: nothing is simulated")
+
+
+def test_a_beacon_node_that_is_down_is_waited_for(dealt_nodes: Nodes) -> None:
+    process = dealt_nodes.process(2)
+    process.start()
+    try:
+        process.wait_for("waiting for a beacon node")
+        assert stop(process) == 0
+    finally:
+        kill(process)
+    assert "Traceback" not in process.said
+    assert process.said.count("waiting for a beacon node") == 1
