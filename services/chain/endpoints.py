@@ -252,17 +252,42 @@ class Endpoints:
         Raises:
             EndpointError: it raises for all of them; `refused` when all that were asked refused.
         """
+        return await self._of_all(work, 1, None)
+
+    async def agreed_of_all(self, work: Callable[[Endpoint], Awaitable[T]], *, patience_seconds: float) -> T:
+        """What `work` returns for two endpoints alike; all of them are asked at the same time.
+
+        Where no two agree soon after the first has answered, it is what the first one said. Raises as
+        `first_of_all`, and goes on as that.
+        """
+        return await self._of_all(work, 2, patience_seconds)
+
+    async def _of_all(
+        self, work: Callable[[Endpoint], Awaitable[T]], wanted: int, patience_seconds: float | None
+    ) -> T:
+        """What so many endpoints say alike, or, after that time, the first."""
         able = [endpoint for endpoint in self._endpoints if not endpoint.left_out]
         asked = {asyncio.ensure_future(self._asked(endpoint, work)): endpoint for endpoint in able}
-        left, errors = set(asked), dict[Endpoint, EndpointError]()
+        left, errors, found = set(asked), dict[Endpoint, EndpointError](), list[T]()
+        now, until = asyncio.get_running_loop().time, None
         try:
             while left:
-                done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+                patience = None if until is None else max(0.0, until - now())
+                done, left = await asyncio.wait(left, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+                if not done:
+                    break
                 for task in done:
                     try:
-                        return task.result()
+                        found.append(task.result())
                     except EndpointError as error:
                         errors[asked[task]] = error
+                        continue
+                    if found.count(found[-1]) >= wanted:
+                        return found[-1]
+                if found and until is None and patience_seconds is not None:
+                    until = now() + patience_seconds
+            if found:
+                return found[0]
             raise self._all(errors)
         except asyncio.CancelledError:
             for task in left:

@@ -42,6 +42,7 @@ from .duty_answers import (
 from .nodes import BeaconNodes
 
 DUTY_LIMIT_BYTES: Final = 1024  # each; some 400 are usual
+NO_BLOCK_STATUS: Final = 404
 BLOCK_LIMIT_BYTES: Final = 64 * 1024**2  # with blobs, as JSON
 
 T = TypeVar("T")
@@ -92,7 +93,7 @@ class DutiesClient(BeaconNodes):
         )
 
     async def attestation_data(self, slot: int) -> AttestationData:
-        """What to attest to in a slot, for all committees, as since electra.
+        """What to attest to in a slot, for all committees, as since electra; of several nodes, what two say.
 
         Raises:
             BeaconError: no node answers as it should.
@@ -102,6 +103,7 @@ class DutiesClient(BeaconNodes):
             "eth/v1/validator/attestation_data",
             lambda answer: read_attestation_data(answer.content, slot, per_epoch),
             query=f"slot={slot}&committee_index=0",
+            agreed=True,
         )
 
     async def aggregate_attestation(self, slot: int, data_root: bytes, committee_index: int) -> Attestation:
@@ -125,12 +127,22 @@ class DutiesClient(BeaconNodes):
         )
 
     async def head_root(self) -> bytes:
-        """The root of the latest block; raises as above."""
+        """The root of the latest block; of several nodes, what two say; raises as above."""
 
         def read(answer: Answer) -> bytes:
             return read_data(decoded(answer.content, _RootAnswer).data.root, width=HASH_BYTES)
 
-        return await self._get("eth/v1/beacon/blocks/head/root", read)
+        return await self._get("eth/v1/beacon/blocks/head/root", read, agreed=True)
+
+    async def knows_block(self, root: bytes) -> bool:
+        """Whether there is such a block, as far as any node knows; raises as above."""
+        try:
+            await self._get(f"eth/v1/beacon/headers/{write_data(root)}", lambda answer: None)
+        except BeaconError as error:
+            if error.status == NO_BLOCK_STATUS:
+                return False
+            raise
+        return True
 
     async def block(
         self, slot: int, randao_reveal: bytes, *, graffiti: bytes, builder_boost_factor: int = 0

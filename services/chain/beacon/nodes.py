@@ -36,6 +36,8 @@ KEYS_AT_ONCE: Final = 2000
 EVENTS_WAITING: Final = 1000
 SILENCE_SECONDS: Final = 120.0  # of a stream of events; there is one in each slot
 AGAIN_SECONDS: Final = 1.0  # until a stream that ended is begun again
+# In which a second node may say what the first one said. So a fast liar is of no use among three nodes.
+AGREEMENT_SECONDS: Final = 0.25
 
 _NUMBERS: Final = re.compile(r"^eth/v\d+/|/states/\w+|/(?:\d+|0x\w+|head)(?=/|$)")
 
@@ -211,8 +213,13 @@ class BeaconNodes(BeaconClient):
         body: bytes | None = None,
         limit_bytes: int = DATA_LIMIT_BYTES,
         accept: str = "application/json",
+        agreed: bool = False,
     ) -> T:
-        """What `read` makes of the first answer of which it makes something."""
+        """What `read` makes of the first answer of which it makes something.
+
+        Args:
+            agreed: of the first two that say the same, where that takes no longer than a moment.
+        """
         method = "GET" if body is None else "POST"
 
         async def ask(endpoint: Endpoint) -> T:
@@ -225,7 +232,11 @@ class BeaconNodes(BeaconClient):
             except (ValueError, SszError) as error:
                 raise endpoint.error(f"{path}: {error}") from None
 
-        return await self._first_able(ask)
+        if not agreed:
+            return await self._first_able(ask)
+        return await self._of_groups(
+            lambda group: group.agreed_of_all(ask, patience_seconds=AGREEMENT_SECONDS)
+        )
 
     async def _send(self, path: str, body: bytes, headers: Mapping[str, str] | None = None) -> None:
         async def send(endpoint: Endpoint) -> None:

@@ -24,7 +24,7 @@ from ...process.offload import UnavailableError, Workers
 from ..timetable import Timetable
 from ..transport import Transport
 from .checks import Checked, Checks
-from .instance import Agreement, Instance
+from .instance import Accepts, Agreement, Instance
 
 # Of values that one node spoke of first, in all duties: a few blocks, however large.
 MOST_VALUE_BYTES: Final = 4 * wire.MOST_BYTES
@@ -77,12 +77,15 @@ class Consensus:
             host.forget(wire.PROTOCOL)
             await consensus._close()
 
-    async def agree(self, duty: Duty, value: wire.Value | None = None) -> Agreement:
+    async def agree(
+        self, duty: Duty, value: wire.Value | None = None, *, accepts: Accepts | None = None
+    ) -> Agreement:
         """Begin with a duty, once, and wait for what comes of it.
 
         Args:
             duty: which one; of a type that nodes agree on.
             value: what this node would propose; None: it does not know yet, see `provide`.
+            accepts: asked of each value that another node proposes as its own; None: this node votes for all.
 
         Raises:
             TimeoutError: the duty is over.
@@ -90,7 +93,7 @@ class Consensus:
         instance = self._instance(duty)
         if instance is None:
             raise TimeoutError(f"{duty} is over, or too far ahead")
-        instance.start(await self._hashed(value))
+        instance.start(await self._hashed(value), accepts)
         try:
             return await asyncio.shield(instance.agreement)
         except asyncio.CancelledError:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from dvtfast.qbft import wire
 from dvtfast.qbft.machine import Machine
-from dvtfast.qbft.messages import Broadcast, Decided, Duty, Message, Outputs, Reply, SetTimer
+from dvtfast.qbft.messages import Broadcast, Decided, Duty, Kind, Message, Outputs, Reply, SetTimer
+from dvtfast.qbft.quorums import leader
 from dvtfast.secp256k1 import IdentityKey
 
+from ...process import logs
 from ..timetable import Timetable
 from .checks import Checked
+
+log = logs.get("consensus")
 
 
 @dataclass(frozen=True)
@@ -36,8 +40,15 @@ class _Content:
     peer: int
 
 
+Accepts = Callable[[wire.Value, int], Awaitable[bool]]
+"""Whether this node votes for a value that a node, by its position, proposes as its own."""
+
+
 class Instance:
     """One duty, until it is closed.
+
+    What a leader proposes of its own is looked at before this node votes for it. What a quorum has voted for
+    before, and a leader has to propose again, is not: it may be decided already.
 
     Args:
         duty: what is agreed on.
@@ -64,14 +75,29 @@ class Instance:
         self._timetable, self._send = timetable, send
         self._machine = Machine(duty, nodes, position)
         self._contents: dict[bytes, _Content] = {}
+        self._started = False
+        self._accepts: Accepts | None = None
+        # By their leaders: what came before this node began, and what is looked at.
+        self._early: dict[int, Checked] = {}
+        self._looked_at: dict[int, tuple[Checked, asyncio.Task[None]]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self.agreement: asyncio.Future[Agreement] = self._loop.create_future()
 
-    def start(self, own: tuple[bytes, wire.Value] | None) -> None:
-        """The duty begins; with the hash and the content of what this node would propose, if it knows."""
-        if not self.agreement.cancelled():
-            self._do(self._machine.start(self._own(own)))
+    def start(self, own: tuple[bytes, wire.Value] | None, accepts: Accepts | None = None) -> None:
+        """The duty begins.
+
+        Args:
+            own: hash and content of what this node would propose, if it knows.
+            accepts: asked of what others propose.
+        """
+        if self.agreement.cancelled():
+            return
+        self._started, self._accepts = True, accepts
+        self._do(self._machine.start(self._own(own)))
+        early, self._early = self._early, {}
+        for checked in early.values():
+            self.hear(checked)
 
     def provide(self, own: tuple[bytes, wire.Value]) -> None:
         """This node knows what it would propose."""
@@ -82,6 +108,41 @@ class Instance:
         """A node says something."""
         if self.agreement.cancelled():
             return
+        if not self._is_new_proposal(checked.message):
+            self._take(checked)
+        elif not self._started:
+            self._early.setdefault(checked.message.peer, checked)
+        elif self._accepts is None:
+            self._take(checked)
+        elif checked.message.peer not in self._looked_at:
+            looking = asyncio.create_task(self._look(checked, self._accepts))
+            self._looked_at[checked.message.peer] = checked, looking
+
+    def _is_new_proposal(self, message: Message) -> bool:
+        return (
+            message.kind == Kind.PRE_PREPARE
+            and message.value_hash is not None
+            and message.peer != self._position
+            and message.peer == leader(self._duty, message.round, self._nodes)
+            and message.round >= self._machine.round
+            and self._machine.decision is None
+            and not any(each.kind == Kind.PREPARE for each in message.justification)
+        )
+
+    async def _look(self, checked: Checked, accepts: Accepts) -> None:
+        message = checked.message
+        assert message.value_hash is not None  # it is a proposal
+        try:
+            accepted = await accepts(checked.values[message.value_hash], message.peer)
+        except Exception:
+            log.exception("a proposal was not understood", peer=message.peer)
+            accepted = False
+        finally:
+            del self._looked_at[message.peer]
+        if accepted and not self.agreement.cancelled():
+            self._take(checked)
+
+    def _take(self, checked: Checked) -> None:
         for value_hash, value in checked.values.items():
             self._contents.setdefault(value_hash, _Content(value, checked.message.peer))
         self._do(self._machine.receive(checked.message))
@@ -98,12 +159,19 @@ class Instance:
 
     def bytes_of(self, peer: int) -> int:
         """How much is kept that a node spoke of first."""
-        return sum(len(each.value.content) for each in self._contents.values() if each.peer == peer)
+        values = [each.value for each in self._contents.values() if each.peer == peer]
+        if (early := self._early.get(peer)) is not None:
+            values += early.values.values()
+        if (looked_at := self._looked_at.get(peer)) is not None:
+            values += looked_at[0].values.values()
+        return sum(len(value.content) for value in values)
 
     def close(self) -> None:
         """The duty is over."""
         self.agreement.cancel()
         self._stop_timer()
+        for _, looking in list(self._looked_at.values()):
+            looking.cancel()
 
     def _own(self, own: tuple[bytes, wire.Value] | None) -> bytes | None:
         if own is None:

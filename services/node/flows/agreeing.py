@@ -29,6 +29,8 @@ RETRY_SECONDS: Final = 0.25
 RETRY_FACTOR: Final = 1.6
 MOST_RETRY_SECONDS: Final = 12.0
 
+NOTHING: Final = "it is for validators of no lock of ours, or nothing that is signed"
+
 T = TypeVar("T")
 
 log = logs.get("node")
@@ -51,47 +53,68 @@ class Agreed:
     def refuse(self, validators: Sequence[int], why: str) -> None:
         """What was agreed on for these is not signed here, and is its leader's fault."""
         self.node.tracker.fail(self.duty, validators, why)
+        self.blame(validators, why)
+
+    def blame(self, validators: Sequence[int], why: str) -> None:
+        """What was agreed on for these is wrong, but may be signed."""
         if self.leader is not None:
             self.node.tracker.blame(Gathered(self.duty), Fault(self.leader, tuple(validators), why))
 
 
 async def agree(
-    node: NodeParts, duty: Duty, fetch: Callable[[], Awaitable[Mapping[int, AgreedValue]]]
+    node: NodeParts,
+    duty: Duty,
+    fetch: Callable[[], Awaitable[Mapping[int, AgreedValue]]],
+    why_not: Callable[[Mapping[int, AgreedValue]], Awaitable[str]] | None = None,
 ) -> Agreed:
     """Agree with the others on values, beginning at once, though this node's own are yet to be fetched.
 
     Args:
         fetch: what this node would propose, by the validator's position; it is cancelled when the others
             agree before.
+        why_not: of what another node proposes, by the validator's position: why this node does not vote for
+            it, or "". It may be agreed on all the same.
 
     Raises:
         TimeoutError: the duty is over.
     """
+
+    async def accepts(value: wire.Value, proposer: int) -> bool:
+        values, others = await _read(node, duty.type, value)
+        why = NOTHING if others or why_not is None else await why_not(values)
+        if why:
+            node.tracker.blame(Gathered(duty), Fault(proposer, (), why))
+        return not why
+
     providing = asyncio.create_task(_provide(node, duty, fetch))
     try:
-        agreement = await node.consensus.agree(duty)
+        agreement = await node.consensus.agree(duty, accepts=None if why_not is None else accepts)
     finally:
         providing.cancel()
     node.tracker.decide(duty, agreement.round)
     # In later rounds a leader may have to propose what another one did before.
     first = leader(duty, FIRST_ROUND, len(node.cluster.operators)) if agreement.round == FIRST_ROUND else None
-    read = await node.workers.run(_decoded, duty.type, agreement.value, node.preset)
-    values = {}
-    strangers = []
-    for key, value in read.items():
-        position = node.cluster.validators.get(key)
-        if position is not None and value is not None:
-            values[position] = value
-        else:
-            strangers.append(position)
+    values, others = await _read(node, duty.type, agreement.value)
     agreed = Agreed(node, duty, values, first)
-    if strangers:
-        known = [position for position in strangers if position is not None]
-        agreed.refuse(
-            known, "what was agreed on is nothing that is signed, or of a validator of no lock of ours"
-        )
+    if others:
+        agreed.refuse([position for position in others if position is not None], NOTHING)
     node.tracker.reach(duty, Step.AGREED, values)
     return agreed
+
+
+async def _read(
+    node: NodeParts, type: DutyType, value: wire.Value
+) -> tuple[dict[int, AgreedValue], list[int | None]]:
+    """What a value is for each validator; and those, None for strangers, for which it is nothing."""
+    values: dict[int, AgreedValue] = {}
+    others = []
+    for key, each in (await node.workers.run(decoded, type, value, node.preset)).items():
+        position = node.cluster.validators.get(key)
+        if position is not None and each is not None:
+            values[position] = each
+        else:
+            others.append(position)
+    return values, others
 
 
 async def persistently(
@@ -154,8 +177,8 @@ def _encoded(type: DutyType, values: Mapping[bytes, AgreedValue], preset: Preset
     return wire.Value(wire.DATA_SET, wire.encode_data_set(named))
 
 
-def _decoded(type: DutyType, value: wire.Value, preset: Preset) -> dict[bytes, AgreedValue | None]:
-    """By public keys; None for what cannot be read."""
+def decoded(type: DutyType, value: wire.Value, preset: Preset) -> dict[bytes, AgreedValue | None]:
+    """What was agreed on, by public keys; None for what cannot be read; slow."""
     if value.type_url != wire.DATA_SET:
         return {}
     found: dict[bytes, AgreedValue | None] = {}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import numpy as np
 
-from dvtfast.duties.attestations import AttestationDuty, SingleAttestation
+from dvtfast.duties.attestations import AttestationData, AttestationDuty
 from dvtfast.duties.duty_types import DutyType
 from dvtfast.duties.forks import Fork
 from dvtfast.duties.signables import single_attestation, vote
@@ -17,6 +19,7 @@ from ...chain.beacon.duty_answers import AttesterDuty
 from ..parts import ActiveValidators, NodeParts
 from .agreeing import Agreed, agree, persistently, send
 from .gathering import gather
+from .votes import OTHER_SOURCE, known_soon, why_not_cast, why_not_proposed
 
 
 async def attest(
@@ -24,15 +27,22 @@ async def attest(
 ) -> None:
     """Vote for all validators of a slot."""
     duty = Duty(slot, DutyType.ATTESTER)
-    by_position = {active.positions[each.validator_index]: _duty(each) for each in duties}
-    node.tracker.expect(duty, by_position)
+    ours = {active.positions[each.validator_index]: _duty(each) for each in duties}
+    node.tracker.expect(duty, ours)
+    own = asyncio.create_task(persistently(node, lambda: node.beacon.attestation_data(slot)))
 
     async def fetch() -> Mapping[int, AgreedValue]:
-        data = await persistently(node, lambda: node.beacon.attestation_data(slot))
-        return {position: AttesterValue(data, each) for position, each in by_position.items()}
+        data = await asyncio.shield(own)
+        return {position: AttesterValue(data, each) for position, each in ours.items()}
 
-    agreed = await agree(node, duty, fetch)
-    values = _checked(node, agreed, by_position)
+    async def why_not(values: Mapping[int, AgreedValue]) -> str:
+        return await why_not_proposed(node, slot, _votes(values), ours, own)
+
+    try:
+        agreed = await agree(node, duty, fetch, why_not)
+        values = _castable(node, agreed, ours, await known_soon(node, own))
+    finally:
+        own.cancel()
     fork = node.schedule.at(node.schedule.epoch_of(slot)).fork
     if fork is None or not values:
         return
@@ -59,34 +69,24 @@ def _duty(duty: AttesterDuty) -> AttestationDuty:
     )
 
 
-def _checked(
-    node: NodeParts, agreed: Agreed, duties: Mapping[int, AttestationDuty]
+def _votes(values: Mapping[int, AgreedValue]) -> Mapping[int, AttesterValue]:
+    return cast(Mapping[int, AttesterValue], values)  # what is agreed on for this duty is nothing else
+
+
+def _castable(
+    node: NodeParts, agreed: Agreed, duties: Mapping[int, AttestationDuty], own: AttestationData | None
 ) -> dict[int, AttesterValue]:
-    """What of it is signed: votes for the slot, of validators that are to vote in it, in their committees."""
+    """What is signed of what was agreed on."""
     good: dict[int, AttesterValue] = {}
     refused: dict[str, list[int]] = {}
-    for position, value in agreed.values.items():
-        assert isinstance(value, AttesterValue)
-        if why := _why_not(node, agreed.duty.slot, value, duties.get(position)):
+    for position, value in _votes(agreed.values).items():
+        why = why_not_cast(node.schedule, agreed.duty.slot, value, duties.get(position))
+        if not why and own is not None and value.data.source != own.source:
+            why = OTHER_SOURCE
+        if why:
             refused.setdefault(why, []).append(position)
         else:
             good[position] = value
     for why, positions in refused.items():
         agreed.refuse(positions, why)
     return good
-
-
-def _why_not(node: NodeParts, slot: int, value: AttesterValue, duty: AttestationDuty | None) -> str:
-    """Why a value is not signed; empty when it is."""
-    data, epoch = value.data, node.schedule.epoch_of(slot)
-    fork = node.schedule.at(epoch).fork
-    if duty is None:
-        return "the agreed value is of a validator that does not vote in this slot"
-    if value.duty != duty:
-        return "the agreed committee is not the validator's"
-    if fork is None:
-        return "the fork is not known here: update dvtfast"
-    index = 0 if fork.single_attestation is SingleAttestation else duty.committee_index
-    if (data.slot, data.index, data.target.epoch) != (slot, index, epoch) or data.source.epoch > epoch:
-        return "the agreed vote is of another slot, committee or epoch"
-    return ""

@@ -77,6 +77,9 @@ class HandClock(SlotClock):
         hand = Hand(GENESIS_TIME - 1.0)
         return cls(GENESIS_TIME, SECONDS_PER_SLOT, slots_per_epoch, hand.now, hand=hand)
 
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
     async def wait_until(self, moment: float) -> None:
         while self.now() < moment:
             await self.hand.moved.wait()
@@ -162,11 +165,13 @@ class ClusterOfNodes:
     running: list[asyncio.Task[None] | None]
     stacks: list[AsyncExitStack]
 
-    async def begin(self, position: int, **more: Any) -> ClusterNode:
+    async def begin(
+        self, position: int, *, client: type[DutiesClient] = DutiesClient, **more: Any
+    ) -> ClusterNode:
         """Let a node run; it asks the beacon node of its own number, where there are several."""
         stack = self.stacks[position]
         urls = [self.chain.urls[position % len(self.chain.urls)]]
-        beacon = await stack.enter_async_context(DutiesClient(urls, expected=TESTNET, **PATIENT))
+        beacon = await stack.enter_async_context(client(urls, expected=TESTNET, **PATIENT))
         chain = await beacon.learn()
         workers = Workers("node", threads=1)
         stack.push_async_callback(workers.close)
@@ -201,8 +206,8 @@ class ClusterOfNodes:
         await self.chain.go_to(slot, round(part * SECONDS_PER_SLOT * 1000))
         self.slots.hand.move(self.slots.start(slot, part))
 
-    async def done(self, slot: int, type: DutyType) -> list[DutyReport]:
-        """Wait until all nodes that run are through with a duty: how it went, by node.
+    async def done(self, slot: int, type: DutyType, nodes: Sequence[int] = range(NODES)) -> list[DutyReport]:
+        """Wait until those of these nodes that run are through with a duty: how it went, in their order.
 
         A node that fails meanwhile fails the test.
         """
@@ -212,7 +217,8 @@ class ClusterOfNodes:
                 for task in self.running:
                     if task is not None and task.done():
                         task.result()
-                parts = [node.parts for node in self.nodes if node is not None]
+                running = [self.nodes[position] for position in nodes]
+                parts = [node.parts for node in running if node is not None]
                 reports = [each.tracker.reports().get(duty) for each in parts]
                 found = [report for report in reports if report is not None]
                 if len(found) == len(parts) and all(map(is_over, found)):

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from dvtfast.duties.duty_types import DutyType
-from dvtfast.services.node.tracker import Step
-from tests.services.node.cluster_of_nodes import NODES, VALIDATORS, cluster_of_nodes
+from dvtfast.qbft.messages import Duty
+from dvtfast.qbft.quorums import leader
+from dvtfast.services.chain.beacon.duties import DutiesClient
+from dvtfast.services.chain.beacon.duty_answers import AttesterDuty, Duties
+from dvtfast.services.node.flows import attestations
+from dvtfast.services.node.partial_signatures import Fault
+from dvtfast.services.node.tracker import DutyReport, Step
+from tests.services.node.cluster_of_nodes import NODES, VALIDATORS, ClusterOfNodes, cluster_of_nodes
+from tests.services.p2p.hosts import until
 
 SLOTS_PER_EPOCH = 8
 
@@ -15,9 +26,7 @@ async def test_four_nodes_attest(tmp_path: Path) -> None:
     """Each validator votes once an epoch, and the specification takes all of the votes."""
     async with cluster_of_nodes(tmp_path) as cluster:
         for slot in range(2 * SLOTS_PER_EPOCH):
-            await cluster.go_to(slot)
-            await cluster.go_to(slot, 0.34)
-            for report in await cluster.done(slot, DutyType.ATTESTER):
+            for report in await attested(cluster, slot):
                 assert set(report.steps.values()) == {Step.SENT}
                 assert not report.faults
                 assert not report.reasons
@@ -32,3 +41,75 @@ async def test_four_nodes_attest(tmp_path: Path) -> None:
         len({(each.validator, each.duty.slot // SLOTS_PER_EPOCH, each.root) for each in signed})
         == 2 * VALIDATORS
     )
+
+
+def led_by(node: int, first: int = 1) -> int:
+    """The first slot from there on in whose attestations a node leads."""
+    return next(slot for slot in range(first, 64) if leader(Duty(slot, DutyType.ATTESTER), 1, NODES) == node)
+
+
+async def attested(
+    cluster: ClusterOfNodes, slot: int, nodes: Sequence[int] = range(NODES)
+) -> list[DutyReport]:
+    await cluster.go_to(slot)
+    await cluster.go_to(slot, 0.34)
+    return await cluster.done(slot, DutyType.ATTESTER, nodes)
+
+
+async def test_a_leader_whose_beacon_node_lies_costs_a_round(tmp_path: Path) -> None:
+    """Nobody votes for a head that there is not; the next leader's proposal is signed, the liar is named."""
+    async with cluster_of_nodes(tmp_path, beacon_nodes=NODES) as cluster:
+        await cluster.chain.suffer(0, lies=["attestation data"])
+        slot = led_by(0)
+        for each in await attested(cluster, slot):
+            assert set(each.steps.values()) == {Step.SENT}
+            assert each.round > 1
+        duty = Duty(slot, DutyType.ATTESTER)
+        trackers = [node.parts.tracker for node in cluster.nodes[1:] if node is not None]
+        await until(lambda: all(tracker.reports()[duty].faults for tracker in trackers))
+        for tracker in trackers:
+            [fault] = tracker.reports()[duty].faults
+            assert fault == Fault(0, (), "it votes for a block that our beacon node does not know")
+        report = await cluster.chain.report()
+    assert report["refused"] == []
+
+
+class WrongCommittee(DutiesClient):
+    """What it says of the first validator of a slot is wrong."""
+
+    async def attester_duties(self, epoch: int, indices: Sequence[int]) -> Duties[AttesterDuty]:
+        told = await super().attester_duties(epoch, indices)
+        seen: set[int] = set()
+        duties = []
+        for duty in told.duties:
+            if duty.slot not in seen:
+                place = (duty.validator_committee_index + 1) % duty.committee_length
+                duty = replace(duty, validator_committee_index=place)
+            seen.add(duty.slot)
+            duties.append(duty)
+        return Duties(told.dependent_root, tuple(duties))
+
+
+@pytest.mark.parametrize("looks", [True, False], ids=["looked at", "as charon does"])
+async def test_a_wrong_committee(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, looks: bool) -> None:
+    """Nodes that look do not vote for it. Where it is agreed on all the same, it costs that validator."""
+
+    async def does_not_look(*arguments: object) -> str:
+        return ""
+
+    if not looks:
+        monkeypatch.setattr(attestations, "why_not_proposed", does_not_look)
+    async with cluster_of_nodes(tmp_path, running=[]) as cluster:
+        await cluster.begin(0, client=WrongCommittee)
+        for position in range(1, NODES):
+            await cluster.begin(position)
+        reports = await attested(cluster, led_by(0), range(1, NODES))
+    if looks:
+        assert all(set(report.steps.values()) == {Step.SENT} for report in reports)
+        assert all(report.round > 1 for report in reports)
+        return
+    for report in reports:
+        [(lost, why)] = report.reasons.items()
+        assert why == "it has another committee for a validator"
+        assert {each for each, step in report.steps.items() if step is not Step.SENT} == {lost}
+        assert [(fault.node, fault.validators) for fault in report.faults] == [(0, (lost,))]

@@ -158,6 +158,40 @@ async def test_several_duties_at_once():
             assert one(agreements[place : place + NODES]) in VALUES
 
 
+async def test_what_nobody_accepts_is_not_agreed_on():
+    """The first leader's proposal is looked at, early or not, and the second leader's is taken."""
+    asked = []
+
+    async def accepts(value, proposer):
+        asked.append(proposer)
+        return proposer != 1
+
+    async with consenting() as found:
+        first = asyncio.ensure_future(found.nodes[1].agree(DUTY, VALUES[1]))
+        await until(lambda: all(DUTY in node._instances for node in found.nodes))
+        agreed = await asyncio.gather(
+            first,
+            *(found.nodes[position].agree(DUTY, VALUES[position], accepts=accepts) for position in (0, 2, 3)),
+        )
+        assert one(agreed) == VALUES[2]
+        assert all(agreement.round > 1 for agreement in agreed)
+    assert set(asked) == {1, 2}
+
+
+async def test_what_a_quorum_voted_for_is_taken_unseen():
+    """One does not accept it; the others decide, and it learns what."""
+
+    async def refuses(value, proposer):
+        return False
+
+    async with consenting() as found:
+        agreed = await asyncio.gather(
+            *(found.nodes[position].agree(DUTY, VALUES[position]) for position in range(3)),
+            found.nodes[3].agree(DUTY, VALUES[3], accepts=refuses),
+        )
+        assert one(agreed) == VALUES[1]
+
+
 async def test_two_of_four_do_not_agree():
     clock = Clock.starting(seconds_per_slot=2.0)
     async with consenting(clock, running=[0, 1]) as found:

@@ -120,6 +120,25 @@ async def test_duties_that_no_committee_has_are_not_believed(nodes: RunningChain
             await client.attester_duties(0, range(64))
 
 
+async def test_a_fast_liar_is_outvoted(nodes: RunningChain) -> None:
+    """Of three nodes the fastest lies: what the two others say counts; of two it is what comes first."""
+    async with DutiesClient(nodes.urls, expected=TESTNET, **PATIENT) as client:
+        await client.learn()
+        await nodes.go_to(1)
+        right, head = await client.attestation_data(1), await client.head_root()
+        assert await client.knows_block(head)
+        assert not await client.knows_block(bytes(32))
+        await nodes.suffer(0, lies=["attestation data", "head"])
+        for other in (1, 2):
+            await nodes.suffer(other, delay_seconds=0.05)
+        for _ in range(3):
+            assert await client.attestation_data(1) == right
+            assert await client.head_root() == head
+        await nodes.suffer(1, is_down=True)
+        await nodes.suffer(2, delay_seconds=LATE_SECONDS)
+        assert (await client.attestation_data(1)).beacon_block_root != right.beacon_block_root
+
+
 async def test_a_reorganisation_is_told_and_forgotten_duties_are_asked_for_again(
     nodes: RunningChain, secret_keys: np.ndarray, spec: Any
 ) -> None:

@@ -1,0 +1,122 @@
+"""Whether a vote is one that a validator may cast: in its committee, and for a chain that there is.
+
+A leader may lie. What it proposes is therefore looked at twice.
+
+Before this node votes for a proposal, each of its validators has to be in its committee, most of them have to
+be there, and the source has to be the one that our beacon node says. So has the target, but for the first
+slots of an epoch, whose first block may not have come everywhere. Where head or target differ, they have to
+be blocks that our beacon node knows. So where f + 1 nodes look, a lie costs a round, which is a second, and
+no vote. A beacon node that says nothing soon is not waited for: its node goes along with the others.
+
+What a quorum agreed on all the same is signed, validator by validator, unless it is nothing that one may
+cast, or our beacon node says another source. A wrong head or target is just worth nothing; a source from the
+future would be on record for epochs, in which no honest vote could be signed beside it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping
+from fractions import Fraction
+from typing import Final
+
+from dvtfast.duties.attestations import AttestationData, AttestationDuty, SingleAttestation
+from dvtfast.duties.fork_schedule import ForkSchedule
+from dvtfast.duties.wrappers import AttesterValue
+
+from ...chain.beacon.client import BeaconError
+from ..parts import NodeParts
+
+UNSETTLED_SLOTS: Final = 2  # of an epoch, in which its first block may not have come everywhere
+MOST_DATA: Final = 64  # as there are committees, each of which some nodes ask for by itself
+# In which our own beacon node may say what it would have voted for, in parts of a slot.
+PATIENCE: Final = Fraction(1, 24)
+# How often, and how long apart, it is asked whether it has a block by now.
+LOOKS: Final = 3
+LOOK_SECONDS: Final = 0.2
+
+
+def why_not_cast(
+    schedule: ForkSchedule, slot: int, value: AttesterValue, duty: AttestationDuty | None
+) -> str:
+    """Why a validator does not cast a vote, whatever there is on the chain; empty when it may.
+
+    Args:
+        duty: of the validator, as our beacon node has it.
+    """
+    data, epoch = value.data, schedule.epoch_of(slot)
+    fork = schedule.at(epoch).fork
+    if duty is None:
+        return "it is for a validator that does not vote in this slot"
+    if value.duty != duty:
+        return "it has another committee for a validator"
+    if fork is None:
+        return "it is of a fork that is not known here: update dvtfast"
+    index = 0 if fork.single_attestation is SingleAttestation else duty.committee_index
+    if (data.slot, data.index, data.target.epoch) != (slot, index, epoch) or data.source.epoch > epoch:
+        return "its vote is of another slot, committee or epoch"
+    return ""
+
+
+async def why_not_proposed(
+    node: NodeParts,
+    slot: int,
+    values: Mapping[int, AttesterValue],
+    duties: Mapping[int, AttestationDuty],
+    own: asyncio.Future[AttestationData],
+) -> str:
+    """Why this node does not vote for a proposal; empty when it does.
+
+    Args:
+        values: by the validator's position.
+        duties: as our beacon node has them.
+        own: what our beacon node would vote for, once it says so.
+    """
+    ours = duties.keys() & values.keys()
+    for position in ours:
+        if why := why_not_cast(node.schedule, slot, values[position], duties[position]):
+            return why
+    if 2 * len(ours) < len(duties):
+        return "it leaves out most validators"
+    votes = {value.data for value in values.values()}
+    if len(votes) > MOST_DATA:
+        return "it has more votes than there are committees"
+    mine = await known_soon(node, own)
+    if mine is None:
+        return ""
+    if any(each.source != mine.source for each in votes):
+        return OTHER_SOURCE
+    is_settled = slot % node.slots.slots_per_epoch >= UNSETTLED_SLOTS
+    if is_settled and any(each.target != mine.target for each in votes):
+        return "its target is not what our beacon node says"
+    named = {each.beacon_block_root for each in votes} | {each.target.root for each in votes}
+    if not await _are_known(node, named - {mine.beacon_block_root, mine.target.root}):
+        return "it votes for a block that our beacon node does not know"
+    return ""
+
+
+OTHER_SOURCE: Final = "its source is not what our beacon node says"
+
+
+async def known_soon(node: NodeParts, own: asyncio.Future[AttestationData]) -> AttestationData | None:
+    """What our beacon node would vote for, unless it does not say so soon."""
+    seconds = float(PATIENCE) * node.slots.seconds_per_slot
+    done, _ = await asyncio.wait([own], timeout=seconds)
+    return own.result() if done and not own.cancelled() and own.exception() is None else None
+
+
+async def _are_known(node: NodeParts, roots: Collection[bytes]) -> bool:
+    """Whether our beacon node knows all of these blocks, or comes to know them in a moment."""
+    left = set(roots)
+    for look in range(LOOKS):
+        if look:
+            await node.slots.sleep(LOOK_SECONDS)
+        try:
+            for root in list(left):
+                if await node.beacon.knows_block(root):
+                    left.discard(root)
+        except BeaconError:
+            return True
+        if not left:
+            return True
+    return False
