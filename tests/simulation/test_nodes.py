@@ -13,6 +13,7 @@ import pytest
 
 from dvtfast.duties.duty_types import DutyType
 from dvtfast.services.node.exchange import Exchange
+from dvtfast.services.node.flows import attestations
 from dvtfast.services.node.signing.record import SigningRecord
 from tests.simulation.running import Simulation
 from tests.simulation.storms import Kind, Trouble
@@ -76,7 +77,13 @@ def test_a_duty_that_is_missed_for_no_reason_is_noticed(monkeypatch):
 
 
 def test_what_is_slashable_is_noticed(monkeypatch):
-    """Without protection, beside beacon nodes that lie, sooner or later something slashable is signed."""
+    """Without protection, where nobody looks and beacon nodes lie, sooner or later it is signed."""
+
+    async def nothing(*_):
+        return None
+
+    monkeypatch.setattr(attestations, "why_not_proposed", nothing)
+    monkeypatch.setattr(attestations, "known_soon", nothing)
     monkeypatch.setattr(
         SigningRecord, "add", lambda _self, _duty, validators, *_, **__: [""] * len(validators)
     )

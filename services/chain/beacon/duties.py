@@ -22,7 +22,7 @@ from dvtfast.duties.validator_messages import SignedValidatorRegistration, Signe
 
 from ...web.outgoing import Answer
 from ..encoding import HASH_BYTES, read_data, write_data
-from .answers import decoded
+from .answers import decoded, uint64
 from .client import BeaconError
 from .duty_answers import (
     SSZ,
@@ -42,7 +42,7 @@ from .duty_answers import (
 from .nodes import BeaconNodes
 
 DUTY_LIMIT_BYTES: Final = 1024  # each; some 400 are usual
-NO_BLOCK_STATUS: Final = 404
+NOT_FOUND_STATUS: Final = 404
 BLOCK_LIMIT_BYTES: Final = 64 * 1024**2  # with blobs, as JSON
 
 T = TypeVar("T")
@@ -54,6 +54,23 @@ class _Root(msgspec.Struct):
 
 class _RootAnswer(msgspec.Struct):
     data: _Root
+
+
+class _Message(msgspec.Struct):
+    slot: str
+
+
+class _Header(msgspec.Struct):
+    message: _Message
+
+
+class _HeaderData(msgspec.Struct):
+    root: str
+    header: _Header
+
+
+class _HeaderAnswer(msgspec.Struct):
+    data: _HeaderData
 
 
 class DutiesClient(BeaconNodes):
@@ -134,15 +151,21 @@ class DutiesClient(BeaconNodes):
 
         return await self._get("eth/v1/beacon/blocks/head/root", read, agreed=True)
 
-    async def knows_block(self, root: bytes) -> bool:
-        """Whether there is such a block, as far as any node knows; raises as above."""
+    async def block_slot(self, root: bytes) -> int | None:
+        """The slot of a block; None where no node has it; raises as above."""
+
+        def read(answer: Answer) -> int:
+            data = decoded(answer.content, _HeaderAnswer).data
+            if read_data(data.root, width=HASH_BYTES) != root:
+                raise ValueError("expected the header of the block that was asked for")
+            return uint64("slot", data.header.message.slot)
+
         try:
-            await self._get(f"eth/v1/beacon/headers/{write_data(root)}", lambda answer: None)
+            return await self._get(f"eth/v1/beacon/headers/{write_data(root)}", read)
         except BeaconError as error:
-            if error.status == NO_BLOCK_STATUS:
-                return False
+            if error.status == NOT_FOUND_STATUS:
+                return None
             raise
-        return True
 
     async def block(
         self, slot: int, randao_reveal: bytes, *, graffiti: bytes, builder_boost_factor: int = 0

@@ -113,7 +113,7 @@ async def _are_known(node: NodeParts, roots: Collection[bytes]) -> bool:
             await node.slots.sleep(LOOK_SECONDS)
         try:
             for root in list(left):
-                if await node.beacon.knows_block(root):
+                if await node.beacon.block_slot(root) is not None:
                     left.discard(root)
         except BeaconError:
             return True
