@@ -77,7 +77,7 @@ async def _run(settings: NodeSettings, files: NodeFiles, stack: AsyncExitStack, 
     log.info("monitoring", port=port)
     beacon = watched.beacon = await stack.enter_async_context(beacon_of(settings, files))
     beacon.watcher = metrics.answered
-    await stack.enter_async_context(in_background(watched.watch()))
+    await stack.enter_async_context(in_background(metrics.keep_up()))
     keys = await running.unless_stopped(offered_keys(settings, files), stop)
     if keys is None:
         return 0

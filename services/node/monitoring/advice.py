@@ -88,7 +88,7 @@ def _faults(nodes: Sequence[NodeStatus]) -> Iterator[NodeAdvice]:
             whose = "This node" if node.own else f"Node {node.position}"
             yield NodeAdvice(
                 "watch",
-                f"{whose} did {node.faults} things that no node should do.",
+                f"{whose} did what no node should do, {node.faults} times in the last epochs.",
                 "What they are is said at the duties below; nothing of it was used.",
                 "a-node-does-what-it-should-not",
             )

@@ -15,6 +15,7 @@ from dvtfast.qbft.timing import duty_offset
 
 from ...chain.encoding import write_data
 from ...process import logs
+from ...process.background import repeat
 from ..peer_infos import CHARON_VERSION
 from ..timetable import AGREED
 from ..tracker import DutyReport, Step
@@ -25,6 +26,7 @@ from .tallies import Tallies
 from .watched import Watched
 
 SHOWN_HASH = 7  # letters
+LOOK_SECONDS = 10.0
 # Charon's words for how far a duty came that was missed.
 CODES: Final = {
     Step.EXPECTED: "fetch_bn_error",
@@ -139,6 +141,14 @@ class NodeMetrics:
         self._latency.of(endpoint).observe(seconds)
         if is_error:
             self._errors.of(endpoint).inc()
+
+    async def keep_up(self) -> None:
+        """Look at all again and again, until it is cancelled: duties are counted though nobody asks."""
+        await repeat("state of the node", self._look, LOOK_SECONDS)
+
+    async def _look(self) -> None:
+        await self._watched.look()
+        self.refresh()
 
     def refresh(self) -> None:
         """Bring all up to date."""

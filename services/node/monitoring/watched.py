@@ -11,11 +11,9 @@ from urllib.parse import urlsplit
 from ...chain.beacon.duties import DutiesClient
 from ...chain.beacon.health import NodeHealth
 from ...p2p.host import Host
-from ...process.background import repeat
 from ..cluster import NodeCluster
 from ..running import ClusterNode
 
-LOOK_SECONDS: Final = 10.0
 POOR_LOOKS: Final = 6  # with too few peers, before that is told; as charon has it
 
 
@@ -51,10 +49,6 @@ class Watched:
         """Why each relay does not let others in to this node, or ""; by where it is."""
         problems = {} if self.host is None else self.host.relay_problems()
         return {_shown(relay): problems.get(relay, "") for relay in self.relays}
-
-    async def watch(self) -> None:
-        """Look again and again, until it is cancelled."""
-        await repeat("state of the node", self.look, LOOK_SECONDS)
 
     async def look(self) -> None:
         """See how beacon nodes and peers are."""
