@@ -67,8 +67,9 @@ async def _serve(settings: NodeSettings, stop: asyncio.Event) -> int:
 async def _run(settings: NodeSettings, files: NodeFiles, stack: AsyncExitStack, stop: asyncio.Event) -> int:
     cluster = files.cluster
     stack.enter_context(KeyLock(files.key_file, COMMAND, cluster_lock_hash=write_data(cluster.lock_hash)))
-    workers = Workers("node", threads=2)
-    stack.push_async_callback(workers.close)
+    workers, signing = Workers("node", threads=2), Workers("signing", threads=1)
+    for each in (workers, signing):
+        stack.push_async_callback(each.close)
     watched = Watched(cluster, files.chain.name, settings.nickname, settings.relays)
     metrics = NodeMetrics(watched)
     server = NodeServer(watched, metrics, workers).application()
@@ -86,7 +87,7 @@ async def _run(settings: NodeSettings, files: NodeFiles, stack: AsyncExitStack, 
     chain = await running.unless_stopped(learned(beacon), stop)
     if chain is None:
         return 0
-    signer = signer_of(settings, cluster.members, keys, chain, workers)
+    signer = signer_of(settings, cluster.members, keys, chain, signing)
     stack.push_async_callback(signer.close)
     with _told_where("--p2p-tcp-address"):
         host = watched.host = await stack.enter_async_context(host_of(settings, files))

@@ -57,6 +57,9 @@ def signer_of(
 ) -> DutySigner:
     """What signs with them, all of it on record first.
 
+    Args:
+        workers: for nothing else, so that nothing keeps a signature waiting.
+
     Raises:
         SlashingProtectionError: the record cannot be kept, or is of another chain.
     """

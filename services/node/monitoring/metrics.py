@@ -11,7 +11,6 @@ from typing import Final
 
 from dvtfast.qbft.messages import Duty
 from dvtfast.qbft.quorums import leader
-from dvtfast.qbft.timing import duty_offset
 
 from ...chain.encoding import write_data
 from ...process import logs
@@ -19,7 +18,7 @@ from ...process.background import repeat
 from ..peer_infos import CHARON_VERSION
 from ..timetable import AGREED
 from ..tracker import DutyReport, Step
-from .outcomes import NAMES, DutyOutcome, last_step
+from .outcomes import NAMES, DutyOutcome, begin_of, last_step
 from .readiness import readiness
 from .series import NodeSeries
 from .tallies import Tallies
@@ -213,7 +212,7 @@ class NodeMetrics:
         assert self._watched.node is not None
         parts, name = self._watched.node.parts, NAMES[duty.type]
         start = parts.slots.start(duty.slot)
-        begin = start + duty_offset(duty.type, parts.slots.seconds_per_slot)
+        begin = begin_of(duty, parts.slots)
         self._expected.of(name).inc()
         (self._failed if outcome.missed else self._success).of(name).inc()
         self._sent.of(name).inc(outcome.done)

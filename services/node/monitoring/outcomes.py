@@ -9,6 +9,8 @@ from typing import Final
 from dvtfast.duties.duty_types import DutyType
 from dvtfast.qbft.messages import Duty
 
+from ..flows.table import FLOWS
+from ..slots import SlotClock
 from ..tracker import DutyReport, Step
 
 # What the cluster signs for itself: no beacon node gets it.
@@ -16,6 +18,7 @@ INTERNAL: Final = frozenset(
     {DutyType.RANDAO, DutyType.PREPARE_AGGREGATOR, DutyType.PREPARE_SYNC_CONTRIBUTION}
 )
 UNKNOWN: Final = "it was not done in time"
+BEGINS: Final = {flow.type: flow.begins for flow in FLOWS}
 NAMES: Final = {type: type.name.lower() for type in DutyType}  # as charon's metrics have them
 
 
@@ -38,6 +41,11 @@ class DutyOutcome:
     def validators(self) -> int:
         """All that have the duty."""
         return self.done + self.missed + self.pending
+
+
+def begin_of(duty: Duty, slots: SlotClock) -> float:
+    """When a duty begins, Unix seconds; what is signed ahead may have been before."""
+    return slots.start(duty.slot, float(BEGINS.get(duty.type, 0)))
 
 
 def last_step(type: DutyType) -> Step:

@@ -7,7 +7,6 @@ from importlib.metadata import version
 
 from dvtfast.qbft.messages import Duty
 from dvtfast.qbft.quorums import leader
-from dvtfast.qbft.timing import duty_offset
 
 from ...chain.encoding import write_data
 from ..running import ClusterNode
@@ -24,7 +23,7 @@ from .answers import (
     RelayStatus,
     SignerStatus,
 )
-from .outcomes import NAMES, outcome_of
+from .outcomes import NAMES, DutyOutcome, begin_of, outcome_of
 from .readiness import readiness
 from .watched import Watched
 
@@ -35,7 +34,7 @@ MOST_SHOWN = 1000  # duties
 def status_of(watched: Watched) -> NodeStatusAnswer:
     """All of it."""
     cluster, node = watched.cluster, watched.node
-    duties = [] if node is None else _duties(node)
+    duties = [] if node is None else _duties(watched, node)
     nodes = _nodes(watched, duties)
     return NodeStatusAnswer(
         network=watched.network,
@@ -115,17 +114,30 @@ def _client(own: bool, agent: str) -> str:
     return f"dvtfast/{version('dvtfast')}" if own else agent
 
 
-def _duties(node: ClusterNode) -> list[DutyStatus]:
+def _duties(watched: Watched, node: ClusterNode) -> list[DutyStatus]:
     """Those of which this node had some, the latest first."""
-    reports = [(duty, report) for duty, report in node.parts.tracker.reports().items() if report.steps]
+    known = node.parts.tracker.reports()
+    reports = [(duty, report) for duty, report in known.items() if report.steps]
     reports.sort(key=lambda each: (each[0].slot, each[0].type), reverse=True)
-    return [_duty(node, duty, report) for duty, report in reports[:MOST_SHOWN]]
+    watched.ended = {duty: outcome for duty, outcome in watched.ended.items() if duty in known}
+    return [_duty(watched, node, duty, report) for duty, report in reports[:MOST_SHOWN]]
 
 
-def _duty(node: ClusterNode, duty: Duty, report: DutyReport) -> DutyStatus:
+def _outcome(watched: Watched, node: ClusterNode, duty: Duty, report: DutyReport) -> DutyOutcome:
+    """What came of a duty; looked at no more when nothing more can come."""
+    if (known := watched.ended.get(duty)) is not None:
+        return known
+    is_over = not node.parts.timetable.is_open(duty)
+    outcome = outcome_of(duty, report, is_over=is_over)
+    if is_over or outcome.done == outcome.validators:
+        watched.ended[duty] = outcome
+    return outcome
+
+
+def _duty(watched: Watched, node: ClusterNode, duty: Duty, report: DutyReport) -> DutyStatus:
     parts = node.parts
-    outcome = outcome_of(duty, report, is_over=not parts.timetable.is_open(duty))
-    begin = parts.slots.start(duty.slot) + duty_offset(duty.type, parts.slots.seconds_per_slot)
+    outcome = _outcome(watched, node, duty, report)
+    begin = begin_of(duty, parts.slots)
 
     def after(moment: float) -> float:
         return round(moment - begin, DIGITS)

@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
+from dvtfast.qbft.messages import Duty
+
 from ...chain.beacon.duties import DutiesClient
 from ...chain.beacon.health import NodeHealth
 from ...p2p.host import Host
 from ..cluster import NodeCluster
 from ..running import ClusterNode
+from .outcomes import DutyOutcome
 
 POOR_LOOKS: Final = 6  # with too few peers, before that is told; as charon has it
 
@@ -26,6 +29,7 @@ class Watched:
         relays: of this node.
         host, beacon, node: None until they are there.
         health: of the beacon nodes at the last look.
+        ended: what came of duties of which nothing more can come.
         poor_looks: how often in a row there were too few peers for the cluster to sign.
     """
 
@@ -39,6 +43,7 @@ class Watched:
     node: ClusterNode | None = None
     health: list[NodeHealth] = field(default_factory=list)
     poor_looks: int = 0
+    ended: dict[Duty, DutyOutcome] = field(default_factory=dict)
 
     @property
     def connected(self) -> int:

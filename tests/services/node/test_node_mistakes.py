@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import socket
+import threading
 from collections.abc import Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from dvtfast import HOODI, MAINNET, derive_public_keys, generate_secret_keys
+from dvtfast.networks import GNOSIS
 from dvtfast.obol import KEY_FILE, write_node_key
 from dvtfast.secp256k1 import IdentityKey, new_secret_key
+from dvtfast.services.chain.beacon.chain_constants import ExpectedChain
+from dvtfast.services.node.commands.files import chain_of
 from dvtfast.services.p2p.wire.peers import peer_text
 from dvtfast.services.process.key_lock import KeyLock
+from dvtfast.services.settings import NodeSettings, SettingsError
 
 from ..ceremony.dealt import a_cluster
+from .cluster_of_nodes import Keys as ClusterKeys
 from .processes import Nodes, kill, run, stop, told
 
 NOBODY = "http://127.0.0.1:9"  # the port of discard, on which nothing listens
 FAILED, WRONG = 1, 2
+STRANGER = derive_public_keys(generate_secret_keys(1))[0].tobytes()
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +142,52 @@ def test_flags_of_charon(folder: Path) -> None:
     code, line = node(folder, CHARON_SIMNET_BEACON_MOCK="true")
     assert code == WRONG
     assert line.startswith("CHARON_SIMNET_BEACON_MOCK: nothing is simulated")
+
+
+class Keys(BaseHTTPRequestHandler):
+    """A remote signer that has keys, and none of the cluster's."""
+
+    def do_GET(self) -> None:
+        body = json.dumps(["0x" + STRANGER.hex()]).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_remote_signer_with_other_keys(folder: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Keys) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        found = node(folder, "--remote-signer", f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()
+    assert found == (WRONG, "--remote-signer: none of its 1 keys is a key share of this node")
+
+
+def test_a_remote_signer_that_is_down_is_waited_for(dealt_nodes: Nodes) -> None:
+    process = dealt_nodes.process(1)
+    process.start("--remote-signer", NOBODY)
+    try:
+        process.wait_for("waiting for the remote signer")
+        assert stop(process) == 0
+    finally:
+        kill(process)
+
+
+def chain_of_lock(fork_version: bytes, **flags: str) -> ExpectedChain:
+    settings = NodeSettings.load({"beacon_nodes": (NOBODY,), **flags}, {})
+    return chain_of(settings, replace(ClusterKeys(2).cluster(0), fork_version=fork_version))
+
+
+def test_where_stake_is_worth_something_nothing_is_signed_yet() -> None:
+    assert chain_of_lock(HOODI.genesis_fork_version) == ExpectedChain.of(HOODI)
+    for network in (MAINNET, GNOSIS):
+        with pytest.raises(SettingsError, match=f"{network.name}: `dvtfast node` is new, and only for where"):
+            chain_of_lock(network.genesis_fork_version)
+    with pytest.raises(SettingsError, match="fork version 0x12345678, which is unknown here: --testnet-name"):
+        chain_of_lock(bytes.fromhex("12345678"))
 
 
 def test_a_beacon_node_that_is_down_is_waited_for(dealt_nodes: Nodes) -> None:
