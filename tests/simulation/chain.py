@@ -173,7 +173,7 @@ class Chain:
             return
         self.blocks[block.root] = block
         epoch = block.slot // SLOTS_PER_EPOCH
-        before = {each: self.truth.seed(each) for each in (epoch, epoch + 1)}
+        before = {each: self.truth.seed(each) for each in range(epoch - 2, epoch + 2)}
         last = self.truth.head
         self.truth.see(block)
         if self.ancestor(block, last.slot) is not last:
