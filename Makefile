@@ -11,11 +11,12 @@ TESTS ?=
 THOROUGH ?=
 BENCH ?=
 CT ?=
-# Cases of each test of `make fuzz`, operands of each function of the lanes, schedules of a cluster that agrees, the
-# seed; without one, another each time.
+# Cases of each test of `make fuzz`, operands of each function of the lanes, schedules of a cluster that agrees, slots of
+# whole nodes on virtual time, the seed; without one, another each time.
 FUZZ_CASES ?= 20000
 FUZZ_OPERANDS ?= 1000000
 FUZZ_SCHEDULES ?= 100000
+FUZZ_SLOTS ?= 50000
 FUZZ_SEED ?= $(shell date +%s)
 
 # What is installed is the same on every machine and day: requirements/*.txt. LOCKED= is for the newest of everything.
@@ -56,9 +57,9 @@ test: $(VENV)/test build/anvil/made build/browser/made build/libp2p/made ## all 
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder \
 	    $(if $(THOROUGH),,-m 'not thorough') $(TESTS)
 
-fuzz: $(VENV)/test ## 20,000 cases of every kind next to milagro, arkworks and py_ecc; 1,000,000 operands on lanes; 100,000 schedules of consensus
+fuzz: $(VENV)/test ## 20,000 cases of every kind next to milagro, arkworks and py_ecc; 1,000,000 operands on lanes; 100,000 schedules of consensus; 50,000 slots of four nodes
 	DVTFAST_FUZZ_CASES=$(FUZZ_CASES) DVTFAST_FUZZ_OPERANDS=$(FUZZ_OPERANDS) \
-	    DVTFAST_FUZZ_SCHEDULES=$(FUZZ_SCHEDULES) DVTFAST_FUZZ_SEED=$(FUZZ_SEED) \
+	    DVTFAST_FUZZ_SCHEDULES=$(FUZZ_SCHEDULES) DVTFAST_FUZZ_SLOTS=$(FUZZ_SLOTS) DVTFAST_FUZZ_SEED=$(FUZZ_SEED) \
 	    $(BIN)/python -m pytest -n auto --dist worksteal --timeout=0 -rP tests/fuzz $(TESTS)
 
 fuzz-relayer: $(VENV)/test ## 100,000 raw requests at a relayer: no crash, and its memory stays flat

@@ -23,6 +23,13 @@ class Disk:
     def __init__(self, public_key_shares: np.ndarray) -> None:
         self.record = SigningRecord(None, CONSTANTS.genesis_validators_root, public_key_shares)
 
+    @property
+    def pages(self) -> int:
+        """How large it is."""
+        connection = self.record._protection.file.connection
+        pages: int = connection.execute("PRAGMA page_count").fetchone()[0]
+        return pages
+
 
 class _Mounted:
     """A disk as one program has it: what is dead writes nothing."""

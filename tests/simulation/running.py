@@ -76,6 +76,7 @@ class Simulation:
     Attributes:
         events: how many things have happened; with the same seed the same.
         seen: kinds of trouble, and how duties went, counted.
+        sizes: of memory and disks, at the end of each epoch: what has come since the beginning.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class Simulation:
         self.events = 0
         self.seen: Counter[str] = Counter()
         self.wrong: list[str] = []
+        self.sizes: list[dict[str, int]] = []
         self.loop = VirtualLoop(Random(self._random.random()))
         self.loop.set_exception_handler(self._failed)
         self.members = members(validators)
@@ -168,6 +170,12 @@ class Simulation:
                 self.wrong.append(f"node {member.position} has ended")
         if slot % SLOTS_PER_EPOCH == 0:
             gc.collect()
+            self.sizes.append(
+                {
+                    "objects": len(gc.get_objects()),
+                    "pages of disks": sum(member.disk.pages for member in self.nodes),
+                }
+            )
         wrong = [*self.signatures.wrong, *self.wrong]
         assert not wrong, "\n".join(wrong[:10])
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from statistics import median
 
 import pytest
 
 from dvtfast.duties.duty_types import DutyType
+from dvtfast.services.chain.beacon.duties import DutiesClient
 from dvtfast.services.node.exchange import Exchange
 from dvtfast.services.node.flows import attestations
 from dvtfast.services.node.signing.record import SigningRecord
+from tests.simulation.beacon import SimulatedBeacon
 from tests.simulation.running import Simulation
 from tests.simulation.storms import Kind, Trouble
 
@@ -58,6 +61,20 @@ def test_two_down_do_nothing_and_nothing_wrong_and_come_back():
     seen = Simulation(4, 80, troubles=down).run()
     assert seen["ATTESTER missed: too many nodes in trouble"]
     assert seen["ATTESTER performed"]
+
+
+def test_memory_stays_flat():
+    """In `make fuzz` over 10,000 slots."""
+    run = Simulation(7, 800, validators=1, troubles=[])
+    run.run()
+    early, late = (median(each["objects"] for each in run.sizes[at : at + 10]) for at in (10, 40))
+    assert late <= 1.05 * early
+
+
+@pytest.mark.parametrize("name", [name for name in vars(DutiesClient) if not name.startswith("_")])
+def test_the_simulated_beacon_has_all_that_is_asked_for(name):
+    if name != "send_exit":
+        assert hasattr(SimulatedBeacon, name)
 
 
 # What must be noticed.
