@@ -21,6 +21,7 @@ ELSEWHERE: Final = frozenset(
         "FUZZ_CASES",
         "FUZZ_OPERANDS",
         "FUZZ_SCHEDULES",
+        "FUZZ_SLOTS",
         "FUZZ_SEED",
         "KILLS",
         "KILL_VALIDATORS",
