@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import resource
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from dvtfast import check_signatures
 from dvtfast.duties.duty_types import DutyType
@@ -213,6 +218,48 @@ async def test_a_full_disk(workers: Workers, path: Path) -> None:
     run("PRAGMA max_page_count = 10000")
     assert ok(await signer.sign(duty, ALL, [value] * VALIDATORS), duty, [value]) == ALL.tolist()
     await signer.close()
+
+
+async def test_a_disk_that_fails(workers: Workers, path: Path) -> None:
+    """The process may write no larger files: SQLite is told of an error of the disk."""
+    signer = signer_of(workers, record_at(path))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    size = max(file.stat().st_size for file in path.parent.glob(f"{path.name}*"))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        with capture_logs() as logs:
+            signed = await signer.sign(ATTESTER, ALL, [vote(A)] * VALIDATORS)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not signed.values
+    [why] = set(signed.refused.values())
+    assert str(path) in why
+    assert [line["event"] for line in logs] == ["nothing signed"]
+    assert ok(await signer.sign(ATTESTER, ALL, [vote(B)] * VALIDATORS), ATTESTER, [vote(B)]) == ALL.tolist()
+    await signer.close()
+
+
+async def test_a_record_that_is_replaced(workers: Workers, path: Path) -> None:
+    """What is written to a file that has no name any more would be lost at the next start."""
+    signer = signer_of(workers, record_at(path))
+    path.rename(path.with_suffix(".old"))  # noqa: ASYNC240
+    signed = await signer.sign(ATTESTER, ALL, [vote(A)] * VALIDATORS)
+    assert not signed.values
+    assert len(signed.refused) == VALIDATORS
+    await signer.close()
+
+
+async def test_too_much_to_do(path: Path) -> None:
+    """Named as well; nothing is raised into a duty."""
+    workers = Workers("test", threads=1, deadline_seconds=0.05)
+    signer = signer_of(workers, record_at(path))
+    blocking = asyncio.create_task(workers.run(time.sleep, 0.5))
+    await asyncio.sleep(0)
+    signed = await signer.sign(ATTESTER, ALL, [vote(A)] * VALIDATORS)
+    assert signed.refused == dict.fromkeys(ALL.tolist(), "there was no time")
+    with suppress(TimeoutError):
+        await blocking
+    await workers.close()
 
 
 def test_duties_that_are_over_are_forgotten(path: Path) -> None:
