@@ -2,7 +2,7 @@
 
 One line each: RATIO <name> <value> <bound> ok|MISS, CPU time of one thread. Roots are held to as many hashes
 of two chunks by a kernel and by a loop over hashlib; milliseconds are to be read. Votes on record are held
-to rows that are written to SQLite and looked at by nobody.
+to rows that are written to SQLite and looked at by nobody, sets that a node signs to the signatures alone.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from dvtfast.duties.payloads import ExecutionPayload
 from dvtfast.duties.slashing import SignedAttestation
 from dvtfast.services.node.signing.slashing_protection import SlashingProtection
 
+from .duty_signing import VALIDATORS, new_keys, signatures_alone, whole_sets
 from .measure import Way, alternate, ratio
 
 TRANSACTIONS, TRANSACTION_BYTES = 210, 5_000  # a little more than a megabyte
@@ -104,6 +105,7 @@ def main() -> None:
     rows = np.frombuffer(Random(2).randbytes(VOTES * data.width), dtype=np.uint8).reshape(VOTES, -1)
     values = [data.decode(row.tobytes()) for row in rows]
     assert np.array_equal(data.roots(values), data.rows_roots(rows))
+    keys = new_keys()
     with tempfile.TemporaryDirectory() as name:
         ways = {
             "block": Way(lambda: payloads.root(block), 1),
@@ -115,6 +117,8 @@ def main() -> None:
             "votes, hashlib": Way(by_hashlib(VOTES * PAIRS_OF_VOTE), VOTES),
             "recorded": Way(record(Path(name)), RECORDED),
             "recorded, only written": Way(only_written(Path(name)), RECORDED),
+            "set signed": Way(whole_sets(Path(name), keys), VALIDATORS),
+            "set signed, signatures alone": Way(signatures_alone(keys), VALIDATORS),
         }
         alternate(ways, ROUNDS)
     cost = {name: min(way.seconds) for name, way in ways.items()}
@@ -123,6 +127,7 @@ def main() -> None:
     ratio("attestation_data/kernel", cost["votes"] / cost["votes, kernel"], 1.9)
     ratio("attestation_data/hashlib", cost["votes"] / cost["votes, hashlib"], 0.6)
     ratio("votes_recorded/only_written", cost["recorded"] / cost["recorded, only written"], 8)
+    ratio("set_signed/signatures_alone", cost["set signed"] / cost["set signed, signatures alone"], 1.5)
     print("# milliseconds: " + ", ".join(f"{name} {seconds * 1e3:.2f}" for name, seconds in cost.items()))
 
 

@@ -32,12 +32,14 @@ class DutyRoots:
     """Within transactions of the file that the connection is of.
 
     Args:
-        kept_slots: duties that many slots before the newest may be forgotten, and are then no more signed.
+        kept_slots: of so many slots at least all is kept; duties before them are no more signed. They are
+            counted, so that a clock that was wrong for a while makes nothing forgotten.
     """
 
     def __init__(self, connection: sqlite3.Connection, *, kept_slots: int = KEPT_SLOTS) -> None:
         self._run = connection.execute
         self._kept_slots = kept_slots
+        [self._slots] = self._run("SELECT count(DISTINCT slot) FROM duties").fetchone()
 
     def problems(self, duty: Duty, signed: Sequence[SignedRoot]) -> list[str]:
         """Why each must not be signed, or `SAFE`."""
@@ -58,6 +60,7 @@ class DutyRoots:
 
     def add(self, duty: Duty, signed: Sequence[SignedRoot]) -> None:
         """These are to be signed."""
+        is_first = not self._run("SELECT 1 FROM duties WHERE slot = ? LIMIT 1", (duty.slot,)).fetchone()
         new: dict[tuple[int, bytes], list[int]] = {}
         for validator, subcommittee, root in signed:
             new.setdefault((subcommittee, root), []).append(validator)
@@ -70,8 +73,10 @@ class DutyRoots:
                 "INSERT OR REPLACE INTO duties VALUES (?, ?, ?, ?, ?)",
                 (duty.slot, int(duty.type), subcommittee, root, ids.astype(IDS).tobytes()),
             )
-        if duty.type != KEPT_FOR_EVER:
-            self._forget_old(duty.slot)
+        if is_first and duty.type != KEPT_FOR_EVER:
+            self._slots += 1
+            if self._slots > 2 * self._kept_slots:  # many at once, so that it costs little
+                self._forget_old()
 
     def _signers(self, duty: Duty) -> dict[tuple[int, bytes], NDArray[Any]]:
         """Of each subcommittee and root."""
@@ -81,11 +86,11 @@ class DutyRoots:
         )
         return {(subcommittee, root): np.frombuffer(ids, IDS) for subcommittee, root, ids in rows}
 
-    def _forget_old(self, slot: int) -> None:
-        """Many slots at once, so that it costs little."""
-        bound = slot - self._kept_slots
-        due = self._run(
-            "UPDATE chain SET forgotten_slot = ? WHERE forgotten_slot <= ?", (bound, bound - self._kept_slots)
-        )
-        if due.rowcount:
-            self._run("DELETE FROM duties WHERE slot < ? AND type != ?", (bound, int(KEPT_FOR_EVER)))
+    def _forget_old(self) -> None:
+        kept = self._run(
+            "SELECT DISTINCT slot FROM duties WHERE type != ? ORDER BY slot DESC LIMIT ?",
+            (int(KEPT_FOR_EVER), self._kept_slots),
+        ).fetchall()
+        [oldest], self._slots = kept[-1], len(kept)
+        self._run("DELETE FROM duties WHERE slot < ? AND type != ?", (oldest, int(KEPT_FOR_EVER)))
+        self._run("UPDATE chain SET forgotten_slot = max(forgotten_slot, ?)", (oldest,))
