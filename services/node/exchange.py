@@ -18,7 +18,7 @@ from dvtfast import check_signatures
 from dvtfast.constants import SIGNATURE_BYTES
 from dvtfast.duties.duty_types import DutyType
 from dvtfast.duties.fork_schedule import ForkSchedule
-from dvtfast.duties.presets import MAINNET_PRESET, Preset
+from dvtfast.duties.presets import MAINNET_PRESET, SYNC_COMMITTEE_SUBNET_COUNT, Preset
 from dvtfast.duties.signed_sets import signature_of, signed_set
 from dvtfast.duties.ssz import SszError
 from dvtfast.duties.sync_committees import SignedContributionAndProof, SyncCommitteeSelection
@@ -202,6 +202,8 @@ class Exchange:
                     value = decode_signed(duty.type, entry.data, self._preset)
                     if len(signature_of(value)) != SIGNATURE_BYTES:
                         raise SszError("expected a signature")
+                    if subcommittee_of(value) >= SYNC_COMMITTEE_SUBNET_COUNT:
+                        raise SszError("expected one of four subcommittees")
                 except SszError:
                     unread.append(validator)
                     continue

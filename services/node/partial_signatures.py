@@ -7,9 +7,10 @@ wrong, each is verified, and who sent the bad ones is named.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Hashable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,11 @@ from dvtfast import PublicKeys, RecoveredSignatures, ShareStatus, recover_and_ch
 from dvtfast.constants import ROOT_BYTES, SIGNATURE_BYTES
 
 from ..process.offload import Workers
+
+# How much of one node is kept at once. A validator has a few duties in an epoch, and some last for two; those
+# in a sync committee, 512 at most, prove in each slot of four epochs, ahead and back, that they aggregate.
+MOST_OF_VALIDATOR: Final = 16
+MOST_OF_MEMBERS: Final = 512 * 4 * 32 * 2
 
 Positions = NDArray[np.intp]
 Bytes = NDArray[np.uint8]
@@ -105,11 +111,15 @@ class DutyShares:
 
     A row is a validator and what is signed for it: there is more than one where nodes disagree, at most one
     for each node. What is kept is bounded by validators times nodes, whatever nodes send.
+
+    Attributes:
+        kept: how many of each node.
     """
 
     def __init__(self, keys: ClusterKeys) -> None:
         self._keys = keys
         self._rows: dict[tuple[int, bytes], int] = {}
+        self.kept: Counter[int] = Counter()
         self._given: dict[tuple[int, int], tuple[bytes, bytes]] = {}  # by node and validator
         self._validators = np.empty(0, np.intp)
         self._roots = np.empty((0, ROOT_BYTES), np.uint8)
@@ -138,6 +148,7 @@ class DutyShares:
             elif given != entry:
                 twice.append(validator)
         self._grow()
+        self.kept[node] += len(rows)
         at = np.array(rows, np.intp)
         self._shares[at, node] = signed.signatures[places]
         self._present[at, node] = True
@@ -219,7 +230,7 @@ D = TypeVar("D", bound=Hashable)
 
 
 class PartialSignatures(Generic[D]):
-    """The partial signatures of all duties that are under way.
+    """The partial signatures of all duties that are under way, of each node as many as it may have duties.
 
     Args:
         keys: of the cluster.
@@ -232,12 +243,19 @@ class PartialSignatures(Generic[D]):
         self._workers = workers
         self._blame = blame
         self._duties: dict[D, _Gathering] = {}
+        self._most = MOST_OF_VALIDATOR * len(keys.public_keys.encoded) + MOST_OF_MEMBERS
+        self._kept: Counter[int] = Counter()
 
     async def add(self, duty: D, node: int, signed: SignedRoots) -> None:
         """Keep what a node signed, and recover what can be recovered."""
+        if self._kept[node] + len(signed) > self._most:
+            self._blame(duty, Fault(node, (), "more partial signatures than it has duties for"))
+            return
         gathering = self._duties.setdefault(duty, _Gathering(DutyShares(self._keys)))
+        before = gathering.shares.kept[node]
         for fault in gathering.shares.add(node, signed):
             self._blame(duty, fault)
+        self._kept[node] += gathering.shares.kept[node] - before
         async with gathering.recovering:
             if not len(rows := gathering.shares.due()):
                 return
@@ -270,7 +288,7 @@ class PartialSignatures(Generic[D]):
     def forget(self, is_over: Callable[[D], bool]) -> None:
         """Keep nothing more of duties that are over."""
         for duty in [duty for duty in self._duties if is_over(duty)]:
-            del self._duties[duty]
+            self._kept -= self._duties.pop(duty).shares.kept
 
 
 class _Gathering:

@@ -58,7 +58,10 @@ class Scheduler:
             try:
                 async for slot in slots.slots():
                     epoch = slots.epoch(slot)
-                    if slot == slots.first_slot(epoch) or epoch not in self._known:
+                    if slot == slots.first_slot(epoch):
+                        self._validators.begin(epoch)
+                        self._resolve(epoch)
+                    elif epoch not in self._known:
                         self._resolve(epoch)
                     if slot + SLOTS_EARLY >= slots.first_slot(epoch + 1) and epoch + 1 not in self._known:
                         self._resolve(epoch + 1)

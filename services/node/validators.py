@@ -72,6 +72,11 @@ class Validators:
             self._ours(active, members),
         )
 
+    def begin(self, epoch: int) -> None:
+        """An epoch begins: what may have changed since its duties were asked for is asked for again."""
+        if self._cache is not None:
+            self._cache.begin(epoch)
+
     def saw_head(self, event: Mapping[str, object]) -> set[int]:
         """The epochs whose duties a new head has changed; the event is what a beacon node says of it."""
         return set() if self._cache is None else self._cache.saw_head(event)

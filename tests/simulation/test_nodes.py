@@ -16,6 +16,7 @@ from dvtfast.duties.duty_types import DutyType
 from dvtfast.services.chain.beacon.duties import DutiesClient
 from dvtfast.services.node.exchange import Exchange
 from dvtfast.services.node.flows import attestations
+from dvtfast.services.node.flows.votes import OwnVote
 from dvtfast.services.node.signing.record import SigningRecord
 from tests.simulation.beacon import SimulatedBeacon
 from tests.simulation.running import Simulation
@@ -100,7 +101,7 @@ def test_what_is_slashable_is_noticed(monkeypatch):
         return None
 
     monkeypatch.setattr(attestations, "why_not_proposed", nothing)
-    monkeypatch.setattr(attestations, "known_soon", nothing)
+    monkeypatch.setattr(OwnVote, "known_soon", nothing)
     monkeypatch.setattr(
         SigningRecord, "add", lambda _self, _duty, validators, *_, **__: [""] * len(validators)
     )

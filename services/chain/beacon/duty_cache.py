@@ -45,6 +45,10 @@ class DutyCache:
         period = epoch // self._client.chain.epochs_per_sync_committee_period
         return await _kept(self._members, period, lambda: self._client.sync_duties(epoch, self._indices))
 
+    def begin(self, epoch: int) -> None:
+        """An epoch begins. Who proposes in it may have depended on blocks that came since it was told."""
+        self._proposers.pop(epoch, None)
+
     def saw_head(self, event: Mapping[str, Any]) -> set[int]:
         """Forget what a new head has made wrong; the epochs whose duties are to be asked for again.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import cast
 
@@ -17,9 +16,9 @@ from dvtfast.qbft.messages import Duty
 
 from ...chain.beacon.duty_answers import AttesterDuty
 from ..parts import ActiveValidators, NodeParts
-from .agreeing import Agreed, agree, persistently, send
+from .agreeing import Agreed, agree, send
 from .gathering import gather
-from .votes import OTHER_SOURCE, known_soon, why_not_cast, why_not_proposed
+from .votes import OTHER_SOURCE, OwnVote, why_not_cast, why_not_proposed
 
 
 async def attest(
@@ -29,10 +28,10 @@ async def attest(
     duty = Duty(slot, DutyType.ATTESTER)
     ours = {active.positions[each.validator_index]: _duty(each) for each in duties}
     node.tracker.expect(duty, ours)
-    own = asyncio.create_task(persistently(node, lambda: node.beacon.attestation_data(slot)))
+    own = OwnVote(node, slot)
 
     async def fetch() -> Mapping[int, AgreedValue]:
-        data = await asyncio.shield(own)
+        data = await own.known()
         return {position: AttesterValue(data, each) for position, each in ours.items()}
 
     async def why_not(values: Mapping[int, AgreedValue]) -> str:
@@ -40,9 +39,9 @@ async def attest(
 
     try:
         agreed = await agree(node, duty, fetch, why_not)
-        values = _castable(node, agreed, ours, await known_soon(node, own))
+        values = _castable(node, agreed, ours, await own.known_soon())
     finally:
-        own.cancel()
+        own.end()
     fork = node.schedule.at(node.schedule.epoch_of(slot)).fork
     if fork is None or not values:
         return

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping
-from fractions import Fraction
 from typing import Final
 
 from dvtfast.duties.attestations import AttestationData, AttestationDuty, SingleAttestation
@@ -26,14 +25,37 @@ from dvtfast.duties.wrappers import AttesterValue
 
 from ...chain.beacon.client import BeaconError
 from ..parts import NodeParts
+from .agreeing import persistently
 
 UNSETTLED_SLOTS: Final = 2  # of an epoch, in which its first block may not have come everywhere
 MOST_DATA: Final = 64  # as there are committees, each of which some nodes ask for by itself
-# In which our own beacon node may say what it would have voted for, in parts of a slot.
-PATIENCE: Final = Fraction(1, 24)
+# From the beginning of a duty on, in which our beacon node may say what it would vote for; a round has one.
+PATIENCE_SECONDS: Final = 0.4
 # How often, and how long apart, it is asked whether it has a block by now.
 LOOKS: Final = 3
 LOOK_SECONDS: Final = 0.2
+
+
+class OwnVote:
+    """What our beacon node would vote for in a slot; it is asked from the beginning of the duty on."""
+
+    def __init__(self, node: NodeParts, slot: int) -> None:
+        self._asking = asyncio.create_task(persistently(node, lambda: node.beacon.attestation_data(slot)))
+        self._until = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+
+    async def known(self) -> AttestationData:
+        """Wait for it."""
+        return await asyncio.shield(self._asking)
+
+    async def known_soon(self) -> AttestationData | None:
+        """The same, unless it is not known soon."""
+        left = max(0.0, self._until - asyncio.get_running_loop().time())
+        done, _ = await asyncio.wait([self._asking], timeout=left)
+        return self._asking.result() if done and not self._asking.cancelled() else None
+
+    def end(self) -> None:
+        """Nobody needs it any more."""
+        self._asking.cancel()
 
 
 def why_not_cast(
@@ -63,14 +85,14 @@ async def why_not_proposed(
     slot: int,
     values: Mapping[int, AttesterValue],
     duties: Mapping[int, AttestationDuty],
-    own: asyncio.Future[AttestationData],
+    own: OwnVote,
 ) -> str:
     """Why this node does not vote for a proposal; empty when it does.
 
     Args:
         values: by the validator's position.
         duties: as our beacon node has them.
-        own: what our beacon node would vote for, once it says so.
+        own: what our beacon node would vote for.
     """
     ours = duties.keys() & values.keys()
     for position in ours:
@@ -81,7 +103,7 @@ async def why_not_proposed(
     votes = {value.data for value in values.values()}
     if len(votes) > MOST_DATA:
         return "it has more votes than there are committees"
-    mine = await known_soon(node, own)
+    mine = await own.known_soon()
     if mine is None:
         return ""
     if any(each.source != mine.source for each in votes):
@@ -96,13 +118,6 @@ async def why_not_proposed(
 
 
 OTHER_SOURCE: Final = "its source is not what our beacon node says"
-
-
-async def known_soon(node: NodeParts, own: asyncio.Future[AttestationData]) -> AttestationData | None:
-    """What our beacon node would vote for, unless it does not say so soon."""
-    seconds = float(PATIENCE) * node.slots.seconds_per_slot
-    done, _ = await asyncio.wait([own], timeout=seconds)
-    return own.result() if done and not own.cancelled() and own.exception() is None else None
 
 
 async def _are_known(node: NodeParts, roots: Collection[bytes]) -> bool:

@@ -199,6 +199,7 @@ class ClusterOfNodes:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             await self.stacks[position].aclose()
+            self.stacks[position] = AsyncExitStack()
             self.nodes[position] = self.running[position] = None
 
     async def go_to(self, slot: int, part: float = 0.0) -> None:

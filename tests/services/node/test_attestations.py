@@ -74,6 +74,54 @@ async def test_a_leader_whose_beacon_node_lies_costs_a_round(tmp_path: Path) -> 
     assert report["refused"] == []
 
 
+async def test_one_node_is_away(tmp_path: Path) -> None:
+    """Three of four are enough, also where the one that is away would lead."""
+    async with cluster_of_nodes(tmp_path, running=[0, 2, 3]) as cluster:
+        for slot in (led_by(2), led_by(1, 4)):
+            for each in await attested(cluster, slot):
+                assert set(each.steps.values()) == {Step.SENT}
+        report = await cluster.chain.report()
+    assert report["refused"] == report["slashable"] == []
+
+
+async def test_two_nodes_are_away_and_come_back(tmp_path: Path) -> None:
+    """Without them nothing is signed, whatever is agreed on; with them the next slot's duties are done."""
+    async with cluster_of_nodes(tmp_path) as cluster:
+        assert all(set(each.steps.values()) == {Step.SENT} for each in await attested(cluster, 1))
+        for position in (1, 3):
+            await cluster.end(position)
+        await cluster.go_to(2)
+        await cluster.go_to(2, 0.34)
+        duty = Duty(2, DutyType.ATTESTER)
+        trackers = [node.parts.tracker for node in cluster.nodes if node is not None]
+        await until(
+            lambda: all(
+                duty in tracker.reports() and Step.FETCHED in tracker.reports()[duty].moments
+                for tracker in trackers
+            )
+        )
+        for position in (1, 3):
+            await cluster.begin(position)
+        for each in await attested(cluster, 3):
+            assert set(each.steps.values()) == {Step.SENT}
+        assert not any(one.duty == duty for one in cluster.signed())
+        report = await cluster.chain.report()
+    assert report["refused"] == report["slashable"] == []
+
+
+async def test_a_node_whose_beacon_node_is_down_goes_along(tmp_path: Path) -> None:
+    """What the others agree on it signs, and counts where another one is away; it sends later."""
+    async with cluster_of_nodes(tmp_path, beacon_nodes=NODES, running=[0, 1, 2]) as cluster:
+        assert all(set(each.steps.values()) == {Step.SENT} for each in await attested(cluster, 1))
+        await cluster.chain.suffer(2, is_down=True)
+        slot = led_by(0, 2)
+        for each in await attested(cluster, slot, [0, 1]):
+            assert set(each.steps.values()) == {Step.SENT}
+        await cluster.chain.suffer(2)
+        [each] = await cluster.done(slot, DutyType.ATTESTER, [2])
+        assert set(each.steps.values()) == {Step.SENT}
+
+
 class WrongCommittee(DutiesClient):
     """What it says of the first validator of a slot is wrong."""
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dvtfast import PublicKeys, derive_public_keys, generate_secret_keys, sign, split_secret_keys
+from dvtfast.services.node import partial_signatures
 from dvtfast.services.node.partial_signatures import (
     ClusterKeys,
     DutyShares,
@@ -207,6 +208,22 @@ async def test_who_waits_gets_them_as_they_come(gathered: Gathered) -> None:
     assert gathered.partials.shares("duty") is not None
     gathered.partials.forget(lambda duty: duty == "duty")
     assert gathered.partials.shares("duty") is None
+
+
+async def test_no_more_is_kept_of_a_node_than_it_has_duties(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(partial_signatures, "MOST_OF_VALIDATOR", 2)
+    monkeypatch.setattr(partial_signatures, "MOST_OF_MEMBERS", 0)
+    gathered = Gathered()
+    for duty in ("one", "two", "two", "three"):
+        await gathered.partials.add(duty, 1, signed(1))
+    assert gathered.partials.shares("three") is None
+    fault = Fault(1, (), "more partial signatures than it has duties for")
+    assert gathered.faults == [fault, fault]  # what is kept already is no excuse
+    await gathered.partials.add("three", 2, signed(2))
+    gathered.partials.forget(lambda duty: duty == "one")
+    await gathered.partials.add("three", 1, signed(1))
+    assert gathered.faults == [fault, fault]
+    await gathered.close()
 
 
 @settings(max_examples=30, deadline=None)
