@@ -54,6 +54,8 @@ class EndpointError(UnavailableError):
         status: of the HTTP answer, if that is what is wrong.
         pause_seconds: it was asked too often, and wants to be left alone for so long, 0 when it does not say
             how long; None if that is not what is wrong.
+        refusals: of a list that was sent, why what of it was refused, by its place; the rest was taken. Empty
+            where nothing is said of it.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class EndpointError(UnavailableError):
         pause_seconds: float | None = None,
     ) -> None:
         super().__init__(message)
+        self.refusals: Mapping[int, str] = {}
         self.refused = refused
         self.status = status
         self.pause_seconds = pause_seconds
@@ -467,12 +470,14 @@ class Endpoints:
         refused = bool(errors) and all(error.refused for error in errors.values())
         statuses = {error.status for error in errors.values()}
         pauses = [error.pause_seconds for error in errors.values() if error.pause_seconds is not None]
-        return EndpointError(
+        combined = EndpointError(
             "; ".join(dict.fromkeys([*map(str, errors.values()), *pausing, *left_out])),
             refused=refused,
             status=statuses.pop() if len(statuses) == 1 else None,
             pause_seconds=min(pauses) if len(pauses) == len(errors) > 0 else None,
         )
+        combined.refusals = next((error.refusals for error in errors.values() if error.refusals), {})
+        return combined
 
 
 class SessionClient:

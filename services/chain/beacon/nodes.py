@@ -23,7 +23,7 @@ from dvtfast.duties.ssz import SszError
 from ...process import logs
 from ...web.error_text import with_words
 from ...web.outgoing import Answer, OutgoingError, joined
-from ..endpoints import Endpoint, EndpointError, Endpoints, NoAnswerInTimeError, exchange
+from ..endpoints import SHOWN_CHARACTERS, Endpoint, EndpointError, Endpoints, NoAnswerInTimeError, exchange
 from .answers import decoded
 from .chain_constants import ChainConstants, ExpectedChain, constants, read_forks, read_genesis, read_spec
 from .client import BeaconClient, BeaconError
@@ -270,8 +270,11 @@ class BeaconNodes(BeaconClient):
         finally:
             self.watcher(name_of(path), perf_counter() - begin, is_error)
         if is_error:
-            words = with_words(f"{path}: HTTP {answer.status}", answer.content) + _failures(answer.content)
-            raise endpoint.error(words, status=answer.status, refused=400 <= answer.status < 500)
+            refusals = _refusals(answer.content)
+            words = with_words(f"{path}: HTTP {answer.status}", answer.content) + _in_words(refusals)
+            error = endpoint.error(words, status=answer.status, refused=400 <= answer.status < 500)
+            error.refusals = refusals
+            raise error
         return answer
 
     async def _first_able(self, work: Callable[[Endpoint], Awaitable[T]]) -> T:
@@ -285,11 +288,13 @@ class BeaconNodes(BeaconClient):
                 return await ask(group)
             except EndpointError as error:
                 errors.append(error)
-        raise BeaconError(
+        combined = BeaconError(
             "beacon: " + "; ".join(map(str, errors)),
             refused=all(error.refused for error in errors),
             status=errors[0].status,
         )
+        combined.refusals = errors[0].refusals
+        raise combined
 
     def _groups(self) -> list[Endpoints]:
         return [self._endpoints] + ([self._fallbacks] if self._fallbacks is not None else [])
@@ -317,13 +322,18 @@ def _ignoring(path: str, seconds: float, is_error: bool) -> None:
     pass
 
 
-def _failures(content: bytes) -> str:
-    """Which of a list were refused, and why, where the answer says so; those of one reason together."""
+def _refusals(content: bytes) -> dict[int, str]:
+    """Which of a list were refused, by their places, and why, where the answer says so."""
     try:
         failures = decoded(content, _Refusal).failures
-        reasons: dict[str, list[str]] = {}
-        for each in failures:
-            reasons.setdefault(each.message, []).append(str(each.index))
+        return {int(each.index): logs.printable(each.message)[:SHOWN_CHARACTERS] for each in failures}
     except ValueError:
-        return ""
+        return {}
+
+
+def _in_words(refusals: Mapping[int, str]) -> str:
+    """The same, those of one reason together."""
+    reasons: dict[str, list[str]] = {}
+    for place, why in refusals.items():
+        reasons.setdefault(why, []).append(str(place))
     return "".join(f"; {why} (at {', '.join(places)})" for why, places in reasons.items())

@@ -85,7 +85,7 @@ class Instance:
         self.agreement: asyncio.Future[Agreement] = self._loop.create_future()
 
     def start(self, own: tuple[bytes, wire.Value] | None, accepts: Accepts | None = None) -> None:
-        """The duty begins.
+        """The duty begins, where it has not.
 
         Args:
             own: hash and content of what this node would propose, if it knows.
@@ -93,7 +93,8 @@ class Instance:
         """
         if self.agreement.cancelled():
             return
-        self._started, self._accepts = True, accepts
+        if not self._started:
+            self._started, self._accepts = True, accepts
         self._do(self._machine.start(self._own(own)))
         early, self._early = self._early, {}
         for checked in early.values():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -30,6 +31,9 @@ RETRY_FACTOR: Final = 1.6
 MOST_RETRY_SECONDS: Final = 12.0
 
 NOTHING: Final = "it is for validators of no lock of ours, or nothing that is signed"
+
+# What some beacon nodes say where another node of the cluster was first.
+KNOWN_ALREADY: Final = re.compile(r"(already|prior\w*|superset) ?known", re.IGNORECASE)
 
 T = TypeVar("T")
 
@@ -143,14 +147,22 @@ async def persistently(
 async def send(
     node: NodeParts, duty: Duty, validators: Sequence[int], give: Callable[[], Awaitable[None]]
 ) -> None:
-    """Give beacon nodes what these validators signed, until they take it or refuse it."""
+    """Give beacon nodes what these validators signed, in their order, until they take it or refuse it."""
+    refused: dict[int, str] = {}
     try:
         await persistently(node, give, unless_refused=True)
     except BeaconError as error:
-        log.warning("refused by beacon nodes", type=duty.type.name, slot=duty.slot, error=str(error))
-        node.tracker.fail(duty, validators, str(error))
-    else:
-        node.tracker.reach(duty, Step.SENT, validators)
+        refusals = error.refusals or dict.fromkeys(range(len(validators)), str(error))
+        refused = {
+            validators[place]: why
+            for place, why in refusals.items()
+            if place < len(validators) and not KNOWN_ALREADY.search(why)
+        }
+        if refused:
+            log.warning("refused by beacon nodes", type=duty.type.name, slot=duty.slot, error=str(error))
+    for validator, why in refused.items():
+        node.tracker.fail(duty, [validator], why)
+    node.tracker.reach(duty, Step.SENT, [each for each in validators if each not in refused])
 
 
 async def _provide(

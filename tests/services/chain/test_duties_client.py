@@ -285,6 +285,7 @@ async def test_a_refusal_says_which_and_why() -> None:
             await client.send_sync_messages([])
         assert caught.value.refused
         assert caught.value.status == 400
+        assert caught.value.refusals == {0: "bad", 2: "bad"}
 
 
 async def test_health_says_why_a_node_is_of_no_use() -> None:
