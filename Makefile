@@ -39,7 +39,7 @@ MODULES = find src services dvtfast_command -name __pycache__ -prune -o \( -type
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-dkg demo-chain test fuzz fuzz-relayer screenshot asan ct build lint alerts format types bench bench-quick bench-lanes bench-dkg bench-round bench-deposits bench-sidecar bench-junk bench-p2p bench-crowd bench-duties annotate wheel check-wheel docs workflows lock newest clean always
+.PHONY: help demo demo-dkg demo-duties demo-chain test fuzz fuzz-relayer screenshot asan ct build lint alerts format types bench bench-quick bench-lanes bench-dkg bench-round bench-deposits bench-sidecar bench-junk bench-p2p bench-crowd bench-duties annotate wheel check-wheel docs workflows lock newest clean always
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -49,6 +49,9 @@ demo: $(VENV)/services ## a whole cluster on this machine: 1,000 validators thro
 
 demo-dkg: $(VENV)/services ## the same of a cluster that makes its keys itself, in a ceremony through a relay
 	$(BIN)/dvtfast demo --dkg $(DEMO)
+
+demo-duties: $(VENV)/spec ## such a cluster's nodes perform their duties; one is killed, one lies, the chain judges
+	$(BIN)/dvtfast demo --duties $(DEMO)
 
 demo-chain: $(VENV)/demo-chain build/anvil/made ## further, onto a chain on this machine: 11 oracles approve, each validator is deposited for
 	$(BIN)/dvtfast demo --chain $(DEMO)
@@ -164,7 +167,7 @@ lock: $(VENV)/lock ## requirements/ anew: the newest versions that Python 3.11 a
 	$(COMPILE) requirements/build.txt requirements/build.in
 	$(COMPILE) requirements/pip.txt requirements/pip.in --constraint requirements/build.txt
 	$(COMPILE) requirements/bench.txt pyproject.toml --extra bench
-	for set in test demo-chain services; do \
+	for set in test demo-chain spec services; do \
 	    $(COMPILE) requirements/$$set.txt pyproject.toml --extra $$set --constraint requirements/bench.txt || exit; done
 	for set in wheel cibuildwheel docs node; do \
 	    $(COMPILE) requirements/$$set.txt requirements/$$set.in --constraint requirements/bench.txt || exit; done
@@ -178,7 +181,7 @@ clean: ## remove everything that was made here
 	rm -rf $(VENV) build dist
 
 # One stamp for each set of extras, in the environment that the first of them makes.
-$(VENV)/services $(VENV)/demo-chain $(VENV)/test $(VENV)/bench: $(VENV)/%: $(BUILD_INPUTS) $(wildcard requirements/*.txt) $(VENV)/modules | $(VENV)/made
+$(VENV)/services $(VENV)/demo-chain $(VENV)/spec $(VENV)/test $(VENV)/bench: $(VENV)/%: $(BUILD_INPUTS) $(wildcard requirements/*.txt) $(VENV)/modules | $(VENV)/made
 	@$(CHECK)
 	$(call install_locked,$*)
 	$(INSTALL) $(PINS) $(if $(LOCKED),--no-deps) --editable '.[$*]'

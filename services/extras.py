@@ -35,6 +35,7 @@ PACKAGES: Final = {
     "chain": ("eth_abi",),
     "manager": ("eth_account",),
     "operator": ("eth_abi", "eth_account"),
+    "spec": ("eth_consensus_specs", "ckzg"),
     "demo-chain": ("eth_abi", "eth_account", "vyper"),
 }
 

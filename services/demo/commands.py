@@ -15,12 +15,13 @@ def demo(settings: DemoSettings) -> None:
 
     The files are real, only their passwords are cheap to guess: never deposit for these validators.
     With --dkg the cluster makes its keys itself. With --chain there are oracles and a chain, too, on which
-    the validators are registered.
+    the validators are registered. With --duties its nodes perform the duties of their validators instead.
 
     \b
     dvtfast demo --validators 100
     dvtfast demo --dkg --validators 100
     dvtfast demo --chain --validators 20
+    dvtfast demo --duties
     """
     from .main import run
 

@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
@@ -55,7 +56,11 @@ def run(settings: DemoSettings) -> int:
 
 
 def _run(settings: DemoSettings, directory: Path, steps: Steps) -> Shown:
-    """Either form of the demo; the one with a chain has extras of its own."""
+    """One form of the demo; those with a chain have extras of their own."""
+    if settings.duties:
+        from .on_duty import demo
+
+        return demo.run(replace(settings, dkg=True), directory, steps)
     if settings.chain:
         from . import on_chain
 

@@ -32,10 +32,13 @@ class Service:
         log: the file.
     """
 
-    def __init__(self, name: str, arguments: Sequence[str], directory: Path) -> None:
+    def __init__(
+        self, name: str, arguments: Sequence[str], directory: Path, program: Sequence[str] = PROGRAM
+    ) -> None:
         self.name = name
         self.log = directory / f"{name}.log"
-        command = [*PROGRAM, *arguments, "--log-format", "json"]
+        self._before = self.log.stat().st_size if self.log.exists() else 0  # of one of the same name
+        command = [*program, *arguments, "--log-format", "json"]
         with self.log.open("ab") as log:
             # A session of its own: Ctrl-C reaches the demo alone, which then stops the others.
             self._process = subprocess.Popen(  # noqa: S603 - our own program, no shell
@@ -86,7 +89,7 @@ class Service:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-SHOWN_LINES:])
 
     def _lines(self) -> Iterator[dict[str, Any]]:
-        for line in self.log.read_bytes().splitlines():
+        for line in self.log.read_bytes()[self._before :].splitlines():
             try:
                 decoded = msgspec.json.decode(line)
             except msgspec.DecodeError:  # a traceback, or a line half written
@@ -108,10 +111,10 @@ class Services(AbstractContextManager["Services"]):
         self._deadline = monotonic() + timeout_seconds
         self._services: list[Service] = []
 
-    def start(self, name: str, *arguments: str) -> Service:
-        """Run `dvtfast` with these arguments."""
+    def start(self, name: str, *arguments: str, program: Sequence[str] = PROGRAM) -> Service:
+        """Run `dvtfast`, or what is in its place, with these arguments."""
         with _signals_held():  # what is started will be stopped
-            service = Service(name, arguments, self._directory)
+            service = Service(name, arguments, self._directory, program)
             self._services.append(service)
         return service
 

@@ -19,6 +19,7 @@ from .sources import Settings, setting
 
 DEFAULT_VALIDATORS = 1000
 DEFAULT_VALIDATORS_ON_CHAIN = 200
+DEFAULT_VALIDATORS_ON_DUTY = 64
 LEAST_THRESHOLD = 2
 # What a cluster lock and a protocol config can have.
 MOST = {"validators": MAX_VALIDATORS, "nodes": MAX_OPERATORS, "oracles": MAX_ORACLES}
@@ -36,11 +37,19 @@ class DemoSettings(Settings):
         " the extra demo-chain.",
         default="false",
     )
+    duties: bool = setting(
+        "--duties",
+        parsing.switch,
+        "Let the cluster make its keys and perform its duties on a beacon chain of our own, in place of the"
+        " registration; needs the extra spec.",
+        default="false",
+    )
     validators: int = setting(
         "--validators",
         parsing.count,
         f"Validators to register; {DEFAULT_VALIDATORS} when not set. With --chain that many each way, by"
-        f" deposit data and by the relayer's choice, and {DEFAULT_VALIDATORS_ON_CHAIN} when not set.",
+        f" deposit data and by the relayer's choice, and {DEFAULT_VALIDATORS_ON_CHAIN} when not set;"
+        f" {DEFAULT_VALIDATORS_ON_DUTY} with --duties.",
         optional=True,
         metavar="N",
     )
@@ -87,7 +96,7 @@ class DemoSettings(Settings):
     @property
     def extras(self) -> tuple[str, ...]:
         """What makes a chain."""
-        return ("demo-chain",) if self.chain else ()
+        return (*(("demo-chain",) if self.chain else ()), *(("spec",) if self.duties else ()))
 
     @classmethod
     def load(cls, flags: Mapping[str, Any], environment: Mapping[str, str]) -> Self:
@@ -96,14 +105,19 @@ class DemoSettings(Settings):
         if settings.validators is not None:
             return settings
         default = DEFAULT_VALIDATORS_ON_CHAIN if settings.chain else DEFAULT_VALIDATORS
+        default = DEFAULT_VALIDATORS_ON_DUTY if settings.duties else default
         return dataclasses.replace(settings, validators=default)
 
     def problems(self) -> list[str]:
         """A threshold must not exceed its total."""
         pairs = [("nodes", "threshold"), ("oracles", "oracle_threshold")]
         flags = {field: source.flag for field, source in self.sources().items()}
-        if self.chain and self.network.name != CHAIN_NETWORK:
-            return [f"{flags['network']}: expected {CHAIN_NETWORK} with {flags['chain']}"]
+        if self.duties and (self.chain or self.ssv):
+            other = flags["chain" if self.chain else "ssv"]
+            return [f"{flags['duties']}: it is for an Obol cluster, and not with {other}"]
+        if (self.chain or self.duties) and self.network.name != CHAIN_NETWORK:
+            other = flags["chain" if self.chain else "duties"]
+            return [f"{flags['network']}: expected {CHAIN_NETWORK} with {other}"]
         if self.chain and self.validators == 1:  # one by stakes, one by rewards
             return [f"{flags['validators']}: expected at least 2 with {flags['chain']}, got 1"]
         for field, most in MOST.items():

@@ -55,7 +55,7 @@ ROOMS = {
     "operator": LOWER | {"keys", "settings"},
     "ceremony": (LOWER - {"relayer_client"}) | {"keys", "p2p", "settings"},
     "node": (LOWER - {"relayer_client"}) | {"keys", "p2p", "settings"},
-    "demo": LOWER | {"ceremony", "operator", "settings"},
+    "demo": LOWER | {"ceremony", "node", "operator", "settings"},
 }
 AT_THE_DOOR = {"__init__", "__main__", "cli", "command", "extras"}  # the command line
 MOST_FILES = 18  # in a room; a stranger reads a list of names, not a book

@@ -164,7 +164,7 @@ class Consensus:
         try:
             await self._host.send(self._nodes[peer], wire.PROTOCOL, data)
         except (P2PError, TimeoutError) as error:
-            log.info("message not sent", peer=peer, why=str(error))
+            log.debug("message not sent", peer=peer, why=str(error))
         finally:
             self._sending[peer] -= 1
 
