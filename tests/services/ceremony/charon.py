@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -95,3 +96,21 @@ def charons_relay(directory: Path) -> Iterator[str]:
         yield url
     finally:
         relay.stop()
+
+
+@contextmanager
+def our_relay(directory: Path) -> Iterator[str]:
+    """Ours; its URL."""
+    http, tcp = free_ports(2)
+    url = f"http://127.0.0.1:{http}"
+    command = [
+        *(sys.executable, "-m", "dvtfast.services", "p2p-relay", "--data-dir", str(directory / "relay")),
+        *("--http-address", f"127.0.0.1:{http}", "--p2p-tcp-address", f"127.0.0.1:{tcp}"),
+        "--p2p-advertise-private-addresses",
+    ]
+    with subprocess.Popen(command) as relay:
+        try:
+            until(lambda: answers(url))
+            yield url
+        finally:
+            relay.terminate()

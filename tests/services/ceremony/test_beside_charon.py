@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
-from contextlib import contextmanager
 from shutil import copytree
 
 import numpy as np
@@ -33,7 +30,7 @@ from dvtfast.services.ceremony.storing import NodeStore
 from dvtfast.services.demo.world.ports import free_ports
 from dvtfast.services.p2p.host import Host, IdentityKey
 
-from .charon import CHARON, NO_CHARON, SECONDS, Charon, answers, charons_relay, once, until
+from .charon import CHARON, NO_CHARON, SECONDS, Charon, answers, charons_relay, once, our_relay, until
 from .dealt import CHEAP, definition_of
 from .nodes import NodeProcess
 from .test_commands import call
@@ -41,23 +38,6 @@ from .test_commands import call
 pytestmark = pytest.mark.skipif(not CHARON, reason=NO_CHARON)
 
 N = 4
-
-
-@contextmanager
-def our_relay(directory):
-    http, tcp = free_ports(2)
-    url = f"http://127.0.0.1:{http}"
-    command = [
-        *(sys.executable, "-m", "dvtfast.services", "p2p-relay", "--data-dir", str(directory / "relay")),
-        *("--http-address", f"127.0.0.1:{http}", "--p2p-tcp-address", f"127.0.0.1:{tcp}"),
-        "--p2p-advertise-private-addresses",
-    ]
-    with subprocess.Popen(command) as relay:
-        try:
-            until(lambda: answers(url))
-            yield url
-        finally:
-            relay.terminate()
 
 
 class Mixed:

@@ -1,0 +1,34 @@
+"""`dvtfast node` on the chain of charon's mock of a beacon node.
+
+Blocks of the mock are of capella, on no parent, and name validator 0 as their proposer whoever that is; its
+aggregates are of committee 0, whoever makes them, and of nobody's votes. No chain has such things, and a node
+signs none of them. Here it does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dvtfast.services.cli import main
+from dvtfast.services.node.flows import aggregates, blocks
+
+from .capella import know_capella
+
+
+def _why_no_block(node: Any, value: Any, proposer: Any) -> str:
+    return "" if value.message.block.slot == proposer.slot else "its block is of another slot"
+
+
+async def _why_not_on(node: Any, value: Any) -> str:
+    return ""
+
+
+def _why_no_aggregate(node: Any, value: Any, duty: Any, data: Any) -> str:
+    return "" if value.message.data == data else "its aggregate is of other votes"
+
+
+if __name__ == "__main__":
+    know_capella()
+    blocks._why_not, blocks._why_not_on = _why_no_block, _why_not_on
+    aggregates._why_not = _why_no_aggregate
+    main()
