@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from hashlib import sha256
 
@@ -100,6 +101,7 @@ class Node:
                 case Record():
                     self.disk.append(output.content)
                 case Send():
+                    output = replace(output, payload=bytes(output.payload))
                     self.inbox.append(output)
                     self.sent.setdefault((output.to, output.kind), set()).add(output.payload)
                 case Phase():

@@ -216,7 +216,7 @@ class CharonNode:
                     await self._send(peer, output)
                     return
                 limits = self._limits(output.kind)
-                answer = await self._host.request(peer, output.kind, output.payload, terms=limits)
+                answer = await self._host.request(peer, output.kind, bytes(output.payload), terms=limits)
             except (UnreachableError, ConnectionEndedError, TimeoutError) as error:
                 problem: Exception = error
             except P2PError as error:
@@ -237,7 +237,7 @@ class CharonNode:
         """Send, and wait for the end of the stream, which its other side closes when it has read all."""
         async with await self._host.open_stream(peer, output.kind) as stream:
             stream.stall_seconds = STALL_SECONDS
-            await stream.write(framed(output.payload))
+            await stream.write(framed(bytes(output.payload)))
             stream.finish()
             while await stream.read():
                 pass

@@ -8,6 +8,7 @@ import pytest
 from py_ecc.optimized_bls12_381 import neg
 
 from dvtfast.constants import CURVE_ORDER
+from dvtfast.dkg.native import dealing
 from dvtfast.dkg.native.envelopes import Kind, seal
 from dvtfast.dkg.native.judging import Known, UndecidedError, judge_evidence
 from dvtfast.dkg.native.statements import Stop
@@ -86,6 +87,12 @@ COMPUTING = {
 
 @pytest.mark.parametrize("name", COMPUTING)
 def test_what_is_computed_wrongly_is_proven(name):
+    assert_blamed(run(cheats={CHEATER: COMPUTING[name]}), CHEATER)
+
+
+@pytest.mark.parametrize("name", COMPUTING)
+def test_it_is_proven_where_one_dealer_is_held_decoded_at_a_time(name, monkeypatch):
+    monkeypatch.setattr(dealing, "MOST_DECODED_BYTES", 1)
     assert_blamed(run(cheats={CHEATER: COMPUTING[name]}), CHEATER)
 
 

@@ -24,6 +24,7 @@ from dvtfast.dkg.native.sizes import largest_payload, most_validators, payload_s
 from dvtfast.dkg.native.statements import statement_sizes
 from dvtfast.dkg.native.terms import Terms
 from dvtfast.dkg.native.wanting import REMINDERS_IN_VAIN, Wanted, decode_want, encode_want, helpers
+from dvtfast.dkg.outputs import Joined
 from dvtfast.services.p2p.limits import Limits
 from tests import cheaters
 from tests.ceremonies import Network, SamplePlan, make_terms, operators_of, secret_of
@@ -131,6 +132,24 @@ def test_the_bytes_do_not_change_unnoticed(monkeypatch):
     for position, to, payload in sorted(payloads_of(network)):
         said.update(bytes([position, to]) + payload)
     assert said.hexdigest() == "60df236d6cedc7bbcfae2799044f1c699dcbe278c7934b92ca4e7adf431151a4"
+
+
+@given(st.lists(st.binary(max_size=5), max_size=5), st.integers(-30, 30), st.integers(-30, 30))
+def test_what_is_joined_is_sliced_as_the_whole(parts, start, stop):
+    joined, whole = Joined(*parts), b"".join(parts)
+    assert (len(joined), bytes(joined)) == (len(whole), whole)
+    assert joined[start:stop] == whole[start:stop]
+    assert {joined: 1}[Joined(*parts)]
+
+
+@pytest.mark.parametrize("kind", [Kind.DEAL, Kind.SIGS], ids=lambda kind: kind.name)
+def test_what_goes_to_all_is_held_once(kind):
+    """However many they are: at 255 operators it would be 254 times as much."""
+    work = honest().nodes[0].machine._work
+    parts = [work.attachment(kind, receiver) for receiver in (1, 2, 3)]
+    assert len({id(each[0]) for each in parts}) == 1
+    sent = {to: next(iter(honest().nodes[0].sent[to, kind.name.lower()])) for to in (1, 2, 3)}
+    assert all(sent[to].endswith(b"".join(each)) for to, each in enumerate(parts, 1))
 
 
 # Trees.

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from dvtfast.dkg.native.wanting import SIGN_OF_LIFE
+from dvtfast.dkg.outputs import Joined
 
 from ...p2p.errors import P2PError
 from ...p2p.host import Host, Terms
@@ -37,13 +38,13 @@ class _Outbox:
     """
 
     def __init__(self, most_bytes: int) -> None:
-        self._payloads: dict[bytes, None] = {}
+        self._payloads: dict[bytes | Joined, None] = {}
         self._bytes, self._most_bytes = 0, most_bytes
         self._some = asyncio.Event()
         self.is_empty = asyncio.Event()
         self.is_empty.set()
 
-    def add(self, payload: bytes) -> None:
+    def add(self, payload: bytes | Joined) -> None:
         if payload in self._payloads:
             return
         while self._payloads and (
@@ -55,11 +56,11 @@ class _Outbox:
         self._some.set()
         self.is_empty.clear()
 
-    async def first(self) -> bytes:
+    async def first(self) -> bytes | Joined:
         await self._some.wait()
         return next(iter(self._payloads))
 
-    def remove(self, payload: bytes) -> None:
+    def remove(self, payload: bytes | Joined) -> None:
         if payload in self._payloads:
             del self._payloads[payload]
             self._bytes -= len(payload)
@@ -105,7 +106,7 @@ class Mailbox:
             self._take_no_more()
             self._host.forget(PROTOCOL)
 
-    def send(self, to: int, payload: bytes) -> None:
+    def send(self, to: int, payload: bytes | Joined) -> None:
         """Put a payload behind those that go to a peer."""
         self._out[to].add(payload)
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 import secrets
 import struct
 
+from dvtfast.dkg.outputs import Joined
+
 from ...p2p.errors import WireError
 
 PART_BYTES = 2 * 1024 * 1024
@@ -24,7 +26,7 @@ MOST_MESSAGE_BYTES = _HEAD.size + PART_BYTES
 class OutgoingPayload:
     """A payload on its way to one peer."""
 
-    def __init__(self, payload: bytes) -> None:
+    def __init__(self, payload: bytes | Joined) -> None:
         self._identifier = secrets.token_bytes(IDENTIFIER_BYTES)
         self._payload = payload
         self._there = self._most = self._failures = 0

@@ -13,6 +13,41 @@ from typing import TypeAlias
 from dvtfast._arrays import Bytes
 
 
+class Joined:
+    """Bytes that begin and end for one receiver alone, and have much between that is the same for all.
+
+    What is sliced is copied, and what all have in common is there once, however many they are.
+
+    Args:
+        parts: one after the other.
+    """
+
+    __slots__ = ("_parts", "_size")
+
+    def __init__(self, *parts: bytes) -> None:
+        self._parts, self._size = parts, sum(map(len, parts))
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __bytes__(self) -> bytes:
+        return b"".join(self._parts)
+
+    def __getitem__(self, s: slice) -> bytes:
+        start, stop, _ = s.indices(self._size)
+        found = []
+        for part in self._parts:
+            found.append(part[max(0, start) : max(0, stop)])
+            start, stop = start - len(part), stop - len(part)
+        return b"".join(found)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Joined) and self._parts == other._parts
+
+    def __hash__(self) -> int:
+        return hash(self._parts)
+
+
 @dataclass(frozen=True, slots=True)
 class Send:
     """One message to one peer; it may be lost, and the machine then sends it again when it is asked to.
@@ -25,7 +60,7 @@ class Send:
 
     to: int
     kind: str
-    payload: bytes = field(repr=False)
+    payload: bytes | Joined = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

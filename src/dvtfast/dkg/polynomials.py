@@ -46,6 +46,7 @@ from dvtfast.threshold import checked_share_indices
 
 __all__ = [
     "Coefficients",
+    "CommitmentSums",
     "Commitments",
     "CommitmentsLike",
     "add_shares",
@@ -126,30 +127,66 @@ def sum_commitments(parts: Sequence[CommitmentsLike], *, threads: int | None = N
         InputError: no parts, or parts of different shapes.
     """
     decoded = as_parts(parts, threads=threads)
-    each = [flat(curve_points(part)) for part in decoded]
-    totals, status = each[0].copy(), np.zeros(len(each[0]), dtype=np.uint8)
+    sums = CommitmentSums()
+    sums.add(decoded, threads=threads)
+    try:
+        return sums.total(threads=threads)
+    except BadDealerError as error:
+        status = np.zeros(1, dtype=np.uint8)
+        for dealer, part in enumerate(decoded):
+            point = curve_points(part)[error.validator, error.coefficient]
+            _kernel.check_in_g1(point[np.newaxis], status, None)
+            if status[0] != OK:
+                raise BadDealerError(
+                    dealer, error.validator, error.coefficient, words_of(status[0])
+                ) from None
+        raise
 
-    def add(s: slice) -> None:
-        lanes = lanes_for("decode", s.stop - s.start)
-        for terms in each[1:]:
-            _kernel.add_points(totals[s], terms[s], lanes)
-        _kernel.check_in_g1(totals[s], status[s], lanes)
 
-    for_slices(len(totals), add, threads=threads, chunk_rows=CHUNK_ROWS)
-    bad = np.flatnonzero(status != OK)
-    if bad.size:
-        _blame_sum(int(bad[0]), each, decoded[0].shape[1])
-    return _keys(totals.reshape(*decoded[0].shape, POINT_WORDS), threads)
+class CommitmentSums:
+    """Sums of commitments of dealers who come one after the other, so that not all are held decoded."""
 
+    __slots__ = ("_shape", "_totals")
 
-def _blame_sum(place: int, each: Sequence[Uint64s], threshold: int) -> None:
-    """Raise BadDealerError for a sum that is not in G1 or infinite."""
-    status = np.zeros(1, dtype=np.uint8)
-    for dealer, points in enumerate(each):
-        _kernel.check_in_g1(points[place : place + 1], status, None)
-        if status[0] != OK:
-            raise BadDealerError(dealer, *divmod(place, threshold), words_of(status[0]))
-    raise BadDealerError(None, *divmod(place, threshold), words_of(int(Status.IS_INFINITY)))
+    def __init__(self) -> None:
+        self._shape: tuple[int, ...] = ()
+        self._totals: Uint64s | None = None
+
+    def add(self, parts: Sequence[Commitments | PublicKeys], *, threads: int | None = None) -> None:
+        """Add dealers' commitments of shape (m, t), of one shape in all."""
+        each = [flat(curve_points(part)) for part in parts]
+        if self._totals is None:
+            self._shape, self._totals = parts[0].shape, each.pop(0).copy()
+        if any(part.shape != self._shape for part in parts):
+            raise InputError(f"parts: expected dealers of one shape, {self._shape}")
+        totals = self._totals
+
+        def add(s: slice) -> None:
+            lanes = lanes_for("decode", s.stop - s.start)
+            for terms in each:
+                _kernel.add_points(totals[s], terms[s], lanes)
+
+        for_slices(len(totals), add, threads=threads, chunk_rows=CHUNK_ROWS)
+
+    def total(self, *, threads: int | None = None) -> PublicKeys:
+        """The sums, of shape (m, t).
+
+        Raises:
+            BadDealerError: of no dealer: the first sum that is infinite or not in G1; in that case a dealer's
+                entry at its place is not in G1.
+        """
+        assert self._totals is not None
+        totals, status = self._totals, np.zeros(len(self._totals), dtype=np.uint8)
+
+        def check(s: slice) -> None:
+            _kernel.check_in_g1(totals[s], status[s], lanes_for("decode", s.stop - s.start))
+
+        for_slices(len(totals), check, threads=threads, chunk_rows=CHUNK_ROWS)
+        bad = np.flatnonzero(status != OK)
+        if bad.size:
+            validator, coefficient = divmod(int(bad[0]), self._shape[1])
+            raise BadDealerError(None, validator, coefficient, words_of(int(Status.IS_INFINITY)))
+        return _keys(totals.reshape(*self._shape, POINT_WORDS), threads)
 
 
 def add_shares(parts: Sequence[Bytes]) -> Bytes:

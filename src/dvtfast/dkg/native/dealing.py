@@ -10,7 +10,7 @@ import numpy as np
 from dvtfast._arrays import Bytes
 from dvtfast._secrets import wiped
 from dvtfast.constants import PUBLIC_KEY_BYTES, SECRET_KEY_BYTES
-from dvtfast.dkg.commitments import CommitmentsLike, as_parts
+from dvtfast.dkg.commitments import Commitments, CommitmentsLike, as_parts
 from dvtfast.dkg.knowledge import find_bad, prove
 from dvtfast.dkg.native.channels import bound_to, decrypt, encrypt, expand, pair_key, public_point
 from dvtfast.dkg.native.hashing import tagged_hash, tree_root
@@ -19,15 +19,20 @@ from dvtfast.dkg.native.terms import Terms
 from dvtfast.dkg.outputs import GeneratedKeys
 from dvtfast.dkg.polynomials import (
     Coefficients,
+    CommitmentSums,
     add_shares,
+    check_subgroup,
     commit,
     evaluate,
     find_bad_shares,
     public_shares,
-    sum_commitments,
 )
 from dvtfast.errors import BadDealerError, DvtfastError
-from dvtfast.keys import PublicKeys, check_secret_keys
+from dvtfast.keys import POINT_WORDS, PublicKeys, check_secret_keys
+
+# What a dealer's commitment takes when it is decoded, with its bytes; and how much of that is held at once.
+DECODED_BYTES = 8 * POINT_WORDS + PUBLIC_KEY_BYTES
+MOST_DECODED_BYTES = 128 * 1024**2
 
 
 class PointFaultError(DvtfastError):
@@ -194,21 +199,14 @@ def combine_deals(
         BadDealerError: a sum is infinite or two validators' keys are equal, which no dealer alone can bring
             about.
     """
-    parts = _public_parts(own, deals, position)
-    _check_proofs(session, parts, deals, position)
-    try:
-        sums = sum_commitments(parts)
-    except BadDealerError as error:
-        if error.dealer is None:
-            raise
-        raise PointFaultError(error.dealer, error.validator) from None
+    sums = _sum_up(terms, session, own, deals, position)
     each = _all_shares(session, own, deals, points, position)
     with wiped(*each):
         shares = add_shares(each)
         index = terms.share_indices[position]
         if len(find_bad_shares(shares, sums, index)):
             shares.fill(0)
-            _blame_share(each, parts, index)
+            _blame_share(each, deals, index)
     keys = np.ascontiguousarray(sums.encoded[:, 0])
     if (pair := find_repeat(keys)) is not None:
         raise BadDealerError(None, pair[1], 0, f"the same key as validator {pair[0]}")
@@ -216,14 +214,33 @@ def combine_deals(
     return GeneratedKeys(keys, public.encoded, shares), public
 
 
-def _public_parts(own: Dealer, deals: Sequence[Dealt], position: int) -> list[CommitmentsLike]:
+def _sum_up(terms: Terms, session: bytes, own: Dealer, deals: Sequence[Dealt], position: int) -> PublicKeys:
+    """The sums of all commitments, which are decoded for some dealers at a time."""
+    at_once = max(1, MOST_DECODED_BYTES // (DECODED_BYTES * terms.threshold * terms.validators))
+    sums = CommitmentSums()
+    for begin in range(0, len(deals), at_once):
+        some = deals[begin : begin + at_once]
+        parts = _public_parts(own, some, position)
+        _check_proofs(session, parts, some, position)
+        sums.add(parts)
+    try:
+        return sums.total()
+    except BadDealerError as error:
+        rows = slice(error.validator, error.validator + 1)
+        for deal in deals:
+            if not check_subgroup(points_of_rows(deal.rows[rows])).all():
+                raise PointFaultError(deal.dealer, error.validator) from None
+        raise
+
+
+def _public_parts(own: Dealer, deals: Sequence[Dealt], position: int) -> list[Commitments | PublicKeys]:
     parts: list[CommitmentsLike] = [
         own.commitments if deal.dealer == position else points_of_rows(deal.rows) for deal in deals
     ]
     try:
-        decoded: list[CommitmentsLike] = list(as_parts(parts))
+        decoded = as_parts(parts)
     except BadDealerError as error:
-        raise PointFaultError(error.dealer or 0, error.validator) from None
+        raise PointFaultError(deals[error.dealer or 0].dealer, error.validator) from None
     for deal in deals:
         if (pair := find_repeat(deal.rows)) is not None:
             raise RepeatFaultError(deal.dealer, *pair)
@@ -231,7 +248,7 @@ def _public_parts(own: Dealer, deals: Sequence[Dealt], position: int) -> list[Co
 
 
 def _check_proofs(
-    session: bytes, parts: Sequence[CommitmentsLike], deals: Sequence[Dealt], position: int
+    session: bytes, parts: Sequence[Commitments | PublicKeys], deals: Sequence[Dealt], position: int
 ) -> None:
     """Of all others; this node's own was made just now."""
     others = [(part, deal) for part, deal in zip(parts, deals, strict=True) if deal.dealer != position]
@@ -259,8 +276,8 @@ def _all_shares(
     return each
 
 
-def _blame_share(each: Sequence[Bytes], parts: Sequence[CommitmentsLike], index: int) -> None:
-    for dealer, (shares, part) in enumerate(zip(each, parts, strict=True)):
-        if len(bad := find_bad_shares(shares, part, index)):
-            raise ShareFaultError(dealer, int(bad[0]))
+def _blame_share(each: Sequence[Bytes], deals: Sequence[Dealt], index: int) -> None:
+    for shares, deal in zip(each, deals, strict=True):
+        if len(bad := find_bad_shares(shares, points_of_rows(deal.rows), index)):
+            raise ShareFaultError(deal.dealer, int(bad[0]))
     raise BadDealerError(None, 0, None, "the sum of shares does not fit, though each does")

@@ -11,8 +11,9 @@ from dvtfast.dkg.native.envelopes import Envelope, Kind, Mark
 from dvtfast.dkg.native.terms import Terms
 from dvtfast.dkg.native.wanting import Place, Wanted, decode_want, encode_want, helpers
 from dvtfast.dkg.native.work import ToStore
-from dvtfast.dkg.outputs import Output, Send
+from dvtfast.dkg.outputs import Joined, Output, Send
 
+Attachment: TypeAlias = Callable[[Kind, int], tuple[bytes, ...] | None]
 Outputs: TypeAlias = list[Output | ToStore]
 
 
@@ -20,8 +21,8 @@ class Mail:
     """Of one node.
 
     Args:
-        attachment: what goes with this node's own message of a kind to a receiver; None while it is not
-            computed.
+        attachment: what goes with this node's own message of a kind to a receiver, in parts; None while it
+            is not computed.
 
     Attributes:
         own: this node's messages, without attachments.
@@ -32,7 +33,7 @@ class Mail:
         out: what is to be done, until it is taken.
     """
 
-    def __init__(self, terms: Terms, position: int, attachment: Callable[[Kind, int], bytes | None]) -> None:
+    def __init__(self, terms: Terms, position: int, attachment: Attachment) -> None:
         self.own: dict[Kind, Envelope] = {}
         self.held: dict[Place, Envelope] = {}
         self.marks: dict[Place, Mark] = {}
@@ -78,10 +79,10 @@ class Mail:
         """Send one message to one peer, own ones with what goes with them, perhaps for another receiver."""
         if envelope.sender == self._position and envelope.kind in (Kind.DEAL, Kind.SIGS):
             receiver = peer if receiver is None else receiver
-            if (attachment := self._attachment(envelope.kind, receiver)) is None:
-                return
-            envelope = replace(envelope, attachment=attachment)
-        self.out.append(Send(peer, envelope.kind.name.lower(), envelope.encode()))
+            if (parts := self._attachment(envelope.kind, receiver)) is not None:
+                self.out.append(Send(peer, envelope.kind.name.lower(), Joined(envelope.encode(), *parts)))
+        else:
+            self.out.append(Send(peer, envelope.kind.name.lower(), envelope.encode()))
 
     def send_all(self, envelope: Envelope) -> None:
         """Send one message to all others."""

@@ -116,6 +116,7 @@ class Work:
         self._dealer = Dealer(seed, terms, self.position)
         self._points: list[bytes] = []
         self._ciphertexts: list[bytes] = []
+        self._to_all: dict[Kind, bytes] = {}
         self._public: PublicKeys | None = None
         self._keys_are_given = False
         self._rows: Bytes | None = None
@@ -149,11 +150,18 @@ class Work:
         hashes = [sha256(each).digest() if each else bytes(DIGEST_BYTES) for each in self._ciphertexts]
         return Deal(tuple(marks), self._dealer.root, self._proof, tuple(hashes)).encode()
 
-    def attachment(self, kind: Kind, receiver: int) -> bytes | None:
-        """What goes with this node's DEAL or SIGS to one receiver; None until it is computed (again)."""
-        if kind == Kind.DEAL:
-            return self._dealer.rows.tobytes() + self._ciphertexts[receiver] if self._ciphertexts else None
-        return None if self._rows is None else self._rows.tobytes()
+    def attachment(self, kind: Kind, receiver: int) -> tuple[bytes, ...] | None:
+        """What goes with this node's DEAL or SIGS to a receiver, in parts; None until it is computed (again).
+
+        What all get is one object for all.
+        """
+        rows = self._dealer.rows if kind == Kind.DEAL else self._rows
+        if rows is None or (kind == Kind.DEAL and not self._ciphertexts):
+            return None
+        if kind not in self._to_all:
+            self._to_all[kind] = rows.tobytes()
+        own = (self._ciphertexts[receiver],) if kind == Kind.DEAL else ()
+        return self._to_all[kind], *own
 
     def fits(self, envelope: Envelope) -> bool:
         """Whether the attachment is what the statement says, as far as this node gets it."""
