@@ -14,7 +14,6 @@ from typing import Any
 
 from dvtfast.dkg.native.machine import CLOSED, REJOIN, STORE, Machine
 from dvtfast.dkg.native.mail import Outputs
-from dvtfast.dkg.native.wanting import SIGN_OF_LIFE
 from dvtfast.dkg.native.work import ToStore
 from dvtfast.dkg.outputs import Aborted, Finished, GeneratedKeys, Phase, Record, Send
 
@@ -186,7 +185,7 @@ class Driver:
         while True:
             await asyncio.sleep(self._longest_pause)
             if self._storing is not None or self._workers.under_way:
-                self._mailbox.send_all(SIGN_OF_LIFE)
+                self._mailbox.show_life()
 
     def _longer(self, pause: float) -> float:
         """The next pause between reminders."""

@@ -4,6 +4,9 @@ A payload goes in parts, each of which is answered, so that it may be longer tha
 carries. It may be lost all the same: the machine that lacks it asks again. So nothing is waited for, and a
 queue that is full forgets. The last part is answered when the payload was worked on, and the next one looked
 at then: of each peer there is one payload here, and what more it sends counts for it within libp2p's limits.
+
+Work may take long, so an answer is waited for as long as its peer gives signs of life: these pass by whatever
+else is on its way.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 
 from dvtfast.dkg.native.wanting import SIGN_OF_LIFE
 from dvtfast.dkg.outputs import Joined
@@ -19,10 +23,10 @@ from ...p2p.errors import P2PError
 from ...p2p.host import Host, Terms
 from ...process import logs
 from ...process.background import in_background
-from .parts import MOST_MESSAGE_BYTES, IncomingPayload, OutgoingPayload
+from .parts import MOST_MESSAGE_BYTES, IncomingPayload, OutgoingPayload, answer_to, is_whole
 
 PROTOCOL = "/dvtfast/dkg/1"
-STALL_SECONDS = 60.0  # for a part and its answer, on a slow line
+STALL_SECONDS = 60.0  # without progress of a part that comes, or a sign of life of who has one to answer
 MOST_QUEUED = 256  # payloads to one peer; asking again brings back what is forgotten
 QUEUED_PAYLOADS = 2  # of the largest: so many bytes may wait for one peer, and what is small beside them
 SMALL_BYTES = 1024 * 1024
@@ -84,6 +88,8 @@ class Mailbox:
         self._host, self._operators = host, operators
         self._others = [to for to in range(len(operators)) if to != position]
         self._terms = Terms(most_bytes=MOST_MESSAGE_BYTES, seconds=None, stall_seconds=STALL_SECONDS)
+        self._patient = replace(self._terms, stall_seconds=None)
+        self._signs: dict[int, asyncio.Task[None]] = {}
         self._coming = [IncomingPayload(most_bytes) for _ in operators]
         self._came: asyncio.Queue[tuple[int, bytes, asyncio.Event]] = asyncio.Queue()
         self._turns = [asyncio.Lock() for _ in operators]
@@ -104,6 +110,9 @@ class Mailbox:
                 yield
         finally:
             self._take_no_more()
+            for sign in self._signs.values():
+                sign.cancel()
+            await asyncio.gather(*self._signs.values(), return_exceptions=True)
             self._host.forget(PROTOCOL)
 
     def send(self, to: int, payload: bytes | Joined) -> None:
@@ -114,6 +123,12 @@ class Mailbox:
         """The same, to all peers."""
         for to in self._others:
             self.send(to, payload)
+
+    def show_life(self) -> None:
+        """Tell all that this node is at work, whatever else waits for them."""
+        for to in self._others:
+            if to not in self._signs or self._signs[to].done():
+                self._signs[to] = asyncio.create_task(self._show_life(to))
 
     async def next(self) -> tuple[int, bytes]:
         """What came next: the sender's position, and the payload. The one before was worked on."""
@@ -144,10 +159,12 @@ class Mailbox:
 
     async def _receive(self, key: bytes, part: bytes) -> bytes:
         peer = self._operators.index(key)
-        self.heard[peer] = asyncio.get_running_loop().time()
+        self.heard[peer] = self._now()
+        if is_whole(part, SIGN_OF_LIFE):
+            return answer_to(SIGN_OF_LIFE)
         async with self._turns[peer]:
             answer, payload = self._coming[peer].take(part)
-            if payload is not None and payload != SIGN_OF_LIFE and self._is_open:
+            if payload is not None and self._is_open:
                 event = asyncio.Event()
                 self._waiting.add(event)
                 try:
@@ -165,8 +182,35 @@ class Mailbox:
             try:
                 while not outgoing.is_there:
                     part = outgoing.part()
-                    answer = await self._host.request(self._operators[to], PROTOCOL, part, terms=self._terms)
-                    outgoing.answered(answer)
+                    outgoing.answered(await self._answer_to(part, to))
             except (P2PError, TimeoutError) as error:
                 log.debug("not sent", to=to, bytes=len(payload), error=str(error))
             box.remove(payload)
+
+    async def _answer_to(self, part: bytes, to: int) -> bytes:
+        """What a peer answers to a part, however long it works before that.
+
+        Raises:
+            P2PError: it cannot be asked.
+            TimeoutError: it gives no sign of life.
+        """
+        begun = self._now()
+        asking = asyncio.create_task(
+            self._host.request(self._operators[to], PROTOCOL, part, terms=self._patient)
+        )
+        try:
+            while (left := max(begun, self.heard[to]) + STALL_SECONDS - self._now()) > 0:
+                if (await asyncio.wait([asking], timeout=left))[0]:
+                    return asking.result()
+            raise TimeoutError
+        finally:
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+
+    async def _show_life(self, to: int) -> None:
+        part = OutgoingPayload(SIGN_OF_LIFE).part()
+        with suppress(P2PError, TimeoutError):
+            await self._host.request(self._operators[to], PROTOCOL, part, terms=self._terms)
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()

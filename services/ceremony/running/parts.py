@@ -23,6 +23,16 @@ _ANSWER = struct.Struct(">I")
 MOST_MESSAGE_BYTES = _HEAD.size + PART_BYTES
 
 
+def is_whole(part: bytes, payload: bytes) -> bool:
+    """Whether a part is all of this payload."""
+    return part[IDENTIFIER_BYTES:] == _HEAD.pack(b"", len(payload), 0)[IDENTIFIER_BYTES:] + payload
+
+
+def answer_to(payload: bytes) -> bytes:
+    """That all of it is there."""
+    return _ANSWER.pack(len(payload))
+
+
 class OutgoingPayload:
     """A payload on its way to one peer."""
 

@@ -55,7 +55,8 @@ async def test_a_payload_that_is_longer_than_a_circuit():
         assert await other.next() == (0, b"short")
         assert await one.next() == (1, b"back")
         assert running.service.counts.answers["connect", Status.OK] == 2  # circuits, one after the other
-        await one.flush(PATIENCE_SECONDS, for_all=True, but=())
+        # Both, as who hands over the last one waits until it was worked on.
+        await asyncio.gather(*(box.flush(PATIENCE_SECONDS, for_all=True, but=()) for box in (one, other)))
 
 
 async def test_payloads_of_a_peer_come_in_order():
@@ -225,6 +226,51 @@ async def test_a_sign_of_life_is_heard_and_waits_for_nobody():
         mailbox.heard[1] = 0.0
         await hand_over(SIGN_OF_LIFE)
         assert mailbox.heard[1] > 0.0
+
+
+async def test_a_sign_of_life_passes_what_is_under_way():
+    """It comes while another payload is worked on, or half there, and changes nothing of that."""
+    long = bytes(range(256)) * 3 * (parts.PART_BYTES // 256)
+    async with alone(len(long)) as (mailbox, host, hand_over):
+        receive, outgoing = host.handlers[mailbox_module.PROTOCOL], OutgoingPayload(long)
+        for _ in range(2):
+            outgoing.answered(await receive(PEER, outgoing.part()))
+        await hand_over(SIGN_OF_LIFE)
+        handed = asyncio.create_task(receive(PEER, outgoing.part()))
+        assert await mailbox.next() == (1, long)
+        assert not handed.done()
+        await hand_over(SIGN_OF_LIFE)
+
+
+async def test_who_works_for_long_is_waited_for_while_it_gives_signs_of_life(monkeypatch):
+    """A payload is on its way once, however long its answer takes; who gives none is given up."""
+    monkeypatch.setattr(mailbox_module, "STALL_SECONDS", 0.0)
+    async with alone() as (mailbox, host, _):
+        mailbox.heard[1] += 2 * ANSWER_SECONDS  # it was heard so lately
+        mailbox.send(1, b"much work")
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not mailbox._out[1].is_empty.is_set()
+        host.may_leave.set()
+        await mailbox._out[1].is_empty.wait()
+        assert host.sent == [b"much work"]
+        host.may_leave.clear()
+        mailbox.heard[1] = 0.0
+        mailbox.send(1, b"nobody is there")
+        await mailbox._out[1].is_empty.wait()
+        assert len(host.sent) == 1
+
+
+async def test_signs_of_life_do_not_wait_for_what_is_on_its_way():
+    async with alone() as (mailbox, host, _):
+        mailbox.send(1, b"much work")
+        mailbox.show_life()
+        mailbox.show_life()
+        await asyncio.sleep(0)
+        host.may_leave.set()
+        await mailbox._out[1].is_empty.wait()
+        await mailbox._signs[1]
+        assert sorted(host.sent) == sorted([SIGN_OF_LIFE, b"much work"])
 
 
 async def test_bytes_that_wait_for_a_peer_are_bounded():

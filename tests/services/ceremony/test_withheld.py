@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dvtfast.dkg.native.envelopes import Kind
+from dvtfast.dkg.outputs import Joined
 from dvtfast.services.ceremony.definition import read_agreement
 from dvtfast.services.ceremony.folder import LOCK_FILE, NodeResult
 from dvtfast.services.ceremony.running.driver import Patience
@@ -32,8 +33,8 @@ async def keep_a_lock(cluster: Cluster, kept: Path) -> None:
     written, begins_anew = asyncio.Event(), asyncio.Event()
     send, write = Mailbox.send, NodeStore.write
 
-    def withhold(mailbox: Mailbox, to: int, payload: bytes) -> None:
-        if begins_anew.is_set() or 3 in mailbox._others or payload[0] < Kind.LOCKSIG:
+    def withhold(mailbox: Mailbox, to: int, payload: bytes | Joined) -> None:
+        if begins_anew.is_set() or 3 in mailbox._others or payload[:1] < bytes([Kind.LOCKSIG]):
             send(mailbox, to, payload)
 
     def show(result: NodeStore, node: NodeResult, *, stop: Callable[[], bool]) -> bytes:
