@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -14,8 +16,8 @@ from typing import Any
 
 import aiohttp
 
-from dvtfast.obol import make_enr
-from dvtfast.secp256k1 import IdentityKey
+from dvtfast.obol import KEY_FILE, make_enr, write_node_key
+from dvtfast.secp256k1 import IdentityKey, new_secret_key
 from dvtfast.services.ceremony.dealing import DealtCluster, write_folders
 from dvtfast.services.demo.beacon.process import running as running_beacon
 from dvtfast.services.demo.world.ports import free_port
@@ -38,6 +40,7 @@ class Nodes:
 
     Attributes:
         urls: of the beacon nodes.
+        relays: with some, nobody listens or knows where others are.
     """
 
     def __init__(self, directory: Path, dealt: DealtCluster) -> None:
@@ -47,18 +50,21 @@ class Nodes:
         self.ports = [free_port() for _ in self.keys]
         self.monitoring = [free_port() for _ in self.keys]
         self.urls: tuple[str, ...] = ()
+        self.relays: list[str] = []
         self.testnet: list[str] = []
 
     def arguments(self, position: int) -> list[str]:
         """Of `dvtfast node`; others are named by record or id, in turn."""
         arguments = [
             *("--data-dir", str(self.folders[position]), "--threads", "1", "--log-format", "json"),
-            *("--p2p-tcp-address", f"127.0.0.1:{self.ports[position]}"),
             *("--monitoring-address", f"127.0.0.1:{self.monitoring[position]}"),
             *("--nickname", f"number {position}", *self.testnet),
         ]
         for url in self.urls:
             arguments += ["--beacon-node-endpoints", url]
+        if self.relays:
+            return [*arguments, "--p2p-relays", ",".join(self.relays)]
+        arguments += ["--p2p-tcp-address", f"127.0.0.1:{self.ports[position]}"]
         for other, key in enumerate(self.keys):
             if other != position:
                 secret = self.dealt.node_keys[other]
@@ -95,6 +101,29 @@ def before_a_chain(
             *("--testnet-fork-version", FORK_VERSION, "--testnet-genesis-timestamp", str(genesis)),
         ]
         yield nodes, genesis
+
+
+@contextmanager
+def relay(folder: Path) -> Iterator[tuple[str, str]]:
+    """A relay on loopback inside the block: its multiaddr, and where it is looked up."""
+    folder.mkdir()
+    port, http_port = free_port(), free_port()
+    write_node_key(folder / KEY_FILE, secret := new_secret_key())
+    made = NodeProcess(
+        folder,
+        [
+            *("--data-dir", str(folder), "--p2p-tcp-address", f"127.0.0.1:{port}"),
+            *("--http-address", f"127.0.0.1:{http_port}", "--p2p-advertise-private-addresses"),
+        ],
+    )
+    made.program = ("-m", "dvtfast.services", "p2p-relay")
+    made.start()
+    try:
+        made.wait_for("relaying")
+        peer = peer_text(IdentityKey(secret).public_key)
+        yield f"/ip4/127.0.0.1/tcp/{port}/p2p/{peer}", f"http://127.0.0.1:{http_port}"
+    finally:
+        kill(made)
 
 
 @contextmanager
@@ -141,3 +170,19 @@ def told(done: subprocess.CompletedProcess[Any]) -> str:
     assert len(errors) == 1, done.stderr
     assert "Traceback" not in done.stderr
     return str(errors[0].removeprefix("error: "))
+
+
+async def ready(nodes: Nodes, position: int) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            try:
+                if (await nodes.get(position, "/readyz")) == (200, "ok"):
+                    return
+            except aiohttp.ClientError:
+                pass
+            await asyncio.sleep(LOOK_SECONDS)
+
+
+async def status_of(nodes: Nodes, position: int) -> Any:
+    _, text = await nodes.get(position, "/status.json")
+    return json.loads(text)

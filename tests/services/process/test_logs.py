@@ -25,6 +25,18 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert "ZeroDivisionError" in failed["exception"]
 
 
+def test_lines_are_counted() -> None:
+    """Those of each part and level that are shown."""
+    logs.configure("json", "warning")
+    before = logs.told.copy()
+    logs.get("counted").warning("one")
+    logs.get("counted").warning("two")
+    logs.get("counted").error("three")
+    logs.get("counted").info("unseen")
+    logging.getLogger("library").error("of no part")
+    assert logs.told - before == {("counted", "warning"): 2, ("counted", "error"): 1, ("", "error"): 1}
+
+
 def test_plain(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("plain", "warning")
     logs.get("pipeline").info("unseen")
