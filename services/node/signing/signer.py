@@ -10,7 +10,7 @@ from dvtfast.duties.blocks import SignedBlockContents
 from dvtfast.duties.duty_types import DutyType
 from dvtfast.duties.fork_schedule import ForkSchedule
 from dvtfast.duties.presets import MAINNET_PRESET, Preset
-from dvtfast.duties.signed_sets import SignedSet, signed_set, with_signature
+from dvtfast.duties.signed_sets import signed_set, with_signature
 from dvtfast.duties.slashing import SAFE, SignedAttestation, SignedBlock
 from dvtfast.duties.wrappers import SignedValue
 from dvtfast.qbft.messages import Duty
@@ -20,7 +20,7 @@ from ...process.offload import UnavailableError, Workers
 from ..exchange import subcommittee_of
 from ..partial_signatures import Positions
 from ..parts import Signed
-from .keys import NodeKeyShares, ToSign
+from .keys import Made, NodeKeyShares, ToSign
 from .record import SigningRecord
 from .slashing_protection import SlashingProtectionError
 
@@ -29,10 +29,17 @@ log = logs.get("node")
 
 @dataclass(frozen=True, eq=False)
 class _Judged:
-    """Of a set, what is on record now; of the others, why not."""
+    """What came of a set.
 
-    signed: SignedSet
+    Attributes:
+        problems: of all of the set, why it must not be signed, or "".
+        rows: of the others, which are on record now.
+        what: the same, to be signed.
+    """
+
     problems: list[str]
+    rows: list[int]
+    what: ToSign
 
 
 class DutySigner:
@@ -62,28 +69,12 @@ class DutySigner:
         """
         try:
             judged = await self._workers.run(self._judge, duty, validators, values)
-            problems = judged.problems
-            rows = [row for row, problem in enumerate(problems) if problem == SAFE]
-            what = ToSign(
-                duty, validators[rows], [values[row] for row in rows], judged.signed.signing_roots[rows]
-            )
-            made = await self._keys.sign(what)
+            made = await self._keys.sign(judged.what)
+            return await self._workers.run(_signed, validators, judged, made)
         except (SlashingProtectionError, UnavailableError, TimeoutError) as error:
             why = str(error) or "there was no time"
             log.error("nothing signed", duty=duty.type.name, slot=duty.slot, count=len(values), why=why)
             return Signed(validators[:0], (), dict.fromkeys(validators.tolist(), why))
-        good = []
-        for place, problem in enumerate(made.problems):
-            problems[rows[place]] = problem
-            if not problem:
-                good.append(place)
-        refused = {
-            validator: problem
-            for validator, problem in zip(validators.tolist(), problems, strict=True)
-            if problem
-        }
-        signed = [with_signature(what.values[place], made.signatures[place].tobytes()) for place in good]
-        return Signed(what.validators[good], signed, refused)
 
     async def close(self) -> None:
         """Forget the keys, and close the record."""
@@ -110,7 +101,9 @@ class DutySigner:
         )
         for row, problem in zip(rows, judged, strict=True):
             problems[row] = problem
-        return _Judged(signed, problems)
+        rows = [row for row, problem in enumerate(problems) if problem == SAFE]
+        what = ToSign(duty, validators[rows], [values[row] for row in rows], signed.signing_roots[rows])
+        return _Judged(problems, rows, what)
 
     def _why_not(self, duty: Duty, value: Any) -> str:
         """What is of another slot is not recorded under this one."""
@@ -134,6 +127,18 @@ class DutySigner:
             case _:
                 ok = value.slot == duty.slot
         return SAFE if ok else "its slot is not that of the duty"
+
+
+def _signed(validators: Positions, judged: _Judged, made: Made) -> Signed:
+    problems = dict(zip(judged.rows, made.problems, strict=True))
+    good = [place for place, problem in enumerate(made.problems) if not problem]
+    values = [with_signature(judged.what.values[place], made.signatures[place].tobytes()) for place in good]
+    refused = {
+        validator: why
+        for row, (validator, problem) in enumerate(zip(validators.tolist(), judged.problems, strict=True))
+        if (why := problem or problems[row])
+    }
+    return Signed(judged.what.validators[good], values, refused)
 
 
 def _block(value: Any) -> Any:

@@ -241,6 +241,8 @@ async def test_what_must_not_be_signed_is_not_asked_for(workers: Workers) -> Non
     async with remote_signer.running() as url, signing(url, workers) as signer:
         await signer.sign(ATTESTER, ALL[:2], [vote(A)] * 2)
         signed = await signer.sign(ATTESTER, ALL, [vote(b"\2" * 32)] * VALIDATORS)
-    assert list(signed.refused) == [0, 1]
+        assert list(signed.refused) == [0, 1]
+        assert np.array_equal(signed.validators, [2, 3])
+        signed = await signer.sign(ATTESTER, ALL[:2], [vote(b"\2" * 32)] * 2)
+        assert (list(signed.refused), list(signed.values)) == ([0, 1], [])
     assert len(remote_signer.requests) == VALIDATORS
-    assert np.array_equal(signed.validators, [2, 3])
