@@ -22,6 +22,7 @@ from ...keys.key_shares import NodeKeys, NoKeysError
 from ...p2p.host import Host
 from ...process import logs, running
 from ...process.background import in_background
+from ...process.hardening import forbid_dumps
 from ...process.key_lock import KeyLock, KeyTakenError
 from ...process.memory import use_one_arena
 from ...process.offload import Workers
@@ -47,6 +48,7 @@ log = logs.get("node")
 
 def run(settings: NodeSettings) -> int:
     """Run until told to stop; the exit code."""
+    forbid_dumps()
     use_one_arena()
     return running.run(partial(_serve, settings))
 
