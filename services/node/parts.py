@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from dvtfast.duties.fork_schedule import ForkSchedule
@@ -74,6 +74,8 @@ class NodeParts:
         workers: for what is slow.
         graffiti: 32 bytes.
         builder: whether blocks of builders are wanted.
+        plural_contributions: whether, in a slot, all nodes read several sync contributions of one validator.
+        voted_heads: what this node's sync committee messages of the last slots vote for, by slot.
     """
 
     cluster: ClusterMembers
@@ -92,3 +94,5 @@ class NodeParts:
     workers: Workers
     graffiti: bytes = bytes(32)
     builder: bool = False
+    plural_contributions: Callable[[int], bool] = lambda slot: False
+    voted_heads: dict[int, bytes] = field(default_factory=dict)

@@ -32,6 +32,7 @@ from .timetable import Timetable
 from .tracker import Tracker
 from .transport import Transport
 from .validators import Validators
+from .wire.partial_signatures import PROTOCOL
 
 LOOK_SECONDS: Final = 1.0  # between two looks whether beacon nodes have caught up
 
@@ -105,6 +106,7 @@ class ClusterNode:
             host, peers, cluster.lock_hash, nickname=nickname, builder=builder, now=slots.now
         )
         async with AsyncExitStack() as stack:
+            stack.callback(host.forget, PROTOCOL)
             consensus = await stack.enter_async_context(
                 Consensus.open(host, key, members.operators, timetable, workers)
             )
@@ -117,6 +119,7 @@ class ClusterNode:
                 topics(builder=builder),
                 is_open=timetable.is_agreed_on,
             )
+            info_sync = InfoSync(priorities, slots)
             parts = NodeParts(
                 cluster=members,
                 fee_recipients=cluster.fee_recipients,
@@ -134,9 +137,10 @@ class ClusterNode:
                 workers=workers,
                 graffiti=graffiti,
                 builder=builder,
+                plural_contributions=info_sync.plural_contributions,
             )
             scheduler = Scheduler(parts, Validators(members, beacon))
-            yield cls(cluster, parts, scheduler, peer_infos, InfoSync(priorities, slots))
+            yield cls(cluster, parts, scheduler, peer_infos, info_sync)
 
     async def run(self) -> None:
         """Perform duties, until it is cancelled; at first wait for the genesis and for a beacon node."""

@@ -17,6 +17,7 @@ from dvtfast.qbft.messages import Duty
 from ..chain.beacon.client import BeaconError
 from ..process import logs
 from ..process.background import in_background
+from .flows.preparing import prepare
 from .flows.table import FLOWS, Flow
 from .parts import NodeParts
 from .validators import EpochDuties, Validators
@@ -45,6 +46,7 @@ class Scheduler:
         self._known: dict[int, EpochDuties] = {}
         self._resolving: dict[int, asyncio.Task[None]] = {}
         self._planned: dict[Duty, _Planned] = {}
+        self._preparing: dict[int, asyncio.Task[None]] = {}
 
     @property
     def known(self) -> dict[int, EpochDuties]:
@@ -67,7 +69,8 @@ class Scheduler:
                         self._resolve(epoch + 1)
                     self._forget(slot, epoch)
             finally:
-                tasks = [*self._resolving.values(), *(each.task for each in self._planned.values())]
+                tasks = [*self._resolving.values(), *self._preparing.values()]
+                tasks += [each.task for each in self._planned.values()]
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
@@ -93,6 +96,10 @@ class Scheduler:
         except BeaconError as error:  # it is asked for again in the next slot
             log.warning("duties are not known", epoch=epoch, error=str(error))
             return
+        if epoch not in self._preparing:
+            self._preparing[epoch] = asyncio.create_task(
+                prepare(self._node, duties.active, epoch, duties.members)
+            )
         slots = self._node.slots
         for slot in range(max(slots.first_slot(epoch), slots.slot()), slots.first_slot(epoch + 1)):
             for flow in self._flows:
@@ -131,5 +138,6 @@ class Scheduler:
         self._planned = {
             duty: each for duty, each in self._planned.items() if duty.slot >= slot or not each.task.done()
         }
+        self._preparing = {each: task for each, task in self._preparing.items() if each >= epoch}
         node.partials.forget(lambda gathered: node.timetable.is_over(gathered.duty))
         node.tracker.forget(node.slots.first_slot(epoch - EPOCHS_TOLD))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from dvtfast.duties.duty_types import DutyType
 from dvtfast.qbft.messages import Duty
 from dvtfast.qbft.quorums import leader
+from dvtfast.services.node.flows.aggregates import SLOTS_AHEAD
 from dvtfast.services.node.flows.table import FLOWS
 from tests.simulation.chain import SECONDS_PER_SLOT, SLOTS_PER_EPOCH, Chain
 from tests.simulation.members import NODES
@@ -67,7 +68,8 @@ class Duties:
 
     def _why(self, type: DutyType, slot: int) -> str:
         """Which trouble explains that a duty is missed; empty: none."""
-        begin, end = (slot - SETTLING_SLOTS) * SECONDS_PER_SLOT, (slot + 1) * SECONDS_PER_SLOT
+        first = slot - SETTLING_SLOTS - (SLOTS_AHEAD if type is DutyType.AGGREGATOR else 0)
+        begin, end = first * SECONDS_PER_SLOT, (slot + 1) * SECONDS_PER_SLOT
         now = [each for each in self._simulation.troubles if each.begin < end and each.end > begin]
         if any(each.node is None for each in now):
             return Kind.WEATHER

@@ -11,7 +11,10 @@ from dvtfast.duties.duty_types import DutyType
 
 from ..parts import ActiveValidators, NodeParts
 from ..validators import EpochDuties
+from .aggregates import aggregate, select_aggregators
 from .attestations import attest
+from .blocks import propose, reveal
+from .sync_committees import contribute, select_contributors, send_sync_messages
 
 Start = Callable[[NodeParts, ActiveValidators, int, Sequence[Any]], Awaitable[None]]
 """Of a slot, with the duties of it; there is at least one."""
@@ -39,4 +42,23 @@ def _attesters(duties: EpochDuties, slot: int) -> Sequence[Any]:
     return duties.attesters.get(slot, ())
 
 
-FLOWS: Final = (Flow(DutyType.ATTESTER, attest, _attesters, Fraction(1, 3)),)
+def _proposers(duties: EpochDuties, slot: int) -> Sequence[Any]:
+    return duties.proposers.get(slot, ())
+
+
+def _members(duties: EpochDuties, slot: int) -> Sequence[Any]:
+    return duties.members
+
+
+START, THIRD, TWO_THIRDS = Fraction(0), Fraction(1, 3), Fraction(2, 3)
+
+FLOWS: Final = (
+    Flow(DutyType.RANDAO, reveal, _proposers, START),
+    Flow(DutyType.PROPOSER, propose, _proposers, START),
+    Flow(DutyType.ATTESTER, attest, _attesters, THIRD),
+    Flow(DutyType.PREPARE_AGGREGATOR, select_aggregators, _attesters, START, is_ahead=True),
+    Flow(DutyType.AGGREGATOR, aggregate, _attesters, TWO_THIRDS),
+    Flow(DutyType.SYNC_MESSAGE, send_sync_messages, _members, THIRD),
+    Flow(DutyType.PREPARE_SYNC_CONTRIBUTION, select_contributors, _members, START, is_ahead=True),
+    Flow(DutyType.SYNC_CONTRIBUTION, contribute, _members, TWO_THIRDS),
+)

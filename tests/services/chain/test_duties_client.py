@@ -206,6 +206,31 @@ async def test_blocks_that_are_none(headers: dict[str, str], body: bytes, said: 
             await client.block(33, bytes(96), graffiti=bytes(32))
 
 
+HEADER = {"root": ROOT, "canonical": True, "header": {"message": {"slot": "32"}, "signature": "0x"}}
+OF_ROOT = f"/eth/v1/beacon/headers/{ROOT}"
+
+
+async def test_the_slot_of_a_block() -> None:
+    root = bytes.fromhex(ROOT[2:])
+    async with asking({OF_ROOT: {"data": HEADER}}) as client:
+        assert await client.block_slot(root) == 32
+        assert await client.block_slot(bytes(32)) is None
+    async with asking({}, {OF_ROOT: {"data": HEADER}}) as client:
+        assert await client.block_slot(root) == 32  # one of them knows it
+    async with asking({}, {OF_ROOT: web.Response(status=503)}) as client:
+        with pytest.raises(BeaconError, match="503"):
+            await client.block_slot(root)  # who knows
+
+
+@pytest.mark.parametrize(
+    "answer", [{"data": HEADER | {"root": KEY[:66]}}, {"data": HEADER | {"header": {}}}, {"data": None}]
+)
+async def test_a_header_that_is_none(answer: Any) -> None:
+    async with asking({OF_ROOT: answer}) as client:
+        with pytest.raises(BeaconError, match="headers"):
+            await client.block_slot(bytes.fromhex(ROOT[2:]))
+
+
 async def test_a_node_that_is_late_is_not_waited_for() -> None:
     async def late(request: web.Request) -> web.Response:
         await asyncio.sleep(2 * ANSWER_SECONDS)

@@ -1,0 +1,223 @@
+"""Sync committee: each member's vote for the head, and what those who are selected make of a subcommittee's.
+
+Messages are not agreed on: nodes that see different heads sign different messages, and enough of one count.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Final
+
+import numpy as np
+
+from dvtfast.duties.aggregators import are_sync_aggregators
+from dvtfast.duties.bits import set_positions
+from dvtfast.duties.duty_types import DutyType
+from dvtfast.duties.presets import Preset
+from dvtfast.duties.signables import contribution_and_proof
+from dvtfast.duties.signed_sets import NO_SIGNATURE, signature_of
+from dvtfast.duties.sync_committees import (
+    SignedContributionAndProof,
+    SyncCommitteeContribution,
+    SyncCommitteeMessage,
+    SyncCommitteeSelection,
+)
+from dvtfast.duties.wrappers import AgreedValue
+from dvtfast.qbft.messages import Duty
+
+from ...chain.beacon.duty_answers import SyncDuty
+from ..partial_signatures import Positions
+from ..parts import ActiveValidators, NodeParts
+from ..tracker import Step
+from .agreeing import agree, persistently, send
+from .gathering import Part, gather, recovered_by_now
+from .questions import what_there_is
+
+SLOTS_AHEAD: Final = 2
+ROOTS_KEPT: Final = 4  # slots
+NOT_SELECTED: Final = "it is for a validator that is not selected in the subcommittee"
+LEFT_OUT: Final = "it leaves out most who are selected"
+
+Seats = dict[int, dict[int, int]]
+"""By subcommittee, and by the validator's position in the cluster, its index."""
+
+Proofs = dict[int, dict[int, bytes]]
+"""By the same, the proofs of those who are selected."""
+
+
+async def send_sync_messages(
+    node: NodeParts, active: ActiveValidators, slot: int, members: Sequence[SyncDuty]
+) -> None:
+    """Vote for the head that this node sees."""
+    duty = Duty(slot, DutyType.SYNC_MESSAGE)
+    indices = {active.positions[each.validator_index]: each.validator_index for each in members}
+    node.tracker.expect(duty, indices)
+    root = node.voted_heads[slot] = await persistently(node, node.beacon.head_root)
+    for old in sorted(node.voted_heads)[:-ROOTS_KEPT]:
+        del node.voted_heads[old]
+    values = [SyncCommitteeMessage(slot, root, index, NO_SIGNATURE) for index in indices.values()]
+    async for part in gather(node, duty, _array(indices), values):
+        messages = [value for _, value in part if isinstance(value, SyncCommitteeMessage)]
+        await send(
+            node,
+            duty,
+            [position for position, _ in part],
+            partial(node.beacon.send_sync_messages, messages),
+        )
+
+
+async def select_contributors(
+    node: NodeParts, active: ActiveValidators, slot: int, members: Sequence[SyncDuty]
+) -> None:
+    """Sign selection proofs ahead of a slot."""
+    await node.slots.wait_until(node.slots.start(slot - SLOTS_AHEAD))
+    duty, seats = Duty(slot, DutyType.PREPARE_SYNC_CONTRIBUTION), _seats(node.preset, active, members)
+    node.tracker.expect(duty, {position for of_one in seats.values() for position in of_one})
+
+    async def select(subcommittee: int) -> None:
+        async for part in gather(node, duty, *_selections(slot, subcommittee, seats[subcommittee])):
+            # It goes along with a contribution: `contribute` asks for the same.
+            node.tracker.reach(duty, Step.SENT, [position for position, _ in part])
+
+    async with asyncio.TaskGroup() as group:
+        for subcommittee in seats:
+            group.create_task(select(subcommittee))
+
+
+async def contribute(
+    node: NodeParts, active: ActiveValidators, slot: int, members: Sequence[SyncDuty]
+) -> None:
+    """Hand in the contributions of a slot, if anybody is selected."""
+    seats = _seats(node.preset, active, members)
+    proofs = await _proofs(node, slot, seats)
+    selected = {position for of_one in proofs.values() for position in of_one}
+    if not selected:
+        return
+    duty = Duty(slot, DutyType.SYNC_CONTRIBUTION)
+    node.tracker.expect(duty, selected)
+
+    async def fetch() -> Mapping[int, AgreedValue]:
+        return await _fetched(node, slot, proofs)
+
+    async def why_not(values: Mapping[int, AgreedValue]) -> str:
+        _, refused = _judged(slot, values, proofs)
+        refused.pop(NOT_SELECTED, None)  # or the proof came late
+        is_most = 2 * len(values.keys() & selected) >= len(selected)
+        return next(iter(refused), "" if is_most else LEFT_OUT)
+
+    agreed = await agree(node, duty, fetch, why_not)
+    good, refused = _judged(slot, agreed.values, proofs)
+    for why, positions in refused.items():
+        agreed.refuse(sorted(set(positions)), why)
+
+    async def finish(subcommittee: int) -> None:
+        indices, of_one, contributions = seats[subcommittee], proofs[subcommittee], good[subcommittee]
+        values = [
+            contribution_and_proof(contribution, indices[position], of_one[position])
+            for position, contribution in contributions.items()
+        ]
+        async for part in gather(node, duty, _array(contributions), values):
+            await _send(node, duty, part)
+
+    async with asyncio.TaskGroup() as group:
+        for subcommittee in good:
+            group.create_task(finish(subcommittee))
+
+
+async def _send(node: NodeParts, duty: Duty, part: Part) -> None:
+    signed = [value for _, value in part if isinstance(value, SignedContributionAndProof)]
+    positions = [position for position, _ in part]
+    await send(node, duty, positions, lambda: node.beacon.send_contributions(signed))
+
+
+async def _proofs(node: NodeParts, slot: int, seats: Seats) -> Proofs:
+    """The proofs of those who are selected, as far as the cluster has signed them."""
+    duty = Duty(slot, DutyType.PREPARE_SYNC_CONTRIBUTION)
+    parts = await asyncio.gather(
+        *(
+            recovered_by_now(node, duty, *_selections(slot, subcommittee, of_one))
+            for subcommittee, of_one in seats.items()
+        )
+    )
+    found = {
+        subcommittee: _selected(part, node.preset) for subcommittee, part in zip(seats, parts, strict=True)
+    }
+    return {subcommittee: of_one for subcommittee, of_one in found.items() if of_one}
+
+
+async def _fetched(node: NodeParts, slot: int, proofs: Proofs) -> dict[int, AgreedValue]:
+    """What beacon nodes have of each subcommittee, for those who are selected in it."""
+    voted = node.voted_heads.get(slot)
+    root: bytes = await persistently(node, node.beacon.head_root) if voted is None else voted
+    found = await what_there_is(
+        node, proofs.keys(), lambda each: node.beacon.sync_committee_contribution(slot, each, root)
+    )
+    most = None if node.plural_contributions(slot) else 1
+    several: dict[int, list[SyncCommitteeContribution]] = {}
+    for subcommittee in sorted(found):
+        for position in proofs[subcommittee]:
+            several.setdefault(position, []).append(found[subcommittee])
+    return {position: tuple(contributions[:most]) for position, contributions in several.items()}
+
+
+def _judged(
+    slot: int, values: Mapping[int, AgreedValue], proofs: Proofs
+) -> tuple[dict[int, dict[int, SyncCommitteeContribution]], dict[str, list[int]]]:
+    """What may be signed, by subcommittee and the validator's position, and why whose else is left out."""
+    good: dict[int, dict[int, SyncCommitteeContribution]] = {}
+    refused: dict[str, list[int]] = {}
+    for position, contributions in values.items():
+        assert isinstance(contributions, tuple)
+        for each in contributions:
+            why = _why_not(each, slot, position, proofs)
+            if not why and position in good.get(each.subcommittee_index, ()):
+                why = "it has two contributions of one subcommittee"
+            if why:
+                refused.setdefault(why, []).append(position)
+            else:
+                good.setdefault(each.subcommittee_index, {})[position] = each
+    return good, refused
+
+
+def _why_not(each: SyncCommitteeContribution, slot: int, position: int, proofs: Proofs) -> str:
+    """Why a contribution is not signed; empty when nothing in it is wrong."""
+    if position not in proofs.get(each.subcommittee_index, ()):
+        return NOT_SELECTED
+    if each.slot != slot:
+        return "its contribution is of another slot"
+    if not set_positions(each.aggregation_bits):
+        return "its contribution is of nobody"
+    return ""
+
+
+def _seats(preset: Preset, active: ActiveValidators, members: Sequence[SyncDuty]) -> Seats:
+    size, found = preset.sizes["SYNC_SUBCOMMITTEE_SIZE"], dict[int, dict[int, int]]()
+    for each in members:
+        for subcommittee in {seat // size for seat in each.seats}:
+            found.setdefault(subcommittee, {})[active.positions[each.validator_index]] = each.validator_index
+    return found
+
+
+def _selections(
+    slot: int, subcommittee: int, indices: Mapping[int, int]
+) -> tuple[Positions, list[SyncCommitteeSelection]]:
+    """What is signed by whom."""
+    values = [SyncCommitteeSelection(index, slot, subcommittee, NO_SIGNATURE) for index in indices.values()]
+    return _array(indices), values
+
+
+def _selected(part: Part, preset: Preset) -> dict[int, bytes]:
+    """The proofs of those who are to contribute."""
+    proofs = np.frombuffer(b"".join(signature_of(value) for _, value in part), np.uint8).reshape(-1, 96)
+    chosen = are_sync_aggregators(proofs, preset).tolist()
+    return {
+        position: signature_of(value)
+        for (position, value), is_selected in zip(part, chosen, strict=True)
+        if is_selected
+    }
+
+
+def _array(positions: Mapping[int, object]) -> Positions:
+    return np.array(list(positions), np.intp)
