@@ -31,8 +31,8 @@ COMMITTEE_LENGTH: Final = 20
 KEPT_EPOCHS: Final = 6
 
 MISSING, LATE, ON_ANOTHER, DEEP = 0.05, 0.05, 0.06, 0.004  # of others' blocks
-OURS = 0.06  # of all blocks
-IN_SYNC_COMMITTEE = 0.12  # of a validator, in a period
+OURS = 0.05  # of all blocks
+IN_SYNC_COMMITTEE = 0.05  # of a validator, in a period
 
 CONSTANTS: Final = ChainConstants(
     genesis_time=GENESIS_TIME,
