@@ -143,6 +143,23 @@ async def test_one_never_comes(cluster: Cluster) -> None:
     assert len({(node.folder / LOCK_FILE).read_bytes() for node in cluster.nodes}) == 1
 
 
+@pytest.mark.thorough
+def test_one_never_comes_and_all_processes_say_who(cluster: Cluster) -> None:
+    """Each ends by itself, after the limit, with the same name; then it comes, and all begin anew."""
+    for node in cluster.nodes[:3]:
+        node.start("--join-timeout", "45")
+    for node in cluster.nodes[:3]:
+        code, result = node.result()
+        assert (code, result["culprits"], result["unconfirmed"]) == (4, [3], False), node.said
+        assert "waited in vain for HELLO of operator 3" in node.said
+        assert not (node.folder / LOCK_FILE).exists()
+    for node in cluster.nodes:
+        node.start()
+    results = [node.result() for node in cluster.nodes]
+    assert [code for code, _ in results] == [0] * 4, [node.said for node in cluster.nodes]
+    assert len({(node.folder / LOCK_FILE).read_bytes() for node in cluster.nodes}) == 1
+
+
 async def test_one_is_killed_when_all_is_done(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its files are in their places, and nobody is left to talk to: it says that all is well."""
     agreement = await read_agreement(str(cluster.file), verify=True)
