@@ -11,10 +11,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from ..errors import P2PError, WireError
 from ..limits import MIB
@@ -43,6 +43,7 @@ MOST_CALLS = 8  # of one address to one peer that has not answered yet
 
 ALL: Final = ""
 # Whose circuits are counted: those of all, of a peer, of an address; or calls from an address to a peer.
+T = TypeVar("T")
 Counted = str | bytes | tuple[str, bytes]
 
 
@@ -101,6 +102,7 @@ class HopService:
         self._reservations: dict[bytes, tuple[float, str]] = {}  # until when (Unix), and the address
         self._by_address: Counter[str] = Counter()
         self._count: Counter[Counted] = Counter()
+        self._carried: dict[Stream, str] = {}  # circuits, and the address of who asked for each
         self.counts = Counts(0, Counter())
 
     @property
@@ -144,10 +146,13 @@ class HopService:
         address = connection.network
         known = self._reservations.get(peer)
         is_new_here = known is None or known[1] != address
-        if known is None and len(self._reservations) >= limits.reservations:
-            return Hop(HopKind.STATUS, status=Status.RESERVATION_REFUSED)
         if is_new_here and self._by_address[address] >= limits.address_reservations:
             return Hop(HopKind.STATUS, status=Status.RESERVATION_REFUSED)
+        if known is None and len(self._reservations) >= limits.reservations:
+            whose = {each: of for each, (_, of) in self._reservations.items()}
+            if (other := _one_of_most(whose, address)) is None:
+                return Hop(HopKind.STATUS, status=Status.RESERVATION_REFUSED)
+            self._release(other)
         self._release(peer)
         expires = time.time() + limits.reservation_seconds
         self._reservations[peer] = expires, address
@@ -200,19 +205,29 @@ class HopService:
             await self._answer(stream, "connect", Hop(HopKind.STATUS, status=status))
             return
         with self._counted(ALL, source, stream.connection.network):
-            await self._bring(stream, connection)
+            self._carried[stream] = stream.connection.network
+            try:
+                await self._bring(stream, connection)
+            finally:
+                self._carried.pop(stream, None)
 
     def _is_too_much(self, source: Connection, target: bytes) -> bool:
         """Whether there are too many circuits; a peer has those that it asked for, and those that it took."""
         limits = self._limits
         most: dict[Counted, int] = {
-            ALL: limits.circuits,
             source.peer: limits.peer_circuits,
             target: limits.peer_circuits,
             source.network: limits.address_circuits,
             (source.network, target): MOST_CALLS,
         }
-        return any(self._count[whose] >= limit for whose, limit in most.items())
+        if any(self._count[whose] >= limit for whose, limit in most.items()):
+            return True
+        if self._count[ALL] < limits.circuits:
+            return False
+        if (other := _one_of_most(self._carried, source.network)) is not None:
+            del self._carried[other]
+            other.reset()
+        return other is None
 
     async def _bring(self, stream: Stream, connection: Connection) -> None:
         """A circuit from its call to its end."""
@@ -298,3 +313,15 @@ class HopService:
             for each in whose:
                 if not self._count[each]:
                     del self._count[each]
+
+
+def _one_of_most(whose: Mapping[T, str], address: str) -> T | None:
+    """The oldest thing of the address that has most of all, if that is more than another one would have then.
+
+    So however many addresses fill a relay together, they make room for who comes, until all have as much.
+    """
+    by_address = Counter(whose.values())
+    heaviest, most = by_address.most_common(1)[0]
+    if most <= by_address[address] + 1:
+        return None
+    return next(each for each, of in whose.items() if of == heaviest)

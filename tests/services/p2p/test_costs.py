@@ -7,6 +7,9 @@ import socket
 import threading
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from itertools import count
+from types import SimpleNamespace
+from unittest.mock import patch
 
 import aiohttp
 import pytest
@@ -121,6 +124,47 @@ async def test_one_address_has_a_part_of_all_circuits(clients):
     for status in [Status.OK] * 3 + [Status.LIMIT_EXCEEDED]:
         _, friend = await clients.client()
         assert (await clients.call(friend, target))[1].status == status
+
+
+def test_many_addresses_do_not_fill_a_relay_together():
+    """Who comes gets what who has most loses, its oldest, until all have as much."""
+    limits = replace(RelayLimits(), reservations=100, circuits=100)
+    identity = IdentityKey.generate()
+    service = hop.HopService(SimpleNamespace(identity=identity), limits=limits, addresses=lambda _: [])
+    keys = (b"%033d" % number for number in count())
+    refused_ = Status.RESERVATION_REFUSED, Status.LIMIT_EXCEEDED
+
+    def come(network):
+        connection = SimpleNamespace(is_limited=False, peer=next(keys), network=network)
+        with patch.object(hop.records.Voucher, "sign", lambda voucher, key: b""):
+            return service._reserve(connection).status
+
+    def call(network):
+        if service._is_too_much(SimpleNamespace(peer=next(keys), network=network), next(keys)):
+            return Status.LIMIT_EXCEEDED
+        service._carried[FakeStream(lambda: service._count.subtract((hop.ALL, network)))] = network
+        service._count.update((hop.ALL, network))
+        return Status.OK
+
+    def held(network):
+        return (service._by_address[network], service._count[network])
+
+    for place, ask in enumerate((come, call)):
+        for number in range(4):
+            for _ in range(50):
+                ask(f"192.0.2.{number}")
+        assert (service.reservations, service.circuits)[place] == 100
+        assert [held(f"192.0.2.{number}")[place] for number in range(4)] == [25] * 4
+        assert [ask("198.51.100.1") for _ in range(50)] == [Status.OK] * 20 + [refused_[place]] * 30
+        assert held("198.51.100.1")[place] == 20
+        assert sorted(held(f"192.0.2.{number}")[place] for number in range(4)) == [20] * 4
+        assert ask("198.51.100.2") is Status.OK
+        assert (service.reservations, service.circuits)[place] == 100
+
+
+class FakeStream:
+    def __init__(self, reset):
+        self.reset = reset
 
 
 async def test_calls_of_one_address_that_nobody_answers(clients):
