@@ -36,6 +36,9 @@ from .wire.partial_signatures import PROTOCOL, PartiallySigned, PartialSignature
 
 # Charon takes none of other types from peers.
 EXCHANGED: Final = frozenset(DutyType) - {DutyType.BUILDER_REGISTRATION, DutyType.INFO_SYNC}
+# After which what did not leave is sent again; nobody else has this node's partial signatures.
+AGAIN_SECONDS: Final = (0.25, 0.4, 0.64, 1.0, 1.6, 2.6, 4.2, 6.7, 10.7)
+MOST_AGAIN: Final = 64  # messages that wait for that
 
 log = logs.get("node")
 
@@ -108,6 +111,7 @@ class Exchange:
         self._cluster, self._transport, self._partials, self._workers = cluster, transport, partials, workers
         self._schedule, self._preset = schedule, preset
         self._is_open, self._blame, self._hear = is_open, blame, hear
+        self._again: set[asyncio.Task[None]] = set()
         transport.handle(PROTOCOL, self._receive)
 
     async def submit(self, duty: Duty, validators: Positions, values: Sequence[SignedValue]) -> None:
@@ -133,17 +137,38 @@ class Exchange:
             await asyncio.gather(
                 self._partials.add(gathered, own, part),
                 *(
-                    self._send(operator, message)
+                    self._send(duty, operator, message)
                     for position, operator in enumerate(self._cluster.operators)
                     if position != own
                 ),
             )
 
-    async def _send(self, operator: bytes, message: bytes) -> None:
+    async def close(self) -> None:
+        """Send nothing again."""
+        for task in self._again:
+            task.cancel()
+        await asyncio.gather(*self._again, return_exceptions=True)
+
+    async def _send(self, duty: Duty, operator: bytes, message: bytes) -> None:
+        if not await self._sent(operator, message) and len(self._again) < MOST_AGAIN:
+            task = asyncio.create_task(self._send_again(duty, operator, message))
+            self._again.add(task)
+            task.add_done_callback(self._again.discard)
+
+    async def _send_again(self, duty: Duty, operator: bytes, message: bytes) -> None:
+        """For a while, and as long as the duty matters: a peer that was cut off may be back soon."""
+        for pause in AGAIN_SECONDS:
+            await asyncio.sleep(pause)
+            if not self._is_open(duty) or await self._sent(operator, message):
+                return
+
+    async def _sent(self, operator: bytes, message: bytes) -> bool:
         try:
             await self._transport.send(operator, PROTOCOL, message)
         except (P2PError, TimeoutError) as error:
             log.debug("partial signatures not sent", error=str(error))
+            return False
+        return True
 
     async def _receive(self, peer: bytes, data: bytes) -> None:
         node = self._cluster.operators.index(peer)

@@ -107,6 +107,7 @@ class ClusterNode:
         )
         async with AsyncExitStack() as stack:
             stack.callback(host.forget, PROTOCOL)
+            stack.push_async_callback(exchange.close)
             consensus = await stack.enter_async_context(
                 Consensus.open(host, key, members.operators, timetable, workers)
             )

@@ -15,13 +15,16 @@ import pytest
 
 from dvtfast.duties.duty_types import DutyType
 from dvtfast.services.chain.beacon.duties import DutiesClient
+from dvtfast.services.node import exchange
 from dvtfast.services.node.exchange import Exchange
 from dvtfast.services.node.flows import attestations
 from dvtfast.services.node.flows.votes import OwnVote
 from dvtfast.services.node.signing.record import SigningRecord
 from dvtfast.services.node.tracker import Tracker
+from tests.simulation import network
 from tests.simulation.beacon import SimulatedBeacon
 from tests.simulation.liars import Liar
+from tests.simulation.network import Weather
 from tests.simulation.running import Simulation
 from tests.simulation.storms import Kind, Trouble
 
@@ -65,6 +68,18 @@ def test_two_down_do_nothing_and_nothing_wrong_and_come_back():
     seen = Simulation(4, 80, troubles=down).run()
     assert seen["ATTESTER missed: too many nodes in trouble"]
     assert seen["ATTESTER performed"]
+
+
+@pytest.mark.parametrize("again", [64, 0])
+def test_who_is_cut_off_for_seconds_sends_again(monkeypatch, again):
+    """Nobody hears anybody while selection proofs go out, in each slot; who sends learns that."""
+    monkeypatch.setattr(network, "PART_TOLD", 1.0)
+    monkeypatch.setattr(exchange, "MOST_AGAIN", again)
+    parted = Weather(sides=(0, 1, 2, 3))
+    cuts = [Trouble(Kind.WEATHER, at - 0.3, at + 1.5, weather=parted) for at in range(12, 720, 12)]
+    seen = Simulation(1, 60, troubles=cuts).run()
+    assert bool(seen["AGGREGATOR performed"]) == bool(again)
+    assert bool(seen["AGGREGATOR missed: bad weather"]) != bool(again)
 
 
 @pytest.mark.parametrize("way", Liar.WAYS)

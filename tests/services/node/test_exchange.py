@@ -18,11 +18,13 @@ from dvtfast.duties.sync_committees import SyncCommitteeSelection
 from dvtfast.duties.wrappers import SignedValue, Versioned
 from dvtfast.networks import HOODI
 from dvtfast.qbft.messages import Duty
+from dvtfast.services.node import exchange as module
 from dvtfast.services.node.exchange import ClusterMembers, Exchange, Gathered
 from dvtfast.services.node.partial_signatures import ClusterKeys, Fault, PartialSignatures
 from dvtfast.services.node.wire.partial_signatures import PROTOCOL, PartialSignaturesMessage
 from dvtfast.services.process.offload import Workers
 from tests.services.node.lines import Lines
+from tests.services.p2p.hosts import until
 
 VALIDATORS, NODES, THRESHOLD = 6, 4, 3
 SECRETS = generate_secret_keys(VALIDATORS)
@@ -125,6 +127,9 @@ class Nodes:
         return {(fault.node, fault.validators, fault.reason) for node, _, fault in self.faults if node == by}
 
     async def close(self) -> None:
+        for each in self.exchanges:
+            await each.close()
+            assert not each._again
         await self._workers.close()
 
 
@@ -144,6 +149,27 @@ async def test_any_three_of_four(nodes: Nodes) -> None:
     assert nodes.there(2) == []
     assert nodes.faults == []
     assert len(nodes.lines.sent) == 3 * 2  # one message for all validators
+
+
+async def test_who_was_cut_off_gets_what_it_missed(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "AGAIN_SECONDS", [0.01] * 10_000)
+    nodes.lines.down.add(OPERATORS[2])
+    for node in (0, 1, 3):
+        await nodes.sign(node)
+    assert nodes.there(2) == []
+    nodes.lines.down.clear()
+    await until(lambda: nodes.there(2) == list(ALL))
+
+
+async def test_what_is_over_is_not_sent_again(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "AGAIN_SECONDS", [0.01] * 10_000)
+    monkeypatch.setattr(module, "MOST_AGAIN", 2)
+    nodes.lines.down |= {*OPERATORS}
+    await nodes.sign(0)
+    assert len(nodes.exchanges[0]._again) == 2
+    nodes.open.clear()
+    await until(lambda: not nodes.exchanges[0]._again)
+    assert not nodes.lines.sent
 
 
 async def test_one_bad_entry_costs_that_entry(nodes: Nodes) -> None:
