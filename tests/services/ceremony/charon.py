@@ -36,6 +36,11 @@ class Charon:
     def said(self) -> str:
         return COLOURS.sub("", self._output.read_text(errors="replace"))
 
+    @property
+    def runs(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.poll() is None
+
     def result(self) -> int:
         """How it ends."""
         return self._process.wait(SECONDS)

@@ -156,9 +156,7 @@ class MixedCluster:
             finally:
                 for position, node in self.nodes.items():
                     node.kill()
-                    (self.directory / f"ours{position}.log").write_text(
-                        node.said
-                    )  # beside theirs, for people
+                    (self.directory / f"ours{position}.log").write_text(node.said)  # for people
                 for charon in self.theirs.values():
                     charon.process.stop()
 
@@ -178,9 +176,12 @@ class MixedCluster:
             await asyncio.sleep(self.chain.seconds_until(now + 1))
 
     async def until_sync_committee(self) -> int:
-        """The slot at which a window may begin that has duties of the sync committee, too: wait for it."""
+        """The slot at which a window may begin that has duties of the sync committee, too: wait for it.
+
+        All have been there for an epoch then: charon's mock of a validator client begins with the next one.
+        """
         period = SYNC_EPOCHS * SLOTS_PER_EPOCH
-        slot = self.chain.slot + 2
+        slot = self.chain.slot + 2 * SLOTS_PER_EPOCH
         while SLOTS_PER_EPOCH <= slot % period < period - WINDOW + SLOTS_PER_EPOCH:
             slot += 1
         await self.until_slot(slot)
@@ -196,6 +197,7 @@ class MixedCluster:
     async def _are_connected(self) -> bool:
         """Whether each charon hears all others."""
         for charon in self.theirs.values():
+            assert charon.process.runs, charon.process.said
             counted = await charon.metrics()
             if counted is None or counted.get("p2p_ping_success") < NODES - 1:
                 return False

@@ -30,6 +30,7 @@ from tests.services.node.charons_chain import (
 NO_ROOT = f"0x{bytes(32).hex()}"
 SSZ = "application/octet-stream"
 ADDRESS_LETTERS = 42
+SETTLING_SECONDS = 0.2
 
 
 class CharonsBeacon:
@@ -73,21 +74,25 @@ class CharonsBeacon:
         return len(self.accepted.get(kind, ()))
 
     async def head(self) -> bytes:
-        """The root of the head, as charons have it."""
+        """The root of the head, as charons have it; a moment after a slot began they all have its own."""
         slot = self.chain.slot
-        if slot not in self._heads:
-            async with aiohttp.ClientSession() as session:
-                for url in self.charons:
-                    try:
-                        async with session.get(f"{url}/eth/v1/beacon/blocks/head/root") as answer:
-                            told = await answer.json(content_type=None)
-                    except aiohttp.ClientError:
-                        continue
-                    self._heads[slot] = bytes.fromhex(told["data"]["root"][2:])
-                    break
-                else:
-                    raise web.HTTPServiceUnavailable
-        return self._heads[slot]
+        if slot in self._heads:
+            return self._heads[slot]
+        root = await self._asked_head()
+        if self.chain.slot == slot and self.chain.seconds_since(slot) > SETTLING_SECONDS:
+            self._heads[slot] = root
+        return root
+
+    async def _asked_head(self) -> bytes:
+        async with aiohttp.ClientSession() as session:
+            for url in self.charons:
+                try:
+                    async with session.get(f"{url}/eth/v1/beacon/blocks/head/root") as answer:
+                        told = await answer.json(content_type=None)
+                except aiohttp.ClientError:
+                    continue
+                return bytes.fromhex(told["data"]["root"][2:])
+        raise web.HTTPServiceUnavailable
 
     def _gets(self) -> dict[str, Any]:
         network = self.chain.network
@@ -251,6 +256,7 @@ class CharonsBeacon:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         while True:
+            await asyncio.sleep(SETTLING_SECONDS)
             slot = self.chain.slot
             head = {"slot": str(slot), "block": f"0x{(await self.head()).hex()}", "state": NO_ROOT}
             roots = dict.fromkeys(("current_duty_dependent_root", "previous_duty_dependent_root"), NO_ROOT)

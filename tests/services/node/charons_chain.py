@@ -124,7 +124,11 @@ class CharonsChain:
 
     def seconds_until(self, slot: int) -> float:
         """How long it is until a slot begins."""
-        return max(0.0, self.network.genesis_time + slot * self.seconds_per_slot - time.time())
+        return max(0.0, -self.seconds_since(slot))
+
+    def seconds_since(self, slot: int) -> float:
+        """How long ago a slot began."""
+        return time.time() - self.network.genesis_time - slot * self.seconds_per_slot
 
     # What the mock says.
 
