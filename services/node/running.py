@@ -68,6 +68,7 @@ class ClusterNode:
         signer: Signer,
         slots: SlotClock,
         workers: Workers,
+        agreeing: Workers | None = None,
         nickname: str = "",
         graffiti: bytes = bytes(32),
         builder: bool = False,
@@ -82,6 +83,8 @@ class ClusterNode:
             signer: with this node's key shares.
             slots: of that chain.
             workers: for cryptography and large data.
+            agreeing: for what nodes say in the consensus, which is short and must not wait; else it is
+                `workers`, too.
             nickname: what others see.
             graffiti: 32 bytes.
             builder: whether blocks of builders are wanted.
@@ -109,7 +112,7 @@ class ClusterNode:
             stack.callback(host.forget, PROTOCOL)
             stack.push_async_callback(exchange.close)
             consensus = await stack.enter_async_context(
-                Consensus.open(host, key, members.operators, timetable, workers)
+                Consensus.open(host, key, members.operators, timetable, agreeing or workers)
             )
             priorities = Priorities(
                 host,

@@ -70,7 +70,8 @@ async def _run(settings: NodeSettings, files: NodeFiles, stack: AsyncExitStack, 
     cluster = files.cluster
     stack.enter_context(KeyLock(files.key_file, COMMAND, cluster_lock_hash=write_data(cluster.lock_hash)))
     workers, signing = Workers("node", threads=2), Workers("signing", threads=1)
-    for each in (workers, signing):
+    agreeing = Workers("consensus", threads=1)
+    for each in (workers, signing, agreeing):
         stack.push_async_callback(each.close)
     watched = Watched(cluster, files.chain.name, settings.nickname, settings.relays)
     metrics = NodeMetrics(watched)
@@ -102,6 +103,7 @@ async def _run(settings: NodeSettings, files: NodeFiles, stack: AsyncExitStack, 
         signer=signer,
         slots=slots,
         workers=workers,
+        agreeing=agreeing,
         nickname=settings.nickname,
         graffiti=settings.graffiti,
         builder=settings.builder_api,
