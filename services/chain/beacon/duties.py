@@ -42,6 +42,7 @@ from .duty_answers import (
 from .nodes import BeaconNodes
 
 DUTY_LIMIT_BYTES: Final = 1024  # each; some 400 are usual
+SECONDS_PER_DUTY: Final = 0.001  # that finding out about many of them may take
 NOT_FOUND_STATUS: Final = 404
 BLOCK_LIMIT_BYTES: Final = 64 * 1024**2  # with blobs, as JSON
 
@@ -88,6 +89,7 @@ class DutiesClient(BeaconNodes):
             lambda answer: read_attester_duties(answer.content, slots, indices),
             body=_numbers(indices),
             limit_bytes=DUTY_LIMIT_BYTES * (len(indices) + 1),
+            more_seconds=SECONDS_PER_DUTY * len(indices),
         )
 
     async def proposer_duties(self, epoch: int) -> Duties[ProposerDuty]:
@@ -107,6 +109,7 @@ class DutiesClient(BeaconNodes):
             lambda answer: read_sync_duties(answer.content, size, indices),
             body=_numbers(indices),
             limit_bytes=DUTY_LIMIT_BYTES * (len(indices) + 1) + 8 * size,
+            more_seconds=SECONDS_PER_DUTY * len(indices),
         )
 
     async def attestation_data(self, slot: int) -> AttestationData:

@@ -33,6 +33,7 @@ from .health import NodeHealth, health_of
 CONFIG_LIMIT_BYTES: Final = 1024**2
 DATA_LIMIT_BYTES: Final = 64 * 1024
 KEYS_AT_ONCE: Final = 2000
+LONGEST_SECONDS: Final = 30.0  # of a request that lists many validators; others have less
 EVENTS_WAITING: Final = 1000
 SILENCE_SECONDS: Final = 120.0  # of a stream of events; there is one in each slot
 AGAIN_SECONDS: Final = 1.0  # until a stream that ended is begun again
@@ -61,7 +62,7 @@ class BeaconNodes(BeaconClient):
     Args:
         endpoints: all of these are asked.
         fallbacks: these when none of the others is of use.
-        timeout_seconds: of what is asked for.
+        timeout_seconds: of what is asked for; what lists validators may take longer.
         submit_seconds: of what is sent.
 
     Attributes:
@@ -79,7 +80,9 @@ class BeaconNodes(BeaconClient):
         timeout_seconds: float = 2.0,
         submit_seconds: float = 2.0,
     ) -> None:
-        super().__init__(endpoints, timeout_seconds=timeout_seconds + submit_seconds, network=None)
+        self._patience_seconds = timeout_seconds + submit_seconds  # of what is not urgent
+        longest = max(LONGEST_SECONDS, self._patience_seconds)
+        super().__init__(endpoints, timeout_seconds=longest, network=None)
         self._fallbacks = Endpoints(fallbacks, check=self._check_chain) if fallbacks else None
         self._expected = expected
         self._agreed: ChainConstants | None = None
@@ -198,7 +201,8 @@ class BeaconNodes(BeaconClient):
             return (await self._answer(endpoint, "GET", path, limit_bytes=CONFIG_LIMIT_BYTES)).content
 
         paths = ("eth/v1/beacon/genesis", "eth/v1/config/fork_schedule", "eth/v1/config/spec")
-        genesis, forks, spec = await asyncio.gather(*map(ask, paths))
+        async with _within(self._patience_seconds, endpoint):
+            genesis, forks, spec = await asyncio.gather(*map(ask, paths))
         try:
             return constants(read_genesis(genesis), read_forks(forks), read_spec(spec))
         except ValueError as error:
@@ -214,16 +218,18 @@ class BeaconNodes(BeaconClient):
         limit_bytes: int = DATA_LIMIT_BYTES,
         accept: str = "application/json",
         agreed: bool = False,
+        more_seconds: float = 0.0,
     ) -> T:
         """What `read` makes of the first answer of which it makes something.
 
         Args:
             agreed: of the first two that say the same, where that takes no longer than a moment.
+            more_seconds: that it may take, as it is much.
         """
         method = "GET" if body is None else "POST"
 
         async def ask(endpoint: Endpoint) -> T:
-            async with _within(self._read_seconds, endpoint):
+            async with _within(self._read_seconds + more_seconds, endpoint):
                 answer = await self._answer(
                     endpoint, method, path, query=query, body=body, limit_bytes=limit_bytes, accept=accept
                 )

@@ -244,6 +244,18 @@ async def test_a_node_that_is_late_is_not_waited_for() -> None:
             await client.attestation_data(33)
 
 
+async def test_what_lists_many_validators_may_take_longer() -> None:
+    async def slow(request: web.Request) -> web.Response:
+        await asyncio.sleep(0.5)
+        content = {"dependent_root": ROOT, "data": []}
+        return web.Response(text=json.dumps(content), content_type="application/json")
+
+    async with asking({"/eth/v1/validator/duties/attester/1": slow}, timeout_seconds=0.2) as client:
+        assert (await client.attester_duties(1, range(int(1000 * ANSWER_SECONDS)))).duties == ()
+        with pytest.raises(BeaconError, match=r"no answer in 0\.201 s"):
+            await client.attester_duties(1, [7])
+
+
 async def test_a_node_that_is_overtaken_keeps_its_connection() -> None:
     """So that it is not asked what chain it is on before each answer."""
     asked, ended = list[str](), asyncio.Event()
