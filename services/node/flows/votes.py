@@ -50,8 +50,10 @@ class OwnVote:
     async def known_soon(self) -> AttestationData | None:
         """The same, unless it is not known soon."""
         left = max(0.0, self._until - asyncio.get_running_loop().time())
-        done, _ = await asyncio.wait([self._asking], timeout=left)
-        return self._asking.result() if done and not self._asking.cancelled() else None
+        await asyncio.wait([self._asking], timeout=left)
+        asking = self._asking
+        is_known = asking.done() and not asking.cancelled() and asking.exception() is None
+        return asking.result() if is_known else None
 
     def end(self) -> None:
         """Nobody needs it any more."""
