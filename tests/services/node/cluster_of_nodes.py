@@ -154,6 +154,7 @@ class ClusterOfNodes:
 
     Attributes:
         nodes: by position; None for one that does not run.
+        signed: by all of them, in their order.
     """
 
     keys: Keys
@@ -161,7 +162,7 @@ class ClusterOfNodes:
     slots: HandClock
     hosts: list[Any]
     nodes: list[ClusterNode | None]
-    signers: list[KeyShareSigner | None]
+    signed: list[SignedOnce]
     running: list[asyncio.Task[None] | None]
     stacks: list[AsyncExitStack]
 
@@ -175,7 +176,7 @@ class ClusterOfNodes:
         chain = await beacon.learn()
         workers = Workers("node", threads=1)
         stack.push_async_callback(workers.close)
-        signer = KeyShareSigner(self.keys.shares[:, position], chain.schedule, chain.preset)
+        signer = KeyShareSigner(self.keys.shares[:, position], chain.schedule, chain.preset, self.signed)
         opened = ClusterNode.open(
             self.keys.cluster(position),
             **{
@@ -189,7 +190,7 @@ class ClusterOfNodes:
             | more,
         )
         node = await stack.enter_async_context(opened)
-        self.nodes[position], self.signers[position] = node, signer
+        self.nodes[position] = node
         self.running[position] = asyncio.create_task(node.run())
         return node
 
@@ -225,10 +226,6 @@ class ClusterOfNodes:
                 if len(found) == len(parts) and all(map(is_over, found)):
                     return found
                 await asyncio.sleep(LOOK_SECONDS)
-
-    def signed(self) -> list[SignedOnce]:
-        """By all nodes."""
-        return [each for signer in self.signers if signer is not None for each in signer.signed]
 
 
 def is_over(report: DutyReport) -> bool:
@@ -268,7 +265,7 @@ async def cluster_of_nodes(
             HandClock.at_genesis(),
             hosts,
             [None] * count,
-            [None] * count,
+            [],
             [None] * count,
             [AsyncExitStack() for _ in range(count)],
         )

@@ -31,7 +31,7 @@ async def test_four_nodes_attest(tmp_path: Path) -> None:
                 assert not report.faults
                 assert not report.reasons
         report = await cluster.chain.report()
-        signed = [each for each in cluster.signed() if each.duty.type is DutyType.ATTESTER]
+        signed = [each for each in cluster.signed if each.duty.type is DutyType.ATTESTER]
     assert report["refused"] == report["slashable"] == []
     votes = report["verdicts"]["attestation"]
     assert votes["accepted"] == 2 * VALIDATORS
@@ -106,7 +106,7 @@ async def test_two_nodes_are_away_and_come_back(tmp_path: Path) -> None:
             await cluster.begin(position)
         for each in await attested(cluster, 3):
             assert set(each.steps.values()) == {Step.SENT}
-        assert not any(one.duty == duty for one in cluster.signed())
+        assert not any(one.duty == duty for one in cluster.signed)
         report = await cluster.chain.report()
     assert report["refused"] == report["slashable"] == []
 
