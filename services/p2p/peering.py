@@ -27,6 +27,7 @@ DIRECT_SECONDS = 60.0  # between two attempts to do without a relay
 LEARNED_SECONDS = 900.0  # that addresses are believed after the connection that told them
 LASTING_SECONDS = 5.0  # after which a connection was no failure
 ASK_AGAIN_SECONDS = 2.0  # who a peer is, when it did not say
+RENEW_AGAIN_SECONDS = 10.0  # between two attempts to have another circuit
 NUDGE_SECONDS = 1.0  # between two attempts when somebody waits
 MOST_ENDPOINTS = 16  # learned of one peer
 
@@ -178,7 +179,10 @@ class Peer:
         raise UnreachableError("; ".join(dict.fromkeys(problems)))
 
     async def _improve(self, connection: Connection) -> None:
-        """Wait for the end of a connection; meanwhile, if it is relayed, try to do without."""
+        """Wait for the end of a connection; meanwhile, if it is relayed, try to do without.
+
+        A circuit that the relay will end is followed by another one before that.
+        """
         tried: list[Endpoint] = []
         tried_at = 0.0
         while not connection.is_closed:
@@ -186,6 +190,13 @@ class Peer:
             now = asyncio.get_running_loop().time()
             is_best = connection.is_limited and self._swarm.best(self.key) is connection
             endpoints = self._endpoints() if is_best else []
+            if is_best and self._is_old(connection):
+                try:
+                    await self._reach(through_relays=True)
+                    return
+                except UnreachableError as error:
+                    log.debug("not renewed", peer=peers.shown(self.key), error=str(error))
+                connection.renewed_at = now + RENEW_AGAIN_SECONDS
             if endpoints and (endpoints != tried or now - tried_at >= DIRECT_SECONDS):
                 tried, tried_at = endpoints, now
                 try:
@@ -195,10 +206,24 @@ class Peer:
                     log.debug("no direct way", peer=peers.shown(self.key), error=str(error))
                 continue
             try:
-                async with asyncio.timeout(DIRECT_SECONDS if connection.is_limited else None):
+                async with asyncio.timeout(self._pause_beside(connection)):
                     await self._wanted.wait()
             except TimeoutError:
                 continue
+
+    def _is_old(self, connection: Connection) -> bool:
+        """Whether the relay will soon end a connection."""
+        at = connection.renewed_at
+        return at is not None and connection.loop.time() >= at
+
+    def _pause_beside(self, connection: Connection) -> float | None:
+        """For how long there is nothing to do while there is a connection."""
+        if not connection.is_limited:
+            return None
+        at = connection.renewed_at
+        if at is None or self._swarm.best(self.key) is not connection:
+            return DIRECT_SECONDS
+        return min(DIRECT_SECONDS, max(0.0, at - connection.loop.time()))
 
     async def _pause(self, seconds: float) -> None:
         """Wait, but not for long when somebody asks."""

@@ -27,6 +27,7 @@ from ..wire.messages import (
 )
 from .carrier import CircuitCarrier
 
+RENEWED_AFTER = 0.9  # of the time that the relay gives a circuit
 SECONDS = 30.0  # for an answer of the relay, which may have to ask whom we want
 
 
@@ -58,7 +59,7 @@ async def dial(swarm: Swarm, relay: Connection, peer: bytes) -> Connection:
         stream = relay.open_stream(HOP)
         try:
             async with asyncio.timeout(SECONDS):
-                await _ask(stream, Hop(HopKind.CONNECT, peer=peers.peer_id(peer)))
+                answer = await _ask(stream, Hop(HopKind.CONNECT, peer=peers.peer_id(peer)))
         except BaseException:
             stream.reset()
             raise
@@ -67,6 +68,8 @@ async def dial(swarm: Swarm, relay: Connection, peer: bytes) -> Connection:
     except P2PError as error:
         raise UnreachableError(str(error)) from None
     connection = Connection(swarm, is_dialed=True, expected=peer, relay=relay)
+    if answer.limit is not None and answer.limit.seconds:
+        connection.renewed_at = connection.loop.time() + RENEWED_AFTER * answer.limit.seconds
     swarm.run(CircuitCarrier(stream, connection).run())
     return await swarm.until_open(connection)
 

@@ -51,6 +51,8 @@ class Connection(asyncio.BufferedProtocol):
         is_dialed: whether it began here.
         relay: the connection that it goes through, or None.
         is_limited: whether it goes through a relay, which ends it some time.
+        renewed_at: by the loop's clock, when another one should be there, as the relay ends this one; None
+            for never, and where the other side sees to it.
         opened: done when the peer is proven and welcome; or why not.
         closed: set at its end.
         local_host: our address on it, or None.
@@ -72,6 +74,7 @@ class Connection(asyncio.BufferedProtocol):
         self.is_dialed = is_dialed
         self.relay = relay
         self.is_limited = relay is not None
+        self.renewed_at: float | None = None
         self.peer = b""
         self.opened: asyncio.Future[Connection] = self.loop.create_future()
         self.closed = asyncio.Event()

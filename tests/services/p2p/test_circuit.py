@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from aiohttp import web
 
-from dvtfast.services.p2p.circuit import lookup
+from dvtfast.services.p2p.circuit import client, lookup
 from dvtfast.services.p2p.errors import P2PError, UnreachableError, WireError
 from dvtfast.services.p2p.host import Host, IdentityKey, Terms
 from dvtfast.services.p2p.relay.hop import RelayLimits
@@ -95,6 +95,22 @@ async def test_a_circuit_ends_after_its_time():
         first = alice._swarm.best(bob.public_key)
         await until(lambda: first.is_closed)
         assert await alice.request(bob.public_key, ECHO, b"", terms=PATIENT) == b""
+
+
+async def test_a_circuit_is_followed_by_another_one_before_its_end(monkeypatch):
+    """It is not ended by it: what is under way on it goes on."""
+    monkeypatch.setattr(client, "RENEWED_AFTER", 0.0)
+    async with (
+        relay() as (_, places),
+        cluster(identities(2), relays=places, listens=False) as (alice, bob),
+    ):
+        await alice.request(bob.public_key, ECHO, b"", terms=PATIENT)
+        first = alice._swarm.connections(bob.public_key)[0]
+        await until(lambda: alice._swarm.best(bob.public_key) not in (None, first))
+        monkeypatch.undo()
+        assert not first.is_closed
+        assert await alice.request(bob.public_key, ECHO, b"x", terms=PATIENT) == b"x"
+        assert await bob.request(alice.public_key, ECHO, b"y", terms=PATIENT) == b"y"
 
 
 async def say(connection, protocol, data):
