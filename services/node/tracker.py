@@ -105,6 +105,11 @@ class Tracker:
                 if step in WHY_NOT:
                     report.reasons.setdefault(validator, WHY_NOT[step])
 
+    def is_done(self, duty: Duty) -> bool:
+        """Whether everything of it has been sent."""
+        report = self._reports.get(duty)
+        return report is not None and all(step is Step.SENT for step in report.steps.values())
+
     def forget(self, slot: int) -> None:
         """Duties of slots before that one are no more of interest."""
         for duty in [duty for duty in self._reports if duty.slot < slot]:

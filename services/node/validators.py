@@ -27,14 +27,15 @@ class EpochDuties:
     Attributes:
         active: those that may have some.
         attesters, proposers: by slot.
-        members: of the sync committee.
+        members: of the sync committee, by slot: in the last slot of a period those of the next one, for it is
+            the block after it that has their messages.
     """
 
     epoch: int
     active: ActiveValidators
     attesters: Mapping[int, Sequence[AttesterDuty]]
     proposers: Mapping[int, Sequence[ProposerDuty]]
-    members: Sequence[SyncDuty]
+    members: Mapping[int, Sequence[SyncDuty]]
 
 
 class Validators:
@@ -60,16 +61,20 @@ class Validators:
             self._cache = DutyCache(self._beacon, sorted(active.positions))
         cache = self._cache
         if not active.indices:
-            return EpochDuties(epoch, active, {}, {}, ())
+            return EpochDuties(epoch, active, {}, {}, {})
+        per_epoch = self._beacon.chain.slots_per_epoch
         attesters = (await cache.attesters(epoch)).duties
         proposers = (await cache.proposers(epoch)).duties
-        members = await cache.members(epoch)
+        members = {
+            slot: self._ours(active, await cache.members((slot + 1) // per_epoch))
+            for slot in range(epoch * per_epoch, (epoch + 1) * per_epoch)
+        }
         return EpochDuties(
             epoch,
             active,
             _by_slot(self._ours(active, attesters)),
             _by_slot(self._ours(active, proposers)),
-            self._ours(active, members),
+            members,
         )
 
     def begin(self, epoch: int) -> None:

@@ -46,7 +46,7 @@ class Duties:
                 self._account(DutyType.AGGREGATOR, slot, position)
             if chain.proposer(seed, slot) == position:
                 self._account(DutyType.PROPOSER, slot, position)
-            if chain.seats(epoch, position):
+            if chain.seats((slot + 1) // SLOTS_PER_EPOCH, position):
                 self._account(DutyType.SYNC_MESSAGE, slot, position)
         for key in [key for key in self._performed if key[1] < slot - SLOTS_PER_EPOCH]:
             del self._performed[key]

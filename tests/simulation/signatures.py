@@ -178,7 +178,7 @@ class Signatures:
                 committees = set_positions(value.message.committee_bits)
                 due = any(place.slot == slot and committees == [place.committee] for place in places)
         else:
-            seats = chain.seats(epoch, position)
+            seats = chain.seats((slot + 1) // SLOTS_PER_EPOCH, position)
             due = bool(seats)
             if type != DutyType.SYNC_MESSAGE:
                 due = any(seat // SUBCOMMITTEE == subcommittee_of(value) for seat in seats)

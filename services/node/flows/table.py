@@ -47,7 +47,7 @@ def _proposers(duties: EpochDuties, slot: int) -> Sequence[Any]:
 
 
 def _members(duties: EpochDuties, slot: int) -> Sequence[Any]:
-    return duties.members
+    return duties.members.get(slot, ())
 
 
 START, THIRD, TWO_THIRDS = Fraction(0), Fraction(1, 3), Fraction(2, 3)
