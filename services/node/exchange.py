@@ -30,7 +30,7 @@ from dvtfast.qbft.messages import Duty
 from ..p2p.errors import P2PError
 from ..process import logs
 from ..process.offload import Workers
-from .partial_signatures import ClusterKeys, Fault, PartialSignatures, Positions, SignedRoots
+from .partial_signatures import ClusterKeys, Fault, PartialSignatures, Positions, SignedRoots, hashed_once
 from .transport import Transport
 from .wire.partial_signatures import PROTOCOL, PartiallySigned, PartialSignaturesMessage
 
@@ -191,7 +191,7 @@ class Exchange:
     ) -> tuple[SignedRoots, np.ndarray]:
         signed = signed_set(duty.type, values, self._schedule, self._preset)
         keys = self._cluster.keys.key_shares[validators, self._cluster.position]
-        ok = check_signatures(keys, signed.signing_roots, signed.signatures)
+        ok = check_signatures(keys, hashed_once(signed.signing_roots), signed.signatures)
         return SignedRoots(validators, signed.signing_roots, signed.signatures), ok
 
     def _encoded(self, duty: Duty, validators: Positions, values: Sequence[SignedValue]) -> bytes:

@@ -15,7 +15,7 @@ from typing import Any, Final, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dvtfast import PublicKeys, RecoveredSignatures, ShareStatus, recover_and_check
+from dvtfast import HashedRoots, PublicKeys, RecoveredSignatures, ShareStatus, recover_and_check
 from dvtfast.constants import ROOT_BYTES, SIGNATURE_BYTES
 
 from ..process.offload import Workers
@@ -67,6 +67,12 @@ class SignedRoots:
         return len(self.validators)
 
 
+def hashed_once(roots: Bytes, *, threads: int | None = None) -> HashedRoots:
+    """Signing roots uint8[k, 32] of a duty, which are mostly one: a third of what their checks cost."""
+    distinct, places = np.unique(roots, axis=0, return_inverse=True)
+    return HashedRoots(distinct, threads=threads)[places.reshape(-1)]
+
+
 @dataclass(frozen=True)
 class Fault:
     """What a node did wrong.
@@ -96,7 +102,7 @@ class DueRows:
         """Signatures, as far as the shares are good; slow."""
         return recover_and_check(
             self.keys.public_keys[self.validators],
-            self.roots,
+            hashed_once(self.roots, threads=threads),
             self.shares,
             np.arange(1, self.keys.nodes + 1),
             threshold=self.keys.threshold,

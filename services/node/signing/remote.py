@@ -25,7 +25,7 @@ from ...keys.remote_signer import Failure, NoAnswerError, RemoteSignerClient
 from ...process import logs
 from ...process.offload import UnavailableError, Workers
 from ..exchange import ClusterMembers
-from ..partial_signatures import Bytes, Positions
+from ..partial_signatures import Bytes, Positions, hashed_once
 from .keys import Made, ToSign
 from .remote_requests import request_of
 
@@ -144,7 +144,12 @@ class KeySharesElsewhere:
         return answer
 
     def _check(self, validators: Positions, roots: Bytes, signatures: Bytes) -> NDArray[np.bool_]:
-        return check_signatures(self._own[validators], roots, signatures, threads=self._threads)
+        return check_signatures(
+            self._own[validators],
+            hashed_once(roots, threads=self._threads),
+            signatures,
+            threads=self._threads,
+        )
 
     def _tell(self, problems: Sequence[str]) -> None:
         """Log each problem when it comes up, and again when it comes back."""
