@@ -62,9 +62,7 @@ def assert_participation(mixed, slots):
         for duty in DUTIES:
             failed = charon.counted("core_tracker_failed_duties_total", slots, duty=duty)
             counts = {
-                name: [
-                    charon.counted(each, slots, duty=duty, peer=name) for each in (EXPECTED, SUCCESS, MISSED)
-                ]
+                name: tuple(charon.counted(each, slots, duty=duty, peer=name) for each in COUNTERS)
                 for name in names
             }
             expected = max(expected for expected, _, _ in counts.values())
@@ -89,12 +87,16 @@ def assert_they_know_us(mixed):
 
 def assert_all_was_taken(beacon, slots):
     """Votes, blocks and sync committee messages of the cluster, by ours's beacon node."""
-    for slot, validators in attesters(slots).items():
-        assert beacon.accepted["attester"][slot] == len(validators)
-        assert beacon.accepted["proposer"][slot] == 1
-    for slot in slots:
-        wanted = VALIDATORS if beacon.chain.in_sync_committee(slot // SLOTS_PER_EPOCH) else 0
-        assert beacon.accepted["sync_message"][slot] == wanted
+    wanted = attesters(slots)
+    in_committee = [slot for slot in slots if beacon.chain.in_sync_committee(slot // SLOTS_PER_EPOCH)]
+    for kind, by_slot in (
+        ("attester", {slot: len(validators) for slot, validators in wanted.items()}),
+        ("proposer", dict.fromkeys(wanted, 1)),
+        ("sync_message", dict.fromkeys(in_committee, VALIDATORS)),
+    ):
+        taken = {slot: count for slot, count in beacon.accepted[kind].items() if slot in slots}
+        assert (kind, taken) == (kind, by_slot)
+    assert in_committee
 
 
 async def test_a_charon_is_stopped_so_that_our_shares_count(tmp_path):
