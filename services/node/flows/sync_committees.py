@@ -6,7 +6,7 @@ Messages are not agreed on: nodes that see different heads sign different messag
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -39,6 +39,7 @@ SLOTS_AHEAD: Final = 2
 ROOTS_KEPT: Final = 4  # slots
 NOT_SELECTED: Final = "it is for a validator that is not selected in the subcommittee"
 LEFT_OUT: Final = "it leaves out most who are selected"
+TOO_LATE: Final = "the cluster signed it when its slot was over"
 
 Seats = dict[int, dict[int, int]]
 """By subcommittee, and by the validator's position in the cluster, its index."""
@@ -60,12 +61,7 @@ async def send_sync_messages(
     values = [SyncCommitteeMessage(slot, root, index, NO_SIGNATURE) for index in indices.values()]
     async for part in gather(node, duty, _array(indices), values):
         messages = [value for _, value in part if isinstance(value, SyncCommitteeMessage)]
-        await send(
-            node,
-            duty,
-            [position for position, _ in part],
-            partial(node.beacon.send_sync_messages, messages),
-        )
+        await _send(node, duty, part, partial(node.beacon.send_sync_messages, messages))
 
 
 async def select_contributors(
@@ -119,17 +115,21 @@ async def contribute(
             for position, contribution in contributions.items()
         ]
         async for part in gather(node, duty, _array(contributions), values):
-            await _send(node, duty, part)
+            signed = [value for _, value in part if isinstance(value, SignedContributionAndProof)]
+            await _send(node, duty, part, partial(node.beacon.send_contributions, signed))
 
     async with asyncio.TaskGroup() as group:
         for subcommittee in good:
             group.create_task(finish(subcommittee))
 
 
-async def _send(node: NodeParts, duty: Duty, part: Part) -> None:
-    signed = [value for _, value in part if isinstance(value, SignedContributionAndProof)]
+async def _send(node: NodeParts, duty: Duty, part: Part, give: Callable[[], Awaitable[None]]) -> None:
+    """Give it to beacon nodes in its slot, after which nobody takes it."""
     positions = [position for position, _ in part]
-    await send(node, duty, positions, lambda: node.beacon.send_contributions(signed))
+    if node.slots.slot() > duty.slot:
+        node.tracker.fail(duty, positions, TOO_LATE)
+    else:
+        await send(node, duty, positions, give)
 
 
 async def _proofs(node: NodeParts, slot: int, seats: Seats) -> Proofs:

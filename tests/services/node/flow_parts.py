@@ -217,7 +217,7 @@ KEYS = ClusterKeys(
 
 
 @asynccontextmanager
-async def alone(*, seconds_per_slot: float = 12.0, **more: Any) -> AsyncIterator[Alone]:
+async def alone(*, seconds_per_slot: float = 10 * PATIENCE_SECONDS, **more: Any) -> AsyncIterator[Alone]:
     """A node whose slot SLOT has just begun."""
     slots = SlotClock(time.time() - SLOT * seconds_per_slot, seconds_per_slot, SCHEDULE.slots_per_epoch)
     members = ClusterMembers.of(KEYS, 0, [key.public_key for key in identities(NODES)])

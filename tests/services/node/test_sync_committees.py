@@ -92,6 +92,17 @@ async def test_messages_are_for_the_head() -> None:
         assert set(found.report(DutyType.SYNC_MESSAGE).steps.values()) == {Step.SENT}
 
 
+async def test_what_comes_when_its_slot_is_over_is_not_sent() -> None:
+    async with alone(seconds_per_slot=0.2) as found:
+        found.beacon.answers["head_root"] = ROOT
+        await found.node.slots.wait_until(found.node.slots.start(SLOT + 1))
+        await send_sync_messages(found.node, found.active, SLOT, MEMBERS)
+        assert not found.beacon.sent
+        report = found.report(DutyType.SYNC_MESSAGE)
+        assert set(report.steps.values()) == {Step.RECOVERED}
+        assert set(report.reasons.values()) == {sync_committees.TOO_LATE}
+
+
 async def test_what_is_kept_of_heads_does_not_grow() -> None:
     async with alone() as found:
         found.beacon.answers["head_root"] = ROOT
