@@ -5,20 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, lru_cache
+from functools import lru_cache
 from hashlib import sha256
-from random import Random
 from typing import Any, Final
 
 from dvtfast.duties.attestations import AttestationData, AttestationElectra, Checkpoint
 from dvtfast.duties.bits import bitlist, bitvector
-from dvtfast.duties.blocks import BeaconBlockBodyElectra, Eth1Data
 from dvtfast.duties.codecs import codec
 from dvtfast.duties.duty_types import DutyType
 from dvtfast.duties.forks import Fork
-from dvtfast.duties.payloads import ExecutionPayload, ExecutionRequests
 from dvtfast.duties.presets import Preset
-from dvtfast.duties.sync_committees import SyncAggregate, SyncCommitteeContribution
+from dvtfast.duties.sync_committees import SyncCommitteeContribution
 from dvtfast.duties.wrappers import Versioned
 from dvtfast.services.chain.beacon.chain_constants import ChainConstants
 from dvtfast.services.chain.beacon.client import FAR_FUTURE_EPOCH, BeaconError, ValidatorDetails
@@ -31,6 +28,8 @@ from dvtfast.services.chain.beacon.duty_answers import (
 )
 from dvtfast.services.chain.beacon.events import Event
 from dvtfast.services.chain.beacon.nodes import NodeHealth
+from tests.simulation.blocks import SIGNATURE, fork_of
+from tests.simulation.blocks import contents as contents_of
 from tests.simulation.chain import (
     COMMITTEE_LENGTH,
     COMMITTEES,
@@ -43,34 +42,12 @@ from tests.simulation.chain import (
     View,
 )
 from tests.simulation.loop import Program
-from tests.simulation.signatures import Signatures
 from tests.simulation.storms import Kind
+from tests.simulation.world import World
 
 PATIENCE_SECONDS: Final = 2.0  # of a client
 SLOW_SECONDS: Final = 5.0
 SYNCING_SLOTS: Final = 3  # behind which a beacon node says so
-SIGNATURE: Final = bytes([0xC0]) + bytes(95)  # of an aggregate, which nobody checks
-FEES: Final = bytes([0xFE] * 20)
-
-
-@dataclass
-class World:
-    """What all beacon nodes share.
-
-    Attributes:
-        performed: told of what was accepted, and may count: type, slot, position.
-        slot: now, of true time.
-        later: calls something after so many seconds.
-    """
-
-    chain: Chain
-    keys: Sequence[bytes]
-    signatures: Signatures
-    random: Random
-    performed: Callable[[DutyType, int, int], None]
-    slot: Callable[[], int]
-    later: Callable[..., object]
-    votes: set[tuple[int, AttestationData]] = field(default_factory=set)
 
 
 @dataclass(eq=False)
@@ -211,7 +188,7 @@ class SimulatedBeacon:
         position = self._chain.proposer(self._node.view.seed(slot // SLOTS_PER_EPOCH), slot)
         if position is None:
             raise BeaconError("none of yours proposes in that slot", refused=True)
-        fork = _fork(slot)
+        fork = fork_of(slot)
         index = Chain.FIRST_INDEX + position
         if Kind.LIES in self._node.troubles:
             lie = self._world.random.randrange(3)
@@ -219,34 +196,35 @@ class SimulatedBeacon:
             slot += lie == 1
             parent = replace(parent, root=sha256(parent.root).digest()) if lie == 2 else parent
         made = self._world.random.randbytes(32)  # no two blocks are alike
-        contents = _contents(fork, slot, index, parent.root, made, randao_reveal, graffiti)
+        contents = contents_of(fork, slot, index, parent.root, made, randao_reveal, graffiti)
         return ProposedBlock(fork, False, codec(fork.contents, PRESET).encode(contents))
 
     async def publish_block(self, fork: Fork, signed: bytes, *, is_blinded: bool = False) -> None:
         contents = codec(fork.signed_contents, PRESET).decode(signed)
-        await self._sent(lambda: self._take_block(fork, contents))
+        await self._sent(lambda: self._world.take_block(fork, contents))
 
     async def send_attestations(self, attestations: Sequence[Any], fork: Fork) -> None:
-        await self._sent(lambda: [self._take_vote(fork, each) for each in attestations])
+        await self._sent(lambda: [self._world.take_vote(fork, each) for each in attestations])
 
     async def send_aggregates(self, aggregates: Sequence[Any], fork: Fork) -> None:
         def take(signed: Any) -> str:
             index, slot = signed.message.aggregator_index, signed.message.aggregate.data.slot
-            return self._take(DutyType.AGGREGATOR, slot, index, Versioned(fork, signed))
+            return self._world.take(DutyType.AGGREGATOR, slot, index, Versioned(fork, signed))
 
         await self._sent(lambda: [take(each) for each in aggregates])
 
     async def send_sync_messages(self, messages: Sequence[Any]) -> None:
         await self._sent(
             lambda: [
-                self._take(DutyType.SYNC_MESSAGE, each.slot, each.validator_index, each) for each in messages
+                self._world.take(DutyType.SYNC_MESSAGE, each.slot, each.validator_index, each)
+                for each in messages
             ]
         )
 
     async def send_contributions(self, contributions: Sequence[Any]) -> None:
         def take(signed: Any) -> str:
             message = signed.message
-            return self._take(
+            return self._world.take(
                 DutyType.SYNC_CONTRIBUTION, message.contribution.slot, message.aggregator_index, signed
             )
 
@@ -309,76 +287,6 @@ class SimulatedBeacon:
             case 3:
                 return replace(data, source=Checkpoint(source.epoch + 3, root))
         return replace(data, slot=data.slot + 1)
-
-    # What it takes.
-
-    def _take(self, type: DutyType, slot: int, index: int, value: Any, *, counts: bool = True) -> str:
-        position = index - Chain.FIRST_INDEX
-        if not 0 <= position < self._chain.validators:
-            return "there is no such validator here"
-        why = self._world.signatures.whole(type, position, value)
-        if not why and counts:
-            self._world.performed(type, slot, position)
-        return why
-
-    def _take_vote(self, fork: Fork, single: Any) -> str:
-        data = single.data
-        message = AttestationElectra(b"\x01", data, single.signature, bitvector([single.committee_index], 64))
-        value = Versioned(fork, message, validator_index=single.attester_index)
-        epochs = data.target.epoch, data.slot // SLOTS_PER_EPOCH
-        right = (
-            epochs[0] == epochs[1]
-            and data.source.epoch < data.target.epoch + (epochs[0] == 0)
-            and all(root in self._chain.blocks for root in (data.source.root, data.target.root))
-        )
-        why = self._take(DutyType.ATTESTER, data.slot, single.attester_index, value, counts=right)
-        if not why:
-            self._world.votes.add((single.committee_index, data))
-        return why
-
-    def _take_block(self, fork: Fork, contents: Any) -> list[str]:
-        signed = contents.signed_block
-        block = signed.message
-        value = Versioned(fork, contents)
-        root = codec(type(block), PRESET).root(block)
-        known = self._chain.blocks.get(block.parent_root)
-        right = (
-            known is not None
-            and known.slot < block.slot == self._world.slot()
-            and self._chain.proposer(self._chain.truth.seed(block.slot // SLOTS_PER_EPOCH), block.slot)
-            == block.proposer_index - Chain.FIRST_INDEX
-        )
-        why = self._take(DutyType.PROPOSER, block.slot, block.proposer_index, value, counts=right)
-        if not why and right:
-            self._chain.add(Block(block.slot, root, block.parent_root))
-        return [why]
-
-
-@cache
-def _body() -> Any:
-    """An empty body."""
-    zero = bytes(32)
-    payload = ExecutionPayload(
-        zero, FEES, zero, zero, bytes(256), zero, 1, 30_000_000, 0, 0, b"", 7, zero, (), (), 0, 0
-    )
-    return BeaconBlockBodyElectra(
-        bytes(96), Eth1Data(zero, 0, zero), zero, (), (), (), (), (),
-        SyncAggregate(bytes(PRESET.sizes["SYNC_COMMITTEE_SIZE"] // 8), SIGNATURE),
-        payload, (), (), ExecutionRequests((), (), ()),
-    )  # fmt: skip
-
-
-def _contents(
-    fork: Fork, slot: int, index: int, parent: bytes, state: bytes, randao: bytes, graffiti: bytes
-) -> Any:
-    body = replace(_body(), randao_reveal=randao, graffiti=graffiti)
-    return fork.contents(fork.block(slot, index, parent, state, body), (), ())
-
-
-def _fork(slot: int) -> Fork:
-    fork = CONSTANTS.schedule.at(slot // SLOTS_PER_EPOCH).fork
-    assert fork is not None
-    return fork
 
 
 @lru_cache(maxsize=1000)

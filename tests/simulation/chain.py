@@ -130,6 +130,7 @@ class Chain:
         self.blocks: dict[bytes, Block] = {self.genesis.root: self.genesis}
         self.views = [View(self, self.genesis, known={self.genesis.root}) for _ in range(views)]
         self.truth = View(self, self.genesis, known={self.genesis.root})
+        self.came: Callable[[Block], None] = lambda _: None  # told of each block
         self.reorganised: dict[int, int] = {}  # epochs whose duties have changed, by the slot in which
 
     def _hash(self, *what: object) -> bytes:
@@ -172,6 +173,7 @@ class Chain:
         if block.root in self.blocks:
             return
         self.blocks[block.root] = block
+        self.came(block)
         epoch = block.slot // SLOTS_PER_EPOCH
         before = {each: self.truth.seed(each) for each in range(epoch - 2, epoch + 2)}
         last = self.truth.head

@@ -26,10 +26,12 @@ class Members:
 
     Attributes:
         identities: of the nodes.
+        secret_keys: uint8[m, 32], which no node has.
         key_shares: uint8[m, 4, 32].
     """
 
     identities: tuple[IdentityKey, ...]
+    secret_keys: np.ndarray
     key_shares: np.ndarray
     keys: ClusterKeys
 
@@ -55,7 +57,7 @@ def members(validators: int) -> Members:
         PublicKeys(derive_public_keys(key_shares).reshape(validators, NODES, 48)),
     )
     identities = tuple(IdentityKey(sha256(b"node %d" % node).digest()) for node in range(NODES))
-    return Members(identities, key_shares.reshape(validators, NODES, 32), keys)
+    return Members(identities, _rows(secrets), key_shares.reshape(validators, NODES, 32), keys)
 
 
 def _rows(scalars: list[int]) -> np.ndarray:

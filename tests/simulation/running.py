@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from random import Random
 from typing import Any, Final
 from weakref import ReferenceType
-
-import structlog
 
 from dvtfast.duties.validator_messages import SignedValidatorRegistration
 from dvtfast.services.node.cluster import NodeCluster
@@ -22,7 +17,8 @@ from dvtfast.services.node.exchange import ClusterMembers
 from dvtfast.services.node.running import ClusterNode
 from dvtfast.services.node.slots import SlotClock
 from dvtfast.services.process.offload import Workers
-from tests.simulation.beacon import FEES, BeaconNode, SimulatedBeacon, World
+from tests.simulation.beacon import BeaconNode, SimulatedBeacon
+from tests.simulation.blocks import FEES
 from tests.simulation.chain import (
     CONSTANTS,
     GENESIS_TIME,
@@ -38,6 +34,8 @@ from tests.simulation.members import NODES, members
 from tests.simulation.network import CALM, Network
 from tests.simulation.signatures import Signatures
 from tests.simulation.storms import Kind, Trouble, draw
+from tests.simulation.surroundings import errors_to, no_surprises
+from tests.simulation.world import World
 
 CLOCK_SECONDS: Final = 0.2  # by which clocks are wrong anyhow
 LOCK_HASH: Final = sha256(b"simulated cluster").digest()
@@ -129,7 +127,7 @@ class Simulation:
 
     def run(self) -> Counter[str]:
         """Let it happen. AssertionError: something happened that must not."""
-        with _errors_to(self._erred), _no_surprises():
+        with errors_to(self._erred), no_surprises():
             try:
                 self.loop.run_until_complete(self._run())
             except AssertionError as error:
@@ -326,35 +324,3 @@ class Simulation:
         program = Program.of_this_step()
         if program is None or program.is_alive:
             self.wrong.append(f"logged as an error: {event}")
-
-
-@contextmanager
-def _no_surprises() -> Iterator[None]:
-    """What is garbage ends at moments that are the same in each run: see `_look`."""
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-        gc.unfreeze()
-
-
-@contextmanager
-def _errors_to(tell: Any) -> Iterator[None]:
-    """What is logged as an error comes here, anything else nowhere."""
-
-    def take(_logger: object, _name: str, event: Any) -> Any:
-        tell(event)
-        raise structlog.DropEvent
-
-    before = structlog.get_config()
-    structlog.configure(
-        processors=[structlog.processors.format_exc_info, take],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
-    )
-    try:
-        yield
-    finally:
-        structlog.configure(**before)
