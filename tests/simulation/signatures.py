@@ -153,7 +153,7 @@ class Signatures:
             self._accuse(signer, type, slot, position, "it signed something else for this duty before")
         why = _why_not(type, slot, value) or self._why_not_due(type, slot, position, value)
         early = GENESIS_TIME + slot * SECONDS_PER_SLOT - self._now()
-        if early > (self._ahead(signer) or 0) + EARLY_SECONDS and type not in AHEAD:
+        if early > max(0.0, self._ahead(signer) or 0.0) + EARLY_SECONDS and type not in AHEAD:
             why = why or f"signed {early:.1f} seconds early"
         if type == DutyType.ATTESTER:
             data = value.message.data
