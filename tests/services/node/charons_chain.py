@@ -150,6 +150,13 @@ class CharonsChain:
         """Whether all validators are in it."""
         return epoch % SYNC_EPOCHS < 2
 
+    def votes_for_heads(self, slot: int) -> bool:
+        """Whether all are in the sync committee by the specification, and by the mock.
+
+        In the last slot of a period the next committee votes, and not with the mock.
+        """
+        return all(self.in_sync_committee(each // SLOTS_PER_EPOCH) for each in (slot, slot + 1))
+
     def attestation_data(self, slot: int) -> Any:
         """What is attested to in a slot, for committee 0 as since electra."""
         epoch = slot // SLOTS_PER_EPOCH
@@ -263,7 +270,7 @@ class CharonsChain:
     def _check_member(self, slot: int, index: int) -> int:
         self._check_now(slot)
         self._check_index(index)
-        if not self.in_sync_committee(slot // SLOTS_PER_EPOCH):
+        if not any(self.in_sync_committee(each // SLOTS_PER_EPOCH) for each in (slot, slot + 1)):
             raise RefusedError("not in the sync committee")
         return slot // SLOTS_PER_EPOCH
 

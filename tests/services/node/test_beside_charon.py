@@ -67,8 +67,14 @@ def assert_participation(mixed, slots):
             }
             expected = max(expected for expected, _, _ in counts.values())
             assert expected > 0
-            all_of_it = dict.fromkeys(names, (expected, expected, 0))
-            assert (failed, counts) == (0, all_of_it), (position, duty)
+            # In the last slot of a period the next committee votes, and with the mock that of the period:
+            # at both ends of its time only charons vote, or only ours.
+            ends = 2 if duty == "sync_message" else 0
+            most = ends * VALIDATORS
+            assert failed <= ends, (position, duty, counts)
+            assert all(missed <= most and done >= expected - most for _, done, missed in counts.values()), (
+                position, duty, counts,
+            )  # fmt: skip
         for duty in AS_FAR_AS_OTHERS:
             done = [charon.counted(SUCCESS, slots, duty=duty, peer=name) for name in names]
             assert min(done[each] for each in mixed.ours) == max(done), (position, duty, done)
@@ -88,13 +94,13 @@ def assert_they_know_us(mixed):
 def assert_all_was_taken(beacon, slots):
     """Votes, blocks and sync committee messages of the cluster, by ours's beacon node."""
     wanted = attesters(slots)
-    in_committee = [slot for slot in slots if beacon.chain.in_sync_committee(slot // SLOTS_PER_EPOCH)]
+    in_committee = [slot for slot in slots if beacon.chain.votes_for_heads(slot)]
     for kind, by_slot in (
         ("attester", {slot: len(validators) for slot, validators in wanted.items()}),
         ("proposer", dict.fromkeys(wanted, 1)),
         ("sync_message", dict.fromkeys(in_committee, VALIDATORS)),
     ):
-        taken = {slot: count for slot, count in beacon.accepted[kind].items() if slot in slots}
+        taken = {slot: beacon.accepted[kind][slot] for slot in by_slot}
         assert (kind, taken) == (kind, by_slot)
     assert in_committee
 
