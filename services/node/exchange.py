@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -39,6 +39,9 @@ EXCHANGED: Final = frozenset(DutyType) - {DutyType.BUILDER_REGISTRATION, DutyTyp
 # After which what did not leave is sent again; nobody else has this node's partial signatures.
 AGAIN_SECONDS: Final = (0.25, 0.4, 0.64, 1.0, 1.6, 2.6, 4.2, 6.7, 10.7)
 MOST_AGAIN: Final = 64  # messages that wait for that
+# What is signed long before it is used. Who sends its part so much later has been away, and gets ours again.
+AHEAD: Final = frozenset({DutyType.PREPARE_AGGREGATOR, DutyType.PREPARE_SYNC_CONTRIBUTION})
+LATE_SECONDS: Final = 3.0
 
 log = logs.get("node")
 
@@ -85,6 +88,14 @@ class _Read:
     faults: Sequence[Fault]
 
 
+@dataclass(frozen=True, eq=False)
+class _Told:
+    """A message, and when each node was sent it last, by the event loop's clock."""
+
+    message: bytes
+    moments: dict[int, float]
+
+
 class Exchange:
     """This node's partial signatures to the others, and theirs to `partials`.
 
@@ -111,7 +122,8 @@ class Exchange:
         self._cluster, self._transport, self._partials, self._workers = cluster, transport, partials, workers
         self._schedule, self._preset = schedule, preset
         self._is_open, self._blame, self._hear = is_open, blame, hear
-        self._again: set[asyncio.Task[None]] = set()
+        self._again: set[asyncio.Task[Any]] = set()
+        self._told: dict[Gathered, _Told] = {}
         transport.handle(PROTOCOL, self._receive)
 
     async def submit(self, duty: Duty, validators: Positions, values: Sequence[SignedValue]) -> None:
@@ -134,6 +146,7 @@ class Exchange:
             message = await self._workers.run(
                 self._encoded, duty, part.validators, [right[row] for row in rows]
             )
+            self._keep(gathered, message)
             await asyncio.gather(
                 self._partials.add(gathered, own, part),
                 *(
@@ -170,6 +183,24 @@ class Exchange:
             return False
         return True
 
+    def _keep(self, gathered: Gathered, message: bytes) -> None:
+        """What is kept to be sent again, as long as its duty matters."""
+        if gathered.duty.type in AHEAD:
+            now = asyncio.get_running_loop().time()
+            self._told = {each: told for each, told in self._told.items() if self._is_open(each.duty)}
+            self._told[gathered] = _Told(message, dict.fromkeys(range(len(self._cluster.operators)), now))
+
+    def _answer(self, gathered: Gathered, node: int) -> None:
+        """Send a node once more what it may have missed while it was away."""
+        now = asyncio.get_running_loop().time()
+        told = self._told.get(gathered)
+        if told is not None and now - told.moments[node] > LATE_SECONDS and len(self._again) < MOST_AGAIN:
+            told.moments[node] = now
+            sending = self._sent(self._cluster.operators[node], told.message)
+            task = asyncio.ensure_future(sending)
+            self._again.add(task)
+            task.add_done_callback(self._again.discard)
+
     async def _receive(self, peer: bytes, data: bytes) -> None:
         node = self._cluster.operators.index(peer)
         try:
@@ -182,6 +213,7 @@ class Exchange:
         if read.signed:
             self._hear(read.duty, node)
         for gathered, signed in read.signed.items():
+            self._answer(gathered, node)
             await self._partials.add(gathered, node, signed)
 
     # On threads.

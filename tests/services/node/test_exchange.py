@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
@@ -15,6 +16,7 @@ from dvtfast.duties.fork_schedule import ForkEpoch, ForkSchedule
 from dvtfast.duties.forks import FULU
 from dvtfast.duties.signed_sets import NO_SIGNATURE, signature_of, signed_set, with_signature
 from dvtfast.duties.sync_committees import SyncCommitteeSelection
+from dvtfast.duties.validator_messages import BeaconCommitteeSelection
 from dvtfast.duties.wrappers import SignedValue, Versioned
 from dvtfast.networks import HOODI
 from dvtfast.qbft.messages import Duty
@@ -204,6 +206,31 @@ async def test_a_wrong_signature_is_named_when_it_matters(nodes: Nodes) -> None:
         await nodes.sign(node)
     assert nodes.there(1) == list(ALL)
     assert nodes.reasons(1) == {(0, tuple(range(VALIDATORS)), "a wrong partial signature")}
+
+
+async def test_who_was_away_gets_what_was_sent_ahead(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proofs of selection, once; and nobody else gets them, nor what is not sent ahead."""
+    duty = Duty(SLOT, DutyType.PREPARE_AGGREGATOR)
+    values: list[SignedValue] = [
+        BeaconCommitteeSelection(index, SLOT, NO_SIGNATURE) for index in range(VALIDATORS)
+    ]
+    nodes.lines.down.add(OPERATORS[3])
+    for node in range(3):
+        await nodes.sign(node, values, duty)
+        await nodes.sign(node)
+    nodes.lines.down.clear()
+    await nodes.exchanges[0].close()  # nobody tries again what did not leave
+    before = len(nodes.lines.sent)
+    monkeypatch.setattr(module, "LATE_SECONDS", -1.0)
+    theirs = nodes.exchanges[3]._encoded(duty, ALL, signed_by(SHARES[:, 3], values, duty))
+    await nodes.exchanges[0]._receive(OPERATORS[3], theirs)
+    await until(lambda: len(nodes.lines.sent) > before)
+    assert [each[:2] for each in nodes.lines.sent[before:]] == [(OPERATORS[0], OPERATORS[3])]
+    monkeypatch.setattr(module, "LATE_SECONDS", 3.0)
+    await nodes.exchanges[0]._receive(OPERATORS[3], theirs)
+    await nodes.exchanges[0]._receive(OPERATORS[3], nodes.message_of(3).encode())
+    await asyncio.sleep(0.05)
+    assert len(nodes.lines.sent) == before + 1
 
 
 async def test_nothing_wrong_goes_out(nodes: Nodes) -> None:
