@@ -1,6 +1,8 @@
-"""A table of what was run on each build of the lanes, at the end."""
+"""What is of `make fuzz` only; and a table of what was run on each build of the lanes, at the end."""
 
 from __future__ import annotations
+
+import os
 
 import pytest
 
@@ -8,6 +10,7 @@ from tests.fuzz import batches
 from tests.fuzz.lanes_rows import Ran
 
 RAN = "ran on the lanes"
+collect_ignore = [] if "DVTFAST_FUZZ_SLOTS" in os.environ else ["test_duties.py"]
 
 
 @pytest.fixture
