@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -23,7 +24,7 @@ from ..parts import ActiveValidators, NodeParts
 from ..tracker import Step
 from .agreeing import Agreed, agree, persistently, send
 from .gathering import gather, recovered
-from .votes import LOOK_SECONDS, LOOKS
+from .votes import LOOK_SECONDS, LOOKS, PATIENCE_SECONDS
 
 WHATEVER_BUILDERS_OFFER: Final = 2**64 - 1
 
@@ -49,17 +50,19 @@ async def propose(
     position = active.positions[proposer.validator_index]
     duty = Duty(slot, DutyType.PROPOSER)
     node.tracker.expect(duty, [position])
+    own: asyncio.Future[Versioned] = asyncio.get_running_loop().create_future()
 
     async def fetch() -> Mapping[int, AgreedValue]:
         async for [(_, randao)] in recovered(node, *_randao(node, active, slot, duties)):
-            return {position: await _made(node, slot, signature_of(randao))}
+            own.set_result(await _made(node, slot, signature_of(randao)))
+            return {position: own.result()}
         raise AssertionError("it ends with the last signature")
 
     async def why_not(values: Mapping[int, AgreedValue]) -> str:
         value = values.get(position)
         if not isinstance(value, Versioned) or len(values) > 1:
             return "it is not the block of the proposer"
-        return _why_not(node, value, proposer) or await _why_not_on(node, value)
+        return _why_not(node, value, proposer) or await _why_not_on(node, value, own)
 
     agreed = await agree(node, duty, fetch, why_not)
     value = _checked(node, agreed, position, proposer)
@@ -133,22 +136,41 @@ def _why_not(node: NodeParts, value: Versioned, proposer: ProposerDuty) -> str:
     return ""
 
 
-async def _why_not_on(node: NodeParts, value: Versioned) -> str:
+async def _why_not_on(node: NodeParts, value: Versioned, own: asyncio.Future[Versioned]) -> str:
     """Why nothing is built on its parent; empty where that is not known to be wrong.
 
-    What a quorum agreed on all the same is signed: this node's beacon node may be behind.
+    A parent that is older than the one on which our own beacon node builds leaves out a block: the leader's
+    beacon node is behind, and its block would be in nobody's chain. What a quorum agreed on all the same is
+    signed, as it may be this node's beacon node that is behind, or lies.
+
+    Args:
+        own: the block of our beacon node, which is not waited for long.
     """
     block = _block(value)
+    try:
+        slot = await _slot_of(node, block.parent_root)
+        if slot is None:
+            return "the parent of its block is none that our beacon node knows"
+        if slot >= block.slot:
+            return "the parent of its block is not before it"
+        await asyncio.wait([own], timeout=PATIENCE_SECONDS)
+        if own.done() and (parent := _block(own.result()).parent_root) != block.parent_root:
+            ours = await node.beacon.block_slot(parent)
+            if ours is not None and slot < ours < block.slot:
+                return "it leaves out a block on which our beacon node builds"
+    except BeaconError:
+        pass
+    return ""
+
+
+async def _slot_of(node: NodeParts, root: bytes) -> int | None:
+    """Of a block that may be known in a moment; None where it is not."""
     for look in range(LOOKS):
         if look:
             await node.slots.sleep(LOOK_SECONDS)
-        try:
-            slot = await node.beacon.block_slot(block.parent_root)
-        except BeaconError:
-            return ""
-        if slot is not None:
-            return "" if slot < block.slot else "the parent of its block is not before it"
-    return "the parent of its block is none that our beacon node knows"
+        if (slot := await node.beacon.block_slot(root)) is not None:
+            return slot
+    return None
 
 
 def _block(value: Versioned) -> Any:

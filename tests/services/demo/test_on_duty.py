@@ -1,11 +1,10 @@
-"""The demo of a cluster on duty, whole, and its verdict, which must be able to go against it."""
+"""The verdict of the demo of a cluster on duty, which must be able to go against it.
+
+The demo itself goes by the clock, so a busy machine would decide; `make demo-duties` runs it.
+"""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,26 +18,6 @@ from dvtfast.services.settings import DemoSettings
 LIAR = 0
 EPOCH = {"epoch": 0, "expected": 64, "included": 64, "absent": [], "distances": {"1": 60, "2": 4}}
 SETTINGS = DemoSettings.load({"duties": "true"}, {})
-
-
-@pytest.mark.thorough
-@pytest.mark.timeout(900)
-def test_a_cluster_on_duty(tmp_path: Path) -> None:
-    work = tmp_path / "work"
-    result = subprocess.run(
-        [sys.executable, "-m", "dvtfast.services", "demo", "--duties", "--json", "--workdir", str(work)],
-        capture_output=True, text=True, timeout=800, check=False,
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr
-    summary = json.loads(result.stdout)
-    assert summary["blocks"] == [39, 39]
-    assert summary["votes"] == [256, 256]
-    assert summary["finalized_epoch"] >= 2
-    assert (summary["refused"], summary["slashable"]) == (0, 0)
-    assert summary["blamed"] > 0
-    kinds = {duty["type"] for duty in summary["duties"]}
-    assert kinds >= {"attester", "aggregator", "proposer", "sync_message", "sync_contribution"}
-    assert "never deposit for these keys" in result.stderr
 
 
 def a_report(**changes: Any) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from dvtfast.qbft.messages import Duty
 from dvtfast.qbft.quorums import leader
 from dvtfast.services.chain.beacon.client import BeaconError
 from dvtfast.services.chain.beacon.duty_answers import ProposerDuty
+from dvtfast.services.node.consensus.instance import Agreement
 from dvtfast.services.node.flows.blocks import propose, reveal
 from dvtfast.services.node.flows.votes import LOOKS
 from dvtfast.services.node.tracker import Step
@@ -28,6 +29,7 @@ from tests.services.node.flow_parts import (
     NODES,
     SLOT,
     Alone,
+    Settled,
     alone,
     proposed,
 )
@@ -38,7 +40,7 @@ INDEX = FIRST_INDEX + POSITION
 PROPOSER = ProposerDuty(KEYS.public_keys.encoded[POSITION].tobytes(), INDEX, SLOT)
 DUTY = Duty(SLOT, DutyType.PROPOSER)
 LEADER = leader(DUTY, 1, NODES)
-PARENT = bytes([7]) * 32
+PARENT, OTHER_PARENT = bytes([7]) * 32, bytes([8]) * 32
 
 
 def body_with(body: Any, **more: Any) -> Any:
@@ -179,6 +181,49 @@ async def test_what_has_a_bad_parent_is_not_voted_for(answers: list[Any], why: s
         found.agree_on(DutyType.PROPOSER, {POSITION: whole()})
         await run(found)
         assert len(published(found)) == 1
+        assert found.consensus.accepted[DutyType.PROPOSER] is not bool(why)
+        faults = found.report(DutyType.PROPOSER).faults
+        assert [(fault.node, why in fault.reason) for fault in faults] == [(LEADER, True)] * bool(why)
+
+
+class Later(Settled):
+    """The leader proposes when this node has a block, too."""
+
+    def __init__(self, made: asyncio.Event) -> None:
+        super().__init__()
+        self._made = made
+
+    async def agree(self, *args: Any, **more: Any) -> Agreement:
+        await self._made.wait()
+        return await super().agree(*args, **more)
+
+
+@pytest.mark.parametrize(
+    ("slots", "why"),
+    [
+        ({PARENT: SLOT - 3, OTHER_PARENT: SLOT - 1}, "it leaves out a block"),
+        ({PARENT: SLOT - 1, OTHER_PARENT: SLOT - 3}, ""),
+        ({PARENT: SLOT - 1, OTHER_PARENT: SLOT - 1}, ""),
+        ({PARENT: SLOT - 1, OTHER_PARENT: None}, ""),
+        ({PARENT: SLOT - 1, OTHER_PARENT: SLOT}, ""),
+    ],
+    ids=["behind ours", "ahead of ours", "beside ours", "ours is unknown", "ours cannot be"],
+)
+async def test_a_leader_whose_beacon_node_is_behind(slots: dict[bytes, int | None], why: str) -> None:
+    """A block on an old parent would be in nobody's chain."""
+    async with alone() as found:
+        made = asyncio.Event()
+        found.consensus = Later(made)
+        found.node = replace(found.node, consensus=found.consensus)
+
+        def own(*_: Any, **__: Any) -> Any:
+            made.set()
+            return proposed(replace(CONTENTS, block=replace(FULL, parent_root=OTHER_PARENT)))
+
+        found.beacon.answers = {"block": own, "block_slot": slots.get}
+        found.agree_on(DutyType.PROPOSER, {POSITION: whole()})
+        await run(found)
+        assert len(published(found)) == 1  # as a quorum agreed on it
         assert found.consensus.accepted[DutyType.PROPOSER] is not bool(why)
         faults = found.report(DutyType.PROPOSER).faults
         assert [(fault.node, why in fault.reason) for fault in faults] == [(LEADER, True)] * bool(why)
