@@ -5,8 +5,9 @@ A leader may lie. What it proposes is therefore looked at twice.
 Before this node votes for a proposal, each of its validators has to be in its committee, most of them have to
 be there, and the source has to be the one that our beacon node says. So has the target, but for the first
 slots of an epoch, whose first block may not have come everywhere. Where head or target differ, they have to
-be blocks that our beacon node knows. So where f + 1 nodes look, a lie costs a round, which is a second, and
-no vote. A beacon node that says nothing soon is not waited for: its node goes along with the others.
+be blocks that our beacon node knows, and the head none of slots ago. So where f + 1 nodes look, a lie costs a
+round, which is a second, and no vote. A beacon node that says nothing soon is not waited for: its node goes
+along with the others.
 
 What a quorum agreed on all the same is signed, validator by validator, unless it is nothing that one may
 cast, or our beacon node says another source. A wrong head or target is just worth nothing; a source from the
@@ -113,13 +114,25 @@ async def why_not_proposed(
     is_settled = slot % node.slots.slots_per_epoch >= UNSETTLED_SLOTS
     if is_settled and any(each.target != mine.target for each in votes):
         return "its target is not what our beacon node says"
-    named = {each.beacon_block_root for each in votes} | {each.target.root for each in votes}
-    if not await _are_known(node, named - {mine.beacon_block_root, mine.target.root}):
+    heads = {each.beacon_block_root for each in votes} - {mine.beacon_block_root}
+    if not await _are_known(node, heads | ({each.target.root for each in votes} - {mine.target.root})):
         return "it votes for a block that our beacon node does not know"
+    if await _are_old(node, heads, mine.beacon_block_root):
+        return "it votes for an old block"
     return ""
 
 
 OTHER_SOURCE: Final = "its source is not what our beacon node says"
+
+
+async def _are_old(node: NodeParts, heads: Collection[bytes], ours: bytes) -> bool:
+    """Whether one of these blocks is more than a slot before ours; one slot is what a late block makes."""
+    try:
+        slots = [await node.beacon.block_slot(root) for root in (ours, *heads)] if heads else []
+    except BeaconError:
+        return False
+    known = [slot for slot in slots if slot is not None]
+    return bool(known) and slots[0] is not None and min(known) + 1 < slots[0]
 
 
 async def _are_known(node: NodeParts, roots: Collection[bytes]) -> bool:

@@ -76,6 +76,28 @@ async def test_a_leader_whose_beacon_node_lies_costs_a_round(tmp_path: Path) -> 
     assert report["refused"] == []
 
 
+async def test_a_leader_whose_beacon_node_is_behind_costs_a_round(tmp_path: Path) -> None:
+    """A vote for the head of some slots ago is worth less: the next leader's is cast."""
+    async with cluster_of_nodes(tmp_path, beacon_nodes=NODES) as cluster:
+        slot = led_by(0, 4)
+        for before in range(1, slot):
+            await attested(cluster, before)
+        await cluster.chain.suffer(0, lag_slots=3)
+        await attested(cluster, slot, [1, 2, 3])
+        duty = Duty(slot, DutyType.ATTESTER)
+        for node in cluster.nodes[1:]:
+            assert node is not None
+            each = node.parts.tracker.reports()[duty]
+            assert set(each.steps.values()) == {Step.SENT}
+            assert each.round > 1
+            assert Fault(0, (), "it votes for an old block") in each.faults
+        [*_, block] = (one.value.message.data for one in cluster.signed if one.duty == duty)
+        head = await cluster.chain.ask("GET", f"/eth/v1/beacon/headers/{slot}", node=1)
+        assert "0x" + block.beacon_block_root.hex() == head["data"]["root"]
+        report = await cluster.chain.report()
+    assert report["refused"] == []
+
+
 async def test_one_node_is_away(tmp_path: Path) -> None:
     """Three of four are enough, also where the one that is away would lead."""
     async with cluster_of_nodes(tmp_path, running=[0, 2, 3]) as cluster:
