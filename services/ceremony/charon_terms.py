@@ -17,13 +17,14 @@ from ..p2p.host import Host
 from .charon_node import CharonNode
 from .definition import ClusterAgreement
 from .errors import CeremonyError
-from .folder import Cost, NodeResult
+from .folder import NodeResult
 from .plan import ClusterPlan
 from .running.driver import Patience
 from .running.running import Participant, Show, trouble_of
-from .storing import NodeStore
+from .storing import NodeStore, Origin
 
 NICKNAME = "dvtfast"
+WAY = "frost "  # then the dialect's version: where what it has written comes from
 
 
 def terms_of(
@@ -77,12 +78,12 @@ async def run_charon_ceremony(
 ) -> None:
     """Make keys with the nodes of a definition as charon does; afterwards they are in the node's folder.
 
-    Nothing of it can be gone on with later.
+    Nothing of it can be gone on with later, but for what all have stored.
 
     Raises:
         CeremonyFailedError: there are no keys.
-        CeremonyError: this node cannot take part; or its validator client did not take the key shares, which
-            are files then.
+        CeremonyError: this node cannot take part.
+        UnpublishedError: all have stored their keys, and this node cannot publish its own; a later start can.
         OSError, FileError: the disk does not take what it must have.
     """
     if trouble := trouble_of(agreement, node, store):
@@ -111,14 +112,8 @@ async def run_charon_ceremony(
             node_signatures=sealed.node_signatures,
         )
         result = NodeResult(lock, network, position, sealed.keys.secret_shares)
-        await asyncio.to_thread(store.write, result)
-
-    async def publish() -> None:
-        try:
-            await store.publish()
-        except CeremonyError:
-            await NodeStore(node.directory, Cost()).publish()  # as files, since this cannot be gone on with
-            raise
+        origin = Origin.of(definition.definition_hash, WAY + dialect.version, lock.lock_hash)
+        await asyncio.to_thread(store.write, result, origin)
 
     machine = CharonNode(
         host,
@@ -126,7 +121,7 @@ async def run_charon_ceremony(
         terms,
         make_lock=make_lock,
         store=write,
-        publish=publish,
+        publish=store.publish,
         patience=patience,
         show=show,
     )

@@ -26,6 +26,7 @@ from .folder import LOCK_FILE, Cost, NodeResult, write_node_files
 from .staging import Staging
 
 NODE_MODE = 0o700
+ORIGIN = b"dvtfast create cluster"
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,8 +88,8 @@ def write_folders(directory: Path, dealt: DealtCluster, cost: Cost) -> tuple[Pat
         OSError: they cannot be written.
     """
     staging = Staging(directory)
-    staging.discard()  # what nobody was told of
-    writing = staging.begin()
+    staging.discard(ORIGIN)
+    writing = staging.begin(ORIGIN)
     names = [f"node{i}" for i in range(len(dealt.node_keys))]
     lock: bytes | None = None  # of the first, which is verified for all
     try:
@@ -102,6 +103,6 @@ def write_folders(directory: Path, dealt: DealtCluster, cost: Cost) -> tuple[Pat
         staging.complete()
         staging.publish()
     except BaseException:
-        staging.discard()
+        staging.discard(ORIGIN)
         raise
     return tuple(directory / name for name in names)

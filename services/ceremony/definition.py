@@ -29,8 +29,7 @@ from ..process import logs
 from ..web.bounded import AnswerError
 from ..web.outgoing import OutgoingError, Session
 from .errors import CeremonyError
-from .folder import LOCK_FILE
-from .ssv_files import KEYSHARES_FILE
+from .folder import KEYSHARES_FILE, LOCK_FILE
 from .ssv_terms import SsvTerms
 
 TIMEOUT_SECONDS = 10.0

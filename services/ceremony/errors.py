@@ -9,6 +9,10 @@ class CeremonyError(Exception):
     """Why nothing was made; the message is for people, and says what to do."""
 
 
+class UnpublishedError(CeremonyError):
+    """All nodes have stored their keys; this one's are on its disk, and not yet where they are to be."""
+
+
 class CeremonyFailedError(Exception):
     """There are no keys.
 

@@ -32,6 +32,7 @@ from ..process.progress import Progress, showing_progress
 from .staging import Staging
 
 LOCK_FILE = "cluster-lock.json"
+KEYSHARES_FILE = "keyshares.json"
 KEYSTORES = "validator_keys"
 FILE_MODE = 0o444  # nobody may change them, as charon does it
 MOST_FILE_BYTES = 2 * 1024**3
@@ -61,9 +62,9 @@ class Cost:
     threads: int | None = None
 
 
-def staging_of(directory: Path, last: str = LOCK_FILE) -> Staging:
-    """How files come to a node's folder: the lock last, without which no program starts on it."""
-    return Staging(directory, last=last)
+def staging_of(directory: Path) -> Staging:
+    """How files come to a node's folder: last the one without which no program starts on it."""
+    return Staging(directory, last=(LOCK_FILE, KEYSHARES_FILE))
 
 
 def write_node_files(

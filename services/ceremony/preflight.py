@@ -12,9 +12,7 @@ from dvtfast.files import reason
 from dvtfast.obol import DEPOSIT_FILES, KEY_FILE, read_node_key
 
 from ..files import paths
-from .folder import KEYSTORES, LOCK_FILE, staging_of
-from .ssv_files import KEYSHARES_FILE
-from .staging import Left
+from .folder import KEYSHARES_FILE, KEYSTORES, LOCK_FILE
 
 # A keystore and its password take a block each.
 BYTES_PER_VALIDATOR = 2 * 4096 + 2048
@@ -26,14 +24,11 @@ MOVE_IT = "move it away, or name another --data-dir"
 def problems_of(directory: Path, *, validators: int, nodes: int, amounts: int) -> list[str]:
     """Why no keys may be made for a folder; none when they may.
 
-    Files that are complete and wait to be published are no problem here: they are of a ceremony that has not
-    ended, see staging.py.
+    Files that are complete and wait to be published are no problem here: whose they are storing.py knows.
     """
     if problem := paths.no_directory(directory):
         return [f"{problem}; make it and the node's key with `dvtfast create enr`"]
     try:
-        if staging_of(directory).settle() is Left.PUBLISHED:
-            return [f"{directory}: has the keys of a ceremony that had ended; nothing is left to do"]
         read_node_key(directory / KEY_FILE)
         with os.scandir(directory) as entries:
             names = sorted(entry.name for entry in entries)

@@ -25,11 +25,11 @@ from dvtfast.obol import ClusterDefinition
 from ..p2p.host import AGENT, Host
 from ..process import logs
 from ..process.logs import printable
-from .charon_terms import run_charon_ceremony
+from .charon_terms import WAY, run_charon_ceremony
 from .definition import ClusterAgreement
 from .errors import CeremonyError, CeremonyFailedError
 from .running.driver import HELLO, Patience
-from .running.records_file import RecordsFile
+from .running.records_file import use_up
 from .running.running import Participant, Show, run_ceremony
 from .storing import NodeStore
 
@@ -112,8 +112,12 @@ async def make_keys(
     Raises:
         CeremonyFailedError: there are no keys.
         CeremonyError: what was recorded is not understood, or the nodes cannot speak with each other.
+        UnpublishedError: all have stored their keys, and this node cannot publish its own; a later start can.
         OSError, FileError: the disk does not take what it must have.
     """
+    definition_hash = agreement.definition.definition_hash
+    if (done := await store.finish(definition_hash)) and done.way.startswith(WAY):
+        return dialect_of(done.way.removeprefix(WAY))
     at_hello = asyncio.Event()
 
     def shown(phase: Phase) -> None:
@@ -124,6 +128,7 @@ async def make_keys(
         show(phase)
 
     if protocol == FROST:
+        use_up(node.directory, definition_hash)
         dialect = await _when_all_are_there(agreement, host, patience, show)
     else:
         native = asyncio.create_task(
@@ -140,7 +145,7 @@ async def make_keys(
             looking.cancel()
             await asyncio.gather(native, looking, return_exceptions=True)
         dialect = looking.result()
-        RecordsFile.open(node.directory, agreement.definition.definition_hash).erase()
+        use_up(node.directory, definition_hash)
     log.info("a charon ceremony", dialect=dialect.version)
     await run_charon_ceremony(
         agreement, node, host, dialect=dialect, store=store, patience=patience, show=show
@@ -190,8 +195,10 @@ async def _when_all_are_there(
     always = asyncio.Event()
     always.set()
     try:
-        async with asyncio.timeout(patience.join_seconds):
+        async with asyncio.timeout(patience.join_seconds) as limit:
             return await _dialect_seen(agreement, host, FROST, while_=always, show=shown)
     except TimeoutError:
+        if not limit.expired():
+            raise
         reason = f"waited too long for {', '.join(f'node {at}' for at in unknown)}: {ROLL_CALL}"
         raise CeremonyFailedError([Aborted(reason, at) for at in unknown], attempt=None) from None

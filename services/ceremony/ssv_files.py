@@ -15,10 +15,9 @@ from dvtfast.obol import deposit_file_name
 from dvtfast.signing_roots import deposit_data_roots, deposit_message_roots
 
 from ..files import paths
-from .folder import FILE_MODE
+from .folder import FILE_MODE, KEYSHARES_FILE
 from .ssv_terms import SsvTerms
 
-KEYSHARES_FILE = "keyshares.json"
 Bytes = NDArray[np.uint8]
 
 
@@ -56,6 +55,19 @@ def write_ssv_files(directory: Path, result: SsvResult, *, threads: int | None =
     opened.key_shares.fill(0)
     if opened.problems:
         raise FileError(opened.problems[0], path)
+
+
+def is_for(path: Path, terms: SsvTerms, validators: int) -> bool:
+    """Whether a keyshares file has so many validators of this owner, at its nonces, for these operators.
+
+    Raises:
+        FileError: it cannot be read.
+    """
+    found = ssv.read_keyshares(path)
+    wanted = [(terms.ids, terms.owner, terms.first_nonce + place) for place in range(validators)]
+    return [
+        (each.operator_ids, each.owner_address, each.owner_nonce) for each in found
+    ] == wanted and not any(ssv.check_key_shares(found))
 
 
 def write_deposits(path: Path, deposits: DepositData, network: Network) -> None:

@@ -14,7 +14,7 @@ from dvtfast.constants import GWEI_PER_VALIDATOR
 from dvtfast.deposits import read_deposit_data
 from dvtfast.obol import deposit_file_name
 
-from ..ceremony.ssv_files import KEYSHARES_FILE
+from ..ceremony.folder import KEYSHARES_FILE
 from ..chain.encoding import write_address
 from ..settings import DemoSettings
 from .cluster import ADDRESS_BYTES, DemoCluster, Oracles, files_of_oracles, obol_cluster

@@ -26,6 +26,7 @@ from ..folder import KEYSTORES, LOCK_FILE
 from ..staging import Left, Staging
 from .terminal import NOT_MEANT, is_meant, run, typed
 
+ORIGIN = b"dvtfast combine"
 DANGER = """\
 This makes {count} whole validator keys from key shares, in {output}. From then on this
 machine alone can sign for these validators, and can lose them: that no machine could was what the cluster
@@ -181,8 +182,8 @@ def _write(
 ) -> None:
     """All or none, read again before they count."""
     staging = Staging(output)
-    staging.discard()
-    writing = staging.begin()
+    staging.discard(ORIGIN)
+    writing = staging.begin(ORIGIN)
     derivations = Derivations()
     try:
         with showing_progress("encrypting keystores") as progress:
@@ -201,5 +202,5 @@ def _write(
         staging.complete()
         staging.publish()
     except BaseException:
-        staging.discard()
+        staging.discard(ORIGIN)
         raise

@@ -109,6 +109,10 @@ def dkg(settings: DkgSettings) -> None:
     All nodes run it at the same time. Flags are those of charon, and its CHARON_ variables are understood,
     too.
 
+    It ends with 0 when all have their keys; 1, 3 or 4: there are none, by this node's fault, by proof against
+    another, or as one is silent; 5: this node waits for word of the others, start it again; 6: the keys are
+    made, but not in their place, as where the validator client did not take them, start it again.
+
     \b
     dvtfast dkg --data-dir .charon --definition-file cluster-definition.json
     """

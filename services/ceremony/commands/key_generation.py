@@ -28,7 +28,7 @@ from ...process.logs import printable
 from ...settings import DkgSettings, SettingsError, VerifyBlameSettings
 from ...settings.ceremony import INSECURE_NETWORKS, RELAYS
 from ..definition import ClusterAgreement, read_agreement
-from ..errors import CeremonyError, CeremonyFailedError
+from ..errors import CeremonyError, CeremonyFailedError, UnpublishedError
 from ..folder import MOST_FILE_BYTES, Cost
 from ..keymanager import check_keymanager
 from ..protocol import FROST, NATIVE, agent_of, make_keys, protocol_of
@@ -39,11 +39,15 @@ from ..storing import Keymanager, NodeStore
 from .ssv_operators import operator_key_of, with_ssv
 from .table import CeremonyTable
 
-DONE, FAILED, CHEATED, SILENT, UNCONFIRMED = 0, 1, 3, 4, 5
+DONE, FAILED, CHEATED, SILENT, UNCONFIRMED, UNPUBLISHED = 0, 1, 3, 4, 5, 6
 BLAME_FILE = "dkg-blame-{attempt}-{number}.json"
 MOST_BLAME_BYTES = 1024**3
 GO_ON = "start again with the same command: it goes on where it ended, also after a crash"
 STORED_HERE = "what this node has is in {path}; ask the others whether they have a lock: docs/dkg.md"
+KEYS_ARE_HERE = (
+    "all nodes have stored their keys, and this node's are in {path}, not yet where they are to be: once"
+    " that is mended, start again with the same command, which needs nobody for it"
+)
 BEGIN_ANEW = "once that is mended, all start again with the same command, for new keys"
 
 
@@ -66,6 +70,10 @@ def run_dkg(settings: DkgSettings) -> int:
     begin = monotonic()
     try:
         return asyncio.run(_run(settings, begin))
+    except UnpublishedError as error:
+        click.echo(f"error: {paths.told(error)}", err=True)
+        click.echo(f"not over; {KEYS_ARE_HERE.format(path=settings.data_dir)}", err=True)
+        return UNPUBLISHED
     except (CeremonyError, KeyTakenError, DvtfastError, P2PError, OSError, SettingsError) as error:
         click.echo(f"error: {paths.told(error)}", err=True)
         return FAILED
@@ -99,7 +107,7 @@ async def _run(settings: DkgSettings, begin: float) -> int:
     keymanager = _keymanager_of(settings)
     operator_key = operator_key_of(agreement, settings, position)
     node = Participant(settings.data_dir, secret, await _trouble_with(keymanager), operator_key)
-    store = NodeStore(settings.data_dir, cost, keymanager=keymanager, last=agreement.last_file)
+    store = NodeStore(settings.data_dir, cost, keymanager=keymanager)
     patience = Patience(settings.join_timeout, settings.silence_timeout)
     with KeyLock(key_file, "dvtfast dkg"):
         async with Host.open(

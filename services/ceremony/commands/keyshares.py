@@ -15,12 +15,14 @@ from dvtfast.obol import deposit_file_name
 
 from ...settings import CreateKeysharesSettings
 from ..errors import CeremonyError
-from ..ssv_files import KEYSHARES_FILE, write_deposits, write_ssv_keyshares
+from ..folder import KEYSHARES_FILE
+from ..ssv_files import write_deposits, write_ssv_keyshares
 from ..staging import Left, Staging
 from .existing import STOP_THE_OLD, secret_keys_for
 from .proposal import addresses_for
 from .terminal import run
 
+ORIGIN = b"dvtfast create keyshares"
 # First byte of withdrawal credentials.
 TO_AN_ADDRESS, COMPOUNDING = 1, 2
 ONE_MACHINE_KNEW = """\
@@ -35,7 +37,7 @@ def create(settings: CreateKeysharesSettings) -> int:
 
 
 def _create(settings: CreateKeysharesSettings) -> int:
-    staging = Staging(settings.output_dir, last=KEYSHARES_FILE)
+    staging = Staging(settings.output_dir, last=(KEYSHARES_FILE,))
     if staging.settle() is Left.PUBLISHED:
         click.echo(f"what was begun before is whole now, in {settings.output_dir}")
         return 0
@@ -45,15 +47,15 @@ def _create(settings: CreateKeysharesSettings) -> int:
     if len(settings.withdrawal_addresses) not in (1, n):
         secret_keys.fill(0)
         raise CeremonyError(f"--withdrawal-addresses: expected 1 or {n} addresses, one a validator")
-    staging.discard()  # what nobody was told of
+    staging.discard(ORIGIN)
     try:
-        writing = staging.begin()
+        writing = staging.begin(ORIGIN)
         _write_keyshares(writing, settings, secret_keys, operators)
         _write_deposits(writing, settings, secret_keys)
         staging.complete()
         staging.publish()
     except BaseException:
-        staging.discard()
+        staging.discard(ORIGIN)
         raise
     finally:
         secret_keys.fill(0)

@@ -26,6 +26,7 @@ from ..running.records_file import read_records
 from ..running.running import terms_of
 from .terminal import run
 
+ORIGIN = b"dvtfast dkg recover"
 INFINITY = 0xC0  # first byte of the compressed point, which stands where nobody has signed
 UNSIGNED = "nobody has signed the lock in it: `dvtfast combine --no-verify` takes it"
 
@@ -46,7 +47,7 @@ async def _recover(settings: RecoverSettings, file: Path) -> int:
     kdf = PBKDF2_INSECURE if settings.insecure_keys else PBKDF2_DEFAULT
     cost = Cost(kdf, settings.one_derivation, settings.threads)
     staging = staging_of(output)
-    writing = staging.begin()
+    writing = staging.begin(ORIGIN)
     try:
         if settings.lock_file is not None:
             lock = _lock_of(settings.lock_file, keys)
@@ -56,7 +57,7 @@ async def _recover(settings: RecoverSettings, file: Path) -> int:
         staging.complete()
         staging.publish()
     except BaseException:
-        staging.discard()
+        staging.discard(ORIGIN)
         raise
     finally:
         keys.wipe()

@@ -1,7 +1,7 @@
 """Runs a machine: what it wants sent, recorded and stored, and when it is reminded of who does not answer.
 
-Everything it computes is computed on one thread; its keystores are made on another, so that it answers its
-peers meanwhile.
+Everything it computes and records is on one thread, which is waited for in the end; its keystores are made
+on another, so that it answers its peers meanwhile.
 """
 
 from __future__ import annotations
@@ -72,6 +72,7 @@ class Driver:
     """One attempt at a ceremony, from here to its end.
 
     Args:
+        heard: what the machine has given for what was known before.
         store: puts keys and lock on the disk, and returns the hash of the files; runs on a thread, and ends
             soon when the event is set.
         confirm: decides on the disk that they are published, as all nodes have them; runs on a thread.
@@ -86,6 +87,7 @@ class Driver:
         mailbox: Mailbox,
         records: RecordsFile,
         *,
+        heard: Outputs,
         store: Callable[[ToStore, threading.Event], bytes],
         confirm: Callable[[], None],
         publish: Callable[[], Coroutine[None, None, None]],
@@ -94,7 +96,8 @@ class Driver:
         work_seconds: float,
     ) -> None:
         self._machine, self._mailbox, self._records = machine, mailbox, records
-        self._store, self._confirm, self._publish, self._show = store, confirm, publish, show
+        self._heard, self._show = heard, show
+        self._store, self._confirm, self._publish = store, confirm, publish
         self._patience, self._work_seconds = patience, work_seconds
         self._workers = Workers("ceremony", threads=1, deadline_seconds=None)
         self._phase = Phase(HELLO)  # which it also ends in when this node has trouble of its own
@@ -113,7 +116,7 @@ class Driver:
         """
         try:
             async with in_background(self._show_life()):
-                await self._do(await self._workers.run(self._machine.start))
+                await self._do([*self._heard, *await self._workers.run(self._machine.start)])
                 while not self._is_lost and self._phase.name != CLOSED:
                     if not await self._step():
                         break
@@ -152,7 +155,7 @@ class Driver:
                 if self._now() >= reminded + pause:  # also while something is always there to be read
                     raise TimeoutError
                 async with asyncio.timeout_at(reminded + pause):
-                    peer, payload = await self._next()
+                    peer, payload = await self._mailbox.next()
             except TimeoutError:
                 pause = self._longer(pause)
                 reminded, reminders = self._now(), reminders + 1
@@ -166,19 +169,6 @@ class Driver:
             if payload is not None:
                 await self._do(await self._workers.run(self._machine.receive, peer, payload))
         return True
-
-    async def _next(self) -> tuple[int, bytes | None]:
-        """A peer's payload, or None when the files are stored."""
-        if self._storing is None:
-            return await self._mailbox.next()
-        coming = asyncio.create_task(self._mailbox.next())
-        try:
-            await asyncio.wait([coming, self._storing], return_when=asyncio.FIRST_COMPLETED)
-            if coming.done():
-                return coming.result()
-            return 0, None
-        finally:
-            coming.cancel()
 
     async def _show_life(self) -> None:
         """While this node works it says so to all, as nothing else may come of it for minutes."""
@@ -215,7 +205,7 @@ class Driver:
         for output in outputs:
             match output:
                 case Record():
-                    await asyncio.to_thread(self._records.append, output.content)
+                    await self._workers.run(self._records.append, output.content)
                 case Send():
                     self._mailbox.send(output.to, output.payload)
                 case Phase():
@@ -224,8 +214,9 @@ class Driver:
                 case ToStore():
                     self._keys.append(output.keys)
                     self._storing = asyncio.create_task(asyncio.to_thread(self._store, output, self._stop))
+                    self._storing.add_done_callback(lambda _: self._mailbox.wake())
                 case Finished():
-                    await asyncio.to_thread(self._confirm)
+                    await self._workers.run(self._confirm)
                     self._ended.finished = True
                     self._publishing = asyncio.create_task(self._publish())
                     if output.result is not None:

@@ -85,13 +85,13 @@ class Mailbox:
     """
 
     def __init__(self, host: Host, operators: Sequence[bytes], position: int, *, most_bytes: int) -> None:
-        self._host, self._operators = host, operators
+        self._host, self._operators, self._position = host, operators, position
         self._others = [to for to in range(len(operators)) if to != position]
         self._terms = Terms(most_bytes=MOST_MESSAGE_BYTES, seconds=None, stall_seconds=STALL_SECONDS)
         self._patient = replace(self._terms, stall_seconds=None)
         self._signs: dict[int, asyncio.Task[None]] = {}
         self._coming = [IncomingPayload(most_bytes) for _ in operators]
-        self._came: asyncio.Queue[tuple[int, bytes, asyncio.Event]] = asyncio.Queue()
+        self._came: asyncio.Queue[tuple[int, bytes | None, asyncio.Event]] = asyncio.Queue()
         self._turns = [asyncio.Lock() for _ in operators]
         self._waiting: set[asyncio.Event] = set()
         self._worked_on = asyncio.Event()  # what was taken last
@@ -130,8 +130,15 @@ class Mailbox:
             if to not in self._signs or self._signs[to].done():
                 self._signs[to] = asyncio.create_task(self._show_life(to))
 
-    async def next(self) -> tuple[int, bytes]:
-        """What came next: the sender's position, and the payload. The one before was worked on."""
+    def wake(self) -> None:
+        """Let who waits for what comes next look at something else."""
+        self._came.put_nowait((self._position, None, asyncio.Event()))
+
+    async def next(self) -> tuple[int, bytes | None]:
+        """What came next: the sender's position, and the payload. The one before was worked on.
+
+        From this node there is no payload: see `wake`.
+        """
         self._worked_on.set()
         peer, payload, self._worked_on = await self._came.get()
         return peer, payload

@@ -148,6 +148,25 @@ def read_records(path: Path) -> tuple[bytes, ...]:
         raise CeremonyError(f"{path}: {error}") from None
 
 
+def use_up(directory: Path, definition_hash: bytes) -> None:
+    """Another protocol is spoken for a definition: the attempt that has begun, if one has, is over.
+
+    Raises:
+        OSError: the disk does not take it.
+        CeremonyError: this node has said more in it than who it is, so that others may go on with it.
+    """
+    if not paths.is_there(directory / FOLDER):
+        return
+    records = RecordsFile.open(directory, definition_hash)
+    if len(records.written) > 1:
+        records.close()
+        raise CeremonyError(
+            f"{records.path}: this node has begun to make keys for this definition by the native protocol,"
+            " and others may go on with it: start without --protocol frost first, which goes on, or ends it"
+        )
+    records.erase()
+
+
 def keep_receipts(directory: Path, definition_hash: bytes, receipts: Sequence[bytes]) -> None:
     """All nodes have said that their keys are stored; nothing secret is in it.
 
@@ -158,8 +177,9 @@ def keep_receipts(directory: Path, definition_hash: bytes, receipts: Sequence[by
     if not receipts:
         return
     file = RecordsFile(path, 0)
-    for receipt in receipts[len(file.written) :]:
-        file.append(receipt)
+    for receipt in receipts:
+        if receipt not in file.written:  # which has those of other attempts, too
+            file.append(receipt)
     file.close()
 
 

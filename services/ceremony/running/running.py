@@ -28,14 +28,16 @@ from ..errors import CeremonyError, CeremonyFailedError
 from ..folder import LOCK_FILE, NodeResult
 from ..plan import Bytes, ClusterPlan
 from ..preflight import problems_of
-from ..ssv_files import SsvResult
+from ..ssv_files import SsvResult, is_for
 from ..ssv_plan import SsvPlan
-from ..staging import WRITTEN, Left
-from ..storing import NodeStore
+from ..staging import Left
+from ..storing import NodeStore, Origin
 from .driver import CLOSE_SECONDS, AttemptEnd, Driver, Patience
 from .mailbox import Mailbox
 from .records_file import FOLDER, RecordsFile, keep_receipts, kept_receipts
 
+WAY = "attempt {}"  # as what it has written says of where that comes from
+PUT_IT_BACK = "put it back; for new keys agree on a new definition"
 MOST_FOLLOWED = 8  # times that one operator is followed to a new attempt
 SECONDS_PER_VALIDATOR = 0.5  # ten times a keystore
 
@@ -94,8 +96,8 @@ def terms_of(agreement: ClusterAgreement, attempt: int) -> Terms:
 
 def trouble_of(agreement: ClusterAgreement, node: Participant, store: NodeStore) -> str:
     """Why this node cannot begin; empty when it can."""
-    if store.settle() is Left.WRITTEN:
-        return f"{node.directory / WRITTEN}: key shares of a ceremony that has not ended; see docs/dkg.md"
+    if waiting := store.waiting():
+        return waiting
     problems = problems_of(
         node.directory,
         validators=len(agreement.definition.fee_recipients),
@@ -129,13 +131,14 @@ async def run_ceremony(
             f" {len(agreement.node_keys)} nodes with threshold {agreement.definition.threshold}, which makes"
             f" {most} at most; agree on several definitions"
         )
-    if store.settle() is Left.CONFIRMED:
-        log.info("all nodes had stored their keys; publishing")
-        await store.publish()
     least_attempt, followed = 0, Counter[int]()
     while True:
         definition_hash = agreement.definition.definition_hash
         records = RecordsFile.open(node.directory, definition_hash, least_attempt=least_attempt)
+        way = WAY.format(records.attempt)
+        if records.written and (waiting := store.waiting()) and not store.has(definition_hash, way):
+            records.close()
+            raise CeremonyError(waiting)
         is_published = bool(records.written) and _is_published(agreement, node, store)
         unheeded = [position for position, times in followed.items() if times >= MOST_FOLLOWED]
         with closing(_Attempt(agreement, node, host, records, store, show, unheeded)) as attempt:
@@ -144,23 +147,30 @@ async def run_ceremony(
                 _end(records, machine)
                 continue
             if machine.is_done and not is_published and store.settle() is Left.NOTHING:
+                if machine.receipts:
+                    raise FileError(
+                        f"what all have stored was here, and is gone: {PUT_IT_BACK}", node.directory
+                    )
                 log.warning("what this node had stored was moved away; so that attempt is over")
                 _end(records, machine)
                 continue
             try:
-                async with asyncio.timeout(CLOSE_SECONDS if is_published else None):
+                async with asyncio.timeout(CLOSE_SECONDS if is_published else None) as limit:
                     ended = await attempt.run(patience)
             except TimeoutError:
+                if not limit.expired():  # but a disk that does not answer
+                    raise
                 ended = AttemptEnd(finished=True)
             if ended.finished and not paths.is_there(node.directory / agreement.last_file):
-                raise FileError("what was made is gone from the folder", node.directory)
+                raise FileError(f"what was made is gone from the folder: {PUT_IT_BACK}", node.directory)
             if ended.finished:
-                keep_receipts(node.directory, definition_hash, machine.receipts)
-                records.erase()
+                if machine.receipts:
+                    keep_receipts(node.directory, definition_hash, machine.receipts)
+                    records.erase()
                 return
             if ended.is_unconfirmed:
                 raise CeremonyFailedError(ended.aborts, records.attempt)
-            store.discard()
+            store.set_aside(definition_hash, way)
             _end(records, machine)
             if machine.newest_attempt <= records.attempt:
                 raise CeremonyFailedError(ended.aborts, records.attempt)
@@ -182,13 +192,17 @@ def _is_published(agreement: ClusterAgreement, node: Participant, store: NodeSto
     """Whether a process of before came to the end: others may need to hear it again, we need nobody.
 
     Raises:
-        CeremonyError: the folder has the lock of another cluster.
+        CeremonyError: the folder has the result of another ceremony.
+        FileError: it cannot be read.
     """
     left, path = store.settle(), node.directory / agreement.last_file
     if not paths.is_there(path):
         return False
-    wanted = agreement.definition.definition_hash
-    is_other = agreement.ssv is None and read_cluster_lock(path).definition.definition_hash != wanted
+    definition = agreement.definition
+    if agreement.ssv is None:
+        is_other = read_cluster_lock(path).definition.definition_hash != definition.definition_hash
+    else:
+        is_other = not is_for(path, agreement.ssv, len(definition.fee_recipients))
     if left is Left.WRITTEN or is_other:
         raise CeremonyError(f"{path}: of another cluster than the ceremony that is to go on; move it away")
     return True
@@ -225,6 +239,9 @@ class _Attempt:
         except (EncodingError, InputError) as error:
             records.close()
             raise CeremonyError(f"{node.directory / FOLDER}: {error}; move it away to begin anew") from None
+        # It may be that a process before had heard of all, and ended before anything came of it.
+        peer = 0 if self.machine.position else 1
+        self._heard = [each for receipt in self._receipts for each in self.machine.receive(peer, receipt)]
 
     async def run(self, patience: Patience) -> AttemptEnd:
         mailbox = Mailbox(
@@ -237,8 +254,9 @@ class _Attempt:
             self.machine,
             mailbox,
             self._records,
+            heard=self._heard,
             store=self._write,
-            confirm=self._store.confirm,
+            confirm=self._confirm,
             publish=self._store.publish,
             show=self._show,
             patience=patience,
@@ -256,7 +274,14 @@ class _Attempt:
         self._records.close()
 
     def _write(self, stored: ToStore, stop: threading.Event) -> bytes:
-        return self._store.write(self._result_of(stored), stop=stop.is_set)
+        way = WAY.format(self.terms.attempt)
+        origin = Origin.of(self.terms.definition_hash, way, stored.lock_hash)
+        return self._store.write(self._result_of(stored), origin, stop=stop.is_set)
+
+    def _confirm(self) -> None:
+        with self._store.keys_are_here():  # what is published can be told others, whenever this process ends
+            keep_receipts(self._node.directory, self.terms.definition_hash, self.machine.receipts)
+        self._store.confirm()
 
     def _result_of(self, stored: ToStore) -> NodeResult | SsvResult:
         keys, position = stored.keys, self.machine.position

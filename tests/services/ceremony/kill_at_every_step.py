@@ -31,7 +31,7 @@ def main(work: Path) -> None:
         if not child:
             _kill_at(step, directory)
             staging = staging_of(directory)
-            write_node_files(staging.begin(), result, CHEAP)
+            write_node_files(staging.begin(b"here"), result, CHEAP)
             staging.complete()
             staging.confirm()
             staging.publish()

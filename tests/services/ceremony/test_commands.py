@@ -26,7 +26,8 @@ from dvtfast.obol import (
 from dvtfast.obol import (
     read_cluster_lock as read_lock,
 )
-from dvtfast.services.ceremony.staging import MOVING, WRITTEN
+from dvtfast.services.ceremony import dealing
+from dvtfast.services.ceremony.staging import MOVING, ORIGIN, WRITTEN
 from dvtfast.services.cli import main
 
 ADDRESS = "0x000000000000000000000000000000000000dEaD"
@@ -278,6 +279,9 @@ def test_what_was_begun_is_ended(tmp_path: Path) -> None:
     for name in names:
         (tmp_path / name).rename(tmp_path / WRITTEN / name)
     before = (tmp_path / WRITTEN / "node0/cluster-lock.json").read_bytes()
+    result = cluster(tmp_path)  # it may be a ceremony's
+    assert (result.exit_code, "has complete files of before" in result.output) == (1, True)
+    (tmp_path / WRITTEN / ORIGIN).write_bytes(dealing.ORIGIN)
     assert cluster(tmp_path).exit_code == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == names
     assert (tmp_path / "node0/cluster-lock.json").read_bytes() != before

@@ -31,7 +31,7 @@ from .dealt import CHEAP, a_cluster, result_of
 def folder(dealt: DealtCluster, tmp_path: Path) -> Path:
     """Of node 2."""
     staging = staging_of(tmp_path)
-    write_node_files(staging.begin(), result_of(dealt, 2), CHEAP)
+    write_node_files(staging.begin(b"here"), result_of(dealt, 2), CHEAP)
     staging.complete()
     staging.publish()
     return tmp_path

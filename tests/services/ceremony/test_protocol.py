@@ -16,7 +16,7 @@ from dvtfast.obol import KEY_FILE, read_node_key
 from dvtfast.services.ceremony.charon_terms import run_charon_ceremony
 from dvtfast.services.ceremony.commands import key_generation
 from dvtfast.services.ceremony.definition import read_agreement
-from dvtfast.services.ceremony.errors import CeremonyError, CeremonyFailedError
+from dvtfast.services.ceremony.errors import CeremonyError, CeremonyFailedError, UnpublishedError
 from dvtfast.services.ceremony.folder import KEYSTORES, LOCK_FILE
 from dvtfast.services.ceremony.protocol import (
     AUTO,
@@ -29,8 +29,9 @@ from dvtfast.services.ceremony.protocol import (
     protocol_of,
 )
 from dvtfast.services.ceremony.running.driver import HELLO, Patience
-from dvtfast.services.ceremony.running.records_file import FOLDER
+from dvtfast.services.ceremony.running.records_file import FOLDER, RecordsFile
 from dvtfast.services.ceremony.running.running import Participant
+from dvtfast.services.ceremony.staging import CONFIRMED
 from dvtfast.services.ceremony.storing import Keymanager, NodeStore
 from dvtfast.services.demo.world.ports import free_port
 from dvtfast.services.p2p.host import Host, IdentityKey
@@ -184,6 +185,26 @@ async def test_who_does_not_come_to_the_roll_call_is_named(ceremony):
     assert str(caught.value) == "waited too long for node 0, node 2, node 3: roll call"
 
 
+async def test_frost_by_hand_after_the_native_protocol(ceremony):
+    """Who has said more than who it is may be waited for; who has not is free to speak something else."""
+    folder = ceremony.cluster.nodes[1].folder
+    agreement = await read_agreement(str(ceremony.cluster.file), verify=True)
+    ceremony.patience.join_seconds = 0.1
+    records = RecordsFile.open(folder, agreement.definition.definition_hash)
+    records.append(b"hello")
+    records.close()
+    with pytest.raises(CeremonyFailedError, match="waited too long"):
+        await ceremony.node(1, agent=agent_of(FROST), protocol=FROST)
+    assert [file.stat().st_size for file in (folder / FOLDER).iterdir()] == [0]
+    records = RecordsFile.open(folder, agreement.definition.definition_hash)
+    records.append(b"hello")
+    records.append(b"commit")
+    records.close()
+    with pytest.raises(CeremonyError, match="start without --protocol frost first"):
+        await ceremony.node(1, agent=agent_of(FROST), protocol=FROST)
+    assert RecordsFile.open(folder, agreement.definition.definition_hash).written == (b"hello", b"commit")
+
+
 async def test_a_folder_that_is_not_empty(ceremony):
     (ceremony.cluster.nodes[3].folder / LOCK_FILE).write_text("{}")
     nodes = [ceremony.node(i, agent=agent_of(FROST), protocol=FROST) for i in range(4)]
@@ -197,7 +218,7 @@ async def test_a_folder_that_is_not_empty(ceremony):
 
 
 async def test_a_validator_client_that_takes_no_keys(ceremony):
-    """All have finished; they are files, as nothing of a charon ceremony can be gone on with."""
+    """All have finished: what waits for it needs nobody, and comes to its place at a later start."""
     nobody = Keymanager(f"http://127.0.0.1:{free_port()}", "token")
     nodes = [
         ceremony.node(i, agent=agent_of(FROST), protocol=FROST, keymanager=nobody if i == 2 else None)
@@ -205,8 +226,12 @@ async def test_a_validator_client_that_takes_no_keys(ceremony):
     ]
     async with asyncio.timeout(PATIENCE_SECONDS):
         ends = await asyncio.gather(*nodes, return_exceptions=True)
-    assert isinstance(ends[2], CeremonyError)
+    assert isinstance(ends[2], UnpublishedError)
     assert [ends[i] for i in (0, 1, 3)] == [V1_11] * 3
+    assert (ceremony.cluster.nodes[2].folder / CONFIRMED).is_dir()
+    with pytest.raises(UnpublishedError):
+        await ceremony.node(2, agent=OURS, keymanager=nobody)
+    assert await ceremony.node(2, agent=OURS) == V1_11
     ceremony.assert_one_lock()
     for node in ceremony.cluster.nodes:
         assert len(list((node.folder / KEYSTORES).iterdir())) == 2 * 3

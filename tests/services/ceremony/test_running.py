@@ -26,7 +26,7 @@ from dvtfast.services.ceremony.running.mailbox import Mailbox
 from dvtfast.services.ceremony.running.records_file import ASIDE, FOLDER, RECEIPTS, RecordsFile
 from dvtfast.services.ceremony.running.running import Participant, run_ceremony
 from dvtfast.services.ceremony.staging import CONFIRMED, WRITTEN
-from dvtfast.services.ceremony.storing import NodeStore
+from dvtfast.services.ceremony.storing import NodeStore, Origin
 from dvtfast.services.p2p.host import Host, IdentityKey
 
 from ..patience import PATIENCE_SECONDS
@@ -114,6 +114,7 @@ async def take_part(
         addresses=addresses,
     ) as host:
         node, store = Participant(folder, secret), NodeStore(folder, CHEAP)
+        await store.finish(agreement.definition.definition_hash)
         await run_ceremony(agreement, node, host, store=store, patience=patience, show=show)
 
 
@@ -219,10 +220,10 @@ async def test_one_has_not_heard_that_all_is_done(cluster: Cluster, monkeypatch:
     patience = Patience(join_seconds=math.inf, silence_seconds=math.inf)
     take = Mailbox.next
 
-    async def hear(mailbox: Mailbox) -> tuple[int, bytes]:
+    async def hear(mailbox: Mailbox) -> tuple[int, bytes | None]:
         while True:
             peer, payload = await take(mailbox)
-            if payload[0] != Kind.DONE or 3 in mailbox._others:
+            if payload is None or payload[0] != Kind.DONE or 3 in mailbox._others:
                 return peer, payload
 
     async with asyncio.timeout(PATIENCE_SECONDS):
@@ -250,13 +251,15 @@ async def test_one_writes_for_long(cluster: Cluster, monkeypatch: pytest.MonkeyP
     last, loop = cluster.nodes[3].folder, asyncio.get_running_loop()
     write, receive = NodeStore.write, Mailbox._receive
 
-    def write_slowly(store: NodeStore, result: NodeResult, *, stop: Callable[[], bool]) -> bytes:
+    def write_slowly(
+        store: NodeStore, result: NodeResult, origin: Origin, *, stop: Callable[[], bool]
+    ) -> bytes:
         if store.directory == last and not is_stopped.is_set():
             loop.call_soon_threadsafe(begun.set)
             while not stop():
                 time.sleep(0.01)
             is_stopped.set()
-        return write(store, result, stop=stop)
+        return write(store, result, origin, stop=stop)
 
     async def count(mailbox: Mailbox, key: bytes, part: bytes) -> bytes:
         if part.endswith(SIGN_OF_LIFE) and key == agreement.node_keys[3] and begun.is_set():
@@ -285,11 +288,11 @@ async def test_what_was_stored_is_moved_away(cluster: Cluster, monkeypatch: pyte
     patience = Patience(join_seconds=math.inf, silence_seconds=math.inf)
     last = cluster.nodes[3].folder
 
-    def refuse(store: NodeStore, result: NodeResult, *, stop: Callable[[], bool]) -> bytes:
+    def refuse(store: NodeStore, result: NodeResult, origin: Origin, *, stop: Callable[[], bool]) -> bytes:
         if store.directory == last:
             patience.silence_seconds = 0.0
             raise OSError("the disk is gone")
-        return write(store, result, stop=stop)
+        return write(store, result, origin, stop=stop)
 
     write = NodeStore.write
     async with asyncio.timeout(PATIENCE_SECONDS):

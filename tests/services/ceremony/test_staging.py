@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from dvtfast import FileError
-from dvtfast.services.ceremony.staging import MOVING, WRITING, WRITTEN, Left, Staging
+from dvtfast.services.ceremony.staging import ASIDE, MOVING, ORIGIN, WRITING, WRITTEN, Left, Staging
 from tests.vector_files import VECTORS
 
 ROOT = VECTORS.parent.parent
+OURS, OTHERS = b"ours", b"others"
 
 
 def test_killed_at_every_step(tmp_path: Path) -> None:
@@ -37,8 +38,8 @@ def test_killed_at_every_step(tmp_path: Path) -> None:
 
 
 def staged(directory: Path, *names: str) -> Staging:
-    staging = Staging(directory, last="lock")
-    writing = staging.begin()
+    staging = Staging(directory, last=["lock"])
+    writing = staging.begin(OURS)
     for name in names:
         (writing / name).write_text(name)
     return staging
@@ -49,8 +50,8 @@ def test_complete_files_wait(tmp_path: Path) -> None:
     staging.complete()
     assert staging.settle() is Left.WRITTEN
     assert sorted(path.name for path in tmp_path.iterdir()) == [WRITTEN]
-    with pytest.raises(FileError, match="has files of before"):
-        staging.begin()
+    with pytest.raises(FileError, match="has complete files of before"):
+        staging.begin(OURS)
     staging.publish()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "lock"]
     assert staging.settle() is Left.NOTHING
@@ -60,11 +61,12 @@ def test_what_is_confirmed_stays(tmp_path: Path) -> None:
     """Whoever comes after finds that it is to be published, and nobody throws it away."""
     staged(tmp_path, "lock", "a").complete()
     Staging(tmp_path).confirm()
-    staging = Staging(tmp_path, last="lock")
+    staging = Staging(tmp_path, last=["lock"])
     assert staging.settle() is Left.CONFIRMED
-    staging.discard()
-    with pytest.raises(FileError, match="has files of before"):
-        staging.begin()
+    assert staging.origin == OURS
+    staging.discard(OURS)
+    with pytest.raises(FileError, match="has complete files of before"):
+        staging.begin(OURS)
     staging.publish()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "lock"]
 
@@ -72,10 +74,36 @@ def test_what_is_confirmed_stays(tmp_path: Path) -> None:
 def test_thrown_away(tmp_path: Path) -> None:
     staging = staged(tmp_path, "lock")
     staging.complete()
-    staging.discard()
+    staging.discard(OURS)
     assert list(tmp_path.iterdir()) == []
-    staged(tmp_path, "lock", "a").discard()
+    staged(tmp_path, "lock", "a").discard(OURS)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_not_ours_is_left_alone(tmp_path: Path) -> None:
+    """Also where nobody knows any more where it comes from."""
+    staging = staged(tmp_path, "lock")
+    staging.complete()
+    staging.discard(OTHERS)
+    with pytest.raises(FileError, match="has complete files of before"):
+        staging.begin(OTHERS)
+    assert (staging.origin, staging.settle()) == (OURS, Left.WRITTEN)
+    (tmp_path / WRITTEN / ORIGIN).unlink()
+    staging.discard(OURS)
+    assert (staging.origin, staging.settle()) == (b"", Left.WRITTEN)
+    assert (tmp_path / WRITTEN / "lock").exists()
+
+
+def test_set_aside(tmp_path: Path) -> None:
+    """Each time under a name of its own; then there is room for others."""
+    (tmp_path / f"{ASIDE}2").mkdir()
+    for number in (1, 3):
+        staging = staged(tmp_path, f"lock {number}")
+        staging.complete()
+        assert staging.set_aside() == tmp_path / f"{ASIDE}{number}"
+        assert staging.settle() is Left.NOTHING
+    assert (tmp_path / f"{ASIDE}1" / "lock 1").exists()
+    assert (tmp_path / f"{ASIDE}3" / "lock 3").exists()
 
 
 def test_what_is_not_complete_is_nothing(tmp_path: Path) -> None:
@@ -104,5 +132,5 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
 def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
     staging = Staging(tmp_path / "none" / "at" / "all")
     assert staging.settle() is Left.NOTHING
-    staging.discard()
-    assert staging.begin().is_dir()
+    staging.discard(OURS)
+    assert staging.begin(OURS).is_dir()
