@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dvtfast.dkg.native.envelopes import Kind
 from dvtfast.dkg.outputs import Joined
 from dvtfast.services.ceremony.definition import read_agreement
-from dvtfast.services.ceremony.folder import LOCK_FILE, NodeResult
+from dvtfast.services.ceremony.folder import LOCK_FILE
 from dvtfast.services.ceremony.running.driver import Patience
 from dvtfast.services.ceremony.running.mailbox import Mailbox
 from dvtfast.services.ceremony.running.records_file import ASIDE, FOLDER, RecordsFile
@@ -37,9 +37,9 @@ async def keep_a_lock(cluster: Cluster, kept: Path) -> None:
         if begins_anew.is_set() or 3 in mailbox._others or payload[:1] < bytes([Kind.LOCKSIG]):
             send(mailbox, to, payload)
 
-    def show(result: NodeStore, node: NodeResult, *, stop: Callable[[], bool]) -> bytes:
-        digest = write(result, node, stop=stop)
-        if result.directory == last:
+    def show(store: NodeStore, *arguments: Any, **more: Any) -> bytes:
+        digest = write(store, *arguments, **more)
+        if store.directory == last:
             loop.call_soon_threadsafe(written.set)
         return digest
 
