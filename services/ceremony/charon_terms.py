@@ -21,7 +21,7 @@ from .folder import NodeResult
 from .plan import ClusterPlan
 from .running.driver import Patience
 from .running.running import Participant, Show, trouble_of
-from .storing import NodeStore, Origin
+from .storing import NodeStore, ResultOrigin
 
 NICKNAME = "dvtfast"
 WAY = "frost "  # then the dialect's version: where what it has written comes from
@@ -112,7 +112,7 @@ async def run_charon_ceremony(
             node_signatures=sealed.node_signatures,
         )
         result = NodeResult(lock, network, position, sealed.keys.secret_shares)
-        origin = Origin.of(definition.definition_hash, WAY + dialect.version, lock.lock_hash)
+        origin = ResultOrigin.of(definition.definition_hash, WAY + dialect.version, lock.lock_hash)
         await asyncio.to_thread(store.write, result, origin)
 
     machine = CharonNode(

@@ -39,7 +39,7 @@ class Keymanager:
     token: str = field(repr=False)
 
 
-class Origin(msgspec.Struct, frozen=True):
+class ResultOrigin(msgspec.Struct, frozen=True):
     """Which ceremony a result is of.
 
     Attributes:
@@ -53,7 +53,7 @@ class Origin(msgspec.Struct, frozen=True):
     lock_hash: str
 
     @classmethod
-    def of(cls, definition_hash: bytes, way: str, lock_hash: bytes = b"") -> Origin:
+    def of(cls, definition_hash: bytes, way: str, lock_hash: bytes = b"") -> ResultOrigin:
         """That with these hashes."""
         return cls(write_data(definition_hash), way, write_data(lock_hash))
 
@@ -80,10 +80,10 @@ class NodeStore:
         self._keymanager = keymanager
 
     @property
-    def origin(self) -> Origin | None:
+    def origin(self) -> ResultOrigin | None:
         """Of the result that waits here; None when there is none, or nobody knows."""
         try:
-            return msgspec.json.decode(self._staging.origin, type=Origin)
+            return msgspec.json.decode(self._staging.origin, type=ResultOrigin)
         except (msgspec.MsgspecError, ValueError):
             return None
 
@@ -112,7 +112,11 @@ class NodeStore:
         return (origin := self.origin) is not None and origin.is_of(definition_hash, way)
 
     def write(
-        self, result: NodeResult | SsvResult, origin: Origin, *, stop: Callable[[], bool] = lambda: False
+        self,
+        result: NodeResult | SsvResult,
+        origin: ResultOrigin,
+        *,
+        stop: Callable[[], bool] = lambda: False,
     ) -> bytes:
         """Write everything beside its place, and verify it there; what is told to the others, 32 bytes.
 
@@ -176,7 +180,7 @@ class NodeStore:
                 self._staging.settle()
             self._staging.publish()
 
-    async def finish(self, definition_hash: bytes) -> Origin | None:
+    async def finish(self, definition_hash: bytes) -> ResultOrigin | None:
         """Publish what a process before has confirmed; of which ceremony, if it is of this definition.
 
         Raises:

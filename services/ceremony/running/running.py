@@ -31,7 +31,7 @@ from ..preflight import problems_of
 from ..ssv_files import SsvResult, is_for
 from ..ssv_plan import SsvPlan
 from ..staging import Left
-from ..storing import NodeStore, Origin
+from ..storing import NodeStore, ResultOrigin
 from .driver import CLOSE_SECONDS, AttemptEnd, Driver, Patience
 from .mailbox import Mailbox
 from .records_file import FOLDER, RecordsFile, keep_receipts, kept_receipts
@@ -275,7 +275,7 @@ class _Attempt:
 
     def _write(self, stored: ToStore, stop: threading.Event) -> bytes:
         way = WAY.format(self.terms.attempt)
-        origin = Origin.of(self.terms.definition_hash, way, stored.lock_hash)
+        origin = ResultOrigin.of(self.terms.definition_hash, way, stored.lock_hash)
         return self._store.write(self._result_of(stored), origin, stop=stop.is_set)
 
     def _confirm(self) -> None:

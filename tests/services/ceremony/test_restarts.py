@@ -28,7 +28,7 @@ from dvtfast.services.ceremony.running.records_file import kept_receipts
 from dvtfast.services.ceremony.ssv_files import is_for, write_ssv_keyshares
 from dvtfast.services.ceremony.ssv_terms import SsvTerms
 from dvtfast.services.ceremony.staging import ORIGIN, WRITTEN, Staging
-from dvtfast.services.ceremony.storing import Origin
+from dvtfast.services.ceremony.storing import ResultOrigin
 from tests.vector_files import VECTORS
 
 from ..patience import PATIENCE_SECONDS
@@ -36,7 +36,7 @@ from .nodes import Cluster
 from .test_running import secrets_in, take_part
 
 ROOT = VECTORS.parent.parent
-ANOTHERS = Origin.of(bytes([7]) * 32, "attempt 0", bytes([9]) * 32)
+ANOTHERS = ResultOrigin.of(bytes([7]) * 32, "attempt 0", bytes([9]) * 32)
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
     made.close()
 
 
-def leave(folder: Path, origin: Origin, content: str = "share") -> None:
+def leave(folder: Path, origin: ResultOrigin, content: str = "share") -> None:
     """What a ceremony has stored whose end is not known."""
     staging = Staging(folder)
     (staging.begin(msgspec.json.encode(origin)) / "key").write_text(content)
@@ -59,7 +59,7 @@ def is_left(folder: Path, content: str = "share") -> bool:
 
 def test_a_start_after_another_ceremony(cluster: Cluster) -> None:
     """All learn why there can be no keys, and those of before are where they were."""
-    frost = Origin.of(cluster.definition.definition_hash, FROST_WAY + "v1.11", bytes(32))
+    frost = ResultOrigin.of(cluster.definition.definition_hash, FROST_WAY + "v1.11", bytes(32))
     leave(cluster.nodes[2].folder, ANOTHERS)
     leave(cluster.nodes[3].folder, frost)
     for node in cluster.nodes:

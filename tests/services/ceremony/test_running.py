@@ -26,7 +26,7 @@ from dvtfast.services.ceremony.running.mailbox import Mailbox
 from dvtfast.services.ceremony.running.records_file import ASIDE, FOLDER, RECEIPTS, RecordsFile
 from dvtfast.services.ceremony.running.running import Participant, run_ceremony
 from dvtfast.services.ceremony.staging import CONFIRMED, WRITTEN
-from dvtfast.services.ceremony.storing import NodeStore, Origin
+from dvtfast.services.ceremony.storing import NodeStore, ResultOrigin
 from dvtfast.services.p2p.host import Host, IdentityKey
 
 from ..patience import PATIENCE_SECONDS
@@ -252,7 +252,7 @@ async def test_one_writes_for_long(cluster: Cluster, monkeypatch: pytest.MonkeyP
     write, receive = NodeStore.write, Mailbox._receive
 
     def write_slowly(
-        store: NodeStore, result: NodeResult, origin: Origin, *, stop: Callable[[], bool]
+        store: NodeStore, result: NodeResult, origin: ResultOrigin, *, stop: Callable[[], bool]
     ) -> bytes:
         if store.directory == last and not is_stopped.is_set():
             loop.call_soon_threadsafe(begun.set)
@@ -288,7 +288,9 @@ async def test_what_was_stored_is_moved_away(cluster: Cluster, monkeypatch: pyte
     patience = Patience(join_seconds=math.inf, silence_seconds=math.inf)
     last = cluster.nodes[3].folder
 
-    def refuse(store: NodeStore, result: NodeResult, origin: Origin, *, stop: Callable[[], bool]) -> bytes:
+    def refuse(
+        store: NodeStore, result: NodeResult, origin: ResultOrigin, *, stop: Callable[[], bool]
+    ) -> bytes:
         if store.directory == last:
             patience.silence_seconds = 0.0
             raise OSError("the disk is gone")

@@ -20,14 +20,14 @@ from dvtfast.services.ceremony.errors import CeremonyError, UnpublishedError
 from dvtfast.services.ceremony.folder import digest_of, verify_node_files
 from dvtfast.services.ceremony.staging import CONFIRMED, MOVING, WRITTEN, Left
 from dvtfast.services.ceremony.staging import ORIGIN as STAGING_ORIGIN
-from dvtfast.services.ceremony.storing import Keymanager, NodeStore, Origin
+from dvtfast.services.ceremony.storing import Keymanager, NodeStore, ResultOrigin
 from dvtfast.services.process.offload import StoppedError
 
 from .dealt import CHEAP, result_of
 from .test_keymanager import TOKEN, Client
 
 HASH = bytes([7]) * 32
-ORIGIN = Origin.of(HASH, "attempt 2", bytes([9]) * 32)
+ORIGIN = ResultOrigin.of(HASH, "attempt 2", bytes([9]) * 32)
 FILES = ["cluster-lock.json", "deposit-data-1eth.json", "deposit-data.json"]
 
 
