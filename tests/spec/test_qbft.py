@@ -77,6 +77,7 @@ def test_the_value_of_a_duty():
     backwards = wire.Value(wire.DATA_SET, b"".join(reversed(pairs(VALUE.content))))
     assert backwards.content != VALUE.content
     assert backwards.hash() == HASH
+    assert backwards.canonical() == VALUE
 
 
 def pairs(content):

@@ -12,7 +12,7 @@ import pytest
 from dvtfast.duties.duty_types import DutyType
 from dvtfast.errors import InputError
 from dvtfast.qbft.held import MOST_HELD
-from dvtfast.qbft.justification import is_justified
+from dvtfast.qbft.justification import is_justified, proposes_again
 from dvtfast.qbft.machine import MOST_REPLIES, Machine
 from dvtfast.qbft.messages import Broadcast, Decided, Duty, Kind, Reply, SetTimer
 from tests.qbft_messages import (
@@ -314,6 +314,59 @@ def test_proposals_that_are_justified(because):
 def test_proposals_that_are_not(because):
     assert not is_justified(proposal(1, 2, A, because), NODES)
     assert heard(started(2), proposal(1, 2, A, because)) == []
+
+
+def test_in_the_first_round_nothing_comes_with_a_proposal():
+    """There was nothing before it: what comes along can only be meant to make it look as if there was."""
+    for because in ([prepare(0)], prepares(1), [change(1, 1)], commits(1)):
+        assert not is_justified(proposal(0, 1, A, because), NODES)
+        assert not proposes_again(proposal(0, 1, A, because), NODES)
+        assert heard(started(2), proposal(0, 1, A, because)) == []
+    assert is_justified(proposal(0, 1), NODES)
+
+
+@pytest.mark.parametrize(
+    ("because", "again"),
+    [
+        ([*changes(2, [0, 1]), change(2, 2, 1).bare(), *prepares(1)], True),
+        ([change(0, 2, 1).bare(), *changes(2, [1, 2, 3]), *prepares(1, peers=[1, 2, 3])], True),
+        (changes(2), False),
+        ([*changes(2), prepare(1)], False),
+        ([*changes(2), *prepares(1)], False),
+        ([*changes(2), change(3, 2, 1).bare(), *prepares(1, peers=[2, 3])], False),
+        ([*changes(2), change(3, 2, 1).bare(), *[prepare(1)] * 3], False),
+        ([*changes(2), change(3, 2, 1, B).bare(), *prepares(1, B)], False),
+        ([*changes(2), change(3, 2, 1, B).bare(), *prepares(1)], False),
+        ([*changes(2), change(3, 2, 1).bare(), *prepares(1, B)], False),
+        ([change(3, 2, 1).bare(), *prepares(1)], False),
+        (prepares(1), False),
+    ],
+    ids=[
+        "prepared",
+        "prepared by others",
+        "nobody prepared",
+        "a prepare of the leader",
+        "prepares that no change speaks of",
+        "too few prepares",
+        "prepares of one node",
+        "another value",
+        "prepares for a value of another",
+        "prepares of another value",
+        "too few changes",
+        "prepares only",
+    ],
+)
+def test_what_is_proposed_again(because, again):
+    """Only what a quorum prepared: one PREPARE, or those for another value, make nothing old."""
+    assert proposes_again(proposal(1, 2, A, because), NODES) is again
+
+
+def test_what_was_prepared_before_the_highest_round_is_not_proposed_again():
+    older = [change(0, 3, 1, B).bare(), *prepares(1, B)]
+    newer = [change(1, 3, 2, A).bare(), *prepares(2)]
+    for value_hash, again in ((A, True), (B, False)):
+        message = proposal(2, 3, value_hash, [*older, *newer, change(2, 3)])
+        assert proposes_again(message, NODES) is again
 
 
 def test_the_highest_prepared_round_binds():

@@ -16,7 +16,9 @@ from dvtfast.qbft.messages import Duty, Kind, Message
 from dvtfast.qbft.timing import duty_offset, present_round, round_end
 from tests.qbft_messages import DUTY, NODES, A, change, changes, commit, commits, decided, prepare, proposal
 
-VALUE = wire.Value(wire.DATA_SET, wire.encode_data_set({"0xab": b"what is signed"}))
+NAME, OTHER_NAME = "0x" + "ab" * 48, "0x" + "cd" * 48
+VALUE = wire.Value(wire.DATA_SET, wire.encode_data_set({NAME: b"what is signed"}))
+RESULT = wire.Value(wire.PRIORITY_RESULT, message_field(1, b"said") + message_field(2, b"scores"))
 SIGNATURE = bytes(range(65))
 DUTY_BYTES = number_field(1, 9) + number_field(2, 2)
 
@@ -113,8 +115,92 @@ def test_what_nobody_signed_is_not_kept():
     assert read.message.signed == raw()
 
 
+def pair(name, data, more=b""):
+    return message_field(1, message_field(1, name.encode()) + message_field(2, data) + more)
+
+
+def result_envelope(*values):
+    """A PREPARE for RESULT."""
+    duty = number_field(1, 9) + number_field(2, DutyType.INFO_SYNC)
+    return envelope(raw(_2=message_field(2, duty), _11=bytes_field(11, RESULT.hash())), values=values)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (pair(NAME, b"A") + pair(NAME, b"B"), "two values for one validator"),
+        (pair(NAME, b"A") * 2, "two values for one validator"),
+        (pair(NAME, b"A") + pair("0x" + "AB" * 48, b"B"), "no validator's public key in lower case"),
+        (pair("0X" + "ab" * 48, b"A"), "no validator's public key in lower case"),
+        (pair("ab" * 48, b"A"), "no validator's public key in lower case"),
+        (pair(NAME[:-2], b"A"), "no validator's public key in lower case"),
+        (pair(NAME + "\n", b"A"), "no validator's public key in lower case"),
+        (pair("", b"A"), "no validator's public key in lower case"),
+        (message_field(1, b""), "no validator's public key in lower case"),
+    ],
+)
+def test_a_validator_is_named_once_and_in_one_way(content, reason):
+    value = wire.Value(wire.DATA_SET, content)
+    with pytest.raises(wire.BadMessageError, match=reason):
+        value.hash()
+    refused(envelope(raw(), values=[value]), reason)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pair(OTHER_NAME, b"B") + pair(NAME, b"A"),
+        pair(NAME, b"A") + bytes_field(9, bytes(99)) + pair(OTHER_NAME, b"B"),
+        pair(NAME, b"A", number_field(7, 1)) + pair(OTHER_NAME, b"B", bytes_field(3, b"rides along")),
+        pair(NAME, b"overwritten", message_field(2, b"A")) + pair(OTHER_NAME, b"B"),
+    ],
+    ids=["in another order", "a field more", "fields more in pairs", "said twice in a pair"],
+)
+def test_of_one_hash_there_is_one_content(content):
+    """Whatever form came first, every node keeps the same bytes."""
+    one = wire.Value(wire.DATA_SET, wire.encode_data_set({NAME: b"A", OTHER_NAME: b"B"}))
+    value = wire.Value(wire.DATA_SET, content)
+    assert value != one
+    assert value.hash() == one.hash()
+    data = envelope(raw(_11=bytes_field(11, one.hash())), values=[value])
+    assert wire.checked_values(wire.decode_envelope(data, NODES)) == {one.hash(): one}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        message_field(2, b"scores") + message_field(1, b"said"),
+        bytes_field(3, b"rides along") + RESULT.content,
+        b"\x0a\x84\x00said" + message_field(2, b"scores"),
+    ],
+    ids=["in another order", "a field more", "a length in two bytes"],
+)
+def test_of_one_hash_there_is_one_result(content):
+    value = wire.Value(wire.PRIORITY_RESULT, content)
+    assert value.hash() == RESULT.hash()
+    read = wire.decode_envelope(result_envelope(value), NODES)
+    assert wire.checked_values(read) == {RESULT.hash(): RESULT}
+
+
+def test_zeros_at_the_end_are_no_part_of_a_result():
+    """The hash is filled with them, so they would not change it."""
+    value = wire.Value(wire.PRIORITY_RESULT, RESULT.content + b"\0")
+    assert wire.proto_hash(value.content) == RESULT.hash()
+    refused(result_envelope(value), "expected a field, got number 0")
+
+
+def test_a_duty_has_values_of_one_type():
+    """The type is not hashed: the same bytes as another type would be another thing with the same hash."""
+    twin = wire.Value(wire.PRIORITY_RESULT, VALUE.content)
+    assert twin.hash() == VALUE.hash()
+    for values in ([twin], [VALUE, twin], [twin, VALUE]):
+        refused(envelope(raw(), values=values), "another type than its duty has")
+    result_as_data = wire.Value(wire.DATA_SET, VALUE.content)
+    refused(result_envelope(RESULT, result_as_data), "another type than its duty has")
+
+
 def test_values_nobody_speaks_of_are_not_kept():
-    other = wire.Value(wire.PRIORITY_RESULT, b"\x0a\x00")
+    other = wire.Value(wire.DATA_SET, wire.encode_data_set({OTHER_NAME: b"what is signed"}))
     read = wire.decode_envelope(envelope(raw(), values=[VALUE, other]), NODES)
     assert wire.checked_values(read) == {VALUE.hash(): VALUE}
 
@@ -182,6 +268,14 @@ def test_data_sets(data):
     assert wire.decode_data_set(wire.encode_data_set(data)) == data
     backwards = dict(reversed(data.items()))
     assert wire.encode_data_set(backwards) == wire.encode_data_set(data)
+
+
+@given(st.dictionaries(st.binary(min_size=48, max_size=48).map(lambda key: "0x" + key.hex()), st.binary()))
+def test_data_sets_have_one_form(data):
+    value = wire.Value(wire.DATA_SET, wire.encode_data_set(data))
+    pairs = reversed([pair(name, each) for name, each in sorted(data.items())])
+    assert value.canonical() == value
+    assert wire.Value(wire.DATA_SET, b"".join(pairs)).canonical() == value
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from dvtfast.qbft import wire
+from dvtfast.qbft.justification import is_justified, proposes_again
 from dvtfast.qbft.machine import Machine
 from dvtfast.qbft.messages import Broadcast, Decided, Duty, Kind, Message, Outputs, Reply, SetTimer
 from dvtfast.qbft.quorums import leader
@@ -47,8 +48,9 @@ Accepts = Callable[[wire.Value, int], Awaitable[bool]]
 class Instance:
     """One duty, until it is closed.
 
-    What a leader proposes of its own is looked at before this node votes for it. What a quorum has voted for
-    before, and a leader has to propose again, is not: it may be decided already.
+    What a leader may propose of its own is looked at before this node votes for it. What a quorum has voted
+    for before, and a leader has to propose again, is not: it may be decided already. Nor is what no leader
+    may propose: it is dropped, and beacon nodes are not asked about it.
 
     Args:
         duty: what is agreed on.
@@ -127,7 +129,8 @@ class Instance:
             and message.peer == leader(self._duty, message.round, self._nodes)
             and message.round >= self._machine.round
             and self._machine.decision is None
-            and not any(each.kind == Kind.PREPARE for each in message.justification)
+            and not proposes_again(message, self._nodes)
+            and is_justified(message, self._nodes)
         )
 
     async def _look(self, checked: Checked, accepts: Accepts) -> None:

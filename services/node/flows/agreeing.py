@@ -30,6 +30,8 @@ RETRY_SECONDS: Final = 0.25
 RETRY_FACTOR: Final = 1.6
 MOST_RETRY_SECONDS: Final = 12.0
 
+STRANGER: Final = b""  # the key of whoever is named otherwise than this program and charon do
+
 NOTHING: Final = "it is for validators of no lock of ours, or nothing that is signed"
 
 # What some beacon nodes say where another node of the cluster was first.
@@ -190,17 +192,23 @@ def _encoded(type: DutyType, values: Mapping[bytes, AgreedValue], preset: Preset
 
 
 def decoded(type: DutyType, value: wire.Value, preset: Preset) -> dict[bytes, AgreedValue | None]:
-    """What was agreed on, by public keys; None for what cannot be read; slow."""
+    """What was agreed on, by public keys; None for what cannot be read, and for STRANGER; slow."""
     if value.type_url != wire.DATA_SET:
         return {}
     found: dict[bytes, AgreedValue | None] = {}
     for name, data in wire.decode_data_set(value.content).items():
+        key = _key_of(name)
         try:
-            key = read_data(name, width=PUBLIC_KEY_BYTES)
-        except ValueError:
-            continue
-        try:
-            found[key] = decode_agreed(type, data, preset)
+            found[key] = None if key == STRANGER else decode_agreed(type, data, preset)
         except SszError:
             found[key] = None
     return found
+
+
+def _key_of(name: str) -> bytes:
+    """A public key by its name. It has one name only, or one validator could be in a value twice."""
+    try:
+        key = read_data(name, width=PUBLIC_KEY_BYTES)
+    except ValueError:
+        return STRANGER
+    return key if name == write_data(key) else STRANGER

@@ -27,6 +27,20 @@ def is_justified(message: Message, nodes: int) -> bool:
             return True
 
 
+def proposes_again(message: Message, nodes: int) -> bool:
+    """Whether a PRE-PREPARE is for what a quorum prepared before; all others are for a new value."""
+    enough = quorum(nodes)
+    changes, value = _changes_to(message), message.value_hash
+    if value is None or message.round == FIRST_ROUND:
+        return False
+    for last in {each.prepared_round for each in changes if each.prepared_value_hash == value}:
+        nodes_up_to_it = {each.peer for each in changes if each.prepared_round <= last}
+        prepares = _votes(message.justification, Kind.PREPARE, last, value)
+        if len(nodes_up_to_it) >= enough and len(prepares) >= enough:
+            return True
+    return False
+
+
 def commits_of(decided: Message) -> tuple[Message, ...]:
     """The COMMITs, one of a node, that a DECIDED comes with for its round and value."""
     if decided.value_hash is None:
@@ -35,28 +49,25 @@ def commits_of(decided: Message) -> tuple[Message, ...]:
 
 
 def _may_propose(message: Message, nodes: int) -> bool:
-    """JustifyPrePrepare: the first round; or nobody prepared anything; or the last prepared value."""
+    """JustifyPrePrepare: the first round, with nothing; nobody prepared; or the last prepared value."""
     value = message.value_hash
     if value is None or message.peer != leader(message.duty, message.round, nodes):
         return False
     if message.round == FIRST_ROUND:
-        return True
-    enough = quorum(nodes)
-    changes = [
+        return not message.justification
+    nothing = {each.peer for each in _changes_to(message) if each.has_prepared_nothing}
+    return len(nothing) >= quorum(nodes) or proposes_again(message, nodes)
+
+
+def _changes_to(proposal: Message) -> list[Message]:
+    """The ROUND-CHANGEs to its round that a PRE-PREPARE comes with."""
+    return [
         each
-        for each in message.justification
+        for each in proposal.justification
         if each.kind == Kind.ROUND_CHANGE
-        and each.round == message.round
+        and each.round == proposal.round
         and (each.has_prepared or each.has_prepared_nothing)
     ]
-    if len({each.peer for each in changes if each.has_prepared_nothing}) >= enough:
-        return True
-    for last in {each.prepared_round for each in changes if each.prepared_value_hash == value}:
-        nodes_up_to_it = {each.peer for each in changes if each.prepared_round <= last}
-        prepares = _votes(message.justification, Kind.PREPARE, last, value)
-        if len(nodes_up_to_it) >= enough and len(prepares) >= enough:
-            return True
-    return False
 
 
 def _may_change(message: Message, nodes: int) -> bool:

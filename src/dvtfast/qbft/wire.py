@@ -1,13 +1,15 @@
 """The bytes of consensus messages: what is signed of them, and the values that go along.
 
 A message goes with the whole content of every value that it, or what justifies it, speaks of. Contents are
-protobuf messages in an Any; their hash is that of the content with its map in order, as maps have none.
+protobuf messages in an Any, of the type that their duty has. A content may come in several forms, as maps
+have no order: it is brought into one, which is hashed and kept, so that nodes with one hash sign one thing.
 
 Source: charon, core/corepb/v1 (core.proto, consensus.proto) and core/consensus/qbft (hashing, limits).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import IntEnum
@@ -39,6 +41,8 @@ _MESSAGE: Final = dict.fromkeys((1, 3, 4, 6), VARINT) | dict.fromkeys((2, 8, 11,
 _ENVELOPE: Final = dict.fromkeys((1, 2, 3), BYTES)
 _DUTY: Final = {1: VARINT, 2: VARINT}
 _PAIR: Final = {1: BYTES, 2: BYTES}
+_RESULT: Final = {1: BYTES, 2: BYTES}
+_NAME: Final = re.compile(r"0x[0-9a-f]{96}")  # of a validator: its public key, in no other case or length
 
 _E = TypeVar("_E", bound=IntEnum)
 
@@ -59,17 +63,30 @@ class Value:
     type_url: str
     content: bytes
 
-    def hash(self) -> bytes:
-        """Its hash, 32 bytes.
+    def canonical(self) -> Value:
+        """The same in the one form in which it is hashed and kept: in order, without what is not known.
 
         Raises:
             ProtobufError, BadMessageError: it is not of its type, or of one that nobody agrees on.
         """
         if self.type_url == DATA_SET:
-            return proto_hash(encode_data_set(decode_data_set(self.content)))
-        if self.type_url != PRIORITY_RESULT:
-            raise BadMessageError("a value of an unknown type")
-        return proto_hash(self.content)
+            data = decode_data_set(self.content)
+            if not all(map(_NAME.fullmatch, data)):
+                raise BadMessageError("a value for what is no validator's public key in lower case")
+            return replace(self, content=encode_data_set(data))
+        if self.type_url == PRIORITY_RESULT:
+            fields = Fields(self.content, _RESULT)
+            parts = (message_field(number, each) for number in _RESULT for each in fields.every(number))
+            return replace(self, content=b"".join(parts))
+        raise BadMessageError("a value of an unknown type")
+
+    def hash(self) -> bytes:
+        """The hash of its canonical form, 32 bytes.
+
+        Raises:
+            ProtobufError, BadMessageError: as for `canonical`.
+        """
+        return proto_hash(self.canonical().content)
 
     def encode(self) -> bytes:
         """As it is sent."""
@@ -137,10 +154,13 @@ def decode_data_set(data: bytes) -> dict[str, bytes]:
     """The same back, in the order of its bytes.
 
     Raises:
-        ProtobufError: it is none.
+        ProtobufError, BadMessageError: it is none, or a validator is in it twice.
     """
-    pairs = (Fields(pair, _PAIR) for pair in Fields(data, {1: BYTES}).every(1))
-    return {pair.text(1): pair.last(2) for pair in pairs}
+    pairs = [Fields(pair, _PAIR) for pair in Fields(data, {1: BYTES}).every(1)]
+    found = {pair.text(1): pair.last(2) for pair in pairs}
+    if len(found) != len(pairs):
+        raise BadMessageError("two values for one validator")
+    return found
 
 
 # Messages.
@@ -203,12 +223,16 @@ def decode_envelope(data: bytes, nodes: int) -> Envelope:
 
 
 def checked_values(envelope: Envelope) -> dict[bytes, Value]:
-    """The values of an envelope by their hashes: all that are spoken of, no others; slow if they are large.
+    """The values of an envelope, canonical, by their hashes: all that are spoken of, no others; slow.
 
     Raises:
-        ProtobufError, BadMessageError: one is not of its type, or missing.
+        ProtobufError, BadMessageError: one is not of its type or of its duty's, or missing.
     """
-    values = {value.hash(): value for value in envelope.values}
+    expected = PRIORITY_RESULT if envelope.message.duty.type == DutyType.INFO_SYNC else DATA_SET
+    canonical = [value.canonical() for value in envelope.values]
+    if any(value.type_url != expected for value in canonical):
+        raise BadMessageError("a value of another type than its duty has")
+    values = {proto_hash(value.content): value for value in canonical}
     wanted = envelope.message.value_hashes()
     if missing := wanted - values.keys():
         raise BadMessageError(f"values: {len(missing)} of {len(wanted)} are missing")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from dvtfast.duties.duty_types import DutyType
+from dvtfast.protobuf import message_field
 from dvtfast.qbft import wire
 from dvtfast.qbft.messages import Duty, Kind, Message
 from dvtfast.qbft.quorums import leader
@@ -23,8 +24,9 @@ from tests.services.patience import PATIENCE_SECONDS
 
 NODES = 4
 DUTY = Duty(3, DutyType.INFO_SYNC)  # node 1 leads round 1
-KEYS = [f"0x{position:096x}" for position in range(NODES)]
-VALUES = [wire.Value(wire.DATA_SET, wire.encode_data_set({key: b"data of " + key.encode()})) for key in KEYS]
+KEY = "0x" + "ab" * 48
+VALUES = [wire.Value(wire.PRIORITY_RESULT, message_field(1, b"of %d" % node)) for node in range(NODES)]
+DATA = [wire.Value(wire.DATA_SET, wire.encode_data_set({KEY: b"data of %d" % node})) for node in range(NODES)]
 
 
 @dataclass(frozen=True)
@@ -151,11 +153,11 @@ async def test_several_duties_at_once():
             *(
                 node.agree(duty, value)
                 for duty in duties
-                for node, value in zip(found.nodes, VALUES, strict=True)
+                for node, value in zip(found.nodes, DATA, strict=True)
             )
         )
         for place in range(0, len(agreements), NODES):
-            assert one(agreements[place : place + NODES]) in VALUES
+            assert one(agreements[place : place + NODES]) in DATA
 
 
 async def test_what_nobody_accepts_is_not_agreed_on():
@@ -190,6 +192,144 @@ async def test_what_a_quorum_voted_for_is_taken_unseen():
             found.nodes[3].agree(DUTY, VALUES[3], accepts=refuses),
         )
         assert one(agreed) == VALUES[1]
+
+
+def followers(found):
+    """All but node 1, which leads round 1 and lies."""
+    return [node for node in found.nodes if node is not None]
+
+
+async def proposed(found, message, *contents):
+    """The liar's proposal reaches each follower, with one content or another of its hash."""
+    liar = found.keys[message.peer]
+    signed = wire.with_signature(message, liar.sign(wire.signing_digest(message)))
+    for number, node in enumerate(followers(found)):
+        values = {message.value_hash: contents[number % len(contents)]}
+        await node._received(liar.public_key, wire.encode_envelope(signed, values))
+
+
+@pytest.mark.parametrize("begun", [True, False], ids=["begun", "early"])
+async def test_a_prepare_of_its_own_leader_spares_a_proposal_no_look(begun):
+    """Of the first round nothing may come with a proposal: it is dropped, and nobody is asked about it."""
+    lie, asked = VALUES[1], []
+
+    async def accepts(value, proposer):
+        asked.append(value)
+        return value != lie
+
+    async with consenting(running=[0, 2, 3]) as found:
+        own = Message(Kind.PREPARE, DUTY, 1, 1, lie.hash())
+        own = wire.with_signature(own, found.keys[1].sign(wire.signing_digest(own)))
+        message = Message(Kind.PRE_PREPARE, DUTY, 1, 1, lie.hash(), justification=(own,))
+        if not begun:
+            await proposed(found, message, lie)
+        agreed = asyncio.gather(*(node.agree(DUTY, VALUES[0], accepts=accepts) for node in followers(found)))
+        if begun:
+            await until(lambda: all(DUTY in node._instances for node in followers(found)))
+            await proposed(found, message, lie)
+        agreements = await agreed
+        assert one(agreements) == VALUES[0]
+        assert lie not in asked
+
+
+async def test_a_proposal_that_is_not_justified_is_not_looked_at():
+    asked = []
+
+    async def accepts(value, proposer):
+        asked.append(value)
+        return True
+
+    async with consenting(running=[3]) as found:
+        agreeing = asyncio.ensure_future(found.nodes[3].agree(DUTY, accepts=accepts))
+        await until(lambda: DUTY in found.nodes[3]._instances)
+        await proposed(found, Message(Kind.PRE_PREPARE, DUTY, 2, 2, VALUES[2].hash()), VALUES[2])
+        await proposed(found, Message(Kind.PRE_PREPARE, DUTY, 1, 1, VALUES[1].hash()), VALUES[1])
+        await until(lambda: asked)
+        assert asked == [VALUES[1]]
+        agreeing.cancel()
+
+
+async def test_a_quorum_that_prepared_nothing_spares_no_look_for_a_prepare_more():
+    """In a later round a proposal is looked at, unless a quorum of PREPAREs for it is there."""
+    asked = []
+
+    async def accepts(value, proposer):
+        asked.append(value)
+        return False
+
+    async with consenting(running=[3]) as found:
+        agreeing = asyncio.ensure_future(found.nodes[3].agree(DUTY, accepts=accepts))
+        await until(lambda: DUTY in found.nodes[3]._instances)
+        said = [Message(Kind.ROUND_CHANGE, DUTY, peer, 2) for peer in range(3)]
+        said.append(Message(Kind.PREPARE, DUTY, 2, 1, VALUES[2].hash()))
+        because = [
+            wire.with_signature(each, found.keys[each.peer].sign(wire.signing_digest(each))) for each in said
+        ]
+        message = Message(Kind.PRE_PREPARE, DUTY, 2, 2, VALUES[2].hash(), justification=tuple(because))
+        await proposed(found, message, VALUES[2])
+        await until(lambda: asked)
+        assert asked == [VALUES[2]]
+        agreeing.cancel()
+
+
+BLOCK = Duty(3, DutyType.PROPOSER)  # node 1 leads round 1
+
+
+def twins(order):
+    """One validator twice, in two cases."""
+    return b"".join(
+        message_field(1, message_field(1, name.encode()) + message_field(2, data))
+        for name, data in [(KEY, b"A"), ("0x" + "AB" * 48, b"B")][::order]
+    )
+
+
+FORMS = {
+    "another order": [
+        wire.encode_data_set({KEY: b"A"}) + wire.encode_data_set({"0x" + "cd" * 48: b"B"}),
+        wire.encode_data_set({"0x" + "cd" * 48: b"B"}) + wire.encode_data_set({KEY: b"A"}),
+    ],
+    "another case": [twins(1), twins(-1)],
+    "a field more": [
+        wire.encode_data_set({KEY: b"A"}),
+        wire.encode_data_set({KEY: b"A"}) + message_field(7, b"x"),
+    ],
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_nodes_with_one_hash_have_one_content(form):
+    """A leader gives each follower another form of what it proposes: all sign the same, or the next leads."""
+    forms = [wire.Value(wire.DATA_SET, content) for content in FORMS[form]]
+    hashes = {wire.proto_hash(wire.encode_data_set(wire.decode_data_set(each.content))) for each in forms}
+    assert len(hashes) == 1
+    async with consenting(Clock.starting(BLOCK), running=[0, 2, 3]) as found:
+        agreed = asyncio.gather(*(node.agree(BLOCK, DATA[0]) for node in followers(found)))
+        await until(lambda: all(BLOCK in node._instances for node in followers(found)))
+        await proposed(found, Message(Kind.PRE_PREPARE, BLOCK, 1, 1, hashes.pop()), *forms)
+        assert one(await agreed) == (DATA[0] if form == "another case" else forms[0])
+
+
+async def test_a_vote_does_not_bring_a_value_of_another_type():
+    """The type is not hashed: while one looks, votes come for the same bytes as another type."""
+    looking = asyncio.Event()
+
+    async def slowly(value, proposer):
+        await looking.wait()
+        return True
+
+    twin = wire.Value(wire.PRIORITY_RESULT, DATA[2].content)
+    assert twin.hash() == DATA[2].hash()
+    async with consenting(Clock.starting(BLOCK), running=[3]) as found:
+        node = found.nodes[3]
+        agreed = asyncio.ensure_future(node.agree(BLOCK, accepts=slowly))
+        await until(lambda: BLOCK in node._instances)
+        await proposed(found, Message(Kind.PRE_PREPARE, BLOCK, 1, 1, DATA[2].hash()), DATA[2])
+        for value in (twin, DATA[2]):
+            for peer in range(3):
+                vote = Message(Kind.COMMIT, BLOCK, peer, 1, DATA[2].hash())
+                await node._received(found.keys[peer].public_key, sealed(found.keys[peer], vote, [value]))
+        assert (await agreed).value == DATA[2]
+        looking.set()
 
 
 async def test_two_of_four_do_not_agree():
@@ -238,11 +378,11 @@ async def test_values_of_one_node_are_bounded(monkeypatch):
     async with consenting(running=[0]) as found:
         node, cheat = found.nodes[0], found.keys[1]
         for round in range(1, 40):
-            value = wire.Value(wire.DATA_SET, wire.encode_data_set({KEYS[0]: round.to_bytes(2, "big") * 500}))
+            value = wire.Value(wire.PRIORITY_RESULT, message_field(1, round.to_bytes(2, "big") * 500))
             vote = Message(Kind.PREPARE, DUTY, 1, round, value.hash())
             await node._received(cheat.public_key, sealed(cheat, vote, [value]))
         assert node._instances[DUTY].bytes_of(1) == 0  # what one votes for is not kept
-        large = wire.Value(wire.DATA_SET, wire.encode_data_set({KEYS[0]: bytes(5000)}))
+        large = wire.Value(wire.PRIORITY_RESULT, message_field(1, bytes(5000)))
         proposal = Message(Kind.PRE_PREPARE, DUTY, 1, 1, large.hash())
         monkeypatch.setattr(module, "MOST_VALUE_BYTES", 5000)
         await node._received(cheat.public_key, sealed(cheat, proposal, [large]))

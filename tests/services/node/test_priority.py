@@ -333,7 +333,6 @@ LIES = {
     "unsigned": lambda keys: value_of(replace(said("x", key=keys[0], duty=SETTLED), signature=b"")),
     "another duty": lambda keys: value_of(said("x", key=keys[0], duty=Duty(63, DutyType.INFO_SYNC))),
     "too many": lambda keys: value_of(*[said("x", key=key, duty=SETTLED) for key in [*keys, KEY]]),
-    "another kind": lambda keys: wire.Value(wire.DATA_SET, wire.encode_data_set({"0x": b""})),
 }
 
 
