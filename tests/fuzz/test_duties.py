@@ -118,7 +118,9 @@ async def test_one_lies(tmp_path: Path, way: str) -> None:
         for slot in range(1, SLOTS):
             await pass_slot(cluster, slot, honest)
         await verdict(cluster)
-        trackers = [cluster.nodes[node].parts.tracker for node in honest]  # type: ignore[union-attr]
+        nodes = [cluster.nodes[position] for position in honest]
+        trackers = [node.parts.tracker for node in nodes if node is not None]
+        assert len(trackers) == len(honest)
         faults = [fault for each in trackers for report in each.reports().values() for fault in report.faults]
         assert {fault.node for fault in faults} <= {2}
         if "shares" in way:

@@ -52,6 +52,7 @@ def negative(signature: bytes) -> bytes:
 
 
 if __name__ == "__main__":
+    # The types are told not to look: `dvtfast node` has no place to plug a lie in, and should have none.
     DutySigner.sign = _lie  # type: ignore[assignment, method-assign]
     Exchange._checked = _believe  # type: ignore[assignment, method-assign]
     main()
