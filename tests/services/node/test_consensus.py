@@ -44,6 +44,13 @@ class Clock:
         return replace(clock, genesis_time=clock.now() - duty.slot * clock.seconds_per_slot)
 
 
+class Unhurried(Timetable):
+    """Rounds last until the test ends them: how fast a machine is decides nothing."""
+
+    def round_end(self, duty, round, *, extended):
+        return super().round_end(duty, round, extended=extended) + 10 * PATIENCE_SECONDS
+
+
 class Cluster:
     """Nodes, and who cannot reach whom."""
 
@@ -67,7 +74,7 @@ class Cluster:
 
 
 @asynccontextmanager
-async def consenting(clock=None, running=range(NODES)):
+async def consenting(clock=None, running=range(NODES), timetable=Timetable):
     """A cluster of four, of which some run."""
     keys = identities(NODES)
     public = [key.public_key for key in keys]
@@ -79,7 +86,7 @@ async def consenting(clock=None, running=range(NODES)):
             if position in running:
                 workers = Workers("consensus", threads=1)
                 stack.push_async_callback(workers.close)
-                opened = Consensus.open(host, key, public, Timetable(clock or Clock.starting()), workers)
+                opened = Consensus.open(host, key, public, timetable(clock or Clock.starting()), workers)
                 found.nodes.append(await stack.enter_async_context(opened))
             else:
                 found.nodes.append(None)
@@ -168,13 +175,16 @@ async def test_what_nobody_accepts_is_not_agreed_on():
         asked.append(proposer)
         return proposer != 1
 
-    async with consenting() as found:
+    async with consenting(timetable=Unhurried) as found:
         first = asyncio.ensure_future(found.nodes[1].agree(DUTY, VALUES[1]))
         await until(lambda: all(DUTY in node._instances for node in found.nodes))
-        agreed = await asyncio.gather(
-            first,
-            *(found.nodes[position].agree(DUTY, VALUES[position], accepts=accepts) for position in (0, 2, 3)),
+        others = asyncio.gather(
+            *(found.nodes[position].agree(DUTY, VALUES[position], accepts=accepts) for position in (0, 2, 3))
         )
+        await until(lambda: asked == [1, 1, 1])
+        for node in found.nodes:
+            node._instances[DUTY]._ring(1)
+        agreed = [await first, *await others]
         assert one(agreed) == VALUES[2]
         assert all(agreement.round > 1 for agreement in agreed)
     assert set(asked) == {1, 2}
@@ -186,7 +196,7 @@ async def test_what_a_quorum_voted_for_is_taken_unseen():
     async def refuses(value, proposer):
         return False
 
-    async with consenting() as found:
+    async with consenting(timetable=Unhurried) as found:
         agreed = await asyncio.gather(
             *(found.nodes[position].agree(DUTY, VALUES[position]) for position in range(3)),
             found.nodes[3].agree(DUTY, VALUES[3], accepts=refuses),
@@ -239,7 +249,7 @@ async def test_a_proposal_that_is_not_justified_is_not_looked_at():
         asked.append(value)
         return True
 
-    async with consenting(running=[3]) as found:
+    async with consenting(running=[3], timetable=Unhurried) as found:
         agreeing = asyncio.ensure_future(found.nodes[3].agree(DUTY, accepts=accepts))
         await until(lambda: DUTY in found.nodes[3]._instances)
         await proposed(found, Message(Kind.PRE_PREPARE, DUTY, 2, 2, VALUES[2].hash()), VALUES[2])
@@ -257,7 +267,7 @@ async def test_a_quorum_that_prepared_nothing_spares_no_look_for_a_prepare_more(
         asked.append(value)
         return False
 
-    async with consenting(running=[3]) as found:
+    async with consenting(running=[3], timetable=Unhurried) as found:
         agreeing = asyncio.ensure_future(found.nodes[3].agree(DUTY, accepts=accepts))
         await until(lambda: DUTY in found.nodes[3]._instances)
         said = [Message(Kind.ROUND_CHANGE, DUTY, peer, 2) for peer in range(3)]
@@ -302,11 +312,13 @@ async def test_nodes_with_one_hash_have_one_content(form):
     forms = [wire.Value(wire.DATA_SET, content) for content in FORMS[form]]
     hashes = {wire.proto_hash(wire.encode_data_set(wire.decode_data_set(each.content))) for each in forms}
     assert len(hashes) == 1
-    async with consenting(Clock.starting(BLOCK), running=[0, 2, 3]) as found:
+    refused = form == "another case"  # so the first round has to end
+    timetable = Timetable if refused else Unhurried
+    async with consenting(Clock.starting(BLOCK), running=[0, 2, 3], timetable=timetable) as found:
         agreed = asyncio.gather(*(node.agree(BLOCK, DATA[0]) for node in followers(found)))
         await until(lambda: all(BLOCK in node._instances for node in followers(found)))
         await proposed(found, Message(Kind.PRE_PREPARE, BLOCK, 1, 1, hashes.pop()), *forms)
-        assert one(await agreed) == (DATA[0] if form == "another case" else forms[0])
+        assert one(await agreed) == (DATA[0] if refused else forms[0])
 
 
 async def test_a_vote_does_not_bring_a_value_of_another_type():
@@ -319,7 +331,7 @@ async def test_a_vote_does_not_bring_a_value_of_another_type():
 
     twin = wire.Value(wire.PRIORITY_RESULT, DATA[2].content)
     assert twin.hash() == DATA[2].hash()
-    async with consenting(Clock.starting(BLOCK), running=[3]) as found:
+    async with consenting(Clock.starting(BLOCK), running=[3], timetable=Unhurried) as found:
         node = found.nodes[3]
         agreed = asyncio.ensure_future(node.agree(BLOCK, accepts=slowly))
         await until(lambda: BLOCK in node._instances)
