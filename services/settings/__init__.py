@@ -6,11 +6,12 @@ problems at once. Every setting has a variable of ours, `DVTFAST_...`; the names
 makers' `.env` files use are understood too, or refused, or named at the start.
 
 sources.py       one setting             relayer.py   database.py   relayer_client.py   sidecar.py
-shared.py        settings of several     operator.py  demo.py       keys.py    tokens.py
+shared.py        settings of several     operator/    demo.py       keys.py    tokens.py
 command_line.py  flags, environment, --env-file        deposits.py
-ceremony/        new clusters            stakewise_variables.py   those of StakeWise's programs
-node/            a cluster's duties      p2p/                     relays
-subjects.py      headings of their help  chain_clients.py       nodes, as the settings name them
+charon.py        those that charon has   stakewise_variables.py   those of StakeWise's programs
+ceremony/        new clusters            p2p/         relays, and how hosts are reached
+node/            a cluster's duties      chain_clients.py         nodes, as the settings name them
+subjects.py      headings of their help
 """
 
 from . import stakewise_variables

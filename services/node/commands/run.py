@@ -147,14 +147,13 @@ async def learned(beacon: DutiesClient) -> ChainConstants:
 
 def host_of(settings: NodeSettings, files: NodeFiles) -> AbstractAsyncContextManager[Host]:
     """Where the other nodes are met."""
-    names = [name for name in (settings.p2p_external_ip, settings.p2p_external_hostname) if name]
     return Host.open(
         files.identity,
         peers=files.cluster.members.operators,
         listen=settings.p2p_tcp_address,
         relays=settings.relays,
         addresses=files.addresses,
-        external=[(name, port) for name in names for _, port in settings.p2p_tcp_address],
+        external=[(name, port) for name in settings.external_names for _, port in settings.p2p_tcp_address],
         relay_headers={"Charon-Cluster": write_data(files.cluster.lock_hash)[2 : 2 + SHOWN_HASH]},
         agent=f"dvtfast/{version('dvtfast')}",
     )

@@ -72,7 +72,7 @@ def relay_of(settings: P2PRelaySettings, secret: bytes) -> AbstractAsyncContextM
     return relaying(
         IdentityKey(secret),
         listen=settings.p2p_tcp_address or DEFAULT_LISTEN,
-        external=[name for name in (settings.p2p_external_ip, settings.p2p_external_hostname) if name],
+        external=settings.external_names,
         shows_private=settings.p2p_advertise_private_addresses,
         limits=RelayLimits(
             reservations=settings.p2p_max_connections,

@@ -2,21 +2,18 @@
 
 from .clusters import (
     INSECURE_NETWORKS,
-    CharonSettings,
     CombineSettings,
     CreateClusterSettings,
     CreateDkgSettings,
     CreateEnrSettings,
     CreateKeysharesSettings,
     NewClusterSettings,
-    charon,
 )
 from .dkg import RELAYS, DkgSettings, RecoverSettings, VerifyBlameSettings
 
 __all__ = [
     "INSECURE_NETWORKS",
     "RELAYS",
-    "CharonSettings",
     "CombineSettings",
     "CreateClusterSettings",
     "CreateDkgSettings",
@@ -26,5 +23,4 @@ __all__ = [
     "NewClusterSettings",
     "RecoverSettings",
     "VerifyBlameSettings",
-    "charon",
 ]

@@ -5,42 +5,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
 
 from dvtfast.networks import Network
 from dvtfast.obol import MAX_VALIDATORS, wrong_amounts
 
 from .. import parsing, shared
+from ..charon import CharonSettings, charon
 from ..sources import Settings, setting
 from . import texts
 
 LEAST_NODES = 3  # charon makes no smaller clusters
 MOST_NODES = 255
 LEAST_THRESHOLD = 2
-CHARON = "CHARON_"
 INSECURE_NETWORKS = ("hoodi",)  # where stake is worth nothing
-
-
-def charon(flag: str, parse: parsing.Parse, help: str, **options: Any) -> Any:
-    """A setting that charon has too, under the same flag."""
-    variable = CHARON + flag.removeprefix("--").replace("-", "_").upper()
-    return setting(flag, parse, help, also=[variable], **options)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class CharonSettings(Settings):
-    """Settings whose lists can be one flag with commas, as charon's."""
-
-    @classmethod
-    def load(cls, flags: Mapping[str, Any], environment: Mapping[str, str]) -> Self:
-        """Read all sources."""
-        parted = dict(flags)
-        for field, source in cls.sources().items():
-            if source.many and (given := flags.get(field)):
-                parted[field] = [part.strip() for text in given for part in text.split(",")]
-        return super().load(parted, environment)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from .. import parsing, shared
+from ..charon import CharonSettings, charon
+from ..p2p import hosts
 from ..sources import Settings, setting
 from . import texts
-from .clusters import CharonSettings, charon
 
 RELAYS = "https://4.relay.obol.dev"  # Obol's, as charon has it
 
@@ -127,21 +128,9 @@ class DkgSettings(CharonSettings):
     )
     definition_file: str = definition_file()
     no_verify: bool = shared.no_verify()
-    p2p_relays: tuple[str, ...] = charon(
-        "--p2p-relays",
-        texts.relay,
-        "Relays through which nodes find each other: addresses that name theirs, or multiaddrs that end in"
-        f" /p2p/ID; `dvtfast p2p-relay` is one; {RELAYS} when not set and there is no"
-        " --peer-address.",
-        many=True,
-        metavar="URL|MULTIADDR,...",
-    )
-    p2p_tcp_address: tuple[tuple[str, int], ...] = charon(
-        "--p2p-tcp-address",
-        texts.endpoint,
-        "Addresses and ports to listen on, for nodes that are told of it; nobody but relays when not set.",
-        many=True,
-        metavar="IP:PORT,...",
+    p2p_relays: tuple[str, ...] = hosts.relays(f"{RELAYS} when not set and there is no --peer-address.")
+    p2p_tcp_address: tuple[tuple[str, int], ...] = hosts.tcp_address(
+        "Addresses and ports to listen on, for nodes that are told of it; nobody but relays when not set."
     )
     peer_addresses: tuple[tuple[int, str, int], ...] = setting(
         "--peer-address",

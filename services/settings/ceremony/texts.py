@@ -46,13 +46,6 @@ def protocol(value: str) -> str:
     return value
 
 
-def relay(value: str) -> str:
-    """An address that names a relay, or a relay's multiaddr."""
-    if not (value.startswith(("http://", "https://")) or (value.startswith("/") and "/p2p/" in value)):
-        raise ValueError(f"expected http(s)://... or a multiaddr with /p2p/ID, got {value[:SHOWN]!r}")
-    return value
-
-
 def endpoint(value: str) -> tuple[str, int]:
     """An address and a port, such as 0.0.0.0:3610 or [::]:3610."""
     host, separator, port = value.rpartition(":")

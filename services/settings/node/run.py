@@ -13,9 +13,9 @@ from typing import Any, Self
 from dvtfast.obol import KEY_FILE
 
 from .. import parsing, shared
-from ..ceremony import CharonSettings, charon
-from ..ceremony.texts import endpoint, relay
-from ..p2p.texts import ip
+from ..ceremony.texts import endpoint
+from ..charon import charon
+from ..p2p import hosts
 from ..sources import SettingsError, setting
 from . import texts
 from .charon_flags import refused_variables
@@ -53,7 +53,7 @@ def _patience(flag: str, help: str) -> Any:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class NodeSettings(CharonSettings):
+class NodeSettings(hosts.ReachableSettings):
     """What `dvtfast node` can be told."""
 
     command = "node"
@@ -76,34 +76,9 @@ class NodeSettings(CharonSettings):
         many=True,
         metavar="ENR|ID=HOST:PORT",
     )
-    p2p_relays: tuple[str, ...] = charon(
-        "--p2p-relays",
-        relay,
-        "Relays through which nodes find each other: addresses that name theirs, or multiaddrs that end in"
-        " /p2p/ID; `dvtfast p2p-relay` is one. Obol's three when not set and there is no --peer.",
-        many=True,
-        metavar="URL|MULTIADDR,...",
-    )
-    p2p_tcp_address: tuple[tuple[str, int], ...] = charon(
-        "--p2p-tcp-address",
-        endpoint,
-        "Addresses and ports to listen on for the other nodes; when not set they come through relays only.",
-        many=True,
-        metavar="IP:PORT,...",
-    )
-    p2p_external_ip: str | None = charon(
-        "--p2p-external-ip",
-        ip,
-        "The address at which others reach it, with the ports of --p2p-tcp-address.",
-        optional=True,
-        metavar="ADDRESS",
-    )
-    p2p_external_hostname: str | None = charon(
-        "--p2p-external-hostname",
-        parsing.text,
-        "The name at which others reach it.",
-        optional=True,
-        metavar="NAME",
+    p2p_relays: tuple[str, ...] = hosts.relays("Obol's three when not set and there is no --peer.")
+    p2p_tcp_address: tuple[tuple[str, int], ...] = hosts.tcp_address(
+        "Addresses and ports to listen on for the other nodes; when not set they come through relays only."
     )
     keystores: Path | None = setting(
         "--keystores",

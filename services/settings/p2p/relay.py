@@ -8,12 +8,12 @@ import dataclasses
 from pathlib import Path
 
 from .. import parsing, shared
-from ..ceremony import CharonSettings, charon
-from . import texts
+from ..charon import charon
+from . import hosts, texts
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class P2PRelaySettings(CharonSettings):
+class P2PRelaySettings(hosts.ReachableSettings):
     """What `dvtfast p2p-relay` can be told."""
 
     data_dir: Path = charon(
@@ -23,12 +23,8 @@ class P2PRelaySettings(CharonSettings):
         default="p2p-relay",
         metavar="DIR",
     )
-    p2p_tcp_address: tuple[tuple[str, int], ...] = charon(
-        "--p2p-tcp-address",
-        texts.endpoint,
-        "Where peers connect; repeatable. Port 3641 of all addresses when not set.",
-        many=True,
-        metavar="ADDRESS:PORT,...",
+    p2p_tcp_address: tuple[tuple[str, int], ...] = hosts.tcp_address(
+        "Where peers connect; repeatable. Port 3641 of all addresses when not set."
     )
     http_address: tuple[str, int] = charon(
         "--http-address",
@@ -36,20 +32,6 @@ class P2PRelaySettings(CharonSettings):
         "Where nodes look up where it is: / is a JSON list of multiaddrs, /enr its node record.",
         default="127.0.0.1:3640",
         metavar="ADDRESS:PORT",
-    )
-    p2p_external_ip: str | None = charon(
-        "--p2p-external-ip",
-        texts.ip,
-        "The address at which others reach it, with the ports of --p2p-tcp-address.",
-        optional=True,
-        metavar="ADDRESS",
-    )
-    p2p_external_hostname: str | None = charon(
-        "--p2p-external-hostname",
-        parsing.text,
-        "The name at which others reach it.",
-        optional=True,
-        metavar="NAME",
     )
     p2p_advertise_private_addresses: bool = charon(
         "--p2p-advertise-private-addresses",

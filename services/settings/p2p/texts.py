@@ -28,3 +28,10 @@ def ip(value: str) -> str:
         return str(ip_address(value))
     except ValueError:
         raise ValueError(f"expected an IP address, got {value[:SHOWN]!r}") from None
+
+
+def relay(value: str) -> str:
+    """An address that names a relay, or a relay's multiaddr."""
+    if not (value.startswith(("http://", "https://")) or (value.startswith("/") and "/p2p/" in value)):
+        raise ValueError(f"expected http(s)://... or a multiaddr with /p2p/ID, got {value[:SHOWN]!r}")
+    return value
