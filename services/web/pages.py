@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import urlsafe_b64encode
 from hashlib import blake2b
 from pathlib import Path
+from string import Template
 from types import MappingProxyType
 
 from aiohttp import web
@@ -47,9 +48,14 @@ class Page:
         return response
 
 
-def add_status_page(app: web.Application, directory: Path) -> None:
-    """Serve status.html as /, its style and its script, which begin with what all status pages share."""
-    app.router.add_get("/", Page((directory / "status.html").read_text(), HTML).get)
+def add_status_page(app: web.Application, directory: Path, name: str) -> None:
+    """Serve status.html as /, its style and its script, which begin with what all status pages share.
+
+    Args:
+        name: of the service, as the page says it.
+    """
+    head = Template((COMMON / "head.html").read_text()).substitute(name=name)
+    app.router.add_get("/", Page(head + (directory / "status.html").read_text(), HTML).get)
     for kind, content_type in COMMON_TYPES.items():
         files = (COMMON / f"page.{kind}", directory / f"status.{kind}")
         text = "\n".join(file.read_text() for file in files)

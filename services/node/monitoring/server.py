@@ -49,7 +49,7 @@ class NodeServer:
         get("/readyz", self._get_readyz)
         get("/metrics", self._get_metrics)
         get("/status.json", self._get_status)
-        add_status_page(app, PAGES)
+        add_status_page(app, PAGES, "node")
         app.on_shutdown.append(self._stop)
         return app
 

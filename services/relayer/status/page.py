@@ -54,7 +54,7 @@ class StatusPage:
 
     def add_to(self, app: web.Application) -> None:
         """Serve the page and its JSON."""
-        add_status_page(app, PAGES)
+        add_status_page(app, PAGES, "relayer")
         app.router.add_get("/status.json", self._get_status)
         app.router.add_get("/status/validators", self._get_validators)
         app.on_shutdown.append(self._stop)
