@@ -12,7 +12,7 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 OPERATOR = "operator.commands.command_line"
 CEREMONY = "ceremony.commands.command_line"
-NODE = "node.commands.command_line"
+NODE, EXITS = "node.commands.command_line", "node.commands.exit_command_line"
 _ROOMS = {
     "To begin with": {
         "demo": ("demo.commands", "Run a whole cluster here, and prove its result"),
@@ -35,6 +35,7 @@ _ROOMS = {
         "cluster": ("keys.commands", "Check the files of a cluster"),
         "keys": ("keys.commands", "Check, list and copy the keystores of a node"),
         "slashing-protection": (NODE, "Take over what was signed elsewhere, or hand it over"),
+        "exit": (EXITS, "End validators: a cluster's nodes sign among themselves"),
         "deposits": (
             OPERATOR,
             "Read the deposit contract: the next validator's index",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 
@@ -86,6 +86,8 @@ class _Read:
     duty: Duty
     signed: Mapping[Gathered, SignedRoots]
     faults: Sequence[Fault]
+    validators: Positions
+    values: Sequence[SignedValue]
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +98,21 @@ class _Told:
     moments: dict[int, float]
 
 
+class TakesExits(Protocol):
+    """What keeps partial exits, which are of no slot."""
+
+    async def take(
+        self,
+        duty: Duty,
+        node: int,
+        validators: Positions,
+        values: Sequence[SignedValue],
+        faults: Sequence[Fault],
+    ) -> None:
+        """What a node signed, and what is wrong with its message."""
+        ...
+
+
 class Exchange:
     """This node's partial signatures to the others, and theirs to `partials`.
 
@@ -104,6 +121,7 @@ class Exchange:
         is_open: whether a duty is one of now: neither over nor too far ahead.
         blame: told what nodes did wrong.
         hear: told of whom partial signatures came.
+        exits: takes partial exits; without it there are none.
     """
 
     def __init__(
@@ -117,11 +135,13 @@ class Exchange:
         is_open: Callable[[Duty], bool],
         blame: Callable[[Gathered, Fault], None],
         hear: Callable[[Duty, int], None] = lambda duty, node: None,
+        exits: TakesExits | None = None,
         preset: Preset = MAINNET_PRESET,
     ) -> None:
         self._cluster, self._transport, self._partials, self._workers = cluster, transport, partials, workers
         self._schedule, self._preset = schedule, preset
         self._is_open, self._blame, self._hear = is_open, blame, hear
+        self._exits = exits
         self._again: set[asyncio.Task[Any]] = set()
         self._told: dict[Gathered, _Told] = {}
         transport.handle(PROTOCOL, self._receive)
@@ -208,6 +228,9 @@ class Exchange:
         except (ProtobufError, InputError) as error:
             log.warning("partial signatures of no use", node=node, why=str(error))
             return
+        if self._exits is not None and read.duty.type is DutyType.EXIT:
+            await self._exits.take(read.duty, node, read.validators, read.values, read.faults)
+            return
         for fault in read.faults:
             self._blame(Gathered(read.duty), fault)
         if read.signed:
@@ -244,7 +267,8 @@ class Exchange:
         if message.duty_type not in EXCHANGED:
             raise InputError(f"duty: nothing is exchanged for type {message.duty_type}")
         duty = Duty(message.slot, DutyType(message.duty_type))
-        if not self._is_open(duty):
+        takes = self._exits is not None if duty.type is DutyType.EXIT else self._is_open(duty)
+        if not takes:
             raise InputError(f"duty: slot {duty.slot} is over, or too far ahead")
         validators, values, faults = [], [], []
         strangers, foreign, unread = 0, [], []
@@ -274,15 +298,15 @@ class Exchange:
             faults.append(Fault(node, tuple(foreign), "another node's share index"))
         if unread:
             faults.append(Fault(node, tuple(unread), "data that are none of the duty"))
-        if not values:
-            return _Read(duty, {}, faults)
-        signed = signed_set(duty.type, values, self._schedule, self._preset)
         at = np.array(validators, np.intp)
+        if not values or duty.type is DutyType.EXIT:
+            return _Read(duty, {}, faults, at, values)
+        signed = signed_set(duty.type, values, self._schedule, self._preset)
         parts = {
             gathered: SignedRoots(at[rows], signed.signing_roots[rows], signed.signatures[rows])
             for gathered, rows in _by_gathered(duty, values).items()
         }
-        return _Read(duty, parts, faults)
+        return _Read(duty, parts, faults, at, values)
 
 
 def _by_gathered(duty: Duty, values: Sequence[SignedValue]) -> dict[Gathered, list[int]]:

@@ -21,6 +21,9 @@ from ..process.offload import Workers
 from .cluster import NodeCluster
 from .consensus.consensus import Consensus
 from .exchange import Exchange, Gathered
+from .exits.exits import Exits
+from .exits.judging import ExitJudge
+from .exits.store import ExitStore
 from .info_sync import InfoSync, topics
 from .partial_signatures import PartialSignatures
 from .parts import NodeParts, Signer
@@ -48,6 +51,7 @@ class ClusterNode:
         scheduler: when they are.
         peer_infos: what the other nodes say of themselves.
         info_sync: what all nodes can do.
+        exits: of its validators, where they are kept.
     """
 
     cluster: NodeCluster
@@ -55,6 +59,7 @@ class ClusterNode:
     scheduler: Scheduler
     peer_infos: PeerInfos
     info_sync: InfoSync
+    exits: Exits | None = None
 
     @classmethod
     @asynccontextmanager
@@ -72,6 +77,7 @@ class ClusterNode:
         nickname: str = "",
         graffiti: bytes = bytes(32),
         builder: bool = False,
+        exits: ExitStore | None = None,
     ) -> AsyncIterator[Self]:
         """A node that answers the others inside the block; its own duties are `run`'s.
 
@@ -88,11 +94,16 @@ class ClusterNode:
             nickname: what others see.
             graffiti: 32 bytes.
             builder: whether blocks of builders are wanted.
+            exits: where they are kept; without it there are none.
         """
         members, chain = cluster.members, beacon.chain
         timetable = Timetable(slots, since=slots.now())
         tracker = Tracker(slots.now)
         partials = PartialSignatures[Gathered](members.keys, workers, tracker.blame)
+        leaving = None
+        if exits is not None:
+            judge = ExitJudge(members, chain.schedule, exits)
+            leaving = Exits(judge, transport=host, beacon=beacon, signer=signer, slots=slots)
         exchange = Exchange(
             members,
             host,
@@ -102,6 +113,7 @@ class ClusterNode:
             is_open=timetable.is_open,
             blame=tracker.blame,
             hear=tracker.hear,
+            exits=leaving,
             preset=chain.preset,
         )
         peers = [operator for operator in members.operators if operator != key.public_key]
@@ -109,6 +121,8 @@ class ClusterNode:
             host, peers, cluster.lock_hash, nickname=nickname, builder=builder, now=slots.now
         )
         async with AsyncExitStack() as stack:
+            if leaving is not None:
+                stack.push_async_callback(leaving.close)
             stack.callback(host.forget, PROTOCOL)
             stack.push_async_callback(exchange.close)
             consensus = await stack.enter_async_context(
@@ -144,12 +158,15 @@ class ClusterNode:
                 plural_contributions=info_sync.plural_contributions,
             )
             scheduler = Scheduler(parts, Validators(members, beacon))
-            yield cls(cluster, parts, scheduler, peer_infos, info_sync)
+            yield cls(cluster, parts, scheduler, peer_infos, info_sync, leaving)
 
     async def run(self) -> None:
         """Perform duties, until it is cancelled; at first wait for the genesis and for a beacon node."""
         slots = self.parts.slots
-        async with in_background(self.peer_infos.run()), in_background(self.info_sync.run()):
+        beside = [self.peer_infos.run(), self.info_sync.run()]
+        if self.exits is not None:
+            beside.append(self.exits.run())
+        async with in_background(*beside):
             if slots.now() < slots.genesis_time:
                 log.info("waiting for the genesis", seconds=round(slots.genesis_time - slots.now()))
                 await slots.wait_until(slots.genesis_time)

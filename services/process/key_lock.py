@@ -49,6 +49,21 @@ class KeyInUse(msgspec.Struct, omit_defaults=True):
     cluster_lock_hash: str = ""
 
 
+def is_used(key_file: Path, command: str) -> bool:
+    """Whether a process with this command has the key now, as far as its lock file says."""
+    try:
+        path = key_file.with_name(key_file.name + SUFFIX)
+        found = msgspec.json.decode(read_bytes(path, limit_bytes=MOST_BYTES), type=KeyInUse)
+        return found.command == command and _age(found) <= FRESH_SECONDS
+    except (FileError, msgspec.MsgspecError, ValueError):
+        return False
+
+
+def _age(found: KeyInUse) -> float:
+    timestamp = found.timestamp if found.timestamp.tzinfo else found.timestamp.replace(tzinfo=UTC)
+    return (datetime.now(UTC) - timestamp).total_seconds()
+
+
 class KeyLock:
     """A node's key for this process alone, as a context manager.
 
@@ -102,7 +117,7 @@ class KeyLock:
     def _require_free(self) -> None:
         try:
             found = msgspec.json.decode(read_bytes(self._path, limit_bytes=MOST_BYTES), type=KeyInUse)
-            timestamp = found.timestamp if found.timestamp.tzinfo else found.timestamp.replace(tzinfo=UTC)
+            age = _age(found)
         except FileError as error:
             if error.reason == NO_FILE:
                 return
@@ -111,7 +126,6 @@ class KeyLock:
             raise KeyTakenError(
                 f"{self._path}: not understood; if no other program uses this key, remove the file"
             ) from None
-        age = (datetime.now(UTC) - timestamp).total_seconds()
         # A program of ours that still ran would hold the file: it was killed, and may go on at once.
         if age <= FRESH_SECONDS and not found.command.startswith(OURS):
             raise KeyTakenError(

@@ -38,7 +38,19 @@ from .keys import (
     ListSettings,
     VerifySettings,
 )
-from .node import ImportSettings, NodeSettings, ProtectionSettings
+from .node import (
+    ExitBroadcastSettings,
+    ExitChainSettings,
+    ExitExportSettings,
+    ExitImportSettings,
+    ExitListSettings,
+    ExitSettings,
+    ExitSignSettings,
+    ImportSettings,
+    NodeSettings,
+    ProtectionSettings,
+    SomeExitSettings,
+)
 from .operator import (
     ActionSettings,
     CollectSettings,
@@ -78,6 +90,13 @@ __all__ = [
     "DepositsSettings",
     "DkgSettings",
     "EncryptSettings",
+    "ExitBroadcastSettings",
+    "ExitChainSettings",
+    "ExitExportSettings",
+    "ExitImportSettings",
+    "ExitListSettings",
+    "ExitSettings",
+    "ExitSignSettings",
     "ExportSettings",
     "ForgetSettings",
     "FundSettings",
@@ -106,6 +125,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "SidecarSettings",
+    "SomeExitSettings",
     "StatusSettings",
     "TokenCreateSettings",
     "TokenListSettings",

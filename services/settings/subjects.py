@@ -39,6 +39,9 @@ NEEDED_FIRST: Final = (
     "--p2p-relays",
     "--allow-vault",
     "--validator",
+    "--validator-public-key",
+    "--exit-epoch",
+    "--publish",
     "--pair",
     "--exit",
     "--dry-run",
@@ -140,6 +143,7 @@ SUBJECTS: Final[Mapping[str, tuple[str, ...]]] = {
         "--allow",
         "--daily-limit",
         "--show-exit-signatures",
+        "--replace",
     ),
     "The account that sends": (
         "--signer-url",
@@ -202,6 +206,7 @@ SUBJECTS: Final[Mapping[str, tuple[str, ...]]] = {
         "--allow-plain-http",
     ),
     "What is kept": (
+        "--exits",
         "--journal",
         "--database",
         "--storage-key-file",

@@ -18,7 +18,7 @@ from ...files import paths
 from ...p2p.errors import WireError
 from ...p2p.wire.peers import key_of_name
 from ...process import logs
-from ...settings import NodeSettings, SettingsError
+from ...settings import ExitChainSettings, NodeSettings, SettingsError
 from ...settings.ceremony import INSECURE_NETWORKS
 from ..cluster import NodeCluster, read_cluster
 
@@ -64,7 +64,7 @@ def read_files(settings: NodeSettings) -> NodeFiles:
     )
 
 
-def chain_of(settings: NodeSettings, cluster: NodeCluster) -> ExpectedChain:
+def chain_of(settings: NodeSettings | ExitChainSettings, cluster: NodeCluster) -> ExpectedChain:
     """The chain of a lock, or the one that the settings describe.
 
     Raises:

@@ -13,7 +13,7 @@ import click
 
 from dvtfast import DvtfastError
 
-from ...chain.beacon.chain_constants import ChainConstants
+from ...chain.beacon.chain_constants import ChainConstants, ExpectedChain
 from ...chain.beacon.client import BeaconError
 from ...chain.beacon.duties import DutiesClient
 from ...chain.encoding import write_data
@@ -26,8 +26,9 @@ from ...process.hardening import forbid_dumps
 from ...process.key_lock import KeyLock, KeyTakenError
 from ...process.memory import use_one_arena
 from ...process.offload import Workers
-from ...settings import EXIT_CODE, NodeSettings, SettingsError
+from ...settings import EXIT_CODE, ExitChainSettings, NodeSettings, SettingsError
 from ...web.http import listening
+from ..exits.store import ExitStore, ExitStoreError
 from ..monitoring.metrics import SHOWN_HASH, NodeMetrics
 from ..monitoring.server import NodeServer
 from ..monitoring.watched import Watched
@@ -58,7 +59,7 @@ async def _serve(settings: NodeSettings, stop: asyncio.Event) -> int:
         files = await asyncio.to_thread(read_files, settings)
         async with AsyncExitStack() as stack:
             return await _run(settings, files, stack, stop)
-    except (DvtfastError, NoKeysError, SettingsError, SlashingProtectionError) as error:
+    except (DvtfastError, ExitStoreError, NoKeysError, SettingsError, SlashingProtectionError) as error:
         click.echo(f"error: {error}", err=True)
         return EXIT_CODE
     except (KeyTakenError, OSError) as error:
@@ -79,7 +80,7 @@ async def _run(settings: NodeSettings, files: NodeFiles, stack: AsyncExitStack, 
     with _told_where("--monitoring-address"):
         port = await stack.enter_async_context(listening(server, *settings.monitoring_address))
     log.info("monitoring", port=port)
-    beacon = watched.beacon = await stack.enter_async_context(beacon_of(settings, files))
+    beacon = watched.beacon = await stack.enter_async_context(beacon_of(settings, files.chain))
     beacon.watcher = metrics.answered
     await stack.enter_async_context(in_background(metrics.keep_up()))
     keys = await running.unless_stopped(offered_keys(settings, files), stop)
@@ -92,6 +93,8 @@ async def _run(settings: NodeSettings, files: NodeFiles, stack: AsyncExitStack, 
         return 0
     signer = signer_of(settings, cluster.members, keys, chain, signing)
     stack.push_async_callback(signer.close)
+    exits = ExitStore(settings.exits_path, cluster.lock_hash)
+    stack.callback(exits.close)
     with _told_where("--p2p-tcp-address"):
         host = watched.host = await stack.enter_async_context(host_of(settings, files))
     slots = SlotClock(chain.genesis_time, chain.milliseconds_per_slot / MILLISECONDS, chain.slots_per_epoch)
@@ -107,6 +110,7 @@ async def _run(settings: NodeSettings, files: NodeFiles, stack: AsyncExitStack, 
         nickname=settings.nickname,
         graffiti=settings.graffiti,
         builder=settings.builder_api,
+        exits=exits,
     )
     node = watched.node = await stack.enter_async_context(opened)
     log.info("running", node=cluster.members.position, ports=[bound[1] for bound in host.bound])
@@ -115,11 +119,11 @@ async def _run(settings: NodeSettings, files: NodeFiles, stack: AsyncExitStack, 
     return 0
 
 
-def beacon_of(settings: NodeSettings, files: NodeFiles) -> DutiesClient:
+def beacon_of(settings: NodeSettings | ExitChainSettings, chain: ExpectedChain) -> DutiesClient:
     """The beacon nodes; none is asked yet."""
     return DutiesClient(
         settings.beacon_nodes,
-        expected=files.chain,
+        expected=chain,
         fallbacks=settings.fallback_beacon_nodes,
         timeout_seconds=settings.beacon_node_timeout,
         submit_seconds=settings.beacon_node_submit_timeout,

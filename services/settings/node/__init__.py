@@ -1,6 +1,28 @@
 """What a node of a cluster can be told, by charon's names, too."""
 
+from .exits import (
+    ExitBroadcastSettings,
+    ExitChainSettings,
+    ExitExportSettings,
+    ExitImportSettings,
+    ExitListSettings,
+    ExitSettings,
+    ExitSignSettings,
+    SomeExitSettings,
+)
 from .protection import ImportSettings, ProtectionSettings
 from .run import NodeSettings
 
-__all__ = ["ImportSettings", "NodeSettings", "ProtectionSettings"]
+__all__ = [
+    "ExitBroadcastSettings",
+    "ExitChainSettings",
+    "ExitExportSettings",
+    "ExitImportSettings",
+    "ExitListSettings",
+    "ExitSettings",
+    "ExitSignSettings",
+    "ImportSettings",
+    "NodeSettings",
+    "ProtectionSettings",
+    "SomeExitSettings",
+]

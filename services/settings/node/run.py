@@ -22,6 +22,7 @@ from .charon_flags import refused_variables
 
 RELAYS = ("https://0.relay.obol.tech", "https://1.relay.obol.tech", "https://2.relay.obol.dev")  # charon's
 LOCK_FILE, KEYSTORES, PROTECTION_FILE = "cluster-lock.json", "validator_keys", "slashing-protection.db"
+EXITS_FILE = "exits.db"
 GRAFFITI = f"dvtfast/{version('dvtfast')}"
 
 
@@ -43,6 +44,18 @@ def slashing_protection() -> Any:
         parsing.place,
         "The file (SQLite) in which each block and vote is before its signature leaves;"
         f" {PROTECTION_FILE} in the node's folder when not set. Keep it with the keys, and never use a copy.",
+        optional=True,
+        metavar="FILE",
+    )
+
+
+def exits() -> Any:
+    """What became of exits."""
+    return setting(
+        "--exits",
+        parsing.place,
+        "The file (SQLite) in which `dvtfast exit` leaves what it is told, and exits are kept;"
+        f" {EXITS_FILE} in the node's folder when not set.",
         optional=True,
         metavar="FILE",
     )
@@ -103,6 +116,7 @@ class NodeSettings(hosts.ReachableSettings):
         metavar="SECONDS",
     )
     slashing_protection: Path | None = slashing_protection()
+    exits: Path | None = exits()
     lock_file: Path | None = charon(
         "--lock-file",
         parsing.file,
@@ -225,17 +239,9 @@ class NodeSettings(hosts.ReachableSettings):
         """What does not go together."""
         names = {field: source.name for field, source in self.sources().items()}
         found = super().problems()
-        if not self.beacon_nodes:
-            found.append(f"{names['beacon_nodes']}: not set; name a beacon node of the cluster's network")
         if self.keystores is not None and self.remote_signer is not None:
             found.append(f"{names['keystores']}, {names['remote_signer']}: expected one of them")
-        given = [name for name in TESTNET if getattr(self, name) is not None]
-        if given and len(given) < len(TESTNET):
-            missing = ", ".join(self.sources()[name].flag for name in TESTNET if name not in given)
-            found.append(f"{names[given[0]]}: a network of your own needs {missing}, too")
-        if self.testnet_capella_hard_fork is not None and not given:
-            found.append(f"{names['testnet_capella_hard_fork']}: expected the other --testnet flags, too")
-        return found
+        return [*found, *chain_problems(self)]
 
     @property
     def lock_path(self) -> Path:
@@ -258,6 +264,11 @@ class NodeSettings(hosts.ReachableSettings):
         return self.slashing_protection or self.data_dir / PROTECTION_FILE
 
     @property
+    def exits_path(self) -> Path:
+        """What became of exits."""
+        return self.exits or self.data_dir / EXITS_FILE
+
+    @property
     def relays(self) -> tuple[str, ...]:
         """Those that are used."""
         return self.p2p_relays or (() if self.peers else RELAYS)
@@ -265,3 +276,18 @@ class NodeSettings(hosts.ReachableSettings):
 
 TESTNET = ("testnet_name", "testnet_chain_id", "testnet_fork_version", "testnet_genesis_timestamp")
 """What a network of one's own needs."""
+
+
+def chain_problems(settings: Any) -> list[str]:
+    """What is missing in settings that name beacon nodes, and may describe a network of one's own."""
+    names = {field: source.name for field, source in settings.sources().items()}
+    found = []
+    if not settings.beacon_nodes:
+        found.append(f"{names['beacon_nodes']}: not set; name a beacon node of the cluster's network")
+    given = [name for name in TESTNET if getattr(settings, name) is not None]
+    if given and len(given) < len(TESTNET):
+        missing = ", ".join(settings.sources()[name].flag for name in TESTNET if name not in given)
+        found.append(f"{names[given[0]]}: a network of your own needs {missing}, too")
+    if settings.testnet_capella_hard_fork is not None and not given:
+        found.append(f"{names['testnet_capella_hard_fork']}: expected the other --testnet flags, too")
+    return found

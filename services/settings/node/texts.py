@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from dvtfast.constants import PUBLIC_KEY_BYTES
+
 from ...chain.encoding import read_data
 from .. import parsing
 from ..ceremony.texts import endpoint
@@ -54,6 +56,11 @@ def nickname(value: str) -> str:
 def fork_version(value: str) -> bytes:
     """Four bytes in hex."""
     return read_data(value if value.startswith("0x") else f"0x{value}", width=FORK_VERSION_BYTES)
+
+
+def public_key(value: str) -> bytes:
+    """A validator's key in hex."""
+    return read_data(value if value.startswith("0x") else f"0x{value}", width=PUBLIC_KEY_BYTES)
 
 
 def log_format(value: str) -> str:

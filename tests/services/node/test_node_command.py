@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
+from ..patience import PATIENCE_SECONDS
 from .processes import (
     NODES,
     SECONDS_PER_SLOT,
@@ -70,6 +71,7 @@ async def test_an_epoch_of_four_processes(tmp_path: Path) -> None:
         report = await whole_epoch(nodes)
         assert report["slashable"] == []
         await look_at_what_is_told(nodes)
+        await end_a_validator(nodes)
         assert [stop(process) for process in processes] == [0] * NODES
         assert all("Traceback" not in process.said for process in processes)
         look_at_another_network(nodes)
@@ -95,6 +97,22 @@ async def look_at_what_is_told(nodes: Nodes) -> None:
             attester["done"] + attester["missed"] == attester["validators"] == VALIDATORS // SLOTS_PER_EPOCH
         )
         assert set(attester["steps"]) >= {"expected", "agreed", "signed", "recovered", "sent"}
+
+
+async def end_a_validator(nodes: Nodes) -> None:
+    """Three operators order it while their nodes run; one of these sends what comes of it."""
+    key = "0x" + nodes.dealt.lock.public_keys[0].tobytes().hex()
+    for position, more in enumerate([["--publish"], [], []]):
+        folder = str(nodes.folders[position])
+        sign = ["exit", "sign", "--data-dir", folder, "--validator-public-key", key, "--yes", *more]
+        done = await asyncio.to_thread(run, *sign)
+        assert done.returncode == 0, done.stderr
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            report = await report_of(nodes)
+            if report["verdicts"].get("exit", {}).get("accepted"):
+                return
+            await asyncio.sleep(SECONDS_PER_SLOT)
 
 
 def look_at_another_network(nodes: Nodes) -> None:

@@ -1,0 +1,289 @@
+"""A node's part in its cluster's exits: it signs what its operator ordered, and nothing else.
+
+Partial exits go to the other nodes until they have them, and theirs are kept; of `threshold` comes an exit.
+So many operators want it, then. It is sent where this node's operator wants that, until the chain shows that
+the validator leaves. All of this is on disk, and goes on after a restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from itertools import groupby
+from typing import Final
+
+import numpy as np
+
+from dvtfast.duties.duty_types import DutyType
+from dvtfast.duties.validator_messages import SignedVoluntaryExit
+from dvtfast.duties.wrappers import SignedValue, encode_signed
+from dvtfast.qbft.messages import Duty
+
+from ...chain.beacon.client import ACTIVE_STATUS, WAITING_STATUSES, BeaconError, ValidatorDetails
+from ...chain.beacon.duties import DutiesClient
+from ...p2p.errors import P2PError
+from ...process import logs
+from ...process.offload import UnavailableError, Workers
+from ..partial_signatures import Fault, Positions
+from ..parts import Signer
+from ..slots import SlotClock
+from ..transport import Transport
+from ..wire.partial_signatures import PROTOCOL, PartiallySigned, PartialSignaturesMessage
+from .judging import AT_ONCE, ExitJudge
+from .messages import ExitMessage, Order, PartialExit, WholeExit
+from .sending import send_exit
+from .store import NUMBER_LIMIT, ExitStoreError
+
+LOOK_SECONDS: Final = 1.0  # between two looks whether there are new orders
+AGAIN_SECONDS: Final = 30.0  # after which what did not work is tried again
+# After which peers get again what they had: charon keeps exits in memory only, and nobody confirms anything.
+RESEND_SECONDS: Final = 3600.0
+MOST_SENT: Final = 512  # exits in an epoch, to beacon nodes: 32 blocks take no more
+LEAVES_NOT_YET: Final = WAITING_STATUSES | {ACTIVE_STATUS}
+TROUBLE: Final = (BeaconError, ExitStoreError, UnavailableError, TimeoutError)
+
+log = logs.get("exits")
+
+
+class Exits:
+    """The exits of one node; nothing is signed for them outside `run`.
+
+    Args:
+        judge: with the file in which they are.
+    """
+
+    def __init__(
+        self,
+        judge: ExitJudge,
+        *,
+        transport: Transport,
+        beacon: DutiesClient,
+        signer: Signer,
+        slots: SlotClock,
+    ) -> None:
+        self._judge, self._store, self._members = judge, judge.store, judge.members
+        self._transport, self._beacon, self._signer = transport, beacon, signer
+        self._slots = slots
+        self._workers = Workers("exits", threads=1, gives_way=True)  # duties go first
+        self._keys = [key.tobytes() for key in self._members.keys.public_keys.encoded]
+        self._wake = asyncio.Event()
+        self._on_chain: dict[int, ValidatorDetails] = {}  # by position, of that epoch
+        self._of_epoch: int | None = None
+        self._given: dict[int, dict[ExitMessage, float]] = {}  # to each node, and when; by the loop's clock
+        self._tried: dict[bytes, int] = {}  # in which epoch an exit was sent last
+
+    async def run(self) -> None:
+        """Do what is ordered, until it is cancelled."""
+        loop = asyncio.get_running_loop()
+        seen, again, told = None, 0.0, ""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._wake.wait()
+            try:
+                is_woken = self._wake.is_set()
+                self._wake.clear()
+                now = await self._workers.run(self._store.changes), self._epoch()
+                if is_woken or now != seen or loop.time() >= again:
+                    seen, again = now, loop.time() + AGAIN_SECONDS
+                    await self._look()
+                    told = ""
+            except TROUBLE as error:
+                if (why := str(error)) != told:
+                    log.warning("exits wait", why=why)
+                    told = why
+            except Exception:  # a fault of ours in exits is none of the duties'
+                log.exception("exits failed")
+
+    async def close(self) -> None:
+        """Wait for what is on its thread."""
+        await self._workers.close()
+
+    async def take(
+        self,
+        duty: Duty,
+        node: int,
+        validators: Positions,
+        values: Sequence[SignedValue],
+        faults: Sequence[Fault],
+    ) -> None:
+        """What a node sent of its own: nobody signs because of it.
+
+        Args:
+            faults: what is wrong with its message.
+        """
+        for fault in faults:
+            _blame(fault)
+        signed, foreign = [], []
+        for position, value in zip(validators.tolist(), values, strict=True):
+            assert isinstance(value, SignedVoluntaryExit)
+            if value.message.epoch * self._slots.slots_per_epoch == duty.slot:
+                signed.append((position, value))
+            else:
+                foreign.append(position)
+        if foreign:
+            _blame(Fault(node, tuple(foreign), "an exit of another epoch than its message"))
+        try:
+            if any(position not in self._on_chain for position, _ in signed):
+                with suppress(BeaconError):
+                    await self._learn()
+            known = self._on_chain
+            indices = {position: known[position].index for position, _ in signed if position in known}
+            for begin in range(0, len(signed), AT_ONCE):
+                some = signed[begin : begin + AT_ONCE]
+                kept, wrong = await self._workers.run(self._judge.take, node, some, indices)
+                for fault in wrong:
+                    _blame(fault)
+                if kept:
+                    self._wake.set()
+        except TROUBLE as error:
+            log.warning("partial exits not kept", node=node, why=str(error) or "there was no time")
+
+    # What is done when something may have changed.
+
+    async def _look(self) -> None:
+        if await self._workers.run(self._store.is_empty):
+            return
+        await self._learn()
+        await self._sign()
+        if count := await self._workers.run(self._judge.recover):
+            log.info("exits signed by the cluster", count=count)
+        await self._give()
+        await self._send()
+
+    async def _learn(self) -> None:
+        """What became of the validators; once in an epoch, and those that were not there."""
+        epoch = self._epoch()
+        if self._of_epoch != epoch:
+            found = await self._beacon.details(self._keys, state="head")
+            self._on_chain = {self._members.validators[key]: each for key, each in found.items()}
+            self._of_epoch = epoch
+
+    async def _sign(self) -> None:
+        """What is ordered, of validators that the chain knows."""
+        orders = sorted(
+            await self._workers.run(self._store.unsigned, self._members.position),
+            key=lambda order: order.epoch,
+        )
+        problems: dict[str, list[bytes]] = {}
+        for epoch, some in groupby(orders, key=lambda order: order.epoch):
+            ready: list[int] = []
+            for order in some:
+                if why := self._why_not(order):
+                    problems.setdefault(why, []).append(order.validator)
+                else:
+                    ready.append(self._members.validators[order.validator])
+            for begin in range(0, len(ready), AT_ONCE):
+                for position, why in (await self._sign_some(epoch, ready[begin : begin + AT_ONCE])).items():
+                    problems.setdefault(why, []).append(self._keys[position])
+        told = {order.validator: order.problem for order in orders}
+        for why, validators in problems.items():
+            if new := [validator for validator in validators if told[validator] != why]:
+                log.warning("exits not signed", count=len(new), why=why)
+                await self._workers.run(self._store.tell, why, new)
+
+    def _why_not(self, order: Order) -> str:
+        position = self._members.validators.get(order.validator)
+        if position is None:
+            return "it is no validator of this cluster"
+        if order.epoch * self._slots.slots_per_epoch >= NUMBER_LIMIT:
+            return "there will be no such epoch"
+        if (details := self._on_chain.get(position)) is None:
+            return "the beacon chain does not know the validator yet; it is signed as soon as it does"
+        if details.status not in LEAVES_NOT_YET:
+            return f"the beacon chain shows it as {details.status}"
+        return ""
+
+    async def _sign_some(self, epoch: int, positions: Sequence[int]) -> dict[int, str]:
+        """Sign in one batch; why not, by position."""
+        duty = Duty(epoch * self._slots.slots_per_epoch, DutyType.EXIT)
+        values = [
+            ExitMessage(self._keys[position], epoch, self._on_chain[position].index).signed()
+            for position in positions
+        ]
+        signed = await self._signer.sign(duty, np.array(positions, np.intp), values)
+        indices = {position: self._on_chain[position].index for position in positions}
+        pairs = list(zip(signed.validators.tolist(), signed.values, strict=True))
+        problems = dict(signed.refused)
+        _, faults = await self._workers.run(self._judge.take, self._members.position, pairs, indices)
+        for fault in faults:
+            problems |= dict.fromkeys(fault.validators, f"its own node made {fault.reason}")
+        done = [self._keys[position] for position in signed.validators.tolist() if position not in problems]
+        if done:
+            log.info("exits signed", count=len(done), epoch=epoch)
+            await self._workers.run(self._store.tell, "", done)
+        return problems
+
+    # To the other nodes.
+
+    async def _give(self) -> None:
+        """Send what this node signed to all who may lack it."""
+        peers = set(range(len(self._members.operators))) - {self._members.position}
+        await asyncio.gather(*map(self._give_to, peers))
+
+    async def _give_to(self, node: int) -> None:
+        now, given = asyncio.get_running_loop().time(), self._given.setdefault(node, {})
+        for epoch, partials in await self._workers.run(self._lacked, given, now):
+            for begin in range(0, len(partials), AT_ONCE):
+                part = partials[begin : begin + AT_ONCE]
+                message = await self._workers.run(self._encoded, epoch, part)
+                try:
+                    await self._transport.send(self._members.operators[node], PROTOCOL, message)
+                except (P2PError, TimeoutError) as error:
+                    log.debug("partial exits not sent", node=node, error=str(error))
+                    return
+                given |= dict.fromkeys((each.message for each in part), now)
+
+    def _lacked(self, given: Mapping[ExitMessage, float], now: float) -> list[tuple[int, list[PartialExit]]]:
+        """What this node signed and has not given of late, by epoch."""
+        found: dict[int, list[PartialExit]] = {}
+        for each in self._store.partials(self._members.position):
+            details = self._on_chain.get(self._members.validators[each.message.validator])
+            matters = details is None or details.status in LEAVES_NOT_YET
+            if matters and now >= given.get(each.message, -math.inf) + RESEND_SECONDS:
+                found.setdefault(each.message.epoch, []).append(each)
+        return list(found.items())
+
+    def _encoded(self, epoch: int, partials: Sequence[PartialExit]) -> bytes:
+        entries: dict[bytes, PartiallySigned] = {}
+        for each in partials:
+            value = each.message.signed(each.signature)
+            entries[each.message.validator] = PartiallySigned(
+                each.message.validator, encode_signed(DutyType.EXIT, value), each.signature, each.node + 1
+            )
+        slot = epoch * self._slots.slots_per_epoch
+        return PartialSignaturesMessage(slot, DutyType.EXIT, list(entries.values())).encode()
+
+    # To the beacon nodes.
+
+    async def _send(self) -> None:
+        """Send what is wanted and the chain takes now, each once an epoch, until it shows."""
+        epoch = self._epoch()
+        for each in await self._workers.run(self._ready, epoch):
+            await send_exit(self._beacon, self._store, each, self._slots.now(), self._workers)
+            self._tried[each.message.validator] = epoch
+
+    def _ready(self, epoch: int) -> list[WholeExit]:
+        """Exits to be sent in an epoch; those that were not tried for longest come first."""
+        left = MOST_SENT - sum(each == epoch for each in self._tried.values())
+        wanted, first = self._store.wanted(), dict[bytes, WholeExit]()
+        for exit in self._store.whole():
+            first.setdefault(exit.message.validator, exit)
+        ready = []
+        for validator, exit in first.items():
+            details = self._on_chain.get(self._members.validators[validator])
+            is_active = details is not None and details.status == ACTIVE_STATUS
+            is_due = exit.message.epoch <= epoch and self._tried.get(validator, -1) < epoch
+            if validator in wanted and is_active and is_due:
+                ready.append(exit)
+        ready.sort(key=lambda exit: self._tried.get(exit.message.validator, -1))
+        return ready[: max(left, 0)]
+
+    def _epoch(self) -> int:
+        return self._slots.epoch(self._slots.slot())
+
+
+def _blame(fault: Fault) -> None:
+    log.warning("partial exits", node=fault.node, validators=len(fault.validators), fault=fault.reason)

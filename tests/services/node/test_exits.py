@@ -1,0 +1,293 @@
+"""Exits of a cluster among its nodes, one of which may send anything."""
+
+from __future__ import annotations
+
+import asyncio
+import stat
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import structlog.testing
+
+from dvtfast.duties.duty_types import DutyType
+from dvtfast.duties.validator_messages import SignedVoluntaryExit, VoluntaryExit
+from dvtfast.duties.wrappers import encode_signed
+from dvtfast.services.node.exits import exits as module
+from dvtfast.services.node.exits.messages import ExitMessage, PartialExit
+from dvtfast.services.node.exits.store import MOST_MESSAGES, ExitStore, ExitStoreError
+from dvtfast.services.node.wire.partial_signatures import PartiallySigned, PartialSignaturesMessage
+from tests.services.p2p.hosts import until
+
+from .exiting import (
+    EPOCH,
+    FIRST_INDEX,
+    LOCK_HASH,
+    NAMES,
+    NODES,
+    SCHEDULE,
+    ExitingNodes,
+    check,
+    duty_of,
+    exiting_nodes,
+    partial_exit,
+)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(module, "AGAIN_SECONDS", 0.05)
+
+
+@pytest.fixture
+async def nodes(tmp_path: Path) -> AsyncIterator[ExitingNodes]:
+    async with exiting_nodes(tmp_path) as nodes:
+        yield nodes
+
+
+async def for_a_while(nodes: ExitingNodes) -> None:
+    """Until each node has looked several times whether there is something to do."""
+    await asyncio.sleep(0.5)
+    assert not any(task.done() for task in nodes.running.values())
+
+
+def signed_by(nodes: ExitingNodes) -> list[int]:
+    return [node for node in range(NODES) if nodes.signers[node].signed]
+
+
+async def test_the_threshold_of_operators_is_needed(nodes: ExitingNodes) -> None:
+    nodes.order(0, 1, 3, is_wanted=True)
+    await until(lambda: all(nodes.signers_of(node, 3) == [0] for node in range(NODES)))
+    await for_a_while(nodes)
+    assert signed_by(nodes) == [0]
+    nodes.order(1, 1, 3)
+    await until(lambda: all(nodes.signers_of(node, 3) == [0, 1] for node in range(NODES)))
+    await for_a_while(nodes)
+    assert signed_by(nodes) == [0, 1]
+    assert not any(nodes.whole(node) for node in range(NODES))
+    nodes.order(2, 3)
+    await until(lambda: all(nodes.whole(node) == [3] for node in range(NODES)))
+    assert signed_by(nodes) == [0, 1, 2]
+    # Sent by the one whose operator wants that, and of the other validator there are too few.
+    await until(lambda: bool(nodes.beacon.sent))
+    await for_a_while(nodes)
+    (sent,) = nodes.beacon.sent
+    assert sent.message == VoluntaryExit(0, FIRST_INDEX + 3)
+    check([sent])
+    assert [store.whole()[0].sent_at for store in nodes.stores] == [nodes.now(), None, None, None]
+
+
+async def test_it_is_sent_each_epoch_until_the_chain_shows_it(nodes: ExitingNodes) -> None:
+    nodes.beacon.refuses = "not active long enough"
+    for node in range(3):
+        nodes.order(node, 0, is_wanted=node == 0)
+    await until(lambda: any(each.problem for each in nodes.stores[0].whole()))
+    assert nodes.stores[0].whole()[0].problem == "not active long enough"
+    nodes.beacon.refuses = ""
+    for count in (1, 2):
+        nodes.epoch += 1
+        await until(lambda count=count: len(nodes.beacon.sent) == count)
+    assert nodes.stores[0].whole()[0].problem == ""
+    nodes.beacon.statuses[0] = "active_exiting"
+    nodes.epoch += 1
+    await for_a_while(nodes)
+    assert len(nodes.beacon.sent) == 2
+
+
+async def test_one_of_a_later_epoch_is_kept_until_then(nodes: ExitingNodes) -> None:
+    for node in range(3):
+        nodes.order(node, 0, epoch=EPOCH + 1, is_wanted=True)
+    await until(lambda: nodes.whole(0) == [0])
+    await for_a_while(nodes)
+    assert not nodes.beacon.sent
+    nodes.epoch += 1
+    await until(lambda: len(nodes.beacon.sent) == 3)
+
+
+async def test_validators_that_wait(nodes: ExitingNodes) -> None:
+    """One that has an index is signed for; one without as soon as it has one; both are sent once active."""
+    nodes.beacon.statuses[0] = "pending_queued"
+    del nodes.beacon.statuses[1]
+    for node in range(3):
+        nodes.order(node, 0, 1, is_wanted=node == 0)
+    await until(lambda: nodes.whole(3) == [0])
+    assert not any(nodes.signers_of(node, 1) for node in range(NODES))
+    (left,) = nodes.stores[0].unsigned(0)
+    assert left.problem.startswith("the beacon chain does not know the validator yet")
+    nodes.beacon.statuses[1] = "pending_initialized"
+    nodes.epoch += 1
+    await until(lambda: sorted(nodes.whole(3)) == [0, 1])
+    await for_a_while(nodes)
+    assert not nodes.beacon.sent
+    nodes.beacon.statuses |= {0: "active_ongoing", 1: "active_ongoing"}
+    nodes.epoch += 1
+    await until(lambda: len(nodes.beacon.sent) == 2)
+
+
+async def test_who_has_left_is_not_signed_for(nodes: ExitingNodes) -> None:
+    nodes.beacon.statuses[2] = "exited_unslashed"
+    nodes.order(0, 2)
+    await until(lambda: bool(nodes.stores[0].unsigned(0)[0].problem))
+    assert nodes.stores[0].unsigned(0)[0].problem == "the beacon chain shows it as exited_unslashed"
+    assert signed_by(nodes) == []
+
+
+async def test_what_the_signer_refuses_is_told_and_tried_again(nodes: ExitingNodes) -> None:
+    nodes.signers[0].why = "another value is signed for the duty"
+    nodes.order(0, 2)
+    await until(lambda: bool(nodes.stores[0].unsigned(0)[0].problem))
+    assert nodes.stores[0].unsigned(0)[0].problem == "another value is signed for the duty"
+    nodes.signers[0].why = ""
+    await until(lambda: nodes.signers_of(3, 2) == [0])
+    assert nodes.stores[0].orders()[0].problem == ""
+
+
+async def test_killed_in_the_middle(nodes: ExitingNodes) -> None:
+    """What was ordered and signed before is on disk; nothing is signed twice."""
+    nodes.order(0, 0, 1)
+    await until(lambda: all(nodes.signers_of(node, 1) == [0] for node in range(NODES)))
+    await nodes.end(0)
+    await nodes.end(3)
+    nodes.order(1, 0, 1)
+    nodes.order(2, 0, 1)
+    nodes.order(3, 0, 1)  # which does not run
+    await until(lambda: sorted(nodes.whole(1)) == [0, 1])
+    await nodes.end(1)
+    await nodes.end(2)
+    for node in range(NODES):
+        nodes.begin(node)
+    everything: Callable[[], bool] = lambda: all(  # noqa: E731 - said twice
+        sorted(nodes.whole(node)) == [0, 1] and nodes.signers_of(node, 0) == [0, 1, 2, 3]
+        for node in range(NODES)
+    )
+    await until(everything)
+    assert all(len(nodes.signers[node].signed) == 2 for node in range(NODES))
+
+
+async def test_one_epoch_unless_the_operator_says_otherwise(nodes: ExitingNodes) -> None:
+    nodes.order(0, 0, epoch=5)
+    (before,) = nodes.stores[0].order([NAMES[0], NAMES[1]], 6)
+    assert (before.validator, before.epoch) == (NAMES[0], 5)
+    assert [order.validator for order in nodes.stores[0].orders()] == [NAMES[0]]
+    await until(lambda: nodes.signers_of(1, 0, epoch=5) == [0])
+    assert not nodes.stores[0].order([NAMES[0]], 6, replace=True)
+    await until(lambda: nodes.signers_of(1, 0, epoch=6) == [0])
+    assert [each.duty for each in nodes.signers[0].signed] == [duty_of(5), duty_of(6)]
+
+
+async def test_different_epochs_make_no_exit(nodes: ExitingNodes) -> None:
+    for node in range(NODES):
+        nodes.order(node, 0, epoch=node // 2, is_wanted=True)
+    await until(lambda: all(nodes.signers_of(node, 0, epoch=1) == [2, 3] for node in range(NODES)))
+    await for_a_while(nodes)
+    assert not any(nodes.whole(node) for node in range(NODES))
+
+
+# What a node may send.
+
+
+def message_of(
+    node: int, values: dict[int, SignedVoluntaryExit], *, epoch: int = 0
+) -> PartialSignaturesMessage:
+    """By the validator's position."""
+    entries = [
+        PartiallySigned(NAMES[position], encode_signed(DutyType.EXIT, value), value.signature, node + 1)
+        for position, value in values.items()
+    ]
+    return PartialSignaturesMessage(duty_of(epoch).slot, DutyType.EXIT, entries)
+
+
+async def faults_of(
+    nodes: ExitingNodes, node: int, message: PartialSignaturesMessage
+) -> set[tuple[int, str]]:
+    """What all others say of a message."""
+    with structlog.testing.capture_logs() as logged:
+        await nodes.receive(node, message)
+    return {(line["node"], line["fault"]) for line in logged if line["event"] == "partial exits"}
+
+
+async def test_hostile_partial_exits(nodes: ExitingNodes) -> None:
+    """Each costs its own entry, names its sender, and makes nobody sign."""
+    wrong = "a wrong partial signature"
+    good = {0: partial_exit(3, 0)}
+    for spoilt, fault in [
+        ({1: replace(partial_exit(3, 1), signature=partial_exit(3, 0).signature)}, wrong),
+        ({1: partial_exit(2, 1)}, wrong),  # replayed as its own
+        ({1: partial_exit(3, 1, epoch=7)}, "an exit of another epoch than its message"),
+        ({1: partial_exit(3, 1, index=FIRST_INDEX + 2)}, "an exit of another validator"),
+        ({1: replace(partial_exit(3, 1), signature=bytes(96))}, wrong),
+    ]:
+        assert await faults_of(nodes, 3, message_of(3, good | spoilt)) == {(3, fault)}
+    foreign = message_of(3, {1: partial_exit(2, 1)})
+    foreign = replace(foreign, entries=[replace(foreign.entries[0], share_index=3)])
+    assert await faults_of(nodes, 3, foreign) == {(3, "another node's share index")}
+    beyond = message_of(3, {1: partial_exit(3, 1, epoch=2**62)}, epoch=0)
+    beyond = replace(beyond, slot=2**62 * SCHEDULE.slots_per_epoch % 2**64)
+    await faults_of(nodes, 3, beyond)
+    for node in range(3):
+        assert nodes.signers_of(node, 0) == [3]
+        assert not [each for each in nodes.stores[node].partials() if each.message.validator == NAMES[1]]
+    await for_a_while(nodes)
+    assert signed_by(nodes) == []
+
+
+async def test_a_replay_changes_nothing(nodes: ExitingNodes) -> None:
+    message = message_of(3, {0: partial_exit(3, 0)})
+    for _ in range(3):
+        assert await faults_of(nodes, 3, message) == set()
+    assert nodes.signers_of(0, 0) == [3]
+    nodes.order(0, 0)
+    nodes.order(1, 0)
+    await until(lambda: nodes.whole(2) == [0])
+    assert await faults_of(nodes, 3, message) == set()
+    assert nodes.whole(2) == [0]
+
+
+async def test_what_is_kept_of_a_node_is_bounded(nodes: ExitingNodes) -> None:
+    for epoch in range(3 * MOST_MESSAGES):
+        await nodes.receive(3, message_of(3, {0: partial_exit(3, 0, epoch=epoch)}, epoch=epoch))
+    kept = [each.message.epoch for each in nodes.stores[0].partials()]
+    assert kept == list(range(2 * MOST_MESSAGES, 3 * MOST_MESSAGES))
+
+
+async def test_partials_that_somebody_changed_in_the_file_make_no_exit(nodes: ExitingNodes) -> None:
+    message = ExitMessage(NAMES[0], 0, FIRST_INDEX)
+    for node in (1, 2):
+        nodes.stores[0].add([PartialExit(message, node, partial_exit(3, 0).signature)])
+    nodes.order(0, 0)
+    await until(lambda: nodes.signers_of(0, 0) == [0])
+    assert not nodes.stores[0].whole()
+
+
+async def test_without_a_file_there_are_no_exits(nodes: ExitingNodes) -> None:
+    nodes.exits[0]._store.close()
+    with structlog.testing.capture_logs() as logged:
+        await nodes.receive(3, message_of(3, {0: partial_exit(3, 0)}))
+        await for_a_while(nodes)
+    assert {line["event"] for line in logged} == {"partial exits not kept", "exits wait"}
+    assert len(logged) == 2  # however often it looks
+    assert nodes.signers_of(1, 0) == [3]
+
+
+# The file.
+
+
+def test_the_file_is_for_its_owner_and_its_cluster(tmp_path: Path) -> None:
+    path = tmp_path / "exits.db"
+    store = ExitStore(path, LOCK_HASH)
+    store.order([NAMES[0]], 0)
+    assert {stat.S_IMODE(each.stat().st_mode) for each in tmp_path.iterdir()} == {0o600}
+    store.close()
+    with pytest.raises(ExitStoreError, match="another cluster"):
+        ExitStore(path, bytes(32))
+    path.write_bytes(b"nothing of the kind")
+    with pytest.raises(ExitStoreError, match="no exits can be kept in it"):
+        ExitStore(path, LOCK_HASH)
+
+
+def test_signatures_are_not_shown() -> None:
+    partial = PartialExit(ExitMessage(NAMES[0], 0, 1), 0, b"\xab" * 96)
+    assert "ab" * 4 not in repr(partial)
+    assert "\\xab" not in repr(partial)
