@@ -6,6 +6,7 @@ Source: charon, core/infosync.
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -34,6 +35,7 @@ PROTOCOLS: Final = (
 MINOR_OF_VERSION: Final = re.compile(r"v(\d{1,9})\.(\d{1,9})")
 PLURAL_CONTRIBUTIONS: Final = (1, 11)  # since which several contributions of a validator are one value
 MOST_KEPT: Final = 4  # of what was settled; the last one counts, and duties of before are still on their way
+MOST_DONE: Final = 64  # epochs that are not begun again when the clock is set back
 
 log = logs.get("node")
 
@@ -65,12 +67,12 @@ class InfoSync:
 
     async def run(self) -> None:
         """Settle it in the last slot of each epoch, until it is cancelled."""
-        epoch = -1
-        while True:
-            epoch = max(epoch + 1, self._slots.epoch(self._slots.slot() + 1))
-            slot = self._slots.first_slot(epoch + 1) - 1
-            await self._slots.wait_until(self._slots.start(slot))
-            await self.settle(slot)
+        slots = self._slots
+        done = deque([slots.slot()], maxlen=MOST_DONE)  # the slot in which it begins is nobody's
+        async for slot in slots.slots():
+            if slot + 1 == slots.first_slot(slots.epoch(slot) + 1) and slot not in done:
+                done.append(slot)
+                await self.settle(slot)
 
     async def settle(self, slot: int) -> None:
         """Do it once, for the last slot of an epoch."""

@@ -97,7 +97,7 @@ class ClusterNode:
             exits: where they are kept; without it there are none.
         """
         members, chain = cluster.members, beacon.chain
-        timetable = Timetable(slots, since=slots.now())
+        timetable = Timetable(slots, began=slots.now())
         tracker = Tracker(slots.now)
         partials = PartialSignatures[Gathered](members.keys, workers, tracker.blame)
         leaving = None

@@ -24,6 +24,7 @@ from .validators import EpochDuties, Validators
 
 SLOTS_EARLY: Final = 2  # before an epoch begins, in which its duties are asked for
 EPOCHS_TOLD: Final = 4  # for which it is known how duties went
+MOST_BEGUN: Final = 8192  # duties that are remembered as begun; of some hours
 TOPICS: Final = ("head",)
 
 log = logs.get("node")
@@ -47,6 +48,13 @@ class Scheduler:
         self._resolving: dict[int, asyncio.Task[None]] = {}
         self._planned: dict[Duty, _Planned] = {}
         self._preparing: dict[int, asyncio.Task[None]] = {}
+        self._begun: dict[Duty, None] = {}  # oldest first; a clock that is set back begins none again
+        self._seen: int | None = None
+
+    @property
+    def seen(self) -> int | None:
+        """The slot that came last; None: none yet."""
+        return self._seen
 
     @property
     def known(self) -> dict[int, EpochDuties]:
@@ -59,7 +67,7 @@ class Scheduler:
         async with in_background(self._listen()):
             try:
                 async for slot in slots.slots():
-                    epoch = slots.epoch(slot)
+                    self._seen, epoch = slot, slots.epoch(slot)
                     if slot == slots.first_slot(epoch):
                         self._validators.begin(epoch)
                         self._resolve(epoch)
@@ -109,6 +117,8 @@ class Scheduler:
     def _plan(self, flow: Flow, slot: int, duties: EpochDuties) -> None:
         slots, duty, of_slot = self._node.slots, Duty(slot, flow.type), flow.duties(duties, slot)
         planned = self._planned.get(duty)
+        if duty in self._begun:
+            return
         if planned is not None:
             if slots.now() >= planned.fixed_at or planned.duties == of_slot:
                 return
@@ -122,6 +132,10 @@ class Scheduler:
         node, duty = self._node, Duty(slot, flow.type)
         if not flow.is_ahead:
             await node.slots.wait_until(node.slots.start(slot, float(flow.begins)))
+            if node.timetable.is_over(duty):  # or the clock is wrong for a moment
+                self._planned.pop(duty, None)
+                return
+            self._begun[duty] = None
         try:
             async with asyncio.timeout(node.timetable.seconds_until(node.timetable.deadline(duty))):
                 await flow.start(node, duties.active, slot, of_slot)
@@ -141,5 +155,7 @@ class Scheduler:
             duty: each for duty, each in self._planned.items() if duty.slot >= slot or not each.task.done()
         }
         self._preparing = {each: task for each, task in self._preparing.items() if each >= epoch}
+        for old in list(self._begun)[:-MOST_BEGUN]:
+            del self._begun[old]
         node.partials.forget(lambda gathered: node.timetable.is_over(gathered.duty))
         node.tracker.forget(node.slots.first_slot(epoch - EPOCHS_TOLD))

@@ -45,15 +45,26 @@ class SlotClock:
 
     async def wait_until(self, moment: float) -> None:
         """Sleep until the clock shows that moment; it may be set in between."""
-        while (left := moment - self.now()) > 0:  # noqa: ASYNC110 - nobody tells of a clock that is set
-            await asyncio.sleep(min(left, self.seconds_per_slot))
+        while self.now() < moment:
+            await self.pause(moment)
+
+    async def pause(self, moment: float) -> None:
+        """Sleep until then, but for no longer than a slot: nobody tells of a clock that is set."""
+        await asyncio.sleep(min(moment - self.now(), self.seconds_per_slot))
 
     async def slots(self) -> AsyncIterator[int]:
-        """Each slot from now on as it begins, each once, none when it is over."""
+        """Each slot from now on as it begins, none when it is over.
+
+        Each comes once, unless the clock is set back by more than a slot: it was wrong before, and what it
+        shows now is what counts.
+        """
         last = self.slot() if self.now() >= self.genesis_time else -1
         if last >= 0:
             yield last
         while True:
-            await self.wait_until(self.start(last + 1))
+            while self.now() < self.start(last + 1):
+                await self.pause(self.start(last + 1))
+                if self.slot() < last - 1:
+                    last = max(self.slot(), -1)
             last = max(last + 1, self.slot())
             yield last

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Final, Protocol
 
@@ -37,6 +38,7 @@ AGREED: Final = frozenset(
 )
 MARGIN: Final = Fraction(1, 12)  # of a slot, for clocks that differ
 EPOCHS_AHEAD: Final = 2  # in which a duty that others speak of already may be
+EPOCHS_KNOWN: Final = 2  # this and the next one, of which beacon nodes tell duties
 
 
 class Slots(Protocol):
@@ -63,13 +65,32 @@ class Slots(Protocol):
 class Timetable:
     """When what of a duty is, in Unix seconds.
 
-    Attributes:
-        since: when this process began. It agrees on nothing of a slot that began before: there may have been
-            another process then, that has told the others for what it is.
+    Args:
+        began: when this process did, by the clock of then.
+        monotonic: a clock that nobody sets, in seconds.
     """
 
     slots: Slots
-    since: float = -math.inf
+    began: float = -math.inf
+    monotonic: Callable[[], float] = time.monotonic
+    _began_at: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_began_at", self.monotonic())
+
+    @property
+    def since(self) -> float:
+        """When the first slot begins, at the earliest, that this process agrees on; Unix seconds.
+
+        It is when the process began: there may have been another one before, that has told the others for
+        what it is. Where the clock was ahead then and is not any more, that other one may have been as much
+        ahead, but not further than beacon nodes tell duties: to the end of the next epoch.
+        """
+        slots = self.slots
+        truly_began = slots.now() - (self.monotonic() - self._began_at)
+        epoch_seconds = slots.slots_per_epoch * slots.seconds_per_slot
+        epoch = (truly_began - slots.genesis_time) // epoch_seconds
+        return min(self.began, slots.genesis_time + (epoch + EPOCHS_KNOWN) * epoch_seconds)
 
     def deadline(self, duty: Duty) -> float:
         """When a duty is over."""

@@ -88,7 +88,7 @@ class Validators:
 
     async def _find_active(self, epoch: int) -> ActiveValidators:
         """Those that are active in an epoch, asked for once in each."""
-        if self._active is not None and epoch <= self._of_epoch:
+        if self._active is not None and self._of_epoch - 1 <= epoch <= self._of_epoch:
             return self._active
         keys = list(self._cluster.validators)
         try:

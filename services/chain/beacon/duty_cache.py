@@ -80,6 +80,6 @@ class DutyCache:
 async def _kept(kept: dict[int, T], key: int, ask: Callable[[], Awaitable[T]]) -> T:
     if key not in kept:
         kept[key] = await ask()
-        for old in sorted(kept)[:-EPOCHS_KEPT]:
+        for old in list(kept)[:-EPOCHS_KEPT]:  # by when they were asked for: a clock may have been ahead
             del kept[old]
     return kept[key]

@@ -29,6 +29,7 @@ from .instance import Accepts, Agreement, Instance
 # Of values that one node spoke of first, in all duties: a few blocks, however large.
 MOST_VALUE_BYTES: Final = 4 * wire.MOST_BYTES
 MOST_SENDS: Final = 64  # to one peer at once; what is more is lost, as what a peer does not hear is
+MOST_KNOWN: Final = 8192  # duties that are remembered when they are over; of some hours
 INCOMING: Final = Terms(most_bytes=wire.MOST_BYTES, seconds=5.0)
 
 log = logs.get("consensus")
@@ -51,6 +52,7 @@ class Consensus:
         self._workers = workers
         self._checks = Checks(nodes, timetable.is_agreed_on, workers)
         self._instances: dict[Duty, Instance] = {}
+        self._known: dict[Duty, None] = {}  # oldest first; a clock that is set back makes none anew
         self._ends: dict[Duty, asyncio.TimerHandle] = {}
         self._sends: set[asyncio.Task[None]] = set()
         self._sending: Counter[int] = Counter()
@@ -136,7 +138,10 @@ class Consensus:
 
     def _instance(self, duty: Duty) -> Instance | None:
         """A duty's, made when it is first spoken of; None if nobody agrees on it now."""
-        if duty not in self._instances and self._timetable.is_agreed_on(duty):
+        if duty not in self._known and self._timetable.is_agreed_on(duty):
+            self._known[duty] = None
+            if len(self._known) > MOST_KNOWN:
+                del self._known[next(iter(self._known))]
             self._instances[duty] = Instance(
                 duty, self._key, len(self._nodes), self._position, self._timetable, self._send
             )

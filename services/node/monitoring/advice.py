@@ -17,6 +17,8 @@ WHAT_TO_DO: Final = {
     Readiness.TOO_FEW_PEERS: "See below which nodes are missing and why; ask who runs them.",
     Readiness.SIGNS_NOTHING: "See the reasons of missed duties below, and whether the remote signer answers.",
     Readiness.NO_BEACON_PEERS: "Open the beacon node's ports to the network.",
+    Readiness.CLOCK_WAS_WRONG: "See what sets this machine's clock. It goes on by itself within two epochs.",
+    Readiness.DUTIES_UNKNOWN: "See the log for what beacon nodes say; it is asked for again in each slot.",
     Readiness.FAR_BEHIND: "Its database may be broken: see its log. Another beacon node helps at once.",
 }
 

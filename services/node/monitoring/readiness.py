@@ -8,10 +8,12 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final
 
+from ..running import ClusterNode
 from ..tracker import Step
 from .watched import POOR_LOOKS, Watched
 
 FAR_BEHIND_SLOTS: Final = 320
+LATE_SLOTS: Final = 2  # by which no slot came, or the clock was set back
 
 
 class Readiness(IntEnum):
@@ -24,6 +26,8 @@ class Readiness(IntEnum):
     SIGNS_NOTHING = 5
     NO_BEACON_PEERS = 7
     FAR_BEHIND = 8
+    CLOCK_WAS_WRONG = 9
+    DUTIES_UNKNOWN = 10
 
 
 TEXTS: Final = {
@@ -33,6 +37,8 @@ TEXTS: Final = {
     Readiness.TOO_FEW_PEERS: "too few nodes of the cluster are connected",
     Readiness.SIGNS_NOTHING: "this node signed nothing of what was agreed on in the last epoch",
     Readiness.NO_BEACON_PEERS: "no beacon node has peers",
+    Readiness.CLOCK_WAS_WRONG: "this node does no duties now: its clock has been set, or it hangs",
+    Readiness.DUTIES_UNKNOWN: "it is not known which duties there are in this epoch",
     Readiness.FAR_BEHIND: f"all beacon nodes are more than {FAR_BEHIND_SLOTS} slots behind",
 }
 
@@ -51,7 +57,25 @@ def readiness(watched: Watched) -> Readiness:
         return Readiness.NO_BEACON_PEERS
     if watched.node is None or watched.poor_looks >= POOR_LOOKS:
         return Readiness.TOO_FEW_PEERS
+    if not _is_on_time(watched.node):
+        return Readiness.CLOCK_WAS_WRONG
+    if not _knows_duties(watched.node):
+        return Readiness.DUTIES_UNKNOWN
     return Readiness.SIGNS_NOTHING if _signs_nothing(watched) else Readiness.READY
+
+
+def _is_on_time(node: ClusterNode) -> bool:
+    """Whether the slot that came last is about that of now, and this process may do its duties."""
+    slots, seen = node.parts.slots, node.scheduler.seen
+    if seen is None:  # it waits for the genesis, or for a beacon node
+        return True
+    is_seen = abs(slots.slot() - seen) <= LATE_SLOTS
+    return is_seen and node.parts.timetable.since <= slots.start(slots.slot() + LATE_SLOTS)
+
+
+def _knows_duties(node: ClusterNode) -> bool:
+    slots = node.parts.slots
+    return slots.slot() < 0 or slots.epoch(slots.slot()) in node.scheduler.known
 
 
 def _signs_nothing(watched: Watched) -> bool:

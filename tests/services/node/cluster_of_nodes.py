@@ -80,9 +80,8 @@ class HandClock(SlotClock):
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
-    async def wait_until(self, moment: float) -> None:
-        while self.now() < moment:
-            await self.hand.moved.wait()
+    async def pause(self, moment: float) -> None:
+        await self.hand.moved.wait()
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ class Monitored:
             parts=SimpleNamespace(
                 cluster=cluster.members, slots=slots, tracker=self.tracker, timetable=Timetable(slots)
             ),
-            scheduler=SimpleNamespace(known={2: active}),
+            scheduler=SimpleNamespace(known={2: active}, seen=20),
             peer_infos=SimpleNamespace(reports=self.reports),
         )
         self.slots = slots

@@ -428,7 +428,7 @@ def test_duties_end(type, seconds):
 
 def test_nothing_is_agreed_on_of_a_slot_that_began_before_the_process():
     clock = Clock(seconds_per_slot=12.0, now=lambda: 1125.0, genesis_time=1000.0)
-    timetable = Timetable(clock, since=1121.0)
+    timetable = Timetable(clock, began=1121.0)
     assert [timetable.is_agreed_on(Duty(slot, DutyType.ATTESTER)) for slot in (9, 10, 11)] == [
         False,
         False,
@@ -441,3 +441,34 @@ def test_duties_of_the_next_two_epochs_may_be_spoken_of():
     timetable = Timetable(Clock(seconds_per_slot=12.0, now=lambda: 1000.0, genesis_time=1000.0))
     assert timetable.is_open(Duty(3 * 32 - 1, DutyType.ATTESTER))
     assert not timetable.is_open(Duty(3 * 32, DutyType.ATTESTER))
+
+
+def timetable_of(clock: dict[str, float], began: float) -> Timetable:
+    slots = Clock(seconds_per_slot=12.0, now=lambda: clock["now"], genesis_time=0.0)
+    return Timetable(slots, began=began, monotonic=lambda: clock["monotonic"])
+
+
+def test_a_process_that_began_while_the_clock_was_ahead_goes_on_within_two_epochs():
+    """Another one before it may have done the duties of these, as beacon nodes told them."""
+    clock, epoch = {"now": 100 * 384.0 + 10, "monotonic": 5.0}, 384.0
+    timetable = timetable_of(clock, clock["now"])
+    assert not timetable.is_agreed_on(Duty(100 * 32, DutyType.ATTESTER))
+    for name in clock:
+        clock[name] += 60.0
+    clock["now"] -= 40 * epoch
+    begins = [slot for slot in range(58 * 32, 64 * 32) if slot * 12.0 >= timetable.since]
+    assert begins[0] == 62 * 32
+    clock["now"] += 2 * epoch
+    clock["monotonic"] += 2 * epoch
+    assert timetable.is_agreed_on(Duty(62 * 32 + 5, DutyType.ATTESTER))
+    assert not timetable.is_agreed_on(Duty(62 * 32 - 1, DutyType.ATTESTER))
+
+
+@pytest.mark.parametrize("back", [0.0, 20.0, 384.0, 40 * 384.0])
+def test_a_clock_that_is_wrong_for_a_moment_opens_nothing_of_before_the_process(back):
+    clock = {"now": 60 * 384.0 + 10, "monotonic": 5.0}
+    timetable = timetable_of(clock, clock["now"])
+    clock["now"] -= back
+    assert not timetable.is_agreed_on(Duty(60 * 32, DutyType.ATTESTER))
+    clock["now"] += back
+    assert timetable.since == 60 * 384.0 + 10

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import pytest
@@ -22,6 +22,7 @@ from dvtfast.services.node.monitoring.server import NodeServer
 from dvtfast.services.node.monitoring.watched import POOR_LOOKS
 from dvtfast.services.node.partial_signatures import Fault
 from dvtfast.services.node.peer_infos import PeerReport
+from dvtfast.services.node.timetable import Timetable
 from dvtfast.services.node.tracker import Step
 from dvtfast.services.process.offload import Workers
 from dvtfast.services.web.http import listening
@@ -76,6 +77,21 @@ def test_readiness_by_what_it_signs(node: Monitored) -> None:
     assert readiness(node.watched) is Readiness.SIGNS_NOTHING
     node.perform(14)
     assert readiness(node.watched) is Readiness.READY
+
+
+def test_readiness_by_its_clock(node: Monitored) -> None:
+    parts, scheduler = cast(Any, node.watched.node).parts, cast(Any, node.watched.node).scheduler
+    for seen, number in ((18, Readiness.READY), (17, 9), (22, Readiness.READY), (7000, 9), (None, 1)):
+        scheduler.seen = seen
+        assert readiness(node.watched) == number
+    scheduler.seen = 20
+    parts.timetable = Timetable(node.slots, began=node.now + 60.0)
+    assert readiness(node.watched) is Readiness.CLOCK_WAS_WRONG
+
+
+def test_readiness_by_duties_that_are_known(node: Monitored) -> None:
+    cast(Any, node.watched.node).scheduler.known = {1: None}
+    assert readiness(node.watched) is Readiness.DUTIES_UNKNOWN
 
 
 def read(metrics: NodeMetrics) -> Any:

@@ -394,7 +394,7 @@ async def test_it_is_settled_in_the_last_slot_of_each_epoch_once() -> None:
     now = [3.5]
 
     class Clock(SlotClock):
-        async def wait_until(self, moment):
+        async def pause(self, moment):
             now[0] = max(now[0], moment)
 
     settles = Settles(*[["v1.11"]] * 4)

@@ -297,3 +297,33 @@ async def test_what_is_over_is_forgotten() -> None:
         assert {step for each in found.parts.tracker.reports().values() for step in each.steps.values()} == {
             Step.EXPECTED
         }
+
+
+async def test_a_clock_that_was_ahead_for_a_moment_costs_no_duty() -> None:
+    async with scheduled() as found:
+        found.go_to(800)
+        await found.settle()
+        found.go_to(1)
+        await found.settle()
+        for slot in range(2, 6):
+            found.go_to(slot, 0.4)
+            await found.settle()
+        assert [slot for slot, _, _ in found.begun] == [3, 5]
+        assert found.scheduler.seen == 5
+
+
+async def test_a_clock_that_is_set_back_begins_nothing_twice() -> None:
+    """Also where duties are others than the first time."""
+    async with scheduled() as found:
+        for slot in (3, 4, 5, 6, 7):
+            found.go_to(slot, 0.4)
+            await found.settle()
+        found.beacon.slot_of, found.beacon.root = {10: 4, 11: 3, 12: 6}, OTHER
+        found.go_to(1)
+        await found.settle()
+        found.beacon.tell(1, OTHER)
+        await found.settle()
+        for slot in range(2, 8):
+            found.go_to(slot, 0.4)
+            await found.settle()
+        assert [slot for slot, _, _ in found.begun] == [3, 5, 4, 6]

@@ -67,8 +67,19 @@ async def test_a_clock_that_is_set_forward(time: Time) -> None:
     assert await slots_of(clock_of(time), 3) == [83, 88, 89]
 
 
-async def test_a_clock_that_is_set_back(time: Time) -> None:
+async def test_a_clock_that_is_set_back_a_little(time: Time) -> None:
     """No slot comes again."""
-    time.jump = -50.0
+    time.jump = -20.0
     assert await slots_of(clock_of(time), 3) == [83, 84, 85]
     assert time.now == 85 * 12.0
+
+
+async def test_a_clock_that_was_ahead(time: Time) -> None:
+    """It does not stand still until the moment comes that it showed."""
+    found = []
+    async for slot in clock_of(time).slots():
+        found.append(slot)
+        time.jump = {84: 86400.0, 7286: -86400.0}.get(slot, 0.0)
+        if len(found) == 6:
+            break
+    assert found == [83, 84, 7285, 7286, 88, 89]
