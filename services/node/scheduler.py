@@ -71,9 +71,9 @@ class Scheduler:
                     if slot == slots.first_slot(epoch):
                         self._validators.begin(epoch)
                         self._resolve(epoch)
-                    elif epoch not in self._known:
+                    elif not self._knows(epoch):
                         self._resolve(epoch)
-                    if slot + SLOTS_EARLY >= slots.first_slot(epoch + 1) and epoch + 1 not in self._known:
+                    if slot + SLOTS_EARLY >= slots.first_slot(epoch + 1) and not self._knows(epoch + 1):
                         self._resolve(epoch + 1)
                     self._forget(slot, epoch)
             finally:
@@ -92,6 +92,9 @@ class Scheduler:
 
     # Duties.
 
+    def _knows(self, epoch: int) -> bool:
+        return epoch in self._known and self._known[epoch].is_whole
+
     def _resolve(self, epoch: int) -> None:
         """Find out the duties of an epoch, unless that is being done."""
         if epoch not in self._resolving:
@@ -99,12 +102,15 @@ class Scheduler:
             task.add_done_callback(lambda _: self._resolving.pop(epoch, None))
 
     async def _plan_epoch(self, epoch: int) -> None:
+        before = self._known.get(epoch)
         try:
             duties = self._known[epoch] = await self._validators.duties(epoch)
         except BeaconError as error:  # it is asked for again in the next slot
             log.warning("duties are not known", epoch=epoch, error=str(error))
             return
-        if epoch not in self._preparing:
+        if epoch not in self._preparing or (before is not None and before.members != duties.members):
+            if epoch in self._preparing:
+                self._preparing[epoch].cancel()
             members = [member for each in duties.members.values() for member in each]
             self._preparing[epoch] = asyncio.create_task(
                 prepare(self._node, duties.active, epoch, list(dict.fromkeys(members)))

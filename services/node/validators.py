@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -16,6 +17,7 @@ from .parts import ActiveValidators
 
 T = TypeVar("T", AttesterDuty, ProposerDuty, SyncDuty)
 D = TypeVar("D", AttesterDuty, ProposerDuty)
+L = TypeVar("L")
 
 log = logs.get("node")
 
@@ -29,6 +31,7 @@ class EpochDuties:
         attesters, proposers: by slot.
         members: of the sync committee, by slot: in the last slot of a period those of the next one, for it is
             the block after it that has their messages.
+        is_whole: whether beacon nodes have told all of it; otherwise it is asked for again.
     """
 
     epoch: int
@@ -36,12 +39,14 @@ class EpochDuties:
     attesters: Mapping[int, Sequence[AttesterDuty]]
     proposers: Mapping[int, Sequence[ProposerDuty]]
     members: Mapping[int, Sequence[SyncDuty]]
+    is_whole: bool = True
 
 
 class Validators:
     """The validators of a cluster on the chain.
 
-    What cannot be found out now is what it was before, where that is known.
+    What cannot be found out now is what it was before, where that is known. Each kind of duty is asked for by
+    itself: one that is not told stops no other.
     """
 
     def __init__(self, cluster: ClusterMembers, beacon: DutiesClient) -> None:
@@ -49,12 +54,13 @@ class Validators:
         self._of_epoch = -1
         self._active: ActiveValidators | None = None
         self._cache: DutyCache | None = None
+        self._told: dict[int, EpochDuties] = {}
 
     async def duties(self, epoch: int) -> EpochDuties:
-        """Of an epoch: this or the next one.
+        """Of an epoch: this or the next one; of what no beacon node tells now, what was told before.
 
         Raises:
-            BeaconError: no beacon node tells.
+            BeaconError: no beacon node tells anything.
         """
         active = await self._find_active(epoch)
         if self._cache is None:
@@ -63,19 +69,44 @@ class Validators:
         if not active.indices:
             return EpochDuties(epoch, active, {}, {}, {})
         per_epoch = self._beacon.chain.slots_per_epoch
-        attesters = (await cache.attesters(epoch)).duties
-        proposers = (await cache.proposers(epoch)).duties
-        members = {
-            slot: self._ours(active, await cache.members((slot + 1) // per_epoch))
-            for slot in range(epoch * per_epoch, (epoch + 1) * per_epoch)
-        }
-        return EpochDuties(
-            epoch,
-            active,
-            _by_slot(self._ours(active, attesters)),
-            _by_slot(self._ours(active, proposers)),
-            members,
+
+        errors: list[BeaconError] = []
+        before = self._told.get(epoch, EpochDuties(epoch, active, {}, {}, {}))
+
+        async def attesters() -> Mapping[int, Sequence[AttesterDuty]]:
+            return _by_slot(self._ours(active, (await cache.attesters(epoch)).duties))
+
+        async def proposers() -> Mapping[int, Sequence[ProposerDuty]]:
+            return _by_slot(self._ours(active, (await cache.proposers(epoch)).duties))
+
+        async def members() -> Mapping[int, Sequence[SyncDuty]]:
+            slots = range(epoch * per_epoch, (epoch + 1) * per_epoch)
+            found = dict.fromkeys(slots[:-1], self._ours(active, await cache.members(epoch)))
+            try:
+                found[slots[-1]] = self._ours(active, await cache.members(epoch + 1))
+            except BeaconError as error:
+                errors.append(error)
+            return found
+
+        async def told(ask: Awaitable[L], otherwise: L) -> L:
+            try:
+                return await ask
+            except BeaconError as error:
+                errors.append(error)
+                return otherwise
+
+        found = await asyncio.gather(
+            told(attesters(), before.attesters),
+            told(proposers(), before.proposers),
+            told(members(), before.members),
         )
+        if len(errors) == len(found):
+            raise errors[0]
+        for error in errors:
+            log.warning("some duties are not known", epoch=epoch, error=str(error))
+        duties = EpochDuties(epoch, active, *found, is_whole=not errors and not cache.is_old)
+        self._told = {each: of for each, of in self._told.items() if abs(each - epoch) <= 1} | {epoch: duties}
+        return duties
 
     def begin(self, epoch: int) -> None:
         """An epoch begins: what may have changed since its duties were asked for is asked for again."""
@@ -108,7 +139,7 @@ class Validators:
         )
         if self._active is None or active.indices != self._active.indices:
             log.info("validators", active=len(active.indices), all=len(keys))
-            self._cache = None
+            self._cache, self._told = None, {}
         self._of_epoch, self._active = epoch, active
         return active
 

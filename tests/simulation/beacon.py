@@ -65,6 +65,8 @@ class BeaconNode:
 class SimulatedBeacon:
     """One program's client of a beacon node."""
 
+    are_several = False
+
     def __init__(self, world: World, node: BeaconNode, program: Program) -> None:
         self._world, self._node, self._program = world, node, program
         self._chain = world.chain

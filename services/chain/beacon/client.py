@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
@@ -75,7 +75,7 @@ class ValidatorDetails:
 
     index: int
     status: str
-    balance_gwei: int
+    balance_gwei: int = field(compare=False)  # another one with each block
     effective_balance_gwei: int
     withdrawal_credentials: bytes
     is_slashed: bool
@@ -435,7 +435,7 @@ class BeaconClient(SessionClient):
                 found.append(await self._once(endpoint, "GET", path, read, query=query, limit_bytes=limit))
             return found
 
-        return await self._first_able(lambda endpoint: _or(post, get, endpoint, self._without_post))
+        return await self._agreed_or_first(lambda endpoint: _or(post, get, endpoint, self._without_post))
 
     async def _pending(self, what: str, state: str, read: Callable[[bytes], T]) -> T:
         path = f"eth/v1/beacon/states/{state}/{what}"
@@ -516,6 +516,10 @@ class BeaconClient(SessionClient):
                 status=error.status,
                 pause_seconds=error.pause_seconds,
             ) from None
+
+    async def _agreed_or_first(self, work: Callable[[Endpoint], Awaitable[T]]) -> T:
+        """Where several are asked at once, what two say alike; here it is one after the other."""
+        return await self._first_able(work)
 
     def _with(self, endpoints: Endpoints) -> BeaconClient:
         one = copy.copy(self)

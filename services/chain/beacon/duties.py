@@ -39,7 +39,7 @@ from .duty_answers import (
     read_proposer_duties,
     read_sync_duties,
 )
-from .nodes import BeaconNodes
+from .nodes import AGREEMENT_SECONDS, DUTIES_AGREEMENT_SECONDS, BeaconNodes
 
 DUTY_LIMIT_BYTES: Final = 1024  # each; some 400 are usual
 SECONDS_PER_DUTY: Final = 0.001  # that finding out about many of them may take
@@ -78,7 +78,7 @@ class DutiesClient(BeaconNodes):
     """Several beacon nodes, asked for duties; an async context manager. `learn` comes first."""
 
     async def attester_duties(self, epoch: int, indices: Sequence[int]) -> Duties[AttesterDuty]:
-        """Of these validators in an epoch.
+        """Of these validators in an epoch; of several nodes, what two say.
 
         Raises:
             BeaconError: no node answers as it should.
@@ -90,6 +90,7 @@ class DutiesClient(BeaconNodes):
             body=_numbers(indices),
             limit_bytes=DUTY_LIMIT_BYTES * (len(indices) + 1),
             more_seconds=SECONDS_PER_DUTY * len(indices),
+            agreed_seconds=DUTIES_AGREEMENT_SECONDS,
         )
 
     async def proposer_duties(self, epoch: int) -> Duties[ProposerDuty]:
@@ -99,6 +100,7 @@ class DutiesClient(BeaconNodes):
             f"eth/v1/validator/duties/proposer/{epoch}",
             lambda answer: read_proposer_duties(answer.content, slots),
             limit_bytes=DUTY_LIMIT_BYTES * (len(slots) + 1),
+            agreed_seconds=DUTIES_AGREEMENT_SECONDS,
         )
 
     async def sync_duties(self, epoch: int, indices: Sequence[int]) -> tuple[SyncDuty, ...]:
@@ -110,6 +112,7 @@ class DutiesClient(BeaconNodes):
             body=_numbers(indices),
             limit_bytes=DUTY_LIMIT_BYTES * (len(indices) + 1) + 8 * size,
             more_seconds=SECONDS_PER_DUTY * len(indices),
+            agreed_seconds=DUTIES_AGREEMENT_SECONDS,
         )
 
     async def attestation_data(self, slot: int) -> AttestationData:
@@ -123,7 +126,7 @@ class DutiesClient(BeaconNodes):
             "eth/v1/validator/attestation_data",
             lambda answer: read_attestation_data(answer.content, slot, per_epoch),
             query=f"slot={slot}&committee_index=0",
-            agreed=True,
+            agreed_seconds=AGREEMENT_SECONDS,
         )
 
     async def aggregate_attestation(self, slot: int, data_root: bytes, committee_index: int) -> Attestation:
@@ -152,7 +155,7 @@ class DutiesClient(BeaconNodes):
         def read(answer: Answer) -> bytes:
             return read_data(decoded(answer.content, _RootAnswer).data.root, width=HASH_BYTES)
 
-        return await self._get("eth/v1/beacon/blocks/head/root", read, agreed=True)
+        return await self._get("eth/v1/beacon/blocks/head/root", read, agreed_seconds=AGREEMENT_SECONDS)
 
     async def block_slot(self, root: bytes) -> int | None:
         """The slot of a block; None where no node has it; raises as above."""

@@ -6,10 +6,12 @@ Source: beacon API, `dependent_root` of duties; `head` events, which have those 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, Final, Generic, TypeVar
 
 from ..encoding import HASH_BYTES, read_data
 from .answers import uint64
+from .client import BeaconError
 from .duties import DutiesClient
 from .duty_answers import AttesterDuty, Duties, ProposerDuty, SyncDuty
 
@@ -28,26 +30,37 @@ class DutyCache:
     def __init__(self, client: DutiesClient, indices: Sequence[int]) -> None:
         self._client = client
         self._indices = tuple(indices)
-        self._attesters: dict[int, Duties[AttesterDuty]] = {}
-        self._proposers: dict[int, Duties[ProposerDuty]] = {}
-        self._members: dict[int, tuple[SyncDuty, ...]] = {}
+        self._attesters = _Kept[Duties[AttesterDuty]]()
+        self._proposers = _Kept[Duties[ProposerDuty]]()
+        self._members = _Kept[tuple[SyncDuty, ...]]()
+
+    @property
+    def is_old(self) -> bool:
+        """Whether something is to be asked for again."""
+        return bool(self._proposers.old or self._members.old)
 
     async def attesters(self, epoch: int) -> Duties[AttesterDuty]:
         """Of an epoch; raises as the client."""
-        return await _kept(self._attesters, epoch, lambda: self._client.attester_duties(epoch, self._indices))
+        return await self._attesters.get(epoch, lambda: self._client.attester_duties(epoch, self._indices))
 
     async def proposers(self, epoch: int) -> Duties[ProposerDuty]:
         """Of an epoch; raises as the client."""
-        return await _kept(self._proposers, epoch, lambda: self._client.proposer_duties(epoch))
+        return await self._proposers.get(epoch, lambda: self._client.proposer_duties(epoch))
 
     async def members(self, epoch: int) -> tuple[SyncDuty, ...]:
         """Of the sync committee in an epoch; raises as the client."""
-        period = epoch // self._client.chain.epochs_per_sync_committee_period
-        return await _kept(self._members, period, lambda: self._client.sync_duties(epoch, self._indices))
+        return await self._members.get(
+            self._period(epoch), lambda: self._client.sync_duties(epoch, self._indices)
+        )
 
     def begin(self, epoch: int) -> None:
-        """An epoch begins. Who proposes in it may have depended on blocks that came since it was told."""
-        self._proposers.pop(epoch, None)
+        """An epoch begins.
+
+        Who proposes in it may have depended on blocks that came since it was told. Sync committees stay, but
+        what is wrong about one should not count for a day.
+        """
+        self._proposers.ask_again({epoch})
+        self._members.ask_again({self._period(epoch), self._period(epoch + 1)})
 
     def saw_head(self, event: Mapping[str, Any]) -> set[int]:
         """Forget what a new head has made wrong; the epochs whose duties are to be asked for again.
@@ -67,19 +80,45 @@ class DutyCache:
             (self._attesters, epoch + 1, current),
             (self._proposers, epoch, current),
         ):
-            if of in kept and kept[of].dependent_root != root:
-                del kept[of]
+            if of in kept.known and kept.known[of].dependent_root != root:
+                del kept.known[of]
                 changed.add(of)
         if epoch in changed:  # what the epoch after stands on has changed, too
             for known in (self._attesters, self._proposers):
-                if known.pop(epoch + 1, None) is not None:
+                if known.known.pop(epoch + 1, None) is not None:
                     changed.add(epoch + 1)
         return changed
 
+    def _period(self, epoch: int) -> int:
+        return epoch // self._client.chain.epochs_per_sync_committee_period
 
-async def _kept(kept: dict[int, T], key: int, ask: Callable[[], Awaitable[T]]) -> T:
-    if key not in kept:
-        kept[key] = await ask()
-        for old in list(kept)[:-EPOCHS_KEPT]:  # by when they were asked for: a clock may have been ahead
-            del kept[old]
-    return kept[key]
+
+@dataclass
+class _Kept(Generic[T]):
+    """What was told, by epoch or period.
+
+    Attributes:
+        old: of which of it is asked for again; while nobody tells, it stays what it was.
+    """
+
+    known: dict[int, T] = field(default_factory=dict)
+    old: set[int] = field(default_factory=set)
+
+    async def get(self, key: int, ask: Callable[[], Awaitable[T]]) -> T:
+        if key in self.known and key not in self.old:
+            return self.known[key]
+        try:
+            told = await ask()
+        except BeaconError:
+            if key not in self.known:
+                raise
+            return self.known[key]
+        self.old.discard(key)
+        self.known.pop(key, None)
+        self.known[key] = told
+        for first in list(self.known)[:-EPOCHS_KEPT]:  # by when it was told: a clock may have been ahead
+            del self.known[first]
+        return told
+
+    def ask_again(self, keys: set[int]) -> None:
+        self.old = keys & self.known.keys()

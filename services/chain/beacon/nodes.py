@@ -1,7 +1,8 @@
 """Several beacon nodes of one operator, on one chain: all are asked at once, the first good answer wins.
 
-Only where all fail are those asked that stand behind them. The others go on when the first has answered, so
-that what is sent reaches all of them.
+Of what decides duties and votes it is what two of them say alike, where the second one does so soon. Only
+where all fail are those asked that stand behind them. The others go on when the first has answered, so that
+what is sent reaches all of them.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ SILENCE_SECONDS: Final = 120.0  # of a stream of events; there is one in each sl
 AGAIN_SECONDS: Final = 1.0  # until a stream that ended is begun again
 # In which a second node may say what the first one said. So a fast liar is of no use among three nodes.
 AGREEMENT_SECONDS: Final = 0.25
+# The same of what is asked for ahead, and decides what is done in a whole epoch.
+DUTIES_AGREEMENT_SECONDS: Final = 1.5
 
 _NUMBERS: Final = re.compile(r"^eth/v\d+/|/states/\w+|/(?:\d+|0x\w+|head)(?=/|$)")
 
@@ -105,6 +108,11 @@ class BeaconNodes(BeaconClient):
     def are_elsewhere(self) -> bool:
         """Whether all are on another chain, so that it is of no use to ask them again."""
         return all(node.left_out for node in self._nodes())
+
+    @property
+    def are_several(self) -> bool:
+        """Whether more than one is asked at once."""
+        return sum(not endpoint.left_out for endpoint in self._endpoints.all) > 1
 
     @property
     def preset(self) -> Preset:
@@ -217,13 +225,14 @@ class BeaconNodes(BeaconClient):
         body: bytes | None = None,
         limit_bytes: int = DATA_LIMIT_BYTES,
         accept: str = "application/json",
-        agreed: bool = False,
+        agreed_seconds: float | None = None,
         more_seconds: float = 0.0,
     ) -> T:
         """What `read` makes of the first answer of which it makes something.
 
         Args:
-            agreed: of the first two that say the same, where that takes no longer than a moment.
+            agreed_seconds: of the first two that say the same, where the second one does so soon after the
+                first answer.
             more_seconds: that it may take, as it is much.
         """
         method = "GET" if body is None else "POST"
@@ -238,11 +247,10 @@ class BeaconNodes(BeaconClient):
             except (ValueError, SszError) as error:
                 raise endpoint.error(f"{path}: {error}") from None
 
-        if not agreed:
+        if agreed_seconds is None:
             return await self._first_able(ask)
-        return await self._of_groups(
-            lambda group: group.agreed_of_all(ask, patience_seconds=AGREEMENT_SECONDS)
-        )
+        patience = agreed_seconds
+        return await self._of_groups(lambda group: group.agreed_of_all(ask, patience_seconds=patience))
 
     async def _send(self, path: str, body: bytes, headers: Mapping[str, str] | None = None) -> None:
         async def send(endpoint: Endpoint) -> None:
@@ -285,6 +293,11 @@ class BeaconNodes(BeaconClient):
 
     async def _first_able(self, work: Callable[[Endpoint], Awaitable[T]]) -> T:
         return await self._of_groups(lambda group: group.first_of_all(work))
+
+    async def _agreed_or_first(self, work: Callable[[Endpoint], Awaitable[T]]) -> T:
+        return await self._of_groups(
+            lambda group: group.agreed_of_all(work, patience_seconds=DUTIES_AGREEMENT_SECONDS)
+        )
 
     async def _of_groups(self, ask: Callable[[Endpoints], Awaitable[T]]) -> T:
         """What the first group gives that gives something."""

@@ -141,7 +141,8 @@ async def _why_not_on(node: NodeParts, value: Versioned, own: asyncio.Future[Ver
 
     A parent that is older than the one on which our own beacon node builds leaves out a block: the leader's
     beacon node is behind, and its block would be in nobody's chain. What a quorum agreed on all the same is
-    signed, as it may be this node's beacon node that is behind, or lies.
+    signed, as it may be this node's beacon node that is behind, or lies. Of several beacon nodes one may be
+    fast and lie: where its block differs from the leader's, what counts is the head that two of them say.
 
     Args:
         own: the block of our beacon node, which is not waited for long.
@@ -155,6 +156,8 @@ async def _why_not_on(node: NodeParts, value: Versioned, own: asyncio.Future[Ver
             return "the parent of its block is not before it"
         await asyncio.wait([own], timeout=PATIENCE_SECONDS)
         if own.done() and (parent := _block(own.result()).parent_root) != block.parent_root:
+            if node.beacon.are_several:
+                parent = await node.beacon.head_root()
             ours = await node.beacon.block_slot(parent)
             if ours is not None and slot < ours < block.slot:
                 return "it leaves out a block on which our beacon node builds"

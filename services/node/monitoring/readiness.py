@@ -38,7 +38,7 @@ TEXTS: Final = {
     Readiness.SIGNS_NOTHING: "this node signed nothing of what was agreed on in the last epoch",
     Readiness.NO_BEACON_PEERS: "no beacon node has peers",
     Readiness.CLOCK_WAS_WRONG: "this node does no duties now: its clock has been set, or it hangs",
-    Readiness.DUTIES_UNKNOWN: "it is not known which duties there are in this epoch",
+    Readiness.DUTIES_UNKNOWN: "beacon nodes do not tell all duties of this epoch",
     Readiness.FAR_BEHIND: f"all beacon nodes are more than {FAR_BEHIND_SLOTS} slots behind",
 }
 
@@ -75,7 +75,8 @@ def _is_on_time(node: ClusterNode) -> bool:
 
 def _knows_duties(node: ClusterNode) -> bool:
     slots = node.parts.slots
-    return slots.slot() < 0 or slots.epoch(slots.slot()) in node.scheduler.known
+    duties = node.scheduler.known.get(slots.epoch(slots.slot()))
+    return slots.slot() < 0 or (duties is not None and duties.is_whole)
 
 
 def _signs_nothing(watched: Watched) -> bool:

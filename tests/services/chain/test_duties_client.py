@@ -348,3 +348,87 @@ async def test_events_that_are_none_are_passed_over() -> None:
 
     told = [(event.topic, event.data) async for event in read_events("node", lines())]
     assert told == [("head", {"slot": "1"}), ("\N{REPLACEMENT CHARACTER}", {}), ("block", {})]
+
+
+def later(answer: Any) -> Any:
+    async def handle(request: web.Request) -> Any:
+        await asyncio.sleep(0.05)
+        return answer
+
+    return handle
+
+
+LIED = DUTY | {"slot": "34"}
+PROPOSER = {"pubkey": KEY, "validator_index": "3", "slot": "33"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "true", "lies"),
+    [
+        ("attester", [DUTY], []),
+        ("attester", [DUTY], [LIED]),
+        ("proposer", [PROPOSER], []),
+        ("sync", [MEMBER], []),
+        ("sync", [MEMBER], [MEMBER | {"validator_sync_committee_indices": ["7"]}]),
+    ],
+)
+async def test_of_three_nodes_a_fast_one_that_lies_decides_no_duties(
+    kind: str, true: list[Any], lies: list[Any]
+) -> None:
+    path = f"/eth/v1/validator/duties/{kind}/1"
+    honest = {path: later({"dependent_root": ROOT, "data": true})}
+    liar = {path: {"dependent_root": ROOT, "data": lies}}
+    async with asking(honest, liar, honest) as client:
+        assert client.are_several
+        for _ in range(3):
+            if kind == "attester":
+                [attester] = (await client.attester_duties(1, [3])).duties
+                assert attester.slot == 33
+            elif kind == "proposer":
+                [proposer] = (await client.proposer_duties(1)).duties
+                assert proposer.slot == 33
+            else:
+                [member] = await client.sync_duties(1, [3])
+                assert member.seats == (0, 511)
+
+
+async def test_of_three_nodes_a_fast_one_that_lies_decides_nobodys_index() -> None:
+    """Balances are other ones with each head, and are no disagreement."""
+
+    def validators(index: str, balance: str) -> Any:
+        validator = {
+            "pubkey": KEY,
+            "withdrawal_credentials": ROOT,
+            "effective_balance": "32000000000",
+            "slashed": False,
+            "activation_eligibility_epoch": "0",
+            "activation_epoch": "0",
+            "exit_epoch": "18446744073709551615",
+            "withdrawable_epoch": "18446744073709551615",
+        }
+        found = {"index": index, "balance": balance, "status": "active_ongoing", "validator": validator}
+        return {"execution_optimistic": False, "finalized": False, "data": [found]}
+
+    path = "/eth/v1/beacon/states/head/validators"
+    liar, *honest = (
+        {path: validators("9", "1")},
+        {path: later(validators("3", "1"))},
+        {path: later(validators("3", "2"))},
+    )
+    key = bytes.fromhex(KEY[2:])
+    async with asking(liar, *honest) as client:
+        assert (await client.details([key], state="head"))[key].index == 3
+
+
+async def test_who_is_alone_is_believed_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody else answers, what one node says counts after a moment."""
+    monkeypatch.setattr("dvtfast.services.chain.beacon.duties.DUTIES_AGREEMENT_SECONDS", 0.05)
+
+    async def never(request: web.Request) -> web.Response:
+        await asyncio.sleep(2 * ANSWER_SECONDS)
+        raise AssertionError
+
+    path = "/eth/v1/validator/duties/attester/1"
+    told = {path: {"dependent_root": ROOT, "data": [DUTY]}}
+    async with asking(told, {path: never}) as client:
+        assert len((await client.attester_duties(1, [3])).duties) == 1

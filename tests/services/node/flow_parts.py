@@ -93,9 +93,11 @@ class Beacon:
 
     Attributes:
         sent: by the name of the call, with what it was given.
+        are_several: whether it stands for some.
     """
 
     def __init__(self) -> None:
+        self.are_several = False
         self.answers: dict[str, Any] = {}
         self.sent: dict[str, list[Any]] = {}
         self.asked: list[tuple[Any, ...]] = []

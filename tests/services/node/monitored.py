@@ -67,7 +67,9 @@ class Monitored:
         self.tracker = Tracker(lambda: self.now)
         self.peers = Peers(list(cluster.members.operators))
         self.reports: dict[bytes, PeerReport] = {}
-        active = SimpleNamespace(active=ActiveValidators.of({each: each for each in range(VALIDATORS)}))
+        active = SimpleNamespace(
+            active=ActiveValidators.of({each: each for each in range(VALIDATORS)}), is_whole=True
+        )
         node = SimpleNamespace(
             parts=SimpleNamespace(
                 cluster=cluster.members, slots=slots, tracker=self.tracker, timetable=Timetable(slots)

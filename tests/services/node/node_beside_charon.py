@@ -19,7 +19,7 @@ def _why_no_block(node: Any, value: Any, proposer: Any) -> str:
     return "" if value.message.block.slot == proposer.slot else "its block is of another slot"
 
 
-async def _why_not_on(node: Any, value: Any) -> str:
+async def _why_not_on(node: Any, value: Any, own: Any) -> str:
     return ""
 
 

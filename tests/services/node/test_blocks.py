@@ -229,6 +229,30 @@ async def test_a_leader_whose_beacon_node_is_behind(slots: dict[bytes, int | Non
         assert [(fault.node, why in fault.reason) for fault in faults] == [(LEADER, True)] * bool(why)
 
 
+@pytest.mark.parametrize(
+    ("head", "why"), [(PARENT, ""), (OTHER_PARENT, ""), (bytes(32), "it leaves out a block")]
+)
+async def test_of_several_beacon_nodes_one_that_is_fast_does_not_judge(head: bytes, why: str) -> None:
+    """Its own block may be on whatever it likes: what counts is the head that two of them say."""
+    slots = {PARENT: SLOT - 3, OTHER_PARENT: SLOT - 4, bytes(32): SLOT - 1}
+    async with alone() as found:
+        made = asyncio.Event()
+        found.consensus = Later(made)
+        found.node = replace(found.node, consensus=found.consensus)
+
+        def own(*_: Any, **__: Any) -> Any:
+            made.set()
+            return proposed(replace(CONTENTS, block=replace(FULL, parent_root=OTHER_PARENT)))
+
+        found.beacon.are_several = True
+        found.beacon.answers = {"block": own, "block_slot": slots.get, "head_root": head}
+        found.agree_on(DutyType.PROPOSER, {POSITION: whole()})
+        await run(found)
+        assert found.consensus.accepted[DutyType.PROPOSER] is not bool(why)
+        faults = found.report(DutyType.PROPOSER).faults
+        assert [(fault.node, why in fault.reason) for fault in faults] == [(LEADER, True)] * bool(why)
+
+
 FULL_BYTES = encode_agreed(DutyType.PROPOSER, whole())
 
 

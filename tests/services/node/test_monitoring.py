@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any, cast
 
 import aiohttp
@@ -91,6 +92,8 @@ def test_readiness_by_its_clock(node: Monitored) -> None:
 
 def test_readiness_by_duties_that_are_known(node: Monitored) -> None:
     cast(Any, node.watched.node).scheduler.known = {1: None}
+    assert readiness(node.watched) is Readiness.DUTIES_UNKNOWN
+    cast(Any, node.watched.node).scheduler.known = {2: SimpleNamespace(is_whole=False)}
     assert readiness(node.watched) is Readiness.DUTIES_UNKNOWN
 
 
