@@ -7,9 +7,11 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from dvtfast.obol import KEY_FILE
+
 from .. import parsing
 from ..sources import Settings, setting
-from .run import PROTECTION_FILE, data_dir, slashing_protection
+from .run import LOCK_FILE, PROTECTION_FILE, data_dir, lock_file, private_key_file, slashing_protection
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,6 +31,8 @@ class ProtectionSettings(Settings):
 class ImportSettings(ProtectionSettings):
     """What `dvtfast slashing-protection import` can be told."""
 
+    lock_file: Path | None = lock_file()
+    private_key_file: Path | None = private_key_file()
     keep_gaps: bool = setting(
         "--keep-gaps",
         parsing.switch,
@@ -36,3 +40,13 @@ class ImportSettings(ProtectionSettings):
         " all that was ever signed.",
         default="false",
     )
+
+    @property
+    def lock_path(self) -> Path:
+        """The cluster's lock, which says what this node's key shares are."""
+        return self.lock_file or self.data_dir / LOCK_FILE
+
+    @property
+    def key_path(self) -> Path:
+        """The node's key, by which it is found in the lock."""
+        return self.private_key_file or self.data_dir / KEY_FILE

@@ -61,6 +61,28 @@ def exits() -> Any:
     )
 
 
+def lock_file() -> Any:
+    """The cluster."""
+    return charon(
+        "--lock-file",
+        parsing.file,
+        f"The lock of the cluster; {LOCK_FILE} in the node's folder when not set.",
+        optional=True,
+        metavar="FILE",
+    )
+
+
+def private_key_file() -> Any:
+    """Which of its nodes this is."""
+    return charon(
+        "--private-key-file",
+        parsing.file,
+        f"The node's key; {KEY_FILE} in its folder when not set. One process at a time has it.",
+        optional=True,
+        metavar="FILE",
+    )
+
+
 def _patience(flag: str, help: str) -> Any:
     return charon(flag, texts.duration, help, default="2", metavar="SECONDS")
 
@@ -117,20 +139,8 @@ class NodeSettings(hosts.ReachableSettings):
     )
     slashing_protection: Path | None = slashing_protection()
     exits: Path | None = exits()
-    lock_file: Path | None = charon(
-        "--lock-file",
-        parsing.file,
-        f"The lock of the cluster; {LOCK_FILE} in the node's folder when not set.",
-        optional=True,
-        metavar="FILE",
-    )
-    private_key_file: Path | None = charon(
-        "--private-key-file",
-        parsing.file,
-        f"The node's key; {KEY_FILE} in its folder when not set. One process at a time has it.",
-        optional=True,
-        metavar="FILE",
-    )
+    lock_file: Path | None = lock_file()
+    private_key_file: Path | None = private_key_file()
     no_verify: bool = shared.no_verify("CHARON_NO_VERIFY")
     fallback_beacon_nodes: tuple[str, ...] = setting(
         "--fallback-beacon-node",
