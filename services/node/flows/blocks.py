@@ -27,6 +27,7 @@ from .gathering import gather, recovered
 from .votes import LOOK_SECONDS, LOOKS, PATIENCE_SECONDS
 
 WHATEVER_BUILDERS_OFFER: Final = 2**64 - 1
+FEES_ELSEWHERE: Final = "its block pays its fees elsewhere than the lock says"
 
 log = logs.get("node")
 
@@ -54,15 +55,20 @@ async def propose(
 
     async def fetch() -> Mapping[int, AgreedValue]:
         async for [(_, randao)] in recovered(node, *_randao(node, active, slot, duties)):
-            own.set_result(await _made(node, slot, signature_of(randao)))
-            return {position: own.result()}
+            made = await _made(node, slot, signature_of(randao))
+            if why := _why_not_wanted(node, made, position):
+                log.warning("the beacon node's block is not proposed", slot=slot, why=why)
+                return {}
+            own.set_result(made)
+            return {position: made}
         raise AssertionError("it ends with the last signature")
 
     async def why_not(values: Mapping[int, AgreedValue]) -> str:
         value = values.get(position)
         if not isinstance(value, Versioned) or len(values) > 1:
             return "it is not the block of the proposer"
-        return _why_not(node, value, proposer) or await _why_not_on(node, value, own)
+        why = _why_not(node, value, proposer) or _why_not_wanted(node, value, position)
+        return why or await _why_not_on(node, value, own)
 
     agreed = await agree(node, duty, fetch, why_not)
     value = _checked(node, agreed, position, proposer)
@@ -115,13 +121,20 @@ def _checked(node: NodeParts, agreed: Agreed, position: int, proposer: ProposerD
     if why := _why_not(node, value, proposer):
         agreed.refuse([position], why)
         return None
-    wanted = node.fee_recipients[position]
-    if not value.blinded:
-        payload = value.message.block.body.execution_payload
-        if write_data(payload.fee_recipient) != wanted.lower():
-            log.warning("the agreed block pays its fees elsewhere", slot=proposer.slot, wanted=wanted)
-            agreed.blame([position], "the agreed block pays its fees elsewhere")
+    if why := _why_not_wanted(node, value, position):
+        log.warning("the agreed block is signed all the same", slot=proposer.slot, why=why)
+        agreed.blame([position], why)
     return value
+
+
+def _why_not_wanted(node: NodeParts, value: Versioned, position: int) -> str:
+    """Why a block that may be signed is neither proposed nor voted for; empty when it is."""
+    if value.blinded:
+        return (
+            "" if node.builder else "its block is a builder's, which this node does not want (--builder-api)"
+        )
+    payload, wanted = value.message.block.body.execution_payload, node.fee_recipients[position]
+    return "" if write_data(payload.fee_recipient) == wanted.lower() else FEES_ELSEWHERE
 
 
 def _why_not(node: NodeParts, value: Versioned, proposer: ProposerDuty) -> str:

@@ -1,8 +1,8 @@
 """`dvtfast node` on the chain of charon's mock of a beacon node.
 
-Blocks of the mock are of capella, on no parent, and name validator 0 as their proposer whoever that is; its
-aggregates are of committee 0, whoever makes them, and of nobody's votes. No chain has such things, and a node
-signs none of them. Here it does.
+Blocks of the mock are of capella, on no parent, name validator 0 as their proposer whoever that is, and pay
+whomever they like; its aggregates are of committee 0, whoever makes them, and of nobody's votes. No chain has
+such things, and a node signs none of them. Here it does.
 """
 
 from __future__ import annotations
@@ -19,6 +19,10 @@ def _why_no_block(node: Any, value: Any, proposer: Any) -> str:
     return "" if value.message.block.slot == proposer.slot else "its block is of another slot"
 
 
+def _why_not_wanted(node: Any, value: Any, position: int) -> str:
+    return ""
+
+
 async def _why_not_on(node: Any, value: Any, own: Any) -> str:
     return ""
 
@@ -29,6 +33,7 @@ def _why_no_aggregate(node: Any, value: Any, duty: Any, data: Any) -> str:
 
 if __name__ == "__main__":
     know_capella()
+    blocks._why_not_wanted = _why_not_wanted
     blocks._why_not, blocks._why_not_on = _why_no_block, _why_not_on
     aggregates._why_not = _why_no_aggregate
     main()

@@ -292,15 +292,42 @@ async def test_a_value_without_the_proposer_or_of_another_kind() -> None:
             assert "no block of the proposer" in refused(found)
 
 
-async def test_fees_that_go_elsewhere_are_told_of() -> None:
-    body = replace(FULL.body, execution_payload=replace(FULL.body.execution_payload, fee_recipient=bytes(20)))
-    async with alone() as found:
-        found.agree_on(DutyType.PROPOSER, {POSITION: whole(replace(FULL, body=body))})
+ELSEWHERE = replace(
+    FULL,
+    body=replace(FULL.body, execution_payload=replace(FULL.body.execution_payload, fee_recipient=b"f" * 20)),
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "builder", "why"),
+    [
+        (whole(), False, ""),
+        (whole(), True, ""),
+        (whole(ELSEWHERE), False, "fees elsewhere"),
+        (whole(ELSEWHERE), True, "fees elsewhere"),
+        (Versioned(FULU, WITHOUT_PAYLOAD, blinded=True), False, "a builder's"),
+        (Versioned(FULU, WITHOUT_PAYLOAD, blinded=True), True, ""),
+    ],
+)
+async def test_what_nobody_wants_is_not_voted_for(value: Versioned, builder: bool, why: str) -> None:
+    """What a quorum agreed on all the same is signed, and its leader named."""
+    async with alone(builder=builder) as found:
+        found.agree_on(DutyType.PROPOSER, {POSITION: value})
         await run(found)
+        assert found.consensus.accepted[DutyType.PROPOSER] is not bool(why)
         assert len(published(found)) == 1
-        [fault] = found.report(DutyType.PROPOSER).faults
-        assert (fault.node, fault.validators) == (LEADER, (POSITION,))
-        assert "fees" in fault.reason
+        faults = found.report(DutyType.PROPOSER).faults
+        assert {(fault.node, why in fault.reason) for fault in faults} == ({(LEADER, True)} if why else set())
+
+
+@pytest.mark.parametrize(("block", "blinded"), [(ELSEWHERE, False), (WITHOUT_PAYLOAD, True)])
+async def test_what_nobody_wants_is_not_proposed(block: Any, blinded: bool) -> None:
+    contents = block if blinded else replace(CONTENTS, block=block)
+    async with alone() as found:
+        found.agree_on(DutyType.PROPOSER, {POSITION: whole()})
+        await run(found, contents=contents, blinded=blinded)
+        assert DutyType.PROPOSER not in {duty.type for duty in found.consensus.provided}
+        assert [each.message.signed_block.message for each in published(found)] == [FULL]
 
 
 async def test_in_a_later_round_nobody_is_blamed_for_what_was_agreed_on() -> None:
