@@ -4,10 +4,10 @@ A leader may lie. What it proposes is therefore looked at twice.
 
 Before this node votes for a proposal, each of its validators has to be in its committee, most of them have to
 be there, and the source has to be the one that our beacon node says. So has the target, but for the first
-slots of an epoch, whose first block may not have come everywhere. Where head or target differ, they have to
-be blocks that our beacon node knows, and the head none of slots ago. So where f + 1 nodes look, a lie costs a
-round, which is a second, and no vote. A beacon node that says nothing soon is not waited for: its node goes
-along with the others.
+slots of an epoch, whose first block may not have come everywhere: there it has to fit the head. Where head or
+target differ, they have to be blocks that our beacon node knows, and the head none of slots ago. So where
+f + 1 nodes look, a lie costs a round, which is a second, and no vote. A beacon node that says nothing soon is
+not waited for: its node goes along with the others.
 
 What a quorum agreed on all the same is signed, validator by validator, unless it is nothing that one may
 cast, or our beacon node says another source. A wrong head or target is just worth nothing; a source from the
@@ -113,16 +113,40 @@ async def why_not_proposed(
         return OTHER_SOURCE
     is_settled = slot % node.slots.slots_per_epoch >= UNSETTLED_SLOTS
     if is_settled and any(each.target != mine.target for each in votes):
-        return "its target is not what our beacon node says"
+        return OTHER_TARGET
     heads = {each.beacon_block_root for each in votes} - {mine.beacon_block_root}
     if not await _are_known(node, heads | ({each.target.root for each in votes} - {mine.target.root})):
         return "it votes for a block that our beacon node does not know"
     if await _are_old(node, heads, mine.beacon_block_root):
         return "it votes for an old block"
+    if not all([await _has_target(node, each, mine) for each in votes]):
+        return OTHER_TARGET
     return ""
 
 
 OTHER_SOURCE: Final = "its source is not what our beacon node says"
+OTHER_TARGET: Final = "its target is not what our beacon node says"
+
+
+async def _has_target(node: NodeParts, vote: AttestationData, mine: AttestationData) -> bool:
+    """Whether a target is ours, or may be that of another head: its last block up to the first slot."""
+    if vote.target == mine.target:
+        return True
+    if vote.beacon_block_root == mine.beacon_block_root:
+        return False
+    try:
+        head, target, ours = [
+            await node.beacon.block_slot(root)
+            for root in (vote.beacon_block_root, vote.target.root, mine.target.root)
+        ]
+    except BeaconError:
+        return True
+    if head is None or target is None:
+        return True
+    first = node.slots.first_slot(vote.target.epoch)
+    if head <= first:
+        return vote.target.root == vote.beacon_block_root
+    return target <= first and (ours is None or target + 1 >= min(ours, first))
 
 
 async def _are_old(node: NodeParts, heads: Collection[bytes], ours: bytes) -> bool:
