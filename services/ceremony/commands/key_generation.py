@@ -15,7 +15,6 @@ from dvtfast import DvtfastError
 from dvtfast.dkg.frost.dialects import Dialect
 from dvtfast.dkg.native.judging import EvidenceError, UndecidedError, judge_evidence
 from dvtfast.files import read_bytes
-from dvtfast.keystores import PBKDF2_DEFAULT, PBKDF2_INSECURE
 from dvtfast.obol import KEY_FILE, read_node_key
 
 from ...chain.encoding import write_data
@@ -29,13 +28,14 @@ from ...settings import DkgSettings, SettingsError, VerifyBlameSettings
 from ...settings.ceremony import INSECURE_NETWORKS, RELAYS
 from ..definition import ClusterAgreement, read_agreement
 from ..errors import CeremonyError, CeremonyFailedError, UnpublishedError
-from ..folder import MOST_FILE_BYTES, Cost
+from ..folder import MOST_FILE_BYTES
 from ..keymanager import check_keymanager
 from ..protocol import FROST, NATIVE, agent_of, make_keys, protocol_of
 from ..running.driver import Patience
 from ..running.running import Participant, plan_of, terms_of
 from ..staging import WRITTEN
 from ..storing import Keymanager, NodeStore
+from .costs import cost_of
 from .ssv_operators import operator_key_of, with_ssv
 from .table import CeremonyTable
 
@@ -90,6 +90,7 @@ async def _run(settings: DkgSettings, begin: float) -> int:
     has_worth = agreement.network.name not in INSECURE_NETWORKS
     told = settings.protocol if agreement.ssv is None else NATIVE
     protocol = protocol_of(definition, told, has_worth=has_worth)
+    cost = cost_of(settings, agreement.network)
     key_file = settings.data_dir / KEY_FILE
     secret = read_node_key(key_file)
     identity = IdentityKey(secret)
@@ -99,11 +100,6 @@ async def _run(settings: DkgSettings, begin: float) -> int:
             f"{agreement.network.name}: `dvtfast dkg` is new, and only for where stake is worth nothing"
             f" yet: {', '.join(INSECURE_NETWORKS)}; charon's ceremony is for the others"
         )
-    cost = Cost(
-        PBKDF2_INSECURE if settings.insecure_keys else PBKDF2_DEFAULT,
-        settings.one_derivation,
-        settings.threads,
-    )
     keymanager = _keymanager_of(settings)
     operator_key = operator_key_of(agreement, settings, position)
     node = Participant(settings.data_dir, secret, await _trouble_with(keymanager), operator_key)

@@ -12,7 +12,7 @@ from dvtfast import FileError
 from dvtfast.constants import SIGNATURE_BYTES
 from dvtfast.dkg.native.kept import kept_keys
 from dvtfast.dkg.outputs import GeneratedKeys
-from dvtfast.keystores import PBKDF2_DEFAULT, PBKDF2_INSECURE, write_keystores
+from dvtfast.keystores import write_keystores
 from dvtfast.obol import KEY_FILE, ClusterLock, read_cluster_lock, read_node_key, write_cluster_lock
 from dvtfast.secp256k1 import IdentityKey
 
@@ -24,6 +24,7 @@ from ..folder import FILE_MODE, KEYSTORES, LOCK_FILE, Cost, NodeResult, staging_
 from ..plan import ClusterPlan
 from ..running.records_file import read_records
 from ..running.running import terms_of
+from .costs import cost_of
 from .terminal import run
 
 ORIGIN = b"dvtfast dkg recover"
@@ -41,11 +42,10 @@ async def _recover(settings: RecoverSettings, file: Path) -> int:
     if not paths.is_empty(output):
         raise CeremonyError(f"{output}: is there already; name a new directory with --output-dir")
     agreement = await read_agreement(settings.definition_file, verify=not settings.no_verify)
+    cost = cost_of(settings, agreement.network)
     secret = read_node_key(settings.data_dir / KEY_FILE)
     position = agreement.node_index_of(IdentityKey(secret).public_key)
     keys = kept_keys(secret, read_records(file), terms_of(agreement, 0))
-    kdf = PBKDF2_INSECURE if settings.insecure_keys else PBKDF2_DEFAULT
-    cost = Cost(kdf, settings.one_derivation, settings.threads)
     staging = staging_of(output)
     writing = staging.begin(ORIGIN)
     try:

@@ -10,6 +10,7 @@ from typing import Self
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from dvtfast.dkg.outputs import Phase
 
@@ -71,7 +72,8 @@ class CeremonyTable:
 
     def _table(self) -> Table:
         definition = self._agreement.definition
-        table = Table(title=f"{definition.name or 'cluster'}: {self._phase.name or 'beginning'}")
+        title = logs.printable(definition.name or "cluster")
+        table = Table(title=Text(f"{title}: {self._phase.name or 'beginning'}"))
         for title in ("node", "connection", "program", "step"):
             table.add_column(title)
         states = {state.key: state for state in self._host.states()}
@@ -84,5 +86,7 @@ class CeremonyTable:
             way = (
                 ("through a relay" if state.is_relayed else "direct") if state.is_connected else state.problem
             )
-            table.add_row(str(position), logs.printable(way), logs.printable(state.agent), waited_for)
+            # What peers say is text: brackets in it would be markup, and an error where they do not match.
+            said = (Text(logs.printable(each)) for each in (way, state.agent))
+            table.add_row(str(position), *said, waited_for)
         return table

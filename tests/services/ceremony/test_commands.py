@@ -248,6 +248,20 @@ def test_what_makes_no_cluster(tmp_path: Path, options: list[str], says: str) ->
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("command", ["dkg", "recover"])
+def test_keystores_that_protect_nothing_are_for_where_nothing_is_at_stake(
+    tmp_path: Path, command: str
+) -> None:
+    wanted = ("--network", "mainnet", "--operator-enrs", ",".join(ENRS), "--output-dir", tmp_path)
+    made = call("create", "dkg", *LEAST, *wanted)
+    assert made.exit_code == 0, made.output
+    definition = ("--definition-file", tmp_path / "cluster-definition.json", "--data-dir", tmp_path)
+    arguments = ("dkg", *(("recover", tmp_path / "none.aside") if command == "recover" else ()))
+    result = call(*arguments, *definition, "--insecure-keys")
+    assert result.exit_code == 1
+    assert "--insecure-keys: not on mainnet, where stake is worth something" in result.output
+
+
 def test_a_keystore_that_cannot_be_opened_splits_nothing(tmp_path: Path) -> None:
     write_keystores(tmp_path / "keys", generate_secret_keys(2), kdf=PBKDF2_INSECURE)
     (tmp_path / "keys/keystore-insecure-1.txt").unlink()
