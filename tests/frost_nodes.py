@@ -11,7 +11,7 @@ import numpy as np
 from dvtfast.dkg.frost.ceremony import Ceremony
 from dvtfast.dkg.frost.dialects import SYNC, V1_10
 from dvtfast.dkg.frost.messages import Sync
-from dvtfast.dkg.frost.outputs import Ask, LockWanted, Sealed
+from dvtfast.dkg.frost.outputs import Ask, Generated, LockWanted, Sealed
 from dvtfast.dkg.frost.partials import DEPOSIT, REGISTRATION
 from dvtfast.dkg.frost.signing import Exchange
 from dvtfast.dkg.frost.terms import DEPOSITS_STEP, REGISTRATIONS_STEP, Terms
@@ -120,6 +120,9 @@ class Network:
                     self.post(Delivery(i, output.to, output.kind, output.payload))
                 case Phase():
                     self.phases.setdefault(i, []).append(output)
+                case Generated():
+                    node.kept()
+                    self.advance(i)
                 case LockWanted():
                     node.sign_lock(self.lock_hash(output))
                     self.advance(i)

@@ -13,7 +13,7 @@ from dvtfast.dkg.frost.ceremony import Ceremony
 from dvtfast.dkg.frost.dialects import PARTIALS, SHARES, SYNC
 from dvtfast.dkg.frost.messages import BadMessageError
 from dvtfast.dkg.frost.order import CONNECTING
-from dvtfast.dkg.frost.outputs import Ask, LockWanted, Output, Sealed
+from dvtfast.dkg.frost.outputs import Ask, Generated, LockWanted, Output, Sealed
 from dvtfast.dkg.frost.steps import HEADER_BYTES, body_bytes, frame
 from dvtfast.dkg.frost.terms import Terms
 from dvtfast.dkg.outputs import Aborted, Finished, GeneratedKeys, Phase, Send
@@ -37,7 +37,7 @@ LOOK_SECONDS = 1.0  # at the clock
 # Who has ended goes on reporting, so that all see it.
 LAST_REPORTS_SECONDS = 2.0
 
-# What the others are told when `make_lock`, `store` or `show` raises.
+# What the others are told when `keep`, `make_lock`, `store` or `show` raises.
 OWN_FAULT = "the node has a fault of its own"
 
 log = logs.get("ceremony")
@@ -50,6 +50,7 @@ class CharonNode:
         host: among the other operators' nodes.
         ceremony: the machine; what is secret in it is overwritten in the end.
         terms: what it was made of.
+        keep: puts the keys on the disk, before anybody signs with them; takes its copy when it is called.
         make_lock: the hash of the lock that is made of the keys and signatures.
         store: verifies everything, and puts it on the disk.
         publish: puts it in its place; all nodes have stored theirs.
@@ -62,6 +63,7 @@ class CharonNode:
         ceremony: Ceremony,
         terms: Terms,
         *,
+        keep: Callable[[GeneratedKeys], Awaitable[None]],
         make_lock: Callable[[LockWanted], Awaitable[bytes]],
         store: Callable[[Sealed], Awaitable[None]],
         publish: Callable[[], Coroutine[None, None, None]],
@@ -69,9 +71,14 @@ class CharonNode:
         show: Callable[[Phase], None] = lambda phase: None,
     ) -> None:
         self._host, self._ceremony, self._terms = host, ceremony, terms
-        self._make_lock, self._store, self._publish = make_lock, store, publish
+        self._keep, self._make_lock, self._store, self._publish = keep, make_lock, store, publish
         self._patience, self._show = patience, show
         self._workers = Workers("ceremony", threads=1, deadline_seconds=None)
+        # What comes is read on another thread, of each peer one at a time: however long one message takes,
+        # or how many come, streams go on, and so do the others.
+        self._readers = Workers("reading", threads=1, deadline_seconds=None)
+        self._turns = [asyncio.Lock() for _ in terms.nodes]
+        self._is_closed = False
         self._something_came = asyncio.Event()
         self._phase, self._since = Phase(""), self._now()
         self._heard = [self._now()] * len(terms.nodes)
@@ -87,8 +94,8 @@ class CharonNode:
 
         Raises:
             CeremonyFailedError: it ended without keys.
-            Exception: what `make_lock`, `store`, `publish` or `show` raised; the others are told that this
-                node ended.
+            Exception: what `keep`, `make_lock`, `store`, `publish` or `show` raised; the others are told that
+                this node ended.
         """
         dialect = self._terms.dialect
         messages = (SHARES, PARTIALS, dialect.signature_protocol, dialect.message_protocol)
@@ -129,8 +136,12 @@ class CharonNode:
             case Send() | Ask():
                 self._start(self._deliver(output), self._talking)
             case Phase():
-                self._phase, self._since = output, self._now()
+                if not output.name == self._phase.name == CONNECTING:  # whoever else comes and goes meanwhile
+                    self._since = self._now()
+                self._phase = output
                 self._show(output)
+            case Generated():
+                self._start(self._keep_keys(self._keep(output.keys)), self._working)
             case LockWanted():
                 self._start(self._lock(output), self._working)
             case Sealed():
@@ -162,7 +173,9 @@ class CharonNode:
         for task in self._talking:
             task.cancel()
         await asyncio.gather(*self._talking, *self._working, return_exceptions=True)
+        self._is_closed = True
         await self._workers.close()
+        await self._readers.close()
         self._ceremony.forget()
         if self._keys is not None:
             self._keys.wipe()
@@ -192,6 +205,11 @@ class CharonNode:
         return asyncio.get_running_loop().time()
 
     # What this node has to make.
+
+    async def _keep_keys(self, keeping: Awaitable[None]) -> None:
+        await keeping
+        self._ceremony.kept()
+        self._something_came.set()
 
     async def _lock(self, wanted: LockWanted) -> None:
         self._ceremony.sign_lock(await self._make_lock(wanted))
@@ -251,7 +269,11 @@ class CharonNode:
             if key not in self._terms.nodes:
                 return None  # a relay
             peer = self._terms.nodes.index(key)
-            answer = self._ceremony.receive(peer, protocol, message)
+            self._heard[peer] = self._now()
+            async with self._turns[peer]:
+                if self._is_closed:
+                    return None
+                answer = await self._readers.run(self._ceremony.receive, peer, protocol, message)
             self._came(peer)
             return answer
 

@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 
 from dvtfast.dkg.frost.ceremony import Ceremony
 from dvtfast.dkg.frost.dialects import Dialect
 from dvtfast.dkg.frost.outputs import LockWanted, Sealed
 from dvtfast.dkg.frost.terms import Terms
+from dvtfast.dkg.native.kept import record_of_keys
+from dvtfast.dkg.outputs import GeneratedKeys
 from dvtfast.networks import Network
 from dvtfast.obol import ClusterDefinition, ClusterLock, signed_cluster_lock
 from dvtfast.secp256k1 import IdentityKey
 
 from ..p2p.host import Host
+from ..process import logs
 from .charon_node import CharonNode
 from .definition import ClusterAgreement
 from .errors import CeremonyError
 from .folder import NodeResult
 from .plan import ClusterPlan
 from .running.driver import Patience
+from .running.records_file import RecordsFile, keep_keys
 from .running.running import Participant, Show, trouble_of
 from .storing import NodeStore, ResultOrigin
 
 NICKNAME = "dvtfast"
 WAY = "frost "  # then the dialect's version: where what it has written comes from
+
+log = logs.get("ceremony")
 
 
 def terms_of(
@@ -78,7 +84,9 @@ async def run_charon_ceremony(
 ) -> None:
     """Make keys with the nodes of a definition as charon does; afterwards they are in the node's folder.
 
-    Nothing of it can be gone on with later, but for what all have stored.
+    Nothing of it can be gone on with later, but for what all have stored. The key shares are kept, sealed,
+    from before anybody can have signed with them: a charon has its files when it has the lock, whoever else
+    has.
 
     Raises:
         CeremonyFailedError: there are no keys.
@@ -100,6 +108,17 @@ async def run_charon_ceremony(
         nickname=NICKNAME,
     )
     locks: list[ClusterLock] = []
+    kept: list[RecordsFile] = []
+
+    def keep(keys: GeneratedKeys) -> Coroutine[None, None, None]:
+        record = record_of_keys(node.secret, definition.definition_hash, keys)
+
+        async def put() -> None:
+            kept.append(
+                await asyncio.to_thread(keep_keys, node.directory, definition.definition_hash, record)
+            )
+
+        return put()
 
     async def make_lock(wanted: LockWanted) -> bytes:
         locks.append(await asyncio.to_thread(unsigned_lock, definition, network, wanted))
@@ -115,14 +134,28 @@ async def run_charon_ceremony(
         origin = ResultOrigin.of(definition.definition_hash, WAY + dialect.version, lock.lock_hash)
         await asyncio.to_thread(store.write, result, origin)
 
+    async def publish() -> None:
+        store.confirm()
+        with store.keys_are_here():
+            kept.pop().remove()
+        await store.publish()
+
     machine = CharonNode(
         host,
         Ceremony(terms, key),
         terms,
+        keep=keep,
         make_lock=make_lock,
         store=write,
-        publish=store.publish,
+        publish=publish,
         patience=patience,
         show=show,
     )
-    await machine.run()
+    try:
+        await machine.run()
+    finally:
+        for file in kept:
+            file.close()
+            log.warning(
+                "key shares are kept, in case somebody has what they signed: docs/dkg.md", file=str(file.path)
+            )

@@ -21,7 +21,7 @@ from dvtfast.dkg.frost.messages import (
     Sync,
     SyncAnswer,
 )
-from dvtfast.dkg.frost.outputs import Ask, LockWanted, Sealed
+from dvtfast.dkg.frost.outputs import Ask, Generated, LockWanted, Sealed
 from dvtfast.dkg.frost.partials import LOCK_HASH, PartialsMessage, encode_partials, key_text
 from dvtfast.dkg.outputs import Finished, Send
 from dvtfast.obol import hashing, verify_cluster_lock
@@ -180,6 +180,8 @@ def test_each_node_played_by_us_ends_with_the_same_lock(recorded, position):
                 # charon's peers signed the same in another order of validators, so we sign with their keys.
                 answer = peers[output.to].sign(position, output.payload, lambda *_: None)
                 node.answered(output.to, output.kind, answer)
+            elif isinstance(output, Generated):
+                node.kept()
             elif isinstance(output, LockWanted):
                 lock = lock_with(recorded, output.keys, output.signatures)
                 node.sign_lock(hashing.lock_hash(lock))

@@ -3,7 +3,8 @@
 Each attempt at a ceremony has a file of its own below `.dvtfast-dkg` in the node's folder. The machine seals
 what is in it. When the attempt has ended the file is emptied, but stays: its number is never used again. If
 somebody may have signatures by its keys it is set aside instead, under another name, and never erased. Of one
-that ended well receipts are kept, for who has not heard of it.
+that ended well receipts are kept, for who has not heard of it. That of a charon ceremony is aside from the
+beginning, and has its keys alone.
 
     format 8 | how many bytes of the file count, 8 | their check 8
     records, each: length 4 | check 8 | record
@@ -18,6 +19,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import Self
 
@@ -32,6 +34,7 @@ FOLDER = ".dvtfast-dkg"
 FOLDER_MODE, FILE_MODE = 0o700, 0o600
 NAME_DIGITS = 16  # of the definition hash, in hex
 RECEIPTS, ASIDE = ".done", ".aside"
+CHARONS = ".frost-{}" + ASIDE  # of a charon ceremony
 FORMAT = b"dvtfast\2"
 SIZE_BYTES, LENGTH_BYTES, CHECK_BYTES = 8, 4, 8
 HEAD_BYTES = len(FORMAT) + SIZE_BYTES + CHECK_BYTES
@@ -71,9 +74,7 @@ class RecordsFile:
             OSError: the files cannot be read or made.
             CeremonyError: a file's name is none.
         """
-        folder = directory / FOLDER
-        folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
-        sync_directory(directory)
+        folder = _made_folder(directory)
         attempts = _attempts_in(folder, _prefix(definition_hash))
         for attempt, path in attempts.items():
             if path.suffix == ASIDE or not path.stat().st_size:
@@ -128,6 +129,12 @@ class RecordsFile:
         sync_directory(aside.parent)
         return aside
 
+    def remove(self) -> None:
+        """Nothing of it is needed, nor that it was there."""
+        self.erase()
+        self.path.unlink()
+        sync_directory(self.path.parent)
+
     def close(self) -> None:
         """Go on with it another time; a second call does nothing."""
         descriptor, self._descriptor = self._descriptor, -1
@@ -146,6 +153,23 @@ def read_records(path: Path) -> tuple[bytes, ...]:
         return _records_of(read_bytes(path, limit_bytes=MOST_FILE_BYTES))[0]
     except ValueError as error:
         raise CeremonyError(f"{path}: {error}") from None
+
+
+def keep_keys(directory: Path, definition_hash: bytes, record: bytes) -> RecordsFile:
+    """A new file for the keys of a charon ceremony; they are on the disk when this returns.
+
+    Raises:
+        OSError: the disk does not take them.
+    """
+    folder = _made_folder(directory)
+    names = (_name(definition_hash) + CHARONS.format(number) for number in count())
+    file = RecordsFile(next(path for name in names if not paths.is_there(path := folder / name)), 0)
+    try:
+        file.append(record)
+    except BaseException:
+        file.close()
+        raise
+    return file
 
 
 def use_up(directory: Path, definition_hash: bytes) -> None:
@@ -196,6 +220,13 @@ def kept_receipts(directory: Path, definition_hash: bytes) -> tuple[bytes, ...]:
     file = RecordsFile(path, 0)
     file.close()
     return file.written
+
+
+def _made_folder(directory: Path) -> Path:
+    folder = directory / FOLDER
+    folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
+    sync_directory(directory)
+    return folder
 
 
 def _receipts_path(directory: Path, definition_hash: bytes) -> Path:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
+import threading
 from contextlib import AsyncExitStack
 
 import pytest
 
 from dvtfast.dkg.frost.ceremony import Ceremony
-from dvtfast.dkg.frost.dialects import PARTIALS, SHARES, V1_10, V1_11
+from dvtfast.dkg.frost.dialects import PARTIALS, SHARES, SYNC, V1_10, V1_11
 from dvtfast.dkg.frost.order import CONNECTING
 from dvtfast.dkg.frost.partials import REGISTRATION, PartialsMessage
 from dvtfast.dkg.outputs import Phase, Send
@@ -37,6 +38,12 @@ class Nodes:
         self.sealed, self.published, self.phases = {}, [], {}
         self.ceremonies, self.wanted, self.nodes = {}, {}, []
 
+    def patience_of(self, position):
+        return self.patience
+
+    async def keep(self, position, keys):
+        pass
+
     async def lock(self, position, wanted):
         self.wanted[position] = wanted
         return lock_hash_of(wanted)
@@ -63,10 +70,11 @@ class Nodes:
             host,
             self.ceremonies[position],
             terms,
+            keep=lambda keys: self.keep(position, keys),
             make_lock=lambda wanted: self.lock(position, wanted),
             store=lambda sealed: self.store(position, sealed),
             publish=lambda: self.publish(position),
-            patience=self.patience,
+            patience=self.patience_of(position),
             show=lambda phase: self.show(position, phase),
         )
         self.nodes.append(node)
@@ -187,6 +195,55 @@ async def test_a_node_that_never_comes_is_named():
 
     ends = await OneIsAway().run()
     assert_named(ends[:3], "waited too long for node 3: connecting")
+
+
+async def test_who_comes_and_goes_does_not_keep_others_waiting(monkeypatch):
+    """Node 3 is away, and the stream of node 2 ends again and again: the others wait no longer for that."""
+    monkeypatch.setattr(charon_node, "LOOK_SECONDS", 0.05)
+
+    class OneComesAndGoes(Nodes):
+        def patience_of(self, position):
+            return Patience(math.inf, math.inf) if position == 2 else self.patience
+
+        async def meanwhile(self, tasks):
+            tasks[3].cancel()
+            waits = Phase(CONNECTING, (3,))
+            await until(lambda: all(self.phases.get(i) == waits for i in range(2)))
+            self.patience.join_seconds = 2.0
+            while not (tasks[0].done() and tasks[1].done()):
+                for i in (0, 1):
+                    self.ceremonies[i].lost(2)
+                    self.nodes[i]._something_came.set()
+                await asyncio.sleep(0.5)
+
+    ends = await OneComesAndGoes().run()
+    assert all("waited too long for" in str(end) and "node 3: connecting" in str(end) for end in ends[:2])
+
+
+async def test_what_comes_is_not_read_on_the_loop():
+    """Of each peer one at a time: a flood of large messages stops neither streams nor the others."""
+
+    class Watched(Ceremony):
+        reading, threads = set(), set()
+
+        def receive(self, peer, protocol, message):
+            if protocol == SYNC:
+                return super().receive(peer, protocol, message)
+            self.threads.add(threading.current_thread().name.rpartition("_")[0])
+            assert (id(self), peer) not in self.reading
+            self.reading.add((id(self), peer))
+            try:
+                return super().receive(peer, protocol, message)
+            finally:
+                self.reading.discard((id(self), peer))
+
+    class AllWatched(Nodes):
+        def a_ceremony(self, position, terms, key):
+            return Watched(terms, key)
+
+    nodes = AllWatched()
+    assert_all_is_well(nodes, await nodes.run())
+    assert Watched.threads == {"reading"}
 
 
 def assert_named(ends, reason):

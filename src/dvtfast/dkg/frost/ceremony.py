@@ -1,8 +1,9 @@
 """A charon ceremony from its first word to its last, for one of its nodes.
 
-The driver hands on what peers send: `receive`, `answered` and `lost` are quick. It calls `advance` whenever
-something came, which does the work and says what is to be done; one call at a time, but it may be in a thread
-of its own while more comes in. Ten times a second it sends each peer a `report`.
+The driver hands on what peers send: `answered`, `lost` and `receive` of sync are quick, `receive` of others
+takes as long as a large message takes to read. It calls `advance` whenever something came, which does the
+work and says what is to be done. Each of these two may be in a thread of its own, one call at a time, while
+the others are called. Ten times a second it sends each peer a `report`.
 
 Nobody can be left out and nothing be repeated: who is started anew, is silent or sends anything wrong ends
 the ceremony, and the others are told why in the answers to their reports.
@@ -85,6 +86,10 @@ class Ceremony:
         if len(lock_hash) != ROOT_BYTES:
             raise InputError(f"lock_hash: expected {ROOT_BYTES} bytes, got {len(lock_hash)}")
         self._order.lock_hash = lock_hash
+
+    def kept(self) -> None:
+        """What `Generated` gave is on disk."""
+        self._order.is_kept = True
 
     def stored(self) -> None:
         """Everything that `Sealed` gave is verified and on disk."""

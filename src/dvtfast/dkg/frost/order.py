@@ -2,7 +2,8 @@
 
     connect, 1 keys, 2 deposits, 3 registrations, 4 lock, 5 node signatures, 6 store, 7 stored, 8 ready to end
 
-When a step has ended a node reports the next one, and begins with it when everybody reports it. All is well
+When a step has ended a node reports the next one, and begins with it when everybody reports it. So nobody
+signs anything before everybody has its keys, and ours are on the disk before we report that. All is well
 when everybody has stored; what follows is for those who have not heard of it yet.
 
 Source: charon, dkg/dkg.go.
@@ -22,7 +23,7 @@ from dvtfast.dkg.frost.casts import Round2, Shares
 from dvtfast.dkg.frost.dialects import NODE_SIGNATURE, PARTIALS, ROUND1, ROUND2, SHARES
 from dvtfast.dkg.frost.inbox import TYPES, Inbox, PeerError
 from dvtfast.dkg.frost.messages import BadMessageError, NodeSignature, Wrapped
-from dvtfast.dkg.frost.outputs import Ask, LockWanted, Output, Sealed
+from dvtfast.dkg.frost.outputs import Ask, Generated, LockWanted, Output, Sealed
 from dvtfast.dkg.frost.partials import LOCK_HASH, encode_partials, key_text
 from dvtfast.dkg.frost.terms import DEPOSITS_STEP, REGISTRATIONS_STEP, Terms
 from dvtfast.dkg.outputs import Finished, GeneratedKeys, Phase, Send
@@ -59,7 +60,7 @@ class Order:
         phase: where it is, and for whom it waits.
         is_sealed: whether the lock is whole, so that others may have it.
         is_finished: whether all have stored everything, so that whoever goes away does no harm.
-        lock_hash, is_stored, may_end: what the driver has to say, when it has.
+        lock_hash, is_kept, is_stored, may_end: what the driver has to say, when it has.
     """
 
     def __init__(self, terms: Terms, key: IdentityKey, inbox: Inbox, dealing: keygen.Dealing | None) -> None:
@@ -68,7 +69,7 @@ class Order:
         self._outputs: list[Output] = []
         self.phase = Phase("beginning")
         self.lock_hash: bytes | None = None
-        self.is_sealed = self.is_stored = self.is_finished = self.may_end = False
+        self.is_kept = self.is_sealed = self.is_stored = self.is_finished = self.may_end = False
 
     def taken_outputs(self) -> list[Output]:
         """What is to be done since the last call."""
@@ -93,6 +94,8 @@ class Order:
         yield from self._until(CONNECTING, inbox.steps.unconnected)
         yield from self._reach(KEYS_STEP)
         keys, shares = yield from self._generate_keys()
+        self._outputs.append(Generated(keys))
+        yield from self._wait_here("keeping the keys", lambda: self.is_kept)
         signatures: dict[str, Bytes] = {}
         for step in (DEPOSITS_STEP, REGISTRATIONS_STEP):
             yield from self._reach(step)
@@ -117,7 +120,7 @@ class Order:
         self._keys = None  # they are the driver's now, who may be writing them when others fail
         self.is_sealed = True
         self._outputs.append(Sealed(keys, signatures, lock_hash, total, node_signatures))
-        yield from self._wait_until_stored()
+        yield from self._wait_here(STEP_NAMES[STORE_STEP], lambda: self.is_stored)
         yield from self._reach(STORED_STEP)
         self.is_finished = True
         self._outputs.append(Finished(keys))
@@ -214,9 +217,10 @@ class Order:
             yield
         return self.lock_hash
 
-    def _wait_until_stored(self) -> Story[None]:
-        self._show(Phase(STEP_NAMES[STORE_STEP]))
-        while not self.is_stored:
+    def _wait_here(self, name: str, is_done: Callable[[], bool]) -> Story[None]:
+        """Wait for the driver, and say for what."""
+        self._show(Phase(name))
+        while not is_done():
             yield
 
     def _show(self, phase: Phase) -> None:

@@ -25,6 +25,16 @@ class Ask:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
+class Generated:
+    """The keys are there. Put them on the disk before anybody signs with them, and say so with `kept`.
+
+    They are overwritten when the ceremony fails: what is to be kept must be a copy when this was taken.
+    """
+
+    keys: GeneratedKeys
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class LockWanted:
     """The lock can be made; its hash goes to `sign_lock`.
 
@@ -53,4 +63,4 @@ class Sealed:
     node_signatures: tuple[bytes, ...]
 
 
-Output: TypeAlias = Send | Ask | Phase | LockWanted | Sealed | Finished | Aborted
+Output: TypeAlias = Send | Ask | Phase | Generated | LockWanted | Sealed | Finished | Aborted
