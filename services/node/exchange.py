@@ -30,7 +30,15 @@ from dvtfast.qbft.messages import Duty
 from ..p2p.errors import P2PError
 from ..process import logs
 from ..process.offload import Workers
-from .partial_signatures import ClusterKeys, Fault, PartialSignatures, Positions, SignedRoots, hashed_once
+from .partial_signatures import (
+    Bools,
+    ClusterKeys,
+    Fault,
+    PartialSignatures,
+    Positions,
+    SignedRoots,
+    hashed_once,
+)
 from .transport import Transport
 from .wire.partial_signatures import PROTOCOL, PartiallySigned, PartialSignaturesMessage
 
@@ -146,13 +154,28 @@ class Exchange:
         self._told: dict[Gathered, _Told] = {}
         transport.handle(PROTOCOL, self._receive)
 
-    async def submit(self, duty: Duty, validators: Positions, values: Sequence[SignedValue]) -> None:
+    async def check(self, duty: Duty, validators: Positions, values: Sequence[SignedValue]) -> Bools:
+        """Which of n values are signed with this node's key shares, bool[n]."""
+        _, ok = await self._workers.run(self._checked, duty, validators, values)
+        return ok
+
+    async def submit(
+        self,
+        duty: Duty,
+        validators: Positions,
+        values: Sequence[SignedValue],
+        *,
+        already_checked: bool = False,
+    ) -> None:
         """Keep what this node signed, one value for each validator, and send it to all peers.
 
         A signature that is wrong goes nowhere, and is this node's fault.
         """
         own = self._cluster.position
-        signed, ok = await self._workers.run(self._checked, duty, validators, values)
+        if already_checked:
+            signed, ok = await self._workers.run(self._rows, duty, validators, values)
+        else:
+            signed, ok = await self._workers.run(self._checked, duty, validators, values)
         if not ok.all():
             wrong = tuple(validators[~ok].tolist())
             self._blame(Gathered(duty), Fault(own, wrong, "a wrong partial signature of our own"))
@@ -241,13 +264,19 @@ class Exchange:
 
     # On threads.
 
+    def _rows(
+        self, duty: Duty, validators: Positions, values: Sequence[SignedValue]
+    ) -> tuple[SignedRoots, Bools]:
+        signed = signed_set(duty.type, values, self._schedule, self._preset)
+        rows = SignedRoots(validators, signed.signing_roots, signed.signatures)
+        return rows, np.ones(len(values), np.bool_)
+
     def _checked(
         self, duty: Duty, validators: Positions, values: Sequence[SignedValue]
-    ) -> tuple[SignedRoots, np.ndarray]:
-        signed = signed_set(duty.type, values, self._schedule, self._preset)
+    ) -> tuple[SignedRoots, Bools]:
+        rows, _ = self._rows(duty, validators, values)
         keys = self._cluster.keys.key_shares[validators, self._cluster.position]
-        ok = check_signatures(keys, hashed_once(signed.signing_roots), signed.signatures)
-        return SignedRoots(validators, signed.signing_roots, signed.signatures), ok
+        return rows, check_signatures(keys, hashed_once(rows.roots), rows.signatures)
 
     def _encoded(self, duty: Duty, validators: Positions, values: Sequence[SignedValue]) -> bytes:
         keys = self._cluster.keys.public_keys.encoded

@@ -27,6 +27,7 @@ MOST_OF_MEMBERS: Final = 512 * 4 * 32 * 2
 
 Positions = NDArray[np.intp]
 Bytes = NDArray[np.uint8]
+Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)

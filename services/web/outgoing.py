@@ -120,6 +120,50 @@ class Proxies:
         return None if _is_here(host) and not _is_here(proxy.host or "") else proxy
 
 
+class Opened:
+    """An answer that has begun, and is read as it comes.
+
+    Args:
+        why: says what is wrong, without the address.
+    """
+
+    def __init__(self, answer: aiohttp.ClientResponse, why: Callable[[Exception], str]) -> None:
+        self._answer, self._why = answer, why
+
+    @property
+    def status(self) -> int:
+        """Of the answer."""
+        return self._answer.status
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Of the answer; names in any case."""
+        return self._answer.headers
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The body; raises as `Session.open` when it breaks off."""
+        try:
+            async for piece in self._answer.content.iter_any():
+                yield piece
+        except TimeoutError:
+            raise SlowError("no answer in time") from None
+        except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
+            raise OutgoingError(self._why(error)) from None
+
+    async def start(self, most_bytes: int) -> bytes:
+        """So much of the body, at most."""
+        found = b""
+        async for piece in self.pieces():
+            found += piece
+            if len(found) >= most_bytes:
+                break
+        return found[:most_bytes]
+
+    def close(self) -> None:
+        """Read no more of it."""
+        self._answer.close()
+
+
 class Session:
     """Requests of one client of ours; an async context manager. No redirect is followed, no cookie is kept.
 
@@ -185,15 +229,7 @@ class Session:
             SlowError, OutgoingError: there is none.
             AnswerError: it is too long, or is encoded as nobody asked for.
         """
-        try:
-            url = URL(url)
-            proxy = self._proxies.before(url)
-        except (ValueError, IndexError):  # the latter is yarl's, of `x://[]@`
-            raise OutgoingError("no address that can be asked") from None
-        if self._refuses(url.raw_host or "", proxy):
-            raise OutgoingError(self._only.complaint)
-        if proxy is not None:
-            self._tell_of(url, proxy)
+        url, proxy = self._route(url)
         left = REUSED_ATTEMPTS
         while True:
             heard = _Heard(connected)
@@ -203,8 +239,7 @@ class Session:
                 raise SlowError("no answer in time") from None
             except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
                 left -= 1
-                ended = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
-                if not (ended and heard.reused and left):
+                if not (_has_ended(error) and heard.reused and left):
                     raise OutgoingError(_why(error, url, proxy)) from None
 
     async def lines(
@@ -225,27 +260,63 @@ class Session:
         Raises:
             SlowError, OutgoingError: there is no answer, or it is no 200, or it broke off.
         """
-        address = URL(url)
-        proxy = self._proxies.before(address)
-        if self._refuses(address.raw_host or "", proxy):
-            raise OutgoingError(self._only.complaint)
-        timeout = aiohttp.ClientTimeout(sock_connect=self._timeout.total, sock_read=silence_seconds)
-        heard = _Heard(connected)
+        opened = await self.open(url, headers=headers, silence_seconds=silence_seconds, connected=connected)
         try:
-            async with self._answer("GET", address, proxy, headers, heard, timeout=timeout) as answer:
-                if answer.status != 200:
-                    raise OutgoingError(f"HTTP {answer.status}")
-                begun = b""
-                async for piece in answer.content.iter_any():
-                    *whole, begun = (begun + piece).split(b"\n")
-                    if len(begun) > limit_bytes:
-                        raise OutgoingError(f"expected lines of at most {limit_bytes} bytes")
-                    for line in whole:
-                        yield line
-        except TimeoutError:
-            raise SlowError("no answer in time") from None
-        except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
-            raise OutgoingError(_why(error, address, proxy)) from None
+            if opened.status != 200:
+                raise OutgoingError(f"HTTP {opened.status}")
+            begun = b""
+            async for piece in opened.pieces():
+                *whole, begun = (begun + piece).split(b"\n")
+                if len(begun) > limit_bytes:
+                    raise OutgoingError(f"expected lines of at most {limit_bytes} bytes")
+                for line in whole:
+                    yield line
+        finally:
+            opened.close()
+
+    async def open(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        silence_seconds: float,
+        connected: Callable[[], object] = lambda: None,
+    ) -> Opened:
+        """An answer to GET as soon as it has begun; whoever has it closes it.
+
+        Args:
+            silence_seconds: after which nothing is expected any more.
+
+        Raises:
+            SlowError, OutgoingError: there is none.
+        """
+        address, proxy = self._route(url)
+        timeout = aiohttp.ClientTimeout(sock_connect=self._timeout.total, sock_read=silence_seconds)
+        left = REUSED_ATTEMPTS
+        while True:
+            heard = _Heard(connected)
+            try:
+                answer = self._answer("GET", address, proxy, headers, heard, timeout=timeout)
+                return Opened(await answer.__aenter__(), lambda error: _why(error, address, proxy))
+            except TimeoutError:
+                raise SlowError("no answer in time") from None
+            except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
+                left -= 1
+                if not (_has_ended(error) and heard.reused and left):
+                    raise OutgoingError(_why(error, address, proxy)) from None
+
+    def _route(self, url: str | URL) -> tuple[URL, URL | None]:
+        """An address, and the proxy before it; OutgoingError where it is none to ask."""
+        try:
+            url = URL(url)
+            proxy = self._proxies.before(url)
+        except (ValueError, IndexError):  # the latter is yarl's, of `x://[]@`
+            raise OutgoingError("no address that can be asked") from None
+        if self._refuses(url.raw_host or "", proxy):
+            raise OutgoingError(self._only.complaint)
+        if proxy is not None:
+            self._tell_of(url, proxy)
+        return url, proxy
 
     def _refuses(self, host: str, proxy: URL | None) -> bool:
         """Whether that is none to ask, by what is written; what it stands for is found out later.
@@ -514,6 +585,11 @@ def _hearing() -> aiohttp.TraceConfig:
     config.on_connection_create_end.append(made)
     config.on_connection_reuseconn.append(reused)
     return config
+
+
+def _has_ended(error: Exception) -> bool:
+    """Whether a connection has ended, perhaps while nobody used it."""
+    return isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
 
 
 def _why(error: Exception, url: URL, proxy: URL | None) -> str:

@@ -39,7 +39,8 @@ from .duty_answers import (
     read_proposer_duties,
     read_sync_duties,
 )
-from .nodes import AGREEMENT_SECONDS, DUTIES_AGREEMENT_SECONDS, BeaconNodes
+from .nodes import AGREEMENT_SECONDS, DUTIES_AGREEMENT_SECONDS
+from .passing import PassingNodes
 
 DUTY_LIMIT_BYTES: Final = 1024  # each; some 400 are usual
 SECONDS_PER_DUTY: Final = 0.001  # that finding out about many of them may take
@@ -74,7 +75,7 @@ class _HeaderAnswer(msgspec.Struct):
     data: _HeaderData
 
 
-class DutiesClient(BeaconNodes):
+class DutiesClient(PassingNodes):
     """Several beacon nodes, asked for duties; an async context manager. `learn` comes first."""
 
     async def attester_duties(self, epoch: int, indices: Sequence[int]) -> Duties[AttesterDuty]:

@@ -209,7 +209,7 @@ class BeaconNodes(BeaconClient):
             return (await self._answer(endpoint, "GET", path, limit_bytes=CONFIG_LIMIT_BYTES)).content
 
         paths = ("eth/v1/beacon/genesis", "eth/v1/config/fork_schedule", "eth/v1/config/spec")
-        async with _within(self._patience_seconds, endpoint):
+        async with within(self._patience_seconds, endpoint):
             genesis, forks, spec = await asyncio.gather(*map(ask, paths))
         try:
             return constants(read_genesis(genesis), read_forks(forks), read_spec(spec))
@@ -238,7 +238,7 @@ class BeaconNodes(BeaconClient):
         method = "GET" if body is None else "POST"
 
         async def ask(endpoint: Endpoint) -> T:
-            async with _within(self._read_seconds + more_seconds, endpoint):
+            async with within(self._read_seconds + more_seconds, endpoint):
                 answer = await self._answer(
                     endpoint, method, path, query=query, body=body, limit_bytes=limit_bytes, accept=accept
                 )
@@ -254,7 +254,7 @@ class BeaconNodes(BeaconClient):
 
     async def _send(self, path: str, body: bytes, headers: Mapping[str, str] | None = None) -> None:
         async def send(endpoint: Endpoint) -> None:
-            async with _within(self._submit_seconds, endpoint):
+            async with within(self._submit_seconds, endpoint):
                 await self._answer(
                     endpoint, "POST", path, body=body, limit_bytes=CONFIG_LIMIT_BYTES, headers=headers
                 )
@@ -284,11 +284,7 @@ class BeaconNodes(BeaconClient):
         finally:
             self.watcher(name_of(path), perf_counter() - begin, is_error)
         if is_error:
-            refusals = _refusals(answer.content)
-            words = with_words(f"{path}: HTTP {answer.status}", answer.content) + _in_words(refusals)
-            error = endpoint.error(words, status=answer.status, refused=400 <= answer.status < 500)
-            error.refusals = refusals
-            raise error
+            raise refusal(endpoint, path, answer.status, answer.content)
         return answer
 
     async def _first_able(self, work: Callable[[Endpoint], Awaitable[T]]) -> T:
@@ -323,13 +319,22 @@ class BeaconNodes(BeaconClient):
 
 
 @asynccontextmanager
-async def _within(seconds: float, endpoint: Endpoint) -> AsyncIterator[None]:
+async def within(seconds: float, endpoint: Endpoint) -> AsyncIterator[None]:
     """Whatever takes longer in the block is an endpoint's fault."""
     try:
         async with asyncio.timeout(seconds):
             yield
     except TimeoutError:
         raise endpoint.error(f"no answer in {seconds:g} s", kind=NoAnswerInTimeError) from None
+
+
+def refusal(endpoint: Endpoint, path: str, status: int, content: bytes) -> EndpointError:
+    """What to raise of an answer that is none of success; `refused` where the node is not to blame."""
+    refusals = _refusals(content)
+    words = with_words(f"{path}: HTTP {status}", content) + _in_words(refusals)
+    error = endpoint.error(words, status=status, refused=400 <= status < 500)
+    error.refusals = refusals
+    return error
 
 
 def name_of(path: str) -> str:

@@ -35,6 +35,8 @@ from ..monitoring.watched import Watched
 from ..running import ClusterNode
 from ..signing.slashing_protection import SlashingProtectionError
 from ..slots import SlotClock
+from ..validator_api.offers import Offers
+from .clients import ClientAccess, read_access, serving_clients
 from .files import NodeFiles, read_files
 from .signing import offered_keys, signer_of
 
@@ -57,8 +59,9 @@ def run(settings: NodeSettings) -> int:
 async def _serve(settings: NodeSettings, stop: asyncio.Event) -> int:
     try:
         files = await asyncio.to_thread(read_files, settings)
+        access = await asyncio.to_thread(read_access, settings)
         async with AsyncExitStack() as stack:
-            return await _run(settings, files, stack, stop)
+            return await _run(settings, files, access, stack, stop)
     except (DvtfastError, ExitStoreError, NoKeysError, SettingsError, SlashingProtectionError) as error:
         click.echo(f"error: {error}", err=True)
         return EXIT_CODE
@@ -67,7 +70,13 @@ async def _serve(settings: NodeSettings, stop: asyncio.Event) -> int:
         return FAILED
 
 
-async def _run(settings: NodeSettings, files: NodeFiles, stack: AsyncExitStack, stop: asyncio.Event) -> int:
+async def _run(
+    settings: NodeSettings,
+    files: NodeFiles,
+    access: ClientAccess | None,
+    stack: AsyncExitStack,
+    stop: asyncio.Event,
+) -> int:
     cluster = files.cluster
     stack.enter_context(KeyLock(files.key_file, COMMAND, cluster_lock_hash=write_data(cluster.lock_hash)))
     workers, signing = Workers("node", threads=2), Workers("signing", threads=1)
@@ -95,6 +104,7 @@ async def _run(settings: NodeSettings, files: NodeFiles, stack: AsyncExitStack, 
     stack.push_async_callback(signer.close)
     exits = ExitStore(settings.exits_path, cluster.lock_hash)
     stack.callback(exits.close)
+    offers = Offers()
     with _told_where("--p2p-tcp-address"):
         host = watched.host = await stack.enter_async_context(host_of(settings, files))
     slots = SlotClock(chain.genesis_time, chain.milliseconds_per_slot / MILLISECONDS, chain.slots_per_epoch)
@@ -103,7 +113,7 @@ async def _run(settings: NodeSettings, files: NodeFiles, stack: AsyncExitStack, 
         key=files.identity,
         host=host,
         beacon=beacon,
-        signer=signer,
+        signer=signer if access is None else offers,
         slots=slots,
         workers=workers,
         agreeing=agreeing,
@@ -113,6 +123,9 @@ async def _run(settings: NodeSettings, files: NodeFiles, stack: AsyncExitStack, 
         exits=exits,
     )
     node = watched.node = await stack.enter_async_context(opened)
+    if access is not None:
+        with _told_where("--validator-api-address"):
+            await stack.enter_async_context(serving_clients(access, node, offers, signer))
     log.info("running", node=cluster.members.position, ports=[bound[1] for bound in host.bound])
     await running.unless_stopped(node.run(), stop)
     log.info("stopped")

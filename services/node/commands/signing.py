@@ -20,12 +20,13 @@ from ..signing.keys import KeySharesInMemory, NodeKeyShares
 from ..signing.record import SigningRecord
 from ..signing.remote import KeySharesElsewhere
 from ..signing.signer import DutySigner
+from ..validator_api.intake import SignedElsewhere
 from .files import NodeFiles
 
 ASK_AGAIN_SECONDS: Final = 2.0  # a remote signer that does not answer
 
 Offered = NodeKeys | Sequence[bytes]
-"""Key shares in memory, or public key shares that a remote signer signs for."""
+"""Key shares in memory, or public key shares that a remote signer signs for; none where a client has them."""
 
 log = logs.get("node")
 
@@ -36,6 +37,8 @@ async def offered_keys(settings: NodeSettings, files: NodeFiles) -> Offered:
     Raises:
         NoKeysError, DvtfastError: there are none that can be used.
     """
+    if settings.validator_api_address is not None:
+        return ()
     if settings.remote_signer is not None:
         return await _remote(settings.remote_signer, settings.remote_signer_timeout, files.cluster.members)
     lock = LockFile(settings.lock_path, verify=not settings.no_verify, any_network=True)
@@ -55,7 +58,7 @@ async def offered_keys(settings: NodeSettings, files: NodeFiles) -> Offered:
 def signer_of(
     settings: NodeSettings, members: ClusterMembers, offered: Offered, chain: ChainConstants, workers: Workers
 ) -> DutySigner:
-    """What signs with them, all of it on record first.
+    """What signs with them, all of it on record first; or puts on record what a validator client signed.
 
     Args:
         workers: for nothing else, so that nothing keeps a signature waiting.
@@ -66,7 +69,9 @@ def signer_of(
     shares = members.keys.key_shares.encoded[:, members.position]
     record = SigningRecord(settings.protection_path, chain.genesis_validators_root, shares)
     keys: NodeKeyShares
-    if isinstance(offered, NodeKeys):
+    if settings.validator_api_address is not None:
+        keys = SignedElsewhere(len(members.validators))
+    elif isinstance(offered, NodeKeys):
         keys = KeySharesInMemory(offered, members, workers, threads=settings.threads)
     else:
         assert settings.remote_signer is not None

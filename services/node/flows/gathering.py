@@ -37,7 +37,8 @@ async def gather(
     signed = await node.signer.sign(duty, validators, values)
     for validator, why in signed.refused.items():
         node.tracker.fail(duty, [validator], why)
-    node.tracker.reach(duty, Step.SIGNED, signed.validators.tolist())
+    if len(signed.validators):  # or validator clients sign
+        node.tracker.reach(duty, Step.SIGNED, signed.validators.tolist())
     sending = asyncio.create_task(node.exchange.submit(duty, signed.validators, signed.values))
     try:
         # What this node refuses to sign, the others may sign all the same; it is sent here, too.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -32,7 +33,7 @@ from ..partial_signatures import Positions
 from ..parts import ActiveValidators, NodeParts
 from ..tracker import Step
 from .agreeing import agree, persistently, send
-from .gathering import Part, gather, recovered_by_now
+from .gathering import Part, gather, recovered, recovered_by_now
 from .questions import what_there_is
 
 SLOTS_AHEAD: Final = 2
@@ -55,13 +56,25 @@ async def send_sync_messages(
     duty = Duty(slot, DutyType.SYNC_MESSAGE)
     indices = {active.positions[each.validator_index]: each.validator_index for each in members}
     node.tracker.expect(duty, indices)
-    root = node.voted_heads[slot] = await persistently(node, node.beacon.head_root)
+    # A validator client may have been first, and have seen another head.
+    root = node.voted_heads.setdefault(slot, await persistently(node, node.beacon.head_root))
     for old in sorted(node.voted_heads)[:-ROOTS_KEPT]:
         del node.voted_heads[old]
     values = [SyncCommitteeMessage(slot, root, index, NO_SIGNATURE) for index in indices.values()]
     async for part in gather(node, duty, _array(indices), values):
         messages = [value for _, value in part if isinstance(value, SyncCommitteeMessage)]
         await _send(node, duty, part, partial(node.beacon.send_sync_messages, messages))
+
+
+async def send_recovered(
+    node: NodeParts, duty: Duty, validators: Positions, values: Sequence[SyncCommitteeMessage]
+) -> None:
+    """Send what validator clients signed for another head than this node's, once the cluster has."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(node.timetable.seconds_until(node.timetable.deadline(duty))):
+            async for part in recovered(node, duty, validators, values):
+                messages = [value for _, value in part if isinstance(value, SyncCommitteeMessage)]
+                await _send(node, duty, part, partial(node.beacon.send_sync_messages, messages))
 
 
 async def select_contributors(

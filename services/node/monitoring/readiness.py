@@ -88,6 +88,4 @@ def _signs_nothing(watched: Watched) -> bool:
         for duty, report in parts.tracker.reports().items()
         if now - parts.slots.slots_per_epoch <= duty.slot < now and Step.AGREED in report.moments
     ]
-    return bool(agreed) and not any(
-        step >= Step.SIGNED for report in agreed for step in report.steps.values()
-    )
+    return bool(agreed) and not any(Step.SIGNED in report.moments for report in agreed)

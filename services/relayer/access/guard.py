@@ -10,13 +10,13 @@ from aiohttp import web
 
 from ... import wire
 from ...web.addresses import is_address, is_loopback, network_of
+from ...web.authorization import token_in
 from ...web.http import BODY_LIMIT_BYTES, let_in, read_body
 from .caller import Caller, caller_if_known, put_caller
 from .known_tokens import KnownTokens
 from .limits import Rates, UnderWay, units_of
 from .refusals import Refusals
 from .rights import OPEN, RIGHTS, Roles
-from .token_text import token_in
 
 UNAUTHORIZED_A_SECOND: Final = 5.0  # of one address, before it hears 429 instead of 401
 REFUSED_STATUSES = frozenset({401, 403, 429})

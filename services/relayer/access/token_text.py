@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from base64 import b64decode
-from binascii import Error as Base64Error
 
 ID_BYTES = 4
 SECRET_BYTES = 32
@@ -32,17 +30,3 @@ def id_of(token: str) -> str | None:
 def digest_of(token: str) -> bytes:
     """What is kept of a token."""
     return hashlib.sha256(token.encode(errors="surrogateescape")).digest()
-
-
-def token_in(authorization: str) -> str:
-    """What an Authorization header has: Bearer, or the password of Basic; "" for anything else."""
-    scheme, _, rest = authorization.partition(" ")
-    rest = rest.strip()
-    if scheme.lower() == "bearer":
-        return rest
-    if scheme.lower() != "basic":
-        return ""
-    try:
-        return b64decode(rest, validate=True).decode().partition(":")[2]
-    except (Base64Error, UnicodeDecodeError, ValueError):
-        return ""

@@ -37,6 +37,9 @@ _SAME: Final = (
     "--nickname",
     "--no-verify",
     "--monitoring-address",
+    "--validator-api-address",
+    "--vc-tls-cert-file",
+    "--vc-tls-key-file",
     "--p2p-relays",
     "--p2p-tcp-address",
     "--p2p-external-ip",
@@ -48,9 +51,6 @@ _SAME: Final = (
     "--testnet-capella-hard-fork",
     "--log-format",
     "--log-level",
-)
-_NO_CLIENTS: Final = _instead(
-    "no validator client is served: the node signs itself, with --keystores or --remote-signer; leave it out"
 )
 _LOGS: Final = _instead("log lines go to stderr, for whoever collects them; leave it out")
 _TRACES: Final = _instead("no traces are sent; see the status page and /metrics; leave it out")
@@ -66,9 +66,6 @@ CHARON_FLAGS: Final[Mapping[str, Decision]] = MappingProxyType(
         "--beacon-node-headers": _instead(
             "write user:password@ before the host of --beacon-node; no other headers are sent"
         ),
-        "--validator-api-address": _NO_CLIENTS,
-        "--vc-tls-cert-file": _NO_CLIENTS,
-        "--vc-tls-key-file": _NO_CLIENTS,
         "--debug-address": _instead("there is no such port; /status.json of --monitoring-address says more"),
         "--synthetic-block-proposals": _instead(
             "blocks that are not meant to be sent are not made; nodes that make some would wait for this one,"

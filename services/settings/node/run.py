@@ -137,6 +137,37 @@ class NodeSettings(hosts.ReachableSettings):
         default="4",
         metavar="SECONDS",
     )
+    validator_api_address: tuple[str, int] | None = charon(
+        "--validator-api-address",
+        endpoint,
+        "Where a validator client finds the node, which it takes for a beacon node: the client has the node's"
+        " key shares, and signs, instead of keystores. Charon's default is 127.0.0.1:3600.",
+        optional=True,
+        metavar="HOST:PORT",
+    )
+    validator_api_token_file: Path | None = setting(
+        "--validator-api-token-file",
+        parsing.file,
+        "A token that validator clients have to show, such as in http://user:TOKEN@host:3600; without it"
+        " everybody is served.",
+        optional=True,
+        metavar="FILE",
+    )
+    vc_tls_cert_file: Path | None = charon(
+        "--vc-tls-cert-file",
+        parsing.file,
+        "Serve validator clients HTTPS with this certificate (PEM, with its chain); loaded again when it is"
+        " renewed.",
+        optional=True,
+        metavar="FILE",
+    )
+    vc_tls_key_file: Path | None = charon(
+        "--vc-tls-key-file",
+        parsing.file,
+        "The key (PEM) of that certificate, without a password.",
+        optional=True,
+        metavar="FILE",
+    )
     slashing_protection: Path | None = slashing_protection()
     exits: Path | None = exits()
     lock_file: Path | None = lock_file()
@@ -251,7 +282,21 @@ class NodeSettings(hosts.ReachableSettings):
         found = super().problems()
         if self.keystores is not None and self.remote_signer is not None:
             found.append(f"{names['keystores']}, {names['remote_signer']}: expected one of them")
+        found += self._problems_of_clients(names)
         return [*found, *chain_problems(self)]
+
+    def _problems_of_clients(self, names: Mapping[str, str]) -> list[str]:
+        """A node has key shares, or its validator client has."""
+        address, found = names["validator_api_address"], []
+        for name in ("keystores", "remote_signer"):
+            if self.validator_api_address is not None and getattr(self, name) is not None:
+                found.append(f"{names[name]}, {address}: expected one of them, as one alone signs")
+        for name in ("validator_api_token_file", "vc_tls_cert_file", "vc_tls_key_file"):
+            if self.validator_api_address is None and getattr(self, name) is not None:
+                found.append(f"{names[name]}: expected {address}, too")
+        if (self.vc_tls_cert_file is None) != (self.vc_tls_key_file is None):
+            found.append(f"{names['vc_tls_cert_file']}, {names['vc_tls_key_file']}: expected both, or none")
+        return found
 
     @property
     def lock_path(self) -> Path:

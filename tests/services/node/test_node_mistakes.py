@@ -136,9 +136,9 @@ def test_a_key_that_another_process_has(folder: Path) -> None:
 
 
 def test_flags_of_charon(folder: Path) -> None:
-    code, line = node(folder, "--validator-api-address", "0.0.0.0:3600")
+    code, line = node(folder, "--debug-address", "0.0.0.0:3600")
     assert code == WRONG
-    assert line.startswith("--validator-api-address: no validator client is served")
+    assert line.startswith("--debug-address: there is no such port")
     code, line = node(folder, CHARON_SIMNET_BEACON_MOCK="true")
     assert code == WRONG
     assert line.startswith("CHARON_SIMNET_BEACON_MOCK: nothing is simulated")

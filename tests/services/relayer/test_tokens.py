@@ -19,9 +19,10 @@ from click.testing import CliRunner, Result
 from dvtfast.services.cli import main
 from dvtfast.services.relayer.access.known_tokens import NoTokensError
 from dvtfast.services.relayer.access.refusals import LINES
-from dvtfast.services.relayer.access.token_text import TOKEN, digest_of, id_of, new_token, token_in
+from dvtfast.services.relayer.access.token_text import TOKEN, digest_of, id_of, new_token
 from dvtfast.services.relayer_client.access import Access
 from dvtfast.services.relayer_client.client import RelayerClient, RelayerRefusedError, RelayerUnavailableError
+from dvtfast.services.web.authorization import token_in
 from tests.services.patience import ANSWER_SECONDS
 
 from ..access import EVERYTHING, READ_ONLY, basic, bearer, secret_of, sidecar, status_of, tokens_of

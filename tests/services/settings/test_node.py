@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -119,14 +120,14 @@ def test_a_network_of_ones_own_is_told_whole() -> None:
 
 def test_all_that_is_wrong_is_told_at_once() -> None:
     with pytest.raises(SettingsError) as caught:
-        NodeSettings.load({}, {"CHARON_VALIDATOR_API_ADDRESS": "0.0.0.0:3600", "CHARON_NICKNAME": "n" * 33})
+        NodeSettings.load({}, {"CHARON_DEBUG_ADDRESS": "0.0.0.0:3600", "CHARON_NICKNAME": "n" * 33})
     problems = caught.value.problems
     assert len(problems) == 3
     assert problems[0].startswith("--nickname (")
     assert problems[1].startswith(
         "--beacon-node (DVTFAST_BEACON_NODE or CHARON_BEACON_NODE_ENDPOINTS): not set"
     )
-    assert problems[2].startswith("CHARON_VALIDATOR_API_ADDRESS: no validator client is served")
+    assert problems[2].startswith("CHARON_DEBUG_ADDRESS: there is no such port")
 
 
 REFUSED = [flag for flag, decision in CHARON_FLAGS.items() if decision.refuses]
@@ -173,10 +174,10 @@ def test_switches_as_charon_takes_them() -> None:
 
 
 def test_the_command_says_so() -> None:
-    result = CliRunner().invoke(main, ["node", "--validator-api-address=0.0.0.0:3600", "--loki-service", "x"])
+    result = CliRunner().invoke(main, ["node", "--debug-address=0.0.0.0:3600", "--loki-service", "x"])
     assert result.exit_code == EXIT_CODE
     assert [line.partition(": ")[2].partition(":")[0] for line in result.stderr.splitlines()] == [
-        "--validator-api-address",
+        "--debug-address",
         "--loki-service",
     ]
     assert result.stdout == ""
@@ -192,3 +193,18 @@ def test_every_flag_that_is_read_is_one_of_ours() -> None:
 
 def test_the_docs_have_the_table() -> None:
     assert as_markdown() in (ROOT / "docs" / "node.md").read_text()
+
+
+def test_a_validator_client_signs_or_the_node(tmp_path: Path) -> None:
+    assert load().validator_api_address is None
+    environment = {"CHARON_VALIDATOR_API_ADDRESS": "127.0.0.1:3600"}
+    assert load(environment).validator_api_address == ("127.0.0.1", 3600)
+    file = tmp_path / "file"
+    file.touch()
+    [problem] = problems_of({**environment, "DVTFAST_REMOTE_SIGNER": "http://signer:9000"})
+    assert problem.endswith("expected one of them, as one alone signs")
+    [problem] = problems_of({"DVTFAST_VALIDATOR_API_TOKEN_FILE": str(file)})
+    assert problem.startswith("--validator-api-token-file (")
+    assert ": expected --validator-api-address (" in problem
+    [problem] = problems_of({**environment, "CHARON_VC_TLS_CERT_FILE": str(file)})
+    assert problem.endswith("expected both, or none")

@@ -1,0 +1,95 @@
+"""Beacon nodes of whoever stands before them: requests and answers are passed on as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from ...web.outgoing import Answer, Opened, OutgoingError, SlowError, joined
+from ..endpoints import Endpoint, NoAnswerInTimeError, exchange
+from .answers import decoded
+from .nodes import BeaconNodes, refusal, within
+
+PASSED_LIMIT_BYTES: Final = 64 * 1024**2  # of an answer to what is sent
+SHOWN_BYTES: Final = 4096  # of an answer that is an error
+
+
+class PassingNodes(BeaconNodes):
+    """Beacon nodes that are asked for what others want to know of them."""
+
+    async def open(
+        self, path: str, query: str, headers: Mapping[str, str], *, silence_seconds: float
+    ) -> Opened:
+        """The answer to GET of the best node that has one, as soon as it has begun; close it.
+
+        Args:
+            silence_seconds: after which nothing is expected any more.
+
+        Raises:
+            BeaconError: no node has one; with the status that they say.
+        """
+
+        async def ask(endpoint: Endpoint) -> Opened:
+            async with within(self._read_seconds, endpoint):
+                try:
+                    opened = await self._session.open(
+                        joined(endpoint.url, path, query),
+                        headers=headers,
+                        silence_seconds=silence_seconds,
+                        connected=endpoint.connected,
+                    )
+                    if 200 <= opened.status < 300:
+                        return opened
+                    try:
+                        raise refusal(endpoint, path, opened.status, await opened.start(SHOWN_BYTES))
+                    finally:
+                        opened.close()
+                except SlowError as error:
+                    raise endpoint.error(str(error), kind=NoAnswerInTimeError) from None
+                except OutgoingError as error:
+                    raise endpoint.error(str(error)) from None
+
+        return await self._of_groups(lambda group: group.first_able(ask, takes_long=True))
+
+    async def post(self, path: str, query: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """What is sent to all nodes: the first good answer; raises as `open`."""
+
+        async def send(endpoint: Endpoint) -> Answer:
+            async with within(self._submit_seconds, endpoint):
+                answer = await exchange(
+                    self._session,
+                    endpoint,
+                    "POST",
+                    joined(endpoint.url, path, query),
+                    body=body,
+                    limit_bytes=PASSED_LIMIT_BYTES,
+                    others=headers,
+                )
+            if not 200 <= answer.status < 300:
+                raise refusal(endpoint, path, answer.status, answer.content)
+            return answer
+
+        return await self._of_groups(lambda group: group.first_of_all(send))
+
+    async def content(
+        self,
+        path: str,
+        *,
+        query: str = "",
+        body: bytes | None = None,
+        limit_bytes: int,
+        more_seconds: float = 0.0,
+    ) -> dict[str, Any]:
+        """What the JSON of an answer was read into; of POST, where there is a body.
+
+        Raises:
+            BeaconError: no node answers as it should.
+        """
+
+        def read(answer: Answer) -> dict[str, Any]:
+            found: dict[str, Any] = decoded(answer.content, dict[str, Any])
+            return found
+
+        return await self._get(
+            path, read, query=query, body=body, limit_bytes=limit_bytes, more_seconds=more_seconds
+        )

@@ -1,0 +1,97 @@
+"""What the node has no answer of its own for is passed on to the beacon nodes, and so are their answers."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from aiohttp import web
+
+from ...chain.beacon.duty_answers import VERSION
+from ...chain.beacon.passing import PassingNodes
+from ...web.http import read_body
+from ...web.outgoing import OutgoingError
+from .errors import RequestError
+from .requests import JSON
+
+TAKEN_HEADERS: Final = ("Accept", "Content-Type", VERSION)
+GIVEN_HEADERS: Final = ("content-type", "content-encoding", "content-length")
+GIVEN_PREFIX: Final = "eth-"
+SILENCE_SECONDS: Final = 10.0  # in an answer that has begun
+EVENTS_SILENCE_SECONDS: Final = 120.0  # there is one in each slot
+EVENTS: Final = "/eth/v1/events"
+MOST_STREAMS: Final = 128  # at once, of which clients may keep some open for ever
+
+
+class PassedOn:
+    """Passes requests on.
+
+    Args:
+        seconds: in which an answer has to begin.
+    """
+
+    def __init__(self, beacon: PassingNodes, *, seconds: float) -> None:
+        self._beacon, self._seconds = beacon, seconds
+        self._open = 0
+
+    async def get(self, request: web.Request) -> web.StreamResponse:
+        """An answer of the best node, in the pieces in which it comes."""
+        if self._open >= MOST_STREAMS:
+            raise RequestError(503, f"more than {MOST_STREAMS} answers are being read")
+        self._open += 1
+        try:
+            return await self._streamed(request)
+        finally:
+            self._open -= 1
+
+    async def post(self, request: web.Request) -> web.Response:
+        """The first good answer of all nodes."""
+        body = await read_body(request)
+        async with asyncio.timeout(self._seconds):
+            answer = await self._beacon.post(_path(request), _query(request), body, _taken(request))
+        given = {name: value for name, value in answer.headers.items() if _is_given(name)}
+        given.pop("Content-Length", None)
+        given.pop("Content-Encoding", None)
+        return web.Response(body=answer.content, status=answer.status, headers=given)
+
+    async def _streamed(self, request: web.Request) -> web.StreamResponse:
+        silence = EVENTS_SILENCE_SECONDS if request.path == EVENTS else SILENCE_SECONDS
+        async with asyncio.timeout(self._seconds):
+            opened = await self._beacon.open(
+                _path(request), _query(request), _taken(request), silence_seconds=silence
+            )
+        try:
+            given = {name: value for name, value in opened.headers.items() if _is_given(name)}
+            response = web.StreamResponse(status=opened.status, headers=given)
+            await response.prepare(request)
+            async for piece in opened.pieces():
+                await response.write(piece)
+            await response.write_eof()
+        except ConnectionResetError:  # its reader has gone
+            pass
+        except OutgoingError:  # so that nobody takes what came for all
+            if request.transport is not None:
+                request.transport.abort()
+        finally:
+            opened.close()
+        return response
+
+
+def _path(request: web.Request) -> str:
+    """The same path; none that leads out of a beacon node's own."""
+    if any(part in (".", "..") for part in request.path.replace("\\", "/").split("/")):
+        raise RequestError(404, "there is no such path")
+    return request.rel_url.raw_path
+
+
+def _query(request: web.Request) -> str:
+    return request.rel_url.raw_query_string
+
+
+def _taken(request: web.Request) -> dict[str, str]:
+    found = {name: request.headers[name] for name in TAKEN_HEADERS if name in request.headers}
+    return {"Accept": JSON} | found
+
+
+def _is_given(name: str) -> bool:
+    return name.lower() in GIVEN_HEADERS or name.lower().startswith(GIVEN_PREFIX)
