@@ -1,7 +1,8 @@
 """The sources of the repository, as the tests of the house read them."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +28,34 @@ def python_files(*folders: Path) -> list[Path]:
     return files
 
 
+def for_each(files: Iterable[Path]) -> Callable[[Callable[[Path], None]], Callable[[], None]]:
+    """A rule for each of these files as one test, which names all that break it.
+
+    A test for each file and rule would be nearly half of all tests, and cost more than what they look at.
+    """
+
+    def decorate(rule: Callable[[Path], None]) -> Callable[[], None]:
+        def test() -> None:
+            broken = []
+            for file in files:
+                try:
+                    rule(file)
+                except AssertionError as error:
+                    broken.append(f"{file.relative_to(ROOT)}: {error}")
+            assert not broken, "\n".join(broken)
+
+        test.__doc__ = rule.__doc__
+        return test
+
+    return decorate
+
+
+def nodes_with(file: Path, words: Iterable[str]) -> list[ast.AST]:
+    """All nodes of a file in which any of these words stands; none of others, which need not be parsed."""
+    text = file.read_text()
+    return list(ast.walk(ast.parse(text))) if any(word in text for word in words) else []
+
+
 def module_name(file: Path) -> str:
     """The dotted name under which a file is installed."""
     base, prefix = (SERVICES, "dvtfast.services") if SERVICES in file.parents else (LIBRARY, "dvtfast")
@@ -34,8 +63,13 @@ def module_name(file: Path) -> str:
     return ".".join([prefix, *(part for part in parts if part != "__init__")])
 
 
-def imports(file: Path) -> Iterator[Import]:
+@cache
+def imports(file: Path) -> tuple[Import, ...]:
     """Everything a file imports when it runs, also inside functions; not what only types need."""
+    return tuple(_imports(file))
+
+
+def _imports(file: Path) -> Iterator[Import]:
     package = module_name(file).split(".")
     if file.name != "__init__.py":
         package = package[:-1]

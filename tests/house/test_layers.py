@@ -5,9 +5,17 @@ import re
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-import pytest
-
-from tests.house.sources import LIBRARY, NATIVE, ROOT, SERVICES, imports, module_name, python_files
+from tests.house.sources import (
+    LIBRARY,
+    NATIVE,
+    ROOT,
+    SERVICES,
+    for_each,
+    imports,
+    module_name,
+    nodes_with,
+    python_files,
+)
 
 # From the bottom to the top; a module imports from its own layer or from below.
 LAYERS = [
@@ -66,6 +74,7 @@ KNOW_ALL = ("cli", "demo")
 
 FILES_IN_LIBRARY = [file for file in python_files(LIBRARY) if file.parent.name != "_native"]
 FILES_IN_SERVICES = python_files(SERVICES)
+HEX, ENVIRONMENT = ("hex", "fromhex", "hexlify", "unhexlify"), ("environ", "getenv")
 # Hex is for people and for files: constants as the specifications print them, and the readers of files.
 HEX_ALLOWED = {
     *(f"src/dvtfast/{module}" for module in ("constants", "networks", *LAYERS[-2], *LAYERS[-1])),
@@ -102,12 +111,12 @@ def assert_none(offending):
     assert not offending, "\n".join(offending)
 
 
-@pytest.mark.parametrize("file", FILES_IN_LIBRARY, ids=name_of)
+@for_each(FILES_IN_LIBRARY)
 def test_the_library_does_not_know_the_services(file):
     assert_none(i for i in imports(file) if i.name.startswith(("dvtfast.services", "services")))
 
 
-@pytest.mark.parametrize("file", FILES_IN_LIBRARY, ids=name_of)
+@for_each(FILES_IN_LIBRARY)
 def test_the_layers_of_the_library(file):
     if file == LIBRARY / "__init__.py":
         return
@@ -174,13 +183,13 @@ def test_every_file_is_in_a_room_that_is_not_too_full():
         assert len(files) <= MOST_FILES, f"{name_of(room)} has {len(files)} files"
 
 
-@pytest.mark.parametrize("file", FILES_IN_LIBRARY, ids=name_of)
+@for_each(FILES_IN_LIBRARY)
 def test_the_library_opens_no_socket(file):
     network = ("aiohttp", "asyncio", "http", "requests", "socket", "ssl", "urllib")
     assert_none(i for i in imports(file) if i.name.split(".")[0] in network)
 
 
-@pytest.mark.parametrize("file", FILES_IN_SERVICES, ids=name_of)
+@for_each(FILES_IN_SERVICES)
 def test_services_use_public_names_only(file):
     """Neither the kernels nor anything private of the library."""
     assert_none(
@@ -192,7 +201,7 @@ def test_services_use_public_names_only(file):
     )
 
 
-@pytest.mark.parametrize("file", FILES_IN_SERVICES, ids=name_of)
+@for_each(FILES_IN_SERVICES)
 def test_services_do_not_import_each_other(file):
     parts = file.relative_to(SERVICES).with_suffix("").parts
     if parts[0] in KNOW_ALL:
@@ -207,19 +216,15 @@ def test_no_top_level_package_hides_the_standard_library():
     assert not (LIBRARY.parent / "operator").exists()
 
 
-@pytest.mark.parametrize("file", FILES_IN_LIBRARY + FILES_IN_SERVICES, ids=name_of)
+@for_each(FILES_IN_LIBRARY + FILES_IN_SERVICES)
 def test_hex_stays_at_the_border(file):
     if "/".join(file.with_suffix("").relative_to(ROOT).parts[:3]) in HEX_ALLOWED:
         return
-    calls = [
-        node
-        for node in ast.walk(ast.parse(file.read_text()))
-        if isinstance(node, ast.Attribute) and node.attr in ("hex", "fromhex", "hexlify", "unhexlify")
-    ]
+    calls = [node for node in nodes_with(file, HEX) if isinstance(node, ast.Attribute) and node.attr in HEX]
     assert_none(f"{name_of(file)}:{node.lineno} {ast.unparse(node)}" for node in calls)
 
 
-@pytest.mark.parametrize("file", FILES_IN_LIBRARY + FILES_IN_SERVICES, ids=name_of)
+@for_each(FILES_IN_LIBRARY + FILES_IN_SERVICES)
 def test_the_environment_is_read_in_settings_only(file):
     """But for what all programs of a machine share: proxies and certificates."""
     if file in (
@@ -230,13 +235,13 @@ def test_the_environment_is_read_in_settings_only(file):
         return
     reads = [
         node
-        for node in ast.walk(ast.parse(file.read_text()))
-        if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv")
+        for node in nodes_with(file, ENVIRONMENT)
+        if isinstance(node, ast.Attribute) and node.attr in ENVIRONMENT
     ]
     assert_none(f"{name_of(file)}:{node.lineno} {ast.unparse(node)}" for node in reads)
 
 
-@pytest.mark.parametrize("file", FILES_IN_SERVICES, ids=name_of)
+@for_each(FILES_IN_SERVICES)
 def test_one_place_makes_requests(file):
     """So that proxies, certificates and limits count for all that goes out."""
     if file in (
@@ -245,15 +250,14 @@ def test_one_place_makes_requests(file):
     ):
         return
     made = ("ClientSession", "TCPConnector", "urlopen", "HTTPConnection", "HTTPSConnection")
-    nodes = ast.walk(ast.parse(file.read_text()))
     assert_none(
         f"{name_of(file)}:{node.lineno} {ast.unparse(node)}"
-        for node in nodes
+        for node in nodes_with(file, made)
         if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in made
     )
 
 
-@pytest.mark.parametrize("file", sorted(NATIVE.glob("*.p[yx][xd]")), ids=name_of)
+@for_each(sorted(NATIVE.glob("*.p[yx][xd]")))
 def test_kernels_know_arrays_only(file):
     """No files, JSON, asyncio or threads, and nothing of the library but other kernels."""
     lines = enumerate(file.read_text().splitlines(), 1)
@@ -273,7 +277,7 @@ PARENT = "." * 2 + "/"
 SYSTEM = ("/bin", "/dev", "/etc", "/proc", "/sys", "/tmp", "/usr")
 
 
-@pytest.mark.parametrize("file", python_files(ROOT / "tests", LIBRARY, SERVICES), ids=name_of)
+@for_each(python_files(ROOT / "tests", LIBRARY, SERVICES))
 def test_nothing_is_read_from_outside_the_repository(file):
     """A clone has all it needs: no path that leaves it, none of the machine it was written on."""
     texts = [

@@ -3,9 +3,7 @@
 import ast
 from collections import defaultdict
 
-import pytest
-
-from tests.house.sources import LIBRARY, ROOT, SERVICES, python_files
+from tests.house.sources import LIBRARY, ROOT, SERVICES, for_each, python_files
 
 FILES = python_files(LIBRARY, SERVICES)
 
@@ -53,6 +51,6 @@ def test_no_two_classes_have_one_name():
     assert not {name: where for (_, name), where in places.items() if len(where) > 1}
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(ROOT).as_posix())
+@for_each(FILES)
 def test_files_are_named_by_nouns(file):
     assert file.stem not in SOFT

@@ -2,9 +2,7 @@
 
 import ast
 
-import pytest
-
-from tests.house.sources import LIBRARY, ROOT, SERVICES, python_files
+from tests.house.sources import LIBRARY, ROOT, SERVICES, for_each, nodes_with, python_files
 
 # They raise where a directory on the way is another user's, or hide why something is not there.
 LOOKING = {"exists", "is_file", "is_dir", "is_symlink", "iterdir"}
@@ -21,12 +19,12 @@ OWN_FILES = {
 
 
 def calls(file, names):
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in nodes_with(file, names):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in names:
             yield f"{file.relative_to(ROOT)}:{node.lineno} calls .{node.func.attr}()"
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(ROOT).as_posix())
+@for_each(FILES)
 def test_paths_are_looked_at_in_one_place(file):
     # Where errors mean nothing.
     ours = {"src/dvtfast/keystores/looking.py", "services/sidecar/nodes/file_states.py"}
@@ -34,7 +32,7 @@ def test_paths_are_looked_at_in_one_place(file):
         assert not list(calls(file, LOOKING))
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(ROOT).as_posix())
+@for_each(FILES)
 def test_files_are_read_in_one_place(file):
     if file.relative_to(ROOT).as_posix() not in OWN_FILES:
         assert not list(calls(file, READING))
