@@ -38,6 +38,8 @@ class Wire(IntEnum):
 
 
 VARINT, BYTES = Wire.VARINT, Wire.BYTES
+_WIRES = tuple(Wire)
+_ONE_BYTE = tuple(bytes([value]) for value in range(0x80))
 
 
 class Fields:
@@ -122,6 +124,8 @@ def read_varint(data: bytes, start: int = 0) -> tuple[int, int]:
     Raises:
         ProtobufError: it does not end, or has more than 64 bits.
     """
+    if start < len(data) and data[start] < 0x80:  # as nearly all that are read
+        return data[start], start + 1
     value = shift = 0
     for position in range(start, min(start + MAX_VARINT_BYTES, len(data))):
         byte = data[position]
@@ -136,6 +140,8 @@ def read_varint(data: bytes, start: int = 0) -> tuple[int, int]:
 
 def varint(value: int) -> bytes:
     """A number of 0..2^64-1 as it is written, seven bits in a byte, the lowest first."""
+    if 0 <= value < 0x80:
+        return _ONE_BYTE[value]
     out = bytearray()
     while value >= 0x80:
         out.append(value & 0x7F | 0x80)
@@ -201,4 +207,4 @@ def _tag(data: bytes, at: int) -> tuple[int, Wire, int]:
     number = tag >> 3
     if not 1 <= number <= MAX_FIELD_NUMBER or tag & 7 > Wire.FIXED32:
         raise ProtobufError(f"expected a field, got number {number} with wire type {tag & 7}")
-    return number, Wire(tag & 7), at
+    return number, _WIRES[tag & 7], at
