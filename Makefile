@@ -57,7 +57,7 @@ demo-chain: $(VENV)/demo-chain build/anvil/made ## further, onto a chain on this
 	$(BIN)/dvtfast demo --chain $(DEMO)
 
 test: $(VENV)/test build/anvil/made build/browser/made build/libp2p/made ## all tests; THOROUGH=yes: those that take long, too
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder \
+	$(if $(THOROUGH),DVTFAST_FUZZ_CASES=2000) $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder \
 	    $(if $(THOROUGH),,-m 'not thorough') $(TESTS)
 
 fuzz: $(VENV)/test ## 20,000 cases of every kind next to milagro, arkworks and py_ecc; 1,000,000 operands on lanes; 100,000 schedules of consensus; 50,000 slots of four nodes

@@ -1,7 +1,8 @@
 """The backends that tests run on: blst, the lanes, and their build in portable C that checks every operand.
 
-A module says `pytestmark = ON_EACH_BACKEND`, and all its tests run on each; a test that would take minutes
-on the checked build, and shows nothing there that another does not, says `@ON_FAST_BACKENDS`.
+A module says `pytestmark = ON_EACH_BACKEND`, and all its tests run on each, on the checked build with those
+that are thorough; a test that would take minutes on it, and shows nothing there that another does not, says
+`@ON_FAST_BACKENDS`.
 """
 
 import pytest

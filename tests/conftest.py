@@ -4,6 +4,7 @@ The same examples are drawn each time, so that a failure has to do with the chan
 `pytest tests/property --hypothesis-profile=thorough --timeout=0` draws new ones, and many more.
 """
 
+import gc
 import os
 import signal
 import sys
@@ -48,8 +49,22 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What may take so long that it has a `timeout` of its own begins first, not when others are done."""
-    items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
+    """What takes long begins first, not when others are done: what waits, and the simulation, which computes.
+
+    What may take so long that it has a `timeout` of its own waits for processes most of its time.
+    """
+    items.sort(key=lambda item: (not _is_simulation(item), item.get_closest_marker("timeout") is None))
+
+
+def _is_simulation(item: pytest.Item) -> bool:
+    return item.path.parent.name == "simulation"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays to the end: no look for garbage goes over it any more."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +79,10 @@ def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if mark := metafunc.definition.get_closest_marker("on_each_backend"):
-        metafunc.parametrize("backend", mark.args or BACKENDS, indirect=True)
+        # A hundred times slower, and by far most of the time; tests/fuzz runs its every function each time.
+        checked = pytest.param("checked", marks=pytest.mark.thorough)
+        backends = [checked if name == "checked" else name for name in mark.args or BACKENDS]
+        metafunc.parametrize("backend", backends, indirect=True)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

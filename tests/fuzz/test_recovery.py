@@ -175,7 +175,8 @@ def assert_recovers(recover, random, shares, indices, t, expected):
 
 def test_interpolations():
     kinds = [*MULTIPLES, "one hostile", "refused", "recovered", *(f"threshold {t}" for t in range(1, 8))]
-    batches.run(interpolations, kinds)
+    # A batch has one threshold, and each of them must come up.
+    batches.run(interpolations, kinds, cases=2 * batches.CASES)
 
 
 # Public key shares, all on the polynomial of their key or not.

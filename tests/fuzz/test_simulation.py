@@ -17,7 +17,7 @@ from tests.fuzz import batches
 from tests.simulation.running import Simulation
 from tests.simulation.storms import Kind
 
-SLOTS = int(os.environ.get("DVTFAST_FUZZ_SLOTS", "160"))
+SLOTS = int(os.environ.get("DVTFAST_FUZZ_SLOTS", "80"))
 PARTS = 8
 SLOTS_OF_A_RUN = 500
 LONG = 10_000  # slots of one run

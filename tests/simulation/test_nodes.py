@@ -100,6 +100,7 @@ def test_a_liar_costs_at_most_what_it_leads_and_is_named(monkeypatch, way):
     assert bool(blamed) == ("shares" in way) or way in ("flood", "two values")
 
 
+@pytest.mark.thorough
 def test_memory_stays_flat():
     """In `make fuzz` over 10,000 slots."""
     run = Simulation(7, 480, validators=1, troubles=[])

@@ -98,7 +98,7 @@ def test_the_vectors_cluster(tmp_path: Path) -> None:
     assert {(line["count"], line["cluster"]) for line in loaded} == {(3, "ssv-5-17-242-1093")}
 
 
-@pytest.mark.parametrize("operators", [4, 7])
+@pytest.mark.parametrize("operators", [4, pytest.param(7, marks=pytest.mark.thorough)])
 def test_a_new_cluster_with_a_threshold_of_its_operators(operators: int, tmp_path: Path) -> None:
     threshold = 2 * (operators // 3) + 1
     many = {"nodes": str(operators), "threshold": str(threshold), "ssv": "true"}

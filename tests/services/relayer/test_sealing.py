@@ -485,6 +485,7 @@ async def test_encrypt_and_rotate_on_each_database(each_database: str) -> None:
     await database.close()
 
 
+@pytest.mark.thorough
 async def test_kill_9_of_a_rewrite_on_postgres(
     postgres: postgres_.Server, key_file: Path, new_key_file: Path
 ) -> None:

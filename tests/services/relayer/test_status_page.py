@@ -331,7 +331,7 @@ async def test_accessibility(start: Start, scheme: Any) -> None:
     script = axe()
     phone = {"width": 360, "height": 740}
     async with (
-        troubled(start, 60, 40) as (relayer, _),
+        troubled(start, 12, 8) as (relayer, _),
         page_of(relayer, color_scheme=scheme, viewport=phone) as page,
     ):
         for summary in await page.locator("summary").all():
