@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 import click
+import msgspec
 
 from dvtfast import DvtfastError
 from dvtfast.errors import InputError
@@ -153,7 +154,7 @@ def _capella_epoch(cluster: NodeCluster) -> int:
 async def _list(settings: ExitListSettings) -> int:
     cluster = _cluster(settings)
     async with _beacon(settings, cluster) as beacon:
-        with _store(settings, cluster) as store:
+        with _store(settings, cluster, only_looks=True) as store:
             keys = list(cluster.members.validators)
             states = exit_states(store, keys)
         details = await beacon.details(keys, state="head")
@@ -206,7 +207,7 @@ async def _send(beacon: DutiesClient, store: ExitStore, states: Mapping[bytes, E
 def _export(settings: ExitExportSettings, file: Path) -> int:
     cluster = _cluster(settings)
     validators = set(_chosen(settings, cluster))
-    with _store(settings, cluster) as store:
+    with _store(settings, cluster, only_looks=True) as store:
         partials = [
             each for each in store.partials(cluster.members.position) if each.message.validator in validators
         ]
@@ -215,7 +216,7 @@ def _export(settings: ExitExportSettings, file: Path) -> int:
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
     with os.fdopen(descriptor, "wb") as output:
         output.write(write_partial_exits(partials))
-    click.echo(f"{file} has {len(partials)} partial exits of share index {cluster.members.position + 1}")
+    _tell(f"{file} has", len(partials), cluster.members.position, as_json=settings.json)
     return 0
 
 
@@ -228,13 +229,19 @@ async def _import(settings: ExitImportSettings, file: Path) -> int:
         indices = {members.validators[key]: each.index for key, each in details.items()}
         with _store(settings, cluster) as store:
             judge = ExitJudge(members, beacon.chain.schedule, store)
-            _, faults = judge.take(node, signed, indices)
+            kept, faults = judge.take(node, signed, indices)
             judge.recover()
-    wrong = sum(len(fault.validators) for fault in faults)
     for fault in faults:
         click.echo(f"error: {file}: {fault.reason}, of {len(fault.validators)} validators", err=True)
-    click.echo(f"{len(signed) - wrong} partial exits of share index {node + 1} are kept")
+    _tell("new here are", kept, node, as_json=settings.json)
     return EXIT_CODE if faults else 0
+
+
+def _tell(what: str, count: int, node: int, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(msgspec.json.encode({"share_index": node + 1, "partial_exits": count}))
+    else:
+        click.echo(f"{what} {count} partial exits of share index {node + 1}")
 
 
 # What all do.
@@ -257,8 +264,8 @@ def _chosen(settings: SomeExitSettings, cluster: NodeCluster) -> list[bytes]:
 
 
 @contextmanager
-def _store(settings: ExitSettings, cluster: NodeCluster) -> Iterator[ExitStore]:
-    store = ExitStore(settings.exits_path, cluster.lock_hash)
+def _store(settings: ExitSettings, cluster: NodeCluster, *, only_looks: bool = False) -> Iterator[ExitStore]:
+    store = ExitStore(settings.exits_path, cluster.lock_hash, only_looks=only_looks)
     try:
         yield store
     finally:

@@ -71,6 +71,7 @@ class Exits:
         self._wake = asyncio.Event()
         self._on_chain: dict[int, ValidatorDetails] = {}  # by position, of that epoch
         self._of_epoch: int | None = None
+        self._learning = asyncio.Lock()
         self._given: dict[int, dict[ExitMessage, float]] = {}  # to each node, and when; by the loop's clock
         self._tried: dict[bytes, int] = {}  # in which epoch an exit was sent last
 
@@ -146,20 +147,27 @@ class Exits:
     async def _look(self) -> None:
         if await self._workers.run(self._store.is_empty):
             return
-        await self._learn()
-        await self._sign()
+        trouble = None
+        try:
+            await self._learn()
+        except BeaconError as error:  # which is no reason to keep others waiting
+            trouble = error
+        if self._of_epoch is not None:
+            await self._sign()
         if count := await self._workers.run(self._judge.recover):
             log.info("exits signed by the cluster", count=count)
         await self._give()
+        if trouble is not None:
+            raise trouble
         await self._send()
 
     async def _learn(self) -> None:
-        """What became of the validators; once in an epoch, and those that were not there."""
-        epoch = self._epoch()
-        if self._of_epoch != epoch:
-            found = await self._beacon.details(self._keys, state="head")
-            self._on_chain = {self._members.validators[key]: each for key, each in found.items()}
-            self._of_epoch = epoch
+        """What became of the validators, once in an epoch."""
+        async with self._learning:
+            if self._of_epoch != (epoch := self._epoch()):
+                found = await self._beacon.details(self._keys, state="head")
+                self._on_chain = {self._members.validators[key]: each for key, each in found.items()}
+                self._of_epoch = epoch
 
     async def _sign(self) -> None:
         """What is ordered, of validators that the chain knows."""

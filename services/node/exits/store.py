@@ -11,6 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
+from ...files.paths import is_there
 from ...files.sqlite_files import FileKind, SQLiteFile
 from .messages import ExitMessage, Order, PartialExit, WholeExit
 
@@ -46,13 +47,22 @@ class ExitStoreError(Exception):
 class ExitStore:
     """The file of one node, from any thread; several processes may share it."""
 
-    def __init__(self, path: Path | None, lock_hash: bytes) -> None:
+    def __init__(self, path: Path | None, lock_hash: bytes, *, only_looks: bool = False) -> None:
         """Open the file, or make it; without a path, forget all in the end.
+
+        Args:
+            path: of the file.
+            lock_hash: of the cluster, 32 bytes.
+            only_looks: what is there is read into memory, and nothing is made or changed.
 
         Raises:
             ExitStoreError: neither is possible, or it is of another cluster.
         """
-        self._file = SQLiteFile(path, KIND, refused=ExitStoreError, failed=ExitStoreError)
+        if only_looks and path is not None and not is_there(path):
+            path = None
+        self._file = SQLiteFile(
+            path, KIND, refused=ExitStoreError, failed=ExitStoreError, only_looks=only_looks
+        )
         self._run = self._file.connection.execute
         self._many = self._file.connection.executemany
         try:

@@ -104,6 +104,8 @@ class ExitSignSettings(SomeExitSettings):
 class ExitExportSettings(SomeExitSettings):
     """What `dvtfast exit export` can be told."""
 
+    json: bool = shared.json()
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExitChainSettings(ExitSettings):
@@ -142,3 +144,5 @@ class ExitBroadcastSettings(ExitChainSettings, SomeExitSettings):
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExitImportSettings(ExitChainSettings):
     """What `dvtfast exit import` can be told."""
+
+    json: bool = shared.json()

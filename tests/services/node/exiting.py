@@ -60,14 +60,18 @@ class Beacon:
     Attributes:
         statuses: by position; others are not on the chain.
         refuses: why an exit is not taken.
+        is_away: whether nobody answers.
     """
 
     def __init__(self) -> None:
         self.statuses = dict.fromkeys(range(VALIDATORS), ACTIVE_STATUS)
         self.refuses = ""
+        self.is_away = False
         self.sent: list[SignedVoluntaryExit] = []
 
     async def details(self, keys: Sequence[bytes], *, state: str) -> dict[bytes, ValidatorDetails]:
+        if self.is_away:
+            raise BeaconError("beacon: nobody answers")
         return {
             NAMES[position]: ValidatorDetails(FIRST_INDEX + position, status, 0, 0, b"", False, 0, 0)
             for position, status in self.statuses.items()

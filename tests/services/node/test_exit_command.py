@@ -168,10 +168,11 @@ def test_mistakes(folders: list[Path], dealt_nodes: Nodes, tmp_path: Path) -> No
         " are valid"
     ]
     assert run("sign", folders[0], "--yes", *key, "--replace").exit_code == 0
-    assert refused(run("export", folders[0], tmp_path / "out.json", "--all")) == [
+    assert refused(run("export", folders[1], tmp_path / "out.json", "--all")) == [
         "this node has signed no exit of these; see dvtfast exit sign"
     ]
     assert not (tmp_path / "out.json").exists()
+    assert not (folders[1] / "exits.db").exists()  # who only looks makes nothing
     assert "beacon" in refused(run("list", folders[0]))[0]
 
 
@@ -212,17 +213,14 @@ def test_from_file_to_file_and_to_the_chain(
     assert run("export", folders[0], files[0], "--all").exit_code == FAILED  # never written over
     form = json.loads(files[1].read_text())
     assert form["share_idx"] == 2
-    first = min(
-        form["partial_exits"], key=lambda each: each["signed_exit_message"]["message"]["validator_index"]
-    )
-    assert first["public_key"] == key_of(dealt_nodes, 3)
+    (first,) = [each for each in form["partial_exits"] if each["public_key"] == key_of(dealt_nodes, 3)]
     assert first["signed_exit_message"]["message"] == {"epoch": "0", "validator_index": "3"}
 
     key = ["--validator-public-key", key_of(dealt_nodes, 3)]
-    assert (
-        run("import", folders[0], files[1], *on(chain)).stdout
-        == "2 partial exits of share index 2 are kept\n"
-    )
+    result = run("import", folders[0], files[1], *on(chain))
+    assert result.stdout == "new here are 2 partial exits of share index 2\n"
+    again = run("import", folders[0], files[1], "--json", *on(chain))
+    assert json.loads(again.stdout) == {"share_index": 2, "partial_exits": 0}
     assert refused(run("broadcast", folders[0], *key, "--yes", *on(chain))) == [
         f"{key[1]}: the cluster has not signed an exit; see dvtfast exit list"
     ]

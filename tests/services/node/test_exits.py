@@ -144,6 +144,28 @@ async def test_what_the_signer_refuses_is_told_and_tried_again(nodes: ExitingNod
     assert nodes.stores[0].orders()[0].problem == ""
 
 
+async def test_without_a_beacon_node_the_nodes_go_on(nodes: ExitingNodes) -> None:
+    """With what they know; who knows nothing signs nothing."""
+    nodes.order(0, 2, is_wanted=True)
+    await until(lambda: nodes.signers_of(3, 2) == [0])
+    nodes.beacon.is_away = True
+    nodes.epoch += 1
+    await nodes.receive(1, message_of(1, {2: partial_exit(1, 2)}))
+    await nodes.receive(2, message_of(2, {2: partial_exit(2, 2)}))
+    await until(lambda: nodes.whole(3) == [2])
+    await nodes.end(3)
+    nodes.begin(3)
+    nodes.order(3, 1)
+    nodes.order(0, 1)  # which knows the chain
+    await until(lambda: nodes.signers_of(3, 1) == [0])
+    await for_a_while(nodes)
+    assert not nodes.signers[3].signed
+    assert not nodes.beacon.sent
+    nodes.beacon.is_away = False
+    await until(lambda: nodes.signers_of(0, 1) == [0, 3])
+    await until(lambda: len(nodes.beacon.sent) == 1)
+
+
 async def test_killed_in_the_middle(nodes: ExitingNodes) -> None:
     """What was ordered and signed before is on disk; nothing is signed twice."""
     nodes.order(0, 0, 1)
@@ -265,8 +287,8 @@ async def test_without_a_file_there_are_no_exits(nodes: ExitingNodes) -> None:
     nodes.exits[0]._store.close()
     with structlog.testing.capture_logs() as logged:
         await nodes.receive(3, message_of(3, {0: partial_exit(3, 0)}))
+        await until(lambda: {line["event"] for line in logged} == {"partial exits not kept", "exits wait"})
         await for_a_while(nodes)
-    assert {line["event"] for line in logged} == {"partial exits not kept", "exits wait"}
     assert len(logged) == 2  # however often it looks
     assert nodes.signers_of(1, 0) == [3]
 
