@@ -32,15 +32,14 @@ from ..slots import SlotClock
 from ..transport import Transport
 from ..wire.partial_signatures import PROTOCOL, PartiallySigned, PartialSignaturesMessage
 from .judging import AT_ONCE, ExitJudge
-from .messages import ExitMessage, Order, PartialExit, WholeExit
-from .sending import send_exit
+from .messages import ExitMessage, Order, PartialExit
+from .sending import ExitSender
 from .store import NUMBER_LIMIT, ExitStoreError
 
 LOOK_SECONDS: Final = 1.0  # between two looks whether there are new orders
 AGAIN_SECONDS: Final = 30.0  # after which what did not work is tried again
 # After which peers get again what they had: charon keeps exits in memory only, and nobody confirms anything.
 RESEND_SECONDS: Final = 3600.0
-MOST_SENT: Final = 512  # exits in an epoch, to beacon nodes: 32 blocks take no more
 LEAVES_NOT_YET: Final = WAITING_STATUSES | {ACTIVE_STATUS}
 TROUBLE: Final = (BeaconError, ExitStoreError, UnavailableError, TimeoutError)
 
@@ -67,13 +66,13 @@ class Exits:
         self._transport, self._beacon, self._signer = transport, beacon, signer
         self._slots = slots
         self._workers = Workers("exits", threads=1, gives_way=True)  # duties go first
+        self._sender = ExitSender(self._store, self._members, beacon, self._workers)
         self._keys = [key.tobytes() for key in self._members.keys.public_keys.encoded]
         self._wake = asyncio.Event()
         self._on_chain: dict[int, ValidatorDetails] = {}  # by position, of that epoch
         self._of_epoch: int | None = None
         self._learning = asyncio.Lock()
         self._given: dict[int, dict[ExitMessage, float]] = {}  # to each node, and when; by the loop's clock
-        self._tried: dict[bytes, int] = {}  # in which epoch an exit was sent last
 
     async def run(self) -> None:
         """Do what is ordered, until it is cancelled."""
@@ -142,6 +141,40 @@ class Exits:
         except TROUBLE as error:
             log.warning("partial exits not kept", node=node, why=str(error) or "there was no time")
 
+    async def submit(self, signed: SignedVoluntaryExit, record: Signer) -> str:
+        """An exit that this node's validator client has signed: its operator orders it, and wants it sent.
+
+        Args:
+            signed: with the signature of this node's key share.
+            record: puts on record what was signed, and gives it back.
+
+        Returns:
+            Why it is not taken, or "".
+
+        Raises:
+            BeaconError, ExitStoreError, UnavailableError, TimeoutError: nothing can be taken now.
+        """
+        await self._learn()
+        by_index = {each.index: position for position, each in self._on_chain.items()}
+        if (position := by_index.get(signed.message.validator_index)) is None:
+            return "it is no validator of this cluster"
+        key, epoch, own = self._keys[position], signed.message.epoch, self._members.position
+        if why := self._why_not(Order(key, epoch)):
+            return why
+        if not await self._workers.run(self._judge.is_signed, own, position, signed):
+            return "its signature is not one of this node's key share"
+        if before := await self._workers.run(self._store.order, [key], epoch):
+            return f"an exit of epoch {before[0].epoch} was ordered before"
+        duty = Duty(epoch * self._slots.slots_per_epoch, DutyType.EXIT)
+        recorded = await record.sign(duty, np.array([position], np.intp), [signed])
+        if why := recorded.refused.get(position, ""):
+            await self._workers.run(self._store.tell, why, [key])
+            return why
+        await self._workers.run(self._judge.take, own, [(position, signed)], {})
+        await self._workers.run(self._store.want, [key])
+        self._wake.set()
+        return ""
+
     # What is done when something may have changed.
 
     async def _look(self) -> None:
@@ -159,7 +192,7 @@ class Exits:
         await self._give()
         if trouble is not None:
             raise trouble
-        await self._send()
+        await self._sender.send(self._on_chain, self._epoch(), self._slots.now())
 
     async def _learn(self) -> None:
         """What became of the validators, once in an epoch."""
@@ -263,31 +296,6 @@ class Exits:
             )
         slot = epoch * self._slots.slots_per_epoch
         return PartialSignaturesMessage(slot, DutyType.EXIT, list(entries.values())).encode()
-
-    # To the beacon nodes.
-
-    async def _send(self) -> None:
-        """Send what is wanted and the chain takes now, each once an epoch, until it shows."""
-        epoch = self._epoch()
-        for each in await self._workers.run(self._ready, epoch):
-            await send_exit(self._beacon, self._store, each, self._slots.now(), self._workers)
-            self._tried[each.message.validator] = epoch
-
-    def _ready(self, epoch: int) -> list[WholeExit]:
-        """Exits to be sent in an epoch; those that were not tried for longest come first."""
-        left = MOST_SENT - sum(each == epoch for each in self._tried.values())
-        wanted, first = self._store.wanted(), dict[bytes, WholeExit]()
-        for exit in self._store.whole():
-            first.setdefault(exit.message.validator, exit)
-        ready = []
-        for validator, exit in first.items():
-            details = self._on_chain.get(self._members.validators[validator])
-            is_active = details is not None and details.status == ACTIVE_STATUS
-            is_due = exit.message.epoch <= epoch and self._tried.get(validator, -1) < epoch
-            if validator in wanted and is_active and is_due:
-                ready.append(exit)
-        ready.sort(key=lambda exit: self._tried.get(exit.message.validator, -1))
-        return ready[: max(left, 0)]
 
     def _epoch(self) -> int:
         return self._slots.epoch(self._slots.slot())

@@ -70,6 +70,12 @@ class ExitJudge:
             self.store.add(good)
         return len(good), faults.found()
 
+    def is_signed(self, node: int, position: int, signed: SignedVoluntaryExit) -> bool:
+        """Whether an exit has the signature of a node's key share of a validator, by their positions."""
+        message = ExitMessage.of(self.members.keys.public_keys.encoded[position].tobytes(), signed)
+        keys = self.members.keys.key_shares[np.array([position], np.intp), node]
+        return bool(check_signatures(keys, self._roots([message]), _rows([signed.signature])).all())
+
     def recover(self) -> int:
         """Make exits of what enough nodes signed, and keep them; how many."""
         keys = self.members.keys

@@ -23,6 +23,7 @@ from .contributing import Contributing
 from .errors import RequestError, api_errors
 from .intake import Intake
 from .keys import ShareKeys
+from .leaving import Leaving
 from .offers import Offers
 from .passing import PassedOn
 from .proposing import Proposing, swallowed
@@ -68,6 +69,7 @@ class ValidatorApi:
         clients = Clients(parts, offers, self._intake, self._active)
         self._attesting, self._proposing = Attesting(clients), Proposing(clients)
         self._selecting, self._contributing = Selecting(clients), Contributing(clients)
+        self._leaving = Leaving(node.exits, record)
 
     @classmethod
     @asynccontextmanager
@@ -119,7 +121,7 @@ class ValidatorApi:
             ("POST", "/eth/v1/validator/sync_committee_selections", selecting.of_subcommittees),
             ("GET", "/eth/v1/validator/sync_committee_contribution", contributing.contribution),
             ("POST", "/eth/v1/validator/contribution_and_proofs", contributing.contributions),
-            ("POST", "/eth/v1/beacon/pool/voluntary_exits", _no_exits),
+            ("POST", "/eth/v1/beacon/pool/voluntary_exits", self._leaving.exit),
         ]
 
     async def _active(self) -> ActiveValidators:
@@ -152,10 +154,6 @@ class ValidatorApi:
 
 async def _outdated(request: web.Request) -> web.StreamResponse:
     raise RequestError(404, "an old form of the beacon API, which is not served")
-
-
-async def _no_exits(request: web.Request) -> web.StreamResponse:
-    raise RequestError(400, "exits are not taken from validator clients")
 
 
 def _digest(token: str) -> bytes:

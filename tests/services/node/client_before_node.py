@@ -83,14 +83,19 @@ def signed(duty: DutyType, positions: Sequence[int], values: Sequence[Any], *, n
 
 
 @asynccontextmanager
-async def client_before_node(*, token: str = "", seconds: float = 10.0, **more: Any) -> AsyncIterator[Before]:
+async def client_before_node(
+    *, token: str = "", seconds: float = 10.0, exits: Any = None, **more: Any
+) -> AsyncIterator[Before]:
     """A node whose slot SLOT has just begun, and its client; it knows the validators' duties."""
     async with alone(**more) as found:
         offers, workers = Offers(), Workers("signing", threads=1)
         record = SigningRecord(None, SCHEDULE.genesis_validators_root, KEYS.key_shares.encoded[:, 0])
         signer = DutySigner(SignedElsewhere(VALIDATORS), record, workers, SCHEDULE)
         known = {EPOCH: SimpleNamespace(active=found.active)}
-        node = cast(ClusterNode, SimpleNamespace(parts=found.node, scheduler=SimpleNamespace(known=known)))
+        node = cast(
+            ClusterNode,
+            SimpleNamespace(parts=found.node, scheduler=SimpleNamespace(known=known), exits=exits),
+        )
         try:
             async with (
                 ValidatorApi.open(node, offers, signer, token=token, seconds=seconds) as api,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -25,7 +26,12 @@ from dvtfast.duties.sync_committees import (
     SyncCommitteeMessage,
     SyncCommitteeSelection,
 )
-from dvtfast.duties.validator_messages import BeaconCommitteeSelection, SignedRandao
+from dvtfast.duties.validator_messages import (
+    BeaconCommitteeSelection,
+    SignedRandao,
+    SignedVoluntaryExit,
+    VoluntaryExit,
+)
 from dvtfast.duties.wrappers import AttesterValue, Versioned
 from dvtfast.qbft.messages import Duty
 from dvtfast.services.node.tracker import Step
@@ -456,6 +462,26 @@ async def test_what_the_node_says_itself_is_swallowed() -> None:
         told = await found.send("POST", "/eth/v1/beacon/pool/voluntary_exits", json={}, status=400)
         assert told["message"] == "exits are not taken from validator clients"
         assert not found.alone.beacon.sent
+
+
+async def test_exits_are_handed_to_the_node() -> None:
+    """As JSON or SSZ; what it says against them is told."""
+    value = SignedVoluntaryExit(VoluntaryExit(1, FIRST_INDEX), bytes(96))
+    taken: list[SignedVoluntaryExit] = []
+
+    async def submit(each: SignedVoluntaryExit, record: Any) -> str:
+        taken.append(each)
+        return "" if len(taken) < 3 else "why not"
+
+    path, kind = "/eth/v1/beacon/pool/voluntary_exits", codec(SignedVoluntaryExit)
+    async with client_before_node(exits=SimpleNamespace(submit=submit)) as found:
+        assert await found.send("POST", path, json=kind.to_json(value)) == b""
+        headers = {"Content-Type": "application/octet-stream"}
+        assert await found.send("POST", path, data=kind.encode(value), headers=headers) == b""
+        told = await found.send("POST", path, json=kind.to_json(value), status=400)
+        assert told["message"] == f"validator {FIRST_INDEX}: why not"
+        assert (await found.send("POST", path, json={}, status=400))["code"] == 400
+    assert taken == [value] * 3
 
 
 TAKING = [
