@@ -19,7 +19,7 @@ from dvtfast.constants import SIGNATURE_BYTES
 from dvtfast.duties.duty_types import DutyType
 from dvtfast.duties.fork_schedule import ForkSchedule
 from dvtfast.duties.presets import MAINNET_PRESET, SYNC_COMMITTEE_SUBNET_COUNT, Preset
-from dvtfast.duties.signed_sets import signature_of, signed_set
+from dvtfast.duties.signed_sets import is_of_slot, signature_of, signed_set
 from dvtfast.duties.ssz import SszError
 from dvtfast.duties.sync_committees import SignedContributionAndProof, SyncCommitteeSelection
 from dvtfast.duties.wrappers import SignedValue, decode_signed, encode_signed
@@ -314,6 +314,8 @@ class Exchange:
                         raise SszError("expected a signature")
                     if subcommittee_of(value) >= SYNC_COMMITTEE_SUBNET_COUNT:
                         raise SszError("expected one of four subcommittees")
+                    if not is_of_slot(duty.type, duty.slot, value, self._schedule):
+                        raise SszError("expected what is signed in this slot")
                 except SszError:
                     unread.append(validator)
                     continue

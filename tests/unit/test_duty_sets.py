@@ -14,7 +14,7 @@ from dvtfast.duties.duty_types import DutyType
 from dvtfast.duties.fork_schedule import ForkEpoch, ForkSchedule
 from dvtfast.duties.forks import DENEB, ELECTRA, FORKS, FULU, fork_named, fork_with_version
 from dvtfast.duties.presets import MINIMAL_PRESET, PRESETS, preset_named
-from dvtfast.duties.signed_sets import NO_SIGNATURE, signature_of, signed_set, with_signature
+from dvtfast.duties.signed_sets import NO_SIGNATURE, is_of_slot, signature_of, signed_set, with_signature
 from dvtfast.duties.ssz import SszError
 from dvtfast.duties.validator_messages import (
     BeaconCommitteeSelection,
@@ -127,6 +127,14 @@ def test_a_signature_is_put_in_and_sent(duty, value):
     before, after = signed_set(duty, [value], SCHEDULE), signed_set(duty, [signed], SCHEDULE)
     assert np.array_equal(before.signing_roots, after.signing_roots)
     assert after.signatures.tobytes() == SIGNATURE
+
+
+@pytest.mark.parametrize(("duty", "value"), VALUES.values(), ids=VALUES)
+def test_a_value_says_of_which_slot_it_is(duty, value):
+    of_any = duty in (DutyType.EXIT, DutyType.BUILDER_REGISTRATION)
+    assert is_of_slot(duty, 96, value, SCHEDULE)
+    assert is_of_slot(duty, 97, value, SCHEDULE) == (of_any or duty == DutyType.RANDAO)
+    assert is_of_slot(duty, 128, value, SCHEDULE) == of_any
 
 
 @pytest.mark.parametrize(("duty", "value"), VALUES.values(), ids=VALUES)

@@ -102,6 +102,32 @@ def with_signature(value: V, signature: bytes) -> V:
     return cast(V, _replaced(value, _path(value), bytes(signature)))
 
 
+def is_of_slot(duty: DutyType, slot: int, value: SignedValue, schedule: ForkSchedule) -> bool:
+    """Whether a value is of a slot: what it signs says so; a reveal says its epoch, an exit nothing."""
+    signed: Any = value
+    match duty:
+        case DutyType.ATTESTER:
+            own = signed.message.data.slot
+        case DutyType.PROPOSER:
+            own = _block(signed).slot
+        case DutyType.AGGREGATOR:
+            own = signed.message.message.aggregate.data.slot
+        case DutyType.RANDAO:
+            return bool(signed.epoch == schedule.epoch_of(slot))
+        case DutyType.PREPARE_AGGREGATOR | DutyType.SYNC_MESSAGE | DutyType.PREPARE_SYNC_CONTRIBUTION:
+            own = signed.slot
+        case DutyType.SYNC_CONTRIBUTION:
+            own = signed.message.contribution.slot
+        case _:
+            return True
+    return bool(own == slot)
+
+
+def _block(value: Any) -> Any:
+    message = value.message
+    return (message.signed_block if isinstance(message, SignedBlockContents) else message).message
+
+
 def _path(value: Any) -> tuple[str, ...]:
     if isinstance(value, Versioned):
         inner = ("signed_block",) if isinstance(value.message, SignedBlockContents) else ()
@@ -131,8 +157,7 @@ def _signed_message(duty: DutyType, value: Any, schedule: ForkSchedule) -> tuple
             data = value.message.data
             return data, data.target.epoch
         case DutyType.PROPOSER:
-            message = value.message
-            block = (message.signed_block if isinstance(message, SignedBlockContents) else message).message
+            block = _block(value)
             return block, schedule.epoch_of(block.slot)
         case DutyType.AGGREGATOR:
             proof = value.message.message

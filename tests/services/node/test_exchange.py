@@ -197,6 +197,16 @@ async def test_one_bad_entry_costs_that_entry(nodes: Nodes) -> None:
     assert nodes.there(1) == list(ALL)
 
 
+async def test_a_set_of_another_slot_is_none_of_this_duty(nodes: Nodes) -> None:
+    """It does not stand where its node's own goes."""
+    await nodes.receive(0, nodes.message_of(0, votes(replace(DATA, slot=SLOT - 1))))
+    for node in range(3):
+        await nodes.sign(node)
+    assert nodes.there(3) == list(ALL)
+    [(node, validators, reason)] = nodes.reasons(3)
+    assert (node, sorted(validators), reason) == (0, list(ALL), "data that are none of the duty")
+
+
 async def test_a_wrong_signature_is_named_when_it_matters(nodes: Nodes) -> None:
     wrong = signed_by(SHARES[:, 0], votes(replace(DATA, slot=SLOT, beacon_block_root=bytes(32))))
     values = [with_signature(value, signature_of(other)) for value, other in zip(votes(), wrong, strict=True)]
