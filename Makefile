@@ -39,7 +39,7 @@ MODULES = find src services dvtfast_command -name __pycache__ -prune -o \( -type
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-dkg demo-duties demo-chain test fuzz fuzz-relayer screenshot asan ct build lint alerts format types bench bench-quick bench-lanes bench-dkg bench-round bench-deposits bench-sidecar bench-junk bench-p2p bench-crowd bench-duties annotate wheel check-wheel docs workflows lock newest clean always
+.PHONY: help demo demo-dkg demo-duties demo-chain test fuzz fuzz-relayer screenshot asan ct build lint alerts format types bench bench-quick bench-lanes bench-dkg bench-round bench-deposits bench-sidecar bench-junk bench-p2p bench-crowd bench-duties bench-duty-sets annotate wheel check-wheel docs workflows lock newest clean always
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -133,6 +133,9 @@ bench-crowd: $(VENV)/bench ## four sidecars that post 5,000 shares in one reques
 
 bench-duties: $(VENV)/bench ## roots of blocks and votes beside the bare hashes, votes on record beside bare rows
 	$(BIN)/python -m benchmarks.duties
+
+bench-duty-sets: $(VENV)/bench ## what 5,000 partial signatures cost a node when some are bad, beside clean ones
+	$(BIN)/python -m benchmarks.duty_sets
 
 annotate: $(VENV)/test ## HTML of the kernels in build/annotate; fails where a loop without the GIL calls Python
 	rm -rf build/annotate && mkdir -p build/annotate/dvtfast

@@ -6,21 +6,30 @@ Each takes a minute or two, so they are not of `make test`: see conftest.py.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Final
 
 import pytest
+from structlog.testing import capture_logs
 
 from dvtfast.duties.duty_types import DutyType
+from dvtfast.duties.slashing import SAFE, Bounds, SignedAttestation, why_not_attestation
+from dvtfast.duties.wrappers import Versioned
+from dvtfast.services.node.exchange import LATE_SECONDS
+from dvtfast.services.node.partial_signatures import Fault
 from dvtfast.services.node.tracker import Step
 from tests.services.node.cluster_of_nodes import NODES, VALIDATORS, ClusterOfNodes, Keys, cluster_of_nodes
 from tests.simulation.liars import Liar
 
 SLOTS_PER_EPOCH, EPOCHS = 8, 6
 SLOTS = EPOCHS * SLOTS_PER_EPOCH
+# Of what a peer sends that cannot be used.
+JUNK: Final = ("message not used", "partial signatures of no use")
 # What begins at which part of a slot.
 PARTS = (
     (0.0, (DutyType.PROPOSER,)),
@@ -38,11 +47,15 @@ async def pass_slot(cluster: ClusterOfNodes, slot: int, nodes: Sequence[int] = r
                 assert set(report.steps.values()) == {Step.SENT}, (slot, type, report.reasons)
 
 
-async def verdict(cluster: ClusterOfNodes) -> dict[str, Any]:
-    """What the chain says in the end: all that was to be done was done, and nothing that may not."""
+async def verdict(cluster: ClusterOfNodes, late: int | None = None) -> None:
+    """What the chain says in the end: all that was to be done was done, and nothing that may not.
+
+    Args:
+        late: what comes through this beacon node may come when its slot is over.
+    """
     await cluster.go_to(SLOTS)
     report: dict[str, Any] = await cluster.chain.report()
-    assert report["refused"] == report["slashable"] == []
+    nothing_wrong(cluster, report, late)
     assert report["blocks"] == {"proposed": SLOTS - 1, "missed": [], "late": [], "orphaned": []}
     for epoch in report["epochs"][1:]:
         assert epoch["distances"] == {"1": VALIDATORS}
@@ -50,13 +63,49 @@ async def verdict(cluster: ClusterOfNodes) -> dict[str, Any]:
     sync = report["sync_participation"]
     assert sync["included"] == sync["possible"] - sync["seats"]
     assert (report["justified_epoch"], report["finalized_epoch"]) == (EPOCHS - 2, EPOCHS - 3)
-    values: dict[tuple[int, int, DutyType], set[bytes]] = {}
-    for one in cluster.signed:
-        if one.duty.type in (DutyType.PROPOSER, DutyType.ATTESTER):
-            values.setdefault((one.duty.slot, one.validator, one.duty.type), set()).add(one.root)
-    assert values
-    assert all(len(roots) == 1 for roots in values.values())
-    return report
+    print(f"{SLOTS - 1} of {SLOTS - 1} blocks, {len(report['epochs'][1:]) * VALIDATORS} votes, all of them")
+    print(f"in the next slot, {sync['included']} of as many sync messages: {report['verdicts']}")
+
+
+def nothing_wrong(cluster: ClusterOfNodes, report: dict[str, Any], late: int | None = None) -> None:
+    """Nothing was refused, and of all that nodes signed nothing is slashable, whether or not it was sent."""
+    refused = [
+        each
+        for each in report["refused"]
+        if late is None or each["node"] != f"node{late}" or each["at_slot"] == each["slot"]
+    ]
+    assert refused == report["slashable"] == []
+    blocks: dict[tuple[int, int], set[bytes]] = {}
+    votes: dict[int, set[SignedAttestation]] = {}
+    for each in cluster.signed:
+        if each.duty.type is DutyType.PROPOSER:
+            blocks.setdefault((each.validator, each.duty.slot), set()).add(each.root)
+        elif each.duty.type is DutyType.ATTESTER:
+            assert isinstance(each.value, Versioned)
+            data = each.value.message.data
+            vote = SignedAttestation(data.source.epoch, data.target.epoch, each.root)
+            votes.setdefault(each.validator, set()).add(vote)
+    assert blocks
+    assert votes
+    assert all(len(roots) == 1 for roots in blocks.values())
+    for of_one in votes.values():
+        for vote, other in combinations(of_one, 2):
+            assert why_not_attestation(vote, [other], Bounds()) == SAFE
+
+
+def faults(cluster: ClusterOfNodes, by: Sequence[int]) -> list[Fault]:
+    """What these nodes say that others did wrong."""
+    nodes = [node for position in by if (node := cluster.nodes[position]) is not None]
+    assert len(nodes) == len(by)
+    reports = [report for node in nodes for report in node.parts.tracker.reports().values()]
+    return [fault for report in reports for fault in report.faults]
+
+
+def heard(cluster: ClusterOfNodes, by: int) -> set[int]:
+    """Whose partial signatures came to a node in the last epochs."""
+    node = cluster.nodes[by]
+    assert node is not None
+    return {each for report in node.parts.tracker.reports().values() for each in report.heard}
 
 
 async def test_fair_weather(tmp_path: Path) -> None:
@@ -108,56 +157,85 @@ class LyingHost:
 
 @pytest.mark.parametrize("way", Liar.WAYS)
 async def test_one_lies(tmp_path: Path, way: str) -> None:
-    """The others do all duties, and say who it is where they can know."""
+    """The others do all duties, and it shows who it is."""
     keys = Keys()
     honest, operators = [0, 1, 3], [key.public_key for key in keys.identities]
     liar = Liar(Random(way), keys.identities[2], NODES)
     liar.way = way
-    async with cluster_of_nodes(tmp_path, keys=keys, running=honest) as cluster:
-        await cluster.begin(2, host=LyingHost(cluster.hosts[2], liar, operators))
-        for slot in range(1, SLOTS):
-            await pass_slot(cluster, slot, honest)
-        await verdict(cluster)
-        nodes = [cluster.nodes[position] for position in honest]
-        trackers = [node.parts.tracker for node in nodes if node is not None]
-        assert len(trackers) == len(honest)
-        faults = [fault for each in trackers for report in each.reports().values() for fault in report.faults]
-        assert {fault.node for fault in faults} <= {2}
-        if "shares" in way:
-            assert faults
+    with capture_logs() as lines:
+        async with cluster_of_nodes(tmp_path, keys=keys, running=honest) as cluster:
+            await cluster.begin(2, host=LyingHost(cluster.hosts[2], liar, operators))
+            for slot in range(1, SLOTS):
+                await pass_slot(cluster, slot, honest)
+            await verdict(cluster)
+            found = faults(cluster, honest)
+            assert heard(cluster, 0) == ({0, 1, 3} if way == "silent" else {0, 1, 2, 3})
+    print(Counter((fault.node, fault.reason) for fault in found))
+    assert {fault.node for fault in found} <= {2}
+    if way == "flood":
+        assert {line.get("node", line.get("peer")) for line in lines if line["event"] in JUNK} == {2}
+    elif way != "silent":
+        assert found
 
 
 @pytest.mark.parametrize(
-    "adversity", [{"lag_slots": 2}, {"lies": ["attestation data", "head"]}, {"is_down": True}], ids=str
+    ("adversity", "is_named", "problem"),
+    [
+        ({"lag_slots": 2}, True, ""),
+        ({"lies": ["attestation data", "head"]}, True, ""),
+        ({"is_down": True}, False, "503"),
+        ({"delay_seconds": 5.0}, False, ""),
+    ],
+    ids=lambda each: next(iter(each)) if isinstance(each, dict) else "",
 )
-async def test_the_beacon_node_of_one_is_of_no_use(tmp_path: Path, adversity: dict[str, Any]) -> None:
+async def test_the_beacon_node_of_one_is_of_no_use(
+    tmp_path: Path, adversity: dict[str, Any], is_named: bool, problem: str
+) -> None:
+    """What its node proposes of it costs a round and is named; a beacon node that is down its node names."""
+    others = [0, 2, 3]
     async with cluster_of_nodes(tmp_path, beacon_nodes=NODES) as cluster:
         await cluster.chain.suffer(1, **adversity)
         for slot in range(1, SLOTS):
-            await pass_slot(cluster, slot, [0, 2, 3])
-        await verdict(cluster)
+            await pass_slot(cluster, slot, others)
+        await verdict(cluster, late=1 if "delay_seconds" in adversity else None)
+        found = faults(cluster, others)
+        print(Counter((fault.node, fault.reason) for fault in found))
+        assert {fault.node for fault in found} == ({1} if is_named else set())
+        node = cluster.nodes[1]
+        assert node is not None
+        [health] = await node.parts.beacon.health()
+        assert problem in health.problem
 
 
 async def test_two_are_away_and_come_back(tmp_path: Path) -> None:
-    """Without them nothing is done, nothing wrong is signed; from the next slot on all goes on."""
+    """Without them nothing is done, nothing wrong is signed; in the second slot after it all goes on."""
+    away, back = range(20, 24), 24
     async with cluster_of_nodes(tmp_path) as cluster:
         for slot in range(1, SLOTS):
-            if 20 <= slot < 24:
-                for position in (1, 2):
-                    await cluster.end(position)
+            if slot == away.start:
+                await cluster.end(1)
+                await cluster.end(2)
+            if slot in away:
                 for part, _ in PARTS:
                     await cluster.go_to(slot, part)
+                    await asyncio.sleep(LATE_SECONDS / 4)
                 continue
-            if slot == 24:
-                for position in (1, 2):
-                    await cluster.begin(position)
+            if slot == back:
+                await cluster.begin(1)
+                await cluster.begin(2)
                 await cluster.go_to(slot)
+                await cluster.go_to(slot, PARTS[1][0])
+                await cluster.done(slot, DutyType.ATTESTER)
                 continue
             await pass_slot(cluster, slot)
         await cluster.go_to(SLOTS)
         report = await cluster.chain.report()
-    assert report["refused"] == report["slashable"] == []
-    missed = [each["slot"] for each in report["blocks"]["missed"]]
-    assert set(missed) >= {20, 21, 22, 23}
-    assert set(missed) <= {20, 21, 22, 23, 24}
-    assert report["justified_epoch"] == EPOCHS - 2
+    nothing_wrong(cluster, report)
+    missed = {each["slot"] for each in report["blocks"]["missed"]}
+    assert missed - {back} == set(away)
+    epochs = report["epochs"]
+    print(f"missed {sorted(missed)}, votes {[(each['epoch'], each['distances']) for each in epochs]}")
+    assert epochs[2]["included"] == VALIDATORS // 2
+    assert epochs[3]["included"] >= VALIDATORS - VALIDATORS // SLOTS_PER_EPOCH
+    assert epochs[4]["distances"] == {"1": VALIDATORS}
+    assert (report["justified_epoch"], report["finalized_epoch"]) == (EPOCHS - 2, EPOCHS - 3)

@@ -13,5 +13,6 @@ signatures.py  all that nodes signed: nothing that is slashable, nothing that wa
 storms.py    what goes wrong when, by seed
 duties.py    how each duty went, and why which was missed
 running.py   all of it together
+sizes.py     how much there is of what must not grow
 surroundings.py  what it has to itself of this process
 """

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections import Counter
 from dataclasses import dataclass, field
 from hashlib import sha256
 from random import Random
 from typing import Any, Final
-from weakref import ReferenceType
 
 from dvtfast.duties.validator_messages import SignedValidatorRegistration
 from dvtfast.services.node.cluster import NodeCluster
@@ -33,6 +31,7 @@ from tests.simulation.loop import Program, VirtualLoop
 from tests.simulation.members import NODES, members
 from tests.simulation.network import CALM, Network
 from tests.simulation.signatures import Signatures
+from tests.simulation.sizes import sizes
 from tests.simulation.storms import Kind, Trouble, draw
 from tests.simulation.surroundings import errors_to, no_surprises
 from tests.simulation.world import World
@@ -75,7 +74,7 @@ class Simulation:
     Attributes:
         events: how many things have happened; with the same seed the same.
         seen: kinds of trouble, and how duties went, counted.
-        sizes: of memory and disks, at the end of each epoch: what has come since the beginning.
+        sizes: of memory, disks, and what nodes keep, after each epoch.
     """
 
     def __init__(
@@ -168,14 +167,8 @@ class Simulation:
             if member.program is not None and member.node is None and not member.program.tasks:
                 self.wrong.append(f"node {member.position} has ended")
         if slot % SLOTS_PER_EPOCH == 0:
-            gc.collect()
-            self.sizes.append(
-                {
-                    # sqlite3 looks after its weak references every few hundred statements.
-                    "objects": sum(type(each) is not ReferenceType for each in gc.get_objects()),
-                    "pages of disks": sum(member.disk.pages for member in self.nodes),
-                }
-            )
+            nodes = [member.node for member in self.nodes if member.node is not None]
+            self.sizes.append(sizes(nodes, [member.disk for member in self.nodes]))
         wrong = [*self.signatures.wrong, *self.wrong]
         assert not wrong, "\n".join(wrong[:10])
 
