@@ -50,13 +50,13 @@ SCHEDULE = ForkSchedule(
 OPERATORS = [bytes([2, *[node] * 32]) for node in range(NODES)]
 CLEAN, WRONG = "clean", "a wrong partial signature"
 BOUNDS = {
-    "one wrong": 2.0,
-    "one no point": 2.0,
-    "10 % wrong": 3.0,
-    "all wrong": 4.0,
-    "sent twice": 2.0,
-    "of the slot before": 2.0,
-    "another's share index": 2.0,
+    "one wrong": 1.3,
+    "one no point": 1.3,
+    "10 % wrong": 5.5,
+    "all wrong": 15.0,
+    "sent twice": 1.6,
+    "of the slot before": 1.3,
+    "another's share index": 1.3,
 }
 
 
