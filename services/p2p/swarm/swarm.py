@@ -270,12 +270,14 @@ class Swarm:
     async def _serve(self, stream: Stream, handler: Handler) -> None:
         try:
             await handler(stream)
-        except (P2PError, TimeoutError) as error:
-            log.debug(
-                "stream failed", protocol=stream.protocol, peer=peers.shown(stream.peer), error=str(error)
-            )
-            stream.reset()
         except Exception as error:
+            # A TimeoutError with a number is the system's, of what the handler works with: a disk, for one.
+            if isinstance(error, P2PError) or (isinstance(error, TimeoutError) and error.errno is None):
+                log.debug(
+                    "stream failed", protocol=stream.protocol, peer=peers.shown(stream.peer), error=str(error)
+                )
+                stream.reset()
+                return
             log.error(
                 "a handler failed",
                 protocol=stream.protocol,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from contextlib import suppress
 
 import pytest
+from structlog.testing import capture_logs
 
 from dvtfast.services.p2p import peering
 from dvtfast.services.p2p.errors import (
@@ -98,6 +100,30 @@ async def test_many_at_once():
         requests = [alice.request(bob.public_key, "/slow", each, terms=PATIENT) for each in messages]
         assert await asyncio.gather(*requests) == messages
         assert 1 < most <= SLOW.outbound_streams
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (TimeoutError(), "stream failed"),
+        (StreamResetError(0), "stream failed"),
+        (TimeoutError(errno.ETIMEDOUT, "a disk far away"), "a handler failed"),
+        (OSError(errno.EIO, "a disk"), "a handler failed"),
+    ],
+)
+async def test_whose_fault_it_is_that_a_handler_fails(error, told):
+    """The system's own time-outs are of what the handler works with, not of the peer."""
+
+    async def fail(peer, message):
+        raise error
+
+    with capture_logs() as lines:
+        async with cluster(identities(2)) as (alice, bob):
+            bob.handle("/fail", fail, terms=PATIENT)
+            with pytest.raises(StreamResetError):
+                await alice.request(bob.public_key, "/fail", b"", terms=PATIENT)
+    events = {line["event"] for line in lines if line.get("protocol") == "/fail"}
+    assert events == {told}
 
 
 async def test_what_a_handler_may_do():
