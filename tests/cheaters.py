@@ -279,6 +279,18 @@ def other_node_signature(envelope, terms):
     return replace(facts, node_signature=signature).encode()
 
 
+def other_attempt(envelope, terms):
+    """A COMMIT for this session that says that its HELLOs are of another attempt."""
+    commit = Commit.decode(envelope.statement, terms)
+    return replace(commit, hello_slot=sha256(commit.hello_slot).digest()).encode()
+
+
+def forged_list_of_another_attempt(envelope, terms):
+    """The same, and one of the HELLOs was never signed."""
+    statement = forged_list(envelope, terms)
+    return other_attempt(replace(envelope, statement=statement), terms)
+
+
 def other_done(envelope, terms):
     done = Done.decode(envelope.statement, terms)
     return replace(done, lock_hash=sha256(done.lock_hash).digest()).encode()

@@ -7,14 +7,14 @@ from functools import partial
 import pytest
 from py_ecc.optimized_bls12_381 import neg
 
-from dvtfast.constants import CURVE_ORDER
+from dvtfast.constants import CURVE_ORDER, PUBLIC_KEY_BYTES
 from dvtfast.dkg.native import dealing
 from dvtfast.dkg.native.envelopes import Kind, seal
 from dvtfast.dkg.native.judging import Known, UndecidedError, judge_evidence
 from dvtfast.dkg.native.statements import Stop
 from dvtfast.dkg.native.wanting import encode_want
 from dvtfast.dkg.outputs import Phase
-from dvtfast.errors import InputError
+from dvtfast.errors import EncodingError, InputError
 from tests import cheaters, reference
 from tests.ceremonies import Network, SamplePlan, make_terms, operators_of
 
@@ -107,6 +107,8 @@ EQUIVOCATIONS = {
     "COMMIT": (Kind.COMMIT, cheaters.other_promise),
     "DEAL": (Kind.DEAL, cheaters.other_ciphertexts),
     "list of HELLOs": (Kind.COMMIT, cheaters.forged_list),
+    "attempt of HELLOs": (Kind.COMMIT, cheaters.other_attempt),
+    "list of HELLOs of another attempt": (Kind.COMMIT, cheaters.forged_list_of_another_attempt),
     "list of COMMITs": (Kind.DEAL, cheaters.forged_list),
     "list of DEALs": (Kind.ECHO, cheaters.forged_list),
     "LOCKSIG": (Kind.LOCKSIG, cheaters.other_node_signature),
@@ -353,6 +355,29 @@ def test_small_parts_that_do_not_cancel_are_proven():
 def test_two_cheaters_are_both_named_by_all():
     network = run(cheats={1: cheaters.wrong_shares(0), 2: cheaters.wrong_shares(3)})
     assert_blamed(network, 1, 2)
+
+
+@pytest.mark.parametrize("fault", ["find_repeat", "public_shares"])
+def test_shares_of_which_nothing_comes_are_overwritten(fault, monkeypatch):
+    """Two keys are equal, or a key share is zero, which nobody alone can bring about."""
+    made = []
+
+    def add_shares(parts):
+        made.append(right(parts))
+        return made[-1]
+
+    def fail(keys, *arguments):
+        if fault == "find_repeat":  # which looks at dealers' rows before it looks at keys
+            return (0, 1) if keys.shape[1] == PUBLIC_KEY_BYTES else None
+        raise EncodingError("public_shares: infinity", [0])
+
+    right = dealing.add_shares
+    monkeypatch.setattr(dealing, "add_shares", add_shares)
+    monkeypatch.setattr(dealing, fault, fail)
+    network = run()
+    assert all(node.aborts and not node.aborts[0].evidence for node in network.nodes)
+    assert len(made) == TERMS.count
+    assert not any(shares.any() for shares in made)
 
 
 def test_a_node_that_plans_otherwise_is_found_out():

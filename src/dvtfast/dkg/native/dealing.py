@@ -204,13 +204,16 @@ def combine_deals(
     with wiped(*each):
         shares = add_shares(each)
         index = terms.share_indices[position]
-        if len(find_bad_shares(shares, sums, index)):
+        try:
+            if len(find_bad_shares(shares, sums, index)):
+                _blame_share(each, deals, index)
+            keys = np.ascontiguousarray(sums.encoded[:, 0])
+            if (pair := find_repeat(keys)) is not None:
+                raise BadDealerError(None, pair[1], 0, f"the same key as validator {pair[0]}")
+            public = public_shares(sums, terms.share_indices)
+        except BaseException:
             shares.fill(0)
-            _blame_share(each, deals, index)
-    keys = np.ascontiguousarray(sums.encoded[:, 0])
-    if (pair := find_repeat(keys)) is not None:
-        raise BadDealerError(None, pair[1], 0, f"the same key as validator {pair[0]}")
-    public = public_shares(sums, terms.share_indices)
+            raise
     return GeneratedKeys(keys, public.encoded, shares), public
 
 

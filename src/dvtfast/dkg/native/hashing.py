@@ -12,7 +12,7 @@ from dvtfast._native import roots as _kernel
 PROTOCOL = b"dvtfast-dkg/1"
 # Of messages, of what they mean, and of records. Another one whenever a program would say something else than
 # one before it: nodes of two formats begin no session, and no program goes on with another one's records.
-FORMAT = 2
+FORMAT = 3
 DIGEST_BYTES = 32
 
 # What is hashed first, so that no row is a pair of hashes, nor a pair a row.

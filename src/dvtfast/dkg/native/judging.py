@@ -170,12 +170,11 @@ def _equivocation(case: _Case) -> Verdict:
 
 def _malformed(case: _Case) -> Verdict:
     envelope = case.signed(Kind.HELLO, Kind.COMMIT, Kind.DEAL, Kind.ECHO, Kind.LOCKSIG, Kind.DONE)
-    slot, wanted = envelope.slot, case.session
+    hello_slot = case.terms.hello_slot
+    is_ours = envelope.slot == (hello_slot if envelope.kind == Kind.HELLO else case.session)
     if envelope.kind == Kind.COMMIT:  # whose session may be none
-        slot = Commit.decode(envelope.statement, case.terms).hello_slot
-    if envelope.kind in (Kind.HELLO, Kind.COMMIT):
-        wanted = case.terms.hello_slot
-    case.require(slot == wanted, "the message is of another session")
+        is_ours |= Commit.decode(envelope.statement, case.terms).hello_slot == hello_slot
+    case.require(is_ours, "the message is of another session")
     reason = broken_rule(envelope, case.terms)
     if reason is None:
         raise EvidenceError("the statement breaks no rule")

@@ -20,6 +20,8 @@ def broken_rule(envelope: Envelope, terms: Terms) -> str | None:
             return None if is_identity(hello.ephemeral) else "the ephemeral key is no point of secp256k1"
         case Kind.COMMIT:
             commit = Commit.decode(envelope.statement, terms)
+            if commit.hello_slot != terms.hello_slot:
+                return "COMMIT is for another attempt than its session"
             session = terms.session_id([mark.digest for mark in commit.hellos])
             if envelope.slot != session:
                 return "COMMIT is not for the session of its HELLOs"

@@ -206,6 +206,8 @@ class Work:
         listed: Sequence[Mark],
         marks: Mapping[tuple[Kind, int], Mark],
     ) -> None:
+        if envelope.kind == Kind.COMMIT and slot != self.terms.hello_slot:  # of which nothing can be compared
+            raise self._accusation(Proves.MALFORMED, envelope)
         for position, mark in enumerate(listed):
             own = marks[kind, position]
             if mark.digest == own.digest:
