@@ -46,16 +46,21 @@ class ResultOrigin(msgspec.Struct, frozen=True):
         definition_hash: in hex.
         way: how its keys were made: an attempt of the native protocol, or FROST.
         lock_hash: in hex; what all have signed.
+        signed: in hex, a hash of what the nodes have signed it with, as a node can do so in many ways; empty
+            where a result is not gone on with.
     """
 
     definition_hash: str
     way: str
     lock_hash: str
+    signed: str = ""
 
     @classmethod
-    def of(cls, definition_hash: bytes, way: str, lock_hash: bytes = b"") -> ResultOrigin:
+    def of(
+        cls, definition_hash: bytes, way: str, lock_hash: bytes = b"", signed: bytes = b""
+    ) -> ResultOrigin:
         """That with these hashes."""
-        return cls(write_data(definition_hash), way, write_data(lock_hash))
+        return cls(write_data(definition_hash), way, write_data(lock_hash), write_data(signed))
 
     def is_of(self, definition_hash: bytes, way: str) -> bool:
         """Whether it is that attempt at that definition."""
@@ -120,7 +125,9 @@ class NodeStore:
     ) -> bytes:
         """Write everything beside its place, and verify it there; what is told to the others, 32 bytes.
 
-        What is there of the same origin stays as it is: a process before wrote and verified it.
+        What is there of the same origin stays as it is: a process before wrote and verified it. What differs
+        from it only in how nodes have signed the lock is set aside: nobody was told of it, and this is what
+        all have.
 
         Args:
             stop: whether it is of no use any more; asked between keystores.
@@ -130,7 +137,11 @@ class NodeStore:
             OSError: it cannot be written.
             StoppedError: `stop()` was true.
         """
-        if self._staging.settle() is not Left.WRITTEN or self.origin != origin:
+        is_there = self._staging.settle() is Left.WRITTEN
+        found = self.origin if is_there else None
+        if found is not None and found != origin == msgspec.structs.replace(found, signed=origin.signed):
+            self._staging.set_aside()
+        if found != origin:
             writing = self._staging.begin(msgspec.json.encode(origin))
             if isinstance(result, SsvResult):
                 write_ssv_files(writing, result, threads=self._cost.threads)

@@ -35,6 +35,8 @@ FOLDER_MODE, FILE_MODE = 0o700, 0o600
 NAME_DIGITS = 16  # of the definition hash, in hex
 RECEIPTS, ASIDE = ".done", ".aside"
 CHARONS = ".frost-{}" + ASIDE  # of a charon ceremony
+# Who moves it away uses its number twice, and is convicted of saying two things.
+GIVE_UP = f"if all agree that this attempt is over, add {ASIDE} to its name: docs/dkg.md"
 FORMAT = b"dvtfast\2"
 SIZE_BYTES, LENGTH_BYTES, CHECK_BYTES = 8, 4, 8
 HEAD_BYTES = len(FORMAT) + SIZE_BYTES + CHECK_BYTES
@@ -60,7 +62,7 @@ class RecordsFile:
         except ValueError as error:
             self.close()
             raise CeremonyError(
-                f"{path}: {error}; it has what this node has said, and cannot be gone on without: docs/dkg.md"
+                f"{path}: {error}; it has what this node has said, and cannot be gone on without: {GIVE_UP}"
             ) from None
 
     @classmethod

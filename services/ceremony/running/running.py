@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from contextlib import closing
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from dvtfast import FileError, ssv
@@ -34,7 +35,7 @@ from ..staging import Left
 from ..storing import NodeStore, ResultOrigin
 from .driver import CLOSE_SECONDS, AttemptEnd, Driver, Patience
 from .mailbox import Mailbox
-from .records_file import FOLDER, RecordsFile, keep_receipts, kept_receipts
+from .records_file import GIVE_UP, RecordsFile, keep_receipts, kept_receipts
 
 WAY = "attempt {}"  # as what it has written says of where that comes from
 PUT_IT_BACK = "put it back; for new keys agree on a new definition"
@@ -238,7 +239,7 @@ class _Attempt:
             )
         except (EncodingError, InputError) as error:
             records.close()
-            raise CeremonyError(f"{node.directory / FOLDER}: {error}; move it away to begin anew") from None
+            raise CeremonyError(f"{records.path}: {error}; {GIVE_UP}") from None
         # It may be that a process before had heard of all, and ended before anything came of it.
         peer = 0 if self.machine.position else 1
         self._heard = [each for receipt in self._receipts for each in self.machine.receive(peer, receipt)]
@@ -275,7 +276,12 @@ class _Attempt:
 
     def _write(self, stored: ToStore, stop: threading.Event) -> bytes:
         way = WAY.format(self.terms.attempt)
-        origin = ResultOrigin.of(self.terms.definition_hash, way, stored.lock_hash)
+        origin = ResultOrigin.of(
+            self.terms.definition_hash,
+            way,
+            stored.lock_hash,
+            sha256(b"".join(stored.node_signatures)).digest(),
+        )
         return self._store.write(self._result_of(stored), origin, stop=stop.is_set)
 
     def _confirm(self) -> None:

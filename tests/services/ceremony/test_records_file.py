@@ -104,6 +104,16 @@ def test_what_is_set_aside_is_kept_and_its_number_used(tmp_path: Path) -> None:
     assert sorted(names) == ["0.aside", "1.aside", "3"]
 
 
+def test_what_to_do_about_damage_uses_no_number_twice(tmp_path: Path) -> None:
+    """Two messages for one attempt are a proof of guilt: so the file is not moved away."""
+    file = written_to(tmp_path, b"hello")
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
+    with pytest.raises(CeremonyError, match=r"over, add \.aside to its name: docs/dkg\.md"):
+        RecordsFile.open(tmp_path, HASH)
+    file.rename(file.with_name(file.name + ".aside"))
+    assert RecordsFile.open(tmp_path, HASH).attempt == 1
+
+
 def test_an_attempt_is_used_once(tmp_path: Path) -> None:
     for attempt in range(3):
         records = RecordsFile.open(tmp_path, HASH)

@@ -18,7 +18,7 @@ from dvtfast.services.ceremony import keymanager
 from dvtfast.services.ceremony.dealing import DealtCluster
 from dvtfast.services.ceremony.errors import CeremonyError, UnpublishedError
 from dvtfast.services.ceremony.folder import digest_of, verify_node_files
-from dvtfast.services.ceremony.staging import CONFIRMED, MOVING, WRITTEN, Left
+from dvtfast.services.ceremony.staging import ASIDE, CONFIRMED, MOVING, WRITTEN, Left
 from dvtfast.services.ceremony.staging import ORIGIN as STAGING_ORIGIN
 from dvtfast.services.ceremony.storing import Keymanager, NodeStore, ResultOrigin
 from dvtfast.services.process.offload import StoppedError
@@ -54,6 +54,17 @@ def test_a_restart_finds_what_was_written(dealt: DealtCluster, tmp_path: Path) -
     assert store.settle() is Left.WRITTEN
     assert store.write(result_of(dealt, 1), ORIGIN) == first
     assert store.origin == ORIGIN
+
+
+def test_nodes_that_have_signed_the_lock_another_time(dealt: DealtCluster, tmp_path: Path) -> None:
+    """One was killed before it told anybody of its lock; what all have is written, the other one kept."""
+    store = NodeStore(tmp_path, CHEAP)
+    before = store.write(result_of(dealt, 1), ORIGIN)
+    again = msgspec.structs.replace(ORIGIN, signed="0x" + "07" * 32)
+    assert store.write(result_of(dealt, 1), again) == digest_of(tmp_path / WRITTEN) != before
+    assert store.origin == again
+    assert names(tmp_path) == [f"{ASIDE}1", WRITTEN]
+    assert digest_of(tmp_path / f"{ASIDE}1") == before
 
 
 @pytest.mark.parametrize("change", [{"way": "attempt 3"}, {"definition_hash": "0x01"}, {"lock_hash": "0x"}])
