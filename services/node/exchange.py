@@ -8,9 +8,10 @@ verified first.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, Protocol
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from dvtfast import check_signatures
 from dvtfast.constants import SIGNATURE_BYTES
 from dvtfast.duties.duty_types import DutyType
 from dvtfast.duties.fork_schedule import ForkSchedule
+from dvtfast.duties.message_sizes import MOST_BYTES
 from dvtfast.duties.presets import MAINNET_PRESET, SYNC_COMMITTEE_SUBNET_COUNT, Preset
 from dvtfast.duties.signed_sets import is_of_slot, signature_of, signed_set
 from dvtfast.duties.ssz import SszError
@@ -28,8 +30,11 @@ from dvtfast.protobuf import ProtobufError
 from dvtfast.qbft.messages import Duty
 
 from ..p2p.errors import P2PError
+from ..p2p.swarm.exchange import RECEIVE_SECONDS, Terms
 from ..process import logs
-from ..process.offload import Workers
+from ..process.background import Tasks
+from ..process.offload import UnavailableError, Workers
+from .junk import Junk
 from .partial_signatures import (
     Bools,
     ClusterKeys,
@@ -50,6 +55,8 @@ MOST_AGAIN: Final = 64  # messages that wait for that
 # What is signed long before it is used. Who sends its part so much later has been away, and gets ours again.
 AHEAD: Final = frozenset({DutyType.PREPARE_AGGREGATOR, DutyType.PREPARE_SYNC_CONTRIBUTION})
 LATE_SECONDS: Final = 3.0
+MOST_ANSWERS: Final = 4  # of them to one node, for what is gathered together
+INCOMING: Final = Terms(most_bytes=MOST_BYTES, seconds=RECEIVE_SECONDS)
 
 log = logs.get("node")
 
@@ -100,10 +107,11 @@ class _Read:
 
 @dataclass(frozen=True, eq=False)
 class _Told:
-    """A message, and when each node was sent it last, by the event loop's clock."""
+    """A message of what this node verified, when each node was sent it last, and how often."""
 
     message: bytes
-    moments: dict[int, float]
+    moments: dict[int, float]  # by the event loop's clock
+    answers: Counter[int] = field(default_factory=Counter)
 
 
 class TakesExits(Protocol):
@@ -150,9 +158,10 @@ class Exchange:
         self._schedule, self._preset = schedule, preset
         self._is_open, self._blame, self._hear = is_open, blame, hear
         self._exits = exits
-        self._again: set[asyncio.Task[Any]] = set()
+        self._again = Tasks()
         self._told: dict[Gathered, _Told] = {}
-        transport.handle(PROTOCOL, self._receive)
+        self._junk = Junk(log.warning, "partial signatures of no use")
+        transport.handle(PROTOCOL, self._receive, terms=INCOMING)
 
     async def check(self, duty: Duty, validators: Positions, values: Sequence[SignedValue]) -> Bools:
         """Which of n values are signed with this node's key shares, bool[n]."""
@@ -201,15 +210,11 @@ class Exchange:
 
     async def close(self) -> None:
         """Send nothing again."""
-        for task in self._again:
-            task.cancel()
-        await asyncio.gather(*self._again, return_exceptions=True)
+        await self._again.close()
 
     async def _send(self, duty: Duty, operator: bytes, message: bytes) -> None:
         if not await self._sent(operator, message) and len(self._again) < MOST_AGAIN:
-            task = asyncio.create_task(self._send_again(duty, operator, message))
-            self._again.add(task)
-            task.add_done_callback(self._again.discard)
+            self._again.start(self._send_again(duty, operator, message))
 
     async def _send_again(self, duty: Duty, operator: bytes, message: bytes) -> None:
         """For a while, and as long as the duty matters: a peer that was cut off may be back soon."""
@@ -233,23 +238,31 @@ class Exchange:
             self._told = {each: told for each, told in self._told.items() if self._is_open(each.duty)}
             self._told[gathered] = _Told(message, dict.fromkeys(range(len(self._cluster.operators)), now))
 
-    def _answer(self, gathered: Gathered, node: int) -> None:
-        """Send a node once more what it may have missed while it was away."""
-        now = asyncio.get_running_loop().time()
-        told = self._told.get(gathered)
-        if told is not None and now - told.moments[node] > LATE_SECONDS and len(self._again) < MOST_AGAIN:
-            told.moments[node] = now
-            sending = self._sent(self._cluster.operators[node], told.message)
-            task = asyncio.ensure_future(sending)
-            self._again.add(task)
-            task.add_done_callback(self._again.discard)
+    def _answer(self, gathered: Gathered, node: int, signed: SignedRoots) -> None:
+        """Send a node once more what it may have missed while it was away, if it has signed its part."""
+        now, told = asyncio.get_running_loop().time(), self._told.get(gathered)
+        if told is None or now - told.moments[node] <= LATE_SECONDS or len(self._again) >= MOST_AGAIN:
+            return
+        told.moments[node] = now
+        if told.answers[node] < MOST_ANSWERS:
+            self._again.start(self._sent_once_more(node, told, signed))
+
+    async def _sent_once_more(self, node: int, told: _Told, signed: SignedRoots) -> None:
+        peer = self._cluster.operators[node]
+        try:
+            is_right = await self._workers.run_in_turn(peer, self._is_right, node, signed)
+        except (UnavailableError, TimeoutError):
+            return
+        if is_right:
+            told.answers[node] += 1
+            await self._sent(peer, told.message)
 
     async def _receive(self, peer: bytes, data: bytes) -> None:
         node = self._cluster.operators.index(peer)
         try:
-            read = await self._workers.run(self._read, node, data)
-        except (ProtobufError, InputError) as error:
-            log.warning("partial signatures of no use", node=node, why=str(error))
+            read = await self._workers.run_in_turn(peer, self._read, node, data)
+        except (ProtobufError, InputError, UnavailableError, TimeoutError) as error:
+            self._junk.tell(node, error)
             return
         if self._exits is not None and read.duty.type is DutyType.EXIT:
             await self._exits.take(read.duty, node, read.validators, read.values, read.faults)
@@ -259,7 +272,7 @@ class Exchange:
         if read.signed:
             self._hear(read.duty, node)
         for gathered, signed in read.signed.items():
-            self._answer(gathered, node)
+            self._answer(gathered, node, signed)
             await self._partials.add(gathered, node, signed)
 
     # On threads.
@@ -270,6 +283,11 @@ class Exchange:
         signed = signed_set(duty.type, values, self._schedule, self._preset)
         rows = SignedRoots(validators, signed.signing_roots, signed.signatures)
         return rows, np.ones(len(values), np.bool_)
+
+    def _is_right(self, node: int, signed: SignedRoots) -> bool:
+        """Whether a node made the first of these."""
+        keys = self._cluster.keys.key_shares[signed.validators[:1], node]
+        return bool(check_signatures(keys, signed.roots[:1], signed.signatures[:1]).all())
 
     def _checked(
         self, duty: Duty, validators: Positions, values: Sequence[SignedValue]

@@ -10,6 +10,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Hashable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final, Generic, TypeVar
 
 import numpy as np
@@ -18,12 +19,17 @@ from numpy.typing import NDArray
 from dvtfast import HashedRoots, PublicKeys, RecoveredSignatures, ShareStatus, recover_and_check
 from dvtfast.constants import ROOT_BYTES, SIGNATURE_BYTES
 
-from ..process.offload import Workers
+from ..process.background import Tasks
+from ..process.offload import UnavailableError, Workers
 
 # How much of one node is kept at once. A validator has a few duties in an epoch, and some last for two; those
-# in a sync committee, 512 at most, prove in each slot of four epochs, ahead and back, that they aggregate.
+# in a sync committee, which has 512 seats, of a validator one at most in each of its four parts, prove in
+# each slot of four epochs, ahead and back, that they aggregate.
 MOST_OF_VALIDATOR: Final = 16
-MOST_OF_MEMBERS: Final = 512 * 4 * 32 * 2
+MOST_SEATS: Final = 512
+MOST_SEATS_OF_VALIDATOR: Final = 4
+MOST_OF_SEAT: Final = 4 * 32 * 2
+AGAIN_SECONDS: Final = 0.1  # after which it is tried again where there was too much to do
 
 Positions = NDArray[np.intp]
 Bytes = NDArray[np.uint8]
@@ -175,6 +181,10 @@ class DutyShares:
             self._keys, self._validators[rows], self._roots[rows], self._shares[rows], self._present[rows]
         )
 
+    def again(self, rows: Positions) -> None:
+        """These were not recovered after all: they are due as before."""
+        self._changed[rows] = True
+
     def conclude(self, rows: Positions, recovered: RecoveredSignatures) -> list[Fault]:
         """Keep what was recovered of these rows, drop bad shares for good; whose they were."""
         ok = recovered.ok
@@ -221,11 +231,13 @@ class DutyShares:
         first, rows = len(self._validators), len(self._rows)
         if rows == first:
             return
-        new = list(self._rows)[first:]  # the order in which they came
+        new = list(islice(reversed(self._rows), rows - first))[::-1]  # the order in which they came
         n = self._keys.nodes
-        self._validators = np.append(self._validators, np.array([validator for validator, _ in new], np.intp))
-        added = np.frombuffer(b"".join(root for _, root in new), np.uint8).reshape(-1, ROOT_BYTES)
-        self._roots = np.concatenate([self._roots, added])
+        self._validators = _longer(self._validators, (rows,))
+        self._validators[first:] = [validator for validator, _ in new]
+        self._roots = _longer(self._roots, (rows, ROOT_BYTES))
+        added = np.frombuffer(b"".join(root for _, root in new), np.uint8)
+        self._roots[first:] = added.reshape(-1, ROOT_BYTES)
         self._shares = _longer(self._shares, (rows, n, SIGNATURE_BYTES))
         self._present = _longer(self._present, (rows, n))
         self._changed = _longer(self._changed, (rows,))
@@ -250,8 +262,11 @@ class PartialSignatures(Generic[D]):
         self._workers = workers
         self._blame = blame
         self._duties: dict[D, _Gathering] = {}
-        self._most = MOST_OF_VALIDATOR * len(keys.public_keys.encoded) + MOST_OF_MEMBERS
+        validators = len(keys.public_keys.encoded)
+        seats = min(MOST_SEATS, MOST_SEATS_OF_VALIDATOR * validators)
+        self._most = MOST_OF_VALIDATOR * validators + MOST_OF_SEAT * seats
         self._kept: Counter[int] = Counter()
+        self._recoveries = Tasks()
 
     async def add(self, duty: D, node: int, signed: SignedRoots) -> None:
         """Keep what a node signed, and recover what can be recovered."""
@@ -263,14 +278,30 @@ class PartialSignatures(Generic[D]):
         for fault in gathering.shares.add(node, signed):
             self._blame(duty, fault)
         self._kept[node] += gathering.shares.kept[node] - before
-        async with gathering.recovering:
-            if not len(rows := gathering.shares.due()):
+        if gathering.recovering is None or gathering.recovering.done():
+            if not len(gathering.shares.due()):
                 return
-            recovered = await self._workers.run(gathering.shares.begin(rows).recover)
-            faults = gathering.shares.conclude(rows, recovered)
+            gathering.recovering = self._recoveries.start(self._recover(duty, gathering))
+        # Whoever brought the last share may be cut off: what came is recovered all the same.
+        await asyncio.shield(gathering.recovering)
+
+    async def _recover(self, duty: D, gathering: _Gathering) -> None:
+        """Recover what is due, until nothing is or the duty is forgotten."""
+        shares = gathering.shares
+        while len(rows := shares.due()) and self._duties.get(duty) is gathering:
+            try:
+                recovered = await self._workers.run(shares.begin(rows).recover)
+            except (UnavailableError, TimeoutError):
+                shares.again(rows)
+                await asyncio.sleep(AGAIN_SECONDS)
+                continue
+            except BaseException:
+                shares.again(rows)
+                raise
+            faults = shares.conclude(rows, recovered)
             gathering.tell()
-        for fault in faults:
-            self._blame(duty, fault)
+            for fault in faults:
+                self._blame(duty, fault)
 
     async def signatures(self, duty: D, validators: Positions, roots: Bytes) -> AsyncIterator[SignedRoots]:
         """The cluster's signatures of these as they come, all that are there at a time.
@@ -292,6 +323,10 @@ class PartialSignatures(Generic[D]):
         gathering = self._duties.get(duty)
         return None if gathering is None else gathering.shares
 
+    async def close(self) -> None:
+        """Recover nothing more."""
+        await self._recoveries.close()
+
     def forget(self, is_over: Callable[[D], bool]) -> None:
         """Keep nothing more of duties that are over."""
         for duty in [duty for duty in self._duties if is_over(duty)]:
@@ -303,7 +338,7 @@ class _Gathering:
 
     def __init__(self, shares: DutyShares) -> None:
         self.shares = shares
-        self.recovering = asyncio.Lock()
+        self.recovering: asyncio.Task[None] | None = None
         self.change = asyncio.Event()
 
     def tell(self) -> None:
@@ -313,6 +348,9 @@ class _Gathering:
 
 
 def _longer(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    longer = np.zeros(shape, array.dtype)
-    longer[: len(array)] = array
-    return longer
+    """The same with zeros after it; it doubles what it is part of where that is full."""
+    room = array.base
+    if room is None or len(room) < shape[0]:
+        room = np.zeros((max(2 * len(array), shape[0]), *shape[1:]), array.dtype)
+        room[: len(array)] = array
+    return room[: shape[0]]

@@ -15,7 +15,7 @@ from typing import Final
 from dvtfast.protobuf import ProtobufError
 
 from ..p2p.errors import P2PError
-from ..p2p.swarm.exchange import Terms
+from ..p2p.swarm.exchange import RECEIVE_SECONDS, Terms
 from .transport import Transport
 from .wire.peer_info import LIMIT_BYTES, NANOSECONDS, PROTOCOL, PeerInfo
 
@@ -26,6 +26,7 @@ CHARON_VERSION: Final = "v1.11.0"
 GIT_HASH: Final = re.compile(r"[0-9a-f]{7}|unknown")
 MOST_TEXT: Final = 64  # characters of what a peer says that are shown
 TERMS: Final = Terms(most_bytes=LIMIT_BYTES)
+TAKEN: Final = Terms(most_bytes=LIMIT_BYTES, seconds=RECEIVE_SECONDS)
 CLOCK_SECONDS: Final = 0.2  # by which clocks may differ
 
 
@@ -78,7 +79,7 @@ class PeerInfos:
         self._own = PeerInfo(
             CHARON_VERSION, lock_hash, None, self._moment(), builder=builder, nickname=nickname, client=CLIENT
         )
-        transport.handle(PROTOCOL, self._answer)
+        transport.handle(PROTOCOL, self._answer, terms=TAKEN)
 
     async def run(self) -> None:
         """Ask all peers every minute, until it is cancelled."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from dvtfast.duties.message_sizes import PREFERENCES_BYTES, MessageSizes
 from dvtfast.errors import DvtfastError
 from dvtfast.protobuf import ProtobufError
 from dvtfast.qbft import wire
@@ -19,13 +20,15 @@ from dvtfast.qbft.wire import proto_hash
 from dvtfast.secp256k1 import IdentityKey
 
 from ..p2p.errors import P2PError, UnsupportedProtocolError
-from ..p2p.swarm.exchange import Terms
+from ..p2p.swarm.exchange import RECEIVE_SECONDS, Terms
 from ..p2p.wire.peers import peer_text
 from ..process import logs
+from ..process.background import start_task
+from ..process.offload import UnavailableError, Workers
 from .consensus.consensus import Consensus
+from .junk import Junk
 from .transport import Transport
 from .wire.priority import (
-    LIMIT_BYTES,
     OLD_PROTOCOL,
     PROTOCOL,
     PriorityMessage,
@@ -38,7 +41,11 @@ from .wire.priority import (
 
 EXCHANGE_SECONDS: Final = 6.0  # after which it goes on without those who are not heard
 POINTS: Final = 1000  # of what a node prefers to all else; one less for each position
-TERMS: Final = Terms(most_bytes=LIMIT_BYTES)
+ASKED: Final = Terms(most_bytes=PREFERENCES_BYTES)
+TAKEN: Final = Terms(most_bytes=PREFERENCES_BYTES, seconds=RECEIVE_SECONDS)
+
+ANOTHER_DUTY: Final = "preferences for another duty"
+NOT_SIGNED: Final = "preferences that no node signed"
 
 log = logs.get("node")
 
@@ -91,6 +98,7 @@ class Priorities:
         threshold: how many have to want a thing.
         topics: what this node prefers.
         is_open: whether a duty may be agreed on now.
+        workers: to read what others say.
     """
 
     def __init__(
@@ -103,13 +111,16 @@ class Priorities:
         topics: Sequence[Topic],
         *,
         is_open: Callable[[Duty], bool],
+        workers: Workers,
     ) -> None:
         self._transport, self._consensus = transport, consensus
         self._key, self._nodes, self._threshold = key, tuple(nodes), threshold
-        self._topics, self._is_open = tuple(topics), is_open
+        self._topics, self._is_open, self._workers = tuple(topics), is_open, workers
+        self._sizes = MessageSizes(len(self._nodes), 0)
         self._rounds: dict[Duty, _Round] = {}
+        self._junk = Junk(log.info, "preferences not used")
         for protocol in (PROTOCOL, OLD_PROTOCOL):
-            transport.handle(protocol, self._answer)
+            transport.handle(protocol, self._answer, terms=TAKEN)
 
     async def settle(self, duty: Duty) -> Mapping[str, Sequence[str]]:
         """What the nodes prefer together, best first, by topic.
@@ -122,7 +133,7 @@ class Priorities:
             ProtobufError: they agreed on what no node may propose.
         """
         of = self._round(duty)
-        asking = [asyncio.create_task(self._ask(node, duty)) for node in self._nodes if node not in of.said]
+        asking = [start_task(self._ask(node, duty)) for node in self._nodes if node not in of.said]
         try:
             async with asyncio.timeout(EXCHANGE_SECONDS):
                 while len(of.said) < len(self._nodes):
@@ -133,57 +144,35 @@ class Priorities:
         finally:
             for task in asking:
                 task.cancel()
-        messages = sorted(of.said.values(), key=lambda message: peer_text(message.node))
-        own = wire.Value(wire.PRIORITY_RESULT, encode_result(messages, scores(messages, self._threshold)))
+            await asyncio.gather(*asking, return_exceptions=True)
+        own = await self._workers.run(self._result, list(of.said.values()))
         agreement = await self._consensus.agree(duty, own)
-        return self._read(duty, agreement.value)
-
-    def _read(self, duty: Duty, value: wire.Value) -> dict[str, tuple[str, ...]]:
-        if value.type_url != wire.PRIORITY_RESULT:
-            raise ProtobufError("expected what nodes prefer")
-        messages = decode_result(value.content, most=len(self._nodes))
-        if len({message.node for message in messages}) != len(messages):
-            raise ProtobufError("expected each node once")
-        for message in messages:
-            self._check(duty, message)
-        return {
-            result.name: tuple(wanted for wanted, _ in result.scores)
-            for result in scores(messages, self._threshold)
-        }
+        return await self._workers.run(self._read, duty, agreement.value)
 
     async def _ask(self, node: bytes, duty: Duty) -> None:
-        own = self._round(duty).said[self._key.public_key].encode()
+        of = self._round(duty)
+        own = of.said[self._key.public_key].encode()
         try:
             try:
-                answer = await self._transport.request(node, PROTOCOL, own, terms=TERMS)
+                answer = await self._transport.request(node, PROTOCOL, own, terms=ASKED)
             except UnsupportedProtocolError:
-                answer = await self._transport.request(node, OLD_PROTOCOL, own, terms=TERMS)
-            self._hear(node, duty, PriorityMessage.decode(answer))
-        except (P2PError, DvtfastError, TimeoutError) as error:
+                answer = await self._transport.request(node, OLD_PROTOCOL, own, terms=ASKED)
+            message = await self._workers.run_in_turn(node, self._said, node, answer)
+            _require(message.duty == duty, ANOTHER_DUTY)
+            of.hear(message)
+        except (P2PError, DvtfastError, UnavailableError, TimeoutError) as error:
             log.info("preferences not heard", node=self._nodes.index(node), why=str(error))
 
     async def _answer(self, peer: bytes, data: bytes) -> bytes | None:
         try:
-            message = PriorityMessage.decode(data)
-            if not self._is_open(message.duty):
-                raise ProtobufError("a duty that nobody agrees on now")
-            self._hear(peer, message.duty, message)
-        except DvtfastError as error:
-            log.info("preferences not used", node=self._nodes.index(peer), why=str(error))
+            message = await self._workers.run_in_turn(peer, self._said, peer, data)
+            _require(self._is_open(message.duty), "a duty that nobody agrees on now")
+        except (DvtfastError, UnavailableError, TimeoutError) as error:
+            self._junk.tell(self._nodes.index(peer), error)
             return None
-        return self._round(message.duty).said[self._key.public_key].encode()
-
-    def _hear(self, peer: bytes, duty: Duty, message: PriorityMessage) -> None:
-        if message.node != peer:
-            raise ProtobufError("another node's preferences")
-        self._check(duty, message)
-        self._round(duty).hear(message)
-
-    def _check(self, duty: Duty, message: PriorityMessage) -> None:
-        if message.duty != duty:
-            raise ProtobufError("preferences for another duty")
-        if message.node not in self._nodes or not message.is_signed():
-            raise ProtobufError("preferences that no node signed")
+        of = self._round(message.duty)
+        of.hear(message)
+        return of.said[self._key.public_key].encode()
 
     def _round(self, duty: Duty) -> _Round:
         """Of a duty, with what this node says; those that are over are forgotten."""
@@ -193,3 +182,32 @@ class Priorities:
             own = PriorityMessage(duty, self._topics, self._key.public_key)
             self._rounds[duty].hear(own.signed(self._key))
         return self._rounds[duty]
+
+    # On threads.
+
+    def _result(self, said: Sequence[PriorityMessage]) -> wire.Value:
+        messages = sorted(said, key=lambda message: peer_text(message.node))
+        return wire.Value(wire.PRIORITY_RESULT, encode_result(messages, scores(messages, self._threshold)))
+
+    def _read(self, duty: Duty, value: wire.Value) -> dict[str, tuple[str, ...]]:
+        _require(value.type_url == wire.PRIORITY_RESULT, "expected what nodes prefer")
+        messages = decode_result(value.content, self._sizes)
+        _require(len({message.node for message in messages}) == len(messages), "expected each node once")
+        for message in messages:
+            _require(message.duty == duty, ANOTHER_DUTY)
+            _require(message.node in self._nodes and message.is_signed(), NOT_SIGNED)
+        return {
+            result.name: tuple(wanted for wanted, _ in result.scores)
+            for result in scores(messages, self._threshold)
+        }
+
+    def _said(self, node: bytes, data: bytes) -> PriorityMessage:
+        message = PriorityMessage.decode(data)
+        _require(message.node == node, "another node's preferences")
+        _require(message.is_signed(), NOT_SIGNED)
+        return message
+
+
+def _require(fulfilled: bool, problem: str) -> None:
+    if not fulfilled:
+        raise ProtobufError(problem)

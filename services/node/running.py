@@ -16,7 +16,7 @@ from dvtfast.secp256k1 import IdentityKey
 from ..chain.beacon.client import BeaconError
 from ..chain.beacon.duties import DutiesClient
 from ..process import logs
-from ..process.background import in_background
+from ..process.background import for_ever, in_background
 from ..process.offload import Workers
 from .cluster import NodeCluster
 from .consensus.consensus import Consensus
@@ -123,10 +123,12 @@ class ClusterNode:
         async with AsyncExitStack() as stack:
             if leaving is not None:
                 stack.push_async_callback(leaving.close)
-            stack.callback(host.forget, PROTOCOL)
+            stack.push_async_callback(partials.close)
             stack.push_async_callback(exchange.close)
+            stack.callback(host.forget, PROTOCOL)
+            agreeing, validators = agreeing or workers, len(members.validators)
             consensus = await stack.enter_async_context(
-                Consensus.open(host, key, members.operators, timetable, agreeing or workers)
+                Consensus.open(host, key, members.operators, timetable, agreeing, validators=validators)
             )
             priorities = Priorities(
                 host,
@@ -135,7 +137,8 @@ class ClusterNode:
                 members.operators,
                 members.keys.threshold,
                 topics(builder=builder),
-                is_open=timetable.is_agreed_on,
+                is_open=lambda duty: timetable.is_agreed_on(duty) and slots.is_last(duty.slot),
+                workers=workers,
             )
             info_sync = InfoSync(priorities, slots)
             parts = NodeParts(
@@ -163,10 +166,10 @@ class ClusterNode:
     async def run(self) -> None:
         """Perform duties, until it is cancelled; at first wait for the genesis and for a beacon node."""
         slots = self.parts.slots
-        beside = [self.peer_infos.run(), self.info_sync.run()]
+        beside = [self.peer_infos.run, self.info_sync.run]
         if self.exits is not None:
-            beside.append(self.exits.run())
-        async with in_background(*beside):
+            beside.append(self.exits.run)
+        async with in_background(*map(for_ever, beside)):
             if slots.now() < slots.genesis_time:
                 log.info("waiting for the genesis", seconds=round(slots.genesis_time - slots.now()))
                 await slots.wait_until(slots.genesis_time)

@@ -16,7 +16,7 @@ from dvtfast.qbft.messages import Duty
 
 from ..chain.beacon.client import BeaconError
 from ..process import logs
-from ..process.background import in_background
+from ..process.background import for_ever, in_background, start_task
 from .flows.preparing import prepare
 from .flows.table import FLOWS, Flow
 from .parts import NodeParts
@@ -64,7 +64,7 @@ class Scheduler:
     async def run(self) -> None:
         """Do all duties from the next slot on, until it is cancelled."""
         slots = self._node.slots
-        async with in_background(self._listen()):
+        async with in_background(for_ever(self._listen)):
             try:
                 async for slot in slots.slots():
                     self._seen, epoch = slot, slots.epoch(slot)
@@ -98,7 +98,7 @@ class Scheduler:
     def _resolve(self, epoch: int) -> None:
         """Find out the duties of an epoch, unless that is being done."""
         if epoch not in self._resolving:
-            task = self._resolving[epoch] = asyncio.create_task(self._plan_epoch(epoch))
+            task = self._resolving[epoch] = start_task(self._plan_epoch(epoch))
             task.add_done_callback(lambda _: self._resolving.pop(epoch, None))
 
     async def _plan_epoch(self, epoch: int) -> None:
@@ -112,7 +112,7 @@ class Scheduler:
             if epoch in self._preparing:
                 self._preparing[epoch].cancel()
             members = [member for each in duties.members.values() for member in each]
-            self._preparing[epoch] = asyncio.create_task(
+            self._preparing[epoch] = start_task(
                 prepare(self._node, duties.active, epoch, list(dict.fromkeys(members)))
             )
         slots = self._node.slots
@@ -131,7 +131,7 @@ class Scheduler:
             planned.task.cancel()
             del self._planned[duty]
         if of_slot and slots.start(slot) >= self._node.timetable.since:
-            task = asyncio.create_task(self._perform(flow, slot, duties, of_slot))
+            task = start_task(self._perform(flow, slot, duties, of_slot))
             self._planned[duty] = _Planned(of_slot, slots.start(slot, float(flow.begins)), task)
 
     async def _perform(self, flow: Flow, slot: int, duties: EpochDuties, of_slot: Sequence[Any]) -> None:

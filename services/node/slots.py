@@ -35,6 +35,10 @@ class SlotClock:
         """Of an epoch."""
         return epoch * self.slots_per_epoch
 
+    def is_last(self, slot: int) -> bool:
+        """Whether an epoch ends with it."""
+        return (slot + 1) % self.slots_per_epoch == 0
+
     def start(self, slot: int, part: float = 0.0) -> float:
         """When a slot begins, or so large a part of it is over; Unix seconds."""
         return self.genesis_time + (slot + part) * self.seconds_per_slot

@@ -1,4 +1,4 @@
-"""Tasks that look again and again while a service runs."""
+"""Tasks beside everything else: what looks again and again, and what nobody waits for. None fails unseen."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from . import logs
 
@@ -18,16 +18,66 @@ T = TypeVar("T")
 log = logs.get("background")
 
 
+def start_task(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    """Begin work beside everything else. What fails in it is told, whether or not anybody waits for it."""
+    task = asyncio.create_task(work)
+    task.add_done_callback(_tell)
+    return task
+
+
+def _tell(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("a task failed", task=getattr(task.get_coro(), "__qualname__", ""), exc_info=error)
+
+
+class Tasks:
+    """Tasks that nobody waits for, until they end or are ended."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._is_closed = False
+
+    def __len__(self) -> int:
+        """How many are under way."""
+        return len(self._tasks)
+
+    def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Begin another; after the end it is cancelled before it begins."""
+        task = start_task(work)
+        if self._is_closed:
+            task.cancel()
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def close(self) -> None:
+        """Cancel what is under way, and wait for its end."""
+        self._is_closed = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
 @asynccontextmanager
 async def in_background(*work: Coroutine[None, None, object]) -> AsyncIterator[None]:
     """Run these beside the block; they are cancelled at its end."""
-    tasks = [asyncio.create_task(each) for each in work]
+    tasks = Tasks()
+    for each in work:
+        tasks.start(each)
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await tasks.close()
+
+
+async def for_ever(work: Callable[[], Coroutine[Any, Any, object]]) -> NoReturn:
+    """Do what never ends. A fault in it is told, and after a pause it begins anew."""
+    while True:
+        try:
+            await work()
+        except Exception as error:
+            log.error("a task failed", task=work.__qualname__, exc_info=error)
+        await asyncio.sleep(FIRST_RETRY_SECONDS)
 
 
 async def until_cancelled(work: Callable[[threading.Event], T]) -> T:

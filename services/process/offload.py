@@ -6,16 +6,17 @@ import asyncio
 import os
 import sys
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 T = TypeVar("T")
 
 DEADLINE_SECONDS = 30.0
 NICE = 10  # of threads that give way
+MOST_IN_TURN = 64  # that waits for one of several
 PIECE_SECONDS = 0.1  # of work in steps, after which what waits for the thread comes first
 
 
@@ -56,6 +57,42 @@ def _give_way() -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
 
 
+class _Job(Generic[T]):
+    """A call, until nobody waits for it any more."""
+
+    def __init__(self, function: Callable[..., T], args: tuple[object, ...]) -> None:
+        self._call: tuple[Callable[..., T], tuple[object, ...]] | None = (function, args)
+
+    def __call__(self) -> T | None:
+        call, self._call = self._call, None
+        return None if call is None else call[0](*call[1])
+
+    def drop(self) -> None:
+        """Do not begin, and keep nothing of what it was given."""
+        self._call = None
+
+
+class _Turn:
+    """Of one for whom work is done one by one."""
+
+    def __init__(self) -> None:
+        self._lock, self._waiting = asyncio.Lock(), 0
+
+    async def come(self) -> None:
+        """Wait for it."""
+        if self._waiting >= MOST_IN_TURN:
+            raise OverloadedError("too much to do")
+        self._waiting += 1
+        try:
+            await self._lock.acquire()
+        finally:
+            self._waiting -= 1
+
+    def end(self) -> None:
+        """Whoever is next."""
+        self._lock.release()
+
+
 class Workers:
     """A few threads with a bounded queue in front of them.
 
@@ -82,25 +119,52 @@ class Workers:
         self._limit = threads + queue_limit
         self._deadline_seconds = deadline_seconds
         self._under_way = 0
+        self._turns: dict[Hashable, _Turn] = {}
 
     async def run(self, function: Callable[..., T], *args: object) -> T:
         """Call `function(*args)` on a thread and wait for it.
 
         Work that has not begun at the deadline is dropped; work that has begun runs to its end,
-        though nobody waits for it any more.
+        though nobody waits for it any more. Dropped work keeps its place until a thread has come by it.
 
         Raises:
             OverloadedError: the queue is full.
             TimeoutError: the deadline passed first.
         """
-        if self._under_way >= self._limit:
-            raise OverloadedError("too much to do")
-        self._under_way += 1
+        async with asyncio.timeout(self._deadline_seconds):
+            return await self._done(_Job(function, args))
+
+    async def run_in_turn(self, whose: Hashable, function: Callable[..., T], *args: object) -> T:
+        """The same for one of several: one thing of it is in the queue, so that others do not wait for many.
+
+        Raises:
+            OverloadedError: the queue is full, or too much of the same waits for its turn.
+            TimeoutError: the deadline passed first.
+        """
+        turn = self._turns.setdefault(whose, _Turn())
+        async with asyncio.timeout(self._deadline_seconds):
+            await turn.come()
+            return await self._done(_Job(function, args), turn.end)
+
+    async def _done(self, job: _Job[T], then: Callable[[], None] = lambda: None) -> T:
+        """What comes of a job; `then` is called when a thread has come by it, if it was dropped or not."""
         try:
-            async with asyncio.timeout(self._deadline_seconds):
-                return await asyncio.get_running_loop().run_in_executor(self._executor, function, *args)
+            if self._under_way >= self._limit:
+                raise OverloadedError("too much to do")
+            place = asyncio.get_running_loop().run_in_executor(self._executor, job)
+        except BaseException:
+            then()
+            raise
+        self._under_way += 1
+        place.add_done_callback(lambda _: self._leave(then))
+        try:
+            return cast(T, await asyncio.shield(place))
         finally:
-            self._under_way -= 1
+            job.drop()
+
+    def _leave(self, then: Callable[[], None]) -> None:
+        self._under_way -= 1
+        then()
 
     async def run_in_pieces(
         self,

@@ -20,6 +20,8 @@ MAX_VARINT_BYTES = 10
 MAX_FIELD_NUMBER = 2**29 - 1
 # Groups exist in unknown fields alone; nobody has a reason to nest them.
 MAX_GROUP_DEPTH = 32
+# Fields that a reader does not know, where it says how many it takes in all; another may know a few more.
+MAX_UNKNOWN_FIELDS = 16
 
 
 class ProtobufError(DvtfastError):
@@ -48,19 +50,25 @@ class Fields:
     Args:
         data: the message.
         known: wire types, VARINT or BYTES, by field number.
+        most: known fields that are read, besides a few unknown ones; None: whatever there is.
 
     Raises:
-        ProtobufError: it is no message.
+        ProtobufError: it is no message, or one of more fields; the rest of it is not read.
     """
 
     __slots__ = ("_values",)
 
     _values: dict[int, list[int | bytes]]
 
-    def __init__(self, data: bytes, known: Mapping[int, Wire]) -> None:
+    def __init__(self, data: bytes, known: Mapping[int, Wire], *, most: int | None = None) -> None:
         values: dict[int, list[int | bytes]] = {}
-        for number, wire, value in _fields(data):
-            if known.get(number) == wire:
+        found = unknown = 0
+        for number, wire, value in _fields(data, None if most is None else most + MAX_UNKNOWN_FIELDS):
+            is_known = known.get(number) == wire
+            found, unknown = found + is_known, unknown + (not is_known)
+            if most is not None and (found > most or unknown > MAX_UNKNOWN_FIELDS):
+                raise ProtobufError(f"expected at most {most} fields, and {MAX_UNKNOWN_FIELDS} unknown ones")
+            if is_known:
                 values.setdefault(number, []).append(value)
         self._values = values
 
@@ -170,12 +178,15 @@ def message_field(number: int, value: bytes) -> bytes:
     return varint(number << 3 | BYTES) + varint(len(value)) + value
 
 
-def _fields(data: bytes) -> Iterator[tuple[int, Wire, int | bytes]]:
-    """Number, wire type and value of each field outside groups."""
+def _fields(data: bytes, most: int | None) -> Iterator[tuple[int, Wire, int | bytes]]:
+    """Number, wire type and value of each field outside groups; `most` counts those inside as well."""
     groups: list[int] = []
-    at = 0
+    at = read = 0
     while at < len(data):
         number, wire, at = _tag(data, at)
+        read += 1
+        if most is not None and read > most:
+            raise ProtobufError(f"expected at most {most} fields")
         value: int | bytes = b""
         if wire == Wire.VARINT:
             value, at = read_varint(data, at)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 
+from dvtfast.duties.message_sizes import MessageSizes
 from dvtfast.errors import DvtfastError
 from dvtfast.protobuf import ProtobufError
 from dvtfast.qbft import wire
@@ -68,7 +69,7 @@ class Liar:
     def _two_values(self, target: int, data: bytes) -> list[bytes]:
         """Half of the nodes hear of another value."""
         try:
-            envelope = wire.decode_envelope(data, self._nodes)
+            envelope = wire.decode_envelope(data, MessageSizes(self._nodes, 1000))
         except DvtfastError:
             return [data]
         message = envelope.message

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from dvtfast.duties.duty_types import DutyType
+from dvtfast.duties.message_sizes import MessageSizes
 from dvtfast.protobuf import varint
 from dvtfast.qbft import wire
 from dvtfast.qbft.justification import is_justified
@@ -19,6 +20,7 @@ from tests.vector_files import cases, given, load, unhex
 LEADERS = load("qbft_leader.json")
 EXCHANGE = load("qbft_attester.json")
 NODES = 4
+SIZES = MessageSizes(NODES, 2)
 KEYS = [IdentityKey(bytes([position + 1]) * 32) for position in range(NODES)]
 DUTY = Duty(12345, DutyType.ATTESTER)
 DATA = {key: unhex(entry) for key, entry in EXCHANGE["value"]["unsigned_data_hex"].items()}
@@ -98,12 +100,12 @@ def test_an_exchange_to_the_byte(number):
 
 @pytest.mark.parametrize("case", cases(EXCHANGE["messages"], lambda case: case["name"].replace(" ", "-")))
 def test_an_exchange_is_read(case):
-    envelope = wire.decode_envelope(unhex(case["envelope"]), NODES)
+    envelope = wire.decode_envelope(unhex(case["envelope"]), SIZES)
     assert is_justified(envelope.message, NODES)
     assert envelope.message == exchange()[EXCHANGE["messages"].index(case)]
     for claim in envelope.claims:
         assert recovered_signer(claim.digest, claim.signature) == KEYS[claim.peer].public_key
-    values = wire.checked_values(envelope)
+    values = wire.checked_values(envelope, SIZES)
     assert values == ({HASH: VALUE} if envelope.message.value_hashes() else {})
     assert wire.encode_envelope(envelope.message, values) == unhex(case["envelope"])
 

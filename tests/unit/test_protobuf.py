@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dvtfast import protobuf
 from dvtfast.protobuf import (
     BYTES,
     MAX_GROUP_DEPTH,
@@ -151,3 +152,19 @@ def test_any_bytes_are_read_or_refused(data):
     except ProtobufError:
         return
     assert all(isinstance(text, bytes) for text in fields.every(2))
+
+
+def test_a_message_of_too_many_fields_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = 0
+
+    def counted(data: bytes, start: int = 0) -> tuple[int, int]:
+        nonlocal read
+        read += 1
+        return read_varint(data, start)
+
+    monkeypatch.setattr(protobuf, "read_varint", counted)
+    for junk in (b"\x78\x00", b"\x0a\x00", b"\x7b\x7c"):  # unknown, known, an unknown group
+        read = 0
+        with pytest.raises(ProtobufError, match="expected at most"):
+            Fields(junk * 10_000, {1: BYTES}, most=4)
+        assert read <= 2 * (4 + protobuf.MAX_UNKNOWN_FIELDS + 1)

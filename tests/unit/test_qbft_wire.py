@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dvtfast.duties.duty_types import DutyType
-from dvtfast.protobuf import ProtobufError, bytes_field, message_field, number_field
+from dvtfast.duties.message_sizes import ENTRY_BYTES, LEAST_ENTRIES, RESULT_BYTES, MessageSizes
+from dvtfast.protobuf import ProtobufError, bytes_field, message_field, number_field, text_field
 from dvtfast.qbft import wire
 from dvtfast.qbft.messages import Duty, Kind, Message
 from dvtfast.qbft.timing import duty_offset, present_round, round_end
@@ -18,7 +19,10 @@ from tests.qbft_messages import DUTY, NODES, A, change, changes, commit, commits
 
 NAME, OTHER_NAME = "0x" + "ab" * 48, "0x" + "cd" * 48
 VALUE = wire.Value(wire.DATA_SET, wire.encode_data_set({NAME: b"what is signed"}))
-RESULT = wire.Value(wire.PRIORITY_RESULT, message_field(1, b"said") + message_field(2, b"scores"))
+PEER = "16Uiu2HA" + "m" * 45
+SAID = message_field(1, text_field(3, PEER))
+RESULT = wire.Value(wire.PRIORITY_RESULT, SAID + message_field(2, b"scores"))
+SIZES = MessageSizes(NODES, 100)
 SIGNATURE = bytes(range(65))
 DUTY_BYTES = number_field(1, 9) + number_field(2, 2)
 
@@ -50,13 +54,13 @@ def envelope(message, *justification, values=(VALUE,)):
 
 def refused(data, reason):
     with pytest.raises((wire.BadMessageError, ProtobufError), match=reason):
-        wire.checked_values(wire.decode_envelope(data, NODES))
+        wire.checked_values(wire.decode_envelope(data, SIZES), SIZES)
 
 
 def test_a_good_one_is_read():
-    read = wire.decode_envelope(envelope(raw()), NODES)
+    read = wire.decode_envelope(envelope(raw()), SIZES)
     assert read.message == Message(Kind.PREPARE, DUTY, 1, 1, VALUE.hash())
-    assert wire.checked_values(read) == {VALUE.hash(): VALUE}
+    assert wire.checked_values(read, SIZES) == {VALUE.hash(): VALUE}
     assert [(claim.peer, claim.signature) for claim in read.claims] == [(1, SIGNATURE)]
     assert wire.encode_envelope(read.message, {VALUE.hash(): VALUE}) == envelope(raw())
 
@@ -97,13 +101,13 @@ def test_what_may_not_go_along():
     )
     refused(envelope(raw(), values=[VALUE] * 3), "values: expected at most 2, got 3")
     refused(envelope(raw(), values=[]), "values: 1 of 1 are missing")
-    refused(envelope(raw(), values=[wire.Value("text/plain", b"")]), "unknown type")
+    refused(envelope(raw(), values=[wire.Value("text/plain", b"")]), "another type than its duty has")
     refused(envelope(raw(), values=[wire.Value(wire.DATA_SET, b"\xff")]), "at most 64 bits")
 
 
 def test_no_hash_is_written_in_several_ways():
     for none in (b"", bytes_field(11, bytes(32)), bytes_field(11, b"\1" * 31)):
-        read = wire.decode_envelope(envelope(raw(_11=none), values=[]), NODES)
+        read = wire.decode_envelope(envelope(raw(_11=none), values=[]), SIZES)
         assert read.message.value_hash is None
         assert wire.encode_envelope(read.message, {}) == envelope(raw(_11=none), values=[])
 
@@ -111,7 +115,7 @@ def test_no_hash_is_written_in_several_ways():
 def test_what_nobody_signed_is_not_kept():
     """A field that is not known is not hashed, so that it is no part of what goes along with others."""
     stuffed = raw() + bytes_field(99, bytes(10**6))
-    read = wire.decode_envelope(envelope(stuffed), NODES)
+    read = wire.decode_envelope(envelope(stuffed), SIZES)
     assert read.message.signed == raw()
 
 
@@ -163,23 +167,23 @@ def test_of_one_hash_there_is_one_content(content):
     assert value != one
     assert value.hash() == one.hash()
     data = envelope(raw(_11=bytes_field(11, one.hash())), values=[value])
-    assert wire.checked_values(wire.decode_envelope(data, NODES)) == {one.hash(): one}
+    assert wire.checked_values(wire.decode_envelope(data, SIZES), SIZES) == {one.hash(): one}
 
 
 @pytest.mark.parametrize(
     "content",
     [
-        message_field(2, b"scores") + message_field(1, b"said"),
+        message_field(2, b"scores") + SAID,
         bytes_field(3, b"rides along") + RESULT.content,
-        b"\x0a\x84\x00said" + message_field(2, b"scores"),
+        b"\x0a" + bytes([SAID[1] | 0x80, 0]) + SAID[2:] + message_field(2, b"scores"),
     ],
     ids=["in another order", "a field more", "a length in two bytes"],
 )
 def test_of_one_hash_there_is_one_result(content):
     value = wire.Value(wire.PRIORITY_RESULT, content)
     assert value.hash() == RESULT.hash()
-    read = wire.decode_envelope(result_envelope(value), NODES)
-    assert wire.checked_values(read) == {RESULT.hash(): RESULT}
+    read = wire.decode_envelope(result_envelope(value), SIZES)
+    assert wire.checked_values(read, SIZES) == {RESULT.hash(): RESULT}
 
 
 def test_zeros_at_the_end_are_no_part_of_a_result():
@@ -189,10 +193,60 @@ def test_zeros_at_the_end_are_no_part_of_a_result():
     refused(result_envelope(value), "expected a field, got number 0")
 
 
+def test_hashes_within_a_result_are_no_other_content_of_its_hash():
+    """In 65,536 tries one finds a tree whose root reads as a message of its own."""
+    chosen = bytes_field(2, (54781).to_bytes(4, "big"))
+    value = wire.Value(wire.PRIORITY_RESULT, message_field(1, chosen + text_field(3, PEER)))
+    twin = wire.Value(wire.PRIORITY_RESULT, value.hash())
+    assert wire.proto_hash(twin.content) == value.hash()
+    assert twin.content.startswith(b"\x0a\x1e")  # a field of 30 bytes, which are the rest
+    with pytest.raises((wire.BadMessageError, ProtobufError)):
+        twin.hash()
+
+
+@pytest.mark.parametrize("said", [b"", message_field(1, b""), message_field(1, text_field(3, PEER[:-1]))])
+def test_a_result_names_nodes(said):
+    with pytest.raises(wire.BadMessageError, match="of no nodes"):
+        wire.Value(wire.PRIORITY_RESULT, said + message_field(2, b"scores")).hash()
+
+
+def named(validators):
+    return {f"0x{number:096x}": b"data" for number in range(validators)}
+
+
+@pytest.mark.parametrize(
+    ("type", "value", "reason"),
+    [
+        (DutyType.ATTESTER, wire.encode_data_set(named(100)), ""),
+        (DutyType.ATTESTER, wire.encode_data_set(named(101)), "at most 100 fields"),
+        (DutyType.ATTESTER, b"\x0a\x00" * 50_000, "at most 100 fields"),
+        (DutyType.ATTESTER, b"\x78\x00" * 50_000, "at most 100 fields"),
+        (DutyType.ATTESTER, wire.encode_data_set({NAME: bytes(100 * ENTRY_BYTES)}), "at most 409600 bytes"),
+        (DutyType.PROPOSER, wire.encode_data_set({NAME: bytes(100 * ENTRY_BYTES)}), ""),
+        (DutyType.PROPOSER, wire.encode_data_set(named(2)), "at most 1 fields"),
+        (DutyType.INFO_SYNC, SAID * 4 + message_field(2, b"scores") * 128, ""),
+        (DutyType.INFO_SYNC, SAID * 4 + message_field(2, b"scores") * 129, "at most 132 fields"),
+        (DutyType.INFO_SYNC, SAID + message_field(2, bytes(RESULT_BYTES)), "at most 1048576 bytes"),
+    ],
+)
+def test_values_are_as_large_as_their_duty_may_make_them(type, value, reason):
+    content = wire.Value(wire.PRIORITY_RESULT if type == DutyType.INFO_SYNC else wire.DATA_SET, value)
+    duty = message_field(2, number_field(1, 9) + number_field(2, type))
+    data = envelope(raw(_2=duty, _11=bytes_field(11, wire.proto_hash(value))), values=[content])
+    if reason:
+        refused(data, reason)
+    else:
+        assert len(wire.checked_values(wire.decode_envelope(data, SIZES), SIZES)) == 1
+
+
+def test_a_small_cluster_may_grow():
+    assert MessageSizes(NODES, 3).entries(DutyType.ATTESTER) == LEAST_ENTRIES
+
+
 def test_a_duty_has_values_of_one_type():
     """The type is not hashed: the same bytes as another type would be another thing with the same hash."""
     twin = wire.Value(wire.PRIORITY_RESULT, VALUE.content)
-    assert twin.hash() == VALUE.hash()
+    assert wire.proto_hash(twin.content) == VALUE.hash()
     for values in ([twin], [VALUE, twin], [twin, VALUE]):
         refused(envelope(raw(), values=values), "another type than its duty has")
     result_as_data = wire.Value(wire.DATA_SET, VALUE.content)
@@ -201,8 +255,8 @@ def test_a_duty_has_values_of_one_type():
 
 def test_values_nobody_speaks_of_are_not_kept():
     other = wire.Value(wire.DATA_SET, wire.encode_data_set({OTHER_NAME: b"what is signed"}))
-    read = wire.decode_envelope(envelope(raw(), values=[VALUE, other]), NODES)
-    assert wire.checked_values(read) == {VALUE.hash(): VALUE}
+    read = wire.decode_envelope(envelope(raw(), values=[VALUE, other]), SIZES)
+    assert wire.checked_values(read, SIZES) == {VALUE.hash(): VALUE}
 
 
 def test_a_message_needs_the_contents_of_its_values():
@@ -215,7 +269,7 @@ def test_a_message_needs_the_contents_of_its_values():
 @given(st.binary(max_size=300))
 def test_any_bytes(data):
     with suppress(wire.BadMessageError, ProtobufError):
-        wire.checked_values(wire.decode_envelope(data, NODES))
+        wire.checked_values(wire.decode_envelope(data, SIZES), SIZES)
 
 
 @settings(max_examples=200)
@@ -245,7 +299,7 @@ def test_there_and_back(message):
     data = b"".join(
         (message_field(1, parts[0].signed), *(message_field(2, each.signed) for each in parts[1:]))
     )
-    read = wire.decode_envelope(data, NODES)
+    read = wire.decode_envelope(data, SIZES)
     assert read.message == message
     assert [claim.digest for claim in read.claims] == [wire.signing_digest(each) for each in parts]
     again = wire.encode_envelope(read.message, dict.fromkeys(message.value_hashes(), value))

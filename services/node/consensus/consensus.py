@@ -1,6 +1,6 @@
 """What a cluster agrees on, duty by duty, over libp2p.
 
-async with Consensus.open(host, key, nodes, timetable, workers) as consensus:
+async with Consensus.open(host, key, nodes, timetable, workers, validators=100) as consensus:
     agreement = await consensus.agree(duty, value)
 """
 
@@ -12,25 +12,28 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, Self
 
+from dvtfast.duties.message_sizes import MOST_BYTES, MessageSizes
 from dvtfast.errors import DvtfastError
 from dvtfast.qbft import wire
 from dvtfast.qbft.messages import Duty
 from dvtfast.secp256k1 import IdentityKey
 
 from ...p2p.errors import P2PError
-from ...p2p.swarm.exchange import Terms
+from ...p2p.swarm.exchange import RECEIVE_SECONDS, Terms
 from ...process import logs
+from ...process.background import Tasks
 from ...process.offload import UnavailableError, Workers
+from ..junk import Junk
 from ..timetable import Timetable
 from ..transport import Transport
 from .checks import Checked, Checks
 from .instance import Accepts, Agreement, Instance
 
-# Of values that one node spoke of first, in all duties: a few blocks, however large.
-MOST_VALUE_BYTES: Final = 4 * wire.MOST_BYTES
+# Of values that one node spoke of first, in all duties: two blocks, however large.
+MOST_VALUE_BYTES: Final = 2 * MOST_BYTES
 MOST_SENDS: Final = 64  # to one peer at once; what is more is lost, as what a peer does not hear is
 MOST_KNOWN: Final = 8192  # duties that are remembered when they are over; of some hours
-INCOMING: Final = Terms(most_bytes=wire.MOST_BYTES, seconds=5.0)
+INCOMING: Final = Terms(most_bytes=MOST_BYTES, seconds=RECEIVE_SECONDS)
 
 log = logs.get("consensus")
 
@@ -45,22 +48,31 @@ class Consensus:
         nodes: Sequence[bytes],
         timetable: Timetable,
         workers: Workers,
+        validators: int,
     ) -> None:
         self._host, self._key, self._nodes = host, key, tuple(nodes)
         self._position = self._nodes.index(key.public_key)
         self._timetable = timetable
         self._workers = workers
-        self._checks = Checks(nodes, timetable.is_agreed_on, workers)
+        self._checks = Checks(nodes, MessageSizes(len(nodes), validators), timetable.is_agreed_on)
         self._instances: dict[Duty, Instance] = {}
         self._known: dict[Duty, None] = {}  # oldest first; a clock that is set back makes none anew
         self._ends: dict[Duty, asyncio.TimerHandle] = {}
-        self._sends: set[asyncio.Task[None]] = set()
+        self._junk = Junk(log.info, "message not used")
+        self._tasks = Tasks()
         self._sending: Counter[int] = Counter()
 
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, host: Transport, key: IdentityKey, nodes: Sequence[bytes], timetable: Timetable, workers: Workers
+        cls,
+        host: Transport,
+        key: IdentityKey,
+        nodes: Sequence[bytes],
+        timetable: Timetable,
+        workers: Workers,
+        *,
+        validators: int,
     ) -> AsyncIterator[Self]:
         """Take part, inside the block.
 
@@ -70,8 +82,9 @@ class Consensus:
             nodes: the keys of all nodes, in the order of the cluster.
             timetable: which duties there are now.
             workers: for signatures and hashes of what others send.
+            validators: how many the cluster has.
         """
-        consensus = cls(host, key, nodes, timetable, workers)
+        consensus = cls(host, key, nodes, timetable, workers, validators)
         host.handle(wire.PROTOCOL, consensus._received, terms=INCOMING)
         try:
             yield consensus
@@ -117,9 +130,9 @@ class Consensus:
 
     async def _received(self, peer: bytes, data: bytes) -> None:
         try:
-            checked = await self._checks.check(data)
+            checked = await self._workers.run_in_turn(peer, self._checks.check, data)
         except (DvtfastError, UnavailableError, TimeoutError) as error:
-            log.info("message not used", peer=self._nodes.index(peer), why=str(error))
+            self._junk.tell(self._nodes.index(peer), error)
             return
         instance = self._instance(checked.message.duty)
         if instance is not None and self._has_room(instance, checked):
@@ -143,7 +156,7 @@ class Consensus:
             if len(self._known) > MOST_KNOWN:
                 del self._known[next(iter(self._known))]
             self._instances[duty] = Instance(
-                duty, self._key, len(self._nodes), self._position, self._timetable, self._send
+                duty, self._key, len(self._nodes), self._position, self._timetable, self._send, self._tasks
             )
             self._ends[duty] = self._end_later(duty)
         return self._instances.get(duty)
@@ -161,9 +174,7 @@ class Consensus:
     def _send(self, peer: int, data: bytes) -> None:
         if self._sending[peer] < MOST_SENDS:
             self._sending[peer] += 1
-            task = asyncio.create_task(self._sent(peer, data))
-            self._sends.add(task)
-            task.add_done_callback(self._sends.discard)
+            self._tasks.start(self._sent(peer, data))
 
     async def _sent(self, peer: int, data: bytes) -> None:
         try:
@@ -176,7 +187,4 @@ class Consensus:
     async def _close(self) -> None:
         for duty in list(self._instances):
             self._end(duty)
-        await self._checks.close()
-        for task in self._sends:
-            task.cancel()
-        await asyncio.gather(*self._sends, return_exceptions=True)
+        await self._tasks.close()

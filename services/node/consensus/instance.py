@@ -14,6 +14,7 @@ from dvtfast.qbft.quorums import leader
 from dvtfast.secp256k1 import IdentityKey
 
 from ...process import logs
+from ...process.background import Tasks
 from ..timetable import Timetable
 from .checks import Checked
 
@@ -59,6 +60,7 @@ class Instance:
         position: of this node.
         timetable: when its rounds end.
         send: gives bytes to a peer, at once; whether they arrive, nobody knows.
+        tasks: among which it looks at proposals.
 
     Attributes:
         agreement: what comes of it; cancelled when the duty is over before.
@@ -72,9 +74,10 @@ class Instance:
         position: int,
         timetable: Timetable,
         send: Callable[[int, bytes], None],
+        tasks: Tasks,
     ) -> None:
         self._duty, self._key, self._nodes, self._position = duty, key, nodes, position
-        self._timetable, self._send = timetable, send
+        self._timetable, self._send, self._tasks = timetable, send, tasks
         self._machine = Machine(duty, nodes, position)
         self._contents: dict[bytes, _Content] = {}
         self._started = False
@@ -118,7 +121,7 @@ class Instance:
         elif self._accepts is None:
             self._take(checked)
         elif checked.message.peer not in self._looked_at:
-            looking = asyncio.create_task(self._look(checked, self._accepts))
+            looking = self._tasks.start(self._look(checked, self._accepts))
             self._looked_at[checked.message.peer] = checked, looking
 
     def _is_new_proposal(self, message: Message) -> bool:

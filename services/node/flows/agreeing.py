@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from dvtfast.qbft.quorums import leader
 from ...chain.beacon.client import BeaconError
 from ...chain.encoding import read_data, write_data
 from ...process import logs
+from ...process.background import start_task
 from ..exchange import Gathered
 from ..partial_signatures import Fault
 from ..parts import NodeParts
@@ -92,7 +92,7 @@ async def agree(
             node.tracker.blame(Gathered(duty), Fault(proposer, (), why))
         return not why
 
-    providing = asyncio.create_task(_provide(node, duty, fetch))
+    providing = start_task(_provide(node, duty, fetch))
     try:
         agreement = await node.consensus.agree(duty, accepts=None if why_not is None else accepts)
     finally:

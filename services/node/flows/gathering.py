@@ -12,6 +12,7 @@ from dvtfast.duties.signed_sets import signed_set, with_signature
 from dvtfast.duties.wrappers import SignedValue
 from dvtfast.qbft.messages import Duty
 
+from ...process.background import start_task
 from ..exchange import Gathered, subcommittee_of
 from ..partial_signatures import Bytes, Positions
 from ..parts import NodeParts
@@ -39,7 +40,7 @@ async def gather(
         node.tracker.fail(duty, [validator], why)
     if len(signed.validators):  # or validator clients sign
         node.tracker.reach(duty, Step.SIGNED, signed.validators.tolist())
-    sending = asyncio.create_task(node.exchange.submit(duty, signed.validators, signed.values))
+    sending = start_task(node.exchange.submit(duty, signed.validators, signed.values))
     try:
         # What this node refuses to sign, the others may sign all the same; it is sent here, too.
         async for part in recovered(node, duty, validators, values):

@@ -25,6 +25,7 @@ from dvtfast.duties.fork_schedule import ForkSchedule
 from dvtfast.duties.wrappers import AttesterValue
 
 from ...chain.beacon.client import BeaconError
+from ...process.background import start_task
 from ..parts import NodeParts
 from .agreeing import persistently
 
@@ -41,7 +42,7 @@ class OwnVote:
     """What our beacon node would vote for in a slot; it is asked from the beginning of the duty on."""
 
     def __init__(self, node: NodeParts, slot: int) -> None:
-        self._asking = asyncio.create_task(persistently(node, lambda: node.beacon.attestation_data(slot)))
+        self._asking = start_task(persistently(node, lambda: node.beacon.attestation_data(slot)))
         self._until = asyncio.get_running_loop().time() + PATIENCE_SECONDS
 
     async def known(self) -> AttestationData:

@@ -23,6 +23,7 @@ from dvtfast.duties.presets import MAINNET_PRESET, Preset
 from ... import wire
 from ...keys.remote_signer import Failure, NoAnswerError, RemoteSignerClient
 from ...process import logs
+from ...process.background import start_task
 from ...process.offload import UnavailableError, Workers
 from ..exchange import ClusterMembers
 from ..partial_signatures import Bytes, Positions, hashed_once
@@ -114,7 +115,7 @@ class KeySharesElsewhere:
         """In order; keys that were silent last time come last, and while any of them answers."""
         end = monotonic() + 2 * self._timeout
         rows = sorted(range(len(bodies)), key=lambda row: validators[row] in self._silent)
-        tasks = {row: asyncio.create_task(self._answer(validators[row], bodies[row])) for row in rows}
+        tasks = {row: start_task(self._answer(validators[row], bodies[row])) for row in rows}
         silent = {task for row, task in tasks.items() if validators[row] in self._silent}
         try:
             if others := set(tasks.values()) - silent:

@@ -6,7 +6,6 @@ cluster agreed on or could be slashed, goes nowhere, and the client is told of e
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -19,6 +18,7 @@ from dvtfast.duties.wrappers import SignedValue
 from dvtfast.qbft.messages import Duty
 
 from ...process import logs
+from ...process.background import Tasks
 from ..exchange import subcommittee_of
 from ..partial_signatures import Positions
 from ..parts import NodeParts, Signer
@@ -96,7 +96,7 @@ class Intake:
 
     def __init__(self, node: NodeParts, record: Signer) -> None:
         self._node, self._record = node, record
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._under_way = Tasks()
 
     async def hand_in(self, batch: Batch) -> None:
         """Take all of a request that may be taken; the batch says what is not, and why."""
@@ -124,15 +124,11 @@ class Intake:
         if len(self._under_way) >= MOST_UNDER_WAY:
             work.close()
             raise RequestError(503, "too much is on its way to the other nodes")
-        task = asyncio.create_task(work)
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        self._under_way.start(work)
 
     async def close(self) -> None:
         """Give up what is under way."""
-        for task in self._under_way:
-            task.cancel()
-        await asyncio.gather(*self._under_way, return_exceptions=True)
+        await self._under_way.close()
 
     async def _take(self, duty: Duty, entries: Sequence[Entry], failures: dict[int, str]) -> None:
         node = self._node

@@ -71,17 +71,17 @@ class PartialSignaturesMessage:
         Raises:
             ProtobufError: it is no such message.
         """
-        message = Fields(data, {1: BYTES, 2: BYTES})
+        message = Fields(data, {1: BYTES, 2: BYTES}, most=16)
         duty, entries = message.message(1), message.message(2)
         if duty is None or entries is None:
             raise ProtobufError("expected a duty and a set of partial signatures")
-        written = Fields(entries, {1: BYTES}).every(1)
+        written = Fields(entries, {1: BYTES}, most=most).every(1)
         if not 1 <= len(written) <= most:
             raise ProtobufError(f"expected 1 to {most} partial signatures, got {len(written)}")
         read = [_read_entry(each) for each in written]
         if len({each.public_key for each in read}) != len(read):
             raise ProtobufError("expected each validator once")
-        of = Fields(duty, {1: VARINT, 2: VARINT})
+        of = Fields(duty, {1: VARINT, 2: VARINT}, most=16)
         return cls(of.uint64(1), of.int32(2), read)
 
 
@@ -92,7 +92,7 @@ def _entry(entry: PartiallySigned) -> bytes:
 
 
 def _read_entry(data: bytes) -> PartiallySigned:
-    entry = Fields(data, {1: BYTES, 2: BYTES})
+    entry = Fields(data, {1: BYTES, 2: BYTES}, most=16)
     text, value = entry.last(1), entry.message(2)
     if value is None:
         raise ProtobufError("expected data for each validator")
@@ -104,5 +104,5 @@ def _read_entry(data: bytes) -> PartiallySigned:
         raise ProtobufError("expected keys in hex") from None
     if len(key) != PUBLIC_KEY_BYTES:  # there are spaces in it
         raise ProtobufError("expected keys in hex")
-    signed = Fields(value, {1: BYTES, 2: BYTES, 3: VARINT})
+    signed = Fields(value, {1: BYTES, 2: BYTES, 3: VARINT}, most=16)
     return PartiallySigned(key, signed.last(1), signed.last(2), signed.int32(3))

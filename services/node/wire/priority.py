@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Self
 
 from dvtfast.duties.duty_types import DutyType
+from dvtfast.duties.message_sizes import MOST_TOPICS, MessageSizes
 from dvtfast.protobuf import (
     BYTES,
     VARINT,
@@ -31,9 +32,7 @@ from ...p2p.wire.peers import key_of_text, peer_text
 
 PROTOCOL: Final = "/charon/priority/2.0.0"
 OLD_PROTOCOL: Final = "charon/priority/2.0.0"  # all that charon speaks up to v1.10
-LIMIT_BYTES: Final = 1 << 20
 VALUE: Final = "type.googleapis.com/google.protobuf.Value"
-MOST_TOPICS: Final = 32
 MOST_PRIORITIES: Final = 999  # in a topic; each position costs one of a thousand points
 
 
@@ -53,7 +52,7 @@ class Topic:
     @classmethod
     def decode(cls, data: bytes) -> Self:
         """Of a peer; ProtobufError when it is none."""
-        fields = Fields(data, {1: BYTES, 2: BYTES})
+        fields = Fields(data, {1: BYTES, 2: BYTES}, most=1 + MOST_PRIORITIES)
         priorities = fields.every(2)
         if len(priorities) > MOST_PRIORITIES:
             raise ProtobufError(f"expected at most {MOST_PRIORITIES} priorities, got {len(priorities)}")
@@ -93,13 +92,13 @@ class PriorityMessage:
         Raises:
             ProtobufError: it is no such message.
         """
-        fields = Fields(data, dict.fromkeys((1, 2, 3, 4), BYTES))
+        fields = Fields(data, dict.fromkeys((1, 2, 3, 4), BYTES), most=3 + MOST_TOPICS)
         duty, topics = fields.message(1), fields.every(2)
         if duty is None:
             raise ProtobufError("expected a duty")
         if len(topics) > MOST_TOPICS:
             raise ProtobufError(f"expected at most {MOST_TOPICS} topics, got {len(topics)}")
-        of = Fields(duty, {1: VARINT, 2: VARINT})
+        of = Fields(duty, {1: VARINT, 2: VARINT}, most=2)
         if of.int32(2) != DutyType.INFO_SYNC:
             raise ProtobufError(f"expected a duty of type {DutyType.INFO_SYNC:d}, got {of.int32(2)}")
         read = tuple(map(Topic.decode, topics))
@@ -147,15 +146,15 @@ def encode_result(messages: Sequence[PriorityMessage], topics: Sequence[TopicRes
     )
 
 
-def decode_result(data: bytes, *, most: int) -> list[PriorityMessage]:
-    """What nodes said, of what was agreed on, of at most so many; what comes of it is in there once more.
+def decode_result(data: bytes, sizes: MessageSizes) -> list[PriorityMessage]:
+    """What nodes said, of what was agreed on; what comes of it is in there once more.
 
     Raises:
         ProtobufError: it is no such thing.
     """
-    messages = Fields(data, {1: BYTES}).every(1)
-    if len(messages) > most:
-        raise ProtobufError(f"expected at most {most} messages, got {len(messages)}")
+    messages = Fields(data, {1: BYTES, 2: BYTES}, most=sizes.entries(DutyType.INFO_SYNC)).every(1)
+    if len(messages) > sizes.nodes:
+        raise ProtobufError(f"expected at most {sizes.nodes} messages, got {len(messages)}")
     return [PriorityMessage.decode(message) for message in messages]
 
 
@@ -165,8 +164,8 @@ def any_text(text: str) -> bytes:
 
 
 def _read_any(data: bytes | None) -> str:
-    fields = Fields(data or b"", {1: BYTES, 2: BYTES})
-    text = Fields(fields.last(2), {3: BYTES}).text(3)
+    fields = Fields(data or b"", {1: BYTES, 2: BYTES}, most=2)
+    text = Fields(fields.last(2), {3: BYTES}, most=1).text(3)
     if fields.text(1) != VALUE or not text:
         raise ProtobufError("expected a text")
     return text

@@ -9,6 +9,6 @@ fork_schedule.py     fork versions in time, and domains; duty_types.py: duties b
 signed_sets.py       signing roots of all validators of a duty in one call
 signables.py         what a validator makes of what was agreed on
 aggregators.py       who is to aggregate
-wrappers.py          what charon's nodes send each other
+wrappers.py          what charon's nodes send each other; message_sizes.py: how large it may be
 slashing.py          what must never be signed (EIP-3076)
 """

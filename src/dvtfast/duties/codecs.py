@@ -13,7 +13,7 @@ from dvtfast._native import ssz as _kernel
 from dvtfast._statuses import OK
 from dvtfast.constants import ROOT_BYTES
 from dvtfast.duties.presets import MAINNET_PRESET, Preset
-from dvtfast.duties.ssz import Container, SszError, Table
+from dvtfast.duties.ssz import BYTES, CHUNK_BYTES, Container, SszError, Table
 
 T = TypeVar("T")
 
@@ -144,6 +144,17 @@ class Codec(Generic[T]):
     def _error(self, where: int | np.uint64) -> SszError:
         place = self._places[int(where)]
         return SszError("bytes that are none", place).within(self._name)
+
+
+def bytes_root(data: bytes) -> bytes:
+    """The Merkle root of bytes, 32 at a time, filled up with zeros to a power of two of these."""
+    table = Table()
+    table.add("", BYTES, max(len(data), 1), 0, 0, max(-(-len(data) // CHUNK_BYTES), 1))
+    ends = np.array([max(len(data), 1)], dtype=np.uint64)
+    root, status, where = np.zeros((1, ROOT_BYTES), np.uint8), np.zeros(1, np.uint8), np.zeros(1, np.uint64)
+    rows, no_fields = np.array(table.rows, dtype=np.uint64), np.zeros(0, dtype=np.uint64)
+    _kernel.roots(rows, no_fields, np.frombuffer(data or b"\0", np.uint8), ends, root, status, where)
+    return root.tobytes()
 
 
 def codec(cls: type[T], preset: Preset = MAINNET_PRESET) -> Codec[T]:

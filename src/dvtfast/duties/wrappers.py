@@ -17,6 +17,7 @@ from dvtfast.duties.attestations import AttestationData, AttestationDuty
 from dvtfast.duties.codecs import codec
 from dvtfast.duties.duty_types import DutyType
 from dvtfast.duties.forks import Fork, fork_with_version
+from dvtfast.duties.message_sizes import JSON_BYTES, entry_bytes
 from dvtfast.duties.presets import MAINNET_PRESET, Preset
 from dvtfast.duties.ssz import Number, SszError
 from dvtfast.duties.sync_committees import (
@@ -141,6 +142,7 @@ def decode_agreed(duty: DutyType, data: bytes, preset: Preset = MAINNET_PRESET) 
         SszError: it is nothing that can be agreed on for the duty.
         InputError: nothing is agreed on for the duty.
     """
+    _require_small(duty, data)
     if duty == DutyType.ATTESTER:
         return _attester_value(data)
     if duty == DutyType.SYNC_CONTRIBUTION:
@@ -182,6 +184,7 @@ def decode_signed(duty: DutyType, data: bytes, preset: Preset = MAINNET_PRESET) 
         SszError: it is nothing that is signed for the duty.
         InputError: nothing is signed for the duty.
     """
+    _require_small(duty, data)
     if duty in _SIGNED:
         return _versioned(_SIGNED[duty], data, preset)
     if duty == DutyType.BUILDER_REGISTRATION:
@@ -194,6 +197,12 @@ def decode_signed(duty: DutyType, data: bytes, preset: Preset = MAINNET_PRESET) 
         value: SignedValue = _plain(cls, data, preset, ssz=from_ssz)
         return value
     raise InputError(f"duty: nothing is signed for {duty!r}")
+
+
+def _require_small(duty: DutyType, data: bytes) -> None:
+    """Whatever is not read as SSZ is read as JSON, which costs many times its size."""
+    if len(data) > entry_bytes(duty) or (data[:1] in (b"{", b"[") and len(data) > JSON_BYTES):
+        raise SszError("more bytes than there are in any")
 
 
 def _with_header(form: _Form, value: Versioned, preset: Preset) -> bytes:

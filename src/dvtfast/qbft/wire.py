@@ -13,10 +13,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from hashlib import sha256
 from typing import Final, TypeVar
 
+from dvtfast.duties.codecs import bytes_root
 from dvtfast.duties.duty_types import DutyType
+from dvtfast.duties.message_sizes import MessageSizes
 from dvtfast.errors import DvtfastError
 from dvtfast.protobuf import (
     BYTES,
@@ -31,7 +32,6 @@ from dvtfast.qbft.messages import FIRST_ROUND, HASH_BYTES, Duty, Kind, Message
 from dvtfast.secp256k1 import SIGNATURE_BYTES
 
 PROTOCOL: Final = "/charon/consensus/qbft/2.0.0"
-MOST_BYTES: Final = 32 * 1024 * 1024  # of a message with its values
 TYPE_PREFIX: Final = "type.googleapis.com/core.corepb.v1."
 DATA_SET: Final = TYPE_PREFIX + "UnsignedDataSet"
 PRIORITY_RESULT: Final = TYPE_PREFIX + "PriorityResult"
@@ -42,7 +42,10 @@ _ENVELOPE: Final = dict.fromkeys((1, 2, 3), BYTES)
 _DUTY: Final = {1: VARINT, 2: VARINT}
 _PAIR: Final = {1: BYTES, 2: BYTES}
 _RESULT: Final = {1: BYTES, 2: BYTES}
+_PREFERENCES: Final = dict.fromkeys((1, 2, 3, 4), BYTES)
 _NAME: Final = re.compile(r"0x[0-9a-f]{96}")  # of a validator: its public key, in no other case or length
+_NODE: Final = re.compile(r"16Uiu2HA[1-9A-HJ-NP-Za-km-z]{45}")  # its peer id, as all keys of nodes have it
+_MOST_FIELDS: Final = 16  # of a message; it has eight
 
 _E = TypeVar("_E", bound=IntEnum)
 
@@ -63,19 +66,28 @@ class Value:
     type_url: str
     content: bytes
 
-    def canonical(self) -> Value:
+    def canonical(self, most: int | None = None) -> Value:
         """The same in the one form in which it is hashed and kept: in order, without what is not known.
+
+        The hash is a tree over the content that says nothing of its length, so that the hashes within are
+        contents of the same hash. None of these names a validator or a node, as all values do.
+
+        Args:
+            most: entries that are read; None: all.
 
         Raises:
             ProtobufError, BadMessageError: it is not of its type, or of one that nobody agrees on.
         """
         if self.type_url == DATA_SET:
-            data = decode_data_set(self.content)
+            data = decode_data_set(self.content, most)
             if not all(map(_NAME.fullmatch, data)):
                 raise BadMessageError("a value for what is no validator's public key in lower case")
             return replace(self, content=encode_data_set(data))
         if self.type_url == PRIORITY_RESULT:
-            fields = Fields(self.content, _RESULT)
+            fields = Fields(self.content, _RESULT, most=most)
+            said = [Fields(each, _PREFERENCES, most=most).text(3) for each in fields.every(1)]
+            if not said or not all(map(_NODE.fullmatch, said)):
+                raise BadMessageError("a value that is of no nodes")
             parts = (message_field(number, each) for number in _RESULT for each in fields.every(number))
             return replace(self, content=b"".join(parts))
         raise BadMessageError("a value of an unknown type")
@@ -128,17 +140,7 @@ def proto_hash(data: bytes) -> bytes:
 
     A message of at most 32 bytes is its own hash.
     """
-    level = data.ljust(HASH_BYTES, b"\0")
-    level += bytes(-len(level) % HASH_BYTES)
-    zero = NO_HASH  # the root of a tree of zeros as high as those of this level
-    while len(level) > HASH_BYTES:
-        if len(level) % (2 * HASH_BYTES):
-            level += zero
-        level = b"".join(
-            sha256(level[at : at + 2 * HASH_BYTES]).digest() for at in range(0, len(level), 2 * HASH_BYTES)
-        )
-        zero = sha256(zero + zero).digest()
-    return level
+    return bytes_root(data)
 
 
 # Values.
@@ -150,13 +152,14 @@ def encode_data_set(data: Mapping[str, bytes]) -> bytes:
     return b"".join(message_field(1, message_field(1, key) + message_field(2, value)) for key, value in pairs)
 
 
-def decode_data_set(data: bytes) -> dict[str, bytes]:
-    """The same back, in the order of its bytes.
+def decode_data_set(data: bytes, most: int | None = None) -> dict[str, bytes]:
+    """The same back, in the order of its bytes; at most so many entries.
 
     Raises:
         ProtobufError, BadMessageError: it is none, or a validator is in it twice.
     """
-    pairs = [Fields(pair, _PAIR) for pair in Fields(data, {1: BYTES}).every(1)]
+    entries = Fields(data, {1: BYTES}, most=most).every(1)
+    pairs = [Fields(pair, _PAIR, most=_MOST_FIELDS) for pair in entries]
     found = {pair.text(1): pair.last(2) for pair in pairs}
     if len(found) != len(pairs):
         raise BadMessageError("two values for one validator")
@@ -194,44 +197,48 @@ def encode_envelope(message: Message, values: Mapping[bytes, Value]) -> bytes:
     )
 
 
-def decode_envelope(data: bytes, nodes: int) -> Envelope:
+def decode_envelope(data: bytes, sizes: MessageSizes) -> Envelope:
     """Read a message and all that comes with it.
 
     Args:
         data: as it came.
-        nodes: of the cluster.
+        sizes: of the cluster's messages; what is larger is not read to its end.
 
     Raises:
         ProtobufError, BadMessageError: it is nothing that a node may send.
     """
-    fields = Fields(data, _ENVELOPE)
+    nodes = sizes.nodes
+    fields = Fields(data, _ENVELOPE, most=1 + sizes.justifications + sizes.values)
     given = fields.every(2)
-    if len(given) > 2 * nodes:
-        raise BadMessageError(f"justification: expected at most {2 * nodes} messages, got {len(given)}")
+    if len(given) > sizes.justifications:
+        raise BadMessageError(
+            f"justification: expected at most {sizes.justifications} messages, got {len(given)}"
+        )
     parts = [_decode(_present(fields, 1), nodes), *(_decode(each, nodes) for each in given)]
     message, *justification = (message for message, _ in parts)
     if any(each.duty != message.duty for each in justification):
         raise BadMessageError("justification: of another duty")
     contents = fields.every(3)
-    if len(contents) > 2 * (len(given) + 1):
-        raise BadMessageError(f"values: expected at most {2 * (len(given) + 1)}, got {len(contents)}")
+    if len(contents) > (most := min(sizes.values, 2 * (len(given) + 1))):
+        raise BadMessageError(f"values: expected at most {most}, got {len(contents)}")
     return Envelope(
         replace(message, justification=tuple(justification)),
         tuple(claim for _, claim in parts),
-        tuple(_decode_value(each) for each in contents),
+        tuple(_decode_value(each, sizes.value_bytes(message.duty.type)) for each in contents),
     )
 
 
-def checked_values(envelope: Envelope) -> dict[bytes, Value]:
+def checked_values(envelope: Envelope, sizes: MessageSizes) -> dict[bytes, Value]:
     """The values of an envelope, canonical, by their hashes: all that are spoken of, no others; slow.
 
     Raises:
         ProtobufError, BadMessageError: one is not of its type or of its duty's, or missing.
     """
-    expected = PRIORITY_RESULT if envelope.message.duty.type == DutyType.INFO_SYNC else DATA_SET
-    canonical = [value.canonical() for value in envelope.values]
-    if any(value.type_url != expected for value in canonical):
+    type = envelope.message.duty.type
+    expected = PRIORITY_RESULT if type == DutyType.INFO_SYNC else DATA_SET
+    if any(value.type_url != expected for value in envelope.values):
         raise BadMessageError("a value of another type than its duty has")
+    canonical = [value.canonical(sizes.entries(type)) for value in envelope.values]
     values = {proto_hash(value.content): value for value in canonical}
     wanted = envelope.message.value_hashes()
     if missing := wanted - values.keys():
@@ -259,8 +266,8 @@ def _encode(message: Message, signature: bytes = b"", hashes: tuple[bytes, ...] 
 
 def _decode(data: bytes, nodes: int) -> tuple[Message, Claim]:
     """A message, and who is said to have signed it. What of it is not known is not kept, and not signed."""
-    fields = Fields(data, _MESSAGE)
-    duty = Fields(_present(fields, 2), _DUTY)
+    fields = Fields(data, _MESSAGE, most=_MOST_FIELDS)
+    duty = Fields(_present(fields, 2), _DUTY, most=_MOST_FIELDS)
     peer, round, prepared_round = fields.int64(3), fields.int64(4), fields.int64(6)
     hashes, signature = (fields.last(11), fields.last(12)), fields.last(8)
     if not 0 <= peer < nodes:
@@ -295,9 +302,12 @@ def _one_of(kinds: type[_E], number: int) -> _E:
         raise BadMessageError(f"{kinds.__name__}: there is no {number}") from None
 
 
-def _decode_value(data: bytes) -> Value:
-    fields = Fields(data, _PAIR)
-    return Value(fields.text(1), fields.last(2))
+def _decode_value(data: bytes, most_bytes: int) -> Value:
+    fields = Fields(data, _PAIR, most=_MOST_FIELDS)
+    value = Value(fields.text(1), fields.last(2))
+    if len(value.content) > most_bytes:
+        raise BadMessageError(f"values: expected at most {most_bytes} bytes, got {len(value.content)}")
+    return value
 
 
 def _present(fields: Fields, number: int) -> bytes:

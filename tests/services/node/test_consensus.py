@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from dvtfast import protobuf
 from dvtfast.duties.duty_types import DutyType
-from dvtfast.protobuf import message_field
+from dvtfast.protobuf import bytes_field, message_field, read_varint, text_field
 from dvtfast.qbft import wire
 from dvtfast.qbft.messages import Duty, Kind, Message
 from dvtfast.qbft.quorums import leader
@@ -25,7 +26,15 @@ from tests.services.patience import PATIENCE_SECONDS
 NODES = 4
 DUTY = Duty(3, DutyType.INFO_SYNC)  # node 1 leads round 1
 KEY = "0x" + "ab" * 48
-VALUES = [wire.Value(wire.PRIORITY_RESULT, message_field(1, b"of %d" % node)) for node in range(NODES)]
+PEER = "16Uiu2HA" + "m" * 45
+
+
+def result(data):
+    """What nodes prefer, as far as consensus looks at it."""
+    return wire.Value(wire.PRIORITY_RESULT, message_field(1, bytes_field(2, data) + text_field(3, PEER)))
+
+
+VALUES = [result(b"of %d" % node) for node in range(NODES)]
 DATA = [wire.Value(wire.DATA_SET, wire.encode_data_set({KEY: b"data of %d" % node})) for node in range(NODES)]
 
 
@@ -86,7 +95,8 @@ async def consenting(clock=None, running=range(NODES), timetable=Timetable):
             if position in running:
                 workers = Workers("consensus", threads=1)
                 stack.push_async_callback(workers.close)
-                opened = Consensus.open(host, key, public, timetable(clock or Clock.starting()), workers)
+                made = timetable(clock or Clock.starting())
+                opened = Consensus.open(host, key, public, made, workers, validators=1)
                 found.nodes.append(await stack.enter_async_context(opened))
             else:
                 found.nodes.append(None)
@@ -148,7 +158,7 @@ async def test_a_late_node_that_heard_nothing_is_told():
     async with consenting() as found:
         found.part([0, 1, 2], [3])
         early = await asyncio.gather(*(found.nodes[position].agree(DUTY, VALUES[0]) for position in range(3)))
-        await until(lambda: all(not node._sends for node in found.nodes))
+        await until(lambda: all(not node._tasks for node in found.nodes))
         found.part()
         assert one([*early, await found.nodes[3].agree(DUTY, VALUES[3])]) == VALUES[0]
 
@@ -283,6 +293,7 @@ async def test_a_quorum_that_prepared_nothing_spares_no_look_for_a_prepare_more(
 
 
 BLOCK = Duty(3, DutyType.PROPOSER)  # node 1 leads round 1
+AGGREGATES = Duty(3, DutyType.AGGREGATOR)  # so it does here, of several validators
 
 
 def twins(order):
@@ -314,10 +325,11 @@ async def test_nodes_with_one_hash_have_one_content(form):
     assert len(hashes) == 1
     refused = form == "another case"  # so the first round has to end
     timetable = Timetable if refused else Unhurried
-    async with consenting(Clock.starting(BLOCK), running=[0, 2, 3], timetable=timetable) as found:
-        agreed = asyncio.gather(*(node.agree(BLOCK, DATA[0]) for node in followers(found)))
-        await until(lambda: all(BLOCK in node._instances for node in followers(found)))
-        await proposed(found, Message(Kind.PRE_PREPARE, BLOCK, 1, 1, hashes.pop()), *forms)
+    duty = AGGREGATES if form == "another order" else BLOCK
+    async with consenting(Clock.starting(duty), running=[0, 2, 3], timetable=timetable) as found:
+        agreed = asyncio.gather(*(node.agree(duty, DATA[0]) for node in followers(found)))
+        await until(lambda: all(duty in node._instances for node in followers(found)))
+        await proposed(found, Message(Kind.PRE_PREPARE, duty, 1, 1, hashes.pop()), *forms)
         assert one(await agreed) == (DATA[0] if refused else forms[0])
 
 
@@ -330,7 +342,7 @@ async def test_a_vote_does_not_bring_a_value_of_another_type():
         return True
 
     twin = wire.Value(wire.PRIORITY_RESULT, DATA[2].content)
-    assert twin.hash() == DATA[2].hash()
+    assert wire.proto_hash(twin.content) == DATA[2].hash()
     async with consenting(Clock.starting(BLOCK), running=[3], timetable=Unhurried) as found:
         node = found.nodes[3]
         agreed = asyncio.ensure_future(node.agree(BLOCK, accepts=slowly))
@@ -366,7 +378,7 @@ async def test_duties_that_are_not_open(duty):
 def sealed(key, message, values):
     """As a node sends it."""
     signed = wire.with_signature(message, key.sign(wire.signing_digest(message)))
-    return wire.encode_envelope(signed, {value.hash(): value for value in values})
+    return wire.encode_envelope(signed, {wire.proto_hash(value.content): value for value in values})
 
 
 async def test_what_a_cheat_says_in_others_names_is_not_used():
@@ -386,15 +398,50 @@ async def test_what_a_cheat_says_in_others_names_is_not_used():
         assert list(node._instances) == [DUTY]
 
 
+@pytest.mark.parametrize(
+    "junk",
+    [
+        b"\x78\x00" * 500_000,
+        b"\x12\x00" * 500_000,
+        message_field(3, b"\x0a\x00" * 500_000),
+        message_field(3, bytes_field(2, b"\x0a\x00" * 500_000)),
+    ],
+    ids=["unknown fields", "justifications", "fields of a value", "entries of a value"],
+)
+async def test_junk_of_one_keeps_nobody_from_agreeing(junk, monkeypatch):
+    """A few of its fields are read, whatever there is of it."""
+    read = 0
+
+    def counted(data, start=0):
+        nonlocal read
+        read += 1
+        return read_varint(data, start)
+
+    junks = 8
+    liar = (leader(DUTY, 1, NODES) + 1) % NODES
+    running = [each for each in range(NODES) if each != liar]
+    async with consenting(running=running, timetable=Unhurried) as found:
+        monkeypatch.setattr(protobuf, "read_varint", counted)
+        key, nodes = found.keys[liar], [node for node in found.nodes if node is not None]
+        vote = Message(Kind.PREPARE, DUTY, liar, 1, VALUES[liar].hash())
+        data = sealed(key, vote, [VALUES[liar]]) + junk
+        for node in nodes:
+            await asyncio.gather(*(node._received(key.public_key, data) for _ in range(junks)))
+        assert read < 3 * junks * 200
+        assert not any(node._instances for node in nodes)
+        monkeypatch.setattr(protobuf, "read_varint", read_varint)
+        assert {each.round for each in await all_agree(found.nodes)} == {1}
+
+
 async def test_values_of_one_node_are_bounded(monkeypatch):
     async with consenting(running=[0]) as found:
         node, cheat = found.nodes[0], found.keys[1]
         for round in range(1, 40):
-            value = wire.Value(wire.PRIORITY_RESULT, message_field(1, round.to_bytes(2, "big") * 500))
+            value = result(round.to_bytes(2, "big") * 500)
             vote = Message(Kind.PREPARE, DUTY, 1, round, value.hash())
             await node._received(cheat.public_key, sealed(cheat, vote, [value]))
         assert node._instances[DUTY].bytes_of(1) == 0  # what one votes for is not kept
-        large = wire.Value(wire.PRIORITY_RESULT, message_field(1, bytes(5000)))
+        large = result(bytes(5000))
         proposal = Message(Kind.PRE_PREPARE, DUTY, 1, 1, large.hash())
         monkeypatch.setattr(module, "MOST_VALUE_BYTES", 5000)
         await node._received(cheat.public_key, sealed(cheat, proposal, [large]))

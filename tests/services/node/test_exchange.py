@@ -224,12 +224,12 @@ async def test_who_was_away_gets_what_was_sent_ahead(nodes: Nodes, monkeypatch: 
     values: list[SignedValue] = [
         BeaconCommitteeSelection(index, SLOT, NO_SIGNATURE) for index in range(VALIDATORS)
     ]
+    monkeypatch.setattr(module, "AGAIN_SECONDS", ())  # nobody tries again what did not leave
     nodes.lines.down.add(OPERATORS[3])
     for node in range(3):
         await nodes.sign(node, values, duty)
         await nodes.sign(node)
     nodes.lines.down.clear()
-    await nodes.exchanges[0].close()  # nobody tries again what did not leave
     before = len(nodes.lines.sent)
     monkeypatch.setattr(module, "LATE_SECONDS", -1.0)
     theirs = nodes.exchanges[3]._encoded(duty, ALL, signed_by(SHARES[:, 3], values, duty))
@@ -241,6 +241,30 @@ async def test_who_was_away_gets_what_was_sent_ahead(nodes: Nodes, monkeypatch: 
     await nodes.exchanges[0]._receive(OPERATORS[3], nodes.message_of(3).encode())
     await asyncio.sleep(0.05)
     assert len(nodes.lines.sent) == before + 1
+
+
+async def test_who_signs_nothing_gets_nothing_again(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And whoever signs gets it a few times, however often it asks."""
+    duty = Duty(SLOT, DutyType.PREPARE_AGGREGATOR)
+    values: list[SignedValue] = [
+        BeaconCommitteeSelection(index, SLOT, NO_SIGNATURE) for index in range(VALIDATORS)
+    ]
+    monkeypatch.setattr(module, "LATE_SECONDS", -1.0)
+    await nodes.sign(0, values, duty)
+    before, sender = len(nodes.lines.sent), nodes.exchanges[0]
+    signed = signed_by(SHARES[:, 3], values, duty)
+    for _ in range(2):  # each with the next one's signature
+        others = map(signature_of, signed[1:] + signed[:1])
+        wrong = [with_signature(each, other) for each, other in zip(signed, others, strict=True)]
+        await sender._receive(OPERATORS[3], nodes.exchanges[3]._encoded(duty, ALL, wrong))
+        await until(lambda: not sender._again)
+    assert len(nodes.lines.sent) == before
+    for _ in range(2 * module.MOST_ANSWERS):
+        await sender._receive(OPERATORS[3], nodes.exchanges[3]._encoded(duty, ALL, signed))
+        await until(lambda: not sender._again)
+    assert len(nodes.lines.sent) == before + module.MOST_ANSWERS
+    assert {each[:2] for each in nodes.lines.sent[before:]} == {(OPERATORS[0], OPERATORS[3])}
+    assert {each[3] for each in nodes.lines.sent[before:]} == {nodes.lines.sent[0][3]}  # as it verified it
 
 
 async def test_nothing_wrong_goes_out(nodes: Nodes) -> None:

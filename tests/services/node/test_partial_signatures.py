@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 
 import numpy as np
@@ -19,8 +20,9 @@ from dvtfast.services.node.partial_signatures import (
     PartialSignatures,
     SignedRoots,
 )
-from dvtfast.services.process.offload import Workers
+from dvtfast.services.process.offload import OverloadedError, Workers
 from tests import reference
+from tests.services.p2p.hosts import until
 from tests.services.patience import PATIENCE_SECONDS
 
 VALIDATORS, NODES, THRESHOLD = 5, 4, 3
@@ -212,7 +214,7 @@ async def test_who_waits_gets_them_as_they_come(gathered: Gathered) -> None:
 
 async def test_no_more_is_kept_of_a_node_than_it_has_duties(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(partial_signatures, "MOST_OF_VALIDATOR", 2)
-    monkeypatch.setattr(partial_signatures, "MOST_OF_MEMBERS", 0)
+    monkeypatch.setattr(partial_signatures, "MOST_OF_SEAT", 0)
     gathered = Gathered()
     for duty in ("one", "two", "two", "three"):
         await gathered.partials.add(duty, 1, signed(1))
@@ -250,3 +252,60 @@ def test_whatever_the_order(order: list[tuple[int, int]], bad: int, of: list[int
         await gathered.close()
 
     asyncio.run(run())
+
+
+async def test_what_was_not_recovered_for_lack_of_room_is_due_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    of = Gathered()
+    run, refused = Workers.run, []
+
+    async def refusing(self: Workers, function: object, *args: object) -> object:
+        if len(refused) < 2:
+            refused.append(function)
+            raise OverloadedError("too much to do")
+        return await run(self, function, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Workers, "run", refusing)
+    monkeypatch.setattr(partial_signatures, "AGAIN_SECONDS", 0.0)
+    for node in range(THRESHOLD):
+        await of.add(node, signed(node))
+    assert len(refused) == 2
+    assert len(of.shares.recovered()) == VALIDATORS
+
+
+async def test_nothing_is_left_pending_in_the_end() -> None:
+    of, go = Gathered(), threading.Event()
+    busy = asyncio.create_task(of._workers.run(go.wait))
+    adding = [asyncio.create_task(of.add(node, signed(node))) for node in range(NODES)]
+    await until(lambda: of._workers.under_way == 2)
+    await of.partials.close()
+    await asyncio.wait(adding)
+    await of.partials.add("late", 0, signed(0))  # whoever is still heard does not begin anew
+    await asyncio.wait([asyncio.create_task(of.partials.add("late", node, signed(node))) for node in (1, 2)])
+    assert asyncio.all_tasks() == {asyncio.current_task(), busy}
+    go.set()
+    await busy
+    await of._workers.close()
+
+
+async def test_who_brings_the_last_share_may_be_cut_off() -> None:
+    of = Gathered()
+    for node in range(THRESHOLD - 1):
+        await of.add(node, signed(node))
+    last = asyncio.create_task(of.add(THRESHOLD - 1, signed(THRESHOLD - 1)))
+    await asyncio.sleep(0)
+    last.cancel()
+    await asyncio.wait([last])
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        async for each in of.partials.signatures("duty", ALL, ROOTS):
+            assert len(each) == VALIDATORS
+    assert last.cancelled()
+
+
+def test_arrays_double_where_rows_come_one_by_one() -> None:
+    shares = DutyShares(KEYS)
+    rooms = set()
+    for row in range(100):
+        roots = np.full((1, 32), row, np.uint8)
+        shares.add(0, SignedRoots(np.array([row]), roots, np.zeros((1, 96), np.uint8)))
+        rooms.add(len(shares._shares.base))
+    assert rooms == {1, 2, 4, 8, 16, 32, 64, 128}

@@ -25,7 +25,7 @@ class Line:
         self.answer = answer
         self.asked: list[bytes] = []
 
-    def handle(self, protocol: str, function: object) -> None:
+    def handle(self, protocol: str, function: object, **_: Any) -> None:
         assert protocol == PROTOCOL
 
     async def send(self, peer: bytes, protocol: str, message: bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dvtfast.duties.duty_types import DutyType
+from dvtfast.duties.message_sizes import PREFERENCES_BYTES, MessageSizes
 from dvtfast.errors import DvtfastError
 from dvtfast.protobuf import ProtobufError, message_field, number_field, text_field
 from dvtfast.qbft import wire
@@ -41,6 +43,7 @@ from dvtfast.services.node.wire.priority import (
 from dvtfast.services.p2p.errors import P2PError
 from dvtfast.services.p2p.host import IdentityKey
 from dvtfast.services.p2p.wire.peers import peer_text
+from dvtfast.services.process.offload import Workers
 from tests import vector_files
 from tests.services.p2p.hosts import PATIENT, identities
 from tests.services.patience import PATIENCE_SECONDS
@@ -91,12 +94,12 @@ messages = st.builds(
 @given(messages)
 def test_there_and_back(message: PriorityMessage) -> None:
     assert PriorityMessage.decode(message.encode()) == message
-    assert decode_result(encode_result([message], scores([message], 1)), most=1) == [message]
+    assert decode_result(encode_result([message], scores([message], 1)), MessageSizes(1, 0)) == [message]
 
 
 @given(st.binary(max_size=300))
 def test_any_bytes(data: bytes) -> None:
-    for read in (PriorityMessage.decode, lambda data: decode_result(data, most=3)):
+    for read in (PriorityMessage.decode, lambda data: decode_result(data, MessageSizes(3, 0))):
         try:
             read(data)
         except DvtfastError:
@@ -131,7 +134,7 @@ HOSTILE = {
     "a priority twice": (written(topic=topic_of(any_text("x"), any_text("x"))), "each once"),
     "too many priorities": (
         written(topic=topic_of(*(any_text(f"{n}") for n in range(1000)))),
-        "at most 999 priorities, got 1000",
+        "at most 1000 fields",
     ),
 }
 
@@ -146,7 +149,7 @@ def test_hostile_messages(name: str) -> None:
 
 def test_too_many_messages_of_a_result() -> None:
     with pytest.raises(ProtobufError, match="at most 2 messages, got 3"):
-        decode_result(encode_result([said("x")] * 3, []), most=2)
+        decode_result(encode_result([said("x")] * 3, []), MessageSizes(2, 0))
 
 
 @pytest.mark.parametrize(
@@ -242,13 +245,14 @@ async def settling(*, wanted=(VERSIONS,) * NODES, running=range(NODES)):
         clock = Clock.starting(SETTLED)
         found = await stack.enter_async_context(consenting(clock, running=running))
         public = [key.public_key for key in found.keys]
-        is_open = Timetable(clock).is_open
+        is_open, workers = Timetable(clock).is_open, Workers("priority", threads=1)
+        stack.push_async_callback(workers.close)
         found.priorities = [
             None
             if found.nodes[position] is None
             else Priorities(
                 found.hosts[position], found.nodes[position], key, public, THRESHOLD,
-                [Topic(VERSION, tuple(wanted[position]))], is_open=is_open,
+                [Topic(VERSION, tuple(wanted[position]))], is_open=is_open, workers=workers,
             )
             for position, key in enumerate(found.keys)
         ]  # fmt: skip
@@ -296,6 +300,40 @@ async def test_whoever_asks_is_heard_and_answered() -> None:
             )
             assert PriorityMessage.decode(answer).is_signed()
         assert found.priorities[1]._round(SETTLED).said[found.keys[0].public_key] == message
+
+
+async def test_what_others_say_is_not_read_on_the_event_loop(monkeypatch) -> None:
+    async with settling() as found:
+        peer, node, threads = found.keys[0].public_key, found.priorities[1], set()
+        decode = PriorityMessage.decode
+
+        def seen(data):
+            threads.add(threading.get_ident())
+            return decode(data)
+
+        monkeypatch.setattr(PriorityMessage, "decode", seen)
+        message = said("x", key=found.keys[0], duty=SETTLED)
+        assert await node._answer(peer, message.encode()) is not None
+        assert await node._answer(peer, b"\x78\x00" * 1000) is None
+        assert len(threads) == 1
+        assert threading.get_ident() not in threads
+
+
+async def test_what_one_node_prefers_is_small() -> None:
+    """Whatever it is: more is not taken, though it be signed and in order."""
+    async with settling() as found:
+        for wanted, is_taken in ((900, True), (1300, False)):
+            topics = [Topic(f"{n}", tuple(f"{n}" for n in range(wanted // 2))) for n in range(2)]
+            message = PriorityMessage(SETTLED, tuple(topics), found.keys[0].public_key).signed(found.keys[0])
+            assert (len(message.encode()) <= PREFERENCES_BYTES) is is_taken
+            asked = found.hosts[0].request(
+                found.keys[1].public_key, PROTOCOL, message.encode(), terms=PATIENT
+            )
+            if is_taken:
+                assert PriorityMessage.decode(await asked).is_signed()
+            else:
+                with pytest.raises(P2PError):
+                    await asked
 
 
 @pytest.mark.parametrize("wrong", ["other node", "unsigned", "over", "far", "nonsense"])

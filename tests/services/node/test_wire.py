@@ -66,7 +66,7 @@ HOSTILE = {
     "no duty": (message_field(2, b""), "a duty and a set"),
     "no set": (message_field(1, b""), "a duty and a set"),
     "empty set": (message_field(1, b"") + message_field(2, b""), "1 to 2 partial signatures, got 0"),
-    "too many": (written(*[TEXT[:-1] + b"%d" % n for n in range(3)]), "1 to 2 partial signatures, got 3"),
+    "too many": (written(*[TEXT[:-1] + b"%d" % n for n in range(3)]), "at most 2 fields"),
     "twice": (written(TEXT, TEXT), "each validator once"),
     "upper case": (written(TEXT.upper().replace(b"0X", b"0x")), "lower case"),
     "no 0x": (written(TEXT[2:]), "lower case"),

@@ -1,0 +1,19 @@
+"""Lines about junk: few, whatever peers send."""
+
+from __future__ import annotations
+
+from dvtfast.protobuf import ProtobufError
+from dvtfast.services.node.junk import PAUSE_SECONDS, Junk
+
+
+def test_one_line_for_each_peer_reason_and_minute() -> None:
+    lines: list[tuple[str, dict[str, object]]] = []
+    junk = Junk(lambda event, **fields: lines.append((event, fields)), "of no use")
+    for number in range(500):
+        junk.tell(1, ProtobufError(str(number)), now=number / 100)
+    assert lines == [("of no use", {"node": 1, "why": "0", "times": 1})]
+    junk.tell(1, TimeoutError(), now=5.0)
+    junk.tell(2, ProtobufError("x"), now=5.0)
+    assert len(lines) == 3
+    junk.tell(1, ProtobufError("last"), now=PAUSE_SECONDS)
+    assert lines[3:] == [("of no use", {"node": 1, "why": "last", "times": 500})]
