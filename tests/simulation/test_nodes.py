@@ -17,7 +17,8 @@ from dvtfast.duties.duty_types import DutyType
 from dvtfast.services.chain.beacon.duties import DutiesClient
 from dvtfast.services.node import exchange
 from dvtfast.services.node.exchange import Exchange
-from dvtfast.services.node.flows import attestations
+from dvtfast.services.node.flows import aggregates, attestations
+from dvtfast.services.node.flows.aggregates import SLOTS_AHEAD
 from dvtfast.services.node.flows.votes import OwnVote
 from dvtfast.services.node.signing.record import SigningRecord
 from dvtfast.services.node.tracker import Tracker
@@ -75,6 +76,8 @@ def test_who_is_cut_off_for_seconds_sends_again(monkeypatch, again):
     """Nobody hears anybody while selection proofs go out, in each slot; who sends learns that."""
     monkeypatch.setattr(network, "PART_TOLD", 1.0)
     monkeypatch.setattr(exchange, "MOST_AGAIN", again)
+    # Otherwise most went out before the epoch, when there was no cut.
+    monkeypatch.setattr(aggregates, "_early", lambda node, slot: node.slots.start(slot - SLOTS_AHEAD))
     parted = Weather(sides=(0, 1, 2, 3))
     cuts = [Trouble(Kind.WEATHER, at - 0.3, at + 1.5, weather=parted) for at in range(12, 720, 12)]
     seen = Simulation(1, 60, troubles=cuts).run()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
@@ -25,7 +27,10 @@ from .agreeing import agree, decoded, send
 from .gathering import Part, gather, recovered_by_now
 from .questions import what_there_is
 
-SLOTS_AHEAD: Final = 2  # in which a beacon node finds those who vote in a committee
+# Before an epoch, so that validator clients of other nodes, who ask for the proofs of all its slots when it
+# begins, get them; and again before a slot, where some are missing by then. In as many a beacon node finds
+# those who vote in a committee.
+SLOTS_AHEAD: Final = 2
 NOT_SELECTED: Final = "it is for a validator that is not selected"
 LEFT_OUT: Final = "it leaves out most who are selected"
 
@@ -33,10 +38,30 @@ LEFT_OUT: Final = "it leaves out most who are selected"
 async def select_aggregators(
     node: NodeParts, active: ActiveValidators, slot: int, duties: Sequence[AttesterDuty]
 ) -> None:
-    """Sign selection proofs ahead of a slot, and tell beacon nodes whose votes are to be aggregated."""
-    await node.slots.wait_until(node.slots.start(slot - SLOTS_AHEAD))
-    duty, by_position = Duty(slot, DutyType.PREPARE_AGGREGATOR), _by_position(active, duties)
-    node.tracker.expect(duty, by_position)
+    """Sign selection proofs ahead of an epoch, and tell beacon nodes whose votes are to be aggregated."""
+    duty, left = Duty(slot, DutyType.PREPARE_AGGREGATOR), _by_position(active, duties)
+    node.tracker.expect(duty, left)
+    await node.slots.wait_until(_early(node, slot))
+    last = node.slots.start(slot - SLOTS_AHEAD)
+    if (seconds := last - node.slots.now()) > 0:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await _select(node, slot, duty, left)
+        if not left:
+            return
+        await node.slots.wait_until(last)
+    await _select(node, slot, duty, left)
+
+
+def _early(node: NodeParts, slot: int) -> float:
+    """When the proofs of a slot are signed: one slot's of an epoch after the other, not all at once."""
+    first = node.slots.first_slot(node.slots.epoch(slot))
+    return node.slots.start(first - SLOTS_AHEAD, SLOTS_AHEAD * (slot - first) / node.slots.slots_per_epoch)
+
+
+async def _select(node: NodeParts, slot: int, duty: Duty, left: dict[int, AttesterDuty]) -> None:
+    """The same for these validators, until none is left."""
+    by_position = dict(left)
     async for part in gather(node, duty, *_selections(slot, by_position)):
         selected = _selected(part, by_position)
         subscriptions = [
@@ -49,6 +74,8 @@ async def select_aggregators(
             }
             for position, each in ((position, by_position[position]) for position, _ in part)
         ]
+        for position, _ in part:
+            del left[position]
         await send(
             node,
             duty,

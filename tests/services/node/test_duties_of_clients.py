@@ -69,3 +69,22 @@ async def _go_well(nodes: NodesOfClients, slot: int, *types: DutyType) -> None:
             assert set(report.steps.values()) == {Step.SENT}
             assert not report.faults
             assert not report.reasons
+
+
+async def test_a_client_among_nodes_that_sign_themselves(tmp_path: Path) -> None:
+    """Two nodes sign themselves, one has a client, one is away: nothing comes about without the client."""
+    async with nodes_of_clients(tmp_path, running=(0, 1), clients=(2,)) as nodes:
+        cluster, client = nodes.cluster, nodes.clients[2]
+        for slot in range(1, SLOTS):
+            await _do(nodes, slot)
+            if slot == SLOTS_PER_EPOCH - 1:
+                # All proofs of the next epoch, as clients ask for them when it begins.
+                await cluster.go_to(slot, 0.9)
+                await client.learn(1)
+                await client.select(range(SLOTS_PER_EPOCH, 2 * SLOTS_PER_EPOCH))
+        await cluster.go_to(SLOTS)
+        report = await cluster.chain.report()
+    assert report["refused"] == report["slashable"] == []
+    assert report["blocks"] == {"proposed": SLOTS - 1, "missed": [], "late": [], "orphaned": []}
+    attested = (SLOTS - 1) * VALIDATORS // SLOTS_PER_EPOCH
+    assert report["verdicts"]["attestation"]["accepted"] == attested

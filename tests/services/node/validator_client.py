@@ -94,9 +94,11 @@ class ValidatorClient:
         """The duties of an epoch."""
         body = [str(index) for index in self.rows]
         attesters = await self.ask("POST", f"/eth/v1/validator/duties/attester/{epoch}", body)
+        by_slot: dict[int, list[dict[str, str]]] = {}
         for each in attesters["data"]:
             assert self._is_mine(each)
-            self.attesters.setdefault(int(each["slot"]), []).append(each)
+            by_slot.setdefault(int(each["slot"]), []).append(each)
+        self.attesters |= by_slot
         proposers = await self.ask("GET", f"/eth/v1/validator/duties/proposer/{epoch}")
         self.proposers |= {
             int(each["slot"]): int(each["validator_index"])
