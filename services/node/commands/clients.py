@@ -20,7 +20,7 @@ from ...web.tls import LOOK_SECONDS, Certificate, CertificateError, Renewal, ser
 from ..parts import Signer
 from ..running import ClusterNode
 from ..validator_api.offers import Offers
-from ..validator_api.server import ValidatorApi
+from ..validator_api.server import ValidatorApi, Watcher
 
 SHORTEST_TOKEN: Final = 16  # characters, so that nobody guesses it
 LONGEST_TOKEN: Final = 4096
@@ -72,14 +72,15 @@ def read_access(settings: NodeSettings) -> ClientAccess | None:
 
 @asynccontextmanager
 async def serving_clients(
-    access: ClientAccess, node: ClusterNode, offers: Offers, record: Signer
+    access: ClientAccess, node: ClusterNode, offers: Offers, record: Signer, watcher: Watcher
 ) -> AsyncIterator[None]:
     """Serve validator clients inside the block; OSError where the port is taken."""
     async with AsyncExitStack() as stack:
         if access.renewal is not None:
             looking = repeat("certificate", access.renewal.look, LOOK_SECONDS)
             await stack.enter_async_context(in_background(looking))
-        api = await stack.enter_async_context(ValidatorApi.open(node, offers, record, token=access.token))
+        opened = ValidatorApi.open(node, offers, record, token=access.token, watcher=watcher)
+        api = await stack.enter_async_context(opened)
         served = listening(api.application(), access.host, access.port, tls=access.tls)
         port = await stack.enter_async_context(served)
         log.info("validator clients are served", host=access.host, port=port)

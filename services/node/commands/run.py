@@ -125,7 +125,8 @@ async def _run(
     node = watched.node = await stack.enter_async_context(opened)
     if access is not None:
         with _told_where("--validator-api-address"):
-            await stack.enter_async_context(serving_clients(access, node, offers, signer))
+            serving = serving_clients(access, node, offers, signer, metrics.client_answered)
+            await stack.enter_async_context(serving)
     log.info("running", node=cluster.members.position, ports=[bound[1] for bound in host.bound])
     await running.unless_stopped(node.run(), stop)
     log.info("stopped")

@@ -1,7 +1,7 @@
 """What a node counts, under charon's names where dashboards rely on them.
 
-Source: charon v1.11, docs/metrics.md. What only a validator client or charon's own inside could say is not
-there: `core_validatorapi_*`, `app_health_checks`, ping latencies, goroutines.
+Source: charon v1.11, docs/metrics.md. What only charon's own inside could say is not there, such as
+`app_health_checks`, ping latencies, goroutines; nor the names of clients, which these choose.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from .watched import Watched
 
 SHOWN_HASH = 7  # letters
 LOOK_SECONDS = 10.0
+FIRST_ERROR = 400  # of HTTP's statuses
 # Charon's words for how far a duty came that was missed.
 CODES: Final = {
     Step.EXPECTED: "fetch_bn_error",
@@ -75,6 +76,7 @@ class NodeMetrics:
         }
         self._logged_before = dict[tuple[str, str], int]()
         self._set_up_beacon()
+        self._set_up_clients()
         self._set_up_peers()
         self._set_up_duties()
         self._store = histogram(
@@ -91,6 +93,20 @@ class NodeMetrics:
         self._fallback = gauge("app_eth2_using_fallback", "Whether only fallback beacon nodes are of use.")
         self._latency = histogram("app_eth2_latency_seconds", "Until a beacon node answers.", "endpoint")
         self._errors = counter("app_eth2_errors", "Answers of beacon nodes that are none.", "endpoint")
+
+    def _set_up_clients(self) -> None:
+        counter, histogram = self.series.counter, self.series.histogram
+        self._served = histogram(
+            "core_validatorapi_request_latency_seconds",
+            "Until a validator client has its answer.",
+            "endpoint",
+        )
+        self._refused = counter(
+            "core_validatorapi_request_error",
+            "Answers to validator clients that are errors.",
+            "endpoint",
+            "status_code",
+        )
 
     def _set_up_peers(self) -> None:
         gauge = self.series.gauge
@@ -140,6 +156,12 @@ class NodeMetrics:
         self._latency.of(endpoint).observe(seconds)
         if is_error:
             self._errors.of(endpoint).inc()
+
+    def client_answered(self, endpoint: str, seconds: float, status: int) -> None:
+        """A validator client has its answer."""
+        self._served.of(endpoint).observe(seconds)
+        if status >= FIRST_ERROR:
+            self._refused.of(endpoint, str(status)).inc()
 
     async def keep_up(self) -> None:
         """Look at all again and again, until it is cancelled: duties are counted though nobody asks."""

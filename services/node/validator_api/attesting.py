@@ -53,11 +53,12 @@ class Attesting:
         fork = fork_of(request)
         if fork.single_attestation is not SingleAttestation:
             raise RequestError(400, f"votes of {fork.name} are not taken, only those since electra")
-        batch = Batch()
-        votes = await several(request, self._clients.codec(SingleAttestation), most=self._clients.most)
+        clients, batch = self._clients, Batch()
+        kind = clients.codec(SingleAttestation)
+        votes = await several(request, kind, clients.node.workers, most=clients.most)
         for place, vote in enumerate(votes):
             duty = Duty(vote.data.slot, DutyType.ATTESTER)
-            found = await self._clients.offered(duty, vote.attester_index, batch, place)
+            found = await clients.offered(duty, vote.attester_index, batch, place)
             if found is None:
                 continue
             position, value = found
@@ -68,7 +69,7 @@ class Attesting:
                 batch.failures[place] = f"validator {vote.attester_index} is in another committee"
             else:
                 batch.add(place, duty, position, with_signature(agreed, vote.signature))
-        await self._clients.intake.take(batch)
+        await clients.intake.take(batch)
         return web.Response()
 
     async def aggregate(self, request: web.Request) -> web.Response:
@@ -97,7 +98,7 @@ class Attesting:
         """Aggregates with the cluster's proofs, and partial signatures."""
         clients, batch = self._clients, Batch()
         kind = clients.codec(fork_of(request).signed_aggregate_and_proof)
-        for place, signed in enumerate(await several(request, kind, most=clients.most)):
+        for place, signed in enumerate(await several(request, kind, clients.node.workers, most=clients.most)):
             message = signed.message
             duty = Duty(message.aggregate.data.slot, DutyType.AGGREGATOR)
             found = await clients.offered(duty, message.aggregator_index, batch, place)

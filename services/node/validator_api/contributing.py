@@ -40,7 +40,9 @@ class Contributing:
         """Votes for the head, with partial signatures. Clients choose the head, as nodes do."""
         clients, batch = self._clients, Batch()
         kind, node = clients.codec(SyncCommitteeMessage), clients.node
-        for place, message in enumerate(await several(request, kind, most=clients.most)):
+        for place, message in enumerate(
+            await several(request, kind, clients.node.workers, most=clients.most)
+        ):
             position = await clients.position(message.validator_index, batch, place)
             if position is None:
                 continue
@@ -79,7 +81,7 @@ class Contributing:
         clients, batch = self._clients, Batch()
         kind = clients.codec(SignedContributionAndProof)
         most = clients.most * SYNC_COMMITTEE_SUBNET_COUNT
-        for place, signed in enumerate(await several(request, kind, most=most)):
+        for place, signed in enumerate(await several(request, kind, clients.node.workers, most=most)):
             message = signed.message
             contribution = message.contribution
             duty = Duty(contribution.slot, DutyType.SYNC_CONTRIBUTION)

@@ -7,6 +7,7 @@ from aiohttp import web
 from dvtfast.duties.codecs import codec
 from dvtfast.duties.validator_messages import SignedVoluntaryExit
 
+from ...process.offload import Workers
 from ..exits.exits import Exits
 from ..exits.store import ExitStoreError
 from ..parts import Signer
@@ -20,16 +21,17 @@ class Leaving:
     Args:
         exits: of the node, where they are kept.
         record: puts on record what the client signed.
+        workers: for reading it.
     """
 
-    def __init__(self, exits: Exits | None, record: Signer) -> None:
-        self._exits, self._record = exits, record
+    def __init__(self, exits: Exits | None, record: Signer, workers: Workers) -> None:
+        self._exits, self._record, self._workers = exits, record, workers
 
     async def exit(self, request: web.Request) -> web.Response:
         """An exit with a partial signature; it is sent when the cluster has signed it."""
         if self._exits is None:
             raise RequestError(400, "exits are not taken from validator clients")
-        signed = await one(request, codec(SignedVoluntaryExit))
+        signed = await one(request, codec(SignedVoluntaryExit), self._workers)
         try:
             why = await self._exits.submit(signed, self._record)
         except ExitStoreError as error:

@@ -67,12 +67,14 @@ class Proposing:
 
     async def whole(self, request: web.Request) -> web.Response:
         """A block with its blobs, and a partial signature."""
-        signed = await one(request, self._clients.codec(fork_of(request).signed_contents))
+        kind = self._clients.codec(fork_of(request).signed_contents)
+        signed = await one(request, kind, self._clients.node.workers)
         return await self._publish(request, signed.signed_block, is_blinded=False)
 
     async def blinded(self, request: web.Request) -> web.Response:
         """A blinded block, and a partial signature."""
-        signed = await one(request, self._clients.codec(fork_of(request).signed_blinded_block))
+        kind = self._clients.codec(fork_of(request).signed_blinded_block)
+        signed = await one(request, kind, self._clients.node.workers)
         return await self._publish(request, signed, is_blinded=True)
 
     async def _reveal(self, slot: int, reveal: bytes) -> None:

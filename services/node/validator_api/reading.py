@@ -18,7 +18,7 @@ from ..parts import NodeParts
 from .answers import json_answer
 from .errors import RequestError
 from .keys import ShareKeys
-from .requests import indices, json_body, number, path_number
+from .requests import indices, json_body, number, path_number, text
 
 VERSION: Final = f"dvtfast/v{version('dvtfast')}/{platform.machine()}-{sys.platform}"
 LONGEST_STATE: Final = 66  # characters of its name: a root
@@ -138,4 +138,4 @@ def _texts(body: dict[str, Any], name: str) -> list[str]:
     found = body.get(name) or []
     if not isinstance(found, list):
         raise RequestError(400, f"{name}: expected a list")
-    return [str(each) for each in found]
+    return [text(name, each) for each in found]

@@ -13,9 +13,10 @@ from dvtfast.duties.forks import Fork, fork_named
 from dvtfast.duties.ssz import OFFSET_BYTES, SszError
 from dvtfast.errors import InputError
 
-from ...chain.beacon.answers import uint64
+from ...chain.beacon.answers import UINT64_LIMIT, uint64
 from ...chain.beacon.duty_answers import SSZ, VERSION
 from ...chain.encoding import read_data
+from ...process.offload import Workers
 from ...web.http import read_body
 from .errors import RequestError
 
@@ -69,9 +70,8 @@ def wants_ssz(request: web.Request) -> bool:
 
 
 async def json_body(request: web.Request) -> Any:
-    """The body, JSON by its Content-Type, where there is one."""
-    if not _has_type(request, JSON) and "Content-Type" in request.headers:
-        raise RequestError(415, f"Content-Type: expected {JSON}")
+    """The body, JSON by its Content-Type, where there is one; a small one."""
+    _require_type(request, JSON)
     return _json(await read_body(request))
 
 
@@ -80,27 +80,46 @@ async def indices(request: web.Request, *, most: int) -> list[int]:
     body = await json_body(request)
     if not isinstance(body, list) or len(body) > most:
         raise RequestError(400, f"body: expected a list of at most {most} validators")
-    return [number("body", str(each)) for each in body]
+    return [number("body", text("body", each)) for each in body]
 
 
-async def one(request: web.Request, kind: Codec[T]) -> T:
+def text(name: str, value: Any) -> str:
+    """A text of JSON, or a number as one."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int) and 0 <= value < UINT64_LIMIT:
+        return str(int(value))
+    raise RequestError(400, f"{name}: expected texts or numbers")
+
+
+async def one(request: web.Request, kind: Codec[T], workers: Workers) -> T:
     """An object, in JSON or SSZ."""
+    is_ssz = _is_ssz(request)
+    return await workers.run(_one, await read_body(request), kind, is_ssz)
+
+
+async def several(request: web.Request, kind: Codec[T], workers: Workers, *, most: int) -> Sequence[T]:
+    """A list of objects, in JSON or SSZ; where one of them is none, nothing is taken, and it is named."""
+    is_ssz = _is_ssz(request)
+    return await workers.run(_several, await read_body(request), kind, is_ssz, most)
+
+
+# On threads.
+
+
+def _one(body: bytes, kind: Codec[T], is_ssz: bool) -> T:
     try:
-        if _has_type(request, SSZ):
-            return kind.decode(await read_body(request))
-        return kind.from_json(await json_body(request))
+        return kind.decode(body) if is_ssz else kind.from_json(_json(body))
     except SszError as error:
         raise RequestError(400, f"body: {error}") from None
 
 
-async def several(request: web.Request, kind: Codec[T], *, most: int) -> Sequence[T]:
-    """A list of objects, in JSON or SSZ; where one of them is none, nothing is taken, and it is named."""
-    is_ssz = _has_type(request, SSZ)
-    body: Any = _split(await read_body(request), kind.width) if is_ssz else await json_body(request)
-    if not isinstance(body, list) or len(body) > most:
+def _several(body: bytes, kind: Codec[T], is_ssz: bool, most: int) -> Sequence[T]:
+    items: Any = _split(body, kind.width) if is_ssz else _json(body)
+    if not isinstance(items, list) or len(items) > most:
         raise RequestError(400, f"body: expected a list of at most {most}")
     found, failures = [], {}
-    for place, each in enumerate(body):
+    for place, each in enumerate(items):
         try:
             found.append(kind.decode(each) if is_ssz else kind.from_json(each))
         except SszError as error:
@@ -115,6 +134,19 @@ def _of_query(request: web.Request, name: str) -> str:
     if len(values) != 1:
         raise RequestError(400, f"{name}: expected one, got {len(values)}")
     return values[0]
+
+
+def _is_ssz(request: web.Request) -> bool:
+    """Whether the body is that; it is JSON otherwise."""
+    if _has_type(request, SSZ):
+        return True
+    _require_type(request, JSON)
+    return False
+
+
+def _require_type(request: web.Request, name: str) -> None:
+    if not _has_type(request, name) and "Content-Type" in request.headers:
+        raise RequestError(415, f"Content-Type: expected {name}")
 
 
 def _has_type(request: web.Request, name: str) -> bool:

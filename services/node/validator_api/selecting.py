@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from aiohttp import web
 
+from dvtfast.duties.codecs import Codec
 from dvtfast.duties.duty_types import DutyType
 from dvtfast.duties.presets import SYNC_COMMITTEE_SUBNET_COUNT
 from dvtfast.duties.signed_sets import NO_SIGNATURE, with_signature
@@ -46,7 +47,7 @@ class Selecting:
         clients, batch, kind = self._clients, Batch(), self._clients.codec(cls)
         most = clients.most * SYNC_COMMITTEE_SUBNET_COUNT
         wanted: list[Place] = []
-        for place, value in enumerate(await several(request, kind, most=most)):
+        for place, value in enumerate(await several(request, kind, clients.node.workers, most=most)):
             duty, subcommittee = Duty(value.slot, type), subcommittee_of(value)
             if subcommittee >= SYNC_COMMITTEE_SUBNET_COUNT:
                 batch.failures[place] = f"there is no subcommittee {subcommittee}"
@@ -57,7 +58,7 @@ class Selecting:
                 wanted.append((duty, position, subcommittee))
         await clients.intake.take(batch)
         found = await self._recovered(batch)
-        return json_answer({"data": [kind.to_json(found[each]) for each in wanted]})
+        return await clients.node.workers.run(_told, kind, [found[each] for each in wanted])
 
     async def _recovered(self, batch: Batch) -> dict[Place, SignedValue]:
         """The same with the cluster's signatures, as soon as all of them are there."""
@@ -77,3 +78,7 @@ class Selecting:
             for (duty, subcommittee), of in by_gathered.items():
                 group.create_task(gather(duty, subcommittee, of))
         return found
+
+
+def _told(kind: Codec[Any], values: Sequence[SignedValue]) -> web.Response:
+    return json_answer({"data": [kind.to_json(value) for value in values]})

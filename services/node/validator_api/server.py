@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from hashlib import sha256
-from typing import Final, Self
+from time import perf_counter
+from typing import Any, Final, Self
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
@@ -25,13 +26,14 @@ from .intake import Intake
 from .keys import ShareKeys
 from .leaving import Leaving
 from .offers import Offers
-from .passing import PassedOn
+from .passing import EVENTS, PassedOn
 from .proposing import Proposing, swallowed
 from .reading import Reading
 from .selecting import Selecting
 
 SECONDS: Final = 10.0  # for an answer, as charon has it
 LOOK_SECONDS: Final = 0.25  # until it is known which validators are active
+PASSED_ON: Final = "passed_on"  # all that the node has no route for
 NEEDED: Final = "expected the token of --validator-api-token-file, as Bearer or as the password of Basic"
 # Old forms, which clients try before the ones that are there. They must not reach a beacon node.
 OUTDATED: Final = (
@@ -47,6 +49,9 @@ OUTDATED: Final = (
 )
 
 
+Watcher = Callable[[str, float, int], None]
+
+
 class ValidatorApi:
     """Serves validator clients.
 
@@ -55,11 +60,20 @@ class ValidatorApi:
         record: puts on record what they signed.
         token: who has none is refused; without one, everybody is served.
         seconds: for an answer.
+        watcher: told of each answer what was asked for, how many seconds it took, and its status.
     """
 
     def __init__(
-        self, node: ClusterNode, offers: Offers, record: Signer, *, token: str = "", seconds: float = SECONDS
+        self,
+        node: ClusterNode,
+        offers: Offers,
+        record: Signer,
+        *,
+        token: str = "",
+        seconds: float = SECONDS,
+        watcher: Watcher = lambda endpoint, seconds, status: None,
     ) -> None:
+        self._watcher = watcher
         self._scheduler, self._seconds = node.scheduler, seconds
         self._digest = _digest(token) if token else b""
         parts: NodeParts = node.parts
@@ -69,15 +83,15 @@ class ValidatorApi:
         clients = Clients(parts, offers, self._intake, self._active)
         self._attesting, self._proposing = Attesting(clients), Proposing(clients)
         self._selecting, self._contributing = Selecting(clients), Contributing(clients)
-        self._leaving = Leaving(node.exits, record)
+        self._leaving = Leaving(node.exits, record, parts.workers)
 
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, node: ClusterNode, offers: Offers, record: Signer, *, token: str = "", seconds: float = SECONDS
+        cls, node: ClusterNode, offers: Offers, record: Signer, **more: Any
     ) -> AsyncIterator[Self]:
         """The same; what is under way is given up at the end of the block."""
-        api = cls(node, offers, record, token=token, seconds=seconds)
+        api = cls(node, offers, record, **more)
         try:
             yield api
         finally:
@@ -86,7 +100,7 @@ class ValidatorApi:
     def application(self) -> web.Application:
         """All routes."""
         app = http.application()
-        app.middlewares.extend([api_errors, self._guard()])
+        app.middlewares.extend([self._watch(), api_errors, self._guard()])
         add = app.router.add_route
         for method, path, handler in self._routes():
             add(method, path, self._timed(handler))
@@ -137,6 +151,19 @@ class ValidatorApi:
 
         return timed
 
+    def _watch(self) -> Middleware:
+        """Tells of answers, but of events, which have no end."""
+
+        @web.middleware
+        async def watched(request: web.Request, handler: Handler) -> web.StreamResponse:
+            begin = perf_counter()
+            answer = await handler(request)
+            if request.path != EVENTS:
+                self._watcher(_name_of(request), perf_counter() - begin, answer.status)
+            return answer
+
+        return watched
+
     def _guard(self) -> Middleware:
         """Refuses who has no token, where one is needed."""
 
@@ -150,6 +177,13 @@ class ValidatorApi:
             return await handler(request)
 
         return guarded
+
+
+def _name_of(request: web.Request) -> str:
+    """What is asked for: one of the routes, whatever the address has."""
+    resource = request.match_info.route.resource
+    parts = ("" if resource is None else resource.canonical).split("/")[3:]
+    return "_".join(part for part in parts if not part.startswith("{")) or PASSED_ON
 
 
 async def _outdated(request: web.Request) -> web.StreamResponse:

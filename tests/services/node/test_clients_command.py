@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import ssl
 from pathlib import Path
@@ -47,6 +48,12 @@ async def test_over_https_with_a_token_and_without_key_shares(tmp_path: Path) ->
                 path = "/eth/v1/beacon/states/head/validators"
                 async with session.post(url + path, json={"ids": shares}, headers=shown) as answer:
                     found = (await answer.json())["data"]
+            _, metrics = await nodes.get(0, "/metrics")
+            [refused] = re.findall(r"core_validatorapi_request_error_total{(.*)} (.*)", metrics)
+            assert 'endpoint="node_version"' in refused[0]
+            assert 'status_code="401"' in refused[0]
+            served = set(re.findall(r'core_validatorapi_request_latency.*endpoint="(\w+)"', metrics))
+            assert served == {"node_version", "passed_on", "beacon_states_validators"}
             assert sorted(each["validator"]["pubkey"] for each in found) == sorted(shares)
             assert stop(process) == 0
             assert "Traceback" not in process.said
