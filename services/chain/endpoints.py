@@ -260,8 +260,8 @@ class Endpoints:
     async def agreed_of_all(self, work: Callable[[Endpoint], Awaitable[T]], *, patience_seconds: float) -> T:
         """What `work` returns for two endpoints alike; all of them are asked at the same time.
 
-        Where no two agree soon after the first has answered, it is what the first one said. Raises as
-        `first_of_all`, and goes on as that.
+        Where no two agree soon after the first has answered, it is what the first one said, and that is None
+        only where all said so. Raises as `first_of_all`, and goes on as that.
         """
         return await self._of_all(work, 2, patience_seconds)
 
@@ -290,7 +290,7 @@ class Endpoints:
                 if found and until is None and patience_seconds is not None:
                     until = now() + patience_seconds
             if found:
-                return found[0]
+                return next((each for each in found if each is not None), found[0])
             raise self._all(errors)
         except asyncio.CancelledError:
             for task in left:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Final
 
@@ -14,7 +14,7 @@ from .exchange import Gathered
 from .partial_signatures import Fault
 
 MOST_DUTIES: Final = 4096  # that are remembered
-MOST_FAULTS: Final = 100  # of one duty
+MOST_FAULTS: Final = 16  # of one node in one duty, each with all the validators that it is about
 
 Clock = Callable[[], float]
 
@@ -49,6 +49,7 @@ class DutyReport:
         reasons: why it went no further, by the validator's position.
         moments: when a step was first reached, Unix seconds.
         faults: what nodes did wrong in it.
+        doubts: what nodes proposed that does not fit what is known here: one of the two is wrong, or late.
         heard: when partial signatures of a node first came, by its position, Unix seconds.
         round: of the consensus in which it was decided; 0: none.
     """
@@ -57,6 +58,7 @@ class DutyReport:
     reasons: dict[int, str] = field(default_factory=dict)
     moments: dict[Step, float] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
+    doubts: list[Fault] = field(default_factory=list)
     heard: dict[int, float] = field(default_factory=dict)
     round: int = 0
 
@@ -90,9 +92,12 @@ class Tracker:
             report.reasons.setdefault(validator, why)
 
     def blame(self, gathered: Gathered, fault: Fault) -> None:
-        """A node did something wrong in a duty."""
-        if len(faults := self._report(gathered.duty).faults) < MOST_FAULTS:
-            faults.append(fault)
+        """A node did something wrong in a duty; the same again is one fault, of more validators."""
+        _note(self._report(gathered.duty).faults, fault)
+
+    def doubt(self, duty: Duty, fault: Fault) -> None:
+        """A node did something in a duty that does not fit what is known here, which may be wrong."""
+        _note(self._report(duty).doubts, fault)
 
     def hear(self, duty: Duty, node: int) -> None:
         """Partial signatures of a node came, this one among them."""
@@ -126,3 +131,15 @@ class Tracker:
             if len(self._reports) > MOST_DUTIES:
                 self._reports.popitem(last=False)
         return report
+
+
+def _note(faults: list[Fault], fault: Fault) -> None:
+    """Add it to what is kept, which is bounded for each node, so that one hides nothing of another."""
+    of_node = [place for place, each in enumerate(faults) if each.node == fault.node]
+    for place in of_node:
+        if faults[place].reason == fault.reason:
+            validators = {*faults[place].validators, *fault.validators}
+            faults[place] = replace(fault, validators=tuple(sorted(validators)))
+            return
+    if len(of_node) < MOST_FAULTS:
+        faults.append(fault)

@@ -19,6 +19,7 @@ from dvtfast.duties.sync_committees import SyncCommitteeContribution
 from dvtfast.duties.wrappers import Versioned
 from dvtfast.services.chain.beacon.chain_constants import ChainConstants
 from dvtfast.services.chain.beacon.client import FAR_FUTURE_EPOCH, BeaconError, ValidatorDetails
+from dvtfast.services.chain.beacon.duties import BlockHeader
 from dvtfast.services.chain.beacon.duty_answers import (
     AttesterDuty,
     Duties,
@@ -175,11 +176,11 @@ class SimulatedBeacon:
         await self._asked()
         return self._node.view.head.root
 
-    async def block_slot(self, root: bytes) -> int | None:
+    async def block_header(self, root: bytes) -> BlockHeader | None:
         await self._asked()
         known = self._node.view.known
         block = self._chain.blocks.get(root)
-        return block.slot if block is not None and root in known else None
+        return BlockHeader(block.slot, block.parent) if block is not None and root in known else None
 
     async def block(
         self, slot: int, randao_reveal: bytes, *, graffiti: bytes, builder_boost_factor: int = 0

@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any, Final
 
+from dvtfast import hash_to_g2
 from dvtfast.duties.blocks import BeaconBlockBodyElectra, Eth1Data
 from dvtfast.duties.forks import Fork
 from dvtfast.duties.payloads import ExecutionPayload, ExecutionRequests
@@ -13,7 +14,7 @@ from dvtfast.duties.sync_committees import SyncAggregate
 from tests.simulation.chain import CONSTANTS, PRESET, SLOTS_PER_EPOCH
 
 FEES: Final = bytes([0xFE] * 20)
-SIGNATURE: Final = bytes([0xC0]) + bytes(95)  # of an aggregate, which nobody checks
+SIGNATURE: Final = hash_to_g2([b"somebody's"])[0].tobytes()  # of an aggregate, with the votes of strangers
 
 
 @cache

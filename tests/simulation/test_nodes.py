@@ -103,6 +103,22 @@ def test_a_liar_costs_at_most_what_it_leads_and_is_named(monkeypatch, way):
     assert bool(blamed) == ("shares" in way) or way in ("flood", "two values")
 
 
+@pytest.mark.parametrize("slots", [0.5, 2, 5])
+def test_a_node_whose_beacon_node_lags_blames_nobody(monkeypatch, slots):
+    """What it does not know yet may be there; what it proposes itself may be old, and the others know it."""
+    run = Simulation(9, 60, troubles=[Trouble(Kind.LAGS, 0.0, 10_000.0, 2, seconds=12 * slots)])
+    blamed = set()
+
+    def noted(tracker, gathered, fault):
+        [node] = [each for each in run.nodes if each.node is not None and each.node.parts.tracker is tracker]
+        blamed.add((node.position, fault.node))
+
+    monkeypatch.setattr(Tracker, "blame", noted)
+    seen = run.run()
+    assert seen["ATTESTER performed"] >= 2
+    assert blamed <= {(node, 2) for node in (0, 1, 3)}
+
+
 @pytest.mark.thorough
 def test_memory_stays_flat():
     """In `make fuzz` over 10,000 slots."""

@@ -6,6 +6,7 @@ Source: beacon API v3 and v4; of its routes those that charon asks for.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -44,7 +45,6 @@ from .passing import PassingNodes
 
 DUTY_LIMIT_BYTES: Final = 1024  # each; some 400 are usual
 SECONDS_PER_DUTY: Final = 0.001  # that finding out about many of them may take
-NOT_FOUND_STATUS: Final = 404
 BLOCK_LIMIT_BYTES: Final = 64 * 1024**2  # with blobs, as JSON
 
 T = TypeVar("T")
@@ -60,6 +60,7 @@ class _RootAnswer(msgspec.Struct):
 
 class _Message(msgspec.Struct):
     slot: str
+    parent_root: str
 
 
 class _Header(msgspec.Struct):
@@ -73,6 +74,14 @@ class _HeaderData(msgspec.Struct):
 
 class _HeaderAnswer(msgspec.Struct):
     data: _HeaderData
+
+
+@dataclass(frozen=True)
+class BlockHeader:
+    """Where a block is in the chain; its parent's root is 32 bytes."""
+
+    slot: int
+    parent_root: bytes
 
 
 class DutiesClient(PassingNodes):
@@ -158,21 +167,25 @@ class DutiesClient(PassingNodes):
 
         return await self._get("eth/v1/beacon/blocks/head/root", read, agreed_seconds=AGREEMENT_SECONDS)
 
-    async def block_slot(self, root: bytes) -> int | None:
-        """The slot of a block; None where no node has it; raises as above."""
+    async def block_header(self, root: bytes) -> BlockHeader | None:
+        """A block's place; None where no node has it, or two have not; of several nodes, what two say.
 
-        def read(answer: Answer) -> int:
+        Raises as above.
+        """
+
+        def read(answer: Answer) -> BlockHeader | None:
             data = decoded(answer.content, _HeaderAnswer).data
             if read_data(data.root, width=HASH_BYTES) != root:
                 raise ValueError("expected the header of the block that was asked for")
-            return uint64("slot", data.header.message.slot)
+            message = data.header.message
+            return BlockHeader(uint64("slot", message.slot), read_data(message.parent_root, width=HASH_BYTES))
 
-        try:
-            return await self._get(f"eth/v1/beacon/headers/{write_data(root)}", read)
-        except BeaconError as error:
-            if error.status == NOT_FOUND_STATUS:
-                return None
-            raise
+        return await self._get(
+            f"eth/v1/beacon/headers/{write_data(root)}",
+            read,
+            agreed_seconds=AGREEMENT_SECONDS,
+            not_found=(None,),
+        )
 
     async def block(
         self, slot: int, randao_reveal: bytes, *, graffiti: bytes, builder_boost_factor: int = 0

@@ -34,6 +34,7 @@ from .health import NodeHealth, health_of
 CONFIG_LIMIT_BYTES: Final = 1024**2
 DATA_LIMIT_BYTES: Final = 64 * 1024
 KEYS_AT_ONCE: Final = 2000
+NOT_FOUND_STATUS: Final = 404
 LONGEST_SECONDS: Final = 30.0  # of a request that lists many validators; others have less
 EVENTS_WAITING: Final = 1000
 SILENCE_SECONDS: Final = 120.0  # of a stream of events; there is one in each slot
@@ -227,6 +228,7 @@ class BeaconNodes(BeaconClient):
         accept: str = "application/json",
         agreed_seconds: float | None = None,
         more_seconds: float = 0.0,
+        not_found: Sequence[T] = (),
     ) -> T:
         """What `read` makes of the first answer of which it makes something.
 
@@ -234,14 +236,20 @@ class BeaconNodes(BeaconClient):
             agreed_seconds: of the first two that say the same, where the second one does so soon after the
                 first answer.
             more_seconds: that it may take, as it is much.
+            not_found: what it means, if anything, that a node has not got it.
         """
         method = "GET" if body is None else "POST"
 
         async def ask(endpoint: Endpoint) -> T:
-            async with within(self._read_seconds + more_seconds, endpoint):
-                answer = await self._answer(
-                    endpoint, method, path, query=query, body=body, limit_bytes=limit_bytes, accept=accept
-                )
+            try:
+                async with within(self._read_seconds + more_seconds, endpoint):
+                    answer = await self._answer(
+                        endpoint, method, path, query=query, body=body, limit_bytes=limit_bytes, accept=accept
+                    )
+            except EndpointError as error:
+                if not_found and error.status == NOT_FOUND_STATUS:
+                    return not_found[0]
+                raise
             try:
                 return await asyncio.to_thread(read, answer)
             except (ValueError, SszError) as error:

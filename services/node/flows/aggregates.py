@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
@@ -16,14 +17,16 @@ from dvtfast.duties.bits import bitlist_length, set_positions
 from dvtfast.duties.codecs import codec
 from dvtfast.duties.duty_types import DutyType
 from dvtfast.duties.signables import aggregate_and_proof
-from dvtfast.duties.signed_sets import NO_SIGNATURE, signature_of
+from dvtfast.duties.signed_sets import NO_SIGNATURE, signature_of, signed_set
 from dvtfast.duties.validator_messages import BeaconCommitteeSelection
 from dvtfast.duties.wrappers import AgreedValue, AttesterValue, Versioned
 from dvtfast.qbft.messages import Duty
 
 from ...chain.beacon.duty_answers import AttesterDuty
+from ...process import logs
 from ..parts import ActiveValidators, NodeParts
-from .agreeing import agree, decoded, send
+from .aggregate_signatures import signers_of, why_not_signed
+from .agreeing import LEFT_OUT_OF_SELECTED, Objection, agree, decoded, send
 from .gathering import Part, gather, recovered_by_now
 from .questions import what_there_is
 
@@ -31,8 +34,12 @@ from .questions import what_there_is
 # begins, get them; and again before a slot, where some are missing by then. In as many a beacon node finds
 # those who vote in a committee.
 SLOTS_AHEAD: Final = 2
+NO_DUTY: Final = "it is for a validator that does not vote in this slot"
 NOT_SELECTED: Final = "it is for a validator that is not selected"
-LEFT_OUT: Final = "it leaves out most who are selected"
+NO_VOTE: Final = "it is for a validator for which nothing was agreed to be voted for"
+NO_PROOF: Final = "it is for a validator of which no selection proof has come here"
+
+log = logs.get("node")
 
 
 async def select_aggregators(
@@ -90,9 +97,8 @@ async def aggregate(
     """Hand in the aggregates of a slot, if anybody is selected."""
     by_position = _by_position(active, duties)
     selecting = Duty(slot, DutyType.PREPARE_AGGREGATOR)
-    selected = _selected(
-        await recovered_by_now(node, selecting, *_selections(slot, by_position)), by_position
-    )
+    proved = await recovered_by_now(node, selecting, *_selections(slot, by_position))
+    selected = _selected(proved, by_position)
     if not selected:
         return
     duty = Duty(slot, DutyType.AGGREGATOR)
@@ -102,18 +108,20 @@ async def aggregate(
     if not proofs:
         node.tracker.fail(duty, selected, "nothing that may be signed was agreed to be voted for")
         return
-    aggregators = {position: by_position[position] for position in proofs}
+    known = _Known(node, by_position, {position for position, _ in proved}, selected, votes)
 
     async def fetch() -> Mapping[int, AgreedValue]:
-        return await _fetched(node, slot, aggregators, votes)
+        good, refused = await known.judged(await _fetched(node, slot, known))
+        for why, positions in refused.items():
+            log.warning("beacon nodes' aggregates are not proposed", slot=slot, why=why.why, of=positions)
+        return good
 
-    async def why_not(values: Mapping[int, AgreedValue]) -> str:
-        good, refused = _judged(node, values, aggregators, votes)
-        refused.pop(NOT_SELECTED, None)  # or the proof came late
-        return next(iter(refused), "" if 2 * len(good) >= len(aggregators) else LEFT_OUT)
+    async def why_not(values: Mapping[int, AgreedValue]) -> Objection | None:
+        _, refused = await known.judged(values)
+        return next((why for why in refused if why.is_certain), None)
 
-    agreed = await agree(node, duty, fetch, why_not)
-    good, refused = _judged(node, agreed.values, aggregators, votes)
+    agreed = await agree(node, duty, fetch, proofs, why_not, left_out=LEFT_OUT_OF_SELECTED)
+    good, refused = await known.judged(agreed.values)
     for why, positions in refused.items():
         agreed.refuse(positions, why)
     values = {
@@ -122,6 +130,78 @@ async def aggregate(
     }
     async for part in gather(node, duty, np.array(list(values), np.intp), list(values.values())):
         await _send(node, duty, part)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What this node knows of a slot, by which an aggregate is judged.
+
+    Attributes:
+        duties: of all validators of the cluster that vote in it, by position.
+        proved: whose selection proofs are there.
+        selected: who of them aggregates.
+        votes: that was agreed on, by position.
+    """
+
+    node: NodeParts
+    duties: Mapping[int, AttesterDuty]
+    proved: Collection[int]
+    selected: Collection[int]
+    votes: Mapping[int, AttestationData]
+
+    async def judged(
+        self, values: Mapping[int, AgreedValue]
+    ) -> tuple[dict[int, Versioned], dict[Objection, list[int]]]:
+        """What may be signed, and why who else is left out."""
+        good: dict[int, Versioned] = {}
+        refused: dict[Objection, list[int]] = {}
+        for position, value in values.items():
+            assert isinstance(value, Versioned)
+            if (why := self._why_not(position, value)) is not None:
+                refused.setdefault(why, []).append(position)
+            else:
+                good[position] = value
+        if not good:
+            return good, refused
+        signers = [self._signers(position, value) for position, value in good.items()]
+        for position, text in zip(
+            list(good),
+            await self.node.workers.run(self._why_not_signed, list(good.values()), signers),
+            strict=True,
+        ):
+            if text:
+                refused.setdefault(Objection(text), []).append(position)
+                del good[position]
+        return good, refused
+
+    def _why_not(self, position: int, value: Versioned) -> Objection | None:
+        """Why an aggregate is not signed, whatever its signature is."""
+        if (duty := self.duties.get(position)) is None:
+            return Objection(NO_DUTY, is_certain=False)
+        if position not in self.proved:
+            return Objection(NO_PROOF, is_certain=False)
+        if position not in self.selected:
+            return Objection(NOT_SELECTED)
+        if position not in self.votes:
+            return Objection(NO_VOTE, is_certain=False)
+        why = _why_not(self.node, value, duty, self.votes[position])
+        return Objection(why) if why else None
+
+    def _signers(self, position: int, value: Versioned) -> tuple[int, ...] | None:
+        committee = self.duties[position].committee_index
+        ours = {
+            each.validator_committee_index: other
+            for other, each in self.duties.items()
+            if each.committee_index == committee
+        }
+        return signers_of(_voters(value.message), ours)
+
+    def _why_not_signed(
+        self, values: Sequence[Versioned], signers: Sequence[tuple[int, ...] | None]
+    ) -> list[str]:
+        node = self.node
+        signed = signed_set(DutyType.ATTESTER, values, node.schedule, node.preset)
+        return why_not_signed(node.cluster.keys.public_keys, signed, signers)
 
 
 async def _agreed_votes(
@@ -146,43 +226,21 @@ async def _send(node: NodeParts, duty: Duty, part: Part) -> None:
     await send(node, duty, positions, lambda: node.beacon.send_aggregates(messages, fork))
 
 
-async def _fetched(
-    node: NodeParts, slot: int, selected: Mapping[int, AttesterDuty], votes: Mapping[int, AttestationData]
-) -> dict[int, AgreedValue]:
+async def _fetched(node: NodeParts, slot: int, known: _Known) -> dict[int, AgreedValue]:
     """What beacon nodes have of each committee, for those who are selected in it."""
     fork = node.schedule.at(node.schedule.epoch_of(slot)).fork
     assert fork is not None  # or nothing was voted for
-    data = {position: votes[position] for position in selected}
+    data = {position: known.votes[position] for position in known.selected if position in known.votes}
     different = list(dict.fromkeys(data.values()))
     roots = dict(zip(different, codec(AttestationData).roots(different), strict=True))
     wanted = {
-        position: (roots[data[position]].tobytes(), duty.committee_index)
-        for position, duty in selected.items()
+        position: (roots[each].tobytes(), known.duties[position].committee_index)
+        for position, each in data.items()
     }
     found = await what_there_is(
         node, set(wanted.values()), lambda each: node.beacon.aggregate_attestation(slot, *each)
     )
     return {position: Versioned(fork, found[each]) for position, each in wanted.items() if each in found}
-
-
-def _judged(
-    node: NodeParts,
-    values: Mapping[int, AgreedValue],
-    aggregators: Mapping[int, AttesterDuty],
-    votes: Mapping[int, AttestationData],
-) -> tuple[dict[int, Versioned], dict[str, list[int]]]:
-    """What may be signed, and why who else is left out."""
-    good: dict[int, Versioned] = {}
-    refused: dict[str, list[int]] = {}
-    for position, value in values.items():
-        assert isinstance(value, Versioned)
-        duty = aggregators.get(position)
-        why = NOT_SELECTED if duty is None else _why_not(node, value, duty, votes[position])
-        if why:
-            refused.setdefault(why, []).append(position)
-        else:
-            good[position] = value
-    return good, refused
 
 
 def _why_not(node: NodeParts, value: Versioned, duty: AttesterDuty, data: AttestationData) -> str:
@@ -196,7 +254,14 @@ def _why_not(node: NodeParts, value: Versioned, duty: AttesterDuty, data: Attest
         return "its aggregate is of another committee"
     if bitlist_length(message.aggregation_bits) != duty.committee_length:
         return "its aggregate is of a committee of another length"
+    if not _voters(message):
+        return "its aggregate is of nobody"
     return ""
+
+
+def _voters(message: Any) -> list[int]:
+    """The places in their committee of those whose votes an aggregate has."""
+    return set_positions(message.aggregation_bits)[:-1]  # the last bit is where the list ends
 
 
 def _by_position(active: ActiveValidators, duties: Sequence[AttesterDuty]) -> dict[int, AttesterDuty]:

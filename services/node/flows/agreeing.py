@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -14,7 +14,7 @@ from dvtfast.duties.ssz import SszError
 from dvtfast.duties.wrappers import AgreedValue, decode_agreed, encode_agreed
 from dvtfast.qbft import wire
 from dvtfast.qbft.messages import FIRST_ROUND, Duty
-from dvtfast.qbft.quorums import leader
+from dvtfast.qbft.quorums import faulty, leader
 
 from ...chain.beacon.client import BeaconError
 from ...chain.encoding import read_data, write_data
@@ -33,6 +33,7 @@ MOST_RETRY_SECONDS: Final = 12.0
 STRANGER: Final = b""  # the key of whoever is named otherwise than this program and charon do
 
 NOTHING: Final = "it is for validators of no lock of ours, or nothing that is signed"
+NOT_HAD: Final = "no beacon node of ours, which led, had anything to sign"
 
 # What some beacon nodes say where another node of the cluster was first.
 KNOWN_ALREADY: Final = re.compile(r"(already|prior\w*|superset) ?known", re.IGNORECASE)
@@ -40,6 +41,29 @@ KNOWN_ALREADY: Final = re.compile(r"(already|prior\w*|superset) ?known", re.IGNO
 T = TypeVar("T")
 
 log = logs.get("node")
+
+
+@dataclass(frozen=True)
+class Objection:
+    """Why this node does not vote for a proposal, or does not sign what was agreed on.
+
+    Attributes:
+        why: for people.
+        is_certain: whether it is wrong whatever our beacon node has seen, so that its leader is to blame.
+    """
+
+    why: str
+    is_certain: bool = True
+
+
+LEFT_OUT: Final = Objection("it leaves out validators that have this duty")
+# Who signed too late to select somebody at one node may have been in time at another one.
+LEFT_OUT_OF_SELECTED: Final = Objection(
+    "it leaves out validators whose selection proofs are here", is_certain=False
+)
+
+WhyNot = Callable[[Mapping[int, AgreedValue]], Awaitable[Objection | None]]
+"""Of what another node proposes, by the validator's position, why this node does not vote for it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,54 +80,111 @@ class Agreed:
     values: Mapping[int, AgreedValue]
     leader: int | None
 
-    def refuse(self, validators: Sequence[int], why: str) -> None:
-        """What was agreed on for these is not signed here, and is its leader's fault."""
-        self.node.tracker.fail(self.duty, validators, why)
-        self.blame(validators, why)
+    def refuse(self, validators: Sequence[int], objection: Objection) -> None:
+        """What was agreed on for these is not signed here."""
+        self.node.tracker.fail(self.duty, validators, objection.why)
+        self.blame(validators, objection)
 
-    def blame(self, validators: Sequence[int], why: str) -> None:
-        """What was agreed on for these is wrong, but may be signed."""
+    def blame(self, validators: Sequence[int], objection: Objection) -> None:
+        """There is something to be said against what was agreed on for these, which may be signed."""
         if self.leader is not None:
-            self.node.tracker.blame(Gathered(self.duty), Fault(self.leader, tuple(validators), why))
+            _note(self.node, self.duty, self.leader, validators, objection)
+
+
+def _note(
+    node: NodeParts, duty: Duty, proposer: int, validators: Sequence[int], objection: Objection
+) -> None:
+    fault = Fault(proposer, tuple(validators), objection.why)
+    if objection.is_certain:
+        node.tracker.blame(Gathered(duty), fault)
+    else:
+        node.tracker.doubt(duty, fault)
+
+
+class ExpectedValidators:
+    """Validators with a duty, as far as this node knows: without them it does not vote for a proposal.
+
+    Nodes may know of different ones, and agree all the same, some rounds later. One of f + 1 leaders is
+    honest: about whom that many leave out it is this node that may be wrong. And where each knows of others
+    no proposal has all: who has seen as many leaders leave out somebody as there are honest ones beside it
+    insists no more.
+
+    Args:
+        validators: their positions.
+        nodes: how many there are.
+    """
+
+    def __init__(self, validators: Collection[int], nodes: int) -> None:
+        self._left_out_by = {each: set[int]() for each in validators}
+        self._leaders: set[int] = set()
+        self._bearable = max(1, faulty(nodes))
+        self._others = nodes - 1 - faulty(nodes)
+
+    def missing(self, values: Collection[int], proposer: int) -> list[int]:
+        """Those without whom what a leader proposes is not voted for."""
+        missing = sorted(self._left_out_by.keys() - set(values))
+        if missing:
+            self._leaders.add(proposer)
+        for each in missing:
+            self._left_out_by[each].add(proposer)
+        if len(self._leaders) >= self._others:
+            return []
+        return [each for each in missing if len(self._left_out_by[each]) <= self._bearable]
 
 
 async def agree(
     node: NodeParts,
     duty: Duty,
     fetch: Callable[[], Awaitable[Mapping[int, AgreedValue]]],
-    why_not: Callable[[Mapping[int, AgreedValue]], Awaitable[str]] | None = None,
+    expected: Collection[int],
+    why_not: WhyNot,
+    *,
+    left_out: Objection = LEFT_OUT,
 ) -> Agreed:
     """Agree with the others on values, beginning at once, though this node's own are yet to be fetched.
 
     Args:
         fetch: what this node would propose, by the validator's position; it is cancelled when the others
             agree before.
-        why_not: of what another node proposes, by the validator's position: why this node does not vote for
-            it, or "". It may be agreed on all the same.
+        expected: validators that have this duty, as far as this node knows. Who leaves one out is not voted
+            for, unless too many do.
+        why_not: asked of what another node proposes. It may be agreed on all the same.
+        left_out: what is said of who leaves somebody out.
 
     Raises:
         TimeoutError: the duty is over.
     """
+    nodes = len(node.cluster.operators)
+    wanted = ExpectedValidators(expected, nodes)
 
     async def accepts(value: wire.Value, proposer: int) -> bool:
         values, others = await _read(node, duty.type, value)
-        why = NOTHING if others or why_not is None else await why_not(values)
-        if why:
-            node.tracker.blame(Gathered(duty), Fault(proposer, (), why))
-        return not why
+        missing = wanted.missing(values, proposer)
+        objection = Objection(NOTHING) if others else await why_not(values)
+        if objection is None and missing:
+            objection = left_out
+        if objection is not None:
+            log.info("not voted for", type=duty.type.name, slot=duty.slot, node=proposer, why=objection.why)
+            _note(node, duty, proposer, missing if objection is left_out else (), objection)
+        return objection is None
 
     providing = start_task(_provide(node, duty, fetch))
     try:
-        agreement = await node.consensus.agree(duty, accepts=None if why_not is None else accepts)
+        agreement = await node.consensus.agree(duty, accepts=accepts)
     finally:
         providing.cancel()
     node.tracker.decide(duty, agreement.round)
     # In later rounds a leader may have to propose what another one did before.
-    first = leader(duty, FIRST_ROUND, len(node.cluster.operators)) if agreement.round == FIRST_ROUND else None
+    first = leader(duty, FIRST_ROUND, nodes) if agreement.round == FIRST_ROUND else None
     values, others = await _read(node, duty.type, agreement.value)
     agreed = Agreed(node, duty, values, first)
     if others:
-        agreed.refuse([position for position in others if position is not None], NOTHING)
+        agreed.refuse([position for position in others if position is not None], Objection(NOTHING))
+    if missing := sorted(set(expected) - values.keys() - set(others)):
+        if first == node.cluster.position:  # what our own beacon nodes had nothing of is nobody's fault
+            node.tracker.fail(duty, missing, NOT_HAD)
+        else:
+            agreed.refuse(missing, left_out)
     node.tracker.reach(duty, Step.AGREED, values)
     return agreed
 

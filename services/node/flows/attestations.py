@@ -16,9 +16,9 @@ from dvtfast.qbft.messages import Duty
 
 from ...chain.beacon.duty_answers import AttesterDuty
 from ..parts import ActiveValidators, NodeParts
-from .agreeing import Agreed, agree, send
+from .agreeing import Agreed, Objection, agree, send
 from .gathering import gather
-from .votes import OTHER_SOURCE, OwnVote, why_not_cast, why_not_proposed
+from .votes import OwnVote, why_no_source, why_not_cast, why_not_proposed
 
 
 async def attest(
@@ -34,11 +34,11 @@ async def attest(
         data = await own.known()
         return {position: AttesterValue(data, each) for position, each in ours.items()}
 
-    async def why_not(values: Mapping[int, AgreedValue]) -> str:
+    async def why_not(values: Mapping[int, AgreedValue]) -> Objection | None:
         return await why_not_proposed(node, slot, _votes(values), ours, own)
 
     try:
-        agreed = await agree(node, duty, fetch, why_not)
+        agreed = await agree(node, duty, fetch, ours, why_not)
         values = _castable(node, agreed, ours, await own.known_soon())
     finally:
         own.end()
@@ -77,12 +77,11 @@ def _castable(
 ) -> dict[int, AttesterValue]:
     """What is signed of what was agreed on."""
     good: dict[int, AttesterValue] = {}
-    refused: dict[str, list[int]] = {}
+    refused: dict[Objection, list[int]] = {}
     for position, value in _votes(agreed.values).items():
         why = why_not_cast(node.schedule, agreed.duty.slot, value, duties.get(position))
-        if not why and own is not None and value.data.source != own.source:
-            why = OTHER_SOURCE
-        if why:
+        why = why or why_no_source(value.data, own)
+        if why is not None:
             refused.setdefault(why, []).append(position)
         else:
             good[position] = value

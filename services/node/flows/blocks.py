@@ -22,12 +22,17 @@ from ...chain.encoding import write_data
 from ...process import logs
 from ..parts import ActiveValidators, NodeParts
 from ..tracker import Step
-from .agreeing import Agreed, agree, persistently, send
+from .agreeing import Agreed, Objection, agree, persistently, send
 from .gathering import gather, recovered
-from .votes import LOOK_SECONDS, LOOKS, PATIENCE_SECONDS
+from .heads import LATE_BLOCKS, behind, header_of
+from .votes import PATIENCE_SECONDS
 
 WHATEVER_BUILDERS_OFFER: Final = 2**64 - 1
-FEES_ELSEWHERE: Final = "its block pays its fees elsewhere than the lock says"
+FEES_ELSEWHERE: Final = Objection("its block pays its fees elsewhere than the lock says")
+# Nodes of one cluster may be told different things by those who run them.
+A_BUILDERS: Final = Objection(
+    "its block is a builder's, which this node does not want (--builder-api)", is_certain=False
+)
 
 log = logs.get("node")
 
@@ -56,21 +61,22 @@ async def propose(
     async def fetch() -> Mapping[int, AgreedValue]:
         async for [(_, randao)] in recovered(node, *_randao(node, active, slot, duties)):
             made = await _made(node, slot, signature_of(randao))
-            if why := _why_not_wanted(node, made, position):
-                log.warning("the beacon node's block is not proposed", slot=slot, why=why)
+            if (unwanted := _why_not_wanted(node, made, position)) is not None:
+                log.warning("the beacon node's block is not proposed", slot=slot, why=unwanted.why)
                 return {}
             own.set_result(made)
             return {position: made}
         raise AssertionError("it ends with the last signature")
 
-    async def why_not(values: Mapping[int, AgreedValue]) -> str:
+    async def why_not(values: Mapping[int, AgreedValue]) -> Objection | None:
         value = values.get(position)
         if not isinstance(value, Versioned) or len(values) > 1:
-            return "it is not the block of the proposer"
-        why = _why_not(node, value, proposer) or _why_not_wanted(node, value, position)
-        return why or await _why_not_on(node, value, own)
+            return Objection("it is not the block of the proposer")
+        if why := _why_not(node, value, proposer):
+            return Objection(why)
+        return _why_not_wanted(node, value, position) or await _why_not_on(node, value, own)
 
-    agreed = await agree(node, duty, fetch, why_not)
+    agreed = await agree(node, duty, fetch, (), why_not)  # where it is left out is looked at above
     value = _checked(node, agreed, position, proposer)
     if value is None:
         return
@@ -107,34 +113,32 @@ async def _is_known(node: NodeParts, signed: Versioned) -> bool:
     """Whether another node of the cluster was first."""
     block = (signed.message if signed.blinded else signed.message.signed_block).message
     root = await node.workers.run(codec(type(block), node.preset).root, block)
-    return await node.beacon.block_slot(root) is not None
+    return await node.beacon.block_header(root) is not None
 
 
 def _checked(node: NodeParts, agreed: Agreed, position: int, proposer: ProposerDuty) -> Versioned | None:
     """The agreed block, if it may be signed."""
     if others := sorted(agreed.values.keys() - {position}):
-        agreed.refuse(others, "a block of a validator that does not propose in this slot")
+        agreed.refuse(others, Objection("a block of a validator that does not propose in this slot"))
     value = agreed.values.get(position)
     if not isinstance(value, Versioned):
-        agreed.refuse([position], "the agreed value has no block of the proposer")
+        agreed.refuse([position], Objection("the agreed value has no block of the proposer"))
         return None
     if why := _why_not(node, value, proposer):
-        agreed.refuse([position], why)
+        agreed.refuse([position], Objection(why))
         return None
-    if why := _why_not_wanted(node, value, position):
-        log.warning("the agreed block is signed all the same", slot=proposer.slot, why=why)
-        agreed.blame([position], why)
+    if (unwanted := _why_not_wanted(node, value, position)) is not None:
+        log.warning("the agreed block is signed all the same", slot=proposer.slot, why=unwanted.why)
+        agreed.blame([position], unwanted)
     return value
 
 
-def _why_not_wanted(node: NodeParts, value: Versioned, position: int) -> str:
-    """Why a block that may be signed is neither proposed nor voted for; empty when it is."""
+def _why_not_wanted(node: NodeParts, value: Versioned, position: int) -> Objection | None:
+    """Why a block that may be signed is neither proposed nor voted for."""
     if value.blinded:
-        return (
-            "" if node.builder else "its block is a builder's, which this node does not want (--builder-api)"
-        )
+        return None if node.builder else A_BUILDERS
     payload, wanted = value.message.block.body.execution_payload, node.fee_recipients[position]
-    return "" if write_data(payload.fee_recipient) == wanted.lower() else FEES_ELSEWHERE
+    return None if write_data(payload.fee_recipient) == wanted.lower() else FEES_ELSEWHERE
 
 
 def _why_not(node: NodeParts, value: Versioned, proposer: ProposerDuty) -> str:
@@ -149,43 +153,37 @@ def _why_not(node: NodeParts, value: Versioned, proposer: ProposerDuty) -> str:
     return ""
 
 
-async def _why_not_on(node: NodeParts, value: Versioned, own: asyncio.Future[Versioned]) -> str:
-    """Why nothing is built on its parent; empty where that is not known to be wrong.
+async def _why_not_on(node: NodeParts, value: Versioned, own: asyncio.Future[Versioned]) -> Objection | None:
+    """Why nothing is built on its parent; None where that is not known to be wrong.
 
     A parent that is older than the one on which our own beacon node builds leaves out a block: the leader's
     beacon node is behind, and its block would be in nobody's chain. What a quorum agreed on all the same is
-    signed, as it may be this node's beacon node that is behind, or lies. Of several beacon nodes one may be
-    fast and lie: where its block differs from the leader's, what counts is the head that two of them say.
+    signed, as it may be this node's beacon node that is behind, or lies. Nor is one block that is left out
+    somebody's fault: it may have been late, and then beacon nodes leave it out on purpose. Of several beacon
+    nodes one may be fast and lie: where its block differs from the leader's, what counts is the head that two
+    of them say.
 
     Args:
         own: the block of our beacon node, which is not waited for long.
     """
     block = _block(value)
     try:
-        slot = await _slot_of(node, block.parent_root)
-        if slot is None:
-            return "the parent of its block is none that our beacon node knows"
-        if slot >= block.slot:
-            return "the parent of its block is not before it"
+        parent = await header_of(node, block.parent_root)
+        if parent is None:
+            return Objection("the parent of its block is none that our beacon node knows", is_certain=False)
+        if parent.slot >= block.slot:
+            return Objection("the parent of its block is not before it")
         await asyncio.wait([own], timeout=PATIENCE_SECONDS)
-        if own.done() and (parent := _block(own.result()).parent_root) != block.parent_root:
+        if own.done() and (head := _block(own.result()).parent_root) != block.parent_root:
             if node.beacon.are_several:
-                parent = await node.beacon.head_root()
-            ours = await node.beacon.block_slot(parent)
-            if ours is not None and slot < ours < block.slot:
-                return "it leaves out a block on which our beacon node builds"
+                head = await node.beacon.head_root()
+            ours = await node.beacon.block_header(head)
+            if ours is not None and parent.slot < ours.slot < block.slot:
+                far = await behind(node, head, block.parent_root, parent.slot)
+                is_certain = far.is_certain and far.blocks > LATE_BLOCKS
+                return Objection("it leaves out a block on which our beacon node builds", is_certain)
     except BeaconError:
         pass
-    return ""
-
-
-async def _slot_of(node: NodeParts, root: bytes) -> int | None:
-    """Of a block that may be known in a moment; None where it is not."""
-    for look in range(LOOKS):
-        if look:
-            await node.slots.sleep(LOOK_SECONDS)
-        if (slot := await node.beacon.block_slot(root)) is not None:
-            return slot
     return None
 
 

@@ -14,7 +14,6 @@ from typing import Final
 import numpy as np
 
 from dvtfast.duties.aggregators import are_sync_aggregators
-from dvtfast.duties.bits import set_positions
 from dvtfast.duties.duty_types import DutyType
 from dvtfast.duties.presets import Preset
 from dvtfast.duties.signables import contribution_and_proof
@@ -29,18 +28,20 @@ from dvtfast.duties.wrappers import AgreedValue
 from dvtfast.qbft.messages import Duty
 
 from ...chain.beacon.duty_answers import SyncDuty
+from ...process import logs
 from ..partial_signatures import Positions
 from ..parts import ActiveValidators, NodeParts
 from ..tracker import Step
-from .agreeing import agree, persistently, send
+from .agreeing import LEFT_OUT_OF_SELECTED, Objection, agree, persistently, send
+from .contributions import SlotContributions
 from .gathering import Part, gather, recovered, recovered_by_now
 from .questions import what_there_is
 
 SLOTS_AHEAD: Final = 2
 ROOTS_KEPT: Final = 4  # slots
-NOT_SELECTED: Final = "it is for a validator that is not selected in the subcommittee"
-LEFT_OUT: Final = "it leaves out most who are selected"
 TOO_LATE: Final = "the cluster signed it when its slot was over"
+
+log = logs.get("node")
 
 Seats = dict[int, dict[int, int]]
 """By subcommittee, and by the validator's position in the cluster, its index."""
@@ -100,24 +101,39 @@ async def contribute(
 ) -> None:
     """Hand in the contributions of a slot, if anybody is selected."""
     seats = _seats(node.preset, active, members)
-    proofs = await _proofs(node, slot, seats)
+    proved = await _proved(node, slot, seats)
+    proofs = {subcommittee: _selected(part, node.preset) for subcommittee, part in proved.items()}
     selected = {position for of_one in proofs.values() for position in of_one}
     if not selected:
         return
     duty = Duty(slot, DutyType.SYNC_CONTRIBUTION)
     node.tracker.expect(duty, selected)
+    known = SlotContributions(
+        node,
+        slot,
+        _places(node.preset, active, members),
+        {subcommittee: {position for position, _ in part} for subcommittee, part in proved.items()},
+        proofs,
+    )
 
     async def fetch() -> Mapping[int, AgreedValue]:
-        return await _fetched(node, slot, proofs)
+        good, refused = await known.judged(await _fetched(node, slot, proofs))
+        for why, positions in refused.items():
+            log.warning("beacon nodes' contributions are not proposed", slot=slot, why=why.why, of=positions)
+        most = None if node.plural_contributions(slot) else 1
+        several: dict[int, list[SyncCommitteeContribution]] = {}
+        for subcommittee in sorted(good):
+            for position, each in good[subcommittee].items():
+                several.setdefault(position, []).append(each)
+        return {position: tuple(contributions[:most]) for position, contributions in several.items()}
 
-    async def why_not(values: Mapping[int, AgreedValue]) -> str:
-        _, refused = _judged(slot, values, proofs)
-        refused.pop(NOT_SELECTED, None)  # or the proof came late
-        is_most = 2 * len(values.keys() & selected) >= len(selected)
-        return next(iter(refused), "" if is_most else LEFT_OUT)
+    async def why_not(values: Mapping[int, AgreedValue]) -> Objection | None:
+        _, refused = await known.judged(values)
+        certain = next((why for why in refused if why.is_certain), None)
+        return certain or await known.why_no_heads(values)
 
-    agreed = await agree(node, duty, fetch, why_not)
-    good, refused = _judged(slot, agreed.values, proofs)
+    agreed = await agree(node, duty, fetch, selected, why_not, left_out=LEFT_OUT_OF_SELECTED)
+    good, refused = await known.judged(agreed.values)
     for why, positions in refused.items():
         agreed.refuse(sorted(set(positions)), why)
 
@@ -145,8 +161,8 @@ async def _send(node: NodeParts, duty: Duty, part: Part, give: Callable[[], Awai
         await send(node, duty, positions, give)
 
 
-async def _proofs(node: NodeParts, slot: int, seats: Seats) -> Proofs:
-    """The proofs of those who are selected, as far as the cluster has signed them."""
+async def _proved(node: NodeParts, slot: int, seats: Seats) -> dict[int, Part]:
+    """The selection proofs of each subcommittee, as far as the cluster has signed them."""
     duty = Duty(slot, DutyType.PREPARE_SYNC_CONTRIBUTION)
     parts = await asyncio.gather(
         *(
@@ -154,55 +170,22 @@ async def _proofs(node: NodeParts, slot: int, seats: Seats) -> Proofs:
             for subcommittee, of_one in seats.items()
         )
     )
-    found = {
-        subcommittee: _selected(part, node.preset) for subcommittee, part in zip(seats, parts, strict=True)
-    }
-    return {subcommittee: of_one for subcommittee, of_one in found.items() if of_one}
+    return dict(zip(seats, parts, strict=True))
 
 
 async def _fetched(node: NodeParts, slot: int, proofs: Proofs) -> dict[int, AgreedValue]:
     """What beacon nodes have of each subcommittee, for those who are selected in it."""
     voted = node.voted_heads.get(slot)
     root: bytes = await persistently(node, node.beacon.head_root) if voted is None else voted
+    wanted = [subcommittee for subcommittee, of_one in proofs.items() if of_one]
     found = await what_there_is(
-        node, proofs.keys(), lambda each: node.beacon.sync_committee_contribution(slot, each, root)
+        node, wanted, lambda each: node.beacon.sync_committee_contribution(slot, each, root)
     )
-    most = None if node.plural_contributions(slot) else 1
     several: dict[int, list[SyncCommitteeContribution]] = {}
-    for subcommittee in sorted(found):
+    for subcommittee, contribution in found.items():
         for position in proofs[subcommittee]:
-            several.setdefault(position, []).append(found[subcommittee])
-    return {position: tuple(contributions[:most]) for position, contributions in several.items()}
-
-
-def _judged(
-    slot: int, values: Mapping[int, AgreedValue], proofs: Proofs
-) -> tuple[dict[int, dict[int, SyncCommitteeContribution]], dict[str, list[int]]]:
-    """What may be signed, by subcommittee and the validator's position, and why whose else is left out."""
-    good: dict[int, dict[int, SyncCommitteeContribution]] = {}
-    refused: dict[str, list[int]] = {}
-    for position, contributions in values.items():
-        assert isinstance(contributions, tuple)
-        for each in contributions:
-            why = _why_not(each, slot, position, proofs)
-            if not why and position in good.get(each.subcommittee_index, ()):
-                why = "it has two contributions of one subcommittee"
-            if why:
-                refused.setdefault(why, []).append(position)
-            else:
-                good.setdefault(each.subcommittee_index, {})[position] = each
-    return good, refused
-
-
-def _why_not(each: SyncCommitteeContribution, slot: int, position: int, proofs: Proofs) -> str:
-    """Why a contribution is not signed; empty when nothing in it is wrong."""
-    if position not in proofs.get(each.subcommittee_index, ()):
-        return NOT_SELECTED
-    if each.slot != slot:
-        return "its contribution is of another slot"
-    if not set_positions(each.aggregation_bits):
-        return "its contribution is of nobody"
-    return ""
+            several.setdefault(position, []).append(contribution)
+    return {position: tuple(contributions) for position, contributions in several.items()}
 
 
 def _seats(preset: Preset, active: ActiveValidators, members: Sequence[SyncDuty]) -> Seats:
@@ -210,6 +193,17 @@ def _seats(preset: Preset, active: ActiveValidators, members: Sequence[SyncDuty]
     for each in members:
         for subcommittee in {seat // size for seat in each.seats}:
             found.setdefault(subcommittee, {})[active.positions[each.validator_index]] = each.validator_index
+    return found
+
+
+def _places(
+    preset: Preset, active: ActiveValidators, members: Sequence[SyncDuty]
+) -> dict[int, dict[int, int]]:
+    """By subcommittee and place in it, the position of a validator."""
+    size, found = preset.sizes["SYNC_SUBCOMMITTEE_SIZE"], dict[int, dict[int, int]]()
+    for each in members:
+        for seat in each.seats:
+            found.setdefault(seat // size, {})[seat % size] = active.positions[each.validator_index]
     return found
 
 

@@ -2,22 +2,25 @@
 
 A leader may lie. What it proposes is therefore looked at twice.
 
-Before this node votes for a proposal, each of its validators has to be in its committee, most of them have to
-be there, and the source has to be the one that our beacon node says. So has the target, but for the first
-slots of an epoch, whose first block may not have come everywhere: there it has to fit the head. Where head or
-target differ, they have to be blocks that our beacon node knows, and the head none of slots ago. So where
-f + 1 nodes look, a lie costs a round, which is a second, and no vote. A beacon node that says nothing soon is
-not waited for: its node goes along with the others.
+Before this node votes for a proposal, each of its validators has to be in its committee, and the source has
+to be the one that our beacon node says. So has the target, but for the first slots of an epoch, whose first
+block may not have come everywhere: there it has to fit the head. Where head or target differ, they have to be
+blocks that our beacon node knows, and the head none on which several others stand. So where f + 1 nodes look,
+a lie costs a round, which is a second, and no vote. A beacon node that says nothing soon is not waited for:
+its node goes along with the others.
 
 What a quorum agreed on all the same is signed, validator by validator, unless it is nothing that one may
 cast, or our beacon node says another source. A wrong head or target is just worth nothing; a source from the
 future would be on record for epochs, in which no honest vote could be signed beside it.
+
+A leader is blamed for what is wrong whatever our beacon node has seen: source and target follow from the
+head, so that who has our head has to have ours. What may as well be our beacon node's fault is a doubt.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from dvtfast.duties.attestations import AttestationData, AttestationDuty, SingleAttestation
@@ -27,15 +30,20 @@ from dvtfast.duties.wrappers import AttesterValue
 from ...chain.beacon.client import BeaconError
 from ...process.background import start_task
 from ..parts import NodeParts
-from .agreeing import persistently
+from .agreeing import Objection, persistently
+from .heads import why_no_head
 
 UNSETTLED_SLOTS: Final = 2  # of an epoch, in which its first block may not have come everywhere
 MOST_DATA: Final = 64  # as there are committees, each of which some nodes ask for by itself
 # From the beginning of a duty on, in which our beacon node may say what it would vote for; a round has one.
 PATIENCE_SECONDS: Final = 0.4
-# How often, and how long apart, it is asked whether it has a block by now.
-LOOKS: Final = 3
-LOOK_SECONDS: Final = 0.2
+
+NO_DUTY: Final = "it is for a validator that does not vote in this slot"
+OTHER_SOURCE: Final = "its source is not what our beacon node says"
+OTHER_TARGET: Final = "its target is not what our beacon node says"
+NOT_ITS_TARGET: Final = "its target is not that of its head"
+LATER_BLOCK: Final = "it votes for a block that comes after its slot"
+OTHER_HEAD: Final = ", which has another head"
 
 
 class OwnVote:
@@ -64,8 +72,8 @@ class OwnVote:
 
 def why_not_cast(
     schedule: ForkSchedule, slot: int, value: AttesterValue, duty: AttestationDuty | None
-) -> str:
-    """Why a validator does not cast a vote, whatever there is on the chain; empty when it may.
+) -> Objection | None:
+    """Why a validator does not cast a vote, whatever there is on the chain.
 
     Args:
         duty: of the validator, as our beacon node has it.
@@ -73,15 +81,24 @@ def why_not_cast(
     data, epoch = value.data, schedule.epoch_of(slot)
     fork = schedule.at(epoch).fork
     if duty is None:
-        return "it is for a validator that does not vote in this slot"
+        return Objection(NO_DUTY, is_certain=False)  # or our beacon node has not heard of it
     if value.duty != duty:
-        return "it has another committee for a validator"
+        return Objection("it has another committee for a validator")
     if fork is None:
-        return "it is of a fork that is not known here: update dvtfast"
+        return Objection("it is of a fork that is not known here: update dvtfast", is_certain=False)
     index = 0 if fork.single_attestation is SingleAttestation else duty.committee_index
     if (data.slot, data.index, data.target.epoch) != (slot, index, epoch) or data.source.epoch > epoch:
-        return "its vote is of another slot, committee or epoch"
-    return ""
+        return Objection("its vote is of another slot, committee or epoch")
+    return None
+
+
+def why_no_source(vote: AttestationData, own: AttestationData | None) -> Objection | None:
+    """Why a vote's source is none; what our beacon node would vote for may be unknown."""
+    if own is None or vote.source == own.source:
+        return None
+    if vote.beacon_block_root == own.beacon_block_root:
+        return Objection(OTHER_SOURCE)
+    return Objection(OTHER_SOURCE + OTHER_HEAD, is_certain=False)
 
 
 async def why_not_proposed(
@@ -90,88 +107,50 @@ async def why_not_proposed(
     values: Mapping[int, AttesterValue],
     duties: Mapping[int, AttestationDuty],
     own: OwnVote,
-) -> str:
-    """Why this node does not vote for a proposal; empty when it does.
+) -> Objection | None:
+    """Why this node does not vote for a proposal.
 
     Args:
         values: by the validator's position.
         duties: as our beacon node has them.
         own: what our beacon node would vote for.
     """
-    ours = duties.keys() & values.keys()
-    for position in ours:
-        if why := why_not_cast(node.schedule, slot, values[position], duties[position]):
+    for position in duties.keys() & values.keys():
+        if (why := why_not_cast(node.schedule, slot, values[position], duties[position])) is not None:
             return why
-    if 2 * len(ours) < len(duties):
-        return "it leaves out most validators"
     votes = {value.data for value in values.values()}
     if len(votes) > MOST_DATA:
-        return "it has more votes than there are committees"
+        return Objection("it has more votes than there are committees")
     mine = await own.known_soon()
     if mine is None:
-        return ""
-    if any(each.source != mine.source for each in votes):
-        return OTHER_SOURCE
-    is_settled = slot % node.slots.slots_per_epoch >= UNSETTLED_SLOTS
-    if is_settled and any(each.target != mine.target for each in votes):
-        return OTHER_TARGET
-    heads = {each.beacon_block_root for each in votes} - {mine.beacon_block_root}
-    if not await _are_known(node, heads | ({each.target.root for each in votes} - {mine.target.root})):
-        return "it votes for a block that our beacon node does not know"
-    if await _are_old(node, heads, mine.beacon_block_root):
-        return "it votes for an old block"
-    if not all([await _has_target(node, each, mine) for each in votes]):
-        return OTHER_TARGET
-    return ""
-
-
-OTHER_SOURCE: Final = "its source is not what our beacon node says"
-OTHER_TARGET: Final = "its target is not what our beacon node says"
-
-
-async def _has_target(node: NodeParts, vote: AttestationData, mine: AttestationData) -> bool:
-    """Whether a target is ours, or may be that of another head: its last block up to the first slot."""
-    if vote.target == mine.target:
-        return True
-    if vote.beacon_block_root == mine.beacon_block_root:
-        return False
-    try:
-        head, target, ours = [
-            await node.beacon.block_slot(root)
-            for root in (vote.beacon_block_root, vote.target.root, mine.target.root)
-        ]
-    except BeaconError:
-        return True
-    if head is None or target is None:
-        return True
-    first = node.slots.first_slot(vote.target.epoch)
-    if head <= first:
-        return vote.target.root == vote.beacon_block_root
-    return target <= first and (ours is None or target + 1 >= min(ours, first))
-
-
-async def _are_old(node: NodeParts, heads: Collection[bytes], ours: bytes) -> bool:
-    """Whether one of these blocks is more than a slot before ours; one slot is what a late block makes."""
-    try:
-        slots = [await node.beacon.block_slot(root) for root in (ours, *heads)] if heads else []
-    except BeaconError:
-        return False
-    known = [slot for slot in slots if slot is not None]
-    return bool(known) and slots[0] is not None and min(known) + 1 < slots[0]
-
-
-async def _are_known(node: NodeParts, roots: Collection[bytes]) -> bool:
-    """Whether our beacon node knows all of these blocks, or comes to know them in a moment."""
-    left = set(roots)
-    for look in range(LOOKS):
-        if look:
-            await node.slots.sleep(LOOK_SECONDS)
+        return None
+    for vote in votes:
         try:
-            for root in list(left):
-                if await node.beacon.block_slot(root) is not None:
-                    left.discard(root)
+            why = why_no_source(vote, mine) or await _why_no_chain(node, slot, vote, mine)
         except BeaconError:
-            return True
-        if not left:
-            return True
-    return False
+            continue
+        if why is not None:
+            return why
+    return None
+
+
+async def _why_no_chain(
+    node: NodeParts, slot: int, vote: AttestationData, mine: AttestationData
+) -> Objection | None:
+    """What there is to be said against head and target of a vote."""
+    if vote.beacon_block_root == mine.beacon_block_root:
+        return None if vote.target == mine.target else Objection(OTHER_TARGET)
+    is_settled = slot % node.slots.slots_per_epoch >= UNSETTLED_SLOTS
+    if is_settled and vote.target != mine.target:
+        return Objection(OTHER_TARGET + OTHER_HEAD, is_certain=False)
+    header, why = await why_no_head(node, mine.beacon_block_root, vote.beacon_block_root)
+    if header is None or why is not None:
+        return why
+    if header.slot > slot:
+        return Objection(LATER_BLOCK)
+    if is_settled:
+        return None
+    first = node.slots.first_slot(vote.target.epoch)
+    # So early a block after the epoch's first slot is the one after it.
+    target = header.parent_root if header.slot > first else vote.beacon_block_root
+    return None if vote.target.root == target else Objection(NOT_ITS_TARGET)

@@ -79,7 +79,7 @@ class MissedBecause(msgspec.Struct):
 
 
 class FaultStatus(msgspec.Struct):
-    """What a node did wrong, for how many validators."""
+    """What a node did wrong, or may have done, for how many validators."""
 
     node: int
     text: str
@@ -89,7 +89,8 @@ class FaultStatus(msgspec.Struct):
 class DutyStatus(msgspec.Struct):
     """How a duty went; `steps` says how many seconds after it began it was first at each, by name.
 
-    `leader` is the node that led the round in which it was decided; None where none is known.
+    `leader` is the node that led the round in which it was decided; None where none is known. `doubts` are
+    about proposals that do not fit what this node knows: either may be wrong.
     """
 
     slot: int
@@ -104,6 +105,7 @@ class DutyStatus(msgspec.Struct):
     signers: list[SignerStatus]
     reasons: list[MissedBecause]
     faults: list[FaultStatus]
+    doubts: list[FaultStatus]
 
 
 class NodeStatusAnswer(msgspec.Struct):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from importlib.metadata import version
 
 from dvtfast.qbft.messages import Duty
 from dvtfast.qbft.quorums import leader
 
 from ...chain.encoding import write_data
+from ..partial_signatures import Fault
 from ..running import ClusterNode
 from ..tracker import DutyReport
 from .advice import advice_about
@@ -154,5 +156,10 @@ def _duty(watched: Watched, node: ClusterNode, duty: Duty, report: DutyReport) -
         steps={step.name.lower(): after(moment) for step, moment in sorted(report.moments.items())},
         signers=[SignerStatus(each, after(moment)) for each, moment in sorted(report.heard.items())],
         reasons=[MissedBecause(text, count) for text, count in outcome.reasons.most_common()],
-        faults=[FaultStatus(each.node, each.reason, len(each.validators)) for each in report.faults],
+        faults=_faults(report.faults),
+        doubts=_faults(report.doubts),
     )
+
+
+def _faults(faults: Sequence[Fault]) -> list[FaultStatus]:
+    return [FaultStatus(each.node, each.reason, len(each.validators)) for each in faults]

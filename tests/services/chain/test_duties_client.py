@@ -15,9 +15,10 @@ from dvtfast.duties.codecs import codec
 from dvtfast.duties.forks import FULU
 from dvtfast.duties.presets import MAINNET_PRESET
 from dvtfast.duties.sync_committees import SyncCommitteeMessage
+from dvtfast.services.chain.beacon import duties
 from dvtfast.services.chain.beacon.chain_constants import ExpectedChain
 from dvtfast.services.chain.beacon.client import BeaconError
-from dvtfast.services.chain.beacon.duties import DutiesClient
+from dvtfast.services.chain.beacon.duties import BlockHeader, DutiesClient
 from dvtfast.services.chain.beacon.events import read_events
 from tests.services.chain.servers import serving
 from tests.services.patience import ANSWER_SECONDS
@@ -206,29 +207,59 @@ async def test_blocks_that_are_none(headers: dict[str, str], body: bytes, said: 
             await client.block(33, bytes(96), graffiti=bytes(32))
 
 
-HEADER = {"root": ROOT, "canonical": True, "header": {"message": {"slot": "32"}, "signature": "0x"}}
+PARENT = "0x" + "07" * 32
+MESSAGE = {"slot": "32", "parent_root": PARENT}
+HEADER = {"root": ROOT, "canonical": True, "header": {"message": MESSAGE, "signature": "0x"}}
 OF_ROOT = f"/eth/v1/beacon/headers/{ROOT}"
 
 
-async def test_the_slot_of_a_block() -> None:
-    root = bytes.fromhex(ROOT[2:])
+async def test_the_place_of_a_block() -> None:
+    root, place = bytes.fromhex(ROOT[2:]), BlockHeader(32, bytes([7]) * 32)
     async with asking({OF_ROOT: {"data": HEADER}}) as client:
-        assert await client.block_slot(root) == 32
-        assert await client.block_slot(bytes(32)) is None
+        assert await client.block_header(root) == place
+        assert await client.block_header(bytes(32)) is None
     async with asking({}, {OF_ROOT: {"data": HEADER}}) as client:
-        assert await client.block_slot(root) == 32  # one of them knows it
-    async with asking({}, {OF_ROOT: web.Response(status=503)}) as client:
+        assert await client.block_header(root) == place  # one of two knows it
+    async with asking({OF_ROOT: web.Response(status=503)}, {}) as client:
+        assert await client.block_header(root) is None
+    async with asking({OF_ROOT: web.Response(status=503)}) as client:
         with pytest.raises(BeaconError, match="503"):
-            await client.block_slot(root)  # who knows
+            await client.block_header(root)  # who knows
+
+
+@pytest.mark.parametrize("others", [None, {"data": HEADER}], ids=["there is none", "another place"])
+async def test_of_three_nodes_one_that_lies_places_no_block(
+    monkeypatch: pytest.MonkeyPatch, others: Any
+) -> None:
+    """It answers first, but the two others say one thing."""
+    monkeypatch.setattr(duties, "AGREEMENT_SECONDS", ANSWER_SECONDS)
+    root, told = bytes.fromhex(ROOT[2:]), asyncio.Event()
+
+    async def lie(request: web.Request) -> web.Response:
+        told.set()
+        return web.json_response({"data": HEADER | {"header": {"message": MESSAGE | {"slot": "31"}}}})
+
+    async def late(request: web.Request) -> web.Response:
+        await told.wait()
+        return web.json_response(others, status=200 if others else 404)
+
+    async with asking({OF_ROOT: lie}, {OF_ROOT: late}, {OF_ROOT: late}) as client:
+        assert await client.block_header(root) == (BlockHeader(32, bytes([7]) * 32) if others else None)
 
 
 @pytest.mark.parametrize(
-    "answer", [{"data": HEADER | {"root": KEY[:66]}}, {"data": HEADER | {"header": {}}}, {"data": None}]
+    "answer",
+    [
+        {"data": HEADER | {"root": KEY[:66]}},
+        {"data": HEADER | {"header": {}}},
+        {"data": HEADER | {"header": {"message": MESSAGE | {"parent_root": "0x07"}}}},
+        {"data": None},
+    ],
 )
 async def test_a_header_that_is_none(answer: Any) -> None:
     async with asking({OF_ROOT: answer}) as client:
         with pytest.raises(BeaconError, match="headers"):
-            await client.block_slot(bytes.fromhex(ROOT[2:]))
+            await client.block_header(bytes.fromhex(ROOT[2:]))
 
 
 async def test_a_node_that_is_late_is_not_waited_for() -> None:

@@ -15,7 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from dvtfast import PublicKeys, check_signatures, derive_public_keys, generate_secret_keys, split_secret_keys
+from dvtfast import (
+    PublicKeys,
+    check_signatures,
+    derive_public_keys,
+    generate_secret_keys,
+    hash_to_g2,
+    split_secret_keys,
+)
 from dvtfast.duties.attestations import AttestationData, Checkpoint
 from dvtfast.duties.duty_types import DutyType
 from dvtfast.duties.forks import FULU
@@ -47,6 +54,7 @@ ROOT = bytes(range(32))
 FIRST_INDEX = 100  # on the chain, of the validator at position 0
 DATA = AttestationData(SLOT, 0, ROOT, Checkpoint(EPOCH - 1, ROOT), Checkpoint(EPOCH, ROOT))
 FEE_RECIPIENTS = ["0x" + f"{position:040x}" for position in range(VALIDATORS)]
+STRANGERS = hash_to_g2([b"somebody's"])[0].tobytes()  # a signature of others, which nobody here can check
 NOT_FOUND = BeaconError("not found", refused=True, status=404)
 
 
@@ -180,14 +188,9 @@ class Alone:
 
     def blamed(self, type: DutyType) -> list[tuple[int, tuple[int, ...], str]]:
         """Whose fault it is that something was agreed on that is wrong; beside the vote against it."""
-        of_duty = Duty(SLOT, type)
-        proposer = leader(of_duty, self.consensus.round, NODES)
-        faults = [(fault.node, fault.validators, fault.reason) for fault in self.report(type).faults]
-        if self.consensus.accepted.get(type, True):
-            return faults
-        (node, validators, _), *others = faults
-        assert (node, validators) == (proposer, ())
-        return others
+        return [
+            (each.node, each.validators, each.reason) for each in self.report(type).faults if each.validators
+        ]
 
     def agree_on(self, type: DutyType, values: dict[int, AgreedValue | bytes], **more: bytes) -> None:
         """What comes of consensus, by the validator's position, or by a key as text."""

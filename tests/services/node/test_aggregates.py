@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
+from dvtfast import aggregate as aggregate_signatures
+from dvtfast import sign
 from dvtfast.duties.attestations import AttestationData, AttestationDuty, AttestationElectra
 from dvtfast.duties.bits import bitlist, bitvector
 from dvtfast.duties.codecs import codec
 from dvtfast.duties.duty_types import DutyType
 from dvtfast.duties.forks import ELECTRA, FULU
+from dvtfast.duties.signed_sets import signed_set
 from dvtfast.duties.wrappers import AttesterValue, Versioned
 from dvtfast.qbft.messages import Duty
 from dvtfast.qbft.quorums import leader
 from dvtfast.services.chain.beacon.duty_answers import AttesterDuty
+from dvtfast.services.node.flows import aggregates
 from dvtfast.services.node.flows.aggregates import aggregate, select_aggregators
+from dvtfast.services.node.flows.agreeing import LEFT_OUT_OF_SELECTED
+from dvtfast.services.node.partial_signatures import Fault
 from dvtfast.services.node.tracker import Step
 from tests.services.node.flow_parts import (
     DATA,
@@ -24,11 +32,14 @@ from tests.services.node.flow_parts import (
     KEYS,
     NODES,
     NOT_FOUND,
+    SECRETS,
     SLOT,
+    STRANGERS,
     VALIDATORS,
     Alone,
     alone,
 )
+from tests.unit.test_duty_sets import SCHEDULE
 
 LENGTH = 15  # of a committee in which everybody aggregates
 LEADER = leader(Duty(SLOT, DutyType.AGGREGATOR), 1, NODES)
@@ -64,11 +75,24 @@ def place(duty: AttesterDuty) -> AttestationDuty:
 
 
 def of_committee(
-    committee: int, *, fork: Any = FULU, data: AttestationData = DATA, length: int = LENGTH
+    committee: int,
+    *,
+    fork: Any = FULU,
+    data: AttestationData = DATA,
+    length: int = LENGTH,
+    voters: Sequence[int] = (9,),
+    signature: bytes = STRANGERS,
 ) -> Any:
+    """Of a stranger's vote, where nothing else is said."""
     return Versioned(
-        fork, AttestationElectra(bitlist([3], length), data, bytes(96), bitvector([committee], 64))
+        fork, AttestationElectra(bitlist(voters, length), data, signature, bitvector([committee], 64))
     )
+
+
+def signed_by(*positions: int) -> bytes:
+    """The votes of some validators as one."""
+    root = signed_set(DutyType.ATTESTER, [of_committee(1)], SCHEDULE).signing_roots
+    return aggregate_signatures(sign(SECRETS[list(positions)], np.repeat(root, len(positions), 0))).tobytes()
 
 
 GOOD = {position: of_committee(1 + position // 2) for position in range(VALIDATORS)}
@@ -178,8 +202,30 @@ async def test_whose_proof_is_late_is_left_out() -> None:
         (of_committee(1, length=LENGTH + 1), "another length"),
         (of_committee(1, fork=ELECTRA), "another fork"),
         (b"\xff" * 300, "nothing that is signed"),
+        (of_committee(1, voters=()), "of nobody"),
+        (of_committee(1, signature=bytes(96)), "none that anybody"),
+        (of_committee(1, signature=b"\xc0" + bytes(95)), "none that anybody"),
+        (of_committee(1, signature=b"\xa0" + b"\x11" * 95), "none that anybody"),
+        (of_committee(1, voters=(0, 1), signature=signed_by(0)), "of those who are in it"),
+        (of_committee(1, voters=(0,), signature=signed_by(0, 1)), "of those who are in it"),
+        (of_committee(1, voters=(0, 1)), "of those who are in it"),
     ],
-    ids=["committee", "slot", "head", "target", "length", "fork", "noise"],
+    ids=[
+        "committee",
+        "slot",
+        "head",
+        "target",
+        "length",
+        "fork",
+        "noise",
+        "nobody",
+        "zeros",
+        "infinity",
+        "junk",
+        "one of two",
+        "two for one",
+        "others'",
+    ],
 )
 async def test_one_wrong_aggregate_costs_one_validator(value: Any, why: str) -> None:
     async with alone() as found:
@@ -193,6 +239,31 @@ async def test_one_wrong_aggregate_costs_one_validator(value: Any, why: str) -> 
         assert (node, validators) == (LEADER, (0,))
 
 
+@pytest.mark.parametrize("voters", [(0,), (0, 1), (0, 1, 9), (9,)], ids=str)
+async def test_who_voted_is_looked_at_where_all_are_ours(voters: tuple[int, ...]) -> None:
+    """Of others' keys nothing is known here."""
+    ours = [each for each in voters if each in (0, 1)]
+    value = of_committee(1, voters=voters, signature=signed_by(*ours) if ours else STRANGERS)
+    async with alone() as found:
+        found.agree_on(DutyType.AGGREGATOR, GOOD | {0: value})
+        await run(found)
+        assert sent(found)[0].message.message.aggregate == value.message
+        assert found.consensus.accepted[DutyType.AGGREGATOR]
+
+
+async def test_what_our_beacon_nodes_make_is_proposed_only_if_it_is_good() -> None:
+    """Junk of its own would cost a round, and this node its name."""
+
+    def answer(slot: int, root: bytes, committee: int) -> Any:
+        return of_committee(committee, voters=() if committee == 2 else (9,)).message
+
+    async with alone() as found:
+        found.beacon.answers["aggregate_attestation"] = answer
+        await run(found)
+        assert sorted(sent(found)) == [0, 1, 4, 5]
+        assert found.report(DutyType.AGGREGATOR).faults == []
+
+
 async def test_an_aggregate_of_two_committees() -> None:
     both = replace(GOOD[0].message, committee_bits=bitvector([1, 2], 64))
     async with alone() as found:
@@ -202,18 +273,39 @@ async def test_an_aggregate_of_two_committees() -> None:
         assert "another committee" in found.report(DutyType.AGGREGATOR).reasons[0]
 
 
-async def test_what_leaves_out_most_is_not_voted_for() -> None:
-    """Where beacon nodes of the leader have less, that is no fault."""
-    for there, is_voted_for in ((range(3), True), (range(2), False)):
-        async with alone() as found:
-            found.agree_on(DutyType.AGGREGATOR, {position: GOOD[position] for position in there})
-            await run(found)
-            assert found.consensus.accepted[DutyType.AGGREGATOR] is is_voted_for
-            assert sorted(sent(found)) == list(there)
+@pytest.mark.parametrize("there", [range(VALIDATORS), range(5), range(2)], ids=len)
+async def test_what_leaves_out_somebody_is_not_voted_for(there: range) -> None:
+    """What a quorum agrees on all the same is signed; the leader may have had no proof, or no aggregate."""
+    missing = tuple(range(len(there), VALIDATORS))
+    async with alone() as found:
+        found.agree_on(DutyType.AGGREGATOR, {position: GOOD[position] for position in there})
+        await run(found)
+        assert found.consensus.accepted[DutyType.AGGREGATOR] is not bool(missing)
+        assert sorted(sent(found)) == list(there)
+        report, why = found.report(DutyType.AGGREGATOR), LEFT_OUT_OF_SELECTED.why
+        assert report.reasons == dict.fromkeys(missing, why)
+        assert report.doubts == [Fault(LEADER, missing, why)] * bool(missing)
+        assert report.faults == []
+
+
+async def test_where_this_node_leads_without_an_aggregate_nobody_is_doubted() -> None:
+    def answer(slot: int, root: bytes, committee: int) -> Any:
+        if committee == 2:
+            raise NOT_FOUND
+        return of_committee(committee).message
+
+    async with alone() as found:
+        leads = replace(found.node.cluster, position=LEADER)
+        found.node = replace(found.node, cluster=leads)
+        found.beacon.answers["aggregate_attestation"] = answer
+        await run(found)
+        report = found.report(DutyType.AGGREGATOR)
+        assert sorted(report.reasons) == [2, 3]
+        assert report.doubts == report.faults == []
 
 
 async def test_an_aggregator_that_is_not_selected() -> None:
-    """Five aggregate in a small committee; in a large one nobody is selected."""
+    """Five aggregate in a small committee; in a large one nobody is selected. The proof says so."""
     async with alone() as found:
         found.agree_on(DutyType.AGGREGATOR, GOOD)
         known = duties()
@@ -224,8 +316,30 @@ async def test_an_aggregator_that_is_not_selected() -> None:
         found.beacon.answers["aggregate_attestation"] = NOT_FOUND
         await aggregate(found.node, found.active, SLOT, known)
         assert sorted(sent(found)) == list(range(5))
+        assert not found.consensus.accepted[DutyType.AGGREGATOR]
+        assert found.report(DutyType.AGGREGATOR).reasons[5] == aggregates.NOT_SELECTED
+        assert found.blamed(DutyType.AGGREGATOR) == [(LEADER, (5,), aggregates.NOT_SELECTED)]
+
+
+@pytest.mark.parametrize(
+    ("known", "why"), [(6, aggregates.NO_PROOF), (5, aggregates.NO_DUTY)], ids=["no proof", "no duty"]
+)
+async def test_an_aggregator_of_which_nothing_is_known_here_is_left_out(known: int, why: str) -> None:
+    """Others may have the proof that did not come here, or a beacon node that knows more: nobody lies."""
+    async with alone(seconds_per_slot=1.0) as found:
+        found.agree_on(DutyType.AGGREGATOR, GOOD)
+        all_of_them = duties()
+        values = {position: AttesterValue(DATA, place(each)) for position, each in enumerate(all_of_them)}
+        found.agree_on(DutyType.ATTESTER, values)
+        found.beacon.answers["aggregate_attestation"] = NOT_FOUND
+        await select_aggregators(found.node, found.active, SLOT, all_of_them[:5])
+        await aggregate(found.node, found.active, SLOT, all_of_them[:known])
+        assert sorted(sent(found)) == list(range(5))
         assert found.consensus.accepted[DutyType.AGGREGATOR]
-        assert "not selected" in found.report(DutyType.AGGREGATOR).reasons[5]
+        report = found.report(DutyType.AGGREGATOR)
+        assert report.reasons == {5: why}
+        assert report.faults == []
+        assert report.doubts == [Fault(LEADER, (5,), why)]
 
 
 async def test_nothing_is_aggregated_of_votes_that_were_not_signed() -> None:

@@ -1,4 +1,4 @@
-"""What was agreed on is read: a validator has one name, and what has another is a stranger's."""
+"""What is proposed is read: a validator has one name; and whom a proposal may leave out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dvtfast.duties.duty_types import DutyType
 from dvtfast.duties.presets import MAINNET_PRESET
 from dvtfast.duties.wrappers import AttesterValue, encode_agreed
 from dvtfast.qbft import wire
-from dvtfast.services.node.flows.agreeing import STRANGER, decoded
+from dvtfast.services.node.flows.agreeing import STRANGER, ExpectedValidators, decoded
 from tests.services.node.flow_parts import DATA, SLOT
 
 KEY = bytes(range(0xA0, 0xD0))
@@ -44,3 +44,36 @@ def test_a_name_that_no_node_gives_is_a_strangers(name: str) -> None:
 
 def test_what_cannot_be_read_is_nothing() -> None:
     assert read({NAME: b"noise"}) == {KEY: None}
+
+
+def test_who_is_left_out_by_one_leader_is_insisted_on() -> None:
+    """However often it leads."""
+    wanted = ExpectedValidators(range(6), 4)
+    for _ in range(3):
+        assert wanted.missing({0, 1, 2}, 1) == [3, 4, 5]
+    assert wanted.missing(range(6), 2) == []
+    assert wanted.missing({0}, 1) == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(("nodes", "faulty"), [(4, 1), (6, 1), (7, 2), (10, 3), (13, 4)])
+def test_whom_more_leaders_leave_out_than_may_lie_is_not_insisted_on(nodes: int, faulty: int) -> None:
+    """It is this node that may be wrong: its beacon node, or proofs that came nowhere else."""
+    wanted = ExpectedValidators(range(3), nodes)
+    for leader in range(faulty):
+        assert wanted.missing({0, 1}, leader) == [2]
+    assert wanted.missing({0, 1}, faulty) == []
+    if nodes - 1 - faulty > faulty + 1:  # a liar that leads then can leave out nobody else
+        assert wanted.missing({0}, 0) == [1]
+
+
+@pytest.mark.parametrize("nodes", range(2, 14))
+def test_nodes_that_each_know_of_another_validator_agree(nodes: int) -> None:
+    """Nobody's proposal has all that the others know of; those who may lie say nothing."""
+    honest = range((nodes - 1) // 3, nodes)
+    known = {node: set(honest) - {node} for node in honest}
+    wanted = {node: ExpectedValidators(known[node], nodes) for node in honest}
+    for leader in honest:
+        against = [node for node in honest if node != leader and wanted[node].missing(known[leader], leader)]
+        if not against:
+            return
+    pytest.fail("each was refused")

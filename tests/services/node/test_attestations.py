@@ -13,11 +13,15 @@ from dvtfast.qbft.messages import Duty
 from dvtfast.qbft.quorums import leader
 from dvtfast.services.chain.beacon.duties import DutiesClient
 from dvtfast.services.chain.beacon.duty_answers import AttesterDuty, Duties
-from dvtfast.services.node.flows import attestations
+from dvtfast.services.node.flows import attestations, votes
+from dvtfast.services.node.flows.agreeing import LEFT_OUT, ExpectedValidators
+from dvtfast.services.node.flows.heads import OLD_BLOCK, UNKNOWN_BLOCK
 from dvtfast.services.node.partial_signatures import Fault
+from dvtfast.services.node.timetable import Timetable
 from dvtfast.services.node.tracker import DutyReport, Step
 from tests.services.node.cluster_of_nodes import NODES, VALIDATORS, ClusterOfNodes, cluster_of_nodes
 from tests.services.p2p.hosts import until
+from tests.services.patience import PATIENCE_SECONDS
 
 SLOTS_PER_EPOCH = 8
 
@@ -58,24 +62,51 @@ async def attested(
     return await cluster.done(slot, DutyType.ATTESTER, nodes)
 
 
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rounds last until the test ends them, and beacon nodes are waited for: no machine is too slow."""
+    round_end = Timetable.round_end
+
+    def later(timetable: Timetable, duty: Duty, round: int, *, extended: bool) -> float:
+        return round_end(timetable, duty, round, extended=extended) + 10 * PATIENCE_SECONDS
+
+    monkeypatch.setattr(Timetable, "round_end", later)
+    monkeypatch.setattr(votes, "PATIENCE_SECONDS", PATIENCE_SECONDS)
+
+
+async def refused(cluster: ClusterOfNodes, slot: int, nodes: Sequence[int]) -> list[DutyReport]:
+    """A slot's votes, where these nodes refuse what the first leader proposes; then the round ends."""
+    await cluster.go_to(slot)
+    await cluster.done(slot, DutyType.PROPOSER, nodes)
+    await cluster.go_to(slot, 0.34)
+    duty = Duty(slot, DutyType.ATTESTER)
+    running = [node.parts for position in nodes if (node := cluster.nodes[position]) is not None]
+
+    def all_refuse() -> bool:
+        reports = [each.tracker.reports().get(duty) for each in running]
+        return all(each is not None and each.faults + each.doubts for each in reports)
+
+    await until(all_refuse)
+    for parts in running:
+        parts.consensus._instances[duty]._ring(1)
+    return await cluster.done(slot, DutyType.ATTESTER, nodes)
+
+
+@pytest.mark.usefixtures("unhurried")
 async def test_a_leader_whose_beacon_node_lies_costs_a_round(tmp_path: Path) -> None:
-    """Nobody votes for a head that there is not; the next leader's proposal is signed, the liar is named."""
+    """Nobody votes for a head that there is not; the next leader's is signed, it is said whose was not."""
     async with cluster_of_nodes(tmp_path, beacon_nodes=NODES) as cluster:
         await cluster.chain.suffer(0, lies=["attestation data"])
-        slot = led_by(0)
-        for each in await attested(cluster, slot):
+        for each in await refused(cluster, led_by(0), [1, 2, 3]):
             assert set(each.steps.values()) == {Step.SENT}
             assert each.round > 1
-        duty = Duty(slot, DutyType.ATTESTER)
-        trackers = [node.parts.tracker for node in cluster.nodes[1:] if node is not None]
-        await until(lambda: all(tracker.reports()[duty].faults for tracker in trackers))
-        for tracker in trackers:
-            [fault] = tracker.reports()[duty].faults
-            assert fault == Fault(0, (), "it votes for a block that our beacon node does not know")
+            assert each.doubts == [Fault(0, (), UNKNOWN_BLOCK)]
+            assert each.faults == []  # as our beacon node may be behind
         report = await cluster.chain.report()
     assert report["refused"] == []
 
 
+@pytest.mark.usefixtures("unhurried")
 async def test_a_leader_whose_beacon_node_is_behind_costs_a_round(tmp_path: Path) -> None:
     """A vote for the head of some slots ago is worth less: the next leader's is cast."""
     async with cluster_of_nodes(tmp_path, beacon_nodes=NODES) as cluster:
@@ -83,14 +114,11 @@ async def test_a_leader_whose_beacon_node_is_behind_costs_a_round(tmp_path: Path
         for before in range(1, slot):
             await attested(cluster, before)
         await cluster.chain.suffer(0, lag_slots=3)
-        await attested(cluster, slot, [1, 2, 3])
         duty = Duty(slot, DutyType.ATTESTER)
-        for node in cluster.nodes[1:]:
-            assert node is not None
-            each = node.parts.tracker.reports()[duty]
+        for each in await refused(cluster, slot, [1, 2, 3]):
             assert set(each.steps.values()) == {Step.SENT}
             assert each.round > 1
-            assert Fault(0, (), "it votes for an old block") in each.faults
+            assert each.faults == [Fault(0, (), OLD_BLOCK)]
         [*_, block] = (one.value.message.data for one in cluster.signed if one.duty == duty)
         head = await cluster.chain.ask("GET", f"/eth/v1/beacon/headers/{slot}", node=1)
         assert "0x" + block.beacon_block_root.hex() == head["data"]["root"]
@@ -146,6 +174,66 @@ async def test_a_node_whose_beacon_node_is_down_goes_along(tmp_path: Path) -> No
         assert set(each.steps.values()) == {Step.SENT}
 
 
+class LeavesOut(DutiesClient):
+    """It says nothing of some of the validators of a slot, by their order."""
+
+    hides: Sequence[int] = ()
+
+    async def attester_duties(self, epoch: int, indices: Sequence[int]) -> Duties[AttesterDuty]:
+        told = await super().attester_duties(epoch, indices)
+        by_slot: dict[int, list[AttesterDuty]] = {}
+        for duty in sorted(told.duties, key=lambda each: each.validator_index):
+            by_slot.setdefault(duty.slot, []).append(duty)
+        kept = [each for of in by_slot.values() for place, each in enumerate(of) if place not in self.hides]
+        return Duties(told.dependent_root, tuple(kept))
+
+
+class LeavesOutHalf(LeavesOut):
+    hides = range(1, 64, 2)
+
+
+@pytest.mark.usefixtures("unhurried")
+@pytest.mark.parametrize("looks", [True, False], ids=["looked at", "as charon does"])
+async def test_a_leader_that_leaves_out_half(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, looks: bool
+) -> None:
+    """It is not voted for. Where it is agreed on all the same it is said who did it, to whom."""
+    if not looks:
+        monkeypatch.setattr(ExpectedValidators, "missing", lambda *_: [])
+    async with cluster_of_nodes(tmp_path, running=[]) as cluster:
+        await cluster.begin(0, client=LeavesOutHalf)
+        for position in range(1, NODES):
+            await cluster.begin(position)
+        reports = await (refused if looks else attested)(cluster, led_by(0), range(1, NODES))
+        verdict = await cluster.chain.report()
+    assert verdict["refused"] == verdict["slashable"] == []
+    for report in reports:
+        missing = tuple(sorted(report.steps)[1::2])
+        assert report.reasons == ({} if looks else dict.fromkeys(missing, LEFT_OUT.why))
+        assert (report.round > 1) is looks
+        sent = {each for each, step in report.steps.items() if step is Step.SENT}
+        assert sent == report.steps.keys() - report.reasons.keys()
+        assert report.faults == [Fault(0, missing, LEFT_OUT.why)]
+
+
+@pytest.mark.usefixtures("unhurried")
+async def test_nodes_that_each_know_of_other_validators_agree_all_the_same(tmp_path: Path) -> None:
+    """No proposal has all that the others know of, and no round is for ever."""
+    async with cluster_of_nodes(tmp_path, running=[]) as cluster:
+        for position in range(NODES):
+            client = type("LeavesOutOne", (LeavesOut,), {"hides": (position,)})
+            await cluster.begin(position, client=client)
+        assert led_by(0) == 1
+        for report in await refused(cluster, 1, range(1, NODES)):
+            assert report.round == 2  # as some have seen two leaders leave out somebody
+            assert len(report.reasons) <= 2  # whom the leader left out, and of whom this node does not know
+            assert {each for each, step in report.steps.items() if step is not Step.SENT} == set(
+                report.reasons
+            )
+        report = await cluster.chain.report()
+    assert report["refused"] == report["slashable"] == []
+
+
 class WrongCommittee(DutiesClient):
     """What it says of the first validator of a slot is wrong."""
 
@@ -162,12 +250,13 @@ class WrongCommittee(DutiesClient):
         return Duties(told.dependent_root, tuple(duties))
 
 
+@pytest.mark.usefixtures("unhurried")
 @pytest.mark.parametrize("looks", [True, False], ids=["looked at", "as charon does"])
 async def test_a_wrong_committee(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, looks: bool) -> None:
     """Nodes that look do not vote for it. Where it is agreed on all the same, it costs that validator."""
 
-    async def does_not_look(*arguments: object) -> str:
-        return ""
+    async def does_not_look(*arguments: object) -> None:
+        return None
 
     if not looks:
         monkeypatch.setattr(attestations, "why_not_proposed", does_not_look)
@@ -175,7 +264,7 @@ async def test_a_wrong_committee(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         await cluster.begin(0, client=WrongCommittee)
         for position in range(1, NODES):
             await cluster.begin(position)
-        reports = await attested(cluster, led_by(0), range(1, NODES))
+        reports = await (refused if looks else attested)(cluster, led_by(0), range(1, NODES))
     if looks:
         assert all(set(report.steps.values()) == {Step.SENT} for report in reports)
         assert all(report.round > 1 for report in reports)

@@ -17,10 +17,12 @@ from dvtfast.qbft import wire
 from dvtfast.qbft.messages import Duty
 from dvtfast.qbft.quorums import leader
 from dvtfast.services.chain.beacon.client import BeaconError
+from dvtfast.services.chain.beacon.duties import BlockHeader
 from dvtfast.services.chain.beacon.duty_answers import ProposerDuty
 from dvtfast.services.node.consensus.instance import Agreement
 from dvtfast.services.node.flows.blocks import propose, reveal
-from dvtfast.services.node.flows.votes import LOOKS
+from dvtfast.services.node.flows.heads import LOOKS
+from dvtfast.services.node.partial_signatures import Fault
 from dvtfast.services.node.tracker import Step
 from tests.services.node.flow_parts import (
     FEE_RECIPIENTS,
@@ -40,7 +42,7 @@ INDEX = FIRST_INDEX + POSITION
 PROPOSER = ProposerDuty(KEYS.public_keys.encoded[POSITION].tobytes(), INDEX, SLOT)
 DUTY = Duty(SLOT, DutyType.PROPOSER)
 LEADER = leader(DUTY, 1, NODES)
-PARENT, OTHER_PARENT = bytes([7]) * 32, bytes([8]) * 32
+PARENT, OTHER_PARENT, GRANDPARENT, MIDDLE = (bytes([number]) * 32 for number in range(7, 11))
 
 
 def body_with(body: Any, **more: Any) -> Any:
@@ -61,7 +63,7 @@ async def run(found: Alone, *, contents: Any = CONTENTS, blinded: bool = False) 
     """All that is done for a block; beacon nodes have this one."""
     found.beacon.answers = {
         "block": lambda *_, **__: proposed(contents, blinded=blinded),
-        "block_slot": lambda root: SLOT - 1 if root == PARENT else None,
+        "block_header": lambda root: BlockHeader(SLOT - 1, GRANDPARENT) if root == PARENT else None,
     } | found.beacon.answers
     args = (found.node, found.active, SLOT, [PROPOSER])
     await asyncio.gather(reveal(*args), propose(*args))
@@ -174,16 +176,20 @@ async def test_what_has_a_bad_parent_is_not_voted_for(answers: list[Any], why: s
         found_out = next(told)
         if isinstance(found_out, Exception):
             raise found_out
-        return found_out
+        return None if found_out is None else BlockHeader(found_out, GRANDPARENT)
 
     async with alone() as found:
-        found.beacon.answers["block_slot"] = answer
+        found.beacon.answers["block_header"] = answer
         found.agree_on(DutyType.PROPOSER, {POSITION: whole()})
         await run(found)
         assert len(published(found)) == 1
         assert found.consensus.accepted[DutyType.PROPOSER] is not bool(why)
-        faults = found.report(DutyType.PROPOSER).faults
-        assert [(fault.node, why in fault.reason) for fault in faults] == [(LEADER, True)] * bool(why)
+        report = found.report(DutyType.PROPOSER)
+        # That our beacon node does not know a block may be its own fault.
+        is_certain = None not in answers
+        said, others = (report.faults, report.doubts) if is_certain else (report.doubts, report.faults)
+        assert [(fault.node, why in fault.reason) for fault in said] == [(LEADER, True)] * bool(why)
+        assert not others
 
 
 class Later(Settled):
@@ -198,19 +204,11 @@ class Later(Settled):
         return await super().agree(*args, **more)
 
 
-@pytest.mark.parametrize(
-    ("slots", "why"),
-    [
-        ({PARENT: SLOT - 3, OTHER_PARENT: SLOT - 1}, "it leaves out a block"),
-        ({PARENT: SLOT - 1, OTHER_PARENT: SLOT - 3}, ""),
-        ({PARENT: SLOT - 1, OTHER_PARENT: SLOT - 1}, ""),
-        ({PARENT: SLOT - 1, OTHER_PARENT: None}, ""),
-        ({PARENT: SLOT - 1, OTHER_PARENT: SLOT}, ""),
-    ],
-    ids=["behind ours", "ahead of ours", "beside ours", "ours is unknown", "ours cannot be"],
-)
-async def test_a_leader_whose_beacon_node_is_behind(slots: dict[bytes, int | None], why: str) -> None:
-    """A block on an old parent would be in nobody's chain."""
+LEAVES_OUT = "it leaves out a block on which our beacon node builds"
+
+
+async def judged(headers: dict[bytes, BlockHeader], **answers: Any) -> Alone:
+    """The leader builds on PARENT, our own beacon node on OTHER_PARENT."""
     async with alone() as found:
         made = asyncio.Event()
         found.consensus = Later(made)
@@ -220,37 +218,60 @@ async def test_a_leader_whose_beacon_node_is_behind(slots: dict[bytes, int | Non
             made.set()
             return proposed(replace(CONTENTS, block=replace(FULL, parent_root=OTHER_PARENT)))
 
-        found.beacon.answers = {"block": own, "block_slot": slots.get}
+        found.beacon.are_several = bool(answers)
+        found.beacon.answers = {"block": own, "block_header": headers.get} | answers
         found.agree_on(DutyType.PROPOSER, {POSITION: whole()})
         await run(found)
         assert len(published(found)) == 1  # as a quorum agreed on it
-        assert found.consensus.accepted[DutyType.PROPOSER] is not bool(why)
-        faults = found.report(DutyType.PROPOSER).faults
-        assert [(fault.node, why in fault.reason) for fault in faults] == [(LEADER, True)] * bool(why)
+        return found
 
 
 @pytest.mark.parametrize(
-    ("head", "why"), [(PARENT, ""), (OTHER_PARENT, ""), (bytes(32), "it leaves out a block")]
+    ("headers", "faults", "doubts"),
+    [
+        ({PARENT: (SLOT - 3, b""), OTHER_PARENT: (SLOT - 1, MIDDLE), MIDDLE: (SLOT - 2, PARENT)}, 1, 0),
+        ({PARENT: (SLOT - 3, b""), OTHER_PARENT: (SLOT - 1, PARENT)}, 0, 1),
+        ({PARENT: (SLOT - 9, b""), OTHER_PARENT: (SLOT - 8, PARENT)}, 0, 1),
+        ({PARENT: (SLOT - 3, b""), OTHER_PARENT: (SLOT - 1, MIDDLE), MIDDLE: (SLOT - 4, b"")}, 0, 1),
+        ({PARENT: (SLOT - 1, b""), OTHER_PARENT: (SLOT - 3, b"")}, 0, 0),
+        ({PARENT: (SLOT - 1, b""), OTHER_PARENT: (SLOT - 1, b"")}, 0, 0),
+        ({PARENT: (SLOT - 1, b"")}, 0, 0),
+        ({PARENT: (SLOT - 1, b""), OTHER_PARENT: (SLOT, b"")}, 0, 0),
+    ],
+    ids=[
+        "behind ours",
+        "without a late one",
+        "without one, slots ago",
+        "on another",
+        "ahead of ours",
+        "beside ours",
+        "ours is unknown",
+        "ours cannot be",
+    ],
 )
-async def test_of_several_beacon_nodes_one_that_is_fast_does_not_judge(head: bytes, why: str) -> None:
+async def test_a_leader_whose_beacon_node_is_behind(
+    headers: dict[bytes, tuple[int, bytes]], faults: int, doubts: int
+) -> None:
+    """A block on an old parent would be in nobody's chain. One that is left out may have been late."""
+    found = await judged({root: BlockHeader(*each) for root, each in headers.items()})
+    assert found.consensus.accepted[DutyType.PROPOSER] is (faults + doubts == 0)
+    report = found.report(DutyType.PROPOSER)
+    assert report.faults == [Fault(LEADER, (), LEAVES_OUT)] * faults
+    assert report.doubts == [Fault(LEADER, (), LEAVES_OUT)] * doubts
+
+
+@pytest.mark.parametrize(("head", "is_good"), [(PARENT, True), (OTHER_PARENT, True), (bytes(32), False)])
+async def test_of_several_beacon_nodes_one_that_is_fast_does_not_judge(head: bytes, is_good: bool) -> None:
     """Its own block may be on whatever it likes: what counts is the head that two of them say."""
-    slots = {PARENT: SLOT - 3, OTHER_PARENT: SLOT - 4, bytes(32): SLOT - 1}
-    async with alone() as found:
-        made = asyncio.Event()
-        found.consensus = Later(made)
-        found.node = replace(found.node, consensus=found.consensus)
-
-        def own(*_: Any, **__: Any) -> Any:
-            made.set()
-            return proposed(replace(CONTENTS, block=replace(FULL, parent_root=OTHER_PARENT)))
-
-        found.beacon.are_several = True
-        found.beacon.answers = {"block": own, "block_slot": slots.get, "head_root": head}
-        found.agree_on(DutyType.PROPOSER, {POSITION: whole()})
-        await run(found)
-        assert found.consensus.accepted[DutyType.PROPOSER] is not bool(why)
-        faults = found.report(DutyType.PROPOSER).faults
-        assert [(fault.node, why in fault.reason) for fault in faults] == [(LEADER, True)] * bool(why)
+    headers = {
+        PARENT: BlockHeader(SLOT - 3, b""),
+        OTHER_PARENT: BlockHeader(SLOT - 4, b""),
+        bytes(32): BlockHeader(SLOT - 1, MIDDLE),
+        MIDDLE: BlockHeader(SLOT - 2, PARENT),
+    }
+    found = await judged(headers, head_root=head)
+    assert found.consensus.accepted[DutyType.PROPOSER] is is_good
+    assert found.report(DutyType.PROPOSER).faults == [Fault(LEADER, (), LEAVES_OUT)] * (not is_good)
 
 
 FULL_BYTES = encode_agreed(DutyType.PROPOSER, whole())
@@ -316,8 +337,11 @@ async def test_what_nobody_wants_is_not_voted_for(value: Versioned, builder: boo
         await run(found)
         assert found.consensus.accepted[DutyType.PROPOSER] is not bool(why)
         assert len(published(found)) == 1
-        faults = found.report(DutyType.PROPOSER).faults
-        assert {(fault.node, why in fault.reason) for fault in faults} == ({(LEADER, True)} if why else set())
+        report = found.report(DutyType.PROPOSER)
+        # Who wants builders' blocks is a setting of each node; where fees go is not.
+        said, others = (report.doubts, report.faults) if value.blinded else (report.faults, report.doubts)
+        assert {(fault.node, why in fault.reason) for fault in said} == ({(LEADER, True)} if why else set())
+        assert not others
 
 
 @pytest.mark.parametrize(("block", "blinded"), [(ELSEWHERE, False), (WITHOUT_PAYLOAD, True)])
@@ -354,9 +378,10 @@ async def test_a_refusal_is_none_where_another_node_was_first(is_there: bool, st
     async with alone() as found:
         root = codec(type(FULL)).root(FULL)
         found.beacon.answers["publish_block"] = BeaconError("known, or bad", refused=True, status=400)
-        found.beacon.answers["block_slot"] = lambda each: (
-            SLOT - 1 if each == PARENT else SLOT if each == root and is_there else None
-        )
+        headers = {PARENT: BlockHeader(SLOT - 1, GRANDPARENT)}
+        if is_there:
+            headers[root] = BlockHeader(SLOT, PARENT)
+        found.beacon.answers["block_header"] = headers.get
         await run(found)
         report = found.report(DutyType.PROPOSER)
         assert report.steps[POSITION] is step

@@ -166,6 +166,7 @@ def test_what_the_page_says_of_duties(node: Monitored) -> None:
     node.perform(5, validators=range(3))
     duty = node.perform(6, until=Step.AGREED, why="its signer is away")
     node.tracker.blame(Gathered(duty), Fault(2, (0, 1), "a wrong partial signature"))
+    node.tracker.doubt(duty, Fault(3, (), "it may be behind"))
     status = status_of(node.watched)
     missed, done = status.duties
     assert (done.slot, done.type, done.done, done.missed, done.round) == (5, "attester", 3, 0, 1)
@@ -175,6 +176,8 @@ def test_what_the_page_says_of_duties(node: Monitored) -> None:
     assert (missed.done, missed.missed, missed.validators) == (0, 2, 2)
     assert [(reason.text, reason.validators) for reason in missed.reasons] == [("its signer is away", 2)]
     assert [(fault.node, fault.validators) for fault in missed.faults] == [(2, 2)]
+    assert [(doubt.node, doubt.text) for doubt in missed.doubts] == [(3, "it may be behind")]
+    assert [node.faults for node in status.nodes] == [0, 0, 1, 0]
     assert (status.active, status.validators, status.threshold) == (VALIDATORS, VALIDATORS, 3)
     assert "secret" not in repr(status)
 

@@ -7,21 +7,27 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
+from dvtfast import aggregate, sign
 from dvtfast.duties.bits import bitvector
 from dvtfast.duties.codecs import codec
 from dvtfast.duties.duty_types import DutyType
 from dvtfast.duties.message_sizes import ENTRY_BYTES
 from dvtfast.duties.presets import MAINNET_PRESET
+from dvtfast.duties.signed_sets import signed_set
 from dvtfast.duties.sync_committees import SyncCommitteeContribution, SyncCommitteeMessage
 from dvtfast.duties.wrappers import decode_agreed
 from dvtfast.qbft import wire
 from dvtfast.qbft.messages import Duty
 from dvtfast.qbft.quorums import leader
+from dvtfast.services.chain.beacon.duties import BlockHeader
 from dvtfast.services.chain.beacon.duty_answers import SyncDuty
-from dvtfast.services.node.flows import sync_committees
+from dvtfast.services.node.flows import contributions, heads, sync_committees
+from dvtfast.services.node.flows.agreeing import LEFT_OUT_OF_SELECTED
 from dvtfast.services.node.flows.sync_committees import contribute, select_contributors, send_sync_messages
+from dvtfast.services.node.partial_signatures import Fault
 from dvtfast.services.node.tracker import Step
 from tests.services.node.flow_parts import (
     FIRST_INDEX,
@@ -29,10 +35,13 @@ from tests.services.node.flow_parts import (
     NODES,
     NOT_FOUND,
     ROOT,
+    SECRETS,
     SLOT,
+    STRANGERS,
     Alone,
     alone,
 )
+from tests.unit.test_duty_sets import SCHEDULE
 
 LEADER = leader(Duty(SLOT, DutyType.SYNC_CONTRIBUTION), 1, NODES)
 SUBCOMMITTEE = MAINNET_PRESET.sizes["SYNC_SUBCOMMITTEE_SIZE"]
@@ -41,12 +50,25 @@ MEMBERS = [
     SyncDuty(KEYS.public_keys.encoded[position].tobytes(), FIRST_INDEX + position, seats)
     for position, seats in SEATS.items()
 ]
+PARENT, OTHER = bytes([7]) * 32, bytes([8]) * 32
 BOTH = {(0, 0), (0, 1), (2, 0), (2, 2)}  # subcommittees, and who is in them
 
 
 def of_subcommittee(number: int, **more: Any) -> SyncCommitteeContribution:
-    made = SyncCommitteeContribution(SLOT, ROOT, number, bitvector([3], SUBCOMMITTEE), bytes(96))
+    """Of a stranger's message, where nothing else is said."""
+    made = SyncCommitteeContribution(SLOT, ROOT, number, bitvector([9], SUBCOMMITTEE), STRANGERS)
     return replace(made, **more)
+
+
+def signed_by(*positions: int) -> bytes:
+    """The messages of some members as one."""
+    root = signed_set(DutyType.SYNC_MESSAGE, [SyncCommitteeMessage(SLOT, ROOT, 0, b"")], SCHEDULE)
+    roots = np.repeat(root.signing_roots, len(positions), 0)
+    return aggregate(sign(SECRETS[list(positions)], roots)).tobytes()
+
+
+def of_seats(*seats: int) -> dict[str, bytes]:
+    return {"aggregation_bits": bitvector(seats, SUBCOMMITTEE)}
 
 
 ZERO, TWO = of_subcommittee(0), of_subcommittee(2)
@@ -182,15 +204,31 @@ JSON = codec(SyncCommitteeContribution, MAINNET_PRESET).to_json
 @pytest.mark.parametrize(
     ("value", "why"),
     [
-        ((TWO,), "not selected"),
-        ((of_subcommittee(2**64 - 1),), "not selected"),
+        ((TWO,), "not in the subcommittee"),
+        ((of_subcommittee(2**64 - 1),), "not in the subcommittee"),
+        ((replace(ZERO, signature=bytes(96)),), "none that anybody"),
+        ((replace(ZERO, signature=b"\xc0" + bytes(95)),), "none that anybody"),
+        ((of_subcommittee(0, **of_seats(1), signature=signed_by(0, 1)),), "of those who are in it"),
+        ((of_subcommittee(0, **of_seats(1, 2, 3), signature=signed_by(0, 1)),), "of those who are in it"),
         ((replace(ZERO, slot=SLOT + 1),), "another slot"),
         ((replace(ZERO, aggregation_bits=bytes(16)),), "nobody"),
         (b"[]", "nothing that is signed"),
         (b"[1]", "nothing that is signed"),
         (b"\0" * 159, "nothing that is signed"),
     ],
-    ids=["subcommittee", "no subcommittee", "slot", "nobody", "none", "number", "short"],
+    ids=[
+        "subcommittee",
+        "no subcommittee",
+        "zeros",
+        "infinity",
+        "too many",
+        "seat not counted twice",
+        "slot",
+        "nobody",
+        "none",
+        "number",
+        "short",
+    ],
 )
 async def test_one_wrong_contribution_costs_one_validator(value: Any, why: str) -> None:
     """Validator 1 is in subcommittee 0 only."""
@@ -200,10 +238,96 @@ async def test_one_wrong_contribution_costs_one_validator(value: Any, why: str) 
         assert sent(found).keys() == BOTH - {(0, 1)}
         report = found.report(DutyType.SYNC_CONTRIBUTION)
         assert why in report.reasons[1]
-        is_late = why == "not selected"
-        assert found.consensus.accepted[DutyType.SYNC_CONTRIBUTION] is is_late
+        assert not found.consensus.accepted[DutyType.SYNC_CONTRIBUTION]
         [(node, validators, _)] = found.blamed(DutyType.SYNC_CONTRIBUTION)
         assert (node, validators) == (LEADER, (1,))
+
+
+@pytest.mark.usefixtures("all_selected")
+@pytest.mark.parametrize(
+    ("seats", "signers"),
+    [((1,), (0,)), ((2, 3), (1, 1)), ((1, 2, 3), (0, 1, 1))],
+    ids=["one", "twice", "all"],
+)
+async def test_who_voted_is_looked_at_where_all_are_ours(
+    seats: tuple[int, ...], signers: tuple[int, ...]
+) -> None:
+    """A member with two seats signs once, and counts twice."""
+    value = of_subcommittee(0, **of_seats(*seats), signature=signed_by(*signers))
+    async with alone() as found:
+        found.agree_on(DutyType.SYNC_CONTRIBUTION, {0: (value,), 1: (value,), 2: (TWO,)})
+        await run(found)
+        assert sent(found).keys() == BOTH - {(2, 0)}
+        assert found.consensus.accepted[DutyType.SYNC_CONTRIBUTION]
+
+
+@pytest.mark.usefixtures("all_selected")
+@pytest.mark.parametrize("there", [(0, 1, 2), (0, 2), (1,)], ids=str)
+async def test_what_leaves_out_somebody_is_not_voted_for(there: tuple[int, ...]) -> None:
+    """What a quorum agrees on all the same is signed."""
+    values = {0: (ZERO,), 1: (ZERO,), 2: (TWO,)}
+    missing = tuple(sorted({0, 1, 2} - set(there)))
+    async with alone() as found:
+        found.agree_on(DutyType.SYNC_CONTRIBUTION, {position: values[position] for position in there})
+        await run(found)
+        assert {position for _, position in sent(found)} == set(there)
+        assert found.consensus.accepted[DutyType.SYNC_CONTRIBUTION] is not bool(missing)
+        report, why = found.report(DutyType.SYNC_CONTRIBUTION), LEFT_OUT_OF_SELECTED.why
+        assert report.reasons == dict.fromkeys(missing, why)
+        assert (report.faults, report.doubts) == ([], [Fault(LEADER, missing, why)] * bool(missing))
+
+
+async def test_a_member_that_is_not_selected_and_one_of_which_no_proof_came(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What its proof does not select is its leader's fault; a proof that did not come here is nobody's."""
+    monkeypatch.setattr(
+        sync_committees, "are_sync_aggregators", lambda proofs, preset: np.arange(len(proofs)) == 0
+    )
+    async with alone(seconds_per_slot=24.0) as found:
+        found.beacon.answers = {"head_root": ROOT, "sync_committee_contribution": NOT_FOUND}
+        found.agree_on(DutyType.SYNC_CONTRIBUTION, {0: (ZERO,), 1: (ZERO,), 2: (TWO,)})
+        await select_contributors(found.node, found.active, SLOT, MEMBERS[:2])
+        await send_sync_messages(found.node, found.active, SLOT, MEMBERS)
+        await contribute(found.node, found.active, SLOT, MEMBERS)
+        assert sent(found).keys() == {(0, 0)}
+        report = found.report(DutyType.SYNC_CONTRIBUTION)
+        assert report.reasons == {1: contributions.NOT_SELECTED, 2: contributions.NO_PROOF}
+        assert report.faults == [Fault(LEADER, (1,), contributions.NOT_SELECTED)]
+        assert report.doubts == [Fault(LEADER, (2,), contributions.NO_PROOF)]
+        assert not found.consensus.accepted[DutyType.SYNC_CONTRIBUTION]
+
+
+@pytest.mark.usefixtures("all_selected")
+@pytest.mark.parametrize(
+    ("headers", "why"),
+    [
+        ({OTHER: BlockHeader(SLOT, ROOT)}, ""),
+        ({ROOT: BlockHeader(SLOT, OTHER), OTHER: BlockHeader(SLOT - 4, PARENT)}, ""),
+        ({}, heads.UNKNOWN_BLOCK),
+        (
+            {
+                ROOT: BlockHeader(SLOT, PARENT),
+                PARENT: BlockHeader(SLOT - 1, OTHER),
+                OTHER: BlockHeader(SLOT - 2, bytes(32)),
+            },
+            heads.OLD_BLOCK,
+        ),
+    ],
+    ids=["ahead of ours", "without a late one", "unknown", "old"],
+)
+async def test_contributions_to_another_block(headers: dict[bytes, BlockHeader], why: str) -> None:
+    """It is to be one that may be the head; what is agreed on all the same is signed."""
+    value = of_subcommittee(0, beacon_block_root=OTHER)
+    async with alone() as found:
+        found.beacon.answers["block_header"] = headers.get
+        found.agree_on(DutyType.SYNC_CONTRIBUTION, {0: (value,), 1: (value,), 2: (TWO,)})
+        await run(found)
+        assert sent(found).keys() == BOTH - {(2, 0)}
+        assert found.consensus.accepted[DutyType.SYNC_CONTRIBUTION] is not bool(why)
+        report = found.report(DutyType.SYNC_CONTRIBUTION)
+        said = report.faults if why == heads.OLD_BLOCK else report.doubts
+        assert said == [Fault(LEADER, (), why)] * bool(why)
 
 
 @pytest.mark.usefixtures("all_selected")

@@ -83,7 +83,8 @@ function showDuties() {
       Object.entries(duty.steps).map(([step, after]) => `${step} ${seconds(after)}`).join(", "),
       duty.signers.map((each) => `${node(each.node)} ${seconds(each.after)}`).join(", "),
       [...duty.reasons.map((each) => `${number(each.validators)}: ${each.text}`),
-        ...duty.faults.map((each) => `${node(each.node)}: ${each.text} (${number(each.validators)})`)].join("; ")])));
+        ...duty.faults.map((each) => `${node(each.node)}: ${each.text} (${number(each.validators)})`),
+        ...duty.doubts.map((each) => `perhaps ${node(each.node)}: ${each.text} (${number(each.validators)})`)].join("; ")])));
 }
 
 function show() {

@@ -13,7 +13,7 @@ import pytest
 
 from dvtfast.services.chain.beacon.chain_constants import ExpectedChain
 from dvtfast.services.chain.beacon.client import BeaconError
-from dvtfast.services.chain.beacon.duties import DutiesClient
+from dvtfast.services.chain.beacon.duties import BlockHeader, DutiesClient
 from dvtfast.services.chain.beacon.duty_cache import DutyCache
 from tests.services.chain.servers import DEAD
 from tests.services.demo.beacon.chains import PATIENT, TESTNET, RunningChain, running_chain
@@ -126,8 +126,8 @@ async def test_a_fast_liar_is_outvoted(nodes: RunningChain) -> None:
         await client.learn()
         await nodes.go_to(1)
         right, head = await client.attestation_data(1), await client.head_root()
-        assert await client.block_slot(head) == 0
-        assert await client.block_slot(bytes(32)) is None
+        assert await client.block_header(head) == BlockHeader(0, bytes(32))
+        assert await client.block_header(bytes(32)) is None
         await nodes.suffer(0, lies=["attestation data", "head"])
         for other in (1, 2):
             await nodes.suffer(other, delay_seconds=0.05)
