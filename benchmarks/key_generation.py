@@ -17,7 +17,7 @@ from dvtfast_baselines import naive
 from dvtfast._backend import lanes_for
 from dvtfast._native import commitments as kernels
 from dvtfast.constants import CURVE_ORDER
-from dvtfast.dkg import knowledge, polynomials
+from dvtfast.dkg import polynomials, proof_of_knowledge
 from dvtfast.dkg.coefficients import scalars_of
 from dvtfast.dkg.commitments import curve_points
 from dvtfast.keys import POINT_WORDS, PublicKeys
@@ -59,7 +59,10 @@ def generation(nodes: int, threshold: int, validators: int) -> Generation:
         validators,
         [polynomials.commit(dealer).encoded for dealer in dealers],
         [polynomials.evaluate(dealer, 1) for dealer in dealers],
-        [knowledge.prove(dealer, context) for dealer, context in zip(dealers, contexts, strict=True)],
+        [
+            proof_of_knowledge.prove(dealer, context)
+            for dealer, context in zip(dealers, contexts, strict=True)
+        ],
         contexts,
     )
 
@@ -71,10 +74,10 @@ def ours(case: Generation) -> Callable[[], PublicKeys]:
     def run() -> PublicKeys:
         coefficients = polynomials.Coefficients.derive(bytes(32), case.validators, case.threshold)
         own = polynomials.commit(coefficients, threads=1)
-        knowledge.prove(coefficients, case.contexts[0], commitments=own)
+        proof_of_knowledge.prove(coefficients, case.contexts[0], commitments=own)
         dealt = polynomials.evaluate(coefficients, nodes, threads=1)
         others = [polynomials.Commitments(part, threads=1) for part in case.parts[1:]]
-        assert not knowledge.find_bad(others, case.proofs[1:], case.contexts[1:], threads=1)
+        assert not proof_of_knowledge.find_bad(others, case.proofs[1:], case.contexts[1:], threads=1)
         sums = polynomials.sum_commitments([own, *others], threads=1)
         shares = polynomials.add_shares([dealt[0], *case.shares[1:]])
         public = polynomials.public_shares(sums, nodes, threads=1)

@@ -6,8 +6,8 @@ from random import Random
 from typing import Any
 
 from dvtfast.qbft.held import MOST_HELD
+from dvtfast.qbft.leaders import leader
 from dvtfast.qbft.messages import Duty, Kind, Message
-from dvtfast.qbft.quorums import leader
 from tests.qbft_messages import value
 
 MOST_REMEMBERED = 400

@@ -15,10 +15,10 @@ from dvtfast.qbft.messages import Duty
 from ..chain.beacon.duties import DutiesClient
 from ..process.offload import Workers
 from .consensus.consensus import Consensus
+from .deadlines import Deadlines
 from .exchange import ClusterMembers, Exchange, Gathered
 from .partial_signatures import PartialSignatures, Positions
 from .slots import SlotClock
-from .timetable import Timetable
 from .tracker import Tracker
 
 
@@ -70,7 +70,7 @@ class NodeParts:
     Attributes:
         fee_recipients: addresses, by the validator's position in the cluster.
         registrations: with builders, signed by the cluster, by position; there may be none.
-        timetable: how long which duty matters.
+        deadlines: how long which duty matters.
         workers: for what is slow.
         graffiti: 32 bytes.
         builder: whether blocks of builders are wanted.
@@ -88,7 +88,7 @@ class NodeParts:
     signer: Signer
     tracker: Tracker
     slots: SlotClock
-    timetable: Timetable
+    deadlines: Deadlines
     schedule: ForkSchedule
     preset: Preset
     workers: Workers

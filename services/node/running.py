@@ -20,6 +20,7 @@ from ..process.background import for_ever, in_background
 from ..process.offload import Workers
 from .cluster import NodeCluster
 from .consensus.consensus import Consensus
+from .deadlines import Deadlines
 from .exchange import Exchange, Gathered
 from .exits.exits import Exits
 from .exits.judging import ExitJudge
@@ -31,7 +32,6 @@ from .peer_infos import PeerInfos
 from .priority import Priorities
 from .scheduler import Scheduler
 from .slots import SlotClock
-from .timetable import Timetable
 from .tracker import Tracker
 from .transport import Transport
 from .validators import Validators
@@ -97,7 +97,7 @@ class ClusterNode:
             exits: where they are kept; without it there are none.
         """
         members, chain = cluster.members, beacon.chain
-        timetable = Timetable(slots, began=slots.now())
+        deadlines = Deadlines(slots, began=slots.now())
         tracker = Tracker(slots.now)
         partials = PartialSignatures[Gathered](members.keys, workers, tracker.blame)
         leaving = None
@@ -110,7 +110,7 @@ class ClusterNode:
             partials,
             workers,
             chain.schedule,
-            is_open=timetable.is_open,
+            is_open=deadlines.is_open,
             blame=tracker.blame,
             hear=tracker.hear,
             exits=leaving,
@@ -128,7 +128,7 @@ class ClusterNode:
             stack.callback(host.forget, PROTOCOL)
             agreeing, validators = agreeing or workers, len(members.validators)
             consensus = await stack.enter_async_context(
-                Consensus.open(host, key, members.operators, timetable, agreeing, validators=validators)
+                Consensus.open(host, key, members.operators, deadlines, agreeing, validators=validators)
             )
             priorities = Priorities(
                 host,
@@ -137,7 +137,7 @@ class ClusterNode:
                 members.operators,
                 members.keys.threshold,
                 topics(builder=builder),
-                is_open=lambda duty: timetable.is_agreed_on(duty) and slots.is_last(duty.slot),
+                is_open=lambda duty: deadlines.is_agreed_on(duty) and slots.is_last(duty.slot),
                 workers=workers,
             )
             info_sync = InfoSync(priorities, slots)
@@ -152,7 +152,7 @@ class ClusterNode:
                 signer=signer,
                 tracker=tracker,
                 slots=slots,
-                timetable=timetable,
+                deadlines=deadlines,
                 schedule=chain.schedule,
                 preset=chain.preset,
                 workers=workers,

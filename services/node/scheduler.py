@@ -18,7 +18,7 @@ from ..chain.beacon.client import BeaconError
 from ..process import logs
 from ..process.background import for_ever, in_background, start_task
 from .flows.preparing import prepare
-from .flows.table import FLOWS, Flow
+from .flows.timetable import FLOWS, Flow
 from .parts import NodeParts
 from .validators import EpochDuties, Validators
 
@@ -130,7 +130,7 @@ class Scheduler:
                 return
             planned.task.cancel()
             del self._planned[duty]
-        if of_slot and slots.start(slot) >= self._node.timetable.since:
+        if of_slot and slots.start(slot) >= self._node.deadlines.since:
             task = start_task(self._perform(flow, slot, duties, of_slot))
             self._planned[duty] = _Planned(of_slot, slots.start(slot, float(flow.begins)), task)
 
@@ -138,12 +138,12 @@ class Scheduler:
         node, duty = self._node, Duty(slot, flow.type)
         if not flow.is_ahead:
             await node.slots.wait_until(node.slots.start(slot, float(flow.begins)))
-            if node.timetable.is_over(duty):  # or the clock is wrong for a moment
+            if node.deadlines.is_over(duty):  # or the clock is wrong for a moment
                 self._planned.pop(duty, None)
                 return
             self._begun[duty] = None
         try:
-            async with asyncio.timeout(node.timetable.seconds_until(node.timetable.deadline(duty))):
+            async with asyncio.timeout(node.deadlines.seconds_until(node.deadlines.deadline(duty))):
                 await flow.start(node, duties.active, slot, of_slot)
         except TimeoutError:
             if not node.tracker.is_done(duty):  # or only a peer that is away did not get everything
@@ -163,5 +163,5 @@ class Scheduler:
         self._preparing = {each: task for each, task in self._preparing.items() if each >= epoch}
         for old in list(self._begun)[:-MOST_BEGUN]:
             del self._begun[old]
-        node.partials.forget(lambda gathered: node.timetable.is_over(gathered.duty))
+        node.partials.forget(lambda gathered: node.deadlines.is_over(gathered.duty))
         node.tracker.forget(node.slots.first_slot(epoch - EPOCHS_TOLD))

@@ -7,7 +7,7 @@ from py_ecc.optimized_bls12_381 import add, neg
 from dvtfast import EncodingError, InputError, PublicKeys, ThresholdError
 from dvtfast.dkg import polynomials
 from dvtfast.dkg.coefficients import scalars_of
-from dvtfast.dkg.knowledge import find_bad, prove
+from dvtfast.dkg.proof_of_knowledge import find_bad, prove
 from dvtfast.errors import BadDealerError
 from tests import reference, samples
 from tests.backends import ON_EACH_BACKEND

@@ -12,10 +12,10 @@ from dvtfast.duties.aggregators import are_sync_aggregators
 from dvtfast.duties.duty_types import DutyType
 from dvtfast.duties.signed_sets import NO_SIGNATURE, signed_set
 from dvtfast.duties.sync_committees import SyncCommitteeSelection
+from dvtfast.qbft.leaders import leader
 from dvtfast.qbft.messages import Duty
-from dvtfast.qbft.quorums import leader
 from dvtfast.services.node.flows.aggregates import SLOTS_AHEAD
-from dvtfast.services.node.flows.table import FLOWS
+from dvtfast.services.node.flows.timetable import FLOWS
 from tests.simulation.chain import (
     CONSTANTS,
     PRESET,

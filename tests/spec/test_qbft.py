@@ -12,8 +12,9 @@ from dvtfast.duties.message_sizes import MessageSizes
 from dvtfast.protobuf import varint
 from dvtfast.qbft import wire
 from dvtfast.qbft.justification import is_justified
+from dvtfast.qbft.leaders import leader
 from dvtfast.qbft.messages import Duty, Kind, Message
-from dvtfast.qbft.quorums import faulty, leader, quorum
+from dvtfast.qbft.quorums import faulty, quorum
 from dvtfast.secp256k1 import IdentityKey, recovered_signer
 from tests.vector_files import cases, given, load, unhex
 

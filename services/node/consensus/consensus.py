@@ -1,6 +1,6 @@
 """What a cluster agrees on, duty by duty, over libp2p.
 
-async with Consensus.open(host, key, nodes, timetable, workers, validators=100) as consensus:
+async with Consensus.open(host, key, nodes, deadlines, workers, validators=100) as consensus:
     agreement = await consensus.agree(duty, value)
 """
 
@@ -23,11 +23,11 @@ from ...p2p.swarm.exchange import RECEIVE_SECONDS, Terms
 from ...process import logs
 from ...process.background import Tasks
 from ...process.offload import UnavailableError, Workers
+from ..deadlines import Deadlines
 from ..junk import Junk
-from ..timetable import Timetable
 from ..transport import Transport
-from .checks import Checked, Checks
 from .instance import Accepts, Agreement, Instance
+from .message_checks import Checked, Checks
 
 # Of values that one node spoke of first, in all duties: two blocks, however large.
 MOST_VALUE_BYTES: Final = 2 * MOST_BYTES
@@ -46,15 +46,15 @@ class Consensus:
         host: Transport,
         key: IdentityKey,
         nodes: Sequence[bytes],
-        timetable: Timetable,
+        deadlines: Deadlines,
         workers: Workers,
         validators: int,
     ) -> None:
         self._host, self._key, self._nodes = host, key, tuple(nodes)
         self._position = self._nodes.index(key.public_key)
-        self._timetable = timetable
+        self._deadlines = deadlines
         self._workers = workers
-        self._checks = Checks(nodes, MessageSizes(len(nodes), validators), timetable.is_agreed_on)
+        self._checks = Checks(nodes, MessageSizes(len(nodes), validators), deadlines.is_agreed_on)
         self._instances: dict[Duty, Instance] = {}
         self._known: dict[Duty, None] = {}  # oldest first; a clock that is set back makes none anew
         self._ends: dict[Duty, asyncio.TimerHandle] = {}
@@ -69,7 +69,7 @@ class Consensus:
         host: Transport,
         key: IdentityKey,
         nodes: Sequence[bytes],
-        timetable: Timetable,
+        deadlines: Deadlines,
         workers: Workers,
         *,
         validators: int,
@@ -80,11 +80,11 @@ class Consensus:
             host: with all other nodes as peers.
             key: of this node.
             nodes: the keys of all nodes, in the order of the cluster.
-            timetable: which duties there are now.
+            deadlines: which duties there are now.
             workers: for signatures and hashes of what others send.
             validators: how many the cluster has.
         """
-        consensus = cls(host, key, nodes, timetable, workers, validators)
+        consensus = cls(host, key, nodes, deadlines, workers, validators)
         host.handle(wire.PROTOCOL, consensus._received, terms=INCOMING)
         try:
             yield consensus
@@ -151,18 +151,18 @@ class Consensus:
 
     def _instance(self, duty: Duty) -> Instance | None:
         """A duty's, made when it is first spoken of; None if nobody agrees on it now."""
-        if duty not in self._known and self._timetable.is_agreed_on(duty):
+        if duty not in self._known and self._deadlines.is_agreed_on(duty):
             self._known[duty] = None
             if len(self._known) > MOST_KNOWN:
                 del self._known[next(iter(self._known))]
             self._instances[duty] = Instance(
-                duty, self._key, len(self._nodes), self._position, self._timetable, self._send, self._tasks
+                duty, self._key, len(self._nodes), self._position, self._deadlines, self._send, self._tasks
             )
             self._ends[duty] = self._end_later(duty)
         return self._instances.get(duty)
 
     def _end_later(self, duty: Duty) -> asyncio.TimerHandle:
-        wait = self._timetable.seconds_until(self._timetable.deadline(duty))
+        wait = self._deadlines.seconds_until(self._deadlines.deadline(duty))
         return asyncio.get_running_loop().call_later(wait, self._end, duty)
 
     def _end(self, duty: Duty) -> None:

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 
 from dvtfast.qbft import wire
 from dvtfast.qbft.justification import is_justified, proposes_again
+from dvtfast.qbft.leaders import leader
 from dvtfast.qbft.machine import Machine
 from dvtfast.qbft.messages import Broadcast, Decided, Duty, Kind, Message, Outputs, Reply, SetTimer
-from dvtfast.qbft.quorums import leader
 from dvtfast.secp256k1 import IdentityKey
 
 from ...process import logs
 from ...process.background import Tasks
-from ..timetable import Timetable
-from .checks import Checked
+from ..deadlines import Deadlines
+from .message_checks import Checked
 
 log = logs.get("consensus")
 
@@ -58,7 +58,7 @@ class Instance:
         key: this node's.
         nodes: how many there are.
         position: of this node.
-        timetable: when its rounds end.
+        deadlines: when its rounds end.
         send: gives bytes to a peer, at once; whether they arrive, nobody knows.
         tasks: among which it looks at proposals.
 
@@ -72,12 +72,12 @@ class Instance:
         key: IdentityKey,
         nodes: int,
         position: int,
-        timetable: Timetable,
+        deadlines: Deadlines,
         send: Callable[[int, bytes], None],
         tasks: Tasks,
     ) -> None:
         self._duty, self._key, self._nodes, self._position = duty, key, nodes, position
-        self._timetable, self._send, self._tasks = timetable, send, tasks
+        self._deadlines, self._send, self._tasks = deadlines, send, tasks
         self._machine = Machine(duty, nodes, position)
         self._contents: dict[bytes, _Content] = {}
         self._started = False
@@ -212,12 +212,12 @@ class Instance:
 
     def _set_timer(self, round: int, *, extended: bool) -> None:
         self._stop_timer()
-        end = self._timetable.round_end(self._duty, round, extended=extended)
-        self._timer = self._loop.call_later(self._timetable.seconds_until(end), self._ring, round)
+        end = self._deadlines.round_end(self._duty, round, extended=extended)
+        self._timer = self._loop.call_later(self._deadlines.seconds_until(end), self._ring, round)
 
     def _ring(self, round: int) -> None:
         self._timer = None
-        self._do(self._machine.timer(round, present=self._timetable.present_round(self._duty)))
+        self._do(self._machine.timer(round, present=self._deadlines.present_round(self._duty)))
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

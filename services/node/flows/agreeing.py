@@ -13,8 +13,9 @@ from dvtfast.duties.presets import Preset
 from dvtfast.duties.ssz import SszError
 from dvtfast.duties.wrappers import AgreedValue, decode_agreed, encode_agreed
 from dvtfast.qbft import wire
+from dvtfast.qbft.leaders import leader
 from dvtfast.qbft.messages import FIRST_ROUND, Duty
-from dvtfast.qbft.quorums import faulty, leader
+from dvtfast.qbft.quorums import faulty
 
 from ...chain.beacon.client import BeaconError
 from ...chain.encoding import read_data, write_data

@@ -72,7 +72,7 @@ async def send_recovered(
 ) -> None:
     """Send what validator clients signed for another head than this node's, once the cluster has."""
     with suppress(TimeoutError):
-        async with asyncio.timeout(node.timetable.seconds_until(node.timetable.deadline(duty))):
+        async with asyncio.timeout(node.deadlines.seconds_until(node.deadlines.deadline(duty))):
             async for part in recovered(node, duty, validators, values):
                 messages = [value for _, value in part if isinstance(value, SyncCommitteeMessage)]
                 await _send(node, duty, part, partial(node.beacon.send_sync_messages, messages))

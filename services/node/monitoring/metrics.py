@@ -9,14 +9,14 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Final
 
+from dvtfast.qbft.leaders import leader
 from dvtfast.qbft.messages import Duty
-from dvtfast.qbft.quorums import leader
 
 from ...chain.encoding import write_data
 from ...process import logs
 from ...process.background import repeat
+from ..deadlines import AGREED
 from ..peer_infos import CHARON_VERSION
-from ..timetable import AGREED
 from ..tracker import DutyReport, Step
 from .outcomes import NAMES, DutyOutcome, begin_of, last_step
 from .readiness import readiness
@@ -226,7 +226,7 @@ class NodeMetrics:
                 self._duties_told.add(duty)
                 self._begun.of(NAMES[duty.type]).inc()
         self._duties_told &= reports.keys()
-        self._tallies = self._tallies or Tallies(node.parts.timetable)
+        self._tallies = self._tallies or Tallies(node.parts.deadlines)
         for duty, report, outcome in self._tallies.new(reports):
             self._count(duty, report, outcome)
 

@@ -9,7 +9,7 @@ from typing import Final
 from dvtfast.duties.duty_types import DutyType
 from dvtfast.qbft.messages import Duty
 
-from ..flows.table import FLOWS
+from ..flows.timetable import FLOWS
 from ..slots import SlotClock
 from ..tracker import DutyReport, Step
 

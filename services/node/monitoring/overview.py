@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from importlib.metadata import version
 
+from dvtfast.qbft.leaders import leader
 from dvtfast.qbft.messages import Duty
-from dvtfast.qbft.quorums import leader
 
 from ...chain.encoding import write_data
 from ..partial_signatures import Fault
@@ -129,7 +129,7 @@ def _outcome(watched: Watched, node: ClusterNode, duty: Duty, report: DutyReport
     """What came of a duty; looked at no more when nothing more can come."""
     if (known := watched.ended.get(duty)) is not None:
         return known
-    is_over = not node.parts.timetable.is_open(duty)
+    is_over = not node.parts.deadlines.is_open(duty)
     outcome = outcome_of(duty, report, is_over=is_over)
     if is_over or outcome.done == outcome.validators:
         watched.ended[duty] = outcome

@@ -70,7 +70,7 @@ def _is_on_time(node: ClusterNode) -> bool:
     if seen is None:  # it waits for the genesis, or for a beacon node
         return True
     is_seen = abs(slots.slot() - seen) <= LATE_SLOTS
-    return is_seen and node.parts.timetable.since <= slots.start(slots.slot() + LATE_SLOTS)
+    return is_seen and node.parts.deadlines.since <= slots.start(slots.slot() + LATE_SLOTS)
 
 
 def _knows_duties(node: ClusterNode) -> bool:

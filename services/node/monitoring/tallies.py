@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from dvtfast.qbft.messages import Duty
 
-from ..timetable import Timetable
+from ..deadlines import Deadlines
 from ..tracker import DutyReport
 from .outcomes import DutyOutcome, outcome_of
 
@@ -15,11 +15,11 @@ class Tallies:
     """Which duties were counted.
 
     Args:
-        timetable: when duties are over.
+        deadlines: when duties are over.
     """
 
-    def __init__(self, timetable: Timetable) -> None:
-        self._timetable = timetable
+    def __init__(self, deadlines: Deadlines) -> None:
+        self._deadlines = deadlines
         self._counted: set[Duty] = set()
 
     def new(self, reports: Mapping[Duty, DutyReport]) -> Iterator[tuple[Duty, DutyReport, DutyOutcome]]:
@@ -28,7 +28,7 @@ class Tallies:
         for duty, report in reports.items():
             if duty in self._counted or not report.steps:
                 continue
-            outcome = outcome_of(duty, report, is_over=not self._timetable.is_open(duty))
+            outcome = outcome_of(duty, report, is_over=not self._deadlines.is_open(duty))
             if not outcome.pending:
                 self._counted.add(duty)
                 yield duty, report, outcome

@@ -48,7 +48,7 @@ class Clients:
 
     def require_open(self, duty: Duty) -> None:
         """That a duty is one of now; RequestError where it is over or too far ahead."""
-        if not self.node.timetable.is_open(duty):
+        if not self.node.deadlines.is_open(duty):
             raise RequestError(400, f"slot {duty.slot}: {NOT_NOW}")
 
     async def position(self, index: int, batch: Batch, place: int) -> int | None:

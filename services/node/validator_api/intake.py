@@ -19,11 +19,11 @@ from dvtfast.qbft.messages import Duty
 
 from ...process import logs
 from ...process.background import Tasks
+from ..deadlines import MARGIN
 from ..exchange import subcommittee_of
 from ..partial_signatures import Positions
 from ..parts import NodeParts, Signer
 from ..signing.keys import Made, ToSign
-from ..timetable import MARGIN
 from ..tracker import Step
 from .errors import NOT_ALL, RequestError
 
@@ -132,7 +132,7 @@ class Intake:
 
     async def _take(self, duty: Duty, entries: Sequence[Entry], failures: dict[int, str]) -> None:
         node = self._node
-        if not node.timetable.is_open(duty):
+        if not node.deadlines.is_open(duty):
             failures.update((place, NOT_NOW) for place, _, _ in entries)
             return
         validators = np.array([validator for _, validator, _ in entries], np.intp)

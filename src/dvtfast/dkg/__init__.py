@@ -1,6 +1,6 @@
 """Distributed key generation: keys that nobody ever holds whole. No I/O, no clock.
 
-polynomials.py  secret polynomials, commitments to them, shares, and what is checked of each
-knowledge.py    proof that a dealer knows the constant terms it committed to
-outputs.py      what a state machine asks of its driver
+polynomials.py         secret polynomials, commitments to them, shares, and what is checked of each
+proof_of_knowledge.py  proof that a dealer knows the constant terms it committed to
+outputs.py             what a state machine asks of its driver
 """

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from dvtfast.qbft.leaders import leader
 from dvtfast.qbft.messages import FIRST_ROUND, Kind, Message
-from dvtfast.qbft.quorums import by_value, leader, quorum
+from dvtfast.qbft.quorums import by_value, quorum
 
 
 def is_justified(message: Message, nodes: int) -> bool:

@@ -21,6 +21,7 @@ from typing import Final
 from dvtfast.errors import InputError
 from dvtfast.qbft.held import LASTING, Held
 from dvtfast.qbft.justification import commits_of, is_justified
+from dvtfast.qbft.leaders import leader
 from dvtfast.qbft.messages import (
     FIRST_ROUND,
     Broadcast,
@@ -32,7 +33,7 @@ from dvtfast.qbft.messages import (
     Reply,
     SetTimer,
 )
-from dvtfast.qbft.quorums import by_value, faulty, leader, quorum
+from dvtfast.qbft.quorums import by_value, faulty, quorum
 
 MOST_REPLIES: Final = 16  # to one node that is late, as charon has it
 MOST_JUSTIFICATIONS: Final = 2  # of a message, for each node: a ROUND-CHANGE, and a PREPARE

@@ -1,10 +1,10 @@
-"""How many nodes are enough, and whose turn it is."""
+"""How many nodes are enough."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dvtfast.qbft.messages import Duty, Message
+from dvtfast.qbft.messages import Message
 
 
 def quorum(nodes: int) -> int:
@@ -15,11 +15,6 @@ def quorum(nodes: int) -> int:
 def faulty(nodes: int) -> int:
     """How many nodes may do whatever they like: less than a third."""
     return (nodes - 1) // 3
-
-
-def leader(duty: Duty, round: int, nodes: int) -> int:
-    """Who proposes in a round, a position from 0."""
-    return (duty.slot + duty.type + round) % nodes
 
 
 def by_value(messages: Iterable[Message]) -> dict[bytes, tuple[Message, ...]]:

@@ -30,16 +30,16 @@ from dvtfast.duties.presets import MAINNET_PRESET
 from dvtfast.duties.signed_sets import signature_of, signed_set
 from dvtfast.duties.wrappers import AgreedValue, SignedValue, encode_agreed
 from dvtfast.qbft import wire
+from dvtfast.qbft.leaders import leader
 from dvtfast.qbft.messages import Duty
-from dvtfast.qbft.quorums import leader
 from dvtfast.services.chain.beacon.client import BeaconError
 from dvtfast.services.chain.beacon.duty_answers import ProposedBlock
 from dvtfast.services.node.consensus.instance import Agreement
+from dvtfast.services.node.deadlines import Deadlines
 from dvtfast.services.node.exchange import ClusterMembers, Exchange, Gathered, subcommittee_of
 from dvtfast.services.node.partial_signatures import ClusterKeys, PartialSignatures, Positions, SignedRoots
 from dvtfast.services.node.parts import ActiveValidators, NodeParts, Signed
 from dvtfast.services.node.slots import SlotClock
-from dvtfast.services.node.timetable import Timetable
 from dvtfast.services.node.tracker import DutyReport, Tracker
 from dvtfast.services.process.offload import Workers
 from tests.services.node.cluster_of_nodes import KeyShareSigner
@@ -228,9 +228,9 @@ async def alone(*, seconds_per_slot: float = 10 * PATIENCE_SECONDS, **more: Any)
     members = ClusterMembers.of(KEYS, 0, [key.public_key for key in identities(NODES)])
     workers, tracker = Workers("node", threads=1), Tracker(slots.now)
     partials = PartialSignatures[Gathered](KEYS, workers, tracker.blame)
-    timetable = Timetable(slots)
+    deadlines = Deadlines(slots)
     exchange = Exchange(
-        members, Nobody(), partials, workers, SCHEDULE, is_open=timetable.is_open, blame=tracker.blame
+        members, Nobody(), partials, workers, SCHEDULE, is_open=deadlines.is_open, blame=tracker.blame
     )
     consensus, beacon, signer = Settled(), Beacon(), ClusterSigner(SHARES, partials)
     node = NodeParts(
@@ -243,7 +243,7 @@ async def alone(*, seconds_per_slot: float = 10 * PATIENCE_SECONDS, **more: Any)
         signer=signer,
         tracker=tracker,
         slots=slots,
-        timetable=timetable,
+        deadlines=deadlines,
         schedule=SCHEDULE,
         preset=MAINNET_PRESET,
         workers=workers,

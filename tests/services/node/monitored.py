@@ -9,12 +9,12 @@ from typing import Any, cast
 from dvtfast.duties.duty_types import DutyType
 from dvtfast.qbft.messages import Duty
 from dvtfast.services.chain.beacon.health import NodeHealth
+from dvtfast.services.node.deadlines import Deadlines
 from dvtfast.services.node.monitoring.watched import Watched
 from dvtfast.services.node.parts import ActiveValidators
 from dvtfast.services.node.peer_infos import PeerReport
 from dvtfast.services.node.running import ClusterNode
 from dvtfast.services.node.slots import SlotClock
-from dvtfast.services.node.timetable import Timetable
 from dvtfast.services.node.tracker import Step, Tracker
 from dvtfast.services.p2p.host import Host, PeerState
 
@@ -72,7 +72,7 @@ class Monitored:
         )
         node = SimpleNamespace(
             parts=SimpleNamespace(
-                cluster=cluster.members, slots=slots, tracker=self.tracker, timetable=Timetable(slots)
+                cluster=cluster.members, slots=slots, tracker=self.tracker, deadlines=Deadlines(slots)
             ),
             scheduler=SimpleNamespace(known={2: active}, seen=20),
             peer_infos=SimpleNamespace(reports=self.reports),

@@ -18,8 +18,8 @@ from dvtfast.duties.duty_types import DutyType
 from dvtfast.duties.forks import ELECTRA, FULU
 from dvtfast.duties.signed_sets import signed_set
 from dvtfast.duties.wrappers import AttesterValue, Versioned
+from dvtfast.qbft.leaders import leader
 from dvtfast.qbft.messages import Duty
-from dvtfast.qbft.quorums import leader
 from dvtfast.services.chain.beacon.duty_answers import AttesterDuty
 from dvtfast.services.node.flows import aggregates
 from dvtfast.services.node.flows.aggregates import aggregate, select_aggregators

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from dvtfast.duties.duty_types import DutyType
+from dvtfast.qbft.leaders import leader
 from dvtfast.qbft.messages import Duty
-from dvtfast.qbft.quorums import leader
 from dvtfast.services.chain.beacon.duties import DutiesClient
 from dvtfast.services.chain.beacon.duty_answers import AttesterDuty, Duties
+from dvtfast.services.node.deadlines import Deadlines
 from dvtfast.services.node.flows import attestations, votes
 from dvtfast.services.node.flows.agreeing import LEFT_OUT, ExpectedValidators
 from dvtfast.services.node.flows.heads import OLD_BLOCK, UNKNOWN_BLOCK
 from dvtfast.services.node.partial_signatures import Fault
-from dvtfast.services.node.timetable import Timetable
 from dvtfast.services.node.tracker import DutyReport, Step
 from tests.services.node.cluster_of_nodes import NODES, VALIDATORS, ClusterOfNodes, cluster_of_nodes
 from tests.services.p2p.hosts import until
@@ -65,12 +65,12 @@ async def attested(
 @pytest.fixture
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rounds last until the test ends them, and beacon nodes are waited for: no machine is too slow."""
-    round_end = Timetable.round_end
+    round_end = Deadlines.round_end
 
-    def later(timetable: Timetable, duty: Duty, round: int, *, extended: bool) -> float:
-        return round_end(timetable, duty, round, extended=extended) + 10 * PATIENCE_SECONDS
+    def later(deadlines: Deadlines, duty: Duty, round: int, *, extended: bool) -> float:
+        return round_end(deadlines, duty, round, extended=extended) + 10 * PATIENCE_SECONDS
 
-    monkeypatch.setattr(Timetable, "round_end", later)
+    monkeypatch.setattr(Deadlines, "round_end", later)
     monkeypatch.setattr(votes, "PATIENCE_SECONDS", PATIENCE_SECONDS)
 
 

@@ -14,8 +14,8 @@ from dvtfast.duties.duty_types import DutyType
 from dvtfast.duties.forks import ELECTRA, FULU
 from dvtfast.duties.wrappers import Versioned, encode_agreed
 from dvtfast.qbft import wire
+from dvtfast.qbft.leaders import leader
 from dvtfast.qbft.messages import Duty
-from dvtfast.qbft.quorums import leader
 from dvtfast.services.chain.beacon.client import BeaconError
 from dvtfast.services.chain.beacon.duties import BlockHeader
 from dvtfast.services.chain.beacon.duty_answers import ProposerDuty

@@ -13,11 +13,11 @@ from dvtfast import protobuf
 from dvtfast.duties.duty_types import DutyType
 from dvtfast.protobuf import bytes_field, message_field, read_varint, text_field
 from dvtfast.qbft import wire
+from dvtfast.qbft.leaders import leader
 from dvtfast.qbft.messages import Duty, Kind, Message
-from dvtfast.qbft.quorums import leader
 from dvtfast.services.node.consensus import consensus as module
 from dvtfast.services.node.consensus.consensus import Consensus
-from dvtfast.services.node.timetable import Timetable
+from dvtfast.services.node.deadlines import Deadlines
 from dvtfast.services.p2p.errors import UnreachableError
 from dvtfast.services.process.offload import Workers
 from tests.services.p2p.hosts import cluster, identities, until
@@ -53,7 +53,7 @@ class Clock:
         return replace(clock, genesis_time=clock.now() - duty.slot * clock.seconds_per_slot)
 
 
-class Unhurried(Timetable):
+class Unhurried(Deadlines):
     """Rounds last until the test ends them: how fast a machine is decides nothing."""
 
     def round_end(self, duty, round, *, extended):
@@ -83,7 +83,7 @@ class Cluster:
 
 
 @asynccontextmanager
-async def consenting(clock=None, running=range(NODES), timetable=Timetable):
+async def consenting(clock=None, running=range(NODES), deadlines=Deadlines):
     """A cluster of four, of which some run."""
     keys = identities(NODES)
     public = [key.public_key for key in keys]
@@ -95,7 +95,7 @@ async def consenting(clock=None, running=range(NODES), timetable=Timetable):
             if position in running:
                 workers = Workers("consensus", threads=1)
                 stack.push_async_callback(workers.close)
-                made = timetable(clock or Clock.starting())
+                made = deadlines(clock or Clock.starting())
                 opened = Consensus.open(host, key, public, made, workers, validators=1)
                 found.nodes.append(await stack.enter_async_context(opened))
             else:
@@ -185,7 +185,7 @@ async def test_what_nobody_accepts_is_not_agreed_on():
         asked.append(proposer)
         return proposer != 1
 
-    async with consenting(timetable=Unhurried) as found:
+    async with consenting(deadlines=Unhurried) as found:
         first = asyncio.ensure_future(found.nodes[1].agree(DUTY, VALUES[1]))
         await until(lambda: all(DUTY in node._instances for node in found.nodes))
         others = asyncio.gather(
@@ -206,7 +206,7 @@ async def test_what_a_quorum_voted_for_is_taken_unseen():
     async def refuses(value, proposer):
         return False
 
-    async with consenting(timetable=Unhurried) as found:
+    async with consenting(deadlines=Unhurried) as found:
         agreed = await asyncio.gather(
             *(found.nodes[position].agree(DUTY, VALUES[position]) for position in range(3)),
             found.nodes[3].agree(DUTY, VALUES[3], accepts=refuses),
@@ -259,7 +259,7 @@ async def test_a_proposal_that_is_not_justified_is_not_looked_at():
         asked.append(value)
         return True
 
-    async with consenting(running=[3], timetable=Unhurried) as found:
+    async with consenting(running=[3], deadlines=Unhurried) as found:
         agreeing = asyncio.ensure_future(found.nodes[3].agree(DUTY, accepts=accepts))
         await until(lambda: DUTY in found.nodes[3]._instances)
         await proposed(found, Message(Kind.PRE_PREPARE, DUTY, 2, 2, VALUES[2].hash()), VALUES[2])
@@ -277,7 +277,7 @@ async def test_a_quorum_that_prepared_nothing_spares_no_look_for_a_prepare_more(
         asked.append(value)
         return False
 
-    async with consenting(running=[3], timetable=Unhurried) as found:
+    async with consenting(running=[3], deadlines=Unhurried) as found:
         agreeing = asyncio.ensure_future(found.nodes[3].agree(DUTY, accepts=accepts))
         await until(lambda: DUTY in found.nodes[3]._instances)
         said = [Message(Kind.ROUND_CHANGE, DUTY, peer, 2) for peer in range(3)]
@@ -324,9 +324,9 @@ async def test_nodes_with_one_hash_have_one_content(form):
     hashes = {wire.proto_hash(wire.encode_data_set(wire.decode_data_set(each.content))) for each in forms}
     assert len(hashes) == 1
     refused = form == "another case"  # so the first round has to end
-    timetable = Timetable if refused else Unhurried
+    deadlines = Deadlines if refused else Unhurried
     duty = AGGREGATES if form == "another order" else BLOCK
-    async with consenting(Clock.starting(duty), running=[0, 2, 3], timetable=timetable) as found:
+    async with consenting(Clock.starting(duty), running=[0, 2, 3], deadlines=deadlines) as found:
         agreed = asyncio.gather(*(node.agree(duty, DATA[0]) for node in followers(found)))
         await until(lambda: all(duty in node._instances for node in followers(found)))
         await proposed(found, Message(Kind.PRE_PREPARE, duty, 1, 1, hashes.pop()), *forms)
@@ -343,7 +343,7 @@ async def test_a_vote_does_not_bring_a_value_of_another_type():
 
     twin = wire.Value(wire.PRIORITY_RESULT, DATA[2].content)
     assert wire.proto_hash(twin.content) == DATA[2].hash()
-    async with consenting(Clock.starting(BLOCK), running=[3], timetable=Unhurried) as found:
+    async with consenting(Clock.starting(BLOCK), running=[3], deadlines=Unhurried) as found:
         node = found.nodes[3]
         agreed = asyncio.ensure_future(node.agree(BLOCK, accepts=slowly))
         await until(lambda: BLOCK in node._instances)
@@ -420,7 +420,7 @@ async def test_junk_of_one_keeps_nobody_from_agreeing(junk, monkeypatch):
     junks = 8
     liar = (leader(DUTY, 1, NODES) + 1) % NODES
     running = [each for each in range(NODES) if each != liar]
-    async with consenting(running=running, timetable=Unhurried) as found:
+    async with consenting(running=running, deadlines=Unhurried) as found:
         monkeypatch.setattr(protobuf, "read_varint", counted)
         key, nodes = found.keys[liar], [node for node in found.nodes if node is not None]
         vote = Message(Kind.PREPARE, DUTY, liar, 1, VALUES[liar].hash())
@@ -464,58 +464,58 @@ async def test_values_of_one_node_are_bounded(monkeypatch):
 def test_duties_end(type, seconds):
     moment = 0.0
     clock = Clock(seconds_per_slot=12.0, now=lambda: moment, genesis_time=1000.0)
-    timetable, duty = Timetable(clock), Duty(10, type)
-    assert timetable.deadline(duty) == pytest.approx(1120 + seconds)
+    deadlines, duty = Deadlines(clock), Duty(10, type)
+    assert deadlines.deadline(duty) == pytest.approx(1120 + seconds)
     moment = 1120 + seconds - 0.01
-    assert timetable.is_open(duty)
+    assert deadlines.is_open(duty)
     moment = 1120 + seconds + 0.01
-    assert not timetable.is_open(duty)
-    assert timetable.seconds_until(1120) == 0
+    assert not deadlines.is_open(duty)
+    assert deadlines.seconds_until(1120) == 0
 
 
 def test_nothing_is_agreed_on_of_a_slot_that_began_before_the_process():
     clock = Clock(seconds_per_slot=12.0, now=lambda: 1125.0, genesis_time=1000.0)
-    timetable = Timetable(clock, began=1121.0)
-    assert [timetable.is_agreed_on(Duty(slot, DutyType.ATTESTER)) for slot in (9, 10, 11)] == [
+    deadlines = Deadlines(clock, began=1121.0)
+    assert [deadlines.is_agreed_on(Duty(slot, DutyType.ATTESTER)) for slot in (9, 10, 11)] == [
         False,
         False,
         True,
     ]
-    assert timetable.is_open(Duty(10, DutyType.ATTESTER))
+    assert deadlines.is_open(Duty(10, DutyType.ATTESTER))
 
 
 def test_duties_of_the_next_two_epochs_may_be_spoken_of():
-    timetable = Timetable(Clock(seconds_per_slot=12.0, now=lambda: 1000.0, genesis_time=1000.0))
-    assert timetable.is_open(Duty(3 * 32 - 1, DutyType.ATTESTER))
-    assert not timetable.is_open(Duty(3 * 32, DutyType.ATTESTER))
+    deadlines = Deadlines(Clock(seconds_per_slot=12.0, now=lambda: 1000.0, genesis_time=1000.0))
+    assert deadlines.is_open(Duty(3 * 32 - 1, DutyType.ATTESTER))
+    assert not deadlines.is_open(Duty(3 * 32, DutyType.ATTESTER))
 
 
-def timetable_of(clock: dict[str, float], began: float) -> Timetable:
+def timetable_of(clock: dict[str, float], began: float) -> Deadlines:
     slots = Clock(seconds_per_slot=12.0, now=lambda: clock["now"], genesis_time=0.0)
-    return Timetable(slots, began=began, monotonic=lambda: clock["monotonic"])
+    return Deadlines(slots, began=began, monotonic=lambda: clock["monotonic"])
 
 
 def test_a_process_that_began_while_the_clock_was_ahead_goes_on_within_two_epochs():
     """Another one before it may have done the duties of these, as beacon nodes told them."""
     clock, epoch = {"now": 100 * 384.0 + 10, "monotonic": 5.0}, 384.0
-    timetable = timetable_of(clock, clock["now"])
-    assert not timetable.is_agreed_on(Duty(100 * 32, DutyType.ATTESTER))
+    deadlines = timetable_of(clock, clock["now"])
+    assert not deadlines.is_agreed_on(Duty(100 * 32, DutyType.ATTESTER))
     for name in clock:
         clock[name] += 60.0
     clock["now"] -= 40 * epoch
-    begins = [slot for slot in range(58 * 32, 64 * 32) if slot * 12.0 >= timetable.since]
+    begins = [slot for slot in range(58 * 32, 64 * 32) if slot * 12.0 >= deadlines.since]
     assert begins[0] == 62 * 32
     clock["now"] += 2 * epoch
     clock["monotonic"] += 2 * epoch
-    assert timetable.is_agreed_on(Duty(62 * 32 + 5, DutyType.ATTESTER))
-    assert not timetable.is_agreed_on(Duty(62 * 32 - 1, DutyType.ATTESTER))
+    assert deadlines.is_agreed_on(Duty(62 * 32 + 5, DutyType.ATTESTER))
+    assert not deadlines.is_agreed_on(Duty(62 * 32 - 1, DutyType.ATTESTER))
 
 
 @pytest.mark.parametrize("back", [0.0, 20.0, 384.0, 40 * 384.0])
 def test_a_clock_that_is_wrong_for_a_moment_opens_nothing_of_before_the_process(back):
     clock = {"now": 60 * 384.0 + 10, "monotonic": 5.0}
-    timetable = timetable_of(clock, clock["now"])
+    deadlines = timetable_of(clock, clock["now"])
     clock["now"] -= back
-    assert not timetable.is_agreed_on(Duty(60 * 32, DutyType.ATTESTER))
+    assert not deadlines.is_agreed_on(Duty(60 * 32, DutyType.ATTESTER))
     clock["now"] += back
-    assert timetable.since == 60 * 384.0 + 10
+    assert deadlines.since == 60 * 384.0 + 10

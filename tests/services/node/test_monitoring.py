@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from dvtfast.duties.duty_types import DutyType
 from dvtfast.services.chain.beacon.health import NodeHealth
+from dvtfast.services.node.deadlines import Deadlines
 from dvtfast.services.node.exchange import Gathered
 from dvtfast.services.node.monitoring.metrics import NodeMetrics
 from dvtfast.services.node.monitoring.overview import status_of
@@ -23,7 +24,6 @@ from dvtfast.services.node.monitoring.server import NodeServer
 from dvtfast.services.node.monitoring.watched import POOR_LOOKS
 from dvtfast.services.node.partial_signatures import Fault
 from dvtfast.services.node.peer_infos import PeerReport
-from dvtfast.services.node.timetable import Timetable
 from dvtfast.services.node.tracker import Step
 from dvtfast.services.process.offload import Workers
 from dvtfast.services.web.http import listening
@@ -86,7 +86,7 @@ def test_readiness_by_its_clock(node: Monitored) -> None:
         scheduler.seen = seen
         assert readiness(node.watched) == number
     scheduler.seen = 20
-    parts.timetable = Timetable(node.slots, began=node.now + 60.0)
+    parts.deadlines = Deadlines(node.slots, began=node.now + 60.0)
     assert readiness(node.watched) is Readiness.CLOCK_WAS_WRONG
 
 

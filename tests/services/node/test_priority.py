@@ -18,9 +18,10 @@ from dvtfast.duties.message_sizes import PREFERENCES_BYTES, MessageSizes
 from dvtfast.errors import DvtfastError
 from dvtfast.protobuf import ProtobufError, message_field, number_field, text_field
 from dvtfast.qbft import wire
+from dvtfast.qbft.leaders import leader
 from dvtfast.qbft.messages import Duty
-from dvtfast.qbft.quorums import leader
 from dvtfast.services.node import priority as module
+from dvtfast.services.node.deadlines import Deadlines
 from dvtfast.services.node.info_sync import (
     VERSION,
     VERSIONS,
@@ -30,7 +31,6 @@ from dvtfast.services.node.info_sync import (
 )
 from dvtfast.services.node.priority import Priorities, scores
 from dvtfast.services.node.slots import SlotClock
-from dvtfast.services.node.timetable import Timetable
 from dvtfast.services.node.wire.priority import (
     OLD_PROTOCOL,
     PROTOCOL,
@@ -245,7 +245,7 @@ async def settling(*, wanted=(VERSIONS,) * NODES, running=range(NODES)):
         clock = Clock.starting(SETTLED)
         found = await stack.enter_async_context(consenting(clock, running=running))
         public = [key.public_key for key in found.keys]
-        is_open, workers = Timetable(clock).is_open, Workers("priority", threads=1)
+        is_open, workers = Deadlines(clock).is_open, Workers("priority", threads=1)
         stack.push_async_callback(workers.close)
         found.priorities = [
             None

@@ -16,9 +16,9 @@ from dvtfast.services.chain.beacon.client import BeaconError, ValidatorDetails
 from dvtfast.services.chain.beacon.duty_answers import AttesterDuty, Duties, ProposerDuty, SyncDuty
 from dvtfast.services.chain.beacon.events import Event
 from dvtfast.services.chain.encoding import write_data
-from dvtfast.services.node.flows.table import Flow
+from dvtfast.services.node.deadlines import Deadlines
+from dvtfast.services.node.flows.timetable import Flow
 from dvtfast.services.node.scheduler import Scheduler
-from dvtfast.services.node.timetable import Timetable
 from dvtfast.services.node.tracker import Step, Tracker
 from dvtfast.services.node.validators import EpochDuties, Validators
 from tests.services.node.cluster_of_nodes import HandClock
@@ -111,7 +111,7 @@ class Parts:
 
     def __init__(self, beacon: Beacon, slots: HandClock, since: float) -> None:
         self.beacon, self.slots, self.partials = beacon, slots, Partials()
-        self.timetable = Timetable(slots, since)
+        self.deadlines = Deadlines(slots, since)
         self.tracker = Tracker(slots.now)
 
 
@@ -254,7 +254,7 @@ async def test_a_beacon_node_that_is_down_is_asked_in_each_slot() -> None:
 async def test_a_flow_ends_at_its_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     async with scheduled() as found:
         found.held = True
-        monkeypatch.setattr(Timetable, "seconds_until", lambda self, moment: 0.01)
+        monkeypatch.setattr(Deadlines, "seconds_until", lambda self, moment: 0.01)
         found.go_to(3, 0.4)
         await until(lambda: found.ended == [3])
         report = found.parts.tracker.reports()[Duty(3, DutyType.ATTESTER)]

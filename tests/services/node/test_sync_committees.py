@@ -20,8 +20,8 @@ from dvtfast.duties.signed_sets import signed_set
 from dvtfast.duties.sync_committees import SyncCommitteeContribution, SyncCommitteeMessage
 from dvtfast.duties.wrappers import decode_agreed
 from dvtfast.qbft import wire
+from dvtfast.qbft.leaders import leader
 from dvtfast.qbft.messages import Duty
-from dvtfast.qbft.quorums import leader
 from dvtfast.services.chain.beacon.duties import BlockHeader
 from dvtfast.services.chain.beacon.duty_answers import SyncDuty
 from dvtfast.services.node.flows import contributions, heads, sync_committees

@@ -15,9 +15,9 @@ from dvtfast._secrets import wiped
 from dvtfast.dkg import polynomials
 from dvtfast.dkg.coefficients import Coefficients
 from dvtfast.dkg.commitments import as_parts
-from dvtfast.dkg.frost import proofs
 from dvtfast.dkg.frost.casts import Round1, Round2, Shares, share_index
 from dvtfast.dkg.frost.messages import BadMessageError
+from dvtfast.dkg.frost.proof_of_knowledge import find_bad, prove
 from dvtfast.dkg.outputs import GeneratedKeys
 from dvtfast.errors import BadDealerError, EncodingError
 from dvtfast.keys import PublicKeys
@@ -35,7 +35,7 @@ class Dealing:
     def __init__(self, coefficients: Coefficients, position: int, *, nonces: Bytes | None = None) -> None:
         self._coefficients = coefficients
         commitments = polynomials.commit(coefficients)
-        responses, challenges = proofs.prove(coefficients, commitments, share_index(position), nonces=nonces)
+        responses, challenges = prove(coefficients, commitments, share_index(position), nonces=nonces)
         self.cast = Round1(responses, challenges, commitments.encoded)
 
     @classmethod
@@ -67,7 +67,7 @@ def combine(
     n, own = len(casts), share_index(position)
     parts = as_parts([cast.commitments for cast in casts])
     for dealer, (part, cast) in enumerate(zip(parts, casts, strict=True)):
-        if dealer != position and (bad := proofs.find_bad(part, cast.responses, cast.challenges, dealer + 1)):
+        if dealer != position and (bad := find_bad(part, cast.responses, cast.challenges, dealer + 1)):
             raise BadDealerError(dealer, bad[0], 0, "the proof that the dealer knows it is wrong")
     sums = polynomials.sum_commitments(parts)
     with wiped(*(each.values for each in shares)):

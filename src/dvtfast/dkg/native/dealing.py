@@ -11,7 +11,6 @@ from dvtfast._arrays import Bytes
 from dvtfast._secrets import wiped
 from dvtfast.constants import PUBLIC_KEY_BYTES, SECRET_KEY_BYTES
 from dvtfast.dkg.commitments import Commitments, CommitmentsLike, as_parts
-from dvtfast.dkg.knowledge import find_bad, prove
 from dvtfast.dkg.native.channels import bound_to, decrypt, encrypt, expand, pair_key, public_point
 from dvtfast.dkg.native.hashing import tagged_hash, tree_root
 from dvtfast.dkg.native.statements import public_hash
@@ -27,6 +26,7 @@ from dvtfast.dkg.polynomials import (
     find_bad_shares,
     public_shares,
 )
+from dvtfast.dkg.proof_of_knowledge import find_bad, prove
 from dvtfast.errors import BadDealerError, DvtfastError
 from dvtfast.keys import POINT_WORDS, PublicKeys, check_secret_keys
 

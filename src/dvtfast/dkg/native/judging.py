@@ -11,7 +11,6 @@ import numpy as np
 from dvtfast._arrays import Bytes
 from dvtfast.constants import PUBLIC_KEY_BYTES
 from dvtfast.constants import SIGNATURE_BYTES as BLS_SIGNATURE_BYTES
-from dvtfast.dkg.knowledge import find_bad
 from dvtfast.dkg.native.channels import bound_to, decrypt, is_opening, opened_key
 from dvtfast.dkg.native.dealing import as_shares, commitment_rows, points_of_rows, proof_context
 from dvtfast.dkg.native.envelopes import FRAME_BYTES, REPEATABLE, Envelope, Kind, Mark, decode_envelope
@@ -33,6 +32,7 @@ from dvtfast.dkg.native.statements import (
 )
 from dvtfast.dkg.native.terms import Plan, Terms
 from dvtfast.dkg.polynomials import check_subgroup, find_bad_shares, public_shares, sum_commitments
+from dvtfast.dkg.proof_of_knowledge import find_bad
 from dvtfast.errors import BadDealerError, DvtfastError, EncodingError
 from dvtfast.keys import check_secret_keys
 

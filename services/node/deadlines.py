@@ -62,7 +62,7 @@ class Slots(Protocol):
 
 
 @dataclass(frozen=True)
-class Timetable:
+class Deadlines:
     """When what of a duty is, in Unix seconds.
 
     Args:

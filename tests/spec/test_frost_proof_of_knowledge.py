@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from coincurve import PublicKey
 
-from dvtfast.dkg.frost import keygen, proofs
+from dvtfast.dkg.frost import keygen, proof_of_knowledge
 from dvtfast.dkg.frost.casts import Round2, Shares
 from dvtfast.dkg.polynomials import Coefficients
 from tests import frost_reference
@@ -43,13 +43,13 @@ def dealing(figures, node):
     ],
 )
 def test_anchors_of_the_hash(message, scalar):
-    assert proofs.hash_to_scalar(message).hex() == scalar
+    assert proof_of_knowledge.hash_to_scalar(message).hex() == scalar
     assert frost_reference.hash_to_scalar(message) == int(scalar, 16)
 
 
 def test_the_hash_to_scalar(figures):
     for each in figures["hash_to_scalar"]:
-        assert proofs.hash_to_scalar(each["msg_ascii"].encode()).hex() == each["scalar_be"]
+        assert proof_of_knowledge.hash_to_scalar(each["msg_ascii"].encode()).hex() == each["scalar_be"]
 
 
 @pytest.mark.parametrize("node", range(NODES))

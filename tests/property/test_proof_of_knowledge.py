@@ -10,7 +10,7 @@ from py_ecc.optimized_bls12_381 import G1, Z1, add, eq, multiply
 
 from dvtfast.dkg import polynomials
 from dvtfast.dkg.coefficients import scalars_of
-from dvtfast.dkg.knowledge import PROOF_BYTES, find_bad, prove
+from dvtfast.dkg.proof_of_knowledge import PROOF_BYTES, find_bad, prove
 from tests import reference, samples
 from tests.backends import ON_EACH_BACKEND
 
