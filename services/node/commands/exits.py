@@ -19,7 +19,7 @@ from dvtfast.networks import network_with_fork_version
 from dvtfast.obol import read_node_key
 from dvtfast.secp256k1 import IdentityKey
 
-from ...chain.beacon.client import ACTIVE_STATUS, BeaconError
+from ...chain.beacon.client import ACTIVE_STATUS, BeaconError, ValidatorDetails
 from ...chain.beacon.duties import DutiesClient
 from ...chain.encoding import write_data
 from ...files import paths
@@ -40,9 +40,10 @@ from ...settings import (
 )
 from ..cluster import NodeCluster, read_cluster
 from ..exits.judging import ExitJudge
+from ..exits.messages import WholeExit
 from ..exits.partial_exit_files import read_partial_exits, write_partial_exits
 from ..exits.sending import send_exit
-from ..exits.states import ExitState, exit_states
+from ..exits.states import exit_states
 from ..exits.store import ExitStore, ExitStoreError
 from ..slots import SlotClock
 from .exit_table import show_exits
@@ -156,8 +157,8 @@ async def _list(settings: ExitListSettings) -> int:
     async with _beacon(settings, cluster) as beacon:
         with _store(settings, cluster, only_looks=True) as store:
             keys = list(cluster.members.validators)
-            states = exit_states(store, keys)
-        details = await beacon.details(keys, state="head")
+            details = await beacon.details(keys, state="head")
+            states = exit_states(store, keys, _indices(details))
     show_exits(states, cluster, details, as_json=settings.json)
     return 0
 
@@ -165,40 +166,54 @@ async def _list(settings: ExitListSettings) -> int:
 async def _broadcast(settings: ExitBroadcastSettings) -> int:
     cluster = _cluster(settings)
     validators = _chosen(settings, cluster)
-    with _store(settings, cluster) as store:
-        whole = {each.validator: each for each in exit_states(store, validators) if each.whole}
-        if not settings.all and (missing := [each for each in validators if each not in whole]):
-            raise SettingsError([f"{write_data(each)}: {NOT_SIGNED}" for each in missing])
-        if not whole:
-            raise SettingsError([f"--all: {NOT_SIGNED}"])
-        question = f"End {_counted(whole)} of the cluster {cluster.name!r} for ever?"
-        if not settings.yes and not _confirmed(question):
-            click.echo("nothing was sent", err=True)
-            return FAILED
-        async with _beacon(settings, cluster) as beacon:
-            store.want(whole)
-            refused = await _send(beacon, store, whole)
+    async with _beacon(settings, cluster) as beacon:
+        details = await beacon.details(validators, state="head")
+        with _store(settings, cluster) as store:
+            states = exit_states(store, validators, _indices(details))
+            whole = {each.validator: each.whole for each in states if each.whole}
+            if not settings.all and (missing := [each for each in validators if each not in whole]):
+                raise SettingsError([f"{write_data(each)}: {NOT_SIGNED}" for each in missing])
+            if not whole:
+                raise SettingsError([f"--all: {NOT_SIGNED}"])
+            epochs = ", ".join(str(each) for each in sorted({exit.message.epoch for exit in whole.values()}))
+            question = (
+                f"End {_counted(whole)} of the cluster {cluster.name!r} for ever, by exits of epoch {epochs}?"
+            )
+            if not settings.yes and not _confirmed(question):
+                click.echo("nothing was sent", err=True)
+                return FAILED
+            store.want((validator, exit.message.epoch) for validator, exit in whole.items())
+            all_taken = await _send(beacon, store, whole, details)
             details = await beacon.details(list(whole), state="head")
-        show_exits(exit_states(store, whole), cluster, details, as_json=settings.json)
-    return FAILED if refused else 0
+            states = exit_states(store, whole, _indices(details))
+    show_exits(states, cluster, details, as_json=settings.json)
+    return 0 if all_taken else FAILED
 
 
-async def _send(beacon: DutiesClient, store: ExitStore, states: Mapping[bytes, ExitState]) -> bool:
-    """Send what the chain takes now; the node sends the others when it does. Whether some were refused."""
+async def _send(
+    beacon: DutiesClient,
+    store: ExitStore,
+    whole: Mapping[bytes, WholeExit],
+    details: Mapping[bytes, ValidatorDetails],
+) -> bool:
+    """Send what the chain takes now; the node sends the others when it does. Whether none was refused."""
     chain = beacon.chain
     slots = SlotClock(chain.genesis_time, chain.milliseconds_per_slot / MILLISECONDS, chain.slots_per_epoch)
     now = slots.epoch(slots.slot())
-    details = await beacon.details(list(states), state="head")
-    refused, workers = False, Workers("exits", threads=1)
+    all_taken, workers = True, Workers("exits", threads=1)
     try:
-        for validator, state in states.items():
-            assert state.whole is not None
+        for validator, exit in whole.items():
             there = details.get(validator)
-            if there is not None and there.status == ACTIVE_STATUS and state.whole.message.epoch <= now:
-                refused |= not await send_exit(beacon, store, state.whole, slots.now(), workers)
+            if there is not None and there.status == ACTIVE_STATUS and exit.message.epoch <= now:
+                all_taken &= await send_exit(beacon, store, exit, slots.now(), workers)
     finally:
         await workers.close()
-    return refused
+    return all_taken
+
+
+def _indices(details: Mapping[bytes, ValidatorDetails]) -> dict[bytes, int]:
+    """On the chain."""
+    return {key: each.index for key, each in details.items()}
 
 
 # Files.

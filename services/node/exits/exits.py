@@ -171,7 +171,7 @@ class Exits:
             await self._workers.run(self._store.tell, why, [key])
             return why
         await self._workers.run(self._judge.take, own, [(position, signed)], {})
-        await self._workers.run(self._store.want, [key])
+        await self._workers.run(self._store.want, [(key, epoch)])
         self._wake.set()
         return ""
 
@@ -192,7 +192,8 @@ class Exits:
         await self._give()
         if trouble is not None:
             raise trouble
-        await self._sender.send(self._on_chain, self._epoch(), self._slots.now())
+        if await self._sender.send(self._on_chain, self._epoch(), self._slots.now()):
+            self._wake.set()  # for the next ones, after what was ordered meanwhile
 
     async def _learn(self) -> None:
         """What became of the validators, once in an epoch."""
@@ -204,8 +205,9 @@ class Exits:
 
     async def _sign(self) -> None:
         """What is ordered, of validators that the chain knows."""
+        indices = {self._keys[position]: each.index for position, each in self._on_chain.items()}
         orders = sorted(
-            await self._workers.run(self._store.unsigned, self._members.position),
+            await self._workers.run(self._store.unsigned, self._members.position, indices),
             key=lambda order: order.epoch,
         )
         problems: dict[str, list[bytes]] = {}
@@ -282,7 +284,9 @@ class Exits:
         found: dict[int, list[PartialExit]] = {}
         for each in self._store.partials(self._members.position):
             details = self._on_chain.get(self._members.validators[each.message.validator])
-            matters = details is None or details.status in LEAVES_NOT_YET
+            matters = details is None or (
+                details.status in LEAVES_NOT_YET and details.index == each.message.index
+            )
             if matters and now >= given.get(each.message, -math.inf) + RESEND_SECONDS:
                 found.setdefault(each.message.epoch, []).append(each)
         return list(found.items())

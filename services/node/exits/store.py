@@ -6,9 +6,10 @@ outlasts both. Partial exits in it have been verified.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from ...files.paths import is_there
@@ -17,6 +18,7 @@ from .messages import ExitMessage, Order, PartialExit, WholeExit
 
 FILE: Final = "exits.db"
 NUMBER_LIMIT: Final = 1 << 63  # what SQLite keeps
+NONE_KNOWN: Final[Mapping[bytes, int]] = MappingProxyType({})
 MOST_MESSAGES: Final = 4  # that are kept of a node for a validator; older ones give way
 
 KIND: Final = FileKind(
@@ -35,7 +37,8 @@ KIND: Final = FileKind(
         "CREATE TABLE exits (validator BLOB NOT NULL, epoch INTEGER NOT NULL,"
         " validator_index INTEGER NOT NULL, signature BLOB NOT NULL, sent_at REAL,"
         " problem TEXT NOT NULL DEFAULT '', PRIMARY KEY (validator, epoch, validator_index)) WITHOUT ROWID",
-        "CREATE TABLE wanted (validator BLOB PRIMARY KEY) WITHOUT ROWID",
+        "CREATE TABLE wanted (validator BLOB NOT NULL, epoch INTEGER NOT NULL,"
+        " PRIMARY KEY (validator, epoch)) WITHOUT ROWID",
     ],
 )
 
@@ -102,7 +105,7 @@ class ExitStore:
 
         Args:
             is_wanted: they are to be sent as soon as the cluster has signed them.
-            replace: also where another epoch was ordered before.
+            replace: also where another epoch was ordered before, whose exit is no more wanted then.
 
         Returns:
             Earlier orders that are of another epoch, which were not to be replaced: then nothing was ordered.
@@ -116,25 +119,32 @@ class ExitStore:
                 "INSERT OR REPLACE INTO orders (validator, epoch) VALUES (?, ?)",
                 [(each, epoch) for each in validators],
             )
+            self._many(
+                "DELETE FROM wanted WHERE validator = ? AND epoch = ?",
+                [(each.validator, each.epoch) for each in others],
+            )
             if is_wanted:
-                self.want(validators)
+                self.want((each, epoch) for each in validators)
         return []
 
     def orders(self) -> list[Order]:
         """All of them."""
         return [Order(*row) for row in self._rows("SELECT validator, epoch, problem FROM orders")]
 
-    def unsigned(self, node: int) -> list[Order]:
-        """Those that this node has not signed yet."""
-        return [
-            Order(*row)
-            for row in self._rows(
-                "SELECT validator, epoch, problem FROM orders o WHERE NOT EXISTS"
-                " (SELECT 1 FROM partial_exits p WHERE p.validator = o.validator AND p.epoch = o.epoch"
-                " AND p.node = ?)",
-                node,
+    def unsigned(self, node: int, indices: Mapping[bytes, int] = NONE_KNOWN) -> list[Order]:
+        """Those that this node has not signed yet.
+
+        Args:
+            indices: of validators on the chain, where they are known: what is signed of another is of no use.
+        """
+        signed = {
+            (validator, epoch)
+            for validator, epoch, index in self._rows(
+                "SELECT validator, epoch, validator_index FROM partial_exits WHERE node = ?", node
             )
-        ]
+            if indices.get(validator, index) == index
+        }
+        return [each for each in self.orders() if (each.validator, each.epoch) not in signed]
 
     def tell(self, problem: str, validators: Iterable[bytes]) -> None:
         """Why these are not signed."""
@@ -222,21 +232,21 @@ class ExitStore:
         )
         return [WholeExit(ExitMessage(*row[:3]), *row[3:]) for row in rows]
 
-    def want(self, validators: Iterable[bytes]) -> None:
-        """Exits of these are to be sent."""
+    def want(self, exits: Iterable[tuple[bytes, int]]) -> None:
+        """These are to be sent, by validator and epoch."""
         with self._file.transaction():
-            self._many("INSERT OR IGNORE INTO wanted VALUES (?)", [(each,) for each in validators])
+            self._many("INSERT OR IGNORE INTO wanted VALUES (?, ?)", list(exits))
 
-    def wanted(self) -> set[bytes]:
-        """Validators whose exits are to be sent."""
-        return {validator for (validator,) in self._rows("SELECT validator FROM wanted")}
+    def wanted(self) -> set[tuple[bytes, int]]:
+        """Which are to be sent, by validator and epoch."""
+        return set(self._rows("SELECT validator, epoch FROM wanted"))
 
     def sent(self, message: ExitMessage, now: float) -> None:
         """A beacon node has taken an exit."""
         self._mark(message, "sent_at = coalesce(sent_at, ?), problem = ''", now)
 
-    def refused(self, message: ExitMessage, problem: str) -> None:
-        """Beacon nodes refused an exit."""
+    def not_sent(self, message: ExitMessage, problem: str) -> None:
+        """Beacon nodes did not take an exit."""
         self._mark(message, "problem = ?", problem)
 
     def _mark(self, message: ExitMessage, change: str, value: float | str) -> None:

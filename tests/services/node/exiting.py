@@ -59,13 +59,18 @@ class Beacon:
 
     Attributes:
         statuses: by position; others are not on the chain.
+        indices: by position.
         refuses: why an exit is not taken.
+        fails_for: indices of those for which it gives no answer of use; `failed` has them, as often as asked.
         is_away: whether nobody answers.
     """
 
     def __init__(self) -> None:
         self.statuses = dict.fromkeys(range(VALIDATORS), ACTIVE_STATUS)
+        self.indices = {position: FIRST_INDEX + position for position in range(VALIDATORS)}
         self.refuses = ""
+        self.fails_for: set[int] = set()
+        self.failed: list[int] = []
         self.is_away = False
         self.sent: list[SignedVoluntaryExit] = []
 
@@ -73,7 +78,7 @@ class Beacon:
         if self.is_away:
             raise BeaconError("beacon: nobody answers")
         return {
-            NAMES[position]: ValidatorDetails(FIRST_INDEX + position, status, 0, 0, b"", False, 0, 0)
+            NAMES[position]: ValidatorDetails(self.indices[position], status, 0, 0, b"", False, 0, 0)
             for position, status in self.statuses.items()
             if NAMES[position] in keys
         }
@@ -81,6 +86,9 @@ class Beacon:
     async def send_exit(self, signed: SignedVoluntaryExit) -> None:
         if self.refuses:
             raise BeaconError(self.refuses, refused=True, status=400)
+        if (index := signed.message.validator_index) in self.fails_for:
+            self.failed.append(index)
+            raise BeaconError("beacon: HTTP 503", status=503)
         self.sent.append(signed)
 
 

@@ -241,7 +241,14 @@ def test_from_file_to_file_and_to_the_chain(
     assert run("import", folders[0], files[2], *on(chain)).exit_code == 0
     assert rows(run("list", folders[0], "--json", *on(chain)))[3]["signed"]
 
-    assert run("broadcast", folders[0], *key, *on(chain), answer="n\n").exit_code == FAILED
+    store = store_of(dealt_nodes, folders[0])
+    store.order([bytes.fromhex(key[1][2:])], 7)  # what its operator ordered is not what is there
+    assert len(refused(run("broadcast", folders[0], *key, "--yes", *on(chain)))) == 1
+    store.order([bytes.fromhex(key[1][2:])], 0, replace=True)
+    store.close()
+    result = run("broadcast", folders[0], *key, *on(chain), answer="n\n")
+    assert result.exit_code == FAILED
+    assert "End 1 validator of the cluster 'small' for ever, by exits of epoch 0?" in result.stderr
     assert asyncio.run(chain.report())["verdicts"].get("exit") is None
     (sent,) = rows(run("broadcast", folders[0], *key, "--yes", "--json", *on(chain)))
     assert sent["wanted"]

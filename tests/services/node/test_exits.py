@@ -16,6 +16,7 @@ from dvtfast.duties.validator_messages import SignedVoluntaryExit, VoluntaryExit
 from dvtfast.duties.wrappers import encode_signed
 from dvtfast.services.node.exits import exits as module
 from dvtfast.services.node.exits.messages import ExitMessage, PartialExit
+from dvtfast.services.node.exits.states import exit_states
 from dvtfast.services.node.exits.store import MOST_MESSAGES, ExitStore, ExitStoreError
 from dvtfast.services.node.wire.partial_signatures import PartiallySigned, PartialSignaturesMessage
 from tests.services.p2p.hosts import until
@@ -27,6 +28,8 @@ from .exiting import (
     NAMES,
     NODES,
     SCHEDULE,
+    THRESHOLD,
+    VALIDATORS,
     ExitingNodes,
     check,
     duty_of,
@@ -229,6 +232,92 @@ async def test_exits_of_validator_clients(nodes: ExitingNodes) -> None:
     await until(lambda: nodes.whole(3) == [2])
     await until(lambda: len(nodes.beacon.sent) == 3)
     check(nodes.beacon.sent)
+
+
+async def test_only_the_exit_that_is_wanted_is_sent(nodes: ExitingNodes) -> None:
+    """One of another epoch, which the cluster signed before, stays where it is."""
+    for node in range(3):
+        nodes.order(node, 0)
+    await until(lambda: nodes.whole(0) == [0])
+    nodes.stores[0].order([NAMES[0]], EPOCH + 1, is_wanted=True, replace=True)
+    await until(lambda: nodes.signers_of(0, 0, epoch=EPOCH + 1) == [0])
+    await for_a_while(nodes)
+    assert not nodes.beacon.sent
+    (state,) = exit_states(nodes.stores[0], NAMES[:1])
+    assert (state.epoch, state.whole, state.is_wanted, state.other_epochs) == (EPOCH + 1, None, True, [0])
+    for node in (1, 2):
+        nodes.stores[node].order([NAMES[0]], EPOCH + 1, replace=True)
+    await until(lambda: nodes.whole(0) == [0, 0])
+    nodes.epoch += 1
+    await until(lambda: bool(nodes.beacon.sent))
+    await for_a_while(nodes)
+    assert [each.message.epoch for each in nodes.beacon.sent] == [EPOCH + 1]
+
+
+async def test_what_is_replaced_is_no_more_wanted(nodes: ExitingNodes) -> None:
+    store = nodes.stores[0]
+    assert not store.order(NAMES[:2], 0, is_wanted=True)
+    assert not store.order(NAMES[:1], 7, is_wanted=True, replace=True)
+    assert store.wanted() == {(NAMES[0], 7), (NAMES[1], 0)}
+
+
+async def test_one_that_cannot_be_sent_keeps_no_other_waiting(nodes: ExitingNodes) -> None:
+    """Neither refused nor taken: a beacon node failed, or one of two did not answer."""
+    nodes.beacon.fails_for = {FIRST_INDEX + position for position in range(VALIDATORS - 1)}
+    for node in range(3):
+        nodes.order(node, *range(VALIDATORS), is_wanted=node == 0)
+    await until(lambda: len(nodes.whole(0)) == VALIDATORS)
+    for epoch in range(1, 3):
+        await until(lambda epoch=epoch: len(nodes.beacon.sent) == epoch)
+        await for_a_while(nodes)
+        assert len(nodes.beacon.sent) == epoch
+        assert len(nodes.beacon.failed) == epoch * (VALIDATORS - 1)  # each once in an epoch
+        nodes.epoch += 1
+    problems = {each.message.index: each.problem for each in nodes.stores[0].whole()}
+    assert problems == {
+        FIRST_INDEX + position: "" if position == VALIDATORS - 1 else "beacon: HTTP 503"
+        for position in range(VALIDATORS)
+    }
+
+
+async def test_a_wrong_index_spoils_no_validator(nodes: ExitingNodes) -> None:
+    """A beacon node that lied for an epoch: what was signed so is of no use, and hides nothing."""
+    nodes.beacon.indices[0] = 999
+    for node in range(3):
+        nodes.order(node, 0, is_wanted=node == 0)
+    await until(lambda: [each.message.index for each in nodes.stores[0].whole()] == [999])
+    for node in range(3):
+        nodes.signers[node].why = "another value is signed for the duty"  # as the record says
+    nodes.beacon.indices[0] = FIRST_INDEX
+    nodes.epoch += 1
+    await until(lambda: bool(nodes.stores[0].orders()[0].problem))
+    assert nodes.stores[0].unsigned(0, {NAMES[0]: FIRST_INDEX}) == nodes.stores[0].orders()
+    await for_a_while(nodes)
+    before = len(nodes.beacon.sent)
+    (state,) = exit_states(nodes.stores[0], NAMES[:1], {NAMES[0]: FIRST_INDEX})
+    assert (state.epoch, state.whole, state.signed_by) == (0, None, ())
+    assert state.problem == (
+        f"signed of index 999, the chain says {FIRST_INDEX}: order another epoch at all nodes"
+    )
+    for node in range(3):
+        nodes.signers[node].why = ""
+        nodes.stores[node].order([NAMES[0]], 1, is_wanted=node == 0, replace=True)
+    await until(lambda: len(nodes.beacon.sent) > before)
+    check(nodes.beacon.sent[before:])
+    (state,) = exit_states(nodes.stores[0], NAMES[:1], {NAMES[0]: FIRST_INDEX})
+    assert (state.described(THRESHOLD), state.other_epochs, state.problem) == ("sent, epoch 1", [0], "")
+
+
+async def test_partial_exits_of_two_indices_are_not_counted_together(nodes: ExitingNodes) -> None:
+    store = nodes.store(0)
+    for node, index in enumerate((FIRST_INDEX, FIRST_INDEX, 999)):
+        message = ExitMessage(NAMES[0], 0, index)
+        store.add([PartialExit(message, node, partial_exit(node, 0, index=index).signature)])
+    (state,) = exit_states(store, NAMES[:1])
+    assert state.signed_by == [1, 2]
+    (state,) = exit_states(store, NAMES[:1], {NAMES[0]: 999})
+    assert state.signed_by == [3]
+    store.close()
 
 
 # What a node may send.
