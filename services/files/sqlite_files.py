@@ -166,6 +166,13 @@ class SQLiteFile:
                 os.close(self._process_lock)
                 self._process_lock = None
 
+    def is_in_place(self) -> bool:
+        """Whether the path still names what is open here."""
+        try:
+            return self._path is None or self._identity in (None, _identity(self._path))
+        except OSError:
+            return False
+
     @contextmanager
     def alone(self) -> Iterator[None]:
         """No other thread uses the connection; errors name the file."""

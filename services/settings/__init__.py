@@ -40,6 +40,7 @@ from .keys import (
 )
 from .node import (
     ExitBroadcastSettings,
+    ExitCancelSettings,
     ExitChainSettings,
     ExitExportSettings,
     ExitImportSettings,
@@ -91,6 +92,7 @@ __all__ = [
     "DkgSettings",
     "EncryptSettings",
     "ExitBroadcastSettings",
+    "ExitCancelSettings",
     "ExitChainSettings",
     "ExitExportSettings",
     "ExitImportSettings",

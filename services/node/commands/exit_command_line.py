@@ -9,6 +9,7 @@ import click
 from ...command import PATH, Commands
 from ...settings import (
     ExitBroadcastSettings,
+    ExitCancelSettings,
     ExitExportSettings,
     ExitImportSettings,
     ExitListSettings,
@@ -41,6 +42,21 @@ def sign(settings: ExitSignSettings) -> None:
     from .exits import sign
 
     raise SystemExit(sign(settings))
+
+
+@exit_.command(name="cancel", short_help="Take back what was ordered of this node")
+@options(ExitCancelSettings)
+def cancel(settings: ExitCancelSettings) -> None:
+    """Take back what was ordered of this node: it signs nothing more of it, and sends nothing.
+
+    What it has signed stays so, and nodes that have it can do without it; what was sent cannot be taken back.
+
+    \b
+    dvtfast exit cancel --validator-public-key 0x8f... --data-dir .charon
+    """
+    from .exits import cancel
+
+    raise SystemExit(cancel(settings))
 
 
 @exit_.command(name="list", short_help="Show all validators, and how far their exits are")

@@ -29,6 +29,7 @@ from ...process.offload import Workers
 from ...settings import (
     EXIT_CODE,
     ExitBroadcastSettings,
+    ExitCancelSettings,
     ExitChainSettings,
     ExitExportSettings,
     ExitImportSettings,
@@ -58,6 +59,11 @@ NOT_SIGNED: Final = "the cluster has not signed an exit; see dvtfast exit list"
 def sign(settings: ExitSignSettings) -> int:
     """Order exits of this node; the exit code."""
     return _run(lambda: _sign(settings))
+
+
+def cancel(settings: ExitCancelSettings) -> int:
+    """Take orders back; the exit code."""
+    return _run(lambda: _cancel(settings))
 
 
 def list_all(settings: ExitListSettings) -> int:
@@ -147,6 +153,19 @@ def _capella_epoch(cluster: NodeCluster) -> int:
         return network_with_fork_version(cluster.fork_version).capella_epoch
     except InputError:
         return 0
+
+
+def _cancel(settings: ExitCancelSettings) -> int:
+    cluster = _cluster(settings)
+    validators = _chosen(settings, cluster)
+    with _store(settings, cluster) as store:
+        store.cancel(validators)
+        states = exit_states(store, validators)
+        own = {each.message.validator for each in store.partials(cluster.members.position)}
+    show_exits(states, cluster, None, as_json=settings.json)
+    if signed := own & set(validators):
+        click.echo(f"{_counted(signed)} signed before; other nodes may have that, and use it", err=True)
+    return 0
 
 
 # The chain.

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 
 import click
 
@@ -62,7 +63,7 @@ async def _serve(settings: NodeSettings, stop: asyncio.Event) -> int:
         access = await asyncio.to_thread(read_access, settings)
         async with AsyncExitStack() as stack:
             return await _run(settings, files, access, stack, stop)
-    except (DvtfastError, ExitStoreError, NoKeysError, SettingsError, SlashingProtectionError) as error:
+    except (DvtfastError, NoKeysError, SettingsError, SlashingProtectionError) as error:
         click.echo(f"error: {error}", err=True)
         return EXIT_CODE
     except (KeyTakenError, OSError) as error:
@@ -102,8 +103,8 @@ async def _run(
         return 0
     signer = signer_of(settings, cluster.members, keys, chain, signing)
     stack.push_async_callback(signer.close)
-    exits = ExitStore(settings.exits_path, cluster.lock_hash)
-    stack.callback(exits.close)
+    if (exits := exits_of(settings.exits_path, cluster.lock_hash)) is not None:
+        stack.callback(exits.close)
     offers = Offers()
     with _told_where("--p2p-tcp-address"):
         host = watched.host = await stack.enter_async_context(host_of(settings, files))
@@ -131,6 +132,15 @@ async def _run(
     await running.unless_stopped(node.run(), stop)
     log.info("stopped")
     return 0
+
+
+def exits_of(path: Path, lock_hash: bytes) -> ExitStore | None:
+    """The node's exits; without them it does its duties all the same."""
+    try:
+        return ExitStore(path, lock_hash)
+    except ExitStoreError as error:
+        log.error("no exits until the next start", why=str(error))
+        return None
 
 
 def beacon_of(settings: NodeSettings | ExitChainSettings, chain: ExpectedChain) -> DutiesClient:

@@ -8,8 +8,8 @@ the validator leaves. All of this is on disk, and goes on after a restart.
 from __future__ import annotations
 
 import asyncio
-import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from itertools import groupby
 from typing import Final
@@ -18,29 +18,26 @@ import numpy as np
 
 from dvtfast.duties.duty_types import DutyType
 from dvtfast.duties.validator_messages import SignedVoluntaryExit
-from dvtfast.duties.wrappers import SignedValue, encode_signed
+from dvtfast.duties.wrappers import SignedValue
 from dvtfast.qbft.messages import Duty
 
-from ...chain.beacon.client import ACTIVE_STATUS, WAITING_STATUSES, BeaconError, ValidatorDetails
+from ...chain.beacon.client import BeaconError, ValidatorDetails
 from ...chain.beacon.duties import DutiesClient
-from ...p2p.errors import P2PError
 from ...process import logs
+from ...process.background import Tasks
 from ...process.offload import UnavailableError, Workers
 from ..partial_signatures import Fault, Positions
 from ..parts import Signer
 from ..slots import SlotClock
 from ..transport import Transport
-from ..wire.partial_signatures import PROTOCOL, PartiallySigned, PartialSignaturesMessage
+from .giving import LEAVES_NOT_YET, ExitGiver
 from .judging import AT_ONCE, ExitJudge
-from .messages import ExitMessage, Order, PartialExit
+from .messages import ExitMessage, Order
 from .sending import ExitSender
-from .store import NUMBER_LIMIT, ExitStoreError
+from .store import MOST_MESSAGES, NUMBER_LIMIT, ExitStoreError
 
 LOOK_SECONDS: Final = 1.0  # between two looks whether there are new orders
 AGAIN_SECONDS: Final = 30.0  # after which what did not work is tried again
-# After which peers get again what they had: charon keeps exits in memory only, and nobody confirms anything.
-RESEND_SECONDS: Final = 3600.0
-LEAVES_NOT_YET: Final = WAITING_STATUSES | {ACTIVE_STATUS}
 TROUBLE: Final = (BeaconError, ExitStoreError, UnavailableError, TimeoutError)
 
 log = logs.get("exits")
@@ -63,16 +60,19 @@ class Exits:
         slots: SlotClock,
     ) -> None:
         self._judge, self._store, self._members = judge, judge.store, judge.members
-        self._transport, self._beacon, self._signer = transport, beacon, signer
-        self._slots = slots
+        self._beacon, self._signer, self._slots = beacon, signer, slots
         self._workers = Workers("exits", threads=1, gives_way=True)  # duties go first
         self._sender = ExitSender(self._store, self._members, beacon, self._workers)
+        self._giver = ExitGiver(
+            self._store, self._members, transport, self._workers, self._slots.slots_per_epoch
+        )
         self._keys = [key.tobytes() for key in self._members.keys.public_keys.encoded]
         self._wake = asyncio.Event()
         self._on_chain: dict[int, ValidatorDetails] = {}  # by position, of that epoch
         self._of_epoch: int | None = None
-        self._learning = asyncio.Lock()
-        self._given: dict[int, dict[ExitMessage, float]] = {}  # to each node, and when; by the loop's clock
+        self._learning, self._ask_again = asyncio.Lock(), 0.0  # by the loop's clock
+        self._takes, self._to_take = Tasks(), Counter[int]()  # exits that wait, of each node
+        self._turns = [asyncio.Lock() for _ in self._members.operators]
 
     async def run(self) -> None:
         """Do what is ordered, until it is cancelled."""
@@ -83,6 +83,9 @@ class Exits:
                 async with asyncio.timeout(LOOK_SECONDS):
                     await self._wake.wait()
             try:
+                if await self._workers.run(self._store.renew):
+                    log.warning("the file of exits was removed or replaced; what is there now counts")
+                    seen = None
                 is_woken = self._wake.is_set()
                 self._wake.clear()
                 now = await self._workers.run(self._store.changes), self._epoch()
@@ -98,7 +101,8 @@ class Exits:
                 log.exception("exits failed")
 
     async def close(self) -> None:
-        """Wait for what is on its thread."""
+        """Take nothing more, and wait for what is on its thread."""
+        await self._takes.close()
         await self._workers.close()
 
     async def take(
@@ -110,6 +114,8 @@ class Exits:
         faults: Sequence[Fault],
     ) -> None:
         """What a node sent of its own: nobody signs because of it.
+
+        It is taken to the end, even if whoever waits for that is cancelled.
 
         Args:
             faults: what is wrong with its message.
@@ -125,21 +131,38 @@ class Exits:
                 foreign.append(position)
         if foreign:
             _blame(Fault(node, tuple(foreign), "an exit of another epoch than its message"))
+        # Nobody has more to say, unless it says the same again before it was heard.
+        if self._to_take[node] + len(signed) > 2 * MOST_MESSAGES * len(self._keys):
+            _blame(Fault(node, (), "more partial exits at once than there can be"))
+            return
+        self._to_take[node] += len(signed)
+        await asyncio.shield(self._takes.start(self._take_in_turn(node, signed)))
+
+    async def _take_in_turn(self, node: int, signed: Sequence[tuple[int, SignedVoluntaryExit]]) -> None:
+        """One batch of a node is on the thread at once, so that the others' do not wait for many."""
         try:
-            if any(position not in self._on_chain for position, _ in signed):
-                with suppress(BeaconError):
-                    await self._learn()
-            known = self._on_chain
-            indices = {position: known[position].index for position, _ in signed if position in known}
-            for begin in range(0, len(signed), AT_ONCE):
-                some = signed[begin : begin + AT_ONCE]
-                kept, wrong = await self._workers.run(self._judge.take, node, some, indices)
-                for fault in wrong:
-                    _blame(fault)
-                if kept:
-                    self._wake.set()
+            async with self._turns[node]:
+                await self._take(node, signed)
         except TROUBLE as error:
             log.warning("partial exits not kept", node=node, why=str(error) or "there was no time")
+        finally:
+            self._to_take[node] -= len(signed)
+
+    async def _take(self, node: int, signed: Sequence[tuple[int, SignedVoluntaryExit]]) -> None:
+        now = asyncio.get_running_loop().time()
+        if now >= self._ask_again and any(position not in self._on_chain for position, _ in signed):
+            self._ask_again = now + AGAIN_SECONDS  # not for each message of a node
+            with suppress(BeaconError):
+                await self._learn()
+        known = self._on_chain
+        indices = {position: known[position].index for position, _ in signed if position in known}
+        for begin in range(0, len(signed), AT_ONCE):
+            some = signed[begin : begin + AT_ONCE]
+            kept, wrong = await self._workers.run(self._judge.take, node, some, indices)
+            for fault in wrong:
+                _blame(fault)
+            if kept:
+                self._wake.set()
 
     async def submit(self, signed: SignedVoluntaryExit, record: Signer) -> str:
         """An exit that this node's validator client has signed: its operator orders it, and wants it sent.
@@ -189,7 +212,7 @@ class Exits:
             await self._sign()
         if count := await self._workers.run(self._judge.recover):
             log.info("exits signed by the cluster", count=count)
-        await self._give()
+        await self._giver.give(self._on_chain)
         if trouble is not None:
             raise trouble
         if await self._sender.send(self._on_chain, self._epoch(), self._slots.now()):
@@ -258,48 +281,6 @@ class Exits:
             log.info("exits signed", count=len(done), epoch=epoch)
             await self._workers.run(self._store.tell, "", done)
         return problems
-
-    # To the other nodes.
-
-    async def _give(self) -> None:
-        """Send what this node signed to all who may lack it."""
-        peers = set(range(len(self._members.operators))) - {self._members.position}
-        await asyncio.gather(*map(self._give_to, peers))
-
-    async def _give_to(self, node: int) -> None:
-        now, given = asyncio.get_running_loop().time(), self._given.setdefault(node, {})
-        for epoch, partials in await self._workers.run(self._lacked, given, now):
-            for begin in range(0, len(partials), AT_ONCE):
-                part = partials[begin : begin + AT_ONCE]
-                message = await self._workers.run(self._encoded, epoch, part)
-                try:
-                    await self._transport.send(self._members.operators[node], PROTOCOL, message)
-                except (P2PError, TimeoutError) as error:
-                    log.debug("partial exits not sent", node=node, error=str(error))
-                    return
-                given |= dict.fromkeys((each.message for each in part), now)
-
-    def _lacked(self, given: Mapping[ExitMessage, float], now: float) -> list[tuple[int, list[PartialExit]]]:
-        """What this node signed and has not given of late, by epoch."""
-        found: dict[int, list[PartialExit]] = {}
-        for each in self._store.partials(self._members.position):
-            details = self._on_chain.get(self._members.validators[each.message.validator])
-            matters = details is None or (
-                details.status in LEAVES_NOT_YET and details.index == each.message.index
-            )
-            if matters and now >= given.get(each.message, -math.inf) + RESEND_SECONDS:
-                found.setdefault(each.message.epoch, []).append(each)
-        return list(found.items())
-
-    def _encoded(self, epoch: int, partials: Sequence[PartialExit]) -> bytes:
-        entries: dict[bytes, PartiallySigned] = {}
-        for each in partials:
-            value = each.message.signed(each.signature)
-            entries[each.message.validator] = PartiallySigned(
-                each.message.validator, encode_signed(DutyType.EXIT, value), each.signature, each.node + 1
-            )
-        slot = epoch * self._slots.slots_per_epoch
-        return PartialSignaturesMessage(slot, DutyType.EXIT, list(entries.values())).encode()
 
     def _epoch(self) -> int:
         return self._slots.epoch(self._slots.slot())

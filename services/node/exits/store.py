@@ -63,25 +63,42 @@ class ExitStore:
         """
         if only_looks and path is not None and not is_there(path):
             path = None
-        self._file = SQLiteFile(
-            path, KIND, refused=ExitStoreError, failed=ExitStoreError, only_looks=only_looks
+        self._path, self._lock_hash, self._only_looks = path, lock_hash, only_looks
+        self._open()
+
+    def _open(self) -> None:
+        path, lock_hash = self._path, self._lock_hash
+        file = SQLiteFile(
+            path, KIND, refused=ExitStoreError, failed=ExitStoreError, only_looks=self._only_looks
         )
-        self._run = self._file.connection.execute
-        self._many = self._file.connection.executemany
         try:
-            with self._file.transaction():
-                row = self._run("SELECT lock_hash FROM cluster").fetchone()
+            with file.transaction():
+                row = file.connection.execute("SELECT lock_hash FROM cluster").fetchone()
                 if row is None:
-                    self._run("INSERT INTO cluster VALUES (?)", (lock_hash,))
+                    file.connection.execute("INSERT INTO cluster VALUES (?)", (lock_hash,))
                 elif bytes(row[0]) != lock_hash:
                     raise ExitStoreError(f"{path}: its exits are of another cluster; move it away")
         except BaseException:
-            self.close()
+            file.close()
             raise
+        self._file = file
+        self._run, self._many = file.connection.execute, file.connection.executemany
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+    def renew(self) -> bool:
+        """Open the file anew, or make it, if it was removed or replaced; whether it was.
+
+        Raises:
+            ExitStoreError: what is there now cannot be used.
+        """
+        if self._file.is_in_place():
+            return False
+        self._file.close()
+        self._open()
+        return True
 
     def changes(self) -> int:
         """Another number when another process has written since."""
@@ -126,6 +143,13 @@ class ExitStore:
             if is_wanted:
                 self.want((each, epoch) for each in validators)
         return []
+
+    def cancel(self, validators: Iterable[bytes]) -> None:
+        """Take orders back: nothing of these is signed, given to other nodes or sent any more."""
+        keys = [(each,) for each in validators]
+        with self._file.transaction():
+            self._many("DELETE FROM orders WHERE validator = ?", keys)
+            self._many("DELETE FROM wanted WHERE validator = ?", keys)
 
     def orders(self) -> list[Order]:
         """All of them."""

@@ -2,6 +2,7 @@
 
 from .exits import (
     ExitBroadcastSettings,
+    ExitCancelSettings,
     ExitChainSettings,
     ExitExportSettings,
     ExitImportSettings,
@@ -15,6 +16,7 @@ from .run import NodeSettings
 
 __all__ = [
     "ExitBroadcastSettings",
+    "ExitCancelSettings",
     "ExitChainSettings",
     "ExitExportSettings",
     "ExitImportSettings",

@@ -101,6 +101,13 @@ class ExitSignSettings(SomeExitSettings):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class ExitCancelSettings(SomeExitSettings):
+    """What `dvtfast exit cancel` can be told."""
+
+    json: bool = shared.json()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ExitExportSettings(SomeExitSettings):
     """What `dvtfast exit export` can be told."""
 

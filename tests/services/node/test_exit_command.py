@@ -192,6 +192,23 @@ def test_exits_of_another_cluster(folders: list[Path], dealt_nodes: Nodes) -> No
     assert line.endswith("exits.db: its exits are of another cluster; move it away")
 
 
+def test_an_order_is_taken_back(folders: list[Path], dealt_nodes: Nodes) -> None:
+    keys = [key_of(dealt_nodes, position) for position in (3, 4)]
+    both = ["--validator-public-key", ",".join(keys)]
+    assert run("sign", folders[0], *both, "--yes", "--publish").exit_code == 0
+    store = store_of(dealt_nodes, folders[0])
+    message = ExitMessage(bytes.fromhex(keys[1][2:]), 0, 4)
+    store.add([PartialExit(message, 0, bytes(96))])
+    result = run("cancel", folders[0], *both, "--json")
+    assert [(row["ordered"], row["wanted"], row["signed_by"]) for row in rows(result)] == [
+        (False, False, []),
+        (False, False, [1]),
+    ]
+    assert result.stderr == "1 validator signed before; other nodes may have that, and use it\n"
+    assert (store.orders(), store.wanted()) == ([], set())
+    store.close()
+
+
 # What comes of it.
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import stat
+import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +16,12 @@ import structlog.testing
 from dvtfast.duties.duty_types import DutyType
 from dvtfast.duties.validator_messages import SignedVoluntaryExit, VoluntaryExit
 from dvtfast.duties.wrappers import encode_signed
+from dvtfast.services.node.commands.run import exits_of
 from dvtfast.services.node.exits import exits as module
 from dvtfast.services.node.exits.messages import ExitMessage, PartialExit
 from dvtfast.services.node.exits.states import exit_states
 from dvtfast.services.node.exits.store import MOST_MESSAGES, ExitStore, ExitStoreError
-from dvtfast.services.node.wire.partial_signatures import PartiallySigned, PartialSignaturesMessage
+from dvtfast.services.node.wire.partial_signatures import PROTOCOL, PartiallySigned, PartialSignaturesMessage
 from tests.services.p2p.hosts import until
 
 from .exiting import (
@@ -27,6 +30,7 @@ from .exiting import (
     LOCK_HASH,
     NAMES,
     NODES,
+    OPERATORS,
     SCHEDULE,
     THRESHOLD,
     VALIDATORS,
@@ -320,6 +324,58 @@ async def test_partial_exits_of_two_indices_are_not_counted_together(nodes: Exit
     store.close()
 
 
+async def test_an_order_is_taken_back(nodes: ExitingNodes) -> None:
+    """What the cluster signed is not sent then, and what this node signed goes to nobody who lacks it."""
+    for node in range(3):
+        nodes.order(node, 0, epoch=EPOCH + 1, is_wanted=node == 0)
+    await until(lambda: nodes.whole(0) == [0])
+    await nodes.end(3)
+    nodes.order(0, 1)
+    await until(lambda: nodes.signers_of(1, 1) == [0])
+    nodes.stores[0].cancel(NAMES[:2])
+    await for_a_while(nodes)
+    nodes.begin(3)
+    nodes.order(1, 1)
+    await until(lambda: nodes.signers_of(3, 1) == [1])
+    nodes.epoch += 1
+    await for_a_while(nodes)
+    assert not nodes.beacon.sent
+    assert nodes.signers_of(3, 1) == [1]
+    assert not nodes.stores[0].wanted()
+
+
+@pytest.mark.parametrize("is_replaced", [True, False])
+async def test_a_file_that_is_gone_orders_nothing(nodes: ExitingNodes, is_replaced: bool) -> None:
+    for node in range(3):
+        nodes.order(node, 0, epoch=EPOCH + 1, is_wanted=node == 0)
+    await until(lambda: nodes.whole(0) == [0])
+    with structlog.testing.capture_logs() as logged:
+        for file in nodes.folder.glob("exits-0.db*"):
+            file.unlink()
+        if is_replaced:
+            nodes.store(0).close()
+        await until(lambda: any("removed or replaced" in line["event"] for line in logged))
+    nodes.epoch += 1
+    await for_a_while(nodes)
+    assert not nodes.beacon.sent
+    nodes.stores[0].close()
+    nodes.stores[0] = nodes.store(0)
+    nodes.order(0, 2)
+    await until(lambda: nodes.signers_of(1, 2) == [0])
+
+
+async def test_a_file_of_another_cluster_is_not_taken(nodes: ExitingNodes) -> None:
+    nodes.order(0, 0)
+    await until(lambda: nodes.signers_of(1, 0) == [0])
+    with structlog.testing.capture_logs() as logged:
+        for file in nodes.folder.glob("exits-0.db*"):
+            file.unlink()
+        ExitStore(nodes.folder / "exits-0.db", bytes(32)).close()
+        await until(lambda: any("another cluster" in line.get("why", "") for line in logged))
+        await for_a_while(nodes)
+    assert len([line for line in logged if line["event"] == "exits wait"]) == 1
+
+
 # What a node may send.
 
 
@@ -406,6 +462,42 @@ async def test_without_a_file_there_are_no_exits(nodes: ExitingNodes) -> None:
     assert nodes.signers_of(1, 0) == [3]
 
 
+async def test_what_is_begun_is_taken_to_the_end(nodes: ExitingNodes) -> None:
+    """The time of a message may be over before others' are done."""
+    exits, gate = nodes.exits[0], threading.Event()
+    held = asyncio.create_task(exits._workers.run(gate.wait))
+    message = message_of(3, {0: partial_exit(3, 0)})
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await nodes.lines.of(OPERATORS[3]).send(OPERATORS[0], PROTOCOL, message.encode())
+    gate.set()
+    await until(lambda: nodes.signers_of(0, 0) == [3])
+    await held
+
+
+async def test_no_node_keeps_the_others_waiting(nodes: ExitingNodes) -> None:
+    """One batch of each is done at once; of one node no more waits than it may have to say."""
+    exits, gate = nodes.exits[0], threading.Event()
+    held = asyncio.create_task(exits._workers.run(gate.wait))
+    most = 2 * MOST_MESSAGES
+    wrong = message_of(3, {each: partial_exit(2, each) for each in range(VALIDATORS)})
+
+    async def send(node: int, message: PartialSignaturesMessage) -> None:
+        await nodes.lines.of(OPERATORS[node]).send(OPERATORS[0], PROTOCOL, message.encode())
+
+    with structlog.testing.capture_logs() as logged:
+        sending = [asyncio.create_task(send(3, wrong)) for _ in range(most + 2)]
+        sending.append(asyncio.create_task(send(1, message_of(1, {0: partial_exit(1, 0)}))))
+        await until(lambda: exits._to_take == {3: most * VALIDATORS, 1: 1})
+        assert exits._workers.under_way <= 4  # what holds it up, one of each node, and a look of its own
+        gate.set()
+        await asyncio.gather(held, *sending)
+    assert nodes.signers_of(0, 0) == [1]
+    faults = Counter(line["fault"] for line in logged if line["event"] == "partial exits")
+    assert faults == {"more partial exits at once than there can be": 2, "a wrong partial signature": most}
+    assert exits._to_take.total() == 0
+
+
 # The file.
 
 
@@ -420,6 +512,17 @@ def test_the_file_is_for_its_owner_and_its_cluster(tmp_path: Path) -> None:
     path.write_bytes(b"nothing of the kind")
     with pytest.raises(ExitStoreError, match="no exits can be kept in it"):
         ExitStore(path, LOCK_HASH)
+
+
+def test_a_file_that_cannot_be_used_costs_the_exits_only(tmp_path: Path) -> None:
+    """The node that opens it starts without."""
+    path = tmp_path / "exits.db"
+    path.write_bytes(b"nothing of the kind")
+    with structlog.testing.capture_logs() as logged:
+        assert exits_of(path, LOCK_HASH) is None
+    [line] = logged
+    assert (line["event"], line["log_level"]) == ("no exits until the next start", "error")
+    assert str(path) in line["why"]
 
 
 def test_signatures_are_not_shown() -> None:
