@@ -188,6 +188,7 @@ async def _broadcast(settings: ExitBroadcastSettings) -> int:
     async with _beacon(settings, cluster) as beacon:
         details = await beacon.details(validators, state="head")
         with _store(settings, cluster) as store:
+            ExitJudge(cluster.members, beacon.chain.schedule, store).recover()
             states = exit_states(store, validators, _indices(details))
             whole = {each.validator: each.whole for each in states if each.whole}
             if not settings.all and (missing := [each for each in validators if each not in whole]):
@@ -206,6 +207,9 @@ async def _broadcast(settings: ExitBroadcastSettings) -> int:
             details = await beacon.details(list(whole), state="head")
             states = exit_states(store, whole, _indices(details))
     show_exits(states, cluster, details, as_json=settings.json)
+    left = [each for each in states if each.whole is not None and each.whole.sent_at is None]
+    if left and not is_used(settings.key_path, COMMAND):
+        click.echo(f"{_counted(left)} not sent yet; the node, which goes on with it, does not run", err=True)
     return 0 if all_taken else FAILED
 
 

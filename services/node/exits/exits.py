@@ -8,6 +8,7 @@ the validator leaves. All of this is on disk, and goes on after a restart.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -26,6 +27,7 @@ from ...chain.beacon.duties import DutiesClient
 from ...process import logs
 from ...process.background import Tasks
 from ...process.offload import UnavailableError, Workers
+from ..junk import PAUSE_SECONDS, Junk
 from ..partial_signatures import Fault, Positions
 from ..parts import Signer
 from ..slots import SlotClock
@@ -72,6 +74,8 @@ class Exits:
         self._of_epoch: int | None = None
         self._learning, self._ask_again = asyncio.Lock(), 0.0  # by the loop's clock
         self._takes, self._to_take = Tasks(), Counter[int]()  # exits that wait, of each node
+        self._not_kept = Junk(log.warning, "partial exits not kept")
+        self._blamed: dict[tuple[int, str], float] = {}  # node and reason, when; by the loop's clock
         self._turns = [asyncio.Lock() for _ in self._members.operators]
 
     async def run(self) -> None:
@@ -121,7 +125,7 @@ class Exits:
             faults: what is wrong with its message.
         """
         for fault in faults:
-            _blame(fault)
+            self._blame(fault)
         signed, foreign = [], []
         for position, value in zip(validators.tolist(), values, strict=True):
             assert isinstance(value, SignedVoluntaryExit)
@@ -130,10 +134,10 @@ class Exits:
             else:
                 foreign.append(position)
         if foreign:
-            _blame(Fault(node, tuple(foreign), "an exit of another epoch than its message"))
+            self._blame(Fault(node, tuple(foreign), "an exit of another epoch than its message"))
         # Nobody has more to say, unless it says the same again before it was heard.
         if self._to_take[node] + len(signed) > 2 * MOST_MESSAGES * len(self._keys):
-            _blame(Fault(node, (), "more partial exits at once than there can be"))
+            self._blame(Fault(node, (), "more partial exits at once than there can be"))
             return
         self._to_take[node] += len(signed)
         await asyncio.shield(self._takes.start(self._take_in_turn(node, signed)))
@@ -144,7 +148,7 @@ class Exits:
             async with self._turns[node]:
                 await self._take(node, signed)
         except TROUBLE as error:
-            log.warning("partial exits not kept", node=node, why=str(error) or "there was no time")
+            self._not_kept.tell(node, error)
         finally:
             self._to_take[node] -= len(signed)
 
@@ -160,7 +164,7 @@ class Exits:
             some = signed[begin : begin + AT_ONCE]
             kept, wrong = await self._workers.run(self._judge.take, node, some, indices)
             for fault in wrong:
-                _blame(fault)
+                self._blame(fault)
             if kept:
                 self._wake.set()
 
@@ -282,9 +286,14 @@ class Exits:
             await self._workers.run(self._store.tell, "", done)
         return problems
 
+    def _blame(self, fault: Fault) -> None:
+        """In the log, but not as often as a node likes."""
+        now, reason = asyncio.get_running_loop().time(), (fault.node, fault.reason)
+        if now - self._blamed.get(reason, -math.inf) >= PAUSE_SECONDS:
+            self._blamed[reason] = now
+            log.warning(
+                "partial exits", node=fault.node, validators=len(fault.validators), fault=fault.reason
+            )
+
     def _epoch(self) -> int:
         return self._slots.epoch(self._slots.slot())
-
-
-def _blame(fault: Fault) -> None:
-    log.warning("partial exits", node=fault.node, validators=len(fault.validators), fault=fault.reason)

@@ -122,7 +122,7 @@ class ExitStore:
 
         Args:
             is_wanted: they are to be sent as soon as the cluster has signed them.
-            replace: also where another epoch was ordered before, whose exit is no more wanted then.
+            replace: also where another epoch was ordered before; exits of others are no more wanted then.
 
         Returns:
             Earlier orders that are of another epoch, which were not to be replaced: then nothing was ordered.
@@ -137,8 +137,8 @@ class ExitStore:
                 [(each, epoch) for each in validators],
             )
             self._many(
-                "DELETE FROM wanted WHERE validator = ? AND epoch = ?",
-                [(each.validator, each.epoch) for each in others],
+                "DELETE FROM wanted WHERE validator = ? AND epoch != ?",
+                [(each.validator, epoch) for each in others],
             )
             if is_wanted:
                 self.want((each, epoch) for each in validators)

@@ -105,9 +105,11 @@ async def schedule_of(chain: RunningChain) -> ForkSchedule:
     )
 
 
-def partial_of(nodes: Nodes, node: int, position: int, schedule: ForkSchedule) -> PartialExit:
+def partial_of(
+    nodes: Nodes, node: int, position: int, schedule: ForkSchedule, *, epoch: int = 0
+) -> PartialExit:
     """What a node signs; positions are indices on the chain."""
-    message = ExitMessage(nodes.dealt.lock.public_keys[position].tobytes(), 0, position)
+    message = ExitMessage(nodes.dealt.lock.public_keys[position].tobytes(), epoch, position)
     [root] = signed_set(DutyType.EXIT, [message.signed()], schedule).signing_roots
     return PartialExit(message, node, sign(nodes.dealt.key_shares[position, node], root).tobytes())
 
@@ -273,6 +275,21 @@ def test_from_file_to_file_and_to_the_chain(
     report = asyncio.run(chain.report())
     assert report["verdicts"]["exit"] == {"accepted": 1}
     assert report["refused"] == []
+
+
+def test_what_is_kept_for_later_needs_a_node_that_runs(
+    folders: list[Path], dealt_nodes: Nodes, chain: RunningChain
+) -> None:
+    """Of partial exits that the node had not put together."""
+    schedule = asyncio.run(schedule_of(chain))
+    store = store_of(dealt_nodes, folders[0])
+    store.add([partial_of(dealt_nodes, node, 5, schedule, epoch=1 << 40) for node in range(3)])
+    store.close()
+    key = ["--validator-public-key", key_of(dealt_nodes, 5)]
+    result = run("broadcast", folders[0], *key, "--yes", "--json", *on(chain))
+    (row,) = rows(result)
+    assert (row["exit_epoch"], row["wanted"], row["sent_at"]) == (1 << 40, True, None)
+    assert result.stderr == "1 validator not sent yet; the node, which goes on with it, does not run\n"
 
 
 @pytest.mark.parametrize(

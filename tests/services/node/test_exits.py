@@ -46,6 +46,7 @@ from .exiting import (
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)
     monkeypatch.setattr(module, "AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr(module, "PAUSE_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -261,7 +262,8 @@ async def test_only_the_exit_that_is_wanted_is_sent(nodes: ExitingNodes) -> None
 async def test_what_is_replaced_is_no_more_wanted(nodes: ExitingNodes) -> None:
     store = nodes.stores[0]
     assert not store.order(NAMES[:2], 0, is_wanted=True)
-    assert not store.order(NAMES[:1], 7, is_wanted=True, replace=True)
+    store.want([(NAMES[0], 3), (NAMES[0], 7)])  # as broadcasting does
+    assert not store.order(NAMES[:1], 7, replace=True)
     assert store.wanted() == {(NAMES[0], 7), (NAMES[1], 0)}
 
 
@@ -422,6 +424,17 @@ async def test_hostile_partial_exits(nodes: ExitingNodes) -> None:
         assert not [each for each in nodes.stores[node].partials() if each.message.validator == NAMES[1]]
     await for_a_while(nodes)
     assert signed_by(nodes) == []
+
+
+async def test_what_is_told_of_a_node_is_bounded(
+    nodes: ExitingNodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PAUSE_SECONDS", 1e9)
+    wrong = message_of(3, {1: partial_exit(2, 1)})
+    assert await faults_of(nodes, 3, wrong) == {(3, "a wrong partial signature")}
+    assert await faults_of(nodes, 3, wrong) == set()
+    foreign = message_of(3, {1: partial_exit(3, 1, epoch=7)})
+    assert await faults_of(nodes, 3, foreign) == {(3, "an exit of another epoch than its message")}
 
 
 async def test_a_replay_changes_nothing(nodes: ExitingNodes) -> None:
