@@ -188,10 +188,16 @@ class Chain:
     def _forget(self, slot: int) -> None:
         least = slot - KEPT_EPOCHS * SLOTS_PER_EPOCH
         if slot % SLOTS_PER_EPOCH == 0 and least > 0:
+            views = *self.views, self.truth
+            # Deep reorganisations in a row leave a chain without blocks for epochs: what duties depend on is
+            # the block before.
+            last = {view.at(least).root for view in views}
             self.blocks = {
-                root: block for root, block in self.blocks.items() if block.slot >= least or not block.slot
+                root: block
+                for root, block in self.blocks.items()
+                if block.slot >= least or not block.slot or root in last
             }
-            for view in (*self.views, self.truth):
+            for view in views:
                 view.known &= self.blocks.keys()
             self.reorganised = {epoch: at for epoch, at in self.reorganised.items() if at >= least}
 
