@@ -29,7 +29,7 @@ class OverloadedError(UnavailableError):
 
 
 class StoppedError(UnavailableError):
-    """Work in steps was not done to its end."""
+    """The work was not done, or not to its end, as what does it is stopping."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,7 @@ class Workers:
         self._limit = threads + queue_limit
         self._deadline_seconds = deadline_seconds
         self._under_way = 0
+        self._is_closed = False
         self._turns: dict[Hashable, _Turn] = {}
 
     async def run(self, function: Callable[..., T], *args: object) -> T:
@@ -129,6 +130,7 @@ class Workers:
 
         Raises:
             OverloadedError: the queue is full.
+            StoppedError: `close` was called before it began.
             TimeoutError: the deadline passed first.
         """
         async with asyncio.timeout(self._deadline_seconds):
@@ -139,6 +141,7 @@ class Workers:
 
         Raises:
             OverloadedError: the queue is full, or too much of the same waits for its turn.
+            StoppedError: as above.
             TimeoutError: the deadline passed first.
         """
         turn = self._turns.setdefault(whose, _Turn())
@@ -149,6 +152,8 @@ class Workers:
     async def _done(self, job: _Job[T], then: Callable[[], None] = lambda: None) -> T:
         """What comes of a job; `then` is called when a thread has come by it, if it was dropped or not."""
         try:
+            if self._is_closed:
+                raise StoppedError("stopping")
             if self._under_way >= self._limit:
                 raise OverloadedError("too much to do")
             place = asyncio.get_running_loop().run_in_executor(self._executor, job)
@@ -159,6 +164,11 @@ class Workers:
         place.add_done_callback(lambda _: self._leave(then))
         try:
             return cast(T, await asyncio.shield(place))
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if place.cancelled() and not (task and task.cancelling()):  # nobody cancelled whoever waits
+                raise StoppedError("stopping") from None
+            raise
         finally:
             job.drop()
 
@@ -192,4 +202,5 @@ class Workers:
 
     async def close(self) -> None:
         """Wait for what has begun, drop what has not."""
+        self._is_closed = True
         await asyncio.to_thread(self._executor.shutdown, cancel_futures=True)

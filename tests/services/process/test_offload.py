@@ -49,6 +49,28 @@ async def test_what_has_not_begun_at_the_deadline_never_does() -> None:
     assert not begun.is_set()
 
 
+async def test_what_has_not_begun_at_the_end_is_told_so() -> None:
+    workers = Workers("test", threads=1)
+    begun, go = threading.Event(), threading.Event()
+
+    def busy() -> bool:
+        begun.set()
+        return go.wait()
+
+    under_way, waiting = (asyncio.create_task(workers.run(work)) for work in (busy, go.wait))
+    await asyncio.to_thread(begun.wait)
+    closing = asyncio.create_task(workers.close())
+    with pytest.raises(StoppedError):
+        await waiting
+    with pytest.raises(StoppedError):
+        await workers.run(go.wait)
+    with pytest.raises(StoppedError):
+        await workers.run_in_turn(1, go.wait)
+    go.set()
+    await closing
+    assert await under_way
+
+
 async def test_other_work_comes_between_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(offload, "PIECE_SECONDS", 0.0)
     workers = Workers("test", threads=1)
