@@ -6,6 +6,7 @@ async with ClusterNode.open(cluster, key=key, host=host, beacon=beacon, ...) as 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -97,7 +98,7 @@ class ClusterNode:
             exits: where they are kept; without it there are none.
         """
         members, chain = cluster.members, beacon.chain
-        deadlines = Deadlines(slots, began=slots.now())
+        deadlines = Deadlines(slots, began=slots.now(), monotonic=asyncio.get_running_loop().time)
         tracker = Tracker(slots.now)
         partials = PartialSignatures[Gathered](members.keys, workers, tracker.blame)
         leaving = None
