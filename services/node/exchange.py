@@ -34,7 +34,7 @@ from ..p2p.swarm.exchange import RECEIVE_SECONDS, Terms
 from ..process import logs
 from ..process.background import Tasks
 from ..process.offload import UnavailableError, Workers
-from .junk import Junk
+from .junk import Junk, NotNowError
 from .partial_signatures import (
     Bools,
     ClusterKeys,
@@ -261,7 +261,7 @@ class Exchange:
         node = self._cluster.operators.index(peer)
         try:
             read = await self._workers.run_in_turn(peer, self._read, node, data)
-        except (ProtobufError, InputError, UnavailableError, TimeoutError) as error:
+        except (ProtobufError, InputError, NotNowError, UnavailableError, TimeoutError) as error:
             self._junk.tell(node, error)
             return
         if self._exits is not None and read.duty.type is DutyType.EXIT:
@@ -316,7 +316,7 @@ class Exchange:
         duty = Duty(message.slot, DutyType(message.duty_type))
         takes = self._exits is not None if duty.type is DutyType.EXIT else self._is_open(duty)
         if not takes:
-            raise InputError(f"duty: slot {duty.slot} is over, or too far ahead")
+            raise NotNowError(f"slot {duty.slot} is over, or too far ahead")
         validators, values, faults = [], [], []
         strangers, foreign, unread = 0, [], []
         for entry in message.entries:

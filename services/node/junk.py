@@ -1,4 +1,8 @@
-"""What peers send that is of no use: one line of it for each peer, reason and minute."""
+"""What peers send that is of no use: one line of it for each peer, reason and minute.
+
+Honest nodes are late, too, and a node that has just begun hears of duties of before: that is no junk, nor is
+what this node has no time to read.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,16 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+from ..process import logs
+from ..process.offload import UnavailableError
+
 PAUSE_SECONDS: Final = 60.0
+
+log = logs.get("node")
+
+
+class NotNowError(Exception):
+    """A message is of a duty that is over, or not one of now yet."""
 
 
 class Junk:
@@ -30,4 +43,9 @@ class Junk:
             self._told[reason] = told, count + 1
             return
         self._told[reason] = now, 0
-        self._write(self._event, node=node, why=str(error), times=count + 1)
+        write, event = self._write, self._event
+        if isinstance(error, NotNowError):
+            write, event = log.info, "messages at another time"
+        elif isinstance(error, UnavailableError | TimeoutError):
+            write, event = log.info, "no time for messages"
+        write(event, node=node, why=str(error), times=count + 1)

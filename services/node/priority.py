@@ -26,7 +26,7 @@ from ..process import logs
 from ..process.background import start_task
 from ..process.offload import UnavailableError, Workers
 from .consensus.consensus import Consensus
-from .junk import Junk
+from .junk import Junk, NotNowError
 from .transport import Transport
 from .wire.priority import (
     OLD_PROTOCOL,
@@ -39,6 +39,7 @@ from .wire.priority import (
     encode_result,
 )
 
+PROTOCOLS: Final = (PROTOCOL, OLD_PROTOCOL)
 EXCHANGE_SECONDS: Final = 6.0  # after which it goes on without those who are not heard
 POINTS: Final = 1000  # of what a node prefers to all else; one less for each position
 ASKED: Final = Terms(most_bytes=PREFERENCES_BYTES)
@@ -119,7 +120,7 @@ class Priorities:
         self._sizes = MessageSizes(len(self._nodes), 0)
         self._rounds: dict[Duty, _Round] = {}
         self._junk = Junk(log.info, "preferences not used")
-        for protocol in (PROTOCOL, OLD_PROTOCOL):
+        for protocol in PROTOCOLS:
             transport.handle(protocol, self._answer, terms=TAKEN)
 
     async def settle(self, duty: Duty) -> Mapping[str, Sequence[str]]:
@@ -166,8 +167,9 @@ class Priorities:
     async def _answer(self, peer: bytes, data: bytes) -> bytes | None:
         try:
             message = await self._workers.run_in_turn(peer, self._said, peer, data)
-            _require(self._is_open(message.duty), "a duty that nobody agrees on now")
-        except (DvtfastError, UnavailableError, TimeoutError) as error:
+            if not self._is_open(message.duty):
+                raise NotNowError("a duty that nobody agrees on now")
+        except (DvtfastError, NotNowError, UnavailableError, TimeoutError) as error:
             self._junk.tell(self._nodes.index(peer), error)
             return None
         of = self._round(message.duty)

@@ -30,6 +30,7 @@ from .info_sync import InfoSync, topics
 from .partial_signatures import PartialSignatures
 from .parts import NodeParts, Signer
 from .peer_infos import PeerInfos
+from .priority import PROTOCOLS as PREFERENCES
 from .priority import Priorities
 from .scheduler import Scheduler
 from .slots import SlotClock
@@ -141,6 +142,8 @@ class ClusterNode:
                 is_open=lambda duty: deadlines.is_agreed_on(duty) and slots.is_last(duty.slot),
                 workers=workers,
             )
+            for protocol in PREFERENCES:
+                stack.callback(host.forget, protocol)
             info_sync = InfoSync(priorities, slots)
             parts = NodeParts(
                 cluster=members,

@@ -24,7 +24,7 @@ from ...process import logs
 from ...process.background import Tasks
 from ...process.offload import UnavailableError, Workers
 from ..deadlines import Deadlines
-from ..junk import Junk
+from ..junk import Junk, NotNowError
 from ..transport import Transport
 from .instance import Accepts, Agreement, Instance
 from .message_checks import Checked, Checks
@@ -131,7 +131,7 @@ class Consensus:
     async def _received(self, peer: bytes, data: bytes) -> None:
         try:
             checked = await self._workers.run_in_turn(peer, self._checks.check, data)
-        except (DvtfastError, UnavailableError, TimeoutError) as error:
+        except (DvtfastError, NotNowError, UnavailableError, TimeoutError) as error:
             self._junk.tell(self._nodes.index(peer), error)
             return
         instance = self._instance(checked.message.duty)

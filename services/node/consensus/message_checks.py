@@ -10,6 +10,8 @@ from dvtfast.qbft import wire
 from dvtfast.qbft.messages import Duty, Message
 from dvtfast.secp256k1 import recovered_signer
 
+from ..junk import NotNowError
+
 
 @dataclass(frozen=True)
 class Checked:
@@ -40,10 +42,11 @@ class Checks:
 
         Raises:
             DvtfastError: it is none that its node may send.
+            NotNowError: it is of a duty that nobody agrees on now.
         """
         envelope = wire.decode_envelope(data, self._sizes)
         if not self._is_open(envelope.message.duty):
-            raise wire.BadMessageError("a duty that nobody agrees on now")
+            raise NotNowError("a duty that nobody agrees on now")
         for claim in envelope.claims:
             if recovered_signer(claim.digest, claim.signature) != self._nodes[claim.peer]:
                 raise wire.BadMessageError(f"not signed by node {claim.peer}")

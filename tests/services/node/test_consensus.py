@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from dvtfast import protobuf
 from dvtfast.duties.duty_types import DutyType
@@ -385,17 +386,32 @@ async def test_what_a_cheat_says_in_others_names_is_not_used():
     async with consenting(running=[0]) as found:
         node, cheat = found.nodes[0], found.keys[2]
         vote = Message(Kind.COMMIT, DUTY, 2, 1, VALUES[2].hash())
-        far = replace(vote, duty=Duty(10_000, DutyType.ATTESTER))
         for data in (
             b"junk",
             sealed(cheat, replace(vote, peer=1), [VALUES[2]]),
-            sealed(cheat, far, [VALUES[2]]),
             sealed(cheat, vote, [VALUES[2]])[:-1],
         ):
             await node._received(cheat.public_key, data)
         assert not node._instances
         await node._received(cheat.public_key, sealed(cheat, vote, [VALUES[2]]))
         assert list(node._instances) == [DUTY]
+
+
+@pytest.mark.parametrize(
+    "duty",
+    [Duty(DUTY.slot - 2, DUTY.type), Duty(10_000, DutyType.ATTESTER)],
+    ids=["over", "far ahead"],
+)
+async def test_who_speaks_at_another_time_is_not_heard_and_sent_no_junk(duty):
+    async with consenting(running=[0]) as found:
+        node, other = found.nodes[0], found.keys[2]
+        vote = Message(Kind.COMMIT, duty, 2, 1, VALUES[2].hash())
+        with capture_logs() as lines:
+            await node._received(other.public_key, sealed(other, vote, [VALUES[2]]))
+            assert "message not used" not in {line["event"] for line in lines}
+            await node._received(other.public_key, b"junk")
+        assert [line["node"] for line in lines if line["event"] == "message not used"] == [2]
+        assert not node._instances
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from dvtfast import PublicKeys, derive_public_keys, generate_secret_keys, sign, split_secret_keys
 from dvtfast.duties.attestations import AttestationData, AttestationElectra, Checkpoint
@@ -289,7 +290,10 @@ async def test_nothing_wrong_goes_out(nodes: Nodes) -> None:
     ],
 )
 async def test_what_is_not_taken(nodes: Nodes, slot: int, duty: int) -> None:
-    await nodes.receive(0, replace(nodes.message_of(0), slot=slot, duty_type=duty))
+    with capture_logs() as lines:
+        await nodes.receive(0, replace(nodes.message_of(0), slot=slot, duty_type=duty))
+    named = {line["node"] for line in lines if line["event"] == "partial signatures of no use"}
+    assert named == (set() if slot != SLOT else {0})
     await nodes.receive(0, b"\xff")
     assert nodes.partials[1].shares(Gathered(DUTY)) is None
     assert nodes.faults == []
