@@ -67,6 +67,8 @@ class Scheduler:
         async with in_background(for_ever(self._listen)):
             try:
                 async for slot in slots.slots():
+                    if self._seen is not None and slot < self._seen:
+                        self._begin_anew()
                     self._seen, epoch = slot, slots.epoch(slot)
                     if slot == slots.first_slot(epoch):
                         self._validators.begin(epoch)
@@ -153,6 +155,15 @@ class Scheduler:
         node.tracker.end(duty)
 
     # What is over.
+
+    def _begin_anew(self) -> None:
+        """The clock was ahead: what was done by it of duties to come was over then for others, too.
+
+        What has begun at its moment is begun once only.
+        """
+        for duty in [duty for duty in self._planned if duty not in self._begun]:
+            self._planned.pop(duty).task.cancel()
+        self._known.clear()  # so that all is planned in this slot
 
     def _forget(self, slot: int, epoch: int) -> None:
         node = self._node

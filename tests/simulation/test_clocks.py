@@ -8,8 +8,9 @@ import pytest
 
 from dvtfast.duties.duty_types import DutyType
 from dvtfast.qbft.messages import Duty
+from dvtfast.services.node.deadlines import EPOCHS_KNOWN
 from dvtfast.services.node.wire.partial_signatures import PROTOCOL, PartialSignaturesMessage
-from tests.simulation.chain import SECONDS_PER_SLOT
+from tests.simulation.chain import SECONDS_PER_SLOT, SLOTS_PER_EPOCH
 from tests.simulation.members import NODES
 from tests.simulation.running import Simulation
 from tests.simulation.storms import Kind, Trouble
@@ -59,6 +60,7 @@ def test_clocks_that_are_200_ms_off(ahead: Sequence[int]) -> None:
     [
         (Kind.CLOCK, -40.0, ONE),
         (Kind.CLOCK, HOUR, ONE),
+        (Kind.CLOCK, HOUR, ALL),
         (Kind.ASLEEP, 0.0, ALL),
         *(
             pytest.param(Kind.CLOCK, seconds, nodes, marks=pytest.mark.thorough)
@@ -79,3 +81,17 @@ def test_who_was_out_of_time_does_all_duties_again_two_slots_later(
         assert all(what.endswith(", and leads") for what in missed)
     assert len({frozenset(of_slots(duties, SETTLED + 1)) for duties in sent.values()}) == 1
     assert of_slots(sent[nodes[0]], SETTLED + 1)
+
+
+def test_who_was_started_while_the_clock_was_ahead_goes_on_within_two_epochs() -> None:
+    """How long it runs is told by a clock that nobody sets."""
+    begin, end = BEGIN * SECONDS_PER_SLOT + 1.0, END * SECONDS_PER_SLOT + 5.0
+    troubles = [
+        Trouble(Kind.CLOCK, begin, end, 1, seconds=HOUR),
+        Trouble(Kind.KILLED, begin + 1.0, begin + 5.0, 1),
+    ]
+    sent = run_with(Simulation(SEED, SLOTS, validators=VALIDATORS, troubles=troubles))
+    again = (BEGIN // SLOTS_PER_EPOCH + EPOCHS_KNOWN) * SLOTS_PER_EPOCH
+    assert of_slots(sent[1], again)
+    assert len({frozenset(of_slots(duties, again + 2)) for duties in sent.values()}) == 1
+    assert not {duty for duty in sent[1] if END < duty.slot < again} & sent[0]
