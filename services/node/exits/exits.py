@@ -39,6 +39,8 @@ from .sending import ExitSender
 from .store import MOST_MESSAGES, NUMBER_LIMIT, ExitStoreError
 
 LOOK_SECONDS: Final = 1.0  # between two looks whether there are new orders
+SMALL: Final = 16  # exits; what a message with fewer counts for among those that wait
+MOST_SMALL: Final = 64  # messages of a node that may wait, beside all that it may have to say
 AGAIN_SECONDS: Final = 30.0  # after which what did not work is tried again
 TROUBLE: Final = (BeaconError, ExitStoreError, UnavailableError, TimeoutError)
 
@@ -136,13 +138,16 @@ class Exits:
         if foreign:
             self._blame(Fault(node, tuple(foreign), "an exit of another epoch than its message"))
         # Nobody has more to say, unless it says the same again before it was heard.
-        if self._to_take[node] + len(signed) > 2 * MOST_MESSAGES * len(self._keys):
+        most, count = 2 * MOST_MESSAGES * len(self._keys) + MOST_SMALL * SMALL, max(len(signed), SMALL)
+        if self._to_take[node] + count > most:
             self._blame(Fault(node, (), "more partial exits at once than there can be"))
             return
-        self._to_take[node] += len(signed)
-        await asyncio.shield(self._takes.start(self._take_in_turn(node, signed)))
+        self._to_take[node] += count
+        await asyncio.shield(self._takes.start(self._take_in_turn(node, signed, count)))
 
-    async def _take_in_turn(self, node: int, signed: Sequence[tuple[int, SignedVoluntaryExit]]) -> None:
+    async def _take_in_turn(
+        self, node: int, signed: Sequence[tuple[int, SignedVoluntaryExit]], count: int
+    ) -> None:
         """One batch of a node is on the thread at once, so that the others' do not wait for many."""
         try:
             async with self._turns[node]:
@@ -150,7 +155,7 @@ class Exits:
         except TROUBLE as error:
             self._not_kept.tell(node, error)
         finally:
-            self._to_take[node] -= len(signed)
+            self._to_take[node] -= count
 
     async def _take(self, node: int, signed: Sequence[tuple[int, SignedVoluntaryExit]]) -> None:
         now = asyncio.get_running_loop().time()
