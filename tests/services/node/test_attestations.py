@@ -71,6 +71,7 @@ def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
         return round_end(deadlines, duty, round, extended=extended) + 10 * PATIENCE_SECONDS
 
     monkeypatch.setattr(Deadlines, "round_end", later)
+    monkeypatch.setattr(Deadlines, "present_round", lambda deadlines, duty: 1)
     monkeypatch.setattr(votes, "PATIENCE_SECONDS", PATIENCE_SECONDS)
 
 
