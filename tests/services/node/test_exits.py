@@ -19,7 +19,7 @@ from dvtfast.duties.wrappers import encode_signed
 from dvtfast.services.node.commands.run import exits_of
 from dvtfast.services.node.exits import exits as module
 from dvtfast.services.node.exits.messages import ExitMessage, PartialExit
-from dvtfast.services.node.exits.states import exit_states
+from dvtfast.services.node.exits.states import ExitState, exit_states
 from dvtfast.services.node.exits.store import MOST_MESSAGES, ExitStore, ExitStoreError
 from dvtfast.services.node.wire.partial_signatures import PROTOCOL, PartiallySigned, PartialSignaturesMessage
 from tests.services.p2p.hosts import until
@@ -311,8 +311,13 @@ async def test_a_wrong_index_spoils_no_validator(nodes: ExitingNodes) -> None:
         nodes.stores[node].order([NAMES[0]], 1, is_wanted=node == 0, replace=True)
     await until(lambda: any(each.sent_at and each.message.epoch == 1 for each in nodes.stores[0].whole()))
     check(nodes.beacon.sent[before:])
-    (state,) = exit_states(nodes.stores[0], NAMES[:1], {NAMES[0]: FIRST_INDEX})
-    assert (state.described(THRESHOLD), state.other_epochs, state.problem) == ("sent, epoch 1", [0], "")
+
+    def last_state() -> ExitState:
+        (state,) = exit_states(nodes.stores[0], NAMES[:1], {NAMES[0]: FIRST_INDEX})
+        return state
+
+    await until(lambda: last_state().described(THRESHOLD) == "sent, epoch 1")
+    assert (last_state().other_epochs, last_state().problem) == ([0], "")
 
 
 async def test_partial_exits_of_two_indices_are_not_counted_together(nodes: ExitingNodes) -> None:
