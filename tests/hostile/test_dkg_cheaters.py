@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -10,7 +11,8 @@ from py_ecc.optimized_bls12_381 import neg
 from dvtfast.constants import CURVE_ORDER, PUBLIC_KEY_BYTES
 from dvtfast.dkg.native import dealing
 from dvtfast.dkg.native.envelopes import Kind, seal
-from dvtfast.dkg.native.judging import Known, UndecidedError, judge_evidence
+from dvtfast.dkg.native.evidence import Proves, of_envelopes
+from dvtfast.dkg.native.judging import EvidenceError, UndecidedError, judge_evidence
 from dvtfast.dkg.native.statements import Stop
 from dvtfast.dkg.native.wanting import encode_want
 from dvtfast.dkg.outputs import Phase
@@ -31,13 +33,13 @@ def run(*, cheats=None, tamper=None, plans=None, terms=TERMS, prepare=None):
 
 
 def assert_blamed(network, *culprits):
-    """All honest nodes name these and nobody else, and each evidence convinces a judge who was not there."""
+    """All honest nodes name these and nobody else, and each evidence convinces who knows what they know."""
     for node in network.honest:
         assert not node.finished
         assert node.culprits == set(culprits), node.aborts
         for abort in node.aborts:
             assert abort.evidence is not None, abort
-            known = Known(*(getattr(node.machine._work.known, name) for name in ("results", "lock_hash")))
+            known = node.machine._work.known
             verdict = judge_evidence(abort.evidence, network.terms, plan=node.plan, known=known)
             assert verdict.culprit == abort.culprit
 
@@ -390,6 +392,21 @@ def test_who_was_not_there_may_need_to_know_the_result():
     network = run(cheats={CHEATER: cheaters.other_lock_hash})
     with pytest.raises(UndecidedError):
         judge_evidence(network.nodes[0].aborts[0].evidence, TERMS)
+
+
+def test_nobody_is_convicted_by_who_was_told_of_other_options():
+    """By these a COMMIT is of no session, and what a BLAME shows proves nothing; no definition says them."""
+    told = replace(TERMS, options=b"what an accuser says")
+    network = run(cheats={CHEATER: cheaters.same_for_two})
+    node = network.nodes[0]
+    commit, (blame,) = node.machine._mail.own[Kind.COMMIT], node.machine._verdicts.messages
+    digests, known = node.machine._work.hello_digests, node.machine._work.known
+    false_blame = of_envelopes(Proves.FALSE_BLAME, TERMS, digests, blame, rest=[blame.attachment])
+    for evidence in (of_envelopes(Proves.MALFORMED, TERMS, digests, commit), false_blame):
+        with pytest.raises(UndecidedError, match="what options were agreed on"):
+            judge_evidence(evidence.encode(), told, plan=node.plan, known=replace(known, is_party=False))
+        with pytest.raises(EvidenceError):
+            judge_evidence(evidence.encode(), TERMS, plan=node.plan, known=known)
 
 
 def test_an_operator_is_there_once():

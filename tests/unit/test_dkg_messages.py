@@ -491,11 +491,11 @@ def test_there_is_one_of_each_type():
 def test_evidence_is_judged_the_same_by_anybody(proves):
     network, abort = proven()[proves]
     judge = partial(judge_evidence, terms=network.terms)
-    if proves in (8, 10, 11):
+    if proves in (8, 10, 11, 12):
         with pytest.raises(UndecidedError):
             judge(abort.evidence)
     known = network.honest[0].machine._work.known
-    verdict = judge(abort.evidence, plan=SamplePlan(), known=Known(known.results, known.lock_hash))
+    verdict = judge(abort.evidence, plan=SamplePlan(), known=known)
     assert (verdict.culprit, verdict.reason) == (CHEATER, abort.reason)
 
 
@@ -536,9 +536,7 @@ def test_no_change_of_an_evidence_convicts_the_honest(proves, data):
                 evidence[place:place] = evidence[place : place + data.draw(st.integers(1, 9))]
     known = network.honest[0].machine._work.known
     try:
-        verdict = judge_evidence(
-            bytes(evidence), network.terms, plan=SamplePlan(), known=Known(known.results, known.lock_hash)
-        )
+        verdict = judge_evidence(bytes(evidence), network.terms, plan=SamplePlan(), known=known)
     except (EvidenceError, UndecidedError):
         return
     assert verdict.culprit == CHEATER

@@ -16,7 +16,7 @@ from dvtfast.dkg.native.dealing import as_shares, commitment_rows, points_of_row
 from dvtfast.dkg.native.envelopes import FRAME_BYTES, REPEATABLE, Envelope, Kind, Mark, decode_envelope
 from dvtfast.dkg.native.evidence import PLACE_BYTES, Evidence, Proves, Row, decode_evidence
 from dvtfast.dkg.native.hashing import DIGEST_BYTES, path_bytes, root_of_path, tree_root
-from dvtfast.dkg.native.rules import broken_rule
+from dvtfast.dkg.native.rules import OTHER_SESSION, broken_rule
 from dvtfast.dkg.native.signing import is_lock_signature, is_partial_signature, result_of
 from dvtfast.dkg.native.sizes import ciphertext_bytes, commitments_bytes, evidence_limit
 from dvtfast.dkg.native.statements import (
@@ -55,10 +55,15 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What a judge knows of the result: hashes of all public key shares (`results_of`), and of the lock."""
+    """What a judge knows of the result: hashes of all public key shares (`results_of`), and of the lock.
+
+    And whether the judge was a party: then its terms have the options that all agreed on. Others may have
+    been told of other ones, by which an honest COMMIT is of no session and honest evidence proves nothing.
+    """
 
     results: tuple[bytes, ...] | None = None
     lock_hash: bytes | None = None
+    is_party: bool = False
 
 
 NOTHING_KNOWN = Known()
@@ -100,6 +105,10 @@ class _Case:
     def require(self, holds: bool, otherwise: str) -> None:
         if not holds:
             raise EvidenceError(otherwise)
+
+    def require_party(self) -> None:
+        if not self.known.is_party:
+            raise UndecidedError("what options were agreed on is not known but to who was there")
 
     def take(self, size: int | None = None) -> bytes:
         self.require(bool(self._fields), "a field is missing")
@@ -178,6 +187,8 @@ def _malformed(case: _Case) -> Verdict:
     reason = broken_rule(envelope, case.terms)
     if reason is None:
         raise EvidenceError("the statement breaks no rule")
+    if reason == OTHER_SESSION and envelope.slot != case.session:
+        case.require_party()
     return Verdict(envelope.sender, f"{envelope.kind.name} of operator {envelope.sender}: {reason}")
 
 
@@ -333,6 +344,7 @@ def _false_blame(case: _Case) -> Verdict:
     except EvidenceError:
         holds = False
     case.require(not holds, "the BLAME holds")
+    case.require_party()
     return Verdict(blame.sender, f"operator {blame.sender} blames without proof")
 
 

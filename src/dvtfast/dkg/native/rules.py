@@ -9,6 +9,9 @@ from dvtfast.dkg.native.identity import is_identity, is_signed
 from dvtfast.dkg.native.statements import Commit, Deal, Done, Echo, Hello, LockSig
 from dvtfast.dkg.native.terms import Terms
 
+# The one rule that takes the options of the terms.
+OTHER_SESSION = "COMMIT is not for the session of its HELLOs"
+
 
 def broken_rule(envelope: Envelope, terms: Terms) -> str | None:
     """What is wrong with a statement of the right size, signed by its sender; None when nothing is."""
@@ -22,10 +25,10 @@ def broken_rule(envelope: Envelope, terms: Terms) -> str | None:
             commit = Commit.decode(envelope.statement, terms)
             if commit.hello_slot != terms.hello_slot:
                 return "COMMIT is for another attempt than its session"
+            if unsigned := _unsigned(commit.hellos, Kind.HELLO, commit.hello_slot, terms):
+                return unsigned
             session = terms.session_id([mark.digest for mark in commit.hellos])
-            if envelope.slot != session:
-                return "COMMIT is not for the session of its HELLOs"
-            return _unsigned(commit.hellos, Kind.HELLO, commit.hello_slot, terms)
+            return None if envelope.slot == session else OTHER_SESSION
         case Kind.DEAL:
             deal = Deal.decode(envelope.statement, terms)
             return _unsigned(deal.commits, Kind.COMMIT, envelope.slot, terms)

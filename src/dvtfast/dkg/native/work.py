@@ -6,7 +6,7 @@ No order of things is in here: `machine` asks for each statement when it is time
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import TypeAlias
 
@@ -109,7 +109,7 @@ class Work:
         self.position = terms.operators.index(identity.public_key)
         self.session: bytes | None = None
         self.hello_digests: tuple[bytes, ...] = ()
-        self.known = Known()
+        self.known = Known(is_party=True)
         self.keys: GeneratedKeys | None = None
         self.sealed = b""
         self._identity = identity
@@ -255,7 +255,7 @@ class Work:
             raise self._accusation(Proves.BAD_PROOF, deals[fault.dealer], rest=rest) from None
         except ShareFaultError as fault:
             raise self._complaint(fault, held, dealt[fault.dealer]) from None
-        self.known = Known(results_of(self.keys.public_shares))
+        self.known = Known(results_of(self.keys.public_shares), is_party=True)
 
     def _dealt(self, envelope: Envelope) -> Dealt:
         deal = Deal.decode(envelope.statement, self.terms)
@@ -330,7 +330,7 @@ class Work:
         assert self.keys is not None
         keys = self.keys
         lock_hash = self.plan.lock_hash(keys.public_keys, keys.public_shares, self._signatures)
-        self.known = Known(self.known.results, lock_hash)
+        self.known = replace(self.known, lock_hash=lock_hash)
         signature = sign_lock(keys.secret_shares, lock_hash)
         return LockSig(lock_hash, signature, self._identity.sign(lock_hash)).encode()
 
