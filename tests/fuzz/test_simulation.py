@@ -62,4 +62,4 @@ def test_memory_stays_flat(weather):
 def _around(sizes, epoch):
     """The median of some epochs up to that one, of each size."""
     some = sizes[max(0, epoch - EPOCHS_AROUND) : epoch]
-    return Counter({what: median(each.get(what, 0) for each in some) for what in {*().union(*some)}})
+    return Counter({what: median(each.get(what, 0) for each in some) for what in set().union(*some)})
