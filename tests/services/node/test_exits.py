@@ -340,8 +340,9 @@ async def test_an_order_is_taken_back(nodes: ExitingNodes) -> None:
     await nodes.end(3)
     nodes.order(0, 1)
     await until(lambda: nodes.signers_of(1, 1) == [0])
+    await nodes.end(0)  # so that nothing is on its way
+    nodes.begin(0)
     nodes.stores[0].cancel(NAMES[:2])
-    await for_a_while(nodes)
     nodes.begin(3)
     nodes.order(1, 1)
     await until(lambda: nodes.signers_of(3, 1) == [1])
