@@ -15,12 +15,16 @@ from ...chain.beacon.client import VALIDATOR_LIMIT_BYTES
 from ...chain.beacon.duties import DUTY_LIMIT_BYTES, SECONDS_PER_DUTY
 from ...chain.beacon.nodes import KEYS_AT_ONCE
 from ..parts import NodeParts
+from ..peer_infos import CHARON_VERSION
 from .answers import json_answer
 from .errors import RequestError
 from .keys import ShareKeys
 from .requests import indices, json_body, number, path_number, text
 
-VERSION: Final = f"dvtfast/v{version('dvtfast')}/{platform.machine()}-{sys.platform}"
+# Clients look for charon's name in it: Vouch's library takes only then a block whose reveal is the cluster's.
+VERSION: Final = (
+    f"dvtfast/v{version('dvtfast')}/{platform.machine()}-{sys.platform} (as charon/{CHARON_VERSION})"
+)
 LONGEST_STATE: Final = 66  # characters of its name: a root
 MOST_PER_VALIDATOR: Final = 2  # keys and indices in one request
 

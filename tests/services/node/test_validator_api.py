@@ -438,6 +438,15 @@ async def test_a_token() -> None:
         assert told["data"]["version"].startswith("dvtfast/v")
 
 
+async def test_the_version_has_what_clients_of_clusters_look_for() -> None:
+    """Vouch's library (go-eth2-client) takes a block with another randao reveal than its own only of a node
+    whose version contains `charon`."""
+    async with client_before_node() as found:
+        told = await found.send("GET", "/eth/v1/node/version")
+        assert told["data"]["version"].startswith("dvtfast/v")
+        assert "charon" in told["data"]["version"].lower()
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [
