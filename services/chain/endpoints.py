@@ -184,6 +184,7 @@ class Endpoints:
         self._check = check
         self._random = SystemRandom()
         self._going_on: set[asyncio.Task[Any]] = set()
+        self._is_noted = True
 
     @property
     def names(self) -> str:
@@ -200,6 +201,12 @@ class Endpoints:
         one = copy.copy(self)
         one._endpoints = [endpoint]
         return one
+
+    def unnoted(self) -> Endpoints:
+        """The same for what others ask: how it goes says nothing of their health, nor does it check them."""
+        same = copy.copy(self)
+        same._is_noted = False
+        return same
 
     def each_alone(self) -> list[Endpoints]:
         """Each of them, as if there were no other."""
@@ -396,6 +403,8 @@ class Endpoints:
             await asyncio.gather(*asked, return_exceptions=True)
 
     async def _asked(self, endpoint: Endpoint, work: Callable[[Endpoint], Awaitable[T]]) -> T:
+        if not self._is_noted:
+            return await work(endpoint)
         began, rests_until = time.monotonic(), endpoint.rests_until
         if endpoint.failures:
             endpoint.rest(REST_LONGEST_SECONDS)  # one request finds out whether it is back
@@ -508,11 +517,13 @@ async def exchange(
     body: bytes | None = None,
     accept: str = "application/json",
     others: Mapping[str, str] = MappingProxyType({}),
+    is_noted: bool = True,
 ) -> Answer:
     """Send one request to an endpoint; its answer, with a body of at most `limit_bytes`.
 
     Args:
         others: headers, of which Content-Type is JSON where they say nothing else.
+        is_noted: whether the endpoint is checked again where a new connection is made.
 
     Redirects are not followed. What is asked may be asked twice, where a connection had ended.
 
@@ -528,7 +539,7 @@ async def exchange(
             body=body,
             headers=headers,
             limit_bytes=limit_bytes,
-            connected=endpoint.connected,
+            connected=endpoint.connected if is_noted else lambda: None,
         )
     except SlowError as error:
         raise endpoint.error(str(error), kind=NoAnswerInTimeError) from None

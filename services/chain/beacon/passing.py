@@ -1,11 +1,15 @@
-"""Beacon nodes of whoever stands before them: requests and answers are passed on as they are."""
+"""Beacon nodes of whoever stands before them: requests and answers are passed on as they are.
+
+What is passed on has connections of its own, and how it goes is noted of no node: whatever others ask for,
+and however slowly they read it, what is asked for here has its connections, and nodes that are believed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Self
 
-from ...web.outgoing import Answer, Opened, OutgoingError, SlowError, joined
+from ...web.outgoing import Answer, Opened, OutgoingError, Session, SlowError, joined
 from ..endpoints import Endpoint, NoAnswerInTimeError, exchange
 from .answers import decoded
 from .nodes import BeaconNodes, refusal, within
@@ -16,6 +20,14 @@ SHOWN_BYTES: Final = 4096  # of an answer that is an error
 
 class PassingNodes(BeaconNodes):
     """Beacon nodes that are asked for what others want to know of them."""
+
+    async def __aenter__(self) -> Self:
+        self._passing = Session(self._timeout_seconds)
+        return await super().__aenter__()
+
+    async def __aexit__(self, *exception: object) -> None:
+        await super().__aexit__(*exception)
+        await self._passing.close()
 
     async def open(
         self, path: str, query: str, headers: Mapping[str, str], *, silence_seconds: float
@@ -32,11 +44,10 @@ class PassingNodes(BeaconNodes):
         async def ask(endpoint: Endpoint) -> Opened:
             async with within(self._read_seconds, endpoint):
                 try:
-                    opened = await self._session.open(
+                    opened = await self._passing.open(
                         joined(endpoint.url, path, query),
                         headers=headers,
                         silence_seconds=silence_seconds,
-                        connected=endpoint.connected,
                     )
                     if 200 <= opened.status < 300:
                         return opened
@@ -49,7 +60,7 @@ class PassingNodes(BeaconNodes):
                 except OutgoingError as error:
                     raise endpoint.error(str(error)) from None
 
-        return await self._of_groups(lambda group: group.first_able(ask, takes_long=True))
+        return await self._of_groups(lambda group: group.unnoted().first_able(ask, takes_long=True))
 
     async def post(self, path: str, query: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         """What is sent to all nodes: the first good answer; raises as `open`."""
@@ -57,19 +68,20 @@ class PassingNodes(BeaconNodes):
         async def send(endpoint: Endpoint) -> Answer:
             async with within(self._submit_seconds, endpoint):
                 answer = await exchange(
-                    self._session,
+                    self._passing,
                     endpoint,
                     "POST",
                     joined(endpoint.url, path, query),
                     body=body,
                     limit_bytes=PASSED_LIMIT_BYTES,
                     others=headers,
+                    is_noted=False,
                 )
             if not 200 <= answer.status < 300:
                 raise refusal(endpoint, path, answer.status, answer.content)
             return answer
 
-        return await self._of_groups(lambda group: group.first_of_all(send))
+        return await self._of_groups(lambda group: group.unnoted().first_of_all(send))
 
     async def content(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import Final
 
 from aiohttp import web
@@ -20,7 +21,9 @@ GIVEN_PREFIX: Final = "eth-"
 SILENCE_SECONDS: Final = 10.0  # in an answer that has begun
 EVENTS_SILENCE_SECONDS: Final = 120.0  # there is one in each slot
 EVENTS: Final = "/eth/v1/events"
-MOST_STREAMS: Final = 128  # at once, of which clients may keep some open for ever
+# At once; the connections for both are fewer than what is passed on has.
+MOST_EVENTS: Final = 16  # which clients keep open for ever
+MOST_ANSWERS: Final = 32
 
 
 class PassedOn:
@@ -32,17 +35,19 @@ class PassedOn:
 
     def __init__(self, beacon: PassingNodes, *, seconds: float) -> None:
         self._beacon, self._seconds = beacon, seconds
-        self._open = 0
+        self._open = Counter[bool]()  # by whether they are events
 
     async def get(self, request: web.Request) -> web.StreamResponse:
         """An answer of the best node, in the pieces in which it comes."""
-        if self._open >= MOST_STREAMS:
-            raise RequestError(503, f"more than {MOST_STREAMS} answers are being read")
-        self._open += 1
+        is_events = request.path == EVENTS
+        most = MOST_EVENTS if is_events else MOST_ANSWERS
+        if self._open[is_events] >= most:
+            raise RequestError(503, f"more than {most} such answers are being read")
+        self._open[is_events] += 1
         try:
             return await self._streamed(request)
         finally:
-            self._open -= 1
+            self._open[is_events] -= 1
 
     async def post(self, request: web.Request) -> web.Response:
         """The first good answer of all nodes."""

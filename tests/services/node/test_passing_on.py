@@ -11,14 +11,17 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from dvtfast.services.chain.beacon.client import BeaconError
 from dvtfast.services.node.validator_api import passing
 from dvtfast.services.node.validator_api.errors import api_errors
 from dvtfast.services.node.validator_api.passing import PassedOn
-from dvtfast.services.web import http
+from dvtfast.services.web import http, outgoing
 from dvtfast.services.web.http import listening
-from tests.services.chain.test_duties_client import asking
+from tests.services.chain.test_duties_client import CONSTANTS, asking
 
 PIECE = b"x" * 300_000
+HEAD_ROOT = {"data": {"root": "0x" + 32 * "11"}, "execution_optimistic": False}
+KEYWORDS = dict(outgoing.Session.__init__.__kwdefaults__)
 
 
 @asynccontextmanager
@@ -150,7 +153,8 @@ async def test_what_a_node_refuses_of_a_list_is_passed_on() -> None:
 
 
 async def test_so_many_streams_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passing, "MOST_STREAMS", 1)
+    """Events are counted apart, so that those who keep them open keep nobody else out."""
+    monkeypatch.setattr(passing, "MOST_EVENTS", 1)
 
     async def events(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -160,11 +164,68 @@ async def test_so_many_streams_and_no_more(monkeypatch: pytest.MonkeyPatch) -> N
         return response
 
     async with (
-        passed_on({"/eth/v1/events": events}) as (url, session),
+        passed_on({"/eth/v1/events": events, "/eth/v1/x": {}}) as (url, session),
         session.get(url + "/eth/v1/events"),
         session.get(url + "/eth/v1/events") as answer,
     ):
         assert answer.status == 503
+        async with session.get(url + "/eth/v1/x") as other:
+            assert other.status == 200
+
+
+async def test_open_answers_take_no_connection_of_the_nodes_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are, duties are asked for as before."""
+    monkeypatch.setattr(outgoing.Session.__init__, "__kwdefaults__", KEYWORDS | {"connections": 2})
+
+    async def events(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"x")
+        await asyncio.sleep(60)
+        return response
+
+    answers = {"/eth/v1/events": events, "/eth/v1/beacon/blocks/head/root": HEAD_ROOT}
+    async with asking(answers, timeout_seconds=10.0) as beacon:
+        app = http.application()
+        app.middlewares.append(api_errors)
+        app.router.add_route("GET", "/{path:.*}", PassedOn(beacon, seconds=20.0).get)
+        async with (
+            listening(app, "127.0.0.1", 0) as port,
+            aiohttp.ClientSession() as session,
+            session.get(f"http://127.0.0.1:{port}/eth/v1/events"),
+            session.get(f"http://127.0.0.1:{port}/eth/v1/events"),
+        ):
+            assert await beacon.head_root()
+
+
+async def test_what_is_passed_on_says_nothing_of_a_nodes_health() -> None:
+    """Nor is the chain of a node looked at again after it."""
+    asked = 0
+
+    async def spec(_: web.Request) -> web.Response:
+        nonlocal asked
+        asked += 1
+        return web.json_response(CONSTANTS["/eth/v1/config/spec"])
+
+    async def fail(_: web.Request) -> web.Response:
+        return web.Response(status=500)
+
+    answers = {
+        "/eth/v1/config/spec": spec,
+        "/eth/v1/fails": fail,
+        "/eth/v1/beacon/blocks/head/root": HEAD_ROOT,
+    }
+    async with asking(answers, timeout_seconds=10.0, submit_seconds=10.0) as beacon:
+        await beacon.head_root()
+        before = asked
+        for _ in range(3):
+            with pytest.raises(BeaconError):
+                await beacon.open("eth/v1/fails", "", {}, silence_seconds=10.0)
+            with pytest.raises(BeaconError):
+                await beacon.post("eth/v1/fails", "", b"{}", {})
+            await beacon.head_root()
+        assert asked == before
+        assert [each.failures for each in beacon._nodes()] == [0]
 
 
 @pytest.mark.parametrize("path", ["/eth/../secret", "/eth/%2e%2e/secret", "/./secret", "/eth/..%5csecret"])
