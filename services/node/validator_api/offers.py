@@ -14,7 +14,6 @@ from ..exchange import subcommittee_of
 from ..partial_signatures import Positions
 from ..parts import Signed
 
-KEPT_SLOTS: Final = 32  # before the latest one
 # Of the others what is signed follows from the duty, so that clients need not be told.
 OFFERED: Final = frozenset(
     {
@@ -27,6 +26,9 @@ OFFERED: Final = frozenset(
     }
 )
 
+# Of 32 slots, or of more with less to do. The oldest by when it came goes first, not by its slot: a clock that
+# was ahead would have what comes after it forgotten at once.
+KEPT_DUTIES: Final = 32 * len(OFFERED)
 CLIENTS_SIGN: Final = OFFERED | {DutyType.PREPARE_AGGREGATOR, DutyType.PREPARE_SYNC_CONTRIBUTION}
 NOBODY: Final = "this node has no key shares, and validator clients are not asked for that"
 
@@ -44,18 +46,16 @@ class Offers:
 
     def __init__(self) -> None:
         self._of: dict[Duty, dict[tuple[int, int], SignedValue]] = {}
-        self._latest = 0
         self._more = asyncio.Event()
 
     async def sign(self, duty: Duty, validators: Positions, values: Sequence[SignedValue]) -> Signed:
         """Offer a value for each validator; none is signed here."""
         if duty.type in OFFERED and len(values):
-            self._latest = max(self._latest, duty.slot)
             offered = self._of.setdefault(duty, {})
             for validator, value in zip(validators.tolist(), values, strict=True):
                 offered[validator, subcommittee_of(value)] = value
-            for old in [each for each in self._of if each.slot < self._latest - KEPT_SLOTS]:
-                del self._of[old]
+            while len(self._of) > KEPT_DUTIES:
+                del self._of[next(iter(self._of))]
             self._more.set()
             self._more = asyncio.Event()
         has_clients = duty.type in CLIENTS_SIGN

@@ -38,6 +38,7 @@ from dvtfast.services.node.tracker import Step
 from dvtfast.services.node.validator_api.attesting import NOT_AGREED
 from dvtfast.services.node.validator_api.contributing import TOO_EARLY
 from dvtfast.services.node.validator_api.intake import NOT_NOW, TWICE, WRONG_SIGNATURE
+from dvtfast.services.node.validator_api.offers import KEPT_DUTIES, Offers
 from tests.services.node.client_before_node import (
     FULU_HEADER,
     GROUP_KEYS,
@@ -421,6 +422,22 @@ async def test_duties_have_key_shares() -> None:
             assert told["data"] == [ours | {"pubkey": SHARE_KEYS[3]}, of_others]
         told = await found.send("POST", f"/eth/v1/validator/duties/attester/{EPOCH}", json=["7"], status=400)
         assert told["message"] == f"{of_others['pubkey']}: it is no validator of this cluster"
+
+
+# A clock that was ahead.
+
+
+async def test_what_was_offered_while_the_clock_was_ahead_hides_nothing() -> None:
+    """And of all that is offered so much is kept, the oldest goes first."""
+    offers, message = Offers(), SyncCommitteeMessage(SLOT, ROOT, FIRST_INDEX, NO_SIGNATURE)
+    ahead = SLOT + 10 * KEPT_DUTIES
+    for slot in (ahead, *range(SLOT, SLOT + KEPT_DUTIES - 1)):
+        await offers.sign(Duty(slot, DutyType.SYNC_MESSAGE), _positions(0), [replace(message, slot=slot)])
+    assert offers.of(Duty(SLOT, DutyType.SYNC_MESSAGE))
+    assert offers.of(Duty(ahead, DutyType.SYNC_MESSAGE))
+    await offers.sign(Duty(SLOT, DutyType.RANDAO), _positions(0), [SignedRandao(EPOCH, NO_SIGNATURE)])
+    assert not offers.of(Duty(ahead, DutyType.SYNC_MESSAGE))
+    assert offers.of(Duty(SLOT, DutyType.SYNC_MESSAGE))
 
 
 # Who is let in, and what is not served.
