@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 from typing import Final
 
@@ -21,6 +22,7 @@ GIVEN_PREFIX: Final = "eth-"
 SILENCE_SECONDS: Final = 10.0  # in an answer that has begun
 EVENTS_SILENCE_SECONDS: Final = 120.0  # there is one in each slot
 EVENTS: Final = "/eth/v1/events"
+PATHS: Final = re.compile(r"/eth/v[0-9]+(?:/[A-Za-z0-9_]+)+")
 # At once; the connections for both are fewer than what is passed on has.
 MOST_EVENTS: Final = 16  # which clients keep open for ever
 MOST_ANSWERS: Final = 32
@@ -83,10 +85,15 @@ class PassedOn:
 
 
 def _path(request: web.Request) -> str:
-    """The same path; none that leads out of a beacon node's own."""
-    if any(part in (".", "..") for part in request.path.replace("\\", "/").split("/")):
-        raise RequestError(404, "there is no such path")
-    return request.rel_url.raw_path
+    """The same path, if it is one of the beacon API, written as that has it.
+
+    Servers take others for the same, such as those with an empty part, and so would not see what the node
+    has an answer of its own for; and what else a beacon node has on its port is none of a client's business.
+    """
+    path = request.rel_url.raw_path
+    if not PATHS.fullmatch(path):
+        raise RequestError(404, "there is no such path of the beacon API")
+    return path
 
 
 def _query(request: web.Request) -> str:

@@ -228,9 +228,35 @@ async def test_what_is_passed_on_says_nothing_of_a_nodes_health() -> None:
         assert [each.failures for each in beacon._nodes()] == [0]
 
 
-@pytest.mark.parametrize("path", ["/eth/../secret", "/eth/%2e%2e/secret", "/./secret", "/eth/..%5csecret"])
-async def test_nothing_outside_of_a_nodes_own_path(path: str) -> None:
-    async with passed_on({"/secret": {}}) as (url, session):
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/eth/../secret",
+        "/eth/%2e%2e/secret",
+        "/./secret",
+        "/eth/..%5csecret",
+        "/secret",
+        "/lighthouse/health",
+        "/eth/v1/validator/prepare_beacon_proposer/",
+        "//eth/v1/validator/prepare_beacon_proposer",
+        "/eth//v1/validator/prepare_beacon_proposer",
+        "/eth/v1/validator/prepare_beacon_proposer;a=b",
+        "/eth/v1/validator%2fprepare_beacon_proposer",
+        "/eth/v1/validator/prepare_beacon_proposer%20",
+    ],
+)
+async def test_nothing_but_the_beacon_api_as_it_is_written(path: str) -> None:
+    """What the node answers itself is not to reach a beacon node by another spelling."""
+    asked: list[str] = []
+
+    async def note(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        return web.Response()
+
+    spellings = {each: note for each in (path, "/secret", "/eth/v1/validator/prepare_beacon_proposer")}
+    async with passed_on(spellings) as (url, session):
         raw = aiohttp.client.URL(url + path, encoded=True)
-        async with session.get(raw) as answer:
-            assert answer.status == 404
+        for method in ("GET", "POST"):
+            async with session.request(method, raw) as answer:
+                assert answer.status == 404
+    assert not asked
