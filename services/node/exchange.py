@@ -56,7 +56,7 @@ MOST_AGAIN: Final = 64  # messages that wait for that
 AHEAD: Final = frozenset({DutyType.PREPARE_AGGREGATOR, DutyType.PREPARE_SYNC_CONTRIBUTION})
 LATE_SECONDS: Final = 3.0
 MOST_ANSWERS: Final = 4  # of them to one node, for what is gathered together
-INCOMING: Final = Terms(most_bytes=MOST_BYTES, seconds=RECEIVE_SECONDS)
+INCOMING: Final = Terms(most_bytes=MOST_BYTES, seconds=RECEIVE_SECONDS, is_answered=False)
 
 log = logs.get("node")
 

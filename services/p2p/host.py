@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Self, TypeVar
 
@@ -172,7 +172,8 @@ class Host:
         It may be called for one message twice, when the sender did not see what came of the first time. When
         it raises, the sender gets no answer.
         """
-        self._swarm.handlers[protocol] = exchange.answering(function, terms)
+        handler = exchange.answering if terms.is_answered else exchange.taking
+        self._swarm.handlers[protocol] = handler(function, terms)
 
     def handle_stream(self, protocol: str, function: Callable[[bytes, Stream], Awaitable[None]]) -> None:
         """Call `function(peer, stream)` for each stream of a protocol; it is closed when that returns."""
@@ -214,10 +215,13 @@ class Host:
     ) -> None:
         """Send a message that has no answer; that it left is no proof that it arrived.
 
+        It counts as one under way until the peer has read it; with too many of them it waits.
+
         Raises:
             UnreachableError, P2PError, TimeoutError: it did not leave.
         """
-        await self._exchange(peer, protocol, message, terms, exchange.send)
+        before = self._peer(peer).messages[protocol]
+        await self._exchange(peer, protocol, message, terms, exchange.send, before)
 
     async def open_stream(self, peer: bytes, protocol: str, *, seconds: float | None = None) -> Stream:
         """A stream with a peer; waits for a connection when there is none. The caller closes it.
@@ -240,20 +244,27 @@ class Host:
         message: bytes,
         terms: Terms,
         exchange_: Callable[[Connection, str, bytes, Terms], Awaitable[T]],
+        before: asyncio.Semaphore | None = None,
     ) -> T:
+        """What comes of it; a stream that comes of it keeps its places until its message is taken."""
         peer = self._peer(key)
         connection: Connection | None = None
         try:
-            async with asyncio.timeout(terms.seconds):
-                async with peer.streams:
-                    connection = self._swarm.best(key) or await peer.connection()
-                    try:
-                        return await exchange_(connection, protocol, message, terms)
-                    except (StreamResetError, ConnectionEndedError):
-                        connection = None
-                        await asyncio.sleep(RETRY_SECONDS)
-                        connection = await peer.connection()
-                        return await exchange_(connection, protocol, message, terms)
+            async with asyncio.timeout(terms.seconds), AsyncExitStack() as places:
+                if before is not None:
+                    await places.enter_async_context(before)
+                await places.enter_async_context(peer.streams)
+                connection = self._swarm.best(key) or await peer.connection()
+                try:
+                    found = await exchange_(connection, protocol, message, terms)
+                except (StreamResetError, ConnectionEndedError):
+                    connection = None
+                    await asyncio.sleep(RETRY_SECONDS)
+                    connection = await peer.connection()
+                    found = await exchange_(connection, protocol, message, terms)
+                if isinstance(found, Stream):
+                    self._swarm.run(_until_taken(found, places.pop_all()))
+                return found
         except TimeoutError:
             if connection is None:
                 raise UnreachableError(f"{shown(key)} is not connected: {peer.problem}") from None
@@ -359,6 +370,11 @@ class Host:
             protocol_version=identify.PROTOCOL_VERSION,
             agent=self._agent,
         )
+
+
+async def _until_taken(stream: Stream, places: AsyncExitStack) -> None:
+    async with places:
+        await exchange.until_taken(stream)
 
 
 __all__ = ["Host", "IdentityKey", "Limits", "P2PError", "PeerState", "Stream", "Terms"]

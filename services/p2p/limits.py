@@ -20,6 +20,8 @@ class Limits:
     Attributes:
         inbound_streams: of one peer, open at once, over all its connections.
         outbound_streams: to one peer, open at once; go's default resource manager takes 75.
+        outbound_messages: of them, of one protocol, with messages that have no answer; a protocol that has
+            many to send keeps no other one waiting.
         peer_connections: with one peer; a further one ends the oldest.
         connections: in all.
         address_connections: with peers of one address.
@@ -40,8 +42,9 @@ class Limits:
         silent_seconds: until one is answered, whatever comes.
     """
 
-    inbound_streams: int = 64
+    inbound_streams: int = 256
     outbound_streams: int = 48
+    outbound_messages: int = 20
     peer_connections: int = 4
     connections: int = 1024
     address_connections: int = 1024

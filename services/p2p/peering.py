@@ -8,6 +8,7 @@ a direct way.
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Coroutine, Iterable, Sequence
 
 from ..process import logs
@@ -44,6 +45,7 @@ class Peer:
         agent: what it says that it is; empty while that is not known.
         problem: why there is no connection, for people; empty when there is one.
         streams: how many more may be opened to it now.
+        messages: by protocol, how many more without answers may be sent to it now.
     """
 
     def __init__(
@@ -54,6 +56,9 @@ class Peer:
         self.agent = ""
         self.problem = "not tried yet"
         self.streams = asyncio.Semaphore(swarm.limits.outbound_streams)
+        self.messages = defaultdict[str, asyncio.Semaphore](
+            lambda: asyncio.Semaphore(swarm.limits.outbound_messages)
+        )
         self._swarm = swarm
         self._configured = list(endpoints)
         self._learned: list[Endpoint] = []

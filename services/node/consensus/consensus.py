@@ -33,7 +33,7 @@ from .message_checks import Checked, Checks
 MOST_VALUE_BYTES: Final = 2 * MOST_BYTES
 MOST_SENDS: Final = 64  # to one peer at once; what is more is lost, as what a peer does not hear is
 MOST_KNOWN: Final = 8192  # duties that are remembered when they are over; of some hours
-INCOMING: Final = Terms(most_bytes=MOST_BYTES, seconds=RECEIVE_SECONDS)
+INCOMING: Final = Terms(most_bytes=MOST_BYTES, seconds=RECEIVE_SECONDS, is_answered=False)
 
 log = logs.get("consensus")
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from dvtfast.protobuf import varint
 
+from ..errors import P2PError
 from ..limits import MIB
 from .connection import Connection
 from .stream import Stream
@@ -18,6 +19,7 @@ from .stream import Stream
 MOST_MESSAGE_BYTES = 128 * MIB
 SEND_SECONDS = 7.0  # charon's, for a whole request
 RECEIVE_SECONDS = 5.0  # charon's, until an answer is on its way
+MOST_TAKEN = 32  # messages without answers of one peer and protocol that are worked on at once
 
 Function = Callable[[bytes, bytes], Awaitable[bytes | None]]
 
@@ -30,11 +32,13 @@ class Terms:
         most_bytes: of a message that is received.
         seconds: for all of it; None for ever.
         stall_seconds: without progress of either side; None for ever.
+        is_answered: whether messages that are taken have answers.
     """
 
     most_bytes: int = MOST_MESSAGE_BYTES
     seconds: float | None = SEND_SECONDS
     stall_seconds: float | None = None
+    is_answered: bool = True
 
 
 def framed(message: bytes) -> bytes:
@@ -56,16 +60,37 @@ async def request(connection: Connection, protocol: str, message: bytes, terms: 
         return await stream.read_message(terms.most_bytes)
 
 
-async def send(connection: Connection, protocol: str, message: bytes, terms: Terms) -> None:
-    """Send, and return when all of it is on its way; nobody says whether it arrives.
+async def send(connection: Connection, protocol: str, message: bytes, terms: Terms) -> Stream:
+    """Send, and return when all of it is on its way; `until_taken` is to follow.
 
     Raises:
         P2PError: it cannot be sent.
         TimeoutError: nothing moved for too long.
     """
-    async with connection.open_stream(protocol) as stream:
-        stream.stall_seconds = terms.stall_seconds
+    stream = connection.open_stream(protocol)
+    stream.stall_seconds = terms.stall_seconds
+    try:
         await stream.write(framed(message))
+    except BaseException:
+        stream.reset()
+        raise
+    stream.finish()
+    return stream
+
+
+async def until_taken(stream: Stream) -> None:
+    """Wait until the other end has done with what was sent, as far as it says so: until then it counts there.
+
+    That it is not taken is nothing that could be told from what is taken and dropped.
+    """
+    try:
+        async with asyncio.timeout(RECEIVE_SECONDS):
+            while await stream.read():
+                pass
+    except (P2PError, TimeoutError):
+        pass
+    finally:
+        stream.close()
 
 
 def answering(function: Function, terms: Terms) -> Callable[[Stream], Awaitable[None]]:
@@ -81,5 +106,27 @@ def answering(function: Function, terms: Terms) -> Callable[[Stream], Awaitable[
             answer = await function(stream.peer, message)
             if answer is not None:
                 await stream.write(framed(answer))
+
+    return handle
+
+
+def taking(function: Function, terms: Terms) -> Callable[[Stream], Awaitable[None]]:
+    """A handler of streams that hands each message to `function(peer, message)`, and answers none.
+
+    A stream ends when its message is read, however long that is worked on, so that a peer may send the next
+    one. Where too many of a peer are worked on, its next streams stay open, and it waits.
+    """
+    places: dict[bytes, asyncio.Semaphore] = {}  # of peers, who are known
+
+    async def handle(stream: Stream) -> None:
+        async with asyncio.timeout(terms.seconds):
+            stream.stall_seconds = terms.stall_seconds
+            message = await stream.read_message(terms.most_bytes, is_held=True)
+            async with places.setdefault(stream.peer, asyncio.Semaphore(MOST_TAKEN)):
+                give_back = stream.set_free()
+                try:
+                    await function(stream.peer, message)
+                finally:
+                    give_back()
 
     return handle

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -246,6 +248,12 @@ class Stream:
         """Finish, and do not care what still comes."""
         self._end(ConnectionEndedError("the stream was closed"))
         self.connection.close_channel(self._channel)
+
+    def set_free(self) -> Callable[[], None]:
+        """Close it, as its message is read; that counts as the peer's until what is returned is called."""
+        held, self._held = self._held, 0
+        self.close()
+        return partial(self._accounts.give, held)
 
     def reset(self, code: int = yamux.NO_REASON) -> None:
         """Give up."""

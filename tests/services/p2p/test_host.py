@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from structlog.testing import capture_logs
@@ -19,10 +20,13 @@ from dvtfast.services.p2p.errors import (
     WireError,
 )
 from dvtfast.services.p2p.host import Host, IdentityKey, Terms
+from dvtfast.services.p2p.swarm.exchange import MOST_TAKEN
 from dvtfast.services.p2p.swarm.stream import Stream
 
 from ..patience import PATIENCE_SECONDS
 from .hosts import ECHO, HERE, PATIENT, SLOW, cluster, echo, identities, until
+
+TAKING = replace(PATIENT, is_answered=False)
 
 
 async def test_messages_both_ways():
@@ -100,6 +104,46 @@ async def test_many_at_once():
         requests = [alice.request(bob.public_key, "/slow", each, terms=PATIENT) for each in messages]
         assert await asyncio.gather(*requests) == messages
         assert 1 < most <= SLOW.outbound_streams
+
+
+async def test_of_many_messages_none_is_lost():
+    """However long each is worked on: a stream ends when its message is read, and who sends waits for one."""
+    limits = replace(SLOW, inbound_streams=8, outbound_streams=6, outbound_messages=4)
+    async with cluster(identities(2), limits=limits) as (alice, bob):
+        heard = set()
+
+        async def hear(peer, message):
+            await asyncio.sleep(0.01)
+            heard.add(message)
+
+        bob.handle("/hear", hear, terms=TAKING)
+        messages = {number.to_bytes(2, "big") for number in range(300)}
+        sending = [alice.send(bob.public_key, "/hear", each, terms=PATIENT) for each in messages]
+        await asyncio.gather(*sending)
+        await until(lambda: heard == messages)
+
+
+async def test_messages_that_are_worked_on_have_bounds():
+    """They are as many as that, they count as their sender's, and others of the peer come through."""
+    async with cluster(identities(2)) as (alice, bob):
+        begun, go_on = [], asyncio.Event()
+
+        async def hear(peer, message):
+            begun.append(message)
+            await go_on.wait()
+
+        bob.handle("/hear", hear, terms=TAKING)
+        sending = [
+            asyncio.create_task(alice.send(bob.public_key, "/hear", bytes(1000), terms=PATIENT))
+            for _ in range(2 * MOST_TAKEN)
+        ]
+        await until(lambda: len(begun) == MOST_TAKEN)
+        assert await alice.request(bob.public_key, ECHO, b"hello", terms=PATIENT) == b"hello"
+        assert len(begun) == MOST_TAKEN
+        assert bob._swarm.held_bytes >= 1000 * MOST_TAKEN
+        go_on.set()
+        await asyncio.gather(*sending)
+        await until(lambda: len(begun) == 2 * MOST_TAKEN and not bob._swarm.held_bytes)
 
 
 @pytest.mark.parametrize(
