@@ -107,10 +107,10 @@ class _Read:
 
 @dataclass(frozen=True, eq=False)
 class _Told:
-    """A message of what this node verified, when each node was sent it last, and how often."""
+    """What this node signed, when each node was sent the last of it, and how often all of it again."""
 
-    message: bytes
-    moments: dict[int, float]  # by the event loop's clock
+    values: dict[int, SignedValue] = field(default_factory=dict)  # by validator; the first counts
+    moments: dict[int, float] = field(default_factory=dict)  # by the event loop's clock
     answers: Counter[int] = field(default_factory=Counter)
 
 
@@ -195,10 +195,9 @@ class Exchange:
             part = SignedRoots(
                 signed.validators[ok][rows], signed.roots[ok][rows], signed.signatures[ok][rows]
             )
-            message = await self._workers.run(
-                self._encoded, duty, part.validators, [right[row] for row in rows]
-            )
-            self._keep(gathered, message)
+            values_of = [right[row] for row in rows]
+            message = await self._workers.run(self._encoded, duty, part.validators, values_of)
+            self._keep(gathered, part.validators, values_of)
             await asyncio.gather(
                 self._partials.add(gathered, own, part),
                 *(
@@ -231,12 +230,19 @@ class Exchange:
             return False
         return True
 
-    def _keep(self, gathered: Gathered, message: bytes) -> None:
-        """What is kept to be sent again, as long as its duty matters."""
-        if gathered.duty.type in AHEAD:
-            now = asyncio.get_running_loop().time()
+    def _keep(self, gathered: Gathered, validators: Positions, values: Sequence[SignedValue]) -> None:
+        """What is kept to be sent again, as long as its duty matters; it may come in many pieces."""
+        if gathered.duty.type not in AHEAD:
+            return
+        if gathered not in self._told:
             self._told = {each: told for each, told in self._told.items() if self._is_open(each.duty)}
-            self._told[gathered] = _Told(message, dict.fromkeys(range(len(self._cluster.operators)), now))
+        told = self._told.setdefault(gathered, _Told())
+        before = len(told.values)
+        for validator, value in zip(validators.tolist(), values, strict=True):
+            told.values.setdefault(validator, value)
+        if len(told.values) > before:
+            now = asyncio.get_running_loop().time()
+            told.moments.update(dict.fromkeys(range(len(self._cluster.operators)), now))
 
     def _answer(self, gathered: Gathered, node: int, signed: SignedRoots) -> None:
         """Send a node once more what it may have missed while it was away, if it has signed its part."""
@@ -245,17 +251,19 @@ class Exchange:
             return
         told.moments[node] = now
         if told.answers[node] < MOST_ANSWERS:
-            self._again.start(self._sent_once_more(node, told, signed))
+            self._again.start(self._sent_once_more(gathered.duty, node, told, signed))
 
-    async def _sent_once_more(self, node: int, told: _Told, signed: SignedRoots) -> None:
+    async def _sent_once_more(self, duty: Duty, node: int, told: _Told, signed: SignedRoots) -> None:
         peer = self._cluster.operators[node]
+        validators, values = np.array(list(told.values), np.intp), list(told.values.values())
         try:
-            is_right = await self._workers.run_in_turn(peer, self._is_right, node, signed)
+            if not await self._workers.run_in_turn(peer, self._is_right, node, signed):
+                return
+            message = await self._workers.run(self._encoded, duty, validators, values)
         except (UnavailableError, TimeoutError):
             return
-        if is_right:
-            told.answers[node] += 1
-            await self._sent(peer, told.message)
+        told.answers[node] += 1
+        await self._sent(peer, message)
 
     async def _receive(self, peer: bytes, data: bytes) -> None:
         node = self._cluster.operators.index(peer)

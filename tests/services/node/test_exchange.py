@@ -244,6 +244,31 @@ async def test_who_was_away_gets_what_was_sent_ahead(nodes: Nodes, monkeypatch: 
     assert len(nodes.lines.sent) == before + 1
 
 
+async def test_who_was_away_gets_all_that_was_sent_one_by_one(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As clients hand it in; and what is handed in again is nothing new."""
+    duty = Duty(SLOT, DutyType.PREPARE_AGGREGATOR)
+    values: list[SignedValue] = [
+        BeaconCommitteeSelection(index, SLOT, NO_SIGNATURE) for index in range(VALIDATORS)
+    ]
+    sender = nodes.exchanges[0]
+    for row, value in enumerate(signed_by(SHARES[:, 0], values, duty)):
+        await sender.submit(duty, ALL[row : row + 1], [value])
+    told = sender._told[Gathered(duty)]
+    moments = dict(told.moments)
+    await sender.submit(duty, ALL[:1], signed_by(SHARES[:, 0], values, duty)[:1])
+    assert told.moments == moments
+    monkeypatch.setattr(module, "LATE_SECONDS", -1.0)
+    before = len(nodes.lines.sent)
+    theirs = nodes.exchanges[3]._encoded(duty, ALL, signed_by(SHARES[:, 3], values, duty))
+    await sender._receive(OPERATORS[3], theirs)
+    await until(lambda: len(nodes.lines.sent) > before)
+    [(_, receiver, _, data)] = nodes.lines.sent[before:]
+    assert receiver == OPERATORS[3]
+    assert len(PartialSignaturesMessage.decode(data, most=VALIDATORS).entries) == VALIDATORS
+
+
 async def test_who_signs_nothing_gets_nothing_again(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
     """And whoever signs gets it a few times, however often it asks."""
     duty = Duty(SLOT, DutyType.PREPARE_AGGREGATOR)
