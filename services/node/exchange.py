@@ -165,7 +165,7 @@ class Exchange:
 
     async def check(self, duty: Duty, validators: Positions, values: Sequence[SignedValue]) -> Bools:
         """Which of n values are signed with this node's key shares, bool[n]."""
-        _, ok = await self._workers.run(self._checked, duty, validators, values)
+        _, ok = await self._workers.run_when_free(self._checked, duty, validators, values)
         return ok
 
     async def submit(
@@ -182,9 +182,9 @@ class Exchange:
         """
         own = self._cluster.position
         if already_checked:
-            signed, ok = await self._workers.run(self._rows, duty, validators, values)
+            signed, ok = await self._workers.run_when_free(self._rows, duty, validators, values)
         else:
-            signed, ok = await self._workers.run(self._checked, duty, validators, values)
+            signed, ok = await self._workers.run_when_free(self._checked, duty, validators, values)
         if not ok.all():
             wrong = tuple(validators[~ok].tolist())
             self._blame(Gathered(duty), Fault(own, wrong, "a wrong partial signature of our own"))
@@ -196,7 +196,7 @@ class Exchange:
                 signed.validators[ok][rows], signed.roots[ok][rows], signed.signatures[ok][rows]
             )
             values_of = [right[row] for row in rows]
-            message = await self._workers.run(self._encoded, duty, part.validators, values_of)
+            message = await self._workers.run_when_free(self._encoded, duty, part.validators, values_of)
             self._keep(gathered, part.validators, values_of)
             await asyncio.gather(
                 self._partials.add(gathered, own, part),

@@ -121,6 +121,7 @@ class Workers:
         self._under_way = 0
         self._is_closed = False
         self._turns: dict[Hashable, _Turn] = {}
+        self._left = asyncio.Event()  # set when there is a place more, and then replaced
 
     async def run(self, function: Callable[..., T], *args: object) -> T:
         """Call `function(*args)` on a thread and wait for it.
@@ -134,6 +135,18 @@ class Workers:
             TimeoutError: the deadline passed first.
         """
         async with asyncio.timeout(self._deadline_seconds):
+            return await self._done(_Job(function, args))
+
+    async def run_when_free(self, function: Callable[..., T], *args: object) -> T:
+        """The same, but where the queue is full it waits for a place: for what is too few to fill memory.
+
+        Raises:
+            StoppedError: as above.
+            TimeoutError: the deadline passed first.
+        """
+        async with asyncio.timeout(self._deadline_seconds):
+            while self._under_way >= self._limit and not self._is_closed:
+                await self._left.wait()
             return await self._done(_Job(function, args))
 
     async def run_in_turn(self, whose: Hashable, function: Callable[..., T], *args: object) -> T:
@@ -174,6 +187,8 @@ class Workers:
 
     def _leave(self, then: Callable[[], None]) -> None:
         self._under_way -= 1
+        self._left.set()
+        self._left = asyncio.Event()
         then()
 
     async def run_in_pieces(

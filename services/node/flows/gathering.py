@@ -88,5 +88,5 @@ async def _recovered(
 
 
 async def _signing_roots(node: NodeParts, duty: Duty, values: Sequence[SignedValue]) -> Bytes:
-    signed = await node.workers.run(signed_set, duty.type, values, node.schedule, node.preset)
+    signed = await node.workers.run_when_free(signed_set, duty.type, values, node.schedule, node.preset)
     return signed.signing_roots

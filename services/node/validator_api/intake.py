@@ -1,11 +1,13 @@
 """What validator clients have signed: verified, put on record, and given to the other nodes.
 
-All of a request that is of one duty is one batch. What a client must not sign, since it is not what the
+All that comes of one duty in a moment is one batch, be it one request or many: some clients send each validator's
+alone, and to look at each alone costs fifty times as much. What a client must not sign, since it is not what the
 cluster agreed on or could be slashed, goes nowhere, and the client is told of each by its place.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -13,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from dvtfast.constants import SIGNATURE_BYTES
+from dvtfast.duties.duty_types import DutyType
 from dvtfast.duties.signed_sets import signature_of
 from dvtfast.duties.wrappers import SignedValue
 from dvtfast.qbft.messages import Duty
@@ -30,6 +33,9 @@ from .errors import NOT_ALL, RequestError
 WRONG_SIGNATURE: Final = "its signature is not one of this node's key share"
 NOT_NOW: Final = "its slot is over, or too far ahead"
 TWICE: Final = "it is there twice"
+# In which more of a duty may come. What only one validator has does not wait for others.
+TOGETHER_SECONDS: Final = 0.015
+ALONE: Final = frozenset({DutyType.PROPOSER, DutyType.RANDAO})
 MOST_UNDER_WAY: Final = 4096  # requests whose signatures are on their way to the other nodes
 
 log = logs.get("validator_api")
@@ -87,6 +93,15 @@ class Batch:
         ]
 
 
+@dataclass(eq=False)
+class _Together:
+    """What comes of a duty in a moment, by validator and subcommittee, and why what of it is refused."""
+
+    values: dict[tuple[int, int], SignedValue] = field(default_factory=dict)
+    refused: dict[tuple[int, int], str] = field(default_factory=dict)
+    taking: asyncio.Task[None] | None = None
+
+
 class Intake:
     """Takes what validator clients have signed; an async context manager.
 
@@ -97,6 +112,7 @@ class Intake:
     def __init__(self, node: NodeParts, record: Signer) -> None:
         self._node, self._record = node, record
         self._under_way = Tasks()
+        self._together: dict[Duty, _Together] = {}
 
     async def hand_in(self, batch: Batch) -> None:
         """Take all of a request that may be taken; the batch says what is not, and why."""
@@ -135,16 +151,38 @@ class Intake:
         if not node.deadlines.is_open(duty):
             failures.update((place, NOT_NOW) for place, _, _ in entries)
             return
-        validators = np.array([validator for _, validator, _ in entries], np.intp)
-        values = [value for _, _, value in entries]
+        mine = {(validator, subcommittee_of(value)): (place, value) for place, validator, value in entries}
+        together = self._together.get(duty)
+        if together is None or together.values.keys() & mine.keys():
+            together = self._together[duty] = _Together()
+            together.taking = self._under_way.start(self._take_together(duty, together))
+        together.values.update((key, value) for key, (_, value) in mine.items())
+        assert together.taking is not None
+        await asyncio.shield(together.taking)  # whoever hangs up takes nothing from the others
+        failures.update(
+            (place, together.refused[key]) for key, (place, _) in mine.items() if key in together.refused
+        )
+
+    async def _take_together(self, duty: Duty, together: _Together) -> None:
+        """Take what there is of a duty in a moment."""
+        if duty.type not in ALONE:
+            await asyncio.sleep(TOGETHER_SECONDS)
+        if self._together.get(duty) is together:
+            del self._together[duty]  # what comes from here on is the next one's
+        node, keys, values = self._node, list(together.values), list(together.values.values())
+        validators = np.array([validator for validator, _ in keys], np.intp)
         ok = await node.exchange.check(duty, validators, values)
-        failures.update((entries[row][0], WRONG_SIGNATURE) for row in np.flatnonzero(~ok).tolist())
+        together.refused.update((keys[row], WRONG_SIGNATURE) for row in np.flatnonzero(~ok).tolist())
         rows = np.flatnonzero(ok).tolist()
         signed = await self._record.sign(duty, validators[rows], [values[row] for row in rows])
-        for row in rows:
-            place, validator, _ = entries[row]
-            if (why := signed.refused.get(validator)) is not None:
-                failures[place] = why
+        taken = {
+            (validator, subcommittee_of(value))
+            for validator, value in zip(signed.validators.tolist(), signed.values, strict=True)
+        }
+        for validator, subcommittee in (keys[row] for row in rows):
+            if (validator, subcommittee) not in taken:
+                why = signed.refused[validator]
+                together.refused[validator, subcommittee] = why
                 node.tracker.fail(duty, [validator], why)
         if len(signed.validators):
             node.tracker.reach(duty, Step.SIGNED, signed.validators.tolist())

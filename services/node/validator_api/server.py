@@ -6,6 +6,7 @@ import asyncio
 import hmac
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from hashlib import sha256
 from time import perf_counter
 from typing import Any, Final, Self
@@ -13,6 +14,7 @@ from typing import Any, Final, Self
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from ...process.offload import Workers
 from ...web import http
 from ...web.authorization import token_in
 from ...web.http import Handler, let_in
@@ -32,6 +34,9 @@ from .reading import Reading
 from .selecting import Selecting
 
 SECONDS: Final = 10.0  # for an answer, as charon has it
+# Requests whose bodies or answers wait for a thread, which is none of those of the node's own duties. Clients
+# that hand in validator by validator send as many at once as there are who vote in a slot, and none again.
+MOST_WAITING: Final = 4096
 LOOK_SECONDS: Final = 0.25  # until it is known which validators are active
 PASSED_ON: Final = "passed_on"  # all that the node has no route for
 NEEDED: Final = "expected the token of --validator-api-token-file, as Bearer or as the password of Basic"
@@ -74,9 +79,10 @@ class ValidatorApi:
         watcher: Watcher = lambda endpoint, seconds, status: None,
     ) -> None:
         self._watcher = watcher
+        self._workers = Workers("clients", threads=1, queue_limit=MOST_WAITING)
         self._scheduler, self._seconds = node.scheduler, seconds
         self._digest = _digest(token) if token else b""
-        parts: NodeParts = node.parts
+        parts: NodeParts = replace(node.parts, workers=self._workers)
         self._intake = Intake(parts, record)
         self._passed = PassedOn(parts.beacon, seconds=seconds)
         self._reading = Reading(parts, ShareKeys(parts.cluster))
@@ -96,6 +102,7 @@ class ValidatorApi:
             yield api
         finally:
             await api._intake.close()
+            await api._workers.close()
 
     def application(self) -> web.Application:
         """All routes."""

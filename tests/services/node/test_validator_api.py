@@ -96,6 +96,30 @@ async def test_votes_are_taken_in_one_batch() -> None:
         assert not report.faults
 
 
+async def test_votes_that_come_one_by_one_are_one_batch() -> None:
+    """As Prysm sends them; one that is wrong, or there again, costs that one."""
+    async with client_before_node() as found:
+        checks: list[int] = []
+        check = found.alone.node.exchange.check
+
+        async def counted(duty: Duty, validators: Any, values: Any) -> Any:
+            checks.append(len(values))
+            return await check(duty, validators, values)
+
+        found.alone.node.exchange.check = counted  # type: ignore[method-assign]
+        await found.offer(DutyType.ATTESTER, AGREED)
+        good = good_votes()
+        sent = [*good[:-1], replace(good[-1], signature=good[0].signature), good[0]]
+        answers = await asyncio.gather(
+            *(found.hand_in(VOTES, SingleAttestation, [each]) for each in sent)
+        )
+        assert answers == [*[{}] * (len(good) - 1), {0: WRONG_SIGNATURE}, {}]
+        assert sum(checks) == len(sent)
+        assert len(checks) < len(sent)
+        for position in range(len(good) - 1):
+            await until_given(found, DutyType.ATTESTER, position)
+
+
 async def test_what_waits_gets_the_votes_as_soon_as_they_are_agreed_on() -> None:
     async with client_before_node() as found:
         path = f"/eth/v1/validator/attestation_data?slot={SLOT}&committee_index=2"

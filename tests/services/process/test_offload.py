@@ -180,3 +180,20 @@ async def test_a_full_queue_ends_no_turn_for_good() -> None:
     await busy
     assert await workers.run_in_turn("one", int) == 0
     await workers.close()
+
+
+async def test_who_waits_for_a_place_gets_it() -> None:
+    workers, go_on = Workers("test", threads=1, queue_limit=0), threading.Event()
+    try:
+        first = asyncio.create_task(workers.run(go_on.wait))
+        await asyncio.sleep(0)
+        with pytest.raises(OverloadedError):
+            await workers.run(int, "6")
+        others = [asyncio.create_task(workers.run_when_free(int, str(each))) for each in (7, 8)]
+        await asyncio.sleep(0)
+        go_on.set()
+        assert await asyncio.gather(*others) == [7, 8]
+        await first
+    finally:
+        go_on.set()
+        await workers.close()
