@@ -1,8 +1,9 @@
 """What validator clients have signed: verified, put on record, and given to the other nodes.
 
-All that comes of one duty in a moment is one batch, be it one request or many: some clients send each validator's
-alone, and to look at each alone costs fifty times as much. What a client must not sign, since it is not what the
-cluster agreed on or could be slashed, goes nowhere, and the client is told of each by its place.
+All that comes of one duty in a moment is one batch, be it one request or many: some clients send that of each
+validator alone, which costs many times as much where each is looked at alone. What a client must not sign,
+since it is not what the cluster agreed on or could be slashed, goes nowhere, and the client is told of each
+by its place.
 """
 
 from __future__ import annotations

@@ -26,8 +26,8 @@ OFFERED: Final = frozenset(
     }
 )
 
-# Of 32 slots, or of more with less to do. The oldest by when it came goes first, not by its slot: a clock that
-# was ahead would have what comes after it forgotten at once.
+# Of 32 slots, or of more with less to do. The oldest by when it came goes first, not by its slot: a clock
+# that was ahead would have what comes after it forgotten at once.
 KEPT_DUTIES: Final = 32 * len(OFFERED)
 CLIENTS_SIGN: Final = OFFERED | {DutyType.PREPARE_AGGREGATOR, DutyType.PREPARE_SYNC_CONTRIBUTION}
 NOBODY: Final = "this node has no key shares, and validator clients are not asked for that"

@@ -253,7 +253,7 @@ async def test_nothing_but_the_beacon_api_as_it_is_written(path: str) -> None:
         asked.append(request.path)
         return web.Response()
 
-    spellings = {each: note for each in (path, "/secret", "/eth/v1/validator/prepare_beacon_proposer")}
+    spellings = dict.fromkeys((path, "/secret", "/eth/v1/validator/prepare_beacon_proposer"), note)
     async with passed_on(spellings) as (url, session):
         raw = aiohttp.client.URL(url + path, encoded=True)
         for method in ("GET", "POST"):

@@ -110,9 +110,7 @@ async def test_votes_that_come_one_by_one_are_one_batch() -> None:
         await found.offer(DutyType.ATTESTER, AGREED)
         good = good_votes()
         sent = [*good[:-1], replace(good[-1], signature=good[0].signature), good[0]]
-        answers = await asyncio.gather(
-            *(found.hand_in(VOTES, SingleAttestation, [each]) for each in sent)
-        )
+        answers = await asyncio.gather(*(found.hand_in(VOTES, SingleAttestation, [each]) for each in sent))
         assert answers == [*[{}] * (len(good) - 1), {0: WRONG_SIGNATURE}, {}]
         assert sum(checks) == len(sent)
         assert len(checks) < len(sent)
