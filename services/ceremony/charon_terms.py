@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Sequence
 
+from dvtfast import FileError
 from dvtfast.dkg.frost.ceremony import Ceremony
 from dvtfast.dkg.frost.dialects import Dialect
 from dvtfast.dkg.frost.outputs import LockWanted, Sealed
@@ -25,8 +26,13 @@ from .plan import ClusterPlan
 from .running.driver import Patience
 from .running.records_file import RecordsFile, keep_keys
 from .running.running import Participant, Show, trouble_of
+from .staging import WRITTEN, Left
 from .storing import NodeStore, ResultOrigin
 
+GONE = (
+    "what all have stored is gone from here: put it in its place, or make the folder with `dvtfast dkg"
+    " recover` and the lock of another node; docs/dkg.md"
+)
 NICKNAME = "dvtfast"
 WAY = "frost "  # then the dialect's version: where what it has written comes from
 
@@ -136,6 +142,8 @@ async def run_charon_ceremony(
 
     async def publish() -> None:
         store.confirm()
+        if store.settle() is not Left.CONFIRMED:
+            raise FileError(GONE, store.directory / WRITTEN)
         with store.keys_are_here():
             kept.pop().remove()
         await store.publish()

@@ -8,7 +8,9 @@ from py_ecc.optimized_bls12_381 import add, neg
 
 from dvtfast.constants import CURVE_ORDER
 from dvtfast.dkg.coefficients import Coefficients
+from dvtfast.dkg.frost.casts import Shares
 from dvtfast.dkg.frost.ceremony import Ceremony
+from dvtfast.dkg.frost.inbox import Inbox
 from dvtfast.dkg.frost.keygen import Dealing
 from dvtfast.dkg.outputs import Aborted, Finished
 from dvtfast.errors import InputError
@@ -178,3 +180,21 @@ def test_polynomials_are_wiped_when_all_goes_well_and_when_it_does_not(dialect):
         assert isinstance(network.ended[0], kind)
         with pytest.raises(InputError, match="wiped"):
             mine.shares_for(1)
+
+
+def test_shares_that_come_while_all_are_overwritten(dialect):
+    """On another thread; the next call overwrites them, too."""
+    inbox = Inbox(terms_of(0, dialect=dialect), KEYS[0])
+    wiped = []
+
+    class Coming(Shares):
+        def wipe(self):
+            wiped.append(self)
+            inbox.shares.setdefault(2, late)
+
+    first, late = (Coming(np.ones((M, 32), np.uint8)) for _ in range(2))
+    inbox.shares[1] = first
+    inbox.forget()
+    assert wiped == [first]
+    inbox.forget()
+    assert wiped == [first, first, late]

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from dvtfast import FileError
+from dvtfast.dkg.frost.dialects import V1_11
 from dvtfast.keystores import load_keystores
 from dvtfast.obol import KEY_FILE, read_node_key
 from dvtfast.services.ceremony.folder import KEYSTORES, LOCK_FILE
@@ -89,6 +91,27 @@ def test_what_all_have_stored_is_not_kept_twice(tmp_path: Path) -> None:
     asyncio.run(run(ceremony))
     ceremony.assert_one_lock()
     assert [kept_in(node.folder) for node in ceremony.cluster.nodes] == [[]] * 4
+
+
+def test_what_was_stored_is_moved_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the last moment: the sealed keys are all that this node has of them then."""
+    ceremony, confirm = Ceremony(tmp_path), NodeStore.confirm
+    last = ceremony.cluster.nodes[LAST].folder
+
+    def move_away(store: NodeStore) -> None:
+        if store.directory == last and (last / WRITTEN).exists():
+            (last / WRITTEN).rename(last / "moved")
+        confirm(store)
+
+    monkeypatch.setattr(NodeStore, "confirm", move_away)
+    ends = asyncio.run(run(ceremony))
+    assert ends[:LAST] == [V1_11] * LAST
+    assert isinstance(ends[LAST], FileError)
+    assert "what all have stored is gone from here" in str(ends[LAST])
+    (kept,) = kept_in(last)
+    assert kept.stat().st_size
+    assert not (last / LOCK_FILE).exists()
+    assert (last / "moved" / LOCK_FILE).exists()
 
 
 def test_each_ceremony_has_a_file_of_its_own(tmp_path: Path) -> None:

@@ -92,8 +92,8 @@ class Inbox:
         return self.steps.refusal(message) if protocol == SYNC else None
 
     def forget(self) -> None:
-        """Overwrite the shares that came."""
-        for shares in self.shares.values():
+        """Overwrite the shares that came; meanwhile more may, on another thread, which a later call finds."""
+        for shares in list(self.shares.values()):
             shares.wipe()
 
     def _receive(self, peer: int, protocol: str, message: bytes) -> bytes | None:
