@@ -30,7 +30,7 @@ class Terms:
 
     Attributes:
         most_bytes: of a message that is received.
-        seconds: for all of it; None for ever.
+        seconds: for all of it, but the work on what is not answered; None for ever.
         stall_seconds: without progress of either side; None for ever.
         is_answered: whether messages that are taken have answers.
     """
@@ -114,19 +114,20 @@ def taking(function: Function, terms: Terms) -> Callable[[Stream], Awaitable[Non
     """A handler of streams that hands each message to `function(peer, message)`, and answers none.
 
     A stream ends when its message is read, however long that is worked on, so that a peer may send the next
-    one. Where too many of a peer are worked on, its next streams stay open, and it waits.
+    one; and what is read is never dropped for lack of time. Where too many of a peer are worked on, its next
+    streams stay open, and it waits.
     """
     places: dict[bytes, asyncio.Semaphore] = {}  # of peers, who are known
 
     async def handle(stream: Stream) -> None:
+        stream.stall_seconds = terms.stall_seconds
         async with asyncio.timeout(terms.seconds):
-            stream.stall_seconds = terms.stall_seconds
             message = await stream.read_message(terms.most_bytes, is_held=True)
-            async with places.setdefault(stream.peer, asyncio.Semaphore(MOST_TAKEN)):
-                give_back = stream.set_free()
-                try:
-                    await function(stream.peer, message)
-                finally:
-                    give_back()
+        async with places.setdefault(stream.peer, asyncio.Semaphore(MOST_TAKEN)):
+            give_back = stream.set_free()
+            try:
+                await function(stream.peer, message)
+            finally:
+                give_back()
 
     return handle

@@ -123,6 +123,26 @@ async def test_of_many_messages_none_is_lost():
         await until(lambda: heard == messages)
 
 
+async def test_what_is_read_is_worked_on_for_as_long_as_that_takes():
+    """The limit is for the reading; a busy machine drops nothing that came."""
+    async with cluster(identities(2)) as (alice, bob):
+        begun, heard, go_on = asyncio.Event(), set(), asyncio.Event()
+
+        async def hear(peer, message):
+            begun.set()
+            await go_on.wait()
+            heard.add(message)
+
+        bob.handle("/hear", hear, terms=replace(TAKING, seconds=0.1))
+        while not begun.is_set():  # where it was not read in time
+            await alice.send(bob.public_key, "/hear", b"hello", terms=PATIENT)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(begun.wait(), 0.5)
+        await asyncio.sleep(0.3)
+        go_on.set()
+        await until(lambda: heard == {b"hello"})
+
+
 async def test_messages_that_are_worked_on_have_bounds():
     """They are as many as that, they count as their sender's, and others of the peer come through."""
     async with cluster(identities(2)) as (alice, bob):
