@@ -30,9 +30,9 @@ from pathlib import Path
 from coincurve import PrivateKey
 
 import dvtfast
-from dvtfast.dkg.native.envelopes import Kind
-from dvtfast.dkg.native.sizes import payload_sizes
-from dvtfast.dkg.native.terms import Terms
+from dvtfast.dkg.dvtfast_dkg.messages.envelopes import Kind
+from dvtfast.dkg.dvtfast_dkg.messages.sizes import payload_sizes
+from dvtfast.dkg.dvtfast_dkg.terms import Terms
 from dvtfast.services.ceremony.dealing import new_node_keys
 from dvtfast.services.demo.cluster import ADDRESS_BYTES
 from dvtfast.services.demo.generated_cluster import agree, start_relay

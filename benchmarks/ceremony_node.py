@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from dvtfast.dkg.native.work import Work
+from dvtfast.dkg.dvtfast_dkg.work import Work
 from dvtfast.services import cli
 from dvtfast.services.ceremony import protocol
 from dvtfast.services.ceremony.storing import NodeStore

@@ -10,10 +10,10 @@ from hashlib import sha256
 
 import numpy as np
 
-from dvtfast.dkg.native.identity import Identity
-from dvtfast.dkg.native.machine import Machine
-from dvtfast.dkg.native.terms import Terms
-from dvtfast.dkg.native.work import ToStore
+from dvtfast.dkg.dvtfast_dkg.identity import Identity
+from dvtfast.dkg.dvtfast_dkg.machine import Machine
+from dvtfast.dkg.dvtfast_dkg.terms import Terms
+from dvtfast.dkg.dvtfast_dkg.work import ToStore
 from dvtfast.dkg.outputs import Aborted, Finished, Phase, Record, Send
 
 # The first goes to who is silent alone, and what is asked of others for others takes its time.

@@ -14,11 +14,11 @@ from coincurve._libsecp256k1 import ffi
 from py_ecc.optimized_bls12_381 import add
 
 from dvtfast.dkg.commitments import Commitments
-from dvtfast.dkg.native.channels import open_pair
-from dvtfast.dkg.native.envelopes import Envelope, Kind, decode_envelope, seal
-from dvtfast.dkg.native.evidence import Evidence, Proves, Row, of_envelopes
-from dvtfast.dkg.native.hashing import tree_path, tree_root
-from dvtfast.dkg.native.statements import Commit, Complaint, Deal, Done, Echo, Hello, LockSig
+from dvtfast.dkg.dvtfast_dkg.blame.evidence import Evidence, Proves, Row, of_envelopes
+from dvtfast.dkg.dvtfast_dkg.channels import open_pair
+from dvtfast.dkg.dvtfast_dkg.hashing import tree_path, tree_root
+from dvtfast.dkg.dvtfast_dkg.messages.envelopes import Envelope, Kind, decode_envelope, seal
+from dvtfast.dkg.dvtfast_dkg.messages.statements import Commit, Complaint, Deal, Done, Echo, Hello, LockSig
 from dvtfast.dkg.polynomials import commit
 from dvtfast.secp256k1 import ORDER
 from tests import reference

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Coroutine, Sequence
 
 from dvtfast import FileError
+from dvtfast.dkg.dvtfast_dkg.kept import record_of_keys
 from dvtfast.dkg.frost.ceremony import Ceremony
 from dvtfast.dkg.frost.dialects import Dialect
 from dvtfast.dkg.frost.outputs import LockWanted, Sealed
 from dvtfast.dkg.frost.terms import Terms
-from dvtfast.dkg.native.kept import record_of_keys
 from dvtfast.dkg.outputs import GeneratedKeys
 from dvtfast.networks import Network
 from dvtfast.obol import ClusterDefinition, ClusterLock, signed_cluster_lock

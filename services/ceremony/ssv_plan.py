@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dvtfast import ssv
-from dvtfast.dkg.native.work import ToStore
+from dvtfast.dkg.dvtfast_dkg.work import ToStore
 from dvtfast.networks import Network
 from dvtfast.obol import ClusterDefinition, deposit_amounts_of, deposit_roots
 from dvtfast.obol.signing import withdrawal_credentials_of

@@ -9,12 +9,12 @@ import pytest
 from py_ecc.optimized_bls12_381 import neg
 
 from dvtfast.constants import CURVE_ORDER, PUBLIC_KEY_BYTES
-from dvtfast.dkg.native import dealing
-from dvtfast.dkg.native.envelopes import Kind, seal
-from dvtfast.dkg.native.evidence import Proves, of_envelopes
-from dvtfast.dkg.native.judging import EvidenceError, UndecidedError, judge_evidence
-from dvtfast.dkg.native.statements import Stop
-from dvtfast.dkg.native.wanting import encode_want
+from dvtfast.dkg.dvtfast_dkg import dealing
+from dvtfast.dkg.dvtfast_dkg.blame.evidence import Proves, of_envelopes
+from dvtfast.dkg.dvtfast_dkg.blame.judging import EvidenceError, UndecidedError, judge_evidence
+from dvtfast.dkg.dvtfast_dkg.messages.envelopes import Kind, seal
+from dvtfast.dkg.dvtfast_dkg.messages.statements import Stop
+from dvtfast.dkg.dvtfast_dkg.messages.wanting import encode_want
 from dvtfast.dkg.outputs import Phase
 from dvtfast.errors import EncodingError, InputError
 from tests import cheaters, reference

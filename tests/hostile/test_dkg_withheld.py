@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import dvtfast
-from dvtfast.dkg.native.envelopes import Kind
-from dvtfast.dkg.native.kept import kept_keys
+from dvtfast.dkg.dvtfast_dkg.kept import kept_keys
+from dvtfast.dkg.dvtfast_dkg.messages.envelopes import Kind
 from dvtfast.errors import InputError
 from dvtfast.keys import derive_public_keys
 from dvtfast.secp256k1 import recovered_signer

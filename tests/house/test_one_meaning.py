@@ -11,7 +11,7 @@ FILES = python_files(LIBRARY, SERVICES)
 PROTOCOLS = (
     "services/p2p/",
     "src/dvtfast/dkg/frost/",
-    "src/dvtfast/dkg/native/",
+    "src/dvtfast/dkg/dvtfast_dkg/",
     "src/dvtfast/duties/",
     "src/dvtfast/qbft/",
 )

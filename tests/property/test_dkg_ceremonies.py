@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from py_ecc.optimized_bls12_381 import G1, multiply
 
 import dvtfast
-from dvtfast.dkg.native.envelopes import Kind
+from dvtfast.dkg.dvtfast_dkg.messages.envelopes import Kind
 from tests import cheaters, reference
 from tests.ceremonies import Network, Node, make_terms
 from tests.hostile.test_dkg_cheaters import COMPUTING, EQUIVOCATIONS

@@ -14,16 +14,23 @@ from hypothesis import strategies as st
 from py_ecc.secp256k1 import secp256k1
 
 import dvtfast
-from dvtfast.dkg.native import channels, judging, machine, work
-from dvtfast.dkg.native.envelopes import FRAME_BYTES, Kind, decode_envelope
-from dvtfast.dkg.native.hashing import FORMAT, path_bytes, root_of_path, tree_path, tree_root
-from dvtfast.dkg.native.judging import EvidenceError, Known, UndecidedError, judge_evidence
-from dvtfast.dkg.native.machine import MOST_AHEAD, Machine
-from dvtfast.dkg.native.records import SALT_BYTES, MisfitError, Records
-from dvtfast.dkg.native.sizes import largest_payload, most_validators, payload_sizes
-from dvtfast.dkg.native.statements import statement_sizes
-from dvtfast.dkg.native.terms import Terms
-from dvtfast.dkg.native.wanting import REMINDERS_IN_VAIN, Wanted, decode_want, encode_want, helpers
+from dvtfast.dkg.dvtfast_dkg import channels, machine, work
+from dvtfast.dkg.dvtfast_dkg.blame import judging
+from dvtfast.dkg.dvtfast_dkg.blame.judging import EvidenceError, Known, UndecidedError, judge_evidence
+from dvtfast.dkg.dvtfast_dkg.hashing import FORMAT, path_bytes, root_of_path, tree_path, tree_root
+from dvtfast.dkg.dvtfast_dkg.machine import MOST_AHEAD, Machine
+from dvtfast.dkg.dvtfast_dkg.messages.envelopes import FRAME_BYTES, Kind, decode_envelope
+from dvtfast.dkg.dvtfast_dkg.messages.sizes import largest_payload, most_validators, payload_sizes
+from dvtfast.dkg.dvtfast_dkg.messages.statements import statement_sizes
+from dvtfast.dkg.dvtfast_dkg.messages.wanting import (
+    REMINDERS_IN_VAIN,
+    Wanted,
+    decode_want,
+    encode_want,
+    helpers,
+)
+from dvtfast.dkg.dvtfast_dkg.records import SALT_BYTES, MisfitError, Records
+from dvtfast.dkg.dvtfast_dkg.terms import Terms
 from dvtfast.dkg.outputs import Joined
 from dvtfast.services.p2p.limits import Limits
 from tests import cheaters

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from dvtfast import recover_secret_keys
-from dvtfast.dkg.native.hashing import tree_root
-from dvtfast.dkg.native.sizes import payload_sizes
-from dvtfast.dkg.native.statements import Sigs
+from dvtfast.dkg.dvtfast_dkg.hashing import tree_root
+from dvtfast.dkg.dvtfast_dkg.messages.sizes import payload_sizes
+from dvtfast.dkg.dvtfast_dkg.messages.statements import Sigs
 from dvtfast.errors import InputError
 from dvtfast.keys import derive_public_keys
 from tests import ceremonies

@@ -12,8 +12,8 @@ import click
 import msgspec
 
 from dvtfast import DvtfastError
+from dvtfast.dkg.dvtfast_dkg.blame.judging import EvidenceError, UndecidedError, judge_evidence
 from dvtfast.dkg.frost.dialects import Dialect
-from dvtfast.dkg.native.judging import EvidenceError, UndecidedError, judge_evidence
 from dvtfast.files import read_bytes
 from dvtfast.obol import KEY_FILE, read_node_key
 

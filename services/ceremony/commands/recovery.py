@@ -10,7 +10,7 @@ import numpy as np
 
 from dvtfast import FileError
 from dvtfast.constants import SIGNATURE_BYTES
-from dvtfast.dkg.native.kept import kept_keys
+from dvtfast.dkg.dvtfast_dkg.kept import kept_keys
 from dvtfast.dkg.outputs import GeneratedKeys
 from dvtfast.keystores import write_keystores
 from dvtfast.obol import KEY_FILE, ClusterLock, read_cluster_lock, read_node_key, write_cluster_lock

@@ -12,9 +12,9 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-from dvtfast.dkg.native.machine import CLOSED, REJOIN, STORE, Machine
-from dvtfast.dkg.native.mail import Outputs
-from dvtfast.dkg.native.work import ToStore
+from dvtfast.dkg.dvtfast_dkg.machine import CLOSED, REJOIN, STORE, Machine
+from dvtfast.dkg.dvtfast_dkg.messages.mail import Outputs
+from dvtfast.dkg.dvtfast_dkg.work import ToStore
 from dvtfast.dkg.outputs import Aborted, Finished, GeneratedKeys, Phase, Record, Send
 
 from ...process import logs

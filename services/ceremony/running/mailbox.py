@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
-from dvtfast.dkg.native.wanting import SIGN_OF_LIFE
+from dvtfast.dkg.dvtfast_dkg.messages.wanting import SIGN_OF_LIFE
 from dvtfast.dkg.outputs import Joined
 
 from ...p2p.errors import P2PError

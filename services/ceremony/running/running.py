@@ -12,10 +12,10 @@ from hashlib import sha256
 from pathlib import Path
 
 from dvtfast import FileError, ssv
-from dvtfast.dkg.native.machine import Machine
-from dvtfast.dkg.native.sizes import largest_payload, most_validators
-from dvtfast.dkg.native.terms import Terms
-from dvtfast.dkg.native.work import ToStore
+from dvtfast.dkg.dvtfast_dkg.machine import Machine
+from dvtfast.dkg.dvtfast_dkg.messages.sizes import largest_payload, most_validators
+from dvtfast.dkg.dvtfast_dkg.terms import Terms
+from dvtfast.dkg.dvtfast_dkg.work import ToStore
 from dvtfast.dkg.outputs import Phase
 from dvtfast.errors import EncodingError, InputError
 from dvtfast.obol import read_cluster_lock, signed_cluster_lock

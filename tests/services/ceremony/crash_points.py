@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from dvtfast import FileError
-from dvtfast.dkg.native.envelopes import Kind
+from dvtfast.dkg.dvtfast_dkg.messages.envelopes import Kind
 from dvtfast.keystores import load_keystores
 from dvtfast.obol import KEY_FILE, read_cluster_lock, write_cluster_definition, write_node_key
 from dvtfast.services.ceremony.definition import ClusterAgreement, read_agreement

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dvtfast.dkg.native.wanting import SIGN_OF_LIFE
+from dvtfast.dkg.dvtfast_dkg.messages.wanting import SIGN_OF_LIFE
 from dvtfast.services.ceremony.running import mailbox as mailbox_module
 from dvtfast.services.ceremony.running import parts
 from dvtfast.services.ceremony.running.mailbox import Mailbox

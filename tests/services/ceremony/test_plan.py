@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dvtfast import HOODI, check_signatures
-from dvtfast.dkg.native.terms import Plan
+from dvtfast.dkg.dvtfast_dkg.terms import Plan
 from dvtfast.obol import (
     Version,
     make_cluster_definition,

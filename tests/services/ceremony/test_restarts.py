@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 from dvtfast import generate_secret_keys, split_secret_keys, ssv
-from dvtfast.dkg.native.envelopes import Kind
+from dvtfast.dkg.dvtfast_dkg.messages.envelopes import Kind
 from dvtfast.services.ceremony.charon_terms import WAY as FROST_WAY
 from dvtfast.services.ceremony.definition import read_agreement
 from dvtfast.services.ceremony.errors import CeremonyFailedError

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from dvtfast.dkg.native import sizes
-from dvtfast.dkg.native.envelopes import Kind
-from dvtfast.dkg.native.wanting import SIGN_OF_LIFE
+from dvtfast.dkg.dvtfast_dkg.messages import sizes
+from dvtfast.dkg.dvtfast_dkg.messages.envelopes import Kind
+from dvtfast.dkg.dvtfast_dkg.messages.wanting import SIGN_OF_LIFE
 from dvtfast.dkg.outputs import Phase
 from dvtfast.obol import KEY_FILE, read_node_key
 from dvtfast.services.ceremony.definition import ClusterAgreement, read_agreement

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dvtfast.dkg.native.envelopes import Kind
+from dvtfast.dkg.dvtfast_dkg.messages.envelopes import Kind
 from dvtfast.dkg.outputs import Joined
 from dvtfast.services.ceremony.definition import read_agreement
 from dvtfast.services.ceremony.folder import LOCK_FILE

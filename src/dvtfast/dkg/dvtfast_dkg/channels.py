@@ -24,7 +24,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from dvtfast._extras import needs_files_extra
-from dvtfast.dkg.native.hashing import PROTOCOL, tagged_hash
+from dvtfast.dkg.dvtfast_dkg.hashing import PROTOCOL, tagged_hash
 from dvtfast.secp256k1 import ORDER
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from dvtfast._arrays import Bytes
 from dvtfast._secrets import wiped
 from dvtfast.constants import PUBLIC_KEY_BYTES, SECRET_KEY_BYTES
 from dvtfast.dkg.commitments import Commitments, CommitmentsLike, as_parts
-from dvtfast.dkg.native.channels import bound_to, decrypt, encrypt, expand, pair_key, public_point
-from dvtfast.dkg.native.hashing import tagged_hash, tree_root
-from dvtfast.dkg.native.statements import public_hash
-from dvtfast.dkg.native.terms import Terms
+from dvtfast.dkg.dvtfast_dkg.channels import bound_to, decrypt, encrypt, expand, pair_key, public_point
+from dvtfast.dkg.dvtfast_dkg.hashing import tagged_hash, tree_root
+from dvtfast.dkg.dvtfast_dkg.messages.statements import public_hash
+from dvtfast.dkg.dvtfast_dkg.terms import Terms
 from dvtfast.dkg.outputs import GeneratedKeys
 from dvtfast.dkg.polynomials import (
     Coefficients,

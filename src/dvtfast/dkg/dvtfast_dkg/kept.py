@@ -15,12 +15,12 @@ from hashlib import sha256
 import numpy as np
 
 from dvtfast.constants import PUBLIC_KEY_BYTES, SECRET_KEY_BYTES
-from dvtfast.dkg.native.channels import KEY_BYTES
-from dvtfast.dkg.native.envelopes import Kind, decode_envelope
-from dvtfast.dkg.native.hashing import DIGEST_BYTES
-from dvtfast.dkg.native.records import Records
-from dvtfast.dkg.native.statements import Hello
-from dvtfast.dkg.native.terms import Terms
+from dvtfast.dkg.dvtfast_dkg.channels import KEY_BYTES
+from dvtfast.dkg.dvtfast_dkg.hashing import DIGEST_BYTES
+from dvtfast.dkg.dvtfast_dkg.messages.envelopes import Kind, decode_envelope
+from dvtfast.dkg.dvtfast_dkg.messages.statements import Hello
+from dvtfast.dkg.dvtfast_dkg.records import Records
+from dvtfast.dkg.dvtfast_dkg.terms import Terms
 from dvtfast.dkg.outputs import GeneratedKeys
 from dvtfast.errors import InputError
 

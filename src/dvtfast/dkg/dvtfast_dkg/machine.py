@@ -22,17 +22,17 @@ import os
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
-from dvtfast.dkg.native.envelopes import WITH_ATTACHMENT, Envelope, Kind, decode_envelope, seal
-from dvtfast.dkg.native.hashing import FORMAT
-from dvtfast.dkg.native.identity import Identity
-from dvtfast.dkg.native.mail import Mail, Outputs
-from dvtfast.dkg.native.records import MisfitError, Records
-from dvtfast.dkg.native.rules import marks_of
-from dvtfast.dkg.native.sizes import commitments_bytes, payload_sizes
-from dvtfast.dkg.native.statements import Deal, Done, Hello, Stop, statement_sizes
-from dvtfast.dkg.native.terms import Plan, Terms
-from dvtfast.dkg.native.verdicts import Verdicts
-from dvtfast.dkg.native.work import AccusationError, Seal, Work
+from dvtfast.dkg.dvtfast_dkg.blame.verdicts import Verdicts
+from dvtfast.dkg.dvtfast_dkg.hashing import FORMAT
+from dvtfast.dkg.dvtfast_dkg.identity import Identity
+from dvtfast.dkg.dvtfast_dkg.messages.envelopes import WITH_ATTACHMENT, Envelope, Kind, decode_envelope, seal
+from dvtfast.dkg.dvtfast_dkg.messages.mail import Mail, Outputs
+from dvtfast.dkg.dvtfast_dkg.messages.rules import marks_of
+from dvtfast.dkg.dvtfast_dkg.messages.sizes import commitments_bytes, payload_sizes
+from dvtfast.dkg.dvtfast_dkg.messages.statements import Deal, Done, Hello, Stop, statement_sizes
+from dvtfast.dkg.dvtfast_dkg.records import MisfitError, Records
+from dvtfast.dkg.dvtfast_dkg.terms import Plan, Terms
+from dvtfast.dkg.dvtfast_dkg.work import AccusationError, Seal, Work
 from dvtfast.dkg.outputs import Finished, Phase, Record
 from dvtfast.errors import DvtfastError, InputError
 

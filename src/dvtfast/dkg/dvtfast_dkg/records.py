@@ -23,8 +23,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dvtfast._extras import needs_files_extra
-from dvtfast.dkg.native.channels import NONCE, expand
-from dvtfast.dkg.native.hashing import FORMAT
+from dvtfast.dkg.dvtfast_dkg.channels import NONCE, expand
+from dvtfast.dkg.dvtfast_dkg.hashing import FORMAT
 from dvtfast.errors import DvtfastError, EncodingError
 
 if TYPE_CHECKING:

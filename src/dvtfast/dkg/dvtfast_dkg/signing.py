@@ -9,8 +9,8 @@ import numpy as np
 from dvtfast._arrays import Bytes
 from dvtfast._secrets import wiped
 from dvtfast.constants import SIGNATURE_BYTES
-from dvtfast.dkg.native.hashing import tagged_hash
-from dvtfast.dkg.native.terms import Plan, Terms
+from dvtfast.dkg.dvtfast_dkg.hashing import tagged_hash
+from dvtfast.dkg.dvtfast_dkg.terms import Plan, Terms
 from dvtfast.dkg.outputs import GeneratedKeys
 from dvtfast.dkg.polynomials import add_shares
 from dvtfast.errors import DvtfastError, EncodingError, NativeError, SignatureError

@@ -8,8 +8,8 @@ from typing import Protocol
 
 from dvtfast._arrays import Bytes
 from dvtfast.constants import SIGNATURE_BYTES
-from dvtfast.dkg.native.hashing import DIGEST_BYTES, tagged_hash
-from dvtfast.dkg.native.identity import IDENTITY_BYTES, is_identity
+from dvtfast.dkg.dvtfast_dkg.hashing import DIGEST_BYTES, tagged_hash
+from dvtfast.dkg.dvtfast_dkg.identity import IDENTITY_BYTES, is_identity
 from dvtfast.errors import InputError
 
 MOST_OPERATORS = 255

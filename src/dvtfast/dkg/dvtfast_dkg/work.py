@@ -13,8 +13,10 @@ from typing import TypeAlias
 import numpy as np
 
 from dvtfast._arrays import Bytes
-from dvtfast.dkg.native.channels import open_pair
-from dvtfast.dkg.native.dealing import (
+from dvtfast.dkg.dvtfast_dkg.blame.evidence import Evidence, Proves, Row, of_envelopes, of_equivocation
+from dvtfast.dkg.dvtfast_dkg.blame.judging import Known
+from dvtfast.dkg.dvtfast_dkg.channels import open_pair
+from dvtfast.dkg.dvtfast_dkg.dealing import (
     Dealer,
     Dealt,
     PointFaultError,
@@ -24,25 +26,13 @@ from dvtfast.dkg.native.dealing import (
     combine_deals,
     commitment_rows,
 )
-from dvtfast.dkg.native.envelopes import Envelope, Kind, Mark, seal
-from dvtfast.dkg.native.evidence import Evidence, Proves, Row, of_envelopes, of_equivocation
-from dvtfast.dkg.native.hashing import DIGEST_BYTES, FORMAT, tree_path, tree_root
-from dvtfast.dkg.native.identity import Identity
-from dvtfast.dkg.native.judging import Known
-from dvtfast.dkg.native.kept import encode_keys
-from dvtfast.dkg.native.rules import broken_rule, marks_of
-from dvtfast.dkg.native.signing import (
-    SignatureFaultError,
-    combine,
-    is_lock_signature,
-    results_of,
-    roots_of,
-    sign_all,
-    sign_lock,
-    signature_rows,
-)
-from dvtfast.dkg.native.sizes import commitments_bytes
-from dvtfast.dkg.native.statements import (
+from dvtfast.dkg.dvtfast_dkg.hashing import DIGEST_BYTES, FORMAT, tree_path, tree_root
+from dvtfast.dkg.dvtfast_dkg.identity import Identity
+from dvtfast.dkg.dvtfast_dkg.kept import encode_keys
+from dvtfast.dkg.dvtfast_dkg.messages.envelopes import Envelope, Kind, Mark, seal
+from dvtfast.dkg.dvtfast_dkg.messages.rules import broken_rule, marks_of
+from dvtfast.dkg.dvtfast_dkg.messages.sizes import commitments_bytes
+from dvtfast.dkg.dvtfast_dkg.messages.statements import (
     Commit,
     Complaint,
     Deal,
@@ -52,7 +42,17 @@ from dvtfast.dkg.native.statements import (
     Sigs,
     public_hash,
 )
-from dvtfast.dkg.native.terms import Plan, Terms
+from dvtfast.dkg.dvtfast_dkg.signing import (
+    SignatureFaultError,
+    combine,
+    is_lock_signature,
+    results_of,
+    roots_of,
+    sign_all,
+    sign_lock,
+    signature_rows,
+)
+from dvtfast.dkg.dvtfast_dkg.terms import Plan, Terms
 from dvtfast.dkg.outputs import GeneratedKeys
 from dvtfast.errors import DvtfastError
 from dvtfast.keys import PublicKeys

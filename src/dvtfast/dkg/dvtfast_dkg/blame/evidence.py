@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from dvtfast.dkg.native.envelopes import Envelope, Kind, Mark
-from dvtfast.dkg.native.hashing import DIGEST_BYTES
-from dvtfast.dkg.native.terms import Terms
+from dvtfast.dkg.dvtfast_dkg.hashing import DIGEST_BYTES
+from dvtfast.dkg.dvtfast_dkg.messages.envelopes import Envelope, Kind, Mark
+from dvtfast.dkg.dvtfast_dkg.terms import Terms
 
 HEAD_BYTES = 9
 LENGTH_BYTES = 4

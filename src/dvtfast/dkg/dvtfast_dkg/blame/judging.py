@@ -11,15 +11,21 @@ import numpy as np
 from dvtfast._arrays import Bytes
 from dvtfast.constants import PUBLIC_KEY_BYTES
 from dvtfast.constants import SIGNATURE_BYTES as BLS_SIGNATURE_BYTES
-from dvtfast.dkg.native.channels import bound_to, decrypt, is_opening, opened_key
-from dvtfast.dkg.native.dealing import as_shares, commitment_rows, points_of_rows, proof_context
-from dvtfast.dkg.native.envelopes import FRAME_BYTES, REPEATABLE, Envelope, Kind, Mark, decode_envelope
-from dvtfast.dkg.native.evidence import PLACE_BYTES, Evidence, Proves, Row, decode_evidence
-from dvtfast.dkg.native.hashing import DIGEST_BYTES, path_bytes, root_of_path, tree_root
-from dvtfast.dkg.native.rules import OTHER_SESSION, broken_rule
-from dvtfast.dkg.native.signing import is_lock_signature, is_partial_signature, result_of
-from dvtfast.dkg.native.sizes import ciphertext_bytes, commitments_bytes, evidence_limit
-from dvtfast.dkg.native.statements import (
+from dvtfast.dkg.dvtfast_dkg.blame.evidence import PLACE_BYTES, Evidence, Proves, Row, decode_evidence
+from dvtfast.dkg.dvtfast_dkg.channels import bound_to, decrypt, is_opening, opened_key
+from dvtfast.dkg.dvtfast_dkg.dealing import as_shares, commitment_rows, points_of_rows, proof_context
+from dvtfast.dkg.dvtfast_dkg.hashing import DIGEST_BYTES, path_bytes, root_of_path, tree_root
+from dvtfast.dkg.dvtfast_dkg.messages.envelopes import (
+    FRAME_BYTES,
+    REPEATABLE,
+    Envelope,
+    Kind,
+    Mark,
+    decode_envelope,
+)
+from dvtfast.dkg.dvtfast_dkg.messages.rules import OTHER_SESSION, broken_rule
+from dvtfast.dkg.dvtfast_dkg.messages.sizes import ciphertext_bytes, commitments_bytes, evidence_limit
+from dvtfast.dkg.dvtfast_dkg.messages.statements import (
     MARK_BYTES,
     Commit,
     Complaint,
@@ -30,7 +36,8 @@ from dvtfast.dkg.native.statements import (
     Sigs,
     statement_sizes,
 )
-from dvtfast.dkg.native.terms import Plan, Terms
+from dvtfast.dkg.dvtfast_dkg.signing import is_lock_signature, is_partial_signature, result_of
+from dvtfast.dkg.dvtfast_dkg.terms import Plan, Terms
 from dvtfast.dkg.polynomials import check_subgroup, find_bad_shares, public_shares, sum_commitments
 from dvtfast.dkg.proof_of_knowledge import find_bad
 from dvtfast.errors import BadDealerError, DvtfastError, EncodingError

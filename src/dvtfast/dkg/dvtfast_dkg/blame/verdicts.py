@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Callable
 from hashlib import sha256
 
-from dvtfast.dkg.native.envelopes import Envelope, Kind
-from dvtfast.dkg.native.evidence import HEAD_BYTES, Proves, of_envelopes
-from dvtfast.dkg.native.judging import EvidenceError, UndecidedError, Verdict, judge_evidence
-from dvtfast.dkg.native.mail import Mail
-from dvtfast.dkg.native.statements import Stop
-from dvtfast.dkg.native.terms import Terms
-from dvtfast.dkg.native.work import Work
+from dvtfast.dkg.dvtfast_dkg.blame.evidence import HEAD_BYTES, Proves, of_envelopes
+from dvtfast.dkg.dvtfast_dkg.blame.judging import EvidenceError, UndecidedError, Verdict, judge_evidence
+from dvtfast.dkg.dvtfast_dkg.messages.envelopes import Envelope, Kind
+from dvtfast.dkg.dvtfast_dkg.messages.mail import Mail
+from dvtfast.dkg.dvtfast_dkg.messages.statements import Stop
+from dvtfast.dkg.dvtfast_dkg.terms import Terms
+from dvtfast.dkg.dvtfast_dkg.work import Work
 from dvtfast.dkg.outputs import Aborted
 
 # Evidence of one peer that is judged, for each operator that there is.

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from hashlib import sha256
 
-from dvtfast.dkg.native.hashing import DIGEST_BYTES, tagged_hash
-from dvtfast.dkg.native.identity import SIGNATURE_BYTES, Identity, is_signed
+from dvtfast.dkg.dvtfast_dkg.hashing import DIGEST_BYTES, tagged_hash
+from dvtfast.dkg.dvtfast_dkg.identity import SIGNATURE_BYTES, Identity, is_signed
 
 HEAD_BYTES = 2 + DIGEST_BYTES + 4
 # Of an envelope without statement and attachment.

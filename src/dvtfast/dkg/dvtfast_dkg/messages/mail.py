@@ -7,10 +7,10 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import TypeAlias
 
-from dvtfast.dkg.native.envelopes import Envelope, Kind, Mark
-from dvtfast.dkg.native.terms import Terms
-from dvtfast.dkg.native.wanting import Place, Wanted, decode_want, encode_want, helpers
-from dvtfast.dkg.native.work import ToStore
+from dvtfast.dkg.dvtfast_dkg.messages.envelopes import Envelope, Kind, Mark
+from dvtfast.dkg.dvtfast_dkg.messages.wanting import Place, Wanted, decode_want, encode_want, helpers
+from dvtfast.dkg.dvtfast_dkg.terms import Terms
+from dvtfast.dkg.dvtfast_dkg.work import ToStore
 from dvtfast.dkg.outputs import Joined, Output, Send
 
 Attachment: TypeAlias = Callable[[Kind, int], tuple[bytes, ...] | None]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dvtfast.dkg.native.envelopes import Envelope, Kind, Mark
-from dvtfast.dkg.native.identity import is_identity, is_signed
-from dvtfast.dkg.native.statements import Commit, Deal, Done, Echo, Hello, LockSig
-from dvtfast.dkg.native.terms import Terms
+from dvtfast.dkg.dvtfast_dkg.identity import is_identity, is_signed
+from dvtfast.dkg.dvtfast_dkg.messages.envelopes import Envelope, Kind, Mark
+from dvtfast.dkg.dvtfast_dkg.messages.statements import Commit, Deal, Done, Echo, Hello, LockSig
+from dvtfast.dkg.dvtfast_dkg.terms import Terms
 
 # The one rule that takes the options of the terms.
 OTHER_SESSION = "COMMIT is not for the session of its HELLOs"

@@ -7,11 +7,11 @@ then the pieces; it asks `largest_payload` before it makes room.
 from __future__ import annotations
 
 from dvtfast.constants import PUBLIC_KEY_BYTES, SECRET_KEY_BYTES
-from dvtfast.dkg.native.channels import TAG_BYTES
-from dvtfast.dkg.native.envelopes import FRAME_BYTES, Kind
-from dvtfast.dkg.native.hashing import path_bytes
-from dvtfast.dkg.native.statements import statement_sizes
-from dvtfast.dkg.native.terms import MOST_VALIDATORS, Terms
+from dvtfast.dkg.dvtfast_dkg.channels import TAG_BYTES
+from dvtfast.dkg.dvtfast_dkg.hashing import path_bytes
+from dvtfast.dkg.dvtfast_dkg.messages.envelopes import FRAME_BYTES, Kind
+from dvtfast.dkg.dvtfast_dkg.messages.statements import statement_sizes
+from dvtfast.dkg.dvtfast_dkg.terms import MOST_VALIDATORS, Terms
 
 # What one WANT asks for, for each operator; kind, sender and receiver of each.
 MOST_WANTS = 8

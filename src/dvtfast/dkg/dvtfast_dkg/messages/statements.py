@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dvtfast.constants import SIGNATURE_BYTES as BLS_SIGNATURE_BYTES
-from dvtfast.dkg.native.envelopes import Kind, Mark
-from dvtfast.dkg.native.hashing import DIGEST_BYTES, tagged_hash
-from dvtfast.dkg.native.identity import IDENTITY_BYTES, SIGNATURE_BYTES
-from dvtfast.dkg.native.terms import Terms
+from dvtfast.dkg.dvtfast_dkg.hashing import DIGEST_BYTES, tagged_hash
+from dvtfast.dkg.dvtfast_dkg.identity import IDENTITY_BYTES, SIGNATURE_BYTES
+from dvtfast.dkg.dvtfast_dkg.messages.envelopes import Kind, Mark
+from dvtfast.dkg.dvtfast_dkg.terms import Terms
 from dvtfast.dkg.proof_of_knowledge import PROOF_BYTES
 
 MARK_BYTES = DIGEST_BYTES + SIGNATURE_BYTES

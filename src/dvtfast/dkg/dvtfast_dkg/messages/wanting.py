@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from dvtfast.dkg.native.envelopes import Kind
-from dvtfast.dkg.native.sizes import MOST_WANTS, WANT_BYTES
+from dvtfast.dkg.dvtfast_dkg.messages.envelopes import Kind
+from dvtfast.dkg.dvtfast_dkg.messages.sizes import MOST_WANTS, WANT_BYTES
 
 # How often one message goes to one peer; a peer that was restarted more often is not served.
 MOST_ANSWERS = 100
