@@ -66,12 +66,12 @@ class Deadlines:
     """When what of a duty is, in Unix seconds.
 
     Args:
-        began: when this process did, by the clock of then.
+        began: when this process did, by the clock of then; None: nothing was done before it.
         monotonic: a clock that nobody sets, in seconds.
     """
 
     slots: Slots
-    began: float = -math.inf
+    began: float | None = None
     monotonic: Callable[[], float] = time.monotonic
     _began_at: float = field(init=False)
 
@@ -84,13 +84,17 @@ class Deadlines:
 
         It is when the process began: there may have been another one before, that has told the others for
         what it is. Where the clock was ahead then and is not any more, that other one may have been as much
-        ahead, but not further than beacon nodes tell duties: to the end of the next epoch.
+        ahead, but not further than beacon nodes tell duties: to the end of the next epoch. Where the clock
+        was behind, it is when the process truly began.
         """
+        if self.began is None:
+            return -math.inf
         slots = self.slots
         truly_began = slots.now() - (self.monotonic() - self._began_at)
         epoch_seconds = slots.slots_per_epoch * slots.seconds_per_slot
         epoch = (truly_began - slots.genesis_time) // epoch_seconds
-        return min(self.began, slots.genesis_time + (epoch + EPOCHS_KNOWN) * epoch_seconds)
+        latest = slots.genesis_time + (epoch + EPOCHS_KNOWN) * epoch_seconds
+        return max(truly_began, min(self.began, latest))
 
     def deadline(self, duty: Duty) -> float:
         """When a duty is over."""

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dvtfast.errors import InputError
-from dvtfast.networks import network_with_fork_version
+from dvtfast.networks import NETWORKS, network_with_fork_version
 from dvtfast.obol import read_node_key
+from dvtfast.qbft.quorums import quorum
 from dvtfast.secp256k1 import IdentityKey
 
 from ...chain.beacon.chain_constants import ExpectedChain
@@ -59,9 +60,35 @@ def read_files(settings: NodeSettings) -> NodeFiles:
     overrides = settings.data_dir / OVERRIDES_FILE
     if paths.is_there(overrides):
         log.warning("fee recipients are those of the lock, and not of this file", file=str(overrides))
+    require_quorum(cluster)
     return NodeFiles(
         settings.key_path, identity, cluster, chain_of(settings, cluster), _addresses(settings, cluster)
     )
+
+
+def require_quorum(cluster: NodeCluster) -> None:
+    """That no two values of a duty can have as many signatures as are needed; of a test network it is told.
+
+    The consensus decides one value as long as less than a third of the nodes lie or have forgotten what they
+    said. Signatures of fewer nodes than a quorum may make whole ones of two values as soon as one more does.
+
+    Raises:
+        SettingsError: they can, where stake has worth.
+    """
+    members = cluster.members
+    nodes, threshold = len(members.operators), members.keys.threshold
+    if threshold >= quorum(nodes):
+        return
+    why = (
+        f"the lock wants signatures of {threshold} of {nodes} nodes, expected at least {quorum(nodes)}:"
+        " with fewer, nodes that lie, or forget at a restart, can have its validators slashed"
+    )
+    if any(
+        network.genesis_fork_version == cluster.fork_version and network.name not in INSECURE_NETWORKS
+        for network in NETWORKS.values()
+    ):
+        raise SettingsError([why])
+    log.warning("the threshold is too low", why=why)
 
 
 def chain_of(settings: NodeSettings | ExitChainSettings, cluster: NodeCluster) -> ExpectedChain:

@@ -530,6 +530,21 @@ def test_a_process_that_began_while_the_clock_was_ahead_goes_on_within_two_epoch
     assert not deadlines.is_agreed_on(Duty(62 * 32 - 1, DutyType.ATTESTER))
 
 
+@pytest.mark.parametrize("behind", [30.0, 600.0, 40 * 384.0])
+def test_a_process_that_began_while_the_clock_was_behind_agrees_on_nothing_of_before_it(behind):
+    """Another one before it may have told the others, with a right clock, for what it is."""
+    truly, slot = 12000 * 12.0 + 6, 12000
+    clock = {"now": truly - behind, "monotonic": 5.0}
+    deadlines = timetable_of(clock, clock["now"])
+    clock["now"] += 5.0 + behind
+    clock["monotonic"] += 5.0
+    assert [deadlines.is_agreed_on(Duty(slot + more, DutyType.ATTESTER)) for more in (-10, -1, 0, 1)] == [
+        *[False] * 3,
+        True,
+    ]
+    assert deadlines.since == truly
+
+
 @pytest.mark.parametrize("back", [0.0, 20.0, 384.0, 40 * 384.0])
 def test_a_clock_that_is_wrong_for_a_moment_opens_nothing_of_before_the_process(back):
     clock = {"now": 60 * 384.0 + 10, "monotonic": 5.0}

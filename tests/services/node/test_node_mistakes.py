@@ -12,13 +12,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from dvtfast import HOODI, MAINNET, derive_public_keys, generate_secret_keys
 from dvtfast.networks import GNOSIS
 from dvtfast.obol import KEY_FILE, write_node_key
 from dvtfast.secp256k1 import IdentityKey, new_secret_key
 from dvtfast.services.chain.beacon.chain_constants import ExpectedChain
-from dvtfast.services.node.commands.files import chain_of
+from dvtfast.services.node.commands.files import chain_of, read_files, require_quorum
 from dvtfast.services.p2p.wire.peers import peer_text
 from dvtfast.services.process.key_lock import KeyLock
 from dvtfast.services.settings import NodeSettings, SettingsError
@@ -188,6 +189,40 @@ def test_where_stake_is_worth_something_nothing_is_signed_yet() -> None:
             chain_of_lock(network.genesis_fork_version)
     with pytest.raises(SettingsError, match="fork version 0x12345678, which is unknown here: --testnet-name"):
         chain_of_lock(bytes.fromhex("12345678"))
+
+
+@pytest.mark.parametrize(("nodes", "too_few", "enough"), [(4, 2, 3), (6, 3, 4), (7, 4, 5), (10, 6, 7)])
+def test_a_threshold_below_the_quorum_is_refused_where_stake_is_worth_something(
+    nodes: int, too_few: int, enough: int
+) -> None:
+    """Whatever the settings call the network: its fork version is the lock's."""
+    low, high = (ClusterKeys(1, nodes, threshold).cluster(0) for threshold in (too_few, enough))
+    wanted = f"signatures of {too_few} of {nodes} nodes, expected at least {enough}"
+    for network in (MAINNET, GNOSIS):
+        with pytest.raises(SettingsError, match=wanted):
+            require_quorum(replace(low, fork_version=network.genesis_fork_version))
+        require_quorum(replace(high, fork_version=network.genesis_fork_version))
+    for version in (HOODI.genesis_fork_version, bytes.fromhex("12345678")):
+        with capture_logs() as lines:
+            require_quorum(replace(high, fork_version=version))
+            assert not lines
+            require_quorum(replace(low, fork_version=version))
+        [line] = lines
+        assert (line["log_level"], line["event"]) == ("warning", "the threshold is too low")
+        assert wanted in line["why"]
+
+
+def test_a_lock_of_a_network_of_ones_own_name_is_looked_at_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    low = replace(ClusterKeys(1, 4, 2).cluster(0), fork_version=MAINNET.genesis_fork_version)
+    monkeypatch.setattr("dvtfast.services.node.commands.files.read_cluster", lambda *_, **__: low)
+    write_node_key(tmp_path / KEY_FILE, new_secret_key())
+    own = {"testnet_name": "own", "testnet_chain_id": "1", "testnet_fork_version": "0x00000000"}
+    own |= {"testnet_genesis_timestamp": "1606824023", "data_dir": str(tmp_path)}
+    settings = NodeSettings.load({"beacon_nodes": (NOBODY,), **own}, {})
+    with pytest.raises(SettingsError, match="expected at least 3"):
+        read_files(settings)
 
 
 def test_a_beacon_node_that_is_down_is_waited_for(dealt_nodes: Nodes) -> None:
