@@ -12,6 +12,7 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
+import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -123,9 +124,13 @@ class KeyLock:
                 return
             raise KeyTakenError(str(error)) from None
         except (msgspec.MsgspecError, ValueError):
-            raise KeyTakenError(
-                f"{self._path}: not understood; if no other program uses this key, remove the file"
-            ) from None
+            # A power failure may leave an empty one, and a program that runs writes it again each second.
+            if abs(time.time() - self._path.stat().st_mtime) <= FRESH_SECONDS:
+                raise KeyTakenError(
+                    f"{self._path}: not understood, and written just now; if no other program uses this key,"
+                    f" wait for {FRESH_SECONDS:.0f} seconds"
+                ) from None
+            return
         # A program of ours that still ran would hold the file: it was killed, and may go on at once.
         if age <= FRESH_SECONDS and not found.command.startswith(OURS):
             raise KeyTakenError(
@@ -153,6 +158,7 @@ class KeyLock:
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE)
         try:
             os.write(descriptor, msgspec.json.encode(content))
+            os.fsync(descriptor)  # or the new name may be there after a power failure, and nothing in it
         finally:
             os.close(descriptor)
         new.replace(self._path)

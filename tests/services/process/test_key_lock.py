@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -97,11 +99,41 @@ def test_a_node_of_another_cluster(key: Path, seconds: float, stated: str, is_fr
             lock.__enter__()
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"command": "x"}', '{"command": 1, "timestamp": 5}'])
-def test_what_is_not_understood(key: Path, content: str) -> None:
+NOT_UNDERSTOOD = ["", "{", "[]", '{"command": "x"}', '{"command": 1, "timestamp": 5}', "\xff"]
+
+
+@pytest.mark.parametrize("content", NOT_UNDERSTOOD)
+def test_what_is_not_understood_was_written_by_somebody(
+    key: Path, content: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(key_lock, "FRESH_SECONDS", 3600.0)
     key.with_name(KEY_FILE + ".lock").write_text(content)
-    with pytest.raises(KeyTakenError, match="not understood; if no other program uses this key, remove"):
+    with pytest.raises(KeyTakenError, match="not understood, and written just now; .* wait for 3600 seconds"):
         KeyLock(key, "dvtfast dkg").__enter__()
+
+
+@pytest.mark.parametrize("content", NOT_UNDERSTOOD)
+@pytest.mark.parametrize("seconds_ago", [60, 30 * 86400, -86400])
+def test_what_is_not_understood_and_not_written_any_more(key: Path, content: str, seconds_ago: float) -> None:
+    """As a power failure may leave it; the clock may have been ahead then."""
+    path = key.with_name(KEY_FILE + ".lock")
+    path.write_text(content)
+    os.utime(path, (time.time() - seconds_ago,) * 2)
+    with KeyLock(key, "dvtfast node", cluster_lock_hash=HASH):
+        assert json.loads(path.read_text())["cluster_lock_hash"] == HASH
+
+
+def test_it_is_on_disk_before_it_has_its_name(key: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or a power failure may leave an empty one."""
+    path, synced = key.with_name(KEY_FILE + ".lock"), []
+
+    def sync(descriptor: int) -> None:
+        synced.append((os.fstat(descriptor).st_ino, os.fstat(descriptor).st_size, path.exists()))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(key_lock, "EVERY_SECONDS", 3600.0)
+    with KeyLock(key, "dvtfast node"):
+        assert synced == [(path.stat().st_ino, path.stat().st_size, False)]
 
 
 def test_the_time_as_go_writes_it(key: Path) -> None:
