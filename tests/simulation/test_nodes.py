@@ -119,6 +119,24 @@ def test_a_node_whose_beacon_node_lags_blames_nobody(monkeypatch, slots):
     assert blamed <= {(node, 2) for node in (0, 1, 3)}
 
 
+def test_a_node_that_is_away_and_a_beacon_node_that_is_behind(monkeypatch):
+    """The other two do not stop: whoever doubts the heads of more rounds than may lie goes along."""
+    rounds = Counter()
+    decide = Tracker.decide
+
+    def noted(tracker, duty, round):
+        if duty.type == DutyType.ATTESTER:
+            rounds[min(round, 9)] += 1
+        decide(tracker, duty, round)
+
+    monkeypatch.setattr(Tracker, "decide", noted)
+    behind = Trouble(Kind.LAGS, 0.0, 10_000.0, 2, seconds=24)
+    seen = Simulation(9, 100, troubles=[Trouble(Kind.KILLED, 0.0, 10_000.0, 1), behind]).run()
+    assert seen["PROPOSER performed"]
+    assert seen["ATTESTER performed"]
+    assert rounds[9] < sum(rounds.values()) / 4  # where the source differs, as it does when an epoch begins
+
+
 @pytest.mark.thorough
 def test_memory_stays_flat():
     """In `make fuzz` over 10,000 slots."""

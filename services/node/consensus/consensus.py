@@ -100,7 +100,8 @@ class Consensus:
         Args:
             duty: which one; of a type that nodes agree on.
             value: what this node would propose; None: it does not know yet, see `provide`.
-            accepts: asked of each value that another node proposes as its own; None: this node votes for all.
+            accepts: asked of each value that another node proposes as its own, and its round; None: this node
+                votes for all.
 
         Raises:
             TimeoutError: the duty is over.

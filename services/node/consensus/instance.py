@@ -43,7 +43,7 @@ class _Content:
 
 
 Accepts = Callable[[wire.Value, int], Awaitable[bool]]
-"""Whether this node votes for a value that a node, by its position, proposes as its own."""
+"""Whether this node votes for a value that the leader of a round proposes as its own."""
 
 
 class Instance:
@@ -140,7 +140,7 @@ class Instance:
         message = checked.message
         assert message.value_hash is not None  # it is a proposal
         try:
-            accepted = await accepts(checked.values[message.value_hash], message.peer)
+            accepted = await accepts(checked.values[message.value_hash], message.round)
         except Exception:
             log.exception("a proposal was not understood", peer=message.peer)
             accepted = False

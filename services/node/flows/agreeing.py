@@ -15,7 +15,6 @@ from dvtfast.duties.wrappers import AgreedValue, decode_agreed, encode_agreed
 from dvtfast.qbft import wire
 from dvtfast.qbft.leaders import leader
 from dvtfast.qbft.messages import FIRST_ROUND, Duty
-from dvtfast.qbft.quorums import faulty
 
 from ...chain.beacon.client import BeaconError
 from ...chain.encoding import read_data, write_data
@@ -25,6 +24,7 @@ from ..exchange import Gathered
 from ..partial_signatures import Fault
 from ..parts import NodeParts
 from ..tracker import Step
+from .insisting import ExpectedValidators, HeadDoubts
 
 # Between two tries to ask or tell a beacon node something; charon's.
 RETRY_SECONDS: Final = 0.25
@@ -51,10 +51,13 @@ class Objection:
     Attributes:
         why: for people.
         is_certain: whether it is wrong whatever our beacon node has seen, so that its leader is to blame.
+        wears_off: whether it is a doubt about the head, which is no reason any more when it was one in more
+            rounds than there may be liars.
     """
 
     why: str
     is_certain: bool = True
+    wears_off: bool = False
 
 
 LEFT_OUT: Final = Objection("it leaves out validators that have this duty")
@@ -102,37 +105,6 @@ def _note(
         node.tracker.doubt(duty, fault)
 
 
-class ExpectedValidators:
-    """Validators with a duty, as far as this node knows: without them it does not vote for a proposal.
-
-    Nodes may know of different ones, and agree all the same, some rounds later. One of f + 1 leaders is
-    honest: about whom that many leave out it is this node that may be wrong. And where each knows of others
-    no proposal has all: who has seen as many leaders leave out somebody as there are honest ones beside it
-    insists no more.
-
-    Args:
-        validators: their positions.
-        nodes: how many there are.
-    """
-
-    def __init__(self, validators: Collection[int], nodes: int) -> None:
-        self._left_out_by = {each: set[int]() for each in validators}
-        self._leaders: set[int] = set()
-        self._bearable = max(1, faulty(nodes))
-        self._others = nodes - 1 - faulty(nodes)
-
-    def missing(self, values: Collection[int], proposer: int) -> list[int]:
-        """Those without whom what a leader proposes is not voted for."""
-        missing = sorted(self._left_out_by.keys() - set(values))
-        if missing:
-            self._leaders.add(proposer)
-        for each in missing:
-            self._left_out_by[each].add(proposer)
-        if len(self._leaders) >= self._others:
-            return []
-        return [each for each in missing if len(self._left_out_by[each]) <= self._bearable]
-
-
 async def agree(
     node: NodeParts,
     duty: Duty,
@@ -149,19 +121,24 @@ async def agree(
             agree before.
         expected: validators that have this duty, as far as this node knows. Who leaves one out is not voted
             for, unless too many do.
-        why_not: asked of what another node proposes. It may be agreed on all the same.
+        why_not: asked of what another node proposes. It may be agreed on all the same. A doubt about the
+            head is a reason in so many rounds only as there may be liars.
         left_out: what is said of who leaves somebody out.
 
     Raises:
         TimeoutError: the duty is over.
     """
     nodes = len(node.cluster.operators)
-    wanted = ExpectedValidators(expected, nodes)
+    wanted, doubts = ExpectedValidators(expected, nodes), HeadDoubts(nodes)
 
-    async def accepts(value: wire.Value, proposer: int) -> bool:
+    async def accepts(value: wire.Value, round: int) -> bool:
+        proposer = leader(duty, round, nodes)
         values, others = await _read(node, duty.type, value)
         missing = wanted.missing(values, proposer)
         objection = Objection(NOTHING) if others else await why_not(values)
+        if objection is not None and objection.wears_off and not doubts.insists(round):
+            _note(node, duty, proposer, (), objection)  # which it is voted for all the same
+            objection = None
         if objection is None and missing:
             objection = left_out
         if objection is not None:

@@ -24,10 +24,11 @@ from ..parts import ActiveValidators, NodeParts
 from ..tracker import Step
 from .agreeing import Agreed, Objection, agree, persistently, send
 from .gathering import gather, recovered
-from .heads import LATE_BLOCKS, behind, header_of
+from .heads import LATE_BLOCKS, behind, doubt, header_of
 from .votes import PATIENCE_SECONDS
 
 WHATEVER_BUILDERS_OFFER: Final = 2**64 - 1
+LEAVES_OUT: Final = "it leaves out a block on which our beacon node builds"
 FEES_ELSEWHERE: Final = Objection("its block pays its fees elsewhere than the lock says")
 # Nodes of one cluster may be told different things by those who run them.
 A_BUILDERS: Final = Objection(
@@ -170,7 +171,7 @@ async def _why_not_on(node: NodeParts, value: Versioned, own: asyncio.Future[Ver
     try:
         parent = await header_of(node, block.parent_root)
         if parent is None:
-            return Objection("the parent of its block is none that our beacon node knows", is_certain=False)
+            return doubt("the parent of its block is none that our beacon node knows")
         if parent.slot >= block.slot:
             return Objection("the parent of its block is not before it")
         await asyncio.wait([own], timeout=PATIENCE_SECONDS)
@@ -181,7 +182,7 @@ async def _why_not_on(node: NodeParts, value: Versioned, own: asyncio.Future[Ver
             if ours is not None and parent.slot < ours.slot < block.slot:
                 far = await behind(node, head, block.parent_root, parent.slot)
                 is_certain = far.is_certain and far.blocks > LATE_BLOCKS
-                return Objection("it leaves out a block on which our beacon node builds", is_certain)
+                return Objection(LEAVES_OUT) if is_certain else doubt(LEAVES_OUT)
     except BeaconError:
         pass
     return None

@@ -60,6 +60,11 @@ async def behind(node: NodeParts, head: bytes, root: bytes, slot: int) -> Behind
     return Behind(MOST_BLOCKS, is_certain=True)
 
 
+def doubt(why: str) -> Objection:
+    """What hangs on the head that our beacon node sees, so that it may as well be this one that is wrong."""
+    return Objection(why, is_certain=False, wears_off=True)
+
+
 UNKNOWN_BLOCK: Final = "it votes for a block that our beacon node does not know"
 OLD_BLOCK: Final = "it votes for an old block"
 
@@ -70,8 +75,8 @@ async def why_no_head(
     """What there is to be said against a vote for a block where our beacon node has another head."""
     header = await header_of(node, root)
     if header is None:
-        return None, Objection(UNKNOWN_BLOCK, is_certain=False)
+        return None, doubt(UNKNOWN_BLOCK)
     far = await behind(node, head, root, header.slot)
     if far.blocks > LATE_BLOCKS:
-        return header, Objection(OLD_BLOCK, is_certain=far.is_certain)
+        return header, Objection(OLD_BLOCK) if far.is_certain else doubt(OLD_BLOCK)
     return header, None

@@ -7,7 +7,7 @@ to be the one that our beacon node says. So has the target, but for the first sl
 block may not have come everywhere: there it has to fit the head. Where head or target differ, they have to be
 blocks that our beacon node knows, and the head none on which several others stand. So where f + 1 nodes look,
 a lie costs a round, which is a second, and no vote. A beacon node that says nothing soon is not waited for:
-its node goes along with the others.
+its node goes along with the others; so it does some rounds later where its beacon node knows nobody's head.
 
 What a quorum agreed on all the same is signed, validator by validator, unless it is nothing that one may
 cast, or our beacon node says another source. A wrong head or target is just worth nothing; a source from the
@@ -31,7 +31,7 @@ from ...chain.beacon.client import BeaconError
 from ...process.background import start_task
 from ..parts import NodeParts
 from .agreeing import Objection, persistently
-from .heads import why_no_head
+from .heads import doubt, why_no_head
 
 UNSETTLED_SLOTS: Final = 2  # of an epoch, in which its first block may not have come everywhere
 MOST_DATA: Final = 64  # as there are committees, each of which some nodes ask for by itself
@@ -142,7 +142,7 @@ async def _why_no_chain(
         return None if vote.target == mine.target else Objection(OTHER_TARGET)
     is_settled = slot % node.slots.slots_per_epoch >= UNSETTLED_SLOTS
     if is_settled and vote.target != mine.target:
-        return Objection(OTHER_TARGET + OTHER_HEAD, is_certain=False)
+        return doubt(OTHER_TARGET + OTHER_HEAD)
     header, why = await why_no_head(node, mine.beacon_block_root, vote.beacon_block_root)
     if header is None or why is not None:
         return why

@@ -30,7 +30,6 @@ from dvtfast.duties.presets import MAINNET_PRESET
 from dvtfast.duties.signed_sets import signature_of, signed_set
 from dvtfast.duties.wrappers import AgreedValue, SignedValue, encode_agreed
 from dvtfast.qbft import wire
-from dvtfast.qbft.leaders import leader
 from dvtfast.qbft.messages import Duty
 from dvtfast.services.chain.beacon.client import BeaconError
 from dvtfast.services.chain.beacon.duty_answers import ProposedBlock
@@ -64,12 +63,14 @@ class Settled:
     Attributes:
         agreed: by the type of the duty.
         accepted: of the same, whether this node would have voted for it.
+        round: in which that is.
+        refusable: rounds before, in which the same was proposed.
     """
 
     def __init__(self) -> None:
         self.agreed: dict[DutyType, wire.Value] = {}
         self.accepted: dict[DutyType, bool] = {}
-        self.round = 1
+        self.round, self.refusable = 1, range(1, 1)
         self.provided: dict[Duty, wire.Value] = {}
         self.asked: list[Duty] = []
         self._more = asyncio.Event()
@@ -83,8 +84,9 @@ class Settled:
     ) -> Agreement:
         self.asked.append(duty)
         if accepts is not None and duty.type in self.agreed:
-            leads = leader(duty, self.round, NODES)
-            self.accepted[duty.type] = await accepts(self.agreed[duty.type], leads)
+            for before in self.refusable:
+                await accepts(self.agreed[duty.type], before)
+            self.accepted[duty.type] = await accepts(self.agreed[duty.type], self.round)
         while duty.type not in self.agreed:
             if duty in self.provided:
                 return Agreement(self.provided[duty], self.round)

@@ -9,7 +9,8 @@ from dvtfast.duties.duty_types import DutyType
 from dvtfast.duties.presets import MAINNET_PRESET
 from dvtfast.duties.wrappers import AttesterValue, encode_agreed
 from dvtfast.qbft import wire
-from dvtfast.services.node.flows.agreeing import STRANGER, ExpectedValidators, decoded
+from dvtfast.services.node.flows.agreeing import STRANGER, decoded
+from dvtfast.services.node.flows.insisting import ExpectedValidators, HeadDoubts
 from tests.services.node.flow_parts import DATA, SLOT
 
 KEY = bytes(range(0xA0, 0xD0))
@@ -77,3 +78,14 @@ def test_nodes_that_each_know_of_another_validator_agree(nodes: int) -> None:
         if not against:
             return
     pytest.fail("each was refused")
+
+
+@pytest.mark.parametrize(("nodes", "faulty"), [(2, 1), (4, 1), (6, 1), (7, 2), (10, 3), (13, 4)])
+def test_doubts_about_heads_are_a_reason_in_so_many_rounds_as_there_may_be_liars(
+    nodes: int, faulty: int
+) -> None:
+    """However often a leader proposes in its round."""
+    doubts = HeadDoubts(nodes)
+    assert all(doubts.insists(round) for round in range(1, faulty + 1) for _ in range(3))
+    assert not doubts.insists(faulty + 5)
+    assert not doubts.insists(1)

@@ -15,8 +15,9 @@ from dvtfast.services.chain.beacon.duties import DutiesClient
 from dvtfast.services.chain.beacon.duty_answers import AttesterDuty, Duties
 from dvtfast.services.node.deadlines import Deadlines
 from dvtfast.services.node.flows import attestations, votes
-from dvtfast.services.node.flows.agreeing import LEFT_OUT, ExpectedValidators
+from dvtfast.services.node.flows.agreeing import LEFT_OUT
 from dvtfast.services.node.flows.heads import OLD_BLOCK, UNKNOWN_BLOCK
+from dvtfast.services.node.flows.insisting import ExpectedValidators
 from dvtfast.services.node.partial_signatures import Fault
 from dvtfast.services.node.tracker import DutyReport, Step
 from tests.services.node.cluster_of_nodes import NODES, VALIDATORS, ClusterOfNodes, cluster_of_nodes

@@ -207,11 +207,12 @@ class Later(Settled):
 LEAVES_OUT = "it leaves out a block on which our beacon node builds"
 
 
-async def judged(headers: dict[bytes, BlockHeader], **answers: Any) -> Alone:
-    """The leader builds on PARENT, our own beacon node on OTHER_PARENT."""
+async def judged(headers: dict[bytes, BlockHeader], *, rounds: int = 1, **answers: Any) -> Alone:
+    """Leaders build on PARENT, our own beacon node on OTHER_PARENT."""
     async with alone() as found:
         made = asyncio.Event()
         found.consensus = Later(made)
+        found.consensus.round, found.consensus.refusable = rounds, range(1, rounds)
         found.node = replace(found.node, consensus=found.consensus)
 
         def own(*_: Any, **__: Any) -> Any:
@@ -258,6 +259,27 @@ async def test_a_leader_whose_beacon_node_is_behind(
     report = found.report(DutyType.PROPOSER)
     assert report.faults == [Fault(LEADER, (), LEAVES_OUT)] * faults
     assert report.doubts == [Fault(LEADER, (), LEAVES_OUT)] * doubts
+
+
+@pytest.mark.parametrize(
+    ("headers", "wears_off"),
+    [
+        ({OTHER_PARENT: (SLOT - 1, MIDDLE), MIDDLE: (SLOT - 2, PARENT)}, True),
+        ({PARENT: (SLOT - 3, b""), OTHER_PARENT: (SLOT - 1, MIDDLE), MIDDLE: (SLOT - 4, b"")}, True),
+        ({PARENT: (SLOT - 3, b""), OTHER_PARENT: (SLOT - 1, MIDDLE), MIDDLE: (SLOT - 2, PARENT)}, False),
+    ],
+    ids=["unknown", "on another", "behind ours"],
+)
+@pytest.mark.parametrize("rounds", [1, 2])
+async def test_a_parent_that_is_doubted_in_more_rounds_than_there_may_be_liars(
+    headers: dict[bytes, tuple[int, bytes]], wears_off: bool, rounds: int
+) -> None:
+    """It may be our beacon node that is behind, and the node may be needed."""
+    found = await judged({root: BlockHeader(*each) for root, each in headers.items()}, rounds=rounds)
+    assert found.consensus.accepted[DutyType.PROPOSER] is (wears_off and rounds > 1)
+    report = found.report(DutyType.PROPOSER)
+    assert bool(report.doubts) is wears_off  # it is said all the same
+    assert bool(report.faults) is not wears_off
 
 
 @pytest.mark.parametrize(("head", "is_good"), [(PARENT, True), (OTHER_PARENT, True), (bytes(32), False)])

@@ -185,9 +185,9 @@ async def test_what_nobody_accepts_is_not_agreed_on():
     """The first leader's proposal is looked at, early or not, and the second leader's is taken."""
     asked = []
 
-    async def accepts(value, proposer):
-        asked.append(proposer)
-        return proposer != 1
+    async def accepts(value, round):
+        asked.append(round)
+        return round != 1
 
     async with consenting(deadlines=Unhurried) as found:
         first = asyncio.ensure_future(found.nodes[1].agree(DUTY, VALUES[1]))
@@ -207,7 +207,7 @@ async def test_what_nobody_accepts_is_not_agreed_on():
 async def test_what_a_quorum_voted_for_is_taken_unseen():
     """One does not accept it; the others decide, and it learns what."""
 
-    async def refuses(value, proposer):
+    async def refuses(value, round):
         return False
 
     async with consenting(deadlines=Unhurried) as found:
@@ -237,7 +237,7 @@ async def test_a_prepare_of_its_own_leader_spares_a_proposal_no_look(begun):
     """Of the first round nothing may come with a proposal: it is dropped, and nobody is asked about it."""
     lie, asked = VALUES[1], []
 
-    async def accepts(value, proposer):
+    async def accepts(value, round):
         asked.append(value)
         return value != lie
 
@@ -259,7 +259,7 @@ async def test_a_prepare_of_its_own_leader_spares_a_proposal_no_look(begun):
 async def test_a_proposal_that_is_not_justified_is_not_looked_at():
     asked = []
 
-    async def accepts(value, proposer):
+    async def accepts(value, round):
         asked.append(value)
         return True
 
@@ -277,7 +277,7 @@ async def test_a_quorum_that_prepared_nothing_spares_no_look_for_a_prepare_more(
     """In a later round a proposal is looked at, unless a quorum of PREPAREs for it is there."""
     asked = []
 
-    async def accepts(value, proposer):
+    async def accepts(value, round):
         asked.append(value)
         return False
 
@@ -341,7 +341,7 @@ async def test_a_vote_does_not_bring_a_value_of_another_type():
     """The type is not hashed: while one looks, votes come for the same bytes as another type."""
     looking = asyncio.Event()
 
-    async def slowly(value, proposer):
+    async def slowly(value, round):
         await looking.wait()
         return True
 

@@ -15,7 +15,7 @@ from dvtfast.services.chain.beacon.client import BeaconError
 from dvtfast.services.chain.beacon.duties import BlockHeader
 from dvtfast.services.node.flows import votes
 from dvtfast.services.node.flows.agreeing import Objection
-from dvtfast.services.node.flows.heads import MOST_BLOCKS, OLD_BLOCK, UNKNOWN_BLOCK
+from dvtfast.services.node.flows.heads import MOST_BLOCKS, OLD_BLOCK, UNKNOWN_BLOCK, doubt
 from dvtfast.services.node.slots import SlotClock
 
 FIRST = 3200
@@ -23,8 +23,8 @@ SLOT = FIRST + 20  # where all know the target
 SCHEDULE = ForkSchedule(bytes(32), 32, [ForkEpoch(0, b"\0\0\0\1", FULU)], b"\0\0\0\1", b"\0\0\0\1")
 GENESIS, BEFORE, AT, HEAD, OTHER, BESIDE, PARENT = (bytes([number]) * 32 for number in range(1, 8))
 SOURCE, LATER_SOURCE = Checkpoint(99, bytes(32)), Checkpoint(100, AT)
-UNKNOWN, OLD = Objection(UNKNOWN_BLOCK, is_certain=False), Objection(OLD_BLOCK)
-DOUBTED_OLD = Objection(OLD_BLOCK, is_certain=False)
+UNKNOWN, OLD = doubt(UNKNOWN_BLOCK), Objection(OLD_BLOCK)
+DOUBTED_OLD = doubt(OLD_BLOCK)
 NOT_ITS_TARGET, AFTER = Objection(votes.NOT_ITS_TARGET), Objection(votes.LATER_BLOCK)
 
 
@@ -118,7 +118,7 @@ def late(head: bytes, *, source: Checkpoint = SOURCE, target: bytes = AT) -> Att
             late(OTHER, source=LATER_SOURCE),
             Objection(votes.OTHER_SOURCE + votes.OTHER_HEAD, is_certain=False),
         ),
-        (late(OTHER, target=BEFORE), Objection(votes.OTHER_TARGET + votes.OTHER_HEAD, is_certain=False)),
+        (late(OTHER, target=BEFORE), doubt(votes.OTHER_TARGET + votes.OTHER_HEAD)),
         (late(OTHER), UNKNOWN),
     ],
 )

@@ -108,7 +108,7 @@ def test_what_is_not_understood_was_written_by_somebody(
 ) -> None:
     monkeypatch.setattr(key_lock, "FRESH_SECONDS", 3600.0)
     key.with_name(KEY_FILE + ".lock").write_text(content)
-    with pytest.raises(KeyTakenError, match="not understood, and written just now; .* wait for 3600 seconds"):
+    with pytest.raises(KeyTakenError, match=r"not understood, and written just now; .* for 3600 seconds"):
         KeyLock(key, "dvtfast dkg").__enter__()
 
 
