@@ -6,13 +6,16 @@ and however slowly they read it, what is asked for here has its connections, and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final, Self
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, Self, TypeVar
 
 from ...web.outgoing import Answer, Opened, OutgoingError, Session, SlowError, joined
-from ..endpoints import Endpoint, NoAnswerInTimeError, exchange
+from ..endpoints import Endpoint, EndpointError, Endpoints, NoAnswerInTimeError, exchange
 from .answers import decoded
+from .client import BeaconError
 from .nodes import BeaconNodes, refusal, within
+
+T = TypeVar("T")
 
 PASSED_LIMIT_BYTES: Final = 64 * 1024**2  # of an answer to what is sent
 SHOWN_BYTES: Final = 4096  # of an answer that is an error
@@ -60,7 +63,7 @@ class PassingNodes(BeaconNodes):
                 except OutgoingError as error:
                     raise endpoint.error(str(error)) from None
 
-        return await self._of_groups(lambda group: group.unnoted().first_able(ask, takes_long=True))
+        return await self._passed(ask, lambda group, work: group.first_able(work, takes_long=True))
 
     async def post(self, path: str, query: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         """What is sent to all nodes: the first good answer; raises as `open`."""
@@ -81,7 +84,34 @@ class PassingNodes(BeaconNodes):
                 raise refusal(endpoint, path, answer.status, answer.content)
             return answer
 
-        return await self._of_groups(lambda group: group.unnoted().first_of_all(send))
+        return await self._passed(send, lambda group, work: group.first_of_all(work))
+
+    async def _passed(
+        self,
+        work: Callable[[Endpoint], Awaitable[T]],
+        ask: Callable[[Endpoints, Callable[[Endpoint], Awaitable[T]]], Awaitable[T]],
+    ) -> T:
+        """What comes of it. A refusal is an answer, also where other nodes have none: that a slot is empty is
+        something else than that nobody knows."""
+        refusals: list[EndpointError] = []
+
+        async def noting(endpoint: Endpoint) -> T:
+            try:
+                return await work(endpoint)
+            except EndpointError as error:
+                if error.refused:
+                    refusals.append(error)
+                raise
+
+        try:
+            return await self._of_groups(lambda group: ask(group.unnoted(), noting))
+        except BeaconError:
+            if not refusals:
+                raise
+            first = refusals[0]
+            told = BeaconError(f"beacon: {first}", refused=True, status=first.status)
+            told.refusals = first.refusals
+            raise told from None
 
     async def content(
         self,

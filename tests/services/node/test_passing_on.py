@@ -152,6 +152,27 @@ async def test_what_a_node_refuses_of_a_list_is_passed_on() -> None:
         assert told["failures"] == refusal["failures"]
 
 
+async def test_a_refusal_of_one_node_is_the_answer_where_another_has_none() -> None:
+    """Clients tell an empty slot from nodes that are not there."""
+
+    async def refuse(_: web.Request) -> web.Response:
+        told = {"code": 404, "message": "no", "failures": [{"index": 1, "message": "it is known"}]}
+        return web.json_response(told, status=404)
+
+    async def fail(_: web.Request) -> web.Response:
+        return web.Response(status=500)
+
+    path = "/eth/v1/beacon/headers"
+    for nodes in ((refuse, fail), (fail, refuse)):
+        async with passed_on(*({path: each} for each in nodes)) as (url, session):
+            for method in ("GET", "POST"):
+                async with session.request(method, url + path, json=[]) as answer:
+                    assert answer.status == 404
+                    assert (await answer.json())["failures"] == [{"index": 1, "message": "it is known"}]
+    async with passed_on({path: fail}, {path: fail}) as (url, session), session.get(url + path) as answer:
+        assert answer.status == 503
+
+
 async def test_so_many_streams_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """Events are counted apart, so that those who keep them open keep nobody else out."""
     monkeypatch.setattr(passing, "MOST_EVENTS", 1)
