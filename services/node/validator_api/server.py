@@ -34,6 +34,7 @@ from .reading import Reading
 from .selecting import Selecting
 
 SECONDS: Final = 10.0  # for an answer, as charon has it
+ENOUGH: Final = 0.9  # of them, after which selection proofs that are there are told without the others
 # Requests whose bodies or answers wait for a thread, which is none of those of the node's own duties. Clients
 # that hand in validator by validator send as many at once as there are who vote in a slot, and none again.
 MOST_WAITING: Final = 4096
@@ -88,7 +89,8 @@ class ValidatorApi:
         self._reading = Reading(parts, ShareKeys(parts.cluster))
         clients = Clients(parts, offers, self._intake, self._active)
         self._attesting, self._proposing = Attesting(clients), Proposing(clients)
-        self._selecting, self._contributing = Selecting(clients), Contributing(clients)
+        self._selecting = Selecting(clients, seconds=ENOUGH * seconds)
+        self._contributing = Contributing(clients)
         self._leaving = Leaving(node.exits, record, parts.workers)
 
     @classmethod

@@ -34,11 +34,13 @@ from dvtfast.duties.validator_messages import (
 )
 from dvtfast.duties.wrappers import AttesterValue, Versioned
 from dvtfast.qbft.messages import Duty
+from dvtfast.services.node.flows import gathering
 from dvtfast.services.node.tracker import Step
 from dvtfast.services.node.validator_api.attesting import NOT_AGREED
 from dvtfast.services.node.validator_api.contributing import TOO_EARLY
 from dvtfast.services.node.validator_api.intake import NOT_NOW, TWICE, WRONG_SIGNATURE
 from dvtfast.services.node.validator_api.offers import KEPT_DUTIES, Offers
+from dvtfast.services.process.offload import OverloadedError
 from tests.services.node.client_before_node import (
     FULU_HEADER,
     GROUP_KEYS,
@@ -357,6 +359,47 @@ async def test_selection_proofs_of_several_slots() -> None:
         proofs = [kind.from_json(each) for each in (await asking)["data"]]
         assert [(each.slot, each.validator_index - FIRST_INDEX) for each in proofs] == wanted
         found.alone.check(DutyType.PREPARE_AGGREGATOR, list(zip(positions, proofs, strict=True)))
+
+
+@pytest.mark.parametrize(("left_out", "seconds"), [("stranger", 10.0), ("foreign", 10.0), ("alone", 2.0)])
+async def test_selection_proofs_are_given_without_those_that_are_not_to_be_had(
+    left_out: str, seconds: float
+) -> None:
+    """What is refused, there twice, or not signed by enough in time, costs no other one."""
+    async with client_before_node(seconds=seconds) as found:
+        kind, path = codec(BeaconCommitteeSelection), "/eth/v1/validator/beacon_committee_selections"
+        ours = [BeaconCommitteeSelection(FIRST_INDEX + each, SLOT, NO_SIGNATURE) for each in range(3)]
+        first, second, alone = signed(DutyType.PREPARE_AGGREGATOR, [0, 1, 2], ours)
+        [foreign] = signed(DutyType.PREPARE_AGGREGATOR, [2], [ours[2]], node=3)
+        stranger = replace(ours[0], validator_index=7)
+        for node in found.alone.signer.others:
+            duty = Duty(SLOT, DutyType.PREPARE_AGGREGATOR)
+            await found.alone.signer._sign_as(node, duty, _positions(0, 1), ours[:2])
+        wrong = {"stranger": stranger, "foreign": foreign, "alone": alone}[left_out]
+        body = [kind.to_json(each) for each in (wrong, first, first, second)]
+        told = await found.send("POST", path, json=body)
+        proofs = [kind.from_json(each) for each in told["data"]]
+        found.alone.check(DutyType.PREPARE_AGGREGATOR, [(0, proofs[0]), (1, proofs[1])])
+        assert [each.validator_index for each in proofs] == [FIRST_INDEX, FIRST_INDEX + 1]
+        if wrong is alone:
+            await found.send("POST", path, json=body[:1], status=408)
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(OverloadedError("too much to do"), 503), (TimeoutError(), 408)]
+)
+async def test_selection_proofs_where_there_is_too_much_to_do(
+    error: Exception, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(gathering, "_signing_roots", refuse)
+    async with client_before_node() as found:
+        ours = [BeaconCommitteeSelection(FIRST_INDEX, slot, NO_SIGNATURE) for slot in (SLOT, SLOT + 1)]
+        kind, path = codec(BeaconCommitteeSelection), "/eth/v1/validator/beacon_committee_selections"
+        body = [kind.to_json(each) for each in signed(DutyType.PREPARE_AGGREGATOR, [0, 0], ours)]
+        assert (await found.send("POST", path, json=body, status=status))["code"] == status
 
 
 async def test_selection_proofs_that_are_wrong() -> None:
