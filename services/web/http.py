@@ -73,18 +73,30 @@ def let_in(request: web.Request) -> None:
     request.app[_CONNECTIONS].let_in(request.protocol)
 
 
-async def read_body(request: web.Request) -> bytes:
-    """The body as it was sent, at most `BODY_LIMIT_BYTES` long and within `BODY_TIMEOUT_SECONDS`."""
+async def read_body(request: web.Request, *, count: Callable[[int], None] | None = None) -> bytes:
+    """The body as it was sent, at most `BODY_LIMIT_BYTES` long and within `BODY_TIMEOUT_SECONDS`.
+
+    Args:
+        count: told how long it is by now, with each piece that comes; no more is read when it raises.
+    """
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise web.HTTPUnsupportedMediaType(reason="Content-Encoding: expected none")
     try:
         async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
-            return await request.read()
+            return await (request.read() if count is None else _counted(request, count))
     except TimeoutError:
         raise web.HTTPRequestTimeout(reason="the body came too slowly") from None
     except _BROKEN_OFF as error:
         log.debug("body broken off", method=request.method, path=request.path, error=type(error).__name__)
         raise web.HTTPBadRequest(reason="the body came broken") from None
+
+
+async def _counted(request: web.Request, count: Callable[[int], None]) -> bytes:
+    body = bytearray()
+    while piece := await request.content.readany():
+        count(len(body) + len(piece))
+        body += piece
+    return bytes(body)
 
 
 def json_answer(body: bytes | msgspec.Struct, *, status: int = 200) -> web.Response:

@@ -11,8 +11,8 @@ from aiohttp import web
 
 from ...chain.beacon.duty_answers import VERSION
 from ...chain.beacon.passing import PassingNodes
-from ...web.http import read_body
 from ...web.outgoing import OutgoingError
+from .bodies import BODIES
 from .errors import RequestError
 from .requests import JSON
 
@@ -53,9 +53,9 @@ class PassedOn:
 
     async def post(self, request: web.Request) -> web.Response:
         """The first good answer of all nodes."""
-        body = await read_body(request)
-        async with asyncio.timeout(self._seconds):
-            answer = await self._beacon.post(_path(request), _query(request), body, _taken(request))
+        path = _path(request)
+        async with request.app[BODIES].of(request) as body, asyncio.timeout(self._seconds):
+            answer = await self._beacon.post(path, _query(request), body, _taken(request))
         given = {name: value for name, value in answer.headers.items() if _is_given(name)}
         given.pop("Content-Length", None)
         given.pop("Content-Encoding", None)

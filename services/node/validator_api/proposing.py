@@ -14,9 +14,9 @@ from dvtfast.duties.wrappers import Versioned
 from dvtfast.qbft.messages import Duty
 
 from ...chain.beacon.duty_answers import BLINDED
-from ...web.http import read_body
 from .answers import object_answer
 from .attesting import NOT_AGREED
+from .bodies import BODIES
 from .clients import Clients
 from .intake import Batch
 from .offers import Offered
@@ -112,5 +112,5 @@ def _agreed(offered: Offered) -> Iterator[Versioned]:
 
 async def swallowed(request: web.Request) -> web.Response:
     """Beacon nodes and builders are told of proposers by the node, as the lock of the cluster has it."""
-    await read_body(request)
-    return web.Response()
+    async with request.app[BODIES].of(request):
+        return web.Response()

@@ -43,7 +43,7 @@ class Reading:
     async def validators(self, request: web.Request) -> web.Response:
         """Validators by key shares or indices, or all of the cluster."""
         if request.method == "POST":
-            body = await json_body(request)
+            body = await json_body(request, self._node.workers, most=self._most)
             if not isinstance(body, dict):
                 raise RequestError(400, "body: expected an object")
             ids, statuses = _texts(body, "ids"), _texts(body, "statuses")
@@ -78,7 +78,7 @@ class Reading:
         return json_answer(found)
 
     async def _duties(self, path: str, request: web.Request) -> web.Response:
-        wanted = await indices(request, most=self._most)
+        wanted = await indices(request, self._node.workers, most=self._most)
         size = self._node.preset.sizes["SYNC_COMMITTEE_SIZE"]
         found = await self._node.beacon.content(
             path,

@@ -17,10 +17,16 @@ from ...chain.beacon.answers import UINT64_LIMIT, uint64
 from ...chain.beacon.duty_answers import SSZ, VERSION
 from ...chain.encoding import read_data
 from ...process.offload import Workers
-from ...web.http import read_body
+from ...web.http import BODY_LIMIT_BYTES
+from .bodies import BODIES
 from .errors import RequestError
 
 JSON: Final = "application/json"
+INDEX_BYTES: Final = 256  # of a key or an index in a list
+NAMES_BYTES: Final = 1024  # of an object in a list, beside what its fields have
+AGGREGATE_BYTES: Final = 20 * 1024  # of a signed aggregate at most, which has a bit for each vote of a slot
+VALUES_OF_ONE: Final = 64
+VALUES_OF_BLOCK: Final = 2**17
 
 T = TypeVar("T")
 
@@ -69,15 +75,16 @@ def wants_ssz(request: web.Request) -> bool:
     return weights[SSZ] > weights[JSON]
 
 
-async def json_body(request: web.Request) -> Any:
-    """The body, JSON by its Content-Type, where there is one; a small one."""
+async def json_body(request: web.Request, workers: Workers, *, most: int) -> Any:
+    """The body, JSON by its Content-Type, where there is one; about so many validators at most."""
     _require_type(request, JSON)
-    return _json(await read_body(request))
+    async with request.app[BODIES].of(request, most_bytes=most * INDEX_BYTES) as body:
+        return await workers.run(_json, body, most * VALUES_OF_ONE)
 
 
-async def indices(request: web.Request, *, most: int) -> list[int]:
+async def indices(request: web.Request, workers: Workers, *, most: int) -> list[int]:
     """Validators, a list of numbers or of texts."""
-    body = await json_body(request)
+    body = await json_body(request, workers, most=most)
     if not isinstance(body, list) or len(body) > most:
         raise RequestError(400, f"body: expected a list of at most {most} validators")
     return [number("body", text("body", each)) for each in body]
@@ -95,13 +102,21 @@ def text(name: str, value: Any) -> str:
 async def one(request: web.Request, kind: Codec[T], workers: Workers) -> T:
     """An object, in JSON or SSZ."""
     is_ssz = _is_ssz(request)
-    return await workers.run(_one, await read_body(request), kind, is_ssz)
+    most_bytes = _bytes_of(kind) if kind.width else BODY_LIMIT_BYTES
+    async with request.app[BODIES].of(request, most_bytes=most_bytes) as body:
+        return await workers.run(_one, body, kind, is_ssz)
 
 
 async def several(request: web.Request, kind: Codec[T], workers: Workers, *, most: int) -> Sequence[T]:
     """A list of objects, in JSON or SSZ; where one of them is none, nothing is taken, and it is named."""
     is_ssz = _is_ssz(request)
-    return await workers.run(_several, await read_body(request), kind, is_ssz, most)
+    async with request.app[BODIES].of(request, most_bytes=most * _bytes_of(kind)) as body:
+        return await workers.run(_several, body, kind, is_ssz, most)
+
+
+def _bytes_of(kind: Codec[Any]) -> int:
+    """That one may have in JSON, where bytes have two letters each."""
+    return NAMES_BYTES + 2 * (kind.width or AGGREGATE_BYTES)
 
 
 # On threads.
@@ -109,13 +124,13 @@ async def several(request: web.Request, kind: Codec[T], workers: Workers, *, mos
 
 def _one(body: bytes, kind: Codec[T], is_ssz: bool) -> T:
     try:
-        return kind.decode(body) if is_ssz else kind.from_json(_json(body))
+        return kind.decode(body) if is_ssz else kind.from_json(_json(body, VALUES_OF_BLOCK))
     except SszError as error:
         raise RequestError(400, f"body: {error}") from None
 
 
 def _several(body: bytes, kind: Codec[T], is_ssz: bool, most: int) -> Sequence[T]:
-    items: Any = _split(body, kind.width) if is_ssz else _json(body)
+    items: Any = _split(body, kind.width) if is_ssz else _json(body, most * VALUES_OF_ONE)
     if not isinstance(items, list) or len(items) > most:
         raise RequestError(400, f"body: expected a list of at most {most}")
     found, failures = [], {}
@@ -153,7 +168,10 @@ def _has_type(request: web.Request, name: str) -> bool:
     return request.headers.get("Content-Type", "").partition(";")[0].strip().lower() == name
 
 
-def _json(body: bytes) -> Any:
+def _json(body: bytes, most: int) -> Any:
+    """What JSON has, of at most so many values: `{}` is 2 bytes, and takes 64 when it is read."""
+    if sum(map(body.count, (b",", b"[", b"{"))) > VALUES_OF_ONE + most:
+        raise RequestError(400, "body: expected fewer values")
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -21,6 +21,7 @@ from ...web.http import Handler, let_in
 from ..parts import ActiveValidators, NodeParts, Signer
 from ..running import ClusterNode
 from .attesting import Attesting
+from .bodies import BODIES, Bodies
 from .clients import Clients
 from .contributing import Contributing
 from .errors import RequestError, api_errors
@@ -109,6 +110,7 @@ class ValidatorApi:
     def application(self) -> web.Application:
         """All routes."""
         app = http.application()
+        app[BODIES] = Bodies()
         app.middlewares.extend([self._watch(), api_errors, self._guard()])
         add = app.router.add_route
         for method, path, handler in self._routes():

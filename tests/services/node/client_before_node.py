@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import aiohttp
 import numpy as np
+from aiohttp import web
 
 from dvtfast import sign
 from dvtfast.duties.codecs import codec
@@ -43,6 +44,7 @@ class Before:
     record: SigningRecord
     url: str
     session: aiohttp.ClientSession
+    app: web.Application
 
     async def send(self, method: str, path: str, *, status: int = 200, **more: Any) -> Any:
         """What is answered, which has that status."""
@@ -99,10 +101,10 @@ async def client_before_node(
         try:
             async with (
                 ValidatorApi.open(node, offers, signer, token=token, seconds=seconds) as api,
-                listening(api.application(), "127.0.0.1", 0) as port,
+                listening(app := api.application(), "127.0.0.1", 0) as port,
                 aiohttp.ClientSession() as session,
             ):
-                yield Before(found, offers, record, f"http://127.0.0.1:{port}", session)
+                yield Before(found, offers, record, f"http://127.0.0.1:{port}", session, app)
         finally:
             await signer.close()
             await workers.close()

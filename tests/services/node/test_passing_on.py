@@ -13,6 +13,7 @@ from aiohttp import web
 
 from dvtfast.services.chain.beacon.client import BeaconError
 from dvtfast.services.node.validator_api import passing
+from dvtfast.services.node.validator_api.bodies import BODIES, Bodies
 from dvtfast.services.node.validator_api.errors import api_errors
 from dvtfast.services.node.validator_api.passing import PassedOn
 from dvtfast.services.web import http, outgoing
@@ -29,6 +30,7 @@ async def passed_on(*nodes: dict[str, Any]) -> AsyncIterator[tuple[str, aiohttp.
     """An address that passes on to these nodes."""
     async with asking(*nodes, timeout_seconds=10.0, submit_seconds=10.0) as beacon:
         app = http.application()
+        app[BODIES] = Bodies()
         app.middlewares.append(api_errors)
         passed = PassedOn(beacon, seconds=20.0)
         app.router.add_route("GET", "/{path:.*}", passed.get)
@@ -208,6 +210,7 @@ async def test_open_answers_take_no_connection_of_the_nodes_own(monkeypatch: pyt
     answers = {"/eth/v1/events": events, "/eth/v1/beacon/blocks/head/root": HEAD_ROOT}
     async with asking(answers, timeout_seconds=10.0) as beacon:
         app = http.application()
+        app[BODIES] = Bodies()
         app.middlewares.append(api_errors)
         app.router.add_route("GET", "/{path:.*}", PassedOn(beacon, seconds=20.0).get)
         async with (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -36,6 +37,7 @@ from dvtfast.duties.wrappers import AttesterValue, Versioned
 from dvtfast.qbft.messages import Duty
 from dvtfast.services.node.flows import gathering
 from dvtfast.services.node.tracker import Step
+from dvtfast.services.node.validator_api import bodies
 from dvtfast.services.node.validator_api.attesting import NOT_AGREED
 from dvtfast.services.node.validator_api.contributing import TOO_EARLY
 from dvtfast.services.node.validator_api.intake import NOT_NOW, TWICE, WRONG_SIGNATURE
@@ -59,6 +61,7 @@ MESSAGES = "/eth/v1/beacon/pool/sync_committees"
 AGREED = {
     position: vote(FULU, AttesterValue(DATA, place(each))) for position, each in enumerate(committees())
 }
+BLOCK = FULU_HEADER | {"Content-Type": "application/json"}
 OTHER_ROOT = bytes(reversed(range(32)))
 NOT_OURS = "validator 7 is none of this cluster's that are active"
 
@@ -505,6 +508,54 @@ async def test_what_was_offered_while_the_clock_was_ahead_hides_nothing() -> Non
     assert offers.of(Duty(SLOT, DutyType.SYNC_MESSAGE))
 
 
+# How much is read.
+
+
+async def test_bodies_are_as_long_as_their_route_needs() -> None:
+    """Also those that do not say how long they are; and short ones that would be much when they are read."""
+    async with client_before_node() as found:
+        duties = f"/eth/v1/validator/duties/attester/{EPOCH}"
+        too_long = b"[" + b" " * 2 * bodies.SMALL_BYTES + b"]"
+
+        async def pieces() -> AsyncIterator[bytes]:
+            for _ in range(4):
+                yield bytes(bodies.SMALL_BYTES)
+
+        for path in (duties, VOTES, MESSAGES):
+            for sent in (too_long, pieces()):
+                told = await found.send("POST", path, data=sent, headers=BLOCK, status=413)
+                assert told["message"].startswith("body: expected at most")
+        for path, many in ((duties, 2**13), (VOTES, 2**13), ("/eth/v2/beacon/blocks", 2**17)):
+            told = await found.send("POST", path, json=[[]] * many, headers=FULU_HEADER, status=400)
+            assert told["message"] == "body: expected fewer values"
+
+
+async def test_long_bodies_are_bounded_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And short ones come through."""
+    monkeypatch.setattr(bodies, "TOGETHER_BYTES", bodies.SMALL_BYTES)
+    long, path = b"{" + b" " * (2 * bodies.SMALL_BYTES - 1), "/eth/v2/beacon/blocks"
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield long
+        begun.set()
+        await go_on.wait()
+
+    async with client_before_node() as found:
+        left = found.app[bodies.BODIES]
+        first = asyncio.create_task(found.send("POST", path, data=slow(), headers=BLOCK, status=400))
+        await begun.wait()
+        while left._left:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        told = await found.send("POST", path, data=long, headers=BLOCK, status=503)
+        assert told["message"] == "there is too much to read, try again"
+        await found.send("POST", path, data=b"{", headers=BLOCK, status=400)
+        go_on.set()
+        await first
+        assert left._left == bodies.TOGETHER_BYTES
+        await found.send("POST", path, data=long, headers=BLOCK, status=400)
+
+
 # Who is let in, and what is not served.
 
 
@@ -619,7 +670,7 @@ async def test_bodies_that_are_none(path: str) -> None:
             headers = FULU_HEADER | {"Content-Type": kind}
             async with found.session.post(found.url + path, data=body, headers=headers) as answer:
                 told = await answer.json()
-                assert answer.status in (400, 415), (kind, body[:20])
+                assert answer.status in (400, 413, 415), (kind, body[:20])
                 assert told["code"] == answer.status
                 assert len(told["message"]) < 500
 
