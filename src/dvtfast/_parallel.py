@@ -9,7 +9,6 @@ from _thread import LockType, allocate_lock, start_new_thread
 from collections import deque
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 
 from dvtfast._arrays import as_count
 
@@ -32,6 +31,8 @@ def available_cores() -> int:
 @cache
 def _cgroup_quota() -> float | None:
     """Cores granted by cgroup v2 or v1, None without a limit."""
+    from pathlib import Path  # not at the top: it is a tenth of importing dvtfast
+
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
     except (OSError, ValueError):

@@ -18,7 +18,10 @@ first few indices. They never contain secret bytes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # pathlib is a tenth of importing dvtfast
+    from pathlib import Path
 
 SHOWN_INDICES = 5
 
