@@ -69,7 +69,7 @@ fuzz-relayer: $(VENV)/test ## 100,000 raw requests at a relayer: no crash, and i
 	$(BIN)/python -m benchmarks.raw_requests
 
 screenshot: $(VENV)/test build/browser/made ## docs/images/status.png: the status page of a round in trouble
-	DVTFAST_SCREENSHOT=docs/images/status.png $(BIN)/python -m pytest tests/services/relayer/test_status_page.py -k screenshot
+	DVTFAST_SCREENSHOT=docs/images/status.png $(BIN)/python -m pytest tests/services/relayer/status/test_status_page.py -k screenshot
 
 asan: ## tests of the library on kernels with AddressSanitizer and UndefinedBehaviorSanitizer (gcc, Linux)
 	@$(CHECK)

@@ -14,7 +14,7 @@ from dvtfast.duties.presets import MINIMAL_PRESET
 from dvtfast.duties.ssz import SszError
 from dvtfast.duties.wrappers import decode_agreed, decode_signed, encode_signed
 from dvtfast.errors import InputError
-from tests.unit.test_duty_sets import BLOCK, ELECTRA_VOTE, PAYLOAD, VALUES
+from tests.unit.duties.test_duty_sets import BLOCK, ELECTRA_VOTE, PAYLOAD, VALUES
 
 VOTES = codec(attestations.AttestationElectra)
 VOTE = VOTES.encode(ELECTRA_VOTE)

@@ -43,6 +43,17 @@ from dvtfast.services.relayer_client.client import RelayerClient
 from dvtfast.services.settings import RelayerSettings
 
 from . import postgres as postgres_
+from .chain.fixtures import (  # noqa: F401 - fixtures
+    anvil_url,
+    bytecodes,
+    chain,
+    chain_clock,
+    deployed,
+    node,
+    oracle_set,
+    running_oracles,
+    world,
+)
 from .patience import PATIENCE_SECONDS
 
 ORACLE_THRESHOLD = 2

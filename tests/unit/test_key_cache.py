@@ -12,7 +12,7 @@ from dvtfast.clusters import read_cluster_lock
 from dvtfast.key_cache import CachedKeys, KeyCacheError, fits_key_cache, read_key_cache, write_key_cache
 from dvtfast.keys import points_of
 from dvtfast.keystores import PBKDF2_DEFAULT, SCRYPT_DEFAULT, Pbkdf2, Scrypt
-from tests.unit.test_keystores import replace
+from tests.unit.keystores.test_keystores import replace
 from tests.vector_files import VECTORS
 
 LOCK = VECTORS / "obol/synthetic/node0/cluster-lock.json"

@@ -1,4 +1,4 @@
-"""Anvil, and our contracts on its chain."""
+"""Anvil, and our contracts on its chain: fixtures of all tests of services."""
 
 from __future__ import annotations
 
@@ -15,11 +15,7 @@ from dvtfast.services.demo.world import anvil, oracles
 from dvtfast.services.demo.world.compiler import compiled
 from dvtfast.services.demo.world.deployed_contracts import World
 from dvtfast.services.demo.world.oracles import OracleSet, RunningOracle, make_oracles
-from tests.services.chain.accounts import rich_account
 from tests.services.chain.anvil import CHAIN_ID, Chain, ChainClock
-from tests.services.chain.manager_commands import beacon  # noqa: F401 - a fixture
-from tests.services.chain.scenes import allowed, cluster, limits, quick, scene  # noqa: F401 - fixtures
-from tests.services.chain.sending_accounts import Desk, set_base_fee
 from tests.services.patience import ANSWER_SECONDS
 
 ORACLES, THRESHOLD = 3, 2
@@ -94,9 +90,3 @@ def running_oracles(deployed: World, oracle_set: OracleSet) -> Iterator[list[Run
     """A process for each oracle; a test that stops one starts it again."""
     with oracles.running(deployed, oracle_set) as processes:
         yield processes
-
-
-@pytest.fixture
-async def desk(chain: Chain, tmp_path: Path) -> Desk:
-    await set_base_fee(chain, 10)
-    return Desk(chain, await chain.deploy("vault"), await rich_account(chain), tmp_path)

@@ -111,7 +111,7 @@ def test_blocks_that_are_taken_back(demo: ChainDemo, deposit_data: list[str]) ->
     demo.stop_operator(operator)
 
 
-@pytest.mark.thorough  # within a process: tests/services/chain/test_sender_reorganisations.py
+@pytest.mark.thorough  # within a process: tests/services/operator/sending/test_sender_reorganisations.py
 def test_blocks_that_are_taken_back_after_it_was_concluded(demo: ChainDemo, deposit_data: list[str]) -> None:
     """Deeper than the confirmations, while the operator is dead: the next one registers them, once."""
     before, done = registered(demo), len(demo.registered())

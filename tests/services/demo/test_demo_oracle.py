@@ -27,7 +27,7 @@ from dvtfast.services.demo.world.oracles import OracleSet, RunningOracle
 from dvtfast.services.operator.oracles.approvals import ApprovalRequest, approve
 from dvtfast.services.operator.oracles.client import OracleClient
 from tests.services.chain.anvil import CHAIN_ID
-from tests.services.chain.registrations import (
+from tests.services.demo.world.registrations import (
     APPROVAL,
     MANAGER_ADDRESS,
     Tree,

@@ -22,7 +22,7 @@ from dvtfast.services.cli import main
 from dvtfast.services.keys import key_share_files, keystore_directory
 from dvtfast.services.keys.key_share_files import LoadedKeyShares, LockFile, default_cache, load_key_shares
 from dvtfast.services.process import logs, progress
-from tests.unit.test_keystores import replace
+from tests.unit.keystores.test_keystores import replace
 from tests.vector_files import VECTORS, load
 
 SYNTHETIC = VECTORS / "obol/synthetic"

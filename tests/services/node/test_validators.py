@@ -13,7 +13,7 @@ from dvtfast.services.chain.beacon.duty_answers import AttesterDuty, Duties, Pro
 from dvtfast.services.chain.encoding import write_data
 from dvtfast.services.node.exchange import ClusterMembers
 from dvtfast.services.node.validators import Validators
-from tests.services.node.flow_parts import FIRST_INDEX, KEYS, NODES
+from tests.services.node.flows.flow_parts import FIRST_INDEX, KEYS, NODES
 from tests.services.p2p.hosts import identities
 
 PER_EPOCH, PERIOD = 8, 4

@@ -37,8 +37,8 @@ from dvtfast.services.relayer.manager.key import ManagerKey
 from dvtfast.services.relayer.watches import chain_watch
 from dvtfast.services.settings import RunSettings, parsing
 from tests.services.chain.accounts import rich_account, write_keystore
-from tests.services.chain.sending_accounts import background
 from tests.services.conftest import Cluster, Relayer, Start, make_cluster
+from tests.services.operator.sending.sending_accounts import background
 from tests.services.patience import ANSWER_SECONDS, PATIENCE_SECONDS
 
 GWEI = 32_000_000_000

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ..conftest import make_cluster
-from ..relayer.test_clusters import write_lock
+from ..relayer.clusters.test_clusters import write_lock
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the call is Linux's")
 

@@ -14,7 +14,7 @@ from dvtfast.services.sidecar.signing.deposit_policy import DepositPolicy
 from dvtfast.services.sidecar.signing.live_validators import LiveValidators
 from tests.services.patience import ANSWER_SECONDS
 
-from ..chain.beacon_nodes import BeaconState, beacon_with
+from ..chain.beacon.beacon_nodes import BeaconState, beacon_with
 from ..conftest import make_cluster
 from ..relayer.test_register import VAULT
 from ..sidecars import signing_node

@@ -19,8 +19,8 @@ from dvtfast.services.chain.encoding import write_address
 from dvtfast.services.web import http
 from tests.services.chain.anvil import Chain
 from tests.services.chain.servers import DEAD, node_between
-from tests.services.chain.ssv_events import OURS, SsvContract
 from tests.services.patience import PATIENCE_SECONDS
+from tests.services.ssv.ssv_events import OURS, SsvContract
 from tests.vector_files import VECTORS
 
 OPERATOR_KEY = VECTORS / f"ssv/operator-{OURS}/private_key_base64.txt"

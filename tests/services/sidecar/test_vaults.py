@@ -23,8 +23,8 @@ from dvtfast.services.sidecar.signing import signing as signing_module
 from dvtfast.services.sidecar.signing.deposit_policy import DepositPolicy
 from dvtfast.services.sidecar.signing.signing import Signing
 
-from ..chain.beacon_nodes import BeaconState, beacon_with
-from ..chain.deposit_events import Deposit
+from ..chain.beacon.beacon_nodes import BeaconState, beacon_with
+from ..chain.deposits.deposit_events import Deposit
 from ..conftest import make_cluster
 from ..relayer.test_register import ETH, VAULT
 from ..sidecars import signing_node

@@ -22,8 +22,8 @@ from dvtfast.services.ssv.follower import Follower
 from dvtfast.services.ssv.registry import Registry, RegistryError
 from tests.services.chain.anvil import Chain
 from tests.services.chain.servers import DEAD, node_between, nodes_between, without_finality
-from tests.services.chain.ssv_events import EXPECTED, IDS, OTHER_IDS, OURS, SsvContract, operator_key
 from tests.services.patience import ANSWER_SECONDS
+from tests.services.ssv.ssv_events import EXPECTED, IDS, OTHER_IDS, OURS, SsvContract, operator_key
 from tests.vector_files import unhex
 
 CONFIRMATIONS = 5

@@ -33,7 +33,7 @@ from tests.services.patience import ANSWER_SECONDS
 
 from ..certificates import Authority
 from ..chain.servers import serving
-from ..chain.test_wallet import transaction
+from ..operator.sending.test_wallet import transaction
 
 CID = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku"
 ASKING: dict[str, Callable[[str], Awaitable[object]]] = {}

@@ -13,7 +13,7 @@ from dvtfast.duties.presets import MINIMAL_PRESET
 from dvtfast.duties.signed_sets import NO_SIGNATURE, signed_set, with_signature
 from dvtfast.duties.wrappers import AttesterValue, Versioned, decode_signed, encode_signed
 from dvtfast.errors import InputError
-from tests.unit.test_duty_sets import (
+from tests.unit.duties.test_duty_sets import (
     BLINDED,
     BLOCK,
     CONTRIBUTION,

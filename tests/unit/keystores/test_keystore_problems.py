@@ -11,7 +11,7 @@ import pytest
 
 from dvtfast import KeystoreError, derive_public_keys, generate_secret_keys, keystores
 from dvtfast.keystores import PBKDF2_INSECURE, Pbkdf2
-from tests.unit.test_keystores import replace
+from tests.unit.keystores.test_keystores import replace
 
 PASSWORD = "0123456789abcdef"
 

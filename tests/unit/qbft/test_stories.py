@@ -1,6 +1,6 @@
 """The stories in tests/stories/qbft go as they are written, to the letter.
 
-To write one, leave out what the nodes do, and run `python -m tests.unit.test_qbft_stories`; then read it.
+To write one, leave out what the nodes do, and run `python -m tests.unit.qbft.test_stories`; then read it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import pytest
 
 from tests.qbft_stories import replay
 
-STORIES = sorted((Path(__file__).parents[1] / "stories/qbft").glob("*.txt"))
+STORIES = sorted((Path(__file__).parents[2] / "stories/qbft").glob("*.txt"))
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.stem)

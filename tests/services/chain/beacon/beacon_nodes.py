@@ -12,7 +12,7 @@ from aiohttp import web
 
 from dvtfast import HOODI, Network
 from dvtfast.services.chain import clock
-from tests.services.chain.deposit_events import Deposit
+from tests.services.chain.deposits.deposit_events import Deposit
 from tests.services.chain.servers import Handler, serving
 
 

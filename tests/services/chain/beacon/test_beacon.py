@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from dvtfast import GNOSIS, HOODI, MAINNET, Network
 from dvtfast.services.chain.beacon.client import KEYS_AT_ONCE, BeaconClient, BeaconError, BeaconValidator
 from dvtfast.services.relayer.watches import beacon_watch
-from tests.services.chain.beacon_nodes import BeaconState, beacon_with, of_network
+from tests.services.chain.beacon.beacon_nodes import BeaconState, beacon_with, of_network
 from tests.services.chain.servers import serving
 from tests.services.conftest import START_INDEX, Start, make_cluster
 from tests.services.patience import ANSWER_SECONDS, PATIENCE_SECONDS

@@ -16,7 +16,7 @@ from dvtfast.services.chain.beacon.health import health_of
 from dvtfast.services.chain.beacon.nodes import name_of
 from dvtfast.services.chain.endpoints import EndpointError
 
-from .servers import serving
+from ..servers import serving
 
 SYNCED = {"head_slot": "70", "sync_distance": "2", "is_syncing": False}
 

@@ -1,4 +1,4 @@
-"""A vault's rewards, read from what IPFS holds; that contracts take them is in test_operator_register.py."""
+"""A vault's rewards, read from what IPFS holds; that contracts take them is in operator/registration."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from dvtfast.services.operator.chain import SETTLED_BLOCKS
 from dvtfast.services.operator.chain import Chain as OperatorChain
 from dvtfast.services.operator.sending.action import Action, ActionKind
 from tests.services.chain.anvil import Chain
-from tests.services.chain.gateways import Blocks, gateway
+from tests.services.chain.ipfs.gateways import Blocks, gateway
 from tests.services.chain.servers import node_between
 from tests.services.patience import ANSWER_SECONDS
 

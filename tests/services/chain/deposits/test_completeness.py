@@ -11,7 +11,7 @@ from dvtfast.services.chain.deposits import completeness
 from dvtfast.services.chain.deposits.completeness import number_before, require_count
 from dvtfast.services.chain.execution.node import NodeClient
 from tests.services.chain.anvil import Chain, Contract
-from tests.services.chain.deposit_events import signed
+from tests.services.chain.deposits.deposit_events import signed
 from tests.services.chain.servers import RpcError, nodes_between
 from tests.services.patience import ANSWER_SECONDS
 

@@ -13,7 +13,7 @@ from dvtfast.services.chain.deposits.contract_tree import DepositsSoFar
 from dvtfast.services.chain.execution.node import NodeClient
 from tests import reference
 from tests.services.chain.anvil import Chain
-from tests.services.chain.deposit_events import BAD_KINDS, Deposit, bad, logs_of, signed
+from tests.services.chain.deposits.deposit_events import BAD_KINDS, Deposit, bad, logs_of, signed
 
 DEPTH = 32
 # Source: consensus-specs, the root of the deposit contract without deposits.

@@ -26,8 +26,9 @@ from dvtfast.services.chain.index_source import IndexUnknownError
 from dvtfast.services.cli import main
 from dvtfast.services.process.offload import UnavailableError
 from tests.services.chain.anvil import CHAIN_ID, Chain, Contract
-from tests.services.chain.deposit_events import Deposit, Model, bad, signed
-from tests.services.chain.index_sources import source
+from tests.services.chain.deposits.deposit_events import Deposit, Model, bad, signed
+from tests.services.chain.deposits.test_ledger import make_version_1
+from tests.services.chain.index.index_sources import source
 from tests.services.chain.servers import (
     Rewriting,
     leaving_out,
@@ -35,7 +36,6 @@ from tests.services.chain.servers import (
     nodes_between,
     without_finality,
 )
-from tests.services.chain.test_deposit_ledger import make_version_1
 from tests.services.patience import ANSWER_SECONDS
 
 CONFIRMATIONS = 5

@@ -15,7 +15,7 @@ from dvtfast.services.chain.contracts.reads import DepositEvents, decode_deposit
 from dvtfast.services.chain.deposits import validity
 from dvtfast.services.chain.deposits.validity import DepositJudge
 from tests.samples import rows
-from tests.services.chain.deposit_events import (
+from tests.services.chain.deposits.deposit_events import (
     BAD_KINDS,
     GWEI,
     Deposit,

@@ -12,7 +12,7 @@ from dvtfast.services.chain.beacon.client import BeaconClient, BeaconError
 from dvtfast.services.chain.deposits.ledger import Ledger, LedgerSource, Totals
 from dvtfast.services.chain.execution.scanner import Checkpoint
 from dvtfast.services.chain.index.keys_by_index import KeysByIndex, KeysDifferError
-from tests.services.chain.beacon_nodes import BeaconState, beacon_with
+from tests.services.chain.beacon.beacon_nodes import BeaconState, beacon_with
 from tests.services.patience import ANSWER_SECONDS
 
 

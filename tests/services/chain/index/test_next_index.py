@@ -23,9 +23,9 @@ from dvtfast.services.chain.index.choice import GivenIndex
 from dvtfast.services.chain.index_source import IndexUnknownError, NextIndex
 from dvtfast.services.process.offload import UnavailableError
 from tests.services.chain.anvil import Chain, Contract
-from tests.services.chain.beacon_nodes import BeaconState, beacon_with, of_network
-from tests.services.chain.deposit_events import Deposit, bad, signed
-from tests.services.chain.index_sources import source
+from tests.services.chain.beacon.beacon_nodes import BeaconState, beacon_with, of_network
+from tests.services.chain.deposits.deposit_events import Deposit, bad, signed
+from tests.services.chain.index.index_sources import source
 from tests.services.chain.servers import DEAD, leaving_out, node_between, nodes_between, serving
 from tests.services.patience import ANSWER_SECONDS
 

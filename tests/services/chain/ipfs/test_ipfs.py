@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from dvtfast.services.chain.ipfs import client as ipfs_module
 from dvtfast.services.chain.ipfs.client import IpfsClient, IpfsContentError, IpfsError
 from dvtfast.services.chain.ipfs.unixfs import DAG_PB, RAW, Cid, read_part
-from tests.services.chain.gateways import Blocks, binary, field, gateway, number
+from tests.services.chain.ipfs.gateways import Blocks, binary, field, gateway, number
 from tests.services.chain.servers import DEAD, serving
 from tests.services.patience import ANSWER_SECONDS, PATIENCE_SECONDS
 

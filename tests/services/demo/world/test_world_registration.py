@@ -15,7 +15,7 @@ from dvtfast.services.chain.execution.node import NodeClient
 from dvtfast.services.demo.world.chain import RevertedError
 from dvtfast.services.demo.world.deployed_contracts import ETH, World
 from dvtfast.services.demo.world.oracles import OracleSet
-from tests.services.chain.registrations import (
+from tests.services.demo.world.registrations import (
     APPROVAL,
     MANAGER_ADDRESS,
     Tree,

@@ -23,7 +23,7 @@ from dvtfast.services.demo.world.ipfs import gateway
 from dvtfast.services.demo.world.oracles import OracleSet
 from dvtfast.services.relayer.watches.chain_watch import ChainNodes
 from dvtfast.services.settings import RelayerSettings
-from tests.services.chain.registrations import (
+from tests.services.demo.world.registrations import (
     APPROVAL,
     CID,
     MANAGER_ADDRESS,
@@ -33,7 +33,7 @@ from tests.services.chain.registrations import (
     new_validators,
     oracle_signatures,
 )
-from tests.services.chain.test_world_registration import refused, register
+from tests.services.demo.world.test_world_registration import refused, register
 from tests.services.patience import ANSWER_SECONDS
 
 FINAL_BLOCKS = 70  # anvil's finalized block is 64 behind

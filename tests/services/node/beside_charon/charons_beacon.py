@@ -16,7 +16,7 @@ import aiohttp
 from aiohttp import web
 
 from dvtfast.services.demo.beacon.encoding import from_json, to_json
-from tests.services.node.charons_chain import (
+from tests.services.node.beside_charon.charons_chain import (
     COMMITTEE_LENGTH,
     FAR_FUTURE,
     PLACE,

@@ -236,6 +236,6 @@ class MixedCluster:
                 *("--monitoring-address", f"127.0.0.1:{monitoring}", "--log-level", "debug"),
             ],
         )
-        node.program = ("-m", "tests.services.node.node_beside_charon")
+        node.program = ("-m", "tests.services.node.beside_charon.node_beside_charon")
         node.start()
         return node

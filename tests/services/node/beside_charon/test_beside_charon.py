@@ -10,8 +10,8 @@ import pytest
 
 from tests.services.ceremony.charon import CHARON, NO_CHARON, charons_relay, our_relay
 
-from .beside_charon import COUNTED, NODES, VALIDATORS, WINDOW, MixedCluster
 from .charons_chain import SLOTS_PER_EPOCH
+from .clusters import COUNTED, NODES, VALIDATORS, WINDOW, MixedCluster
 
 pytestmark = [pytest.mark.skipif(not CHARON, reason=NO_CHARON), pytest.mark.timeout(1200)]
 

@@ -23,9 +23,9 @@ from dvtfast.services.demo.beacon.process import running as running_beacon
 from dvtfast.services.demo.world.ports import free_port
 from dvtfast.services.p2p.wire.peers import peer_text
 
-from ..ceremony.dealt import CHEAP, a_cluster
-from ..ceremony.nodes import NodeProcess
-from ..patience import PATIENCE_SECONDS
+from ...ceremony.dealt import CHEAP, a_cluster
+from ...ceremony.nodes import NodeProcess
+from ...patience import PATIENCE_SECONDS
 
 VALIDATORS, NODES = 64, 4
 SECONDS_PER_SLOT = 5

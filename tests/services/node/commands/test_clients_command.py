@@ -12,7 +12,7 @@ import aiohttp
 
 from dvtfast.obol import read_cluster_lock
 
-from ..certificates import Authority
+from ...certificates import Authority
 from .processes import CHAIN_ID, before_a_chain, kill, run, stop, told
 
 TOKEN = "0123456789abcdef-token"

@@ -29,7 +29,7 @@ from dvtfast.services.process.key_lock import KeyLock
 from dvtfast.services.settings import EXIT_CODE
 from tests.services.demo.beacon.chains import GENESIS_TIME, RunningChain
 
-from ..ceremony.dealt import a_cluster
+from ...ceremony.dealt import a_cluster
 from .processes import CHAIN_ID, FORK_VERSION, Nodes
 
 VALIDATORS, NODES, SLOTS_PER_EPOCH = 64, 4, 8

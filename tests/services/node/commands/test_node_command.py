@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
-from ..patience import PATIENCE_SECONDS
+from ...patience import PATIENCE_SECONDS
 from .processes import (
     NODES,
     SECONDS_PER_SLOT,

@@ -24,8 +24,8 @@ from dvtfast.services.p2p.wire.peers import peer_text
 from dvtfast.services.process.key_lock import KeyLock
 from dvtfast.services.settings import NodeSettings, SettingsError
 
-from ..ceremony.dealt import a_cluster
-from .cluster_of_nodes import Keys as ClusterKeys
+from ...ceremony.dealt import a_cluster
+from ..cluster_of_nodes import Keys as ClusterKeys
 from .processes import Nodes, kill, run, stop, told
 
 NOBODY = "http://127.0.0.1:9"  # the port of discard, on which nothing listens

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from ..patience import PATIENCE_SECONDS
+from ...patience import PATIENCE_SECONDS
 from .processes import LOOK_SECONDS, NODES, Nodes, before_a_chain, ready, relay, started, status_of, stop
 
 

@@ -19,7 +19,7 @@ from dvtfast.services.node.cluster import read_cluster
 from dvtfast.services.node.signing.record import SigningRecord
 from dvtfast.services.settings import EXIT_CODE
 
-from ..ceremony.dealt import a_cluster
+from ...ceremony.dealt import a_cluster
 from .processes import Nodes
 
 ROOT, OTHER_ROOT = "0x" + "11" * 32, "0x" + "22" * 32

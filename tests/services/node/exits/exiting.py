@@ -36,7 +36,7 @@ from dvtfast.services.node.wire.partial_signatures import PROTOCOL, PartialSigna
 from dvtfast.services.process.offload import Workers
 from tests.services.node.cluster_of_nodes import KeyShareSigner
 from tests.services.node.lines import Lines
-from tests.unit.test_duty_sets import SCHEDULE
+from tests.unit.duties.test_duty_sets import SCHEDULE
 
 VALIDATORS, NODES, THRESHOLD = 5, 4, 3
 FIRST_INDEX = 100  # on the chain, of the validator at position 0

@@ -44,7 +44,7 @@ from dvtfast.services.process.offload import Workers
 from tests.services.node.cluster_of_nodes import KeyShareSigner
 from tests.services.p2p.hosts import identities
 from tests.services.patience import PATIENCE_SECONDS
-from tests.unit.test_duty_sets import SCHEDULE
+from tests.unit.duties.test_duty_sets import SCHEDULE
 
 NODES, THRESHOLD, VALIDATORS = 4, 3, 6
 SLOT = 160  # of epoch 5, which is fulu's

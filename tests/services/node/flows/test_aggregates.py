@@ -26,7 +26,7 @@ from dvtfast.services.node.flows.aggregates import aggregate, select_aggregators
 from dvtfast.services.node.flows.agreeing import LEFT_OUT_OF_SELECTED
 from dvtfast.services.node.partial_signatures import Fault
 from dvtfast.services.node.tracker import Step
-from tests.services.node.flow_parts import (
+from tests.services.node.flows.flow_parts import (
     DATA,
     FIRST_INDEX,
     KEYS,
@@ -39,7 +39,7 @@ from tests.services.node.flow_parts import (
     Alone,
     alone,
 )
-from tests.unit.test_duty_sets import SCHEDULE
+from tests.unit.duties.test_duty_sets import SCHEDULE
 
 LENGTH = 15  # of a committee in which everybody aggregates
 LEADER = leader(Duty(SLOT, DutyType.AGGREGATOR), 1, NODES)

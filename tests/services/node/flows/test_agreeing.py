@@ -11,7 +11,7 @@ from dvtfast.duties.wrappers import AttesterValue, encode_agreed
 from dvtfast.qbft import wire
 from dvtfast.services.node.flows.agreeing import STRANGER, decoded
 from dvtfast.services.node.flows.insisting import ExpectedValidators, HeadDoubts
-from tests.services.node.flow_parts import DATA, SLOT
+from tests.services.node.flows.flow_parts import DATA, SLOT
 
 KEY = bytes(range(0xA0, 0xD0))
 NAME = "0x" + KEY.hex()

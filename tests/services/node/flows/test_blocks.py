@@ -24,7 +24,7 @@ from dvtfast.services.node.flows.blocks import propose, reveal
 from dvtfast.services.node.flows.heads import LOOKS
 from dvtfast.services.node.partial_signatures import Fault
 from dvtfast.services.node.tracker import Step
-from tests.services.node.flow_parts import (
+from tests.services.node.flows.flow_parts import (
     FEE_RECIPIENTS,
     FIRST_INDEX,
     KEYS,
@@ -35,7 +35,7 @@ from tests.services.node.flow_parts import (
     alone,
     proposed,
 )
-from tests.unit.test_duty_sets import BLINDED, BLOCK
+from tests.unit.duties.test_duty_sets import BLINDED, BLOCK
 
 POSITION = 2
 INDEX = FIRST_INDEX + POSITION

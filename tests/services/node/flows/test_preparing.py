@@ -10,8 +10,8 @@ from dvtfast.services.chain.beacon.client import BeaconError
 from dvtfast.services.chain.beacon.duty_answers import SyncDuty
 from dvtfast.services.node.flows import preparing
 from dvtfast.services.node.flows.preparing import prepare
-from tests.services.node.flow_parts import EPOCH, FEE_RECIPIENTS, FIRST_INDEX, VALIDATORS, Alone, alone
-from tests.unit.test_duty_sets import REGISTRATION, SIGNATURE
+from tests.services.node.flows.flow_parts import EPOCH, FEE_RECIPIENTS, FIRST_INDEX, VALIDATORS, Alone, alone
+from tests.unit.duties.test_duty_sets import REGISTRATION, SIGNATURE
 
 MEMBERS = [SyncDuty(bytes(48), FIRST_INDEX, (1, 200))]
 REGISTRATIONS = [

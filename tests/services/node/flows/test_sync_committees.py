@@ -29,7 +29,7 @@ from dvtfast.services.node.flows.agreeing import LEFT_OUT_OF_SELECTED
 from dvtfast.services.node.flows.sync_committees import contribute, select_contributors, send_sync_messages
 from dvtfast.services.node.partial_signatures import Fault
 from dvtfast.services.node.tracker import Step
-from tests.services.node.flow_parts import (
+from tests.services.node.flows.flow_parts import (
     FIRST_INDEX,
     KEYS,
     NODES,
@@ -41,7 +41,7 @@ from tests.services.node.flow_parts import (
     Alone,
     alone,
 )
-from tests.unit.test_duty_sets import SCHEDULE
+from tests.unit.duties.test_duty_sets import SCHEDULE
 
 LEADER = leader(Duty(SLOT, DutyType.SYNC_CONTRIBUTION), 1, NODES)
 SUBCOMMITTEE = MAINNET_PRESET.sizes["SYNC_SUBCOMMITTEE_SIZE"]

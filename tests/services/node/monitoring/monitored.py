@@ -18,7 +18,7 @@ from dvtfast.services.node.slots import SlotClock
 from dvtfast.services.node.tracker import Step, Tracker
 from dvtfast.services.p2p.host import Host, PeerState
 
-from .cluster_of_nodes import Keys
+from ..cluster_of_nodes import Keys
 
 VALIDATORS, NODES, THRESHOLD = 8, 4, 3
 SECONDS_PER_SLOT, SLOTS_PER_EPOCH = 12.0, 8

@@ -29,7 +29,7 @@ from dvtfast.services.process.offload import Workers
 from dvtfast.services.web.http import listening
 from tests.house.sources import ROOT
 
-from ..browser import axe, browsing
+from ...browser import axe, browsing
 from .monitored import HEALTHY, NODES, VALIDATORS, Monitored, labels
 
 

@@ -19,7 +19,7 @@ from dvtfast.services.node.signing.keys import KeySharesInMemory, NodeKeyShares
 from dvtfast.services.node.signing.record import SigningRecord
 from dvtfast.services.node.signing.signer import DutySigner
 from dvtfast.services.process.offload import Workers
-from tests.unit.test_duty_sets import ELECTRA_VOTE, SCHEDULE
+from tests.unit.duties.test_duty_sets import ELECTRA_VOTE, SCHEDULE
 
 VALIDATORS, NODES, THRESHOLD = 4, 4, 3
 NODE = 1

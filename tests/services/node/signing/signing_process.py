@@ -23,8 +23,8 @@ from dvtfast.services.node.signing.record import SigningRecord
 from dvtfast.services.node.signing.signer import DutySigner
 from dvtfast.services.node.signing.slashing_protection import SlashingProtectionError
 from dvtfast.services.process.offload import Workers
-from tests.services.node import signers
-from tests.unit.test_duty_sets import BLINDED, SCHEDULE, VALUES
+from tests.services.node.signing import signers
+from tests.unit.duties.test_duty_sets import BLINDED, SCHEDULE, VALUES
 
 SLOTS_PER_EPOCH = SCHEDULE.slots_per_epoch
 

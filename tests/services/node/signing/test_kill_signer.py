@@ -67,7 +67,7 @@ class Spawner:
 
 @contextmanager
 def spawning() -> Iterator[Spawner]:
-    command = [sys.executable, "-m", "tests.services.node.signing_process"]
+    command = [sys.executable, "-m", "tests.services.node.signing.signing_process"]
     with subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:

@@ -26,7 +26,7 @@ from dvtfast.services.process.offload import Workers
 from tests.services.patience import ANSWER_SECONDS
 from tests.services.sidecar.test_remote_signer import NOWHERE, RemoteSigner, signing_root, unhex
 from tests.ssz_reference import root
-from tests.unit.test_duty_sets import SCHEDULE, VALUES
+from tests.unit.duties.test_duty_sets import SCHEDULE, VALUES
 
 from .signers import ALL, CLUSTER, OWN, OWN_PUBLIC_KEYS, SLOT, VALIDATORS, record_at, signer_of, vote
 

@@ -28,7 +28,7 @@ from dvtfast.services.node.signing.keys import KeySharesInMemory
 from dvtfast.services.node.signing.record import SigningRecord
 from dvtfast.services.node.signing.slashing_protection import SlashingProtection, SlashingProtectionError
 from dvtfast.services.process.offload import Workers
-from tests.unit.test_duty_sets import SCHEDULE, VALUES
+from tests.unit.duties.test_duty_sets import SCHEDULE, VALUES
 
 from .signers import (
     ALL,

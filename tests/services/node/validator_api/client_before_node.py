@@ -27,8 +27,8 @@ from dvtfast.services.node.validator_api.offers import Offers
 from dvtfast.services.node.validator_api.server import ValidatorApi
 from dvtfast.services.process.offload import Workers
 from dvtfast.services.web.http import listening
-from tests.services.node.flow_parts import EPOCH, KEYS, SHARES, SLOT, VALIDATORS, Alone, alone
-from tests.unit.test_duty_sets import SCHEDULE
+from tests.services.node.flows.flow_parts import EPOCH, KEYS, SHARES, SLOT, VALIDATORS, Alone, alone
+from tests.unit.duties.test_duty_sets import SCHEDULE
 
 SHARE_KEYS = ["0x" + key.tobytes().hex() for key in KEYS.key_shares.encoded[:, 0]]
 GROUP_KEYS = ["0x" + key.tobytes().hex() for key in KEYS.public_keys.encoded]

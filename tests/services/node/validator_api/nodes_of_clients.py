@@ -19,7 +19,7 @@ from dvtfast.services.node.validator_api.server import ValidatorApi
 from dvtfast.services.process.offload import Workers
 from dvtfast.services.web.http import listening
 from tests.services.node.cluster_of_nodes import NODES, VALIDATORS, ClusterOfNodes, cluster_of_nodes
-from tests.services.node.validator_client import ValidatorClient
+from tests.services.node.validator_api.validator_client import ValidatorClient
 from tests.services.patience import PATIENCE_SECONDS
 
 

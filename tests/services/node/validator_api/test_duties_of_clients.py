@@ -9,8 +9,8 @@ from pathlib import Path
 from dvtfast.duties.duty_types import DutyType
 from dvtfast.services.node.tracker import Step
 from tests.services.node.cluster_of_nodes import NODES, VALIDATORS
-from tests.services.node.nodes_of_clients import NodesOfClients, nodes_of_clients
-from tests.services.node.validator_client import ValidatorClient
+from tests.services.node.validator_api.nodes_of_clients import NodesOfClients, nodes_of_clients
+from tests.services.node.validator_api.validator_client import ValidatorClient
 
 SLOTS_PER_EPOCH = 8
 SLOTS = SLOTS_PER_EPOCH + 3

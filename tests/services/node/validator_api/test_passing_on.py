@@ -18,7 +18,7 @@ from dvtfast.services.node.validator_api.errors import api_errors
 from dvtfast.services.node.validator_api.passing import PassedOn
 from dvtfast.services.web import http, outgoing
 from dvtfast.services.web.http import listening
-from tests.services.chain.test_duties_client import CONSTANTS, asking
+from tests.services.chain.beacon.test_duties_client import CONSTANTS, asking
 
 PIECE = b"x" * 300_000
 HEAD_ROOT = {"data": {"root": "0x" + 32 * "11"}, "execution_optimistic": False}

@@ -20,9 +20,9 @@ from dvtfast.duties.forks import FULU
 from dvtfast.duties.signables import aggregate_and_proof, contribution_and_proof
 from dvtfast.duties.sync_committees import SyncCommitteeContribution, SyncCommitteeMessage
 from dvtfast.services.node.validator_api.intake import NOT_NOW
-from tests.services.node.client_before_node import client_before_node
-from tests.services.node.flow_parts import DATA, ROOT, SLOT
-from tests.services.node.test_aggregates import of_committee
+from tests.services.node.flows.flow_parts import DATA, ROOT, SLOT
+from tests.services.node.flows.test_aggregates import of_committee
+from tests.services.node.validator_api.client_before_node import client_before_node
 from tests.vector_files import given
 
 RECORDED = "http/recorded.json"

@@ -43,7 +43,11 @@ from dvtfast.services.node.validator_api.contributing import TOO_EARLY
 from dvtfast.services.node.validator_api.intake import NOT_NOW, TWICE, WRONG_SIGNATURE
 from dvtfast.services.node.validator_api.offers import KEPT_DUTIES, Offers
 from dvtfast.services.process.offload import OverloadedError
-from tests.services.node.client_before_node import (
+from tests.services.node.flows.flow_parts import DATA, EPOCH, FIRST_INDEX, KEYS, ROOT, SLOT, VALIDATORS
+from tests.services.node.flows.test_aggregates import duties as committees
+from tests.services.node.flows.test_aggregates import of_committee, place
+from tests.services.node.flows.test_blocks import FULL, POSITION, WITHOUT_PAYLOAD, whole
+from tests.services.node.validator_api.client_before_node import (
     FULU_HEADER,
     GROUP_KEYS,
     SHARE_KEYS,
@@ -51,10 +55,6 @@ from tests.services.node.client_before_node import (
     client_before_node,
     signed,
 )
-from tests.services.node.flow_parts import DATA, EPOCH, FIRST_INDEX, KEYS, ROOT, SLOT, VALIDATORS
-from tests.services.node.test_aggregates import duties as committees
-from tests.services.node.test_aggregates import of_committee, place
-from tests.services.node.test_blocks import FULL, POSITION, WITHOUT_PAYLOAD, whole
 
 VOTES = "/eth/v2/beacon/pool/attestations"
 MESSAGES = "/eth/v1/beacon/pool/sync_committees"

@@ -22,7 +22,7 @@ from dvtfast.services.chain.contracts.reads import DEPOSIT_EVENT, decode_deposit
 from dvtfast.services.chain.encoding import read_data, write_address
 from dvtfast.services.chain.execution.node import NodeClient
 from dvtfast.services.demo.world.deployed_contracts import CONSOLIDATIONS, WITHDRAWALS, World
-from tests.services.chain.beacon_nodes import identity
+from tests.services.chain.beacon.beacon_nodes import identity
 from tests.services.chain.servers import serving
 from tests.services.patience import ANSWER_SECONDS
 

@@ -18,8 +18,8 @@ from dvtfast.services.operator.commands.results import CommandResult
 from dvtfast.services.operator.progress import no_report
 from dvtfast.services.settings import ConsolidateSettings, FundSettings, WithdrawSettings
 from dvtfast.services.wire import PublicKey
-from tests.services.chain.beacon_chain import BeaconChain, beacon_beside
-from tests.services.chain.scenes import Scene, registered
+from tests.services.operator.managing.beacon_chain import BeaconChain, beacon_beside
+from tests.services.operator.scenes import Scene, registered
 from tests.services.patience import ANSWER_SECONDS
 
 GWEI = 10**9

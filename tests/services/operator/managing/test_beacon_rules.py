@@ -26,9 +26,9 @@ from dvtfast.services.operator.managing.outcomes import balances_before, not_sho
 from dvtfast.services.operator.sending.action import Action, ActionKind
 from dvtfast.services.settings.orders import AmountOrder, ConsolidationOrder
 from dvtfast.services.wire import PublicKey
-from tests.services.chain.beacon_chain import BeaconChain, Validator
-from tests.services.chain.beacon_nodes import of_network
+from tests.services.chain.beacon.beacon_nodes import of_network
 from tests.services.chain.servers import serving
+from tests.services.operator.managing.beacon_chain import BeaconChain, Validator
 from tests.services.patience import ANSWER_SECONDS
 
 GWEI = 10**9

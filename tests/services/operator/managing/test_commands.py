@@ -17,7 +17,8 @@ from dvtfast.services.operator.progress import no_report
 from dvtfast.services.operator.sending.journal import Journal
 from dvtfast.services.settings import ConsolidateSettings, FundSettings, SettingsError, WithdrawSettings
 from dvtfast.services.wire import PublicKey
-from tests.services.chain.manager_commands import (
+from tests.services.demo.world.registrations import manager_signature
+from tests.services.operator.managing.manager_commands import (
     GWEI,
     nonce_of,
     ordinary,
@@ -26,8 +27,7 @@ from tests.services.chain.manager_commands import (
     with_a_rest,
     withdrawals,
 )
-from tests.services.chain.registrations import manager_signature
-from tests.services.chain.scenes import Scene, command, done
+from tests.services.operator.scenes import Scene, command, done
 
 pytestmark = pytest.mark.usefixtures("beacon")
 

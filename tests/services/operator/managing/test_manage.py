@@ -11,8 +11,8 @@ from dvtfast.services.demo.world.oracles import RunningOracle
 from dvtfast.services.operator.commands import exit_codes
 from dvtfast.services.settings import ConsolidateSettings, FundSettings, SettingsError, WithdrawSettings
 from dvtfast.services.wire import PublicKey
-from tests.services.chain.beacon_chain import BeaconChain
-from tests.services.chain.manager_commands import (
+from tests.services.operator.managing.beacon_chain import BeaconChain
+from tests.services.operator.managing.manager_commands import (
     GWEI,
     compounding,
     consolidations,
@@ -23,7 +23,7 @@ from tests.services.chain.manager_commands import (
     with_a_rest,
     withdrawals,
 )
-from tests.services.chain.scenes import Scene, done
+from tests.services.operator.scenes import Scene, done
 from tests.services.patience import ANSWER_SECONDS
 
 pytestmark = pytest.mark.usefixtures("beacon")

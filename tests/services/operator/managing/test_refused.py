@@ -11,8 +11,8 @@ import pytest
 from dvtfast.services.demo.world.oracles import RunningOracle
 from dvtfast.services.operator.commands import exit_codes
 from dvtfast.services.settings import ConsolidateSettings, FundSettings, WithdrawSettings
-from tests.services.chain.beacon_chain import BeaconChain, Validator
-from tests.services.chain.manager_commands import (
+from tests.services.operator.managing.beacon_chain import BeaconChain, Validator
+from tests.services.operator.managing.manager_commands import (
     GWEI,
     Settings,
     nonce_of,
@@ -21,7 +21,7 @@ from tests.services.chain.manager_commands import (
     with_a_rest,
     young,
 )
-from tests.services.chain.scenes import Scene
+from tests.services.operator.scenes import Scene
 
 pytestmark = pytest.mark.usefixtures("beacon")
 

@@ -20,8 +20,8 @@ from dvtfast.services.operator.progress import no_report
 from dvtfast.services.operator.sending.action import JournalEntry, Outcome
 from dvtfast.services.operator.sending.journal import Journal
 from dvtfast.services.settings import ConsolidateSettings, FundSettings, WithdrawSettings
-from tests.services.chain.beacon_chain import BeaconChain, beacon_beside
-from tests.services.chain.manager_commands import (
+from tests.services.operator.managing.beacon_chain import BeaconChain, beacon_beside
+from tests.services.operator.managing.manager_commands import (
     nonce_of,
     performed,
     told,
@@ -29,7 +29,7 @@ from tests.services.chain.manager_commands import (
     withdrawals,
     young,
 )
-from tests.services.chain.scenes import Scene, done
+from tests.services.operator.scenes import Scene, done
 
 pytestmark = pytest.mark.usefixtures("beacon")
 

@@ -24,7 +24,7 @@ from dvtfast.services.operator.oracles.approvals import (
     read_upload,
 )
 from dvtfast.services.operator.oracles.client import OracleClient
-from tests.services.operator.approving import (
+from tests.services.operator.oracles.approving import (
     DEADLINE,
     VAULT,
     approved,

@@ -21,7 +21,7 @@ from dvtfast.services.operator.oracles.consolidations import ROUTE, approve_swit
 from dvtfast.services.operator.rotation.rotation_info import (
     RotationRequest,
 )
-from tests.services.operator.approving import (
+from tests.services.operator.oracles.approving import (
     ETHER,
     signers_of,
 )

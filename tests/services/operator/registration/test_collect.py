@@ -27,9 +27,9 @@ from dvtfast.services.relayer_client.client import RelayerClient
 from dvtfast.services.settings import CollectSettings, SettingsError
 from dvtfast.services.web import http
 
-from ..conftest import ORACLE_THRESHOLD, START_INDEX, Cluster, Oracles, Relayer, Start, make_cluster
-from ..patience import PATIENCE_SECONDS
-from ..stakewise_relayer import StakewiseRelayer
+from ...conftest import ORACLE_THRESHOLD, START_INDEX, Cluster, Oracles, Relayer, Start, make_cluster
+from ...patience import PATIENCE_SECONDS
+from ...stakewise_relayer import StakewiseRelayer
 
 VALIDATORS = 5
 Said = wire.ValidatorsAnswer | wire.ErrorAnswer | bytes | int

@@ -32,7 +32,7 @@ from dvtfast.services.operator.oracles import approvals
 from dvtfast.services.operator.registration import by_manager, planner
 from dvtfast.services.operator.sending.action import Outcome
 from dvtfast.services.settings import RegisterSettings
-from tests.services.chain.scenes import (
+from tests.services.operator.scenes import (
     GWEI,
     MANAGER,
     Scene,

@@ -34,9 +34,9 @@ from dvtfast.services.relayer.store.operators.removal import forget
 from dvtfast.services.relayer_client.client import RelayerClient
 from dvtfast.services.settings import RotateExitsSettings, SettingsError
 from dvtfast.services.wire import PublicKey
-from tests.services.chain.scenes import Scene, done, nodes, registered, registering
 from tests.services.chain.servers import node_finalizing
 from tests.services.conftest import Relayer
+from tests.services.operator.scenes import Scene, done, nodes, registered, registering
 from tests.services.patience import PATIENCE_SECONDS
 
 LIMIT = 2  # validators that the new oracles take at once

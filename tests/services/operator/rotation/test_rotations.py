@@ -21,7 +21,7 @@ from dvtfast.services.operator.rotation.rotation_info import (
     rotate,
     rotation_info,
 )
-from tests.services.operator.approving import DEADLINE, VAULT, high_s, shares, signers_of
+from tests.services.operator.oracles.approving import DEADLINE, VAULT, high_s, shares, signers_of
 from tests.services.oracle_servers import (
     CHAIN_ID,
     CID,

@@ -29,7 +29,8 @@ from dvtfast.services.operator.sending.sender import Sender
 from dvtfast.services.operator.sending.wallet import WalletError
 from dvtfast.services.process.offload import UnavailableError
 from tests.services.chain.accounts import address_of, send_from
-from tests.services.chain.sending_accounts import (
+from tests.services.chain.servers import DEAD
+from tests.services.operator.sending.sending_accounts import (
     NOBODY,
     Desk,
     mining,
@@ -38,7 +39,6 @@ from tests.services.chain.sending_accounts import (
     performed,
     resumed,
 )
-from tests.services.chain.servers import DEAD
 
 
 async def test_an_action_is_done_and_its_cost_is_told(desk: Desk) -> None:

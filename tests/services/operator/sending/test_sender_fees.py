@@ -14,7 +14,8 @@ from dvtfast.services.operator.sending.action import Outcome
 from dvtfast.services.operator.sending.estimator import NotSentError, TooPoorError, WouldRevertError
 from dvtfast.services.operator.sending.wallet import KeystoreWallet
 from tests.services.chain.anvil import CHAIN_ID
-from tests.services.chain.sending_accounts import (
+from tests.services.chain.servers import RpcError, node_between
+from tests.services.operator.sending.sending_accounts import (
     GWEI,
     POLICY,
     Desk,
@@ -26,7 +27,6 @@ from tests.services.chain.sending_accounts import (
     set_base_fee,
     until,
 )
-from tests.services.chain.servers import RpcError, node_between
 
 
 async def test_an_account_that_cannot_pay(desk: Desk) -> None:

@@ -19,7 +19,8 @@ from dvtfast.services.operator.sending import tracker
 from dvtfast.services.operator.sending.action import Action, ActionKind, Outcome
 from tests.services.chain.accounts import rich_account, send_from
 from tests.services.chain.anvil import Chain
-from tests.services.chain.sending_accounts import (
+from tests.services.chain.servers import RpcError, node_behind, node_between
+from tests.services.operator.sending.sending_accounts import (
     Desk,
     as_it_is,
     mining,
@@ -29,7 +30,6 @@ from tests.services.chain.sending_accounts import (
     set_base_fee,
     until,
 )
-from tests.services.chain.servers import RpcError, node_behind, node_between
 
 
 @pytest.mark.parametrize("count", ["0x1", "0x498ad7c0a2c2d81f"])

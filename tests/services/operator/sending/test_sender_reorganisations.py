@@ -12,14 +12,14 @@ from dvtfast.services.operator.sending.action import Conclusion, JournalEntry, O
 from dvtfast.services.operator.sending.journal import RefusedError
 from tests.services.chain.accounts import send_from
 from tests.services.chain.anvil import CHAIN_ID
-from tests.services.chain.sending_accounts import (
+from tests.services.chain.servers import node_between
+from tests.services.operator.sending.sending_accounts import (
     Desk,
     mining,
     outcome,
     performed,
     resumed,
 )
-from tests.services.chain.servers import node_between
 
 
 async def test_a_reorganisation_takes_it_back(desk: Desk) -> None:

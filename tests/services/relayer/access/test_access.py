@@ -19,10 +19,10 @@ from dvtfast.services.relayer.routes import Routes
 from dvtfast.services.relayer.store.tokens import Role
 from dvtfast.services.settings.parsing import VaultCluster
 
-from ..access import EVERYTHING, READ_ONLY, For, basic, bearer, operator, sidecar, status_of, tokens_of
-from ..conftest import START_INDEX, Cluster, Relayer, Start, make_cluster
-from ..patience import PATIENCE_SECONDS
-from .test_register import ETH, OTHER_VAULT, VAULT, body_of, signature_shares
+from ...access import EVERYTHING, READ_ONLY, For, basic, bearer, operator, sidecar, status_of, tokens_of
+from ...conftest import START_INDEX, Cluster, Relayer, Start, make_cluster
+from ...patience import PATIENCE_SECONDS
+from ..test_register import ETH, OTHER_VAULT, VAULT, body_of, signature_shares
 
 
 def routes_of_the_router() -> list[tuple[str, str]]:

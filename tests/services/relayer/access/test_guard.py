@@ -15,7 +15,7 @@ from dvtfast.services.relayer.clusters.served import ServedClusters
 from dvtfast.services.relayer.store.engine.database import Database
 from dvtfast.services.web import http
 
-from ..access import EVERYTHING, READ_ONLY, bearer, tokens_of
+from ...access import EVERYTHING, READ_ONLY, bearer, tokens_of
 
 
 async def test_open_routes_and_forgotten_ones(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

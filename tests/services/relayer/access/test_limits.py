@@ -18,11 +18,11 @@ from dvtfast.services.web import http
 from dvtfast.services.web.addresses import network_of
 from dvtfast.services.wire import TooManyError
 
-from ..access import EVERYTHING, READ_ONLY, bearer, status_of, tokens_of
-from ..conftest import START_INDEX, Relayer, Start, each_database, make_cluster
-from ..patience import PATIENCE_SECONDS
+from ...access import EVERYTHING, READ_ONLY, bearer, status_of, tokens_of
+from ...conftest import START_INDEX, Relayer, Start, each_database, make_cluster
+from ...patience import PATIENCE_SECONDS
+from ..test_register import ETH, VAULT, body_of
 from .test_access import send
-from .test_register import ETH, VAULT, body_of
 
 __all__ = ["each_database"]
 

@@ -25,12 +25,12 @@ from dvtfast.services.relayer_client.client import RelayerClient, RelayerRefused
 from dvtfast.services.web.authorization import token_in
 from tests.services.patience import ANSWER_SECONDS
 
-from ..access import EVERYTHING, READ_ONLY, basic, bearer, secret_of, sidecar, status_of, tokens_of
-from ..conftest import START_INDEX, Start, each_database, make_cluster
-from ..patience import PATIENCE_SECONDS
-from ..postgres import Server
+from ...access import EVERYTHING, READ_ONLY, basic, bearer, secret_of, sidecar, status_of, tokens_of
+from ...conftest import START_INDEX, Start, each_database, make_cluster
+from ...patience import PATIENCE_SECONDS
+from ...postgres import Server
+from ..test_register import ETH, VAULT, body_of, signature_shares
 from .test_access import send
-from .test_register import ETH, VAULT, body_of, signature_shares
 
 __all__ = ["each_database"]
 

@@ -18,11 +18,11 @@ from dvtfast.services.relayer.clusters.served import ClustersError, ServedCluste
 from dvtfast.services.settings import RelayerSettings, SettingsError
 from dvtfast.services.settings.parsing import VaultCluster
 
-from ..access import EVERYTHING, READ_ONLY, bearer, operator, tokens_of
-from ..conftest import START_INDEX, Cluster, Relayer, Start, each_database, make_cluster
+from ...access import EVERYTHING, READ_ONLY, bearer, operator, tokens_of
+from ...conftest import START_INDEX, Cluster, Relayer, Start, each_database, make_cluster
+from ..clusters.test_clusters import write_lock
+from ..test_register import ETH, OTHER_VAULT, VAULT, VAULTS, body_of, wanted_of
 from .test_access import send
-from .test_clusters import write_lock
-from .test_register import ETH, OTHER_VAULT, VAULT, VAULTS, body_of, wanted_of
 
 __all__ = ["each_database"]
 

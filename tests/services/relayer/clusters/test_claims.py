@@ -17,11 +17,11 @@ from dvtfast.services.relayer.store.nodes.announced_shares import keep_claims
 from dvtfast.services.relayer.store.operators.removal import forget
 from dvtfast.services.relayer.store.tables import key_share_claims
 
-from ..conftest import READY_SECONDS, START_INDEX, Cluster, Relayer, Start, make_cluster
-from ..postgres import Server
-from .test_shares import wrong
-from .test_signatures import culprits_in
-from .test_suspects import closer_looks
+from ...conftest import READY_SECONDS, START_INDEX, Cluster, Relayer, Start, make_cluster
+from ...postgres import Server
+from ..judging.test_suspects import closer_looks
+from ..test_shares import wrong
+from ..test_signatures import culprits_in
 
 INDICES = range(START_INDEX, START_INDEX + 3)
 NODES = (1, 2, 3, 4)

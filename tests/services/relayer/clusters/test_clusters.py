@@ -13,7 +13,7 @@ from dvtfast.services.relayer.clusters.served import ClustersError, ServedCluste
 from dvtfast.services.settings.parsing import NamedFile
 from tests.vector_files import VECTORS
 
-from ..conftest import START_INDEX, Cluster, Start, make_cluster
+from ...conftest import START_INDEX, Cluster, Start, make_cluster
 
 KEYSHARES = VECTORS / "ssv" / "keyshares.json"
 

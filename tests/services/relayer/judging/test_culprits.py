@@ -13,9 +13,9 @@ from dvtfast.services.relayer.judging.culprits import SHOWN_VALIDATORS, Culprits
 from dvtfast.services.relayer.store.judging.verdicts import DueMessage, HeldShare
 from dvtfast.services.relayer.store.subjects import Deposit, Exit, Subject
 
-from ..conftest import START_INDEX, Relayer, Start, make_cluster
-from .test_shares import wrong
-from .test_signatures import QUIET_SECONDS, culprits_in, until_named
+from ...conftest import START_INDEX, Relayer, Start, make_cluster
+from ..test_shares import wrong
+from ..test_signatures import QUIET_SECONDS, culprits_in, until_named
 
 GROUP = Group("one", 3, None)
 DEPOSIT = Deposit(bytes(20), 1, 32)

@@ -9,8 +9,8 @@ from structlog.testing import capture_logs
 
 from dvtfast.services import wire
 
-from ..conftest import Start, make_cluster
-from .test_shares import wrong
+from ...conftest import Start, make_cluster
+from ..test_shares import wrong
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ from dvtfast.services.relayer.store.operators.reservations import mark_registere
 from dvtfast.services.relayer.store.subjects import Exit
 from dvtfast.services.relayer.store.tables import MessageStatus, messages, oracle_shares
 
-from ..conftest import (
+from ...conftest import (
     READY_SECONDS,
     START_INDEX,
     Cluster,
@@ -45,8 +45,8 @@ from ..conftest import (
     Start,
     make_cluster,
 )
-from ..patience import PATIENCE_SECONDS
-from .test_register import ETH, OTHER_VAULT, VAULT, VAULTS, register, sign_all, until_ready, until_registered
+from ...patience import PATIENCE_SECONDS
+from ..test_register import ETH, OTHER_VAULT, VAULT, VAULTS, register, sign_all, until_ready, until_registered
 
 INDICES = range(START_INDEX, START_INDEX + 3)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..conftest import START_INDEX, Start, make_cluster
-from .test_shares import wrong
+from ...conftest import START_INDEX, Start, make_cluster
+from ..test_shares import wrong
 
 
 async def test_a_long_search_holds_up_nobody(start: Start) -> None:

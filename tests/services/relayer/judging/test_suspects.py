@@ -11,9 +11,9 @@ from structlog.testing import capture_logs
 from dvtfast.services.relayer.clusters.served import Group
 from dvtfast.services.relayer.judging.suspects import GOOD_AGAIN, SUSPECTS_LIMIT, Suspects
 
-from ..conftest import START_INDEX, Cluster, Relayer, Start, make_cluster
-from .test_shares import wrong
-from .test_signatures import culprits_in
+from ...conftest import START_INDEX, Cluster, Relayer, Start, make_cluster
+from ..test_shares import wrong
+from ..test_signatures import culprits_in
 
 VALIDATORS = 9
 INDICES = range(START_INDEX, START_INDEX + VALIDATORS)

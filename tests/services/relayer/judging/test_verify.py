@@ -7,8 +7,8 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
-from ..conftest import READY_SECONDS, START_INDEX, Start, make_cluster
-from .test_shares import wrong
+from ...conftest import READY_SECONDS, START_INDEX, Start, make_cluster
+from ..test_shares import wrong
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ from dvtfast.services.relayer.manager.signer import (
 )
 from dvtfast.services.relayer.store.engine.database import Database
 from dvtfast.services.relayer.store.manager_journal import DAY_SECONDS, ManagerAction, ManagerEntry, entries
-from tests.services.relayer.test_manager_journal import journal_database
+from tests.services.relayer.manager.test_journal import journal_database
 from tests.vector_files import load, unhex
 
 SECRET = unhex(load("manager_eip712.json")["private_key"])

@@ -23,9 +23,9 @@ from dvtfast.services.relayer.status.overview import Overview
 from dvtfast.services.relayer.store.counts import WatchedMessage, WatchedValidator
 from dvtfast.services.relayer.store.subjects import Deposit, Exit
 
-from ..access import EVERYTHING, READ_ONLY, For, bearer, secret_of, sidecar, tokens_of
-from ..browser import axe, browsing
-from ..conftest import START_INDEX, Cluster, Relayer, Start, make_cluster
+from ...access import EVERYTHING, READ_ONLY, For, bearer, secret_of, sidecar, tokens_of
+from ...browser import axe, browsing
+from ...conftest import START_INDEX, Cluster, Relayer, Start, make_cluster
 
 OPERATORS = (1, 2, 3, 4, 5, 6, 7)
 MISSING, BAD, LATE = 3, 6, 7

@@ -15,7 +15,7 @@ from dvtfast.services.relayer.storage_key import make_storage_key
 from dvtfast.services.relayer.store.engine.backup import BackupError, back_up
 from dvtfast.services.relayer.store.engine.database import ForeignDatabaseError
 
-from ..conftest import START_INDEX, Start, make_cluster
+from ...conftest import START_INDEX, Start, make_cluster
 
 INDICES = range(START_INDEX, START_INDEX + 3)
 

@@ -15,7 +15,7 @@ from dvtfast.services.cli import main
 from dvtfast.services.relayer.store.engine.database import Database
 from dvtfast.services.relayer.store.tables import messages, oracle_shares, shares, signatures, validators
 
-from ..conftest import START_INDEX, Cluster, Relayer, Start, make_cluster
+from ...conftest import START_INDEX, Cluster, Relayer, Start, make_cluster
 
 INDICES = range(START_INDEX, START_INDEX + 3)
 LIFETIME = 5.0  # it looks twice a second

@@ -6,7 +6,7 @@ import pytest
 
 from dvtfast.services import wire
 
-from ..conftest import START_INDEX, Relayer, Start, make_cluster
+from ...conftest import START_INDEX, Relayer, Start, make_cluster
 
 
 @pytest.fixture

@@ -25,10 +25,10 @@ from dvtfast.services.relayer.store.tables import (
     validators,
 )
 
-from ..access import READ_ONLY, bearer, operator, tokens_of
-from ..conftest import START_INDEX, Cluster, Relayer, Start, each_database, make_cluster
-from .test_access import send
-from .test_register import ETH, VAULT, VAULTS, body_of, register
+from ...access import READ_ONLY, bearer, operator, tokens_of
+from ...conftest import START_INDEX, Cluster, Relayer, Start, each_database, make_cluster
+from ..access.test_access import send
+from ..test_register import ETH, VAULT, VAULTS, body_of, register
 
 __all__ = ["each_database"]
 

@@ -49,12 +49,12 @@ from dvtfast.services.relayer.store.operators.index_assignment import make_curre
 from dvtfast.services.relayer.store.subjects import Exit
 from dvtfast.services.relayer.store.tables import MessageStatus, messages, oracle_shares
 
-from .. import postgres as postgres_
-from .. import rounds
-from ..conftest import START_INDEX, Oracles, Start, make_cluster
-from ..patience import PATIENCE_SECONDS
-from ..programs import SHORT_RETRIES, program_with
-from .test_kill_relayer import Node, require_consistent
+from ... import postgres as postgres_
+from ... import rounds
+from ...conftest import START_INDEX, Oracles, Start, make_cluster
+from ...patience import PATIENCE_SECONDS
+from ...programs import SHORT_RETRIES, program_with
+from ..test_kill_relayer import Node, require_consistent
 
 INDICES = range(START_INDEX, START_INDEX + 3)
 VALIDATORS = 200

@@ -37,10 +37,10 @@ from dvtfast.services.relayer.store.seals import (
 )
 from dvtfast.services.relayer.store.tables import MessageKind, from_uint64, messages, shares, storage, uint64
 
-from .. import postgres as postgres_
-from ..conftest import START_INDEX, Start, make_cluster
-from ..patience import PATIENCE_SECONDS
-from .test_shares import wrong
+from ... import postgres as postgres_
+from ...conftest import START_INDEX, Start, make_cluster
+from ...patience import PATIENCE_SECONDS
+from ..test_shares import wrong
 
 INDICES = range(START_INDEX, START_INDEX + 3)
 SIGNATURE = bytes(range(96))

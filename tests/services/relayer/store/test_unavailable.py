@@ -17,9 +17,9 @@ from dvtfast.services.process.offload import UnavailableError
 from dvtfast.services.relayer.store.engine import sqlite
 from dvtfast.services.relayer.store.engine.database import Database
 
-from .. import postgres as postgres_
-from ..conftest import START_INDEX, Cluster, Relayer, Start, make_cluster
-from ..patience import PATIENCE_SECONDS
+from ... import postgres as postgres_
+from ...conftest import START_INDEX, Cluster, Relayer, Start, make_cluster
+from ...patience import PATIENCE_SECONDS
 
 INDICES = range(START_INDEX, START_INDEX + 3)
 

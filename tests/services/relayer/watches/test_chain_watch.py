@@ -24,11 +24,11 @@ from dvtfast.services.chain.execution.scanner import CONFIRMATIONS
 from dvtfast.services.relayer.manager.key import ManagerKey
 from dvtfast.services.relayer.watches import chain_watch
 from tests.services.chain.anvil import CHAIN_ID, Chain, ChainClock, Contract
-from tests.services.chain.gateways import Blocks, gateway
-from tests.services.chain.scenes import sign_item
+from tests.services.chain.contracts.test_oracles import document
+from tests.services.chain.ipfs.gateways import Blocks, gateway
 from tests.services.chain.servers import RpcError, leaving_out, node_between, nodes_between
-from tests.services.chain.test_oracles import document
 from tests.services.conftest import Cluster, Oracles, Relayer, Start, make_cluster
+from tests.services.operator.scenes import sign_item
 from tests.services.patience import PATIENCE_SECONDS
 
 STALE_SECONDS = STALE_SLOTS * HOODI.seconds_per_slot

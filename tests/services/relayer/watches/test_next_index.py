@@ -16,11 +16,11 @@ from dvtfast.services.relayer.watches import beacon_watch, chain_watch
 from dvtfast.services.relayer_client.client import RelayerRefusedError, RelayerUnavailableError
 from dvtfast.services.settings import RelayerSettings, SettingsError
 from tests.services.chain.anvil import Chain, Contract
-from tests.services.chain.beacon_nodes import BeaconState, beacon_with
-from tests.services.chain.deposit_events import Deposit, bad, signed
+from tests.services.chain.beacon.beacon_nodes import BeaconState, beacon_with
+from tests.services.chain.deposits.deposit_events import Deposit, bad, signed
 from tests.services.chain.servers import DEAD
-from tests.services.chain.test_relayer_chain import until
 from tests.services.conftest import Cluster, Relayer, Start, make_cluster
+from tests.services.relayer.watches.test_chain_watch import until
 
 
 @pytest.fixture(autouse=True)
