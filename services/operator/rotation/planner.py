@@ -225,19 +225,20 @@ class RotationPlanner:
         return {key: answered[key] for key in indices if key in answered and key not in wrong}
 
     async def _collect(self, indices: dict[bytes, int]) -> dict[bytes, wire.OraclesExitSignatureShares]:
-        """Ask the relayer until it has all, or long enough; what it refuses or lacks is left out."""
+        """Ask the relayer until it has all, or long enough; what it refuses or lacks is left out.
+
+        What was asked is answered, however long that takes: then it is known what the relayer lacks.
+        """
         asked = dict(indices)
         found: dict[bytes, wire.OraclesExitSignatureShares] = {}
-        try:
-            async with asyncio.timeout(self.collect_seconds):
-                while asked:
-                    found |= await self._ask(asked)
-                    if asked.keys() <= found.keys():
-                        break
-                    self.report("exits split anew", len(found), len(asked))
-                    await asyncio.sleep(self.poll_seconds)
-        except TimeoutError:
-            pass
+        end = time.monotonic() + self.collect_seconds
+        while asked:
+            found |= await self._ask(asked)
+            left = end - time.monotonic()
+            if asked.keys() <= found.keys() or left <= 0:
+                break
+            self.report("exits split anew", len(found), len(asked))
+            await asyncio.sleep(min(self.poll_seconds, left))
         for key, index in asked.items():
             if key not in found:
                 self.left_out[index] = f"its exit was not signed within {self.collect_seconds:g} s"

@@ -144,9 +144,9 @@ async def test_an_exit_that_the_relayer_lacks(change: Change, database_url: str)
     database = await Database.open(database_url)
     await database.run(forget, [last])
     await database.close()
-    ended = await rotated(change.settings(collect_seconds="0.5"))
+    ended = await rotated(change.settings(collect_seconds="0.001"))
     assert ended.code == exit_codes.NOT_READY
-    assert "left out: 2: its exit was not signed within 0.5 s" in ended.problem
+    assert "left out: 2: its exit was not signed within 0.001 s" in ended.problem
     assert await change.nonce() == 1
     url = change.scene.settings["relayer"]
     async with (
