@@ -198,12 +198,15 @@ def _engine(url: str) -> Engine:
 
 
 _REVISION = "dvtfast_revision"  # in `Connection.info`: what this transaction's changes have
+# Made once: every transaction asks for it, and to make the statement takes longer than to run it.
+_LATEST_REVISIONS = select(
+    *(select(func.max(table.c.revision)).scalar_subquery() for table in (messages, forgotten, tokens))
+)
 
 
 def latest_revision(connection: Connection) -> int:
     """The revision of the last transaction that changed something; 0 for none."""
-    latest = [select(func.max(table.c.revision)).scalar_subquery() for table in (messages, forgotten, tokens)]
-    return max(revision or 0 for revision in connection.execute(select(*latest)).one())
+    return max(revision or 0 for revision in connection.execute(_LATEST_REVISIONS).one())
 
 
 def begin_revision(connection: Connection) -> int:
