@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Hashable
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, Generic, TypeVar
@@ -19,8 +20,8 @@ from numpy.typing import NDArray
 from dvtfast import HashedRoots, PublicKeys, RecoveredSignatures, ShareStatus, recover_and_check
 from dvtfast.constants import ROOT_BYTES, SIGNATURE_BYTES
 
-from ..process.background import Tasks
-from ..process.offload import UnavailableError, Workers
+from ..process.background import Tasks, result_of
+from ..process.offload import StoppedError, UnavailableError, Workers
 
 # How much of one node is kept at once. A validator has a few duties in an epoch, and some last for two; those
 # in a sync committee, which has 512 seats, of a validator one at most in each of its four parts, prove in
@@ -283,7 +284,8 @@ class PartialSignatures(Generic[D]):
                 return
             gathering.recovering = self._recoveries.start(self._recover(duty, gathering))
         # Whoever brought the last share may be cut off: what came is recovered all the same.
-        await asyncio.shield(gathering.recovering)
+        with suppress(StoppedError):
+            await result_of(gathering.recovering)
 
     async def _recover(self, duty: D, gathering: _Gathering) -> None:
         """Recover what is due, until nothing is or the duty is forgotten."""

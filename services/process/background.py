@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any, NoReturn, TypeVar
 
 from . import logs
+from .offload import StoppedError
 
 FIRST_RETRY_SECONDS = 5.0  # after a failure, unless the next look is sooner; doubled by each further one
 LONGEST_PAUSE_SECONDS = 300.0  # after failures in a row
@@ -58,6 +59,18 @@ class Tasks:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
+async def result_of(work: asyncio.Future[T]) -> T:
+    """Wait for what others wait for, too: it goes on when one of them is cancelled.
+
+    Raises:
+        StoppedError: it was cancelled itself. That is no reason for whoever waits to end.
+    """
+    await asyncio.wait([work])
+    if work.cancelled():
+        raise StoppedError("stopping")
+    return work.result()
+
+
 @asynccontextmanager
 async def in_background(*work: Coroutine[None, None, object]) -> AsyncIterator[None]:
     """Run these beside the block; they are cancelled at its end."""
@@ -71,13 +84,24 @@ async def in_background(*work: Coroutine[None, None, object]) -> AsyncIterator[N
 
 
 async def for_ever(work: Callable[[], Coroutine[Any, Any, object]]) -> NoReturn:
-    """Do what never ends. A fault in it is told, and after a pause it begins anew."""
+    """Do what never ends. A fault in it is told, and after a pause it begins anew.
+
+    So is it a fault that it waited for something that others cancelled.
+    """
     while True:
         try:
             await work()
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            _raise_if_cancelled(error)
             log.error("a task failed", task=work.__qualname__, exc_info=error)
         await asyncio.sleep(FIRST_RETRY_SECONDS)
+
+
+def _raise_if_cancelled(error: BaseException) -> None:
+    """Whether it is this task that is to end, or only something for which it waited."""
+    task = asyncio.current_task()
+    if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+        raise error
 
 
 async def until_cancelled(work: Callable[[threading.Event], T]) -> T:
@@ -97,7 +121,8 @@ async def repeat(name: str, look: Callable[[], Awaitable[None]], seconds: float)
         try:
             await look()
             pause, retry = seconds, first_retry
-        except Exception as error:  # of files, nodes and databases, all of which may recover
+        except (Exception, asyncio.CancelledError) as error:  # of what may recover: files, nodes, databases
+            _raise_if_cancelled(error)
             pause, retry = retry, max(min(2 * retry, LONGEST_PAUSE_SECONDS), first_retry)
             log.warning(
                 f"{name} not read", error=str(error), kind=type(error).__name__, retry_in_seconds=pause

@@ -21,8 +21,8 @@ from dvtfast.secp256k1 import IdentityKey
 from ...p2p.errors import P2PError
 from ...p2p.swarm.exchange import RECEIVE_SECONDS, Terms
 from ...process import logs
-from ...process.background import Tasks
-from ...process.offload import UnavailableError, Workers
+from ...process.background import Tasks, result_of
+from ...process.offload import StoppedError, UnavailableError, Workers
 from ..deadlines import Deadlines
 from ..junk import Junk, NotNowError
 from ..transport import Transport
@@ -111,11 +111,9 @@ class Consensus:
             raise TimeoutError(f"{duty} is over, or too far ahead")
         instance.start(await self._hashed(value), accepts)
         try:
-            return await asyncio.shield(instance.agreement)
-        except asyncio.CancelledError:
-            if instance.agreement.cancelled():
-                raise TimeoutError(f"{duty}: the nodes did not agree in time") from None
-            raise
+            return await result_of(instance.agreement)
+        except StoppedError:
+            raise TimeoutError(f"{duty}: the nodes did not agree in time") from None
 
     async def provide(self, duty: Duty, value: wire.Value) -> None:
         """What this node would propose for a duty is known now; nothing if the duty is over."""

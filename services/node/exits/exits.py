@@ -25,8 +25,8 @@ from dvtfast.qbft.messages import Duty
 from ...chain.beacon.client import BeaconError, ValidatorDetails
 from ...chain.beacon.duties import DutiesClient
 from ...process import logs
-from ...process.background import Tasks
-from ...process.offload import UnavailableError, Workers
+from ...process.background import Tasks, result_of
+from ...process.offload import StoppedError, UnavailableError, Workers
 from ..junk import PAUSE_SECONDS, Junk
 from ..partial_signatures import Fault, Positions
 from ..parts import Signer
@@ -143,7 +143,8 @@ class Exits:
             self._blame(Fault(node, (), "more partial exits at once than there can be"))
             return
         self._to_take[node] += count
-        await asyncio.shield(self._takes.start(self._take_in_turn(node, signed, count)))
+        with suppress(StoppedError):  # then this node has ended; whoever sent it has not
+            await result_of(self._takes.start(self._take_in_turn(node, signed, count)))
 
     async def _take_in_turn(
         self, node: int, signed: Sequence[tuple[int, SignedVoluntaryExit]], count: int

@@ -22,7 +22,7 @@ from dvtfast.duties.wrappers import SignedValue
 from dvtfast.qbft.messages import Duty
 
 from ...process import logs
-from ...process.background import Tasks
+from ...process.background import Tasks, result_of
 from ..deadlines import MARGIN
 from ..exchange import subcommittee_of
 from ..partial_signatures import Positions
@@ -159,7 +159,7 @@ class Intake:
             together.taking = self._under_way.start(self._take_together(duty, together))
         together.values.update((key, value) for key, (_, value) in mine.items())
         assert together.taking is not None
-        await asyncio.shield(together.taking)  # whoever hangs up takes nothing from the others
+        await result_of(together.taking)  # whoever hangs up takes nothing from the others
         failures.update(
             (place, together.refused[key]) for key, (place, _) in mine.items() if key in together.refused
         )

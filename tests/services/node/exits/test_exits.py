@@ -6,7 +6,8 @@ import asyncio
 import stat
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import structlog.testing
 from dvtfast.duties.duty_types import DutyType
 from dvtfast.duties.validator_messages import SignedVoluntaryExit, VoluntaryExit
 from dvtfast.duties.wrappers import encode_signed
+from dvtfast.services.chain.beacon.client import ValidatorDetails
 from dvtfast.services.node.commands.run import exits_of
 from dvtfast.services.node.exits import exits as module
 from dvtfast.services.node.exits.messages import ExitMessage, PartialExit
@@ -332,7 +334,7 @@ async def test_partial_exits_of_two_indices_are_not_counted_together(nodes: Exit
     store.close()
 
 
-async def test_an_order_is_taken_back(nodes: ExitingNodes) -> None:
+async def test_an_order_is_taken_back(nodes: ExitingNodes, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the cluster signed is not sent then, and what this node signed goes to nobody who lacks it."""
     for node in range(3):
         nodes.order(node, 0, epoch=EPOCH + 1, is_wanted=node == 0)
@@ -340,9 +342,19 @@ async def test_an_order_is_taken_back(nodes: ExitingNodes) -> None:
     await nodes.end(3)
     nodes.order(0, 1)
     await until(lambda: nodes.signers_of(1, 1) == [0])
-    await nodes.end(0)  # so that nothing is on its way
-    nodes.begin(0)
+    giver, is_cancelled, quiet = nodes.exits[0]._giver, False, False
+    give = giver.give
+
+    async def noted(on_chain: Mapping[int, ValidatorDetails]) -> None:
+        nonlocal quiet
+        begun_after = is_cancelled
+        await give(on_chain)
+        quiet = quiet or begun_after
+
+    monkeypatch.setattr(giver, "give", noted)
     nodes.stores[0].cancel(NAMES[:2])
+    is_cancelled = True
+    await until(lambda: quiet)  # nothing is on its way that was looked up before
     nodes.begin(3)
     nodes.order(1, 1)
     await until(lambda: nodes.signers_of(3, 1) == [1])
@@ -351,6 +363,21 @@ async def test_an_order_is_taken_back(nodes: ExitingNodes) -> None:
     assert not nodes.beacon.sent
     assert nodes.signers_of(3, 1) == [1]
     assert not nodes.stores[0].wanted()
+
+
+async def test_a_node_that_ends_ends_no_other(nodes: ExitingNodes) -> None:
+    """What was on its way to it is not taken any more; whoever sent it goes on."""
+    async with AsyncExitStack() as held:
+        for turn in nodes.exits[3]._turns:
+            await held.enter_async_context(turn)
+        for node in range(3):
+            nodes.order(node, 0)
+        await until(lambda: all(nodes.exits[3]._to_take[node] for node in range(3)))
+        await nodes.end(3)
+        await for_a_while(nodes)
+    nodes.begin(3)
+    nodes.order(0, 1)
+    await until(lambda: nodes.signers_of(3, 1) == [0])
 
 
 def remove_file(nodes: ExitingNodes, lock_hash: bytes | None) -> None:
