@@ -194,4 +194,5 @@ class ClusterNode:
             if why != told:
                 log.warning("waiting for a beacon node", why=why)
                 told = why
+            self.scheduler.forget_others()
             await self.parts.slots.sleep(LOOK_SECONDS)

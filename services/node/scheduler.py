@@ -46,6 +46,7 @@ class Scheduler:
         self._node, self._validators, self._flows = node, validators, flows
         self._known: dict[int, EpochDuties] = {}
         self._resolving: dict[int, asyncio.Task[None]] = {}
+        self._changed: set[int] = set()  # epochs whose duties a head changed while they were asked for
         self._planned: dict[Duty, _Planned] = {}
         self._preparing: dict[int, asyncio.Task[None]] = {}
         self._begun: dict[Duty, None] = {}  # oldest first; a clock that is set back begins none again
@@ -90,6 +91,8 @@ class Scheduler:
         async for event in self._node.beacon.events(TOPICS):
             for epoch in sorted(self._validators.saw_head(event.data)):
                 log.info("duties have changed", epoch=epoch, node=event.node)
+                if epoch in self._resolving:
+                    self._changed.add(epoch)
                 self._resolve(epoch)
 
     # Duties.
@@ -101,7 +104,15 @@ class Scheduler:
         """Find out the duties of an epoch, unless that is being done."""
         if epoch not in self._resolving:
             task = self._resolving[epoch] = start_task(self._plan_epoch(epoch))
-            task.add_done_callback(lambda _: self._resolving.pop(epoch, None))
+            task.add_done_callback(lambda task: self._resolved(epoch, task))
+
+    def _resolved(self, epoch: int, task: asyncio.Task[None]) -> None:
+        """Once more if what was told may be that of before."""
+        self._resolving.pop(epoch, None)
+        is_changed = epoch in self._changed
+        self._changed.discard(epoch)
+        if is_changed and not task.cancelled():
+            self._resolve(epoch)
 
     async def _plan_epoch(self, epoch: int) -> None:
         before = self._known.get(epoch)
@@ -166,7 +177,6 @@ class Scheduler:
         self._known.clear()  # so that all is planned in this slot
 
     def _forget(self, slot: int, epoch: int) -> None:
-        node = self._node
         self._known = {each: duties for each, duties in self._known.items() if each >= epoch}
         self._planned = {
             duty: each for duty, each in self._planned.items() if duty.slot >= slot or not each.task.done()
@@ -174,5 +184,10 @@ class Scheduler:
         self._preparing = {each: task for each, task in self._preparing.items() if each >= epoch}
         for old in list(self._begun)[:-MOST_BEGUN]:
             del self._begun[old]
+        self.forget_others()
+
+    def forget_others(self) -> None:
+        """What other nodes told of duties that are over; they do so before `run`, too."""
+        node, slots = self._node, self._node.slots
         node.partials.forget(lambda gathered: node.deadlines.is_over(gathered.duty))
-        node.tracker.forget(node.slots.first_slot(epoch - EPOCHS_TOLD))
+        node.tracker.forget(slots.first_slot(slots.epoch(slots.slot()) - EPOCHS_TOLD))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from fractions import Fraction
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -15,9 +15,13 @@ from dvtfast.qbft.messages import Duty
 from dvtfast.services.chain.beacon.client import BeaconError, ValidatorDetails
 from dvtfast.services.chain.beacon.duty_answers import AttesterDuty, Duties, ProposerDuty, SyncDuty
 from dvtfast.services.chain.beacon.events import Event
+from dvtfast.services.chain.beacon.nodes import NodeHealth
 from dvtfast.services.chain.encoding import write_data
+from dvtfast.services.node import running as node_running
 from dvtfast.services.node.deadlines import Deadlines
+from dvtfast.services.node.exchange import Gathered
 from dvtfast.services.node.flows.timetable import Flow
+from dvtfast.services.node.running import ClusterNode
 from dvtfast.services.node.scheduler import Scheduler
 from dvtfast.services.node.tracker import Step, Tracker
 from dvtfast.services.node.validators import EpochDuties, Validators
@@ -51,6 +55,8 @@ class Beacon:
         self.slot_of = {10: 3, 11: 3, 12: 5}
         self.root = ROOT
         self.is_down = False
+        self.goes_on = asyncio.Event()  # without it nobody tells who proposes
+        self.goes_on.set()
         self.activated = dict.fromkeys(KEYS, 0)
         self.told: asyncio.Queue[Event] = asyncio.Queue()
         self.asked: list[tuple[str, int]] = []
@@ -79,6 +85,7 @@ class Beacon:
 
     async def proposer_duties(self, epoch: int) -> Duties[ProposerDuty]:
         self._asked("proposers", epoch)
+        await self.goes_on.wait()
         first = epoch * PER_EPOCH
         return Duties(
             self.root, (ProposerDuty(KEYS[0], 10, first + 1), ProposerDuty(STRANGER, 11, first + 2))
@@ -87,6 +94,9 @@ class Beacon:
     async def sync_duties(self, epoch: int, indices: Sequence[int]) -> tuple[SyncDuty, ...]:
         self._asked("members", epoch)
         return ()
+
+    async def health(self) -> list[NodeHealth]:
+        raise BeaconError("down")
 
     async def events(self, topics: Sequence[str]) -> AsyncIterator[Event]:
         while True:
@@ -103,7 +113,13 @@ class Beacon:
 
 
 class Partials:
-    def forget(self, is_over: Any) -> None: ...
+    """What other nodes signed, of some duties."""
+
+    def __init__(self) -> None:
+        self.kept: list[Gathered] = []
+
+    def forget(self, is_over: Callable[[Gathered], bool]) -> None:
+        self.kept = [each for each in self.kept if not is_over(each)]
 
 
 class Parts:
@@ -224,6 +240,30 @@ async def test_a_reorganisation_changes_what_has_not_begun() -> None:
         assert [(slot, who) for slot, _, who in found.begun] == [(3, [10, 11]), (4, [10]), (6, [12])]
 
 
+async def test_a_reorganisation_while_duties_are_asked_for() -> None:
+    """Some were told already, and are none any more."""
+    found = Scheduled(Fraction(1, 3), 0)
+    found.beacon.goes_on.clear()
+    found.go_to(0)
+    running = asyncio.create_task(found.scheduler.run())
+    try:
+        await found.settle()
+        assert found.beacon.asked.count(("attesters", 0)) == 1
+        found.beacon.slot_of, found.beacon.root = {10: 4, 11: 3, 12: 6}, OTHER
+        found.beacon.tell(0, OTHER)
+        await found.settle()
+        found.beacon.goes_on.set()
+        await found.settle()
+        for slot in range(3, 7):
+            found.go_to(slot, 0.4)
+            await found.settle()
+        assert [(slot, who) for slot, _, who in found.begun] == [(3, [11]), (4, [10]), (6, [12])]
+        assert found.beacon.asked.count(("attesters", 0)) == 2
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
 async def test_a_beacon_node_that_is_down_is_asked_in_each_slot() -> None:
     found = Scheduled(Fraction(1, 3), 0)
     found.beacon.is_down = True
@@ -297,6 +337,28 @@ async def test_what_is_over_is_forgotten() -> None:
         assert {step for each in found.parts.tracker.reports().values() for step in each.steps.values()} == {
             Step.EXPECTED
         }
+
+
+async def test_what_is_over_is_forgotten_while_there_is_no_beacon_node(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The others do their duties meanwhile, and send this node their part."""
+    monkeypatch.setattr(node_running, "LOOK_SECONDS", 0.0)
+    found, nothing = Scheduled(Fraction(1, 3), 0), cast(Any, None)
+    node = ClusterNode(nothing, found.parts, found.scheduler, nothing, nothing)
+    found.go_to(0)
+    waiting = asyncio.create_task(node._wait_for_beacon())
+    for slot in range(10 * PER_EPOCH):
+        found.go_to(slot, 0.5)
+        duty = Duty(slot, DutyType.ATTESTER)
+        found.parts.partials.kept.append(Gathered(duty))
+        found.parts.tracker.hear(duty, 1)
+        await found.settle()
+    assert not waiting.done()
+    assert len(found.parts.partials.kept) <= 2 * PER_EPOCH
+    assert len(found.parts.tracker.reports()) <= 5 * PER_EPOCH
+    waiting.cancel()
+    await asyncio.wait([waiting])
 
 
 async def test_a_clock_that_was_ahead_for_a_moment_costs_no_duty() -> None:
