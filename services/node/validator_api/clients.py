@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,12 +30,14 @@ class Clients:
 
     Attributes:
         active: the validators that have duties now; it is waited for until that is known.
+        members: who is in the sync committee in a slot, by position; nobody while that is not known.
     """
 
     node: NodeParts
     offers: Offers
     intake: Intake
     active: Callable[[], Awaitable[ActiveValidators]]
+    members: Callable[[int], Set[int]]
 
     @property
     def most(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -19,7 +20,7 @@ from dvtfast.duties.sync_committees import (
 )
 from dvtfast.qbft.messages import Duty
 
-from ..flows.sync_committees import send_recovered
+from ..flows.sync_committees import ROOTS_KEPT, send_recovered
 from .answers import object_answer
 from .attesting import NOT_AGREED
 from .clients import Clients
@@ -35,6 +36,7 @@ class Contributing:
 
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
+        self._heads: dict[int, dict[int, bytes]] = {}  # what members vote for, by slot and position
 
     async def messages(self, request: web.Request) -> web.Response:
         """Votes for the head, with partial signatures. Clients choose the head, as nodes do."""
@@ -117,21 +119,29 @@ class Contributing:
     def _send(self, duty: Duty, entries: Sequence[Entry]) -> None:
         """Have sent what the node's own flow does not: votes for another head than the one that it saw.
 
-        Where the flow has not seen any yet, it takes the client's.
+        Where the flow has not seen any yet, it takes the client's. From then on the head is that of most
+        members, as clients may see several: it decides for which block contributions are asked.
         """
         clients, node = self._clients, self._clients.node
-        offered = clients.offers.of(duty)
+        offered, members = clients.offers.of(duty), clients.members(duty.slot)
+        heads = self._heads.setdefault(duty.slot, {})
+        while len(self._heads) > ROOTS_KEPT:
+            del self._heads[next(iter(self._heads))]
         left: dict[bytes, list[tuple[int, SyncCommitteeMessage]]] = {}
         for _, position, message in entries:
             assert isinstance(message, SyncCommitteeMessage)
             root, own = message.beacon_block_root, offered.get((position, 0))
+            is_sent = False
+            if position in members:
+                heads[position] = root
+                if not offered:
+                    is_sent = node.voted_heads.setdefault(duty.slot, root) == root
             if isinstance(own, SyncCommitteeMessage):
                 is_sent = own.beacon_block_root == root
-                node.voted_heads[duty.slot] = root
-            else:
-                is_sent = node.voted_heads.setdefault(duty.slot, root) == root
             if not is_sent:
                 left.setdefault(root, []).append((position, with_signature(message, NO_SIGNATURE)))
+        if offered and heads:
+            [(node.voted_heads[duty.slot], _)] = Counter(heads.values()).most_common(1)
         for of_root in left.values():
             validators = np.array([position for position, _ in of_root], np.intp)
             clients.intake.begin(send_recovered(node, duty, validators, [value for _, value in of_root]))

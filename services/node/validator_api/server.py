@@ -82,13 +82,13 @@ class ValidatorApi:
     ) -> None:
         self._watcher = watcher
         self._workers = Workers("clients", threads=1, queue_limit=MOST_WAITING)
-        self._scheduler, self._seconds = node.scheduler, seconds
+        self._scheduler, self._slots, self._seconds = node.scheduler, node.parts.slots, seconds
         self._digest = _digest(token) if token else b""
         parts: NodeParts = replace(node.parts, workers=self._workers)
         self._intake = Intake(parts, record)
         self._passed = PassedOn(parts.beacon, seconds=seconds)
         self._reading = Reading(parts, ShareKeys(parts.cluster))
-        clients = Clients(parts, offers, self._intake, self._active)
+        clients = Clients(parts, offers, self._intake, self._active, self._members)
         self._attesting, self._proposing = Attesting(clients), Proposing(clients)
         self._selecting = Selecting(clients, seconds=ENOUGH * seconds)
         self._contributing = Contributing(clients)
@@ -154,6 +154,13 @@ class ValidatorApi:
         while not (known := self._scheduler.known):  # noqa: ASYNC110 - nobody tells of it
             await asyncio.sleep(LOOK_SECONDS)
         return known[max(known)].active
+
+    def _members(self, slot: int) -> set[int]:
+        """Positions of those who are in the sync committee in a slot, as far as that is known."""
+        known = self._scheduler.known.get(self._slots.epoch(slot))
+        if known is None:
+            return set()
+        return {known.active.positions[each.validator_index] for each in known.members.get(slot, ())}
 
     def _timed(self, handler: Handler) -> Handler:
         async def timed(request: web.Request) -> web.StreamResponse:

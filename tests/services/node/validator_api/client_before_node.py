@@ -18,6 +18,7 @@ from dvtfast.duties.duty_types import DutyType
 from dvtfast.duties.presets import MAINNET_PRESET
 from dvtfast.duties.signed_sets import signed_set, with_signature
 from dvtfast.qbft.messages import Duty
+from dvtfast.services.chain.beacon.duty_answers import SyncDuty
 from dvtfast.services.node.exchange import Gathered
 from dvtfast.services.node.running import ClusterNode
 from dvtfast.services.node.signing.record import SigningRecord
@@ -25,9 +26,19 @@ from dvtfast.services.node.signing.signer import DutySigner
 from dvtfast.services.node.validator_api.intake import SignedElsewhere
 from dvtfast.services.node.validator_api.offers import Offers
 from dvtfast.services.node.validator_api.server import ValidatorApi
+from dvtfast.services.node.validators import EpochDuties
 from dvtfast.services.process.offload import Workers
 from dvtfast.services.web.http import listening
-from tests.services.node.flows.flow_parts import EPOCH, KEYS, SHARES, SLOT, VALIDATORS, Alone, alone
+from tests.services.node.flows.flow_parts import (
+    EPOCH,
+    FIRST_INDEX,
+    KEYS,
+    SHARES,
+    SLOT,
+    VALIDATORS,
+    Alone,
+    alone,
+)
 from tests.unit.duties.test_duty_sets import SCHEDULE
 
 SHARE_KEYS = ["0x" + key.tobytes().hex() for key in KEYS.key_shares.encoded[:, 0]]
@@ -45,6 +56,7 @@ class Before:
     url: str
     session: aiohttp.ClientSession
     app: web.Application
+    members: list[SyncDuty]
 
     async def send(self, method: str, path: str, *, status: int = 200, **more: Any) -> Any:
         """What is answered, which has that status."""
@@ -93,7 +105,8 @@ async def client_before_node(
         offers, workers = Offers(), Workers("signing", threads=1)
         record = SigningRecord(None, SCHEDULE.genesis_validators_root, KEYS.key_shares.encoded[:, 0])
         signer = DutySigner(SignedElsewhere(VALIDATORS), record, workers, SCHEDULE)
-        known = {EPOCH: SimpleNamespace(active=found.active)}
+        members = [SyncDuty(b"", FIRST_INDEX + each, (each,)) for each in range(VALIDATORS)]
+        known = {EPOCH: EpochDuties(EPOCH, found.active, {}, {}, {SLOT: members})}
         node = cast(
             ClusterNode,
             SimpleNamespace(parts=found.node, scheduler=SimpleNamespace(known=known), exits=exits),
@@ -104,7 +117,7 @@ async def client_before_node(
                 listening(app := api.application(), "127.0.0.1", 0) as port,
                 aiohttp.ClientSession() as session,
             ):
-                yield Before(found, offers, record, f"http://127.0.0.1:{port}", session, app)
+                yield Before(found, offers, record, f"http://127.0.0.1:{port}", session, app, members)
         finally:
             await signer.close()
             await workers.close()

@@ -123,6 +123,24 @@ async def test_votes_that_come_one_by_one_are_one_batch() -> None:
             await until_given(found, DutyType.ATTESTER, position)
 
 
+async def test_of_many_requests_at_once_none_is_refused() -> None:
+    """More than threads have places for: clients do not try again."""
+    async with (
+        client_before_node(seconds=60.0) as found,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
+    ):
+        await found.offer(DutyType.ATTESTER, AGREED)
+        kind = codec(SingleAttestation)
+
+        async def status(vote: SingleAttestation) -> int:
+            body = [kind.to_json(vote)]
+            async with session.post(found.url + VOTES, json=body, headers=FULU_HEADER) as answer:
+                return answer.status
+
+        votes = good_votes()
+        assert set(await asyncio.gather(*(status(votes[at % len(votes)]) for at in range(400)))) == {200}
+
+
 async def test_what_waits_gets_the_votes_as_soon_as_they_are_agreed_on() -> None:
     async with client_before_node() as found:
         path = f"/eth/v1/validator/attestation_data?slot={SLOT}&committee_index=2"
@@ -340,6 +358,26 @@ async def test_another_head_than_the_nodes_is_sent_when_the_cluster_has_signed_i
         [(([one],), _)] = given
         found.alone.check(DutyType.SYNC_MESSAGE, [(0, one)])
         assert one.beacon_block_root == OTHER_ROOT
+
+
+async def test_the_head_is_that_of_most_members() -> None:
+    """However their votes come; who is in no committee has none."""
+    async with client_before_node() as found:
+        head = found.alone.node.voted_heads
+        roots = [OTHER_ROOT, ROOT, ROOT, OTHER_ROOT, OTHER_ROOT]
+        values = [
+            SyncCommitteeMessage(SLOT, root, FIRST_INDEX + at, NO_SIGNATURE) for at, root in enumerate(roots)
+        ]
+        sent = signed(DutyType.SYNC_MESSAGE, range(len(roots)), values)
+        del found.members[4]
+        await found.hand_in(MESSAGES, SyncCommitteeMessage, sent[:1])
+        assert head == {SLOT: OTHER_ROOT}  # nobody has seen another one yet
+        await found.offer(DutyType.SYNC_MESSAGE, {0: values[0]})
+        seen = []
+        for each in sent[1:]:
+            assert await found.hand_in(MESSAGES, SyncCommitteeMessage, [each]) == {}
+            seen.append(head[SLOT])
+        assert seen == [OTHER_ROOT, ROOT, OTHER_ROOT, OTHER_ROOT]
 
 
 async def test_selection_proofs_of_several_slots() -> None:
