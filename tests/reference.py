@@ -6,6 +6,7 @@ Signing here costs 0.2 s; tests that need volume sign with milagro (tests/sample
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Sequence
 from functools import cache
 from hashlib import sha256
@@ -13,6 +14,7 @@ from itertools import count
 from math import prod
 from typing import Any
 
+from py_ecc.bls import G2ProofOfPossession
 from py_ecc.bls.g2_primitives import (
     G1_to_pubkey,
     G2_to_signature,
@@ -94,6 +96,29 @@ def sign(secret_key: int, message: bytes) -> bytes:
 
 def aggregate(signatures: Sequence[bytes]) -> bytes:
     return g2_bytes(add_all([g2(signature) for signature in signatures], Z2))
+
+
+# Derivation (EIP-2333), word by word; its HKDF_mod_r is KeyGen of the IETF draft, which py_ecc has.
+
+
+def master_key(seed: bytes) -> int:
+    return int(G2ProofOfPossession.KeyGen(seed))
+
+
+def child_key(parent: int, index: int) -> int:
+    ikm, salt = parent.to_bytes(32), index.to_bytes(4)
+    inverted = bytes(byte ^ 0xFF for byte in ikm)
+    secrets = _lamport_secrets(ikm, salt) + _lamport_secrets(inverted, salt)
+    public = b"".join(sha256(secret).digest() for secret in secrets)
+    return master_key(sha256(public).digest())
+
+
+def _lamport_secrets(ikm: bytes, salt: bytes) -> list[bytes]:
+    pseudorandom, part, parts = hmac.digest(salt, ikm, "sha256"), b"", []
+    for counter in range(1, 256):
+        part = hmac.digest(pseudorandom, part + bytes([counter]), "sha256")
+        parts.append(part)
+    return parts
 
 
 # Threshold: f is a polynomial over the scalars, f(0) the secret, f(x) the share of index x.

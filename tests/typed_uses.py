@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import dvtfast
-from dvtfast import clusters, deposits, keystores, obol, ssv
+from dvtfast import clusters, deposits, derivation, keystores, obol, ssv
 from dvtfast.dkg import polynomials, proof_of_knowledge
 
 Bytes = NDArray[np.uint8]
@@ -55,6 +55,15 @@ def keys_and_points() -> None:
     assert_type(keys.encoded, Bytes)
     assert_type(keys[:1], dvtfast.PublicKeys)
     assert_type(dvtfast.PublicKeys.concatenate([keys, keys]), dvtfast.PublicKeys)
+
+
+def keys_of_a_seed() -> None:
+    """Arrays that can be wiped, from texts that cannot."""
+    seed = derivation.mnemonic_to_seed("abandon", passphrase="")
+    assert_type(seed, Bytes)
+    assert_type(derivation.derive_signing_keys(seed, range(8)), Bytes)
+    assert_type(derivation.derive_secret_key(lone, derivation.signing_path(0)), Bytes)
+    derivation.derive_master_key("seed")  # type: ignore[arg-type]
 
 
 def networks_and_roots() -> None:

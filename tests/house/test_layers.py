@@ -22,7 +22,7 @@ LAYERS = [
     {"constants", "errors"},
     {"_arrays", "_backend", "_extras", "_keccak", "_parallel", "_secrets", "_statuses", "domains"},
     {"points", "keys", "signatures", "_lagrange", "threshold", "recovery", "signing_roots", "networks"},
-    {"ecies", "oracles", "protobuf", "secp256k1"},
+    {"derivation", "ecies", "oracles", "protobuf", "secp256k1"},
     {
         "_addresses",
         "_cluster_keys",

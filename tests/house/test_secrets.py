@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import dvtfast
+from dvtfast import derivation
 from dvtfast.dkg import polynomials
 from dvtfast.dkg.coefficients import Coefficients
 from tests.samples import make_cluster
@@ -57,6 +58,8 @@ def test_recovered_signatures():
         lambda keys: dvtfast.sign(keys.astype(np.int64), CLUSTER.signing_roots),
         lambda keys: dvtfast.sign([bytes(keys[0]), bytes(keys[0])[:31]], CLUSTER.signing_roots),
         lambda keys: dvtfast.sign(str(bytes(keys[0])), CLUSTER.signing_roots),
+        lambda keys: derivation.derive_child_keys(keys, 0),
+        lambda keys: derivation.derive_master_key(keys.reshape(-1)[:31]),
         lambda keys: Coefficients.from_bytes(keys[np.newaxis]),
         lambda keys: Coefficients.derive(keys, 1, 1),
         lambda keys: polynomials.multiply_base(keys),

@@ -116,6 +116,7 @@ def write_keystores(
     secret_keys: Rows,
     *,
     public_keys: Rows | None = None,
+    paths: Sequence[str] | None = None,
     kdf: Kdf = PBKDF2_DEFAULT,
     password: str | None = None,
     one_derivation: bool = False,
@@ -131,6 +132,7 @@ def write_keystores(
         directory: is made if it is missing; files in it are replaced.
         secret_keys: uint8[n, 32].
         public_keys: uint8[n, 48], by a caller who has them already.
+        paths: where each key is in the tree of its seed, see `derivation`; else all state charon's path.
         password: one for all, which is not written to any file.
         one_derivation: all have one salt and one password, random unless given: who opens them all derives
             one key, and who gets the password of one opens all.
@@ -143,7 +145,8 @@ def write_keystores(
     secret_rows, _ = as_rows("secret_keys", secret_keys, SECRET_KEY_BYTES)
     derived = derive_public_keys(secret_rows, threads=threads) if public_keys is None else public_keys
     public_rows, _ = as_rows("public_keys", derived, PUBLIC_KEY_BYTES)
-    same_length(secret_keys=secret_rows, public_keys=public_rows)
+    paths = [CHARON_PATH] * len(secret_rows) if paths is None else paths
+    same_length(secret_keys=secret_rows, public_keys=public_rows, paths=paths)
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     prefix = "keystore-insecure-" if kdf == PBKDF2_INSECURE else "keystore-"
@@ -164,7 +167,7 @@ def write_keystores(
                 own,
                 kdf=kdf,
                 public_key=public_key,
-                path=CHARON_PATH,
+                path=paths[i],
                 salt=salt,
                 derivations=derivations,
             )
