@@ -5,9 +5,9 @@ default; `options` makes the command line from that, and `load` reads all source
 problems at once. Every setting has a variable of ours, `DVTFAST_...`; the names that the first
 makers' `.env` files use are understood too, or refused, or named at the start.
 
-sources.py       one setting             relayer.py   database.py   relayer_client.py   sidecar.py
-shared.py        settings of several     operator/    demo.py       keys.py    tokens.py
-command_line.py  flags, environment, --env-file        deposits.py
+sources.py       one setting             relayer/     the relayer, its database, its tokens
+shared.py        settings of several     operator/    relayer_client.py   sidecar.py
+command_line.py  flags, environment, --env-file       demo.py   keys.py   deposits.py
 charon.py        those that charon has   stakewise_variables.py   those of StakeWise's programs
 ceremony/        new clusters            p2p/         relays, and how hosts are reached
 node/            a cluster's duties      chain_clients.py         nodes, as the settings name them
@@ -27,7 +27,6 @@ from .ceremony import (
     VerifyBlameSettings,
 )
 from .command_line import EXIT_CODE, options, read_env_file
-from .database import DatabaseSettings, EncryptSettings, ForgetSettings, RotateSettings
 from .demo import DemoSettings
 from .deposits import DepositsSettings, ScanSettings
 from .keys import (
@@ -68,11 +67,12 @@ from .operator import (
     WithdrawSettings,
 )
 from .p2p import P2PRelaySettings
-from .relayer import UNKNOWN_SHARES_LIMIT, RelayerSettings
+from .relayer.database import DatabaseSettings, EncryptSettings, ForgetSettings, RotateSettings
+from .relayer.run import UNKNOWN_SHARES_LIMIT, RelayerSettings
+from .relayer.tokens import TokenCreateSettings, TokenListSettings
 from .relayer_client import RelayerClientSettings
 from .sidecar import PlanSettings, ReleaseSettings, SidecarSettings
 from .sources import Settings, SettingsError
-from .tokens import TokenCreateSettings, TokenListSettings
 
 __all__ = [
     "EXIT_CODE",

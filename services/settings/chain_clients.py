@@ -12,7 +12,7 @@ from ..chain.beacon.client import BeaconClient
 from ..chain.execution.node import NodeClient
 from .deposits import ScanSettings
 from .operator import ActionSettings, IndexSettings, RequestSettings
-from .relayer import RelayerSettings
+from .relayer.run import RelayerSettings
 from .sidecar import SidecarSettings
 
 if TYPE_CHECKING:

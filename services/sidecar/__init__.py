@@ -1,6 +1,6 @@
 """The sidecar: beside the nodes of clusters, it signs exits and deposits with their key shares.
 
-app.py       wires                           plan.py      what would be signed
+app.py       wires                           dry_run.py   what would be signed
 sidecars.py  all loops of a process          release.py   a validator bound to another vault
 polling/     ask, sign, post                 metrics.py   /metrics and /healthz
 signing/     allowed, on record, signed

@@ -31,7 +31,7 @@ def sidecar(settings: SidecarSettings) -> None:
 @options(PlanSettings)
 def plan(settings: PlanSettings) -> None:
     """Print what the sidecar would sign for its relayers now, and what it would refuse; sign nothing."""
-    from .plan import run
+    from .dry_run import run
 
     raise SystemExit(run(settings))
 

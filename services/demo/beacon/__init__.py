@@ -9,9 +9,8 @@ Several beacon nodes can be before one chain, each on a port of its own, and eac
 
 specification.py  with a network's constants       genesis.py     the first state
 chain.py          blocks, states, the head         production.py  a block to sign
-gossip.py         what validators send             pools.py       what of it waits for a block
-equivocation.py   two votes where one may be       duties.py      who is to do what
-ledger.py         who sent what, what came of it   report.py      how the chain did in the end
+judging/          what validators send: allowed or not, punishable, on record, kept until a block takes it
+duties.py         who is to do what                report.py      how the chain did in the end
 clock.py          the time of the chain            adversity.py   what is wrong with a node
 node.py           nodes before one chain           routes/        the beacon API
 encoding.py       JSON and SSZ                     process.py, app.py, settings.py  as a process

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from .adversity import Adversity
 from .chain import JudgingChain
-from .gossip import Gossip
-from .ledger import RulingLedger
-from .pools import Pools
+from .judging.gossip import Gossip
+from .judging.ledger import RulingLedger
+from .judging.pools import Pools
 
 EVENTS_WAITING: Final = 1000  # of a reader who does not read; then it is cut off
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from .chain import JudgingChain, NotAllowedError, reason
 from .genesis import BASE_FEE, GAS_LIMIT
-from .pools import Pools
+from .judging.pools import Pools
 
 TRANSACTION: Final = bytes(range(256))  # one, which is none, so that a payload has something
 

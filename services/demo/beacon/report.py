@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from .chain import BlockSummary, JudgingChain
-from .ledger import RulingLedger
+from .judging.ledger import RulingLedger
 
 SOURCE, TARGET, HEAD = range(3)  # flags of an attestation, as the specification numbers them
 

@@ -39,7 +39,7 @@ from ..slots import SlotClock
 from ..validator_api.offers import Offers
 from .clients import ClientAccess, read_access, serving_clients
 from .files import NodeFiles, read_files
-from .signing import offered_keys, signer_of
+from .key_shares import offered_keys, signer_of
 
 FAILED = 1
 """Nothing is wrong with what it was told: to start it again may help."""

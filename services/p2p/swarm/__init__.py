@@ -1,1 +1,4 @@
-"""Connections and streams over asyncio: one thin layer around the state machines of `layers/`."""
+"""A swarm, as libp2p calls it: all connections of a host, over asyncio, and the streams on them.
+
+A thin layer around the state machines of `layers/`.
+"""

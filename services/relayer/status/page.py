@@ -20,7 +20,7 @@ from ..health import NO_DATABASE, Health
 from ..parts import RelayerParts
 from ..store.counts import watched_since
 from .answers import HistoryStep, State, StatusAnswer
-from .overview import Overview
+from .watched_validators import WatchedValidators
 
 FRESH_SECONDS = 1.0
 LONGEST_WAIT_SECONDS = 30.0
@@ -31,7 +31,7 @@ ETAG_BYTES = 18
 
 
 class StatusPage:
-    """Keeps an overview up to date while somebody looks, and answers.
+    """Keeps what it shows up to date while somebody looks, and answers.
 
     Args:
         workers: of one thread.
@@ -44,7 +44,7 @@ class StatusPage:
         self._seen = parts.metrics.seen
         self._gzips = not parts.settings.no_gzip
         self._workers = workers
-        self._overview = Overview(parts.clusters, parts.metrics.seen)
+        self._watched = WatchedValidators(parts.clusters, parts.metrics.seen)
         self._started_at = int(time())
         self._place = 0, 0
         self._answer: SharedAnswer | None = None
@@ -81,7 +81,7 @@ class StatusPage:
         index = query.get("share_index")
         await self._fresh()
         found = await self._workers.run(
-            lambda: self._overview.validators(
+            lambda: self._watched.validators(
                 query.get("cluster", ""),
                 first=wire.read_count(query.get("first", "0"), "first"),
                 count=min(LARGEST_PAGE, wire.read_count(query.get("count", "50"), "count")),
@@ -114,7 +114,7 @@ class StatusPage:
         is_all = False
         while not is_all and not self._stopping:
             changes = await self._database.read(watched_since, self._place, MESSAGES_READ)
-            await self._workers.run(self._overview.mend, changes.validators)
+            await self._workers.run(self._watched.mend, changes.validators)
             self._place, is_all = changes.place, changes.is_all
 
     def _made(self, problems: list[str], before: SharedAnswer | None) -> SharedAnswer:
@@ -125,7 +125,7 @@ class StatusPage:
                 version=version("dvtfast"),
                 started_at=self._started_at,
                 problems=problems,
-                clusters=self._overview.clusters(),
+                clusters=self._watched.clusters(),
                 history=[HistoryStep(step.begin, step.shares, step.ready) for step in self._seen.history()],
             )
         )

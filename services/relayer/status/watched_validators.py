@@ -54,8 +54,8 @@ class _Cluster:
     begun_at: int = 0  # of the last round
 
 
-class Overview:
-    """What the status page shows. One thread at a time has it."""
+class WatchedValidators:
+    """What the status page shows of them. One thread at a time has it."""
 
     def __init__(self, clusters: ServedClusters, seen: Activity) -> None:
         self._clusters = clusters

@@ -7,8 +7,8 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from . import parsing, shared
-from .sources import Settings, setting
+from .. import parsing, shared
+from ..sources import Settings, setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

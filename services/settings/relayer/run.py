@@ -11,8 +11,8 @@ from typing import Any, Self
 
 from dvtfast.networks import Network
 
-from . import parsing, shared
-from .sources import Settings, setting
+from .. import parsing, shared
+from ..sources import Settings, setting
 
 LARGEST_INDEX_WINDOW = 256  # each index is a signature of every node
 UNKNOWN_SHARES_LIMIT = 32  # share indices of a validator whose cluster is not named to the relayer

@@ -8,9 +8,9 @@ import dataclasses
 from functools import partial
 from pathlib import Path
 
-from . import parsing, shared
+from .. import parsing, shared
+from ..sources import setting as any_setting
 from .database import DatabaseSettings
-from .sources import setting as any_setting
 
 # What the relayer itself is told, perhaps in the same environment, is no reason to give it to somebody.
 setting = partial(any_setting, prefix="DVTFAST_TOKEN_")

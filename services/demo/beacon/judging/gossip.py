@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any, Final
 
-from .chain import JudgingChain, NotAllowedError, reason
+from ..chain import JudgingChain, NotAllowedError, reason
+from ..specification import bls
 from .equivocation import Equivocation
 from .ledger import LedgerEntry, Origin, Ruling, RulingLedger
 from .pools import Pools
-from .specification import bls
 
 SEEN_BEFORE: Final = ("already seen", "block is not the first")  # how the specification says so
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from .specification import bls
+from ..specification import bls
 
 KEPT_SYNC_SLOTS: Final = 4
 

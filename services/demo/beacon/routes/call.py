@@ -10,7 +10,7 @@ import msgspec
 
 from ....chain.encoding import read_data
 from ..encoding import from_json, from_ssz
-from ..ledger import Origin
+from ..judging.ledger import Origin
 from ..specification import FORK
 
 JSON: Final = "application/json"

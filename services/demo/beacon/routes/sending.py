@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ....chain.encoding import read_data
-from ..gossip import Judged
-from ..ledger import Origin, Ruling
+from ..judging.gossip import Judged
+from ..judging.ledger import Origin, Ruling
 from ..node import DemoBeaconNode
 from .call import ApiCall, ApiError, ApiReply, whole
 

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from ....process.offload import Workers
 from ....web import http
-from ..ledger import Origin
+from ..judging.ledger import Origin
 from ..node import DemoBeaconNode
 from . import chain, control, sending, states, validators
 from . import node as itself

@@ -19,7 +19,7 @@ from dvtfast.services.relayer.activity import Activity
 from dvtfast.services.relayer.clusters.served import ServedClusters
 from dvtfast.services.relayer.status.advice import advice_about
 from dvtfast.services.relayer.status.answers import OperatorStatus, RoundStatus
-from dvtfast.services.relayer.status.overview import Overview
+from dvtfast.services.relayer.status.watched_validators import WatchedValidators
 from dvtfast.services.relayer.store.counts import WatchedMessage, WatchedValidator
 from dvtfast.services.relayer.store.subjects import Deposit, Exit
 
@@ -409,15 +409,15 @@ async def test_screenshot(start: Start, tmp_path: Path) -> None:
 def test_the_worst_of_two_messages(exit_: str, deposit: str, cell: str) -> None:
     cluster = make_cluster(1)
     served = ServedClusters([cluster.shares], signature_threshold=None)
-    overview = Overview(served, Activity(served.groups))
+    watched = WatchedValidators(served, Activity(served.groups))
 
     def message(subject: Exit | Deposit, state: str) -> WatchedMessage:
         good, bad = [2] * (state == "received"), [2] * (state == "bad")
         return WatchedMessage(subject, state == "ready", False, 1, good, bad)
 
     messages = [message(Exit(5), exit_), message(Deposit(bytes(20), 1, 32), deposit)]
-    overview.mend([WatchedValidator(cluster.keys[0], messages, 1)])
-    (shown,) = overview.clusters()
+    watched.mend([WatchedValidator(cluster.keys[0], messages, 1)])
+    (shown,) = watched.clusters()
     assert [operator.cells[1] for operator in shown.operators][1] == cell
-    overview.mend([WatchedValidator(cluster.keys[0], [])])
-    assert overview.clusters()[0].round is None
+    watched.mend([WatchedValidator(cluster.keys[0], [])])
+    assert watched.clusters()[0].round is None
