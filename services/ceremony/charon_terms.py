@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
+from pathlib import Path
+
+import numpy as np
 
 from dvtfast import FileError
-from dvtfast.dkg.dvtfast_dkg.kept import record_of_keys
+from dvtfast.dkg.dvtfast_dkg.kept import kept_keys, record_of_keys
 from dvtfast.dkg.frost.ceremony import Ceremony
 from dvtfast.dkg.frost.dialects import Dialect
 from dvtfast.dkg.frost.outputs import LockWanted, Sealed
 from dvtfast.dkg.frost.terms import Terms
 from dvtfast.dkg.outputs import GeneratedKeys
+from dvtfast.errors import EncodingError, InputError
 from dvtfast.networks import Network
-from dvtfast.obol import ClusterDefinition, ClusterLock, signed_cluster_lock
+from dvtfast.obol import ClusterDefinition, ClusterLock, read_cluster_lock, signed_cluster_lock
 from dvtfast.secp256k1 import IdentityKey
 
 from ..p2p.host import Host
@@ -21,11 +25,12 @@ from ..process import logs
 from .charon_node import CharonNode
 from .definition import ClusterAgreement
 from .errors import CeremonyError
-from .folder import NodeResult
+from .folder import LOCK_FILE, NodeResult
 from .plan import ClusterPlan
 from .running.driver import Patience
-from .running.records_file import RecordsFile, keep_keys
+from .running.records_file import RecordsFile, charons_files, keep_keys, read_records
 from .running.running import Participant, Show, trouble_of
+from .running.running import terms_of as native_terms_of
 from .staging import WRITTEN, Left
 from .storing import NodeStore, ResultOrigin
 
@@ -167,3 +172,27 @@ async def run_charon_ceremony(
             log.warning(
                 "key shares are kept, in case somebody has what they signed: docs/dkg.md", file=str(file.path)
             )
+
+
+def forget_kept_keys(agreement: ClusterAgreement, node: Participant) -> None:
+    """Erase sealed keys that are those of the node's lock: a process was killed before it had done so.
+
+    Raises:
+        OSError, FileError: they, or the lock, cannot be read or erased.
+    """
+    definition_hash = agreement.definition.definition_hash
+    for path in charons_files(node.directory, definition_hash):
+        if _has_keys_of(read_cluster_lock(node.directory / LOCK_FILE), path, agreement, node):
+            RecordsFile(path, 0).remove()
+
+
+def _has_keys_of(lock: ClusterLock, path: Path, agreement: ClusterAgreement, node: Participant) -> bool:
+    """Whether a file has the lock's keys, or none any more."""
+    try:
+        if not (records := read_records(path)):
+            return True
+        keys = kept_keys(node.secret, records, native_terms_of(agreement, 0))
+    except (CeremonyError, EncodingError, InputError):
+        return False  # whatever it has, it is kept
+    keys.wipe()
+    return np.array_equal(keys.public_keys, lock.public_keys)

@@ -138,12 +138,37 @@ def verify_node_files(
     content = read_lock_file(path)
     lock = read_cluster_lock(path, content=content)
     if content != verified_lock:
-        _verify_lock(lock, threads)
+        verify_lock(lock, threads)
     if lock.lock_hash != result.lock.lock_hash:
         raise FileError("lock_hash: not that of this cluster", path)
-    _verify_deposits(directory, lock, result.network, threads)
-    if result.key_shares is not None:
-        _verify_keystores(directory / KEYSTORES, lock, result.node_index, derivations, threads)
+    index = None if result.key_shares is None else result.node_index
+    verify_files_of(
+        directory, lock, result.network, node_index=index, derivations=derivations, threads=threads
+    )
+
+
+def verify_files_of(
+    directory: Path,
+    lock: ClusterLock,
+    network: Network,
+    *,
+    node_index: int | None,
+    derivations: Derivations | None = None,
+    threads: int | None = None,
+) -> None:
+    """Whether a folder has what goes with a lock.
+
+    Args:
+        node_index: whose keystores are there; None when a validator client has them.
+        derivations: as `verify_node_files` takes it.
+
+    Raises:
+        FileError: naming the file, and what is wrong.
+    """
+    _verify_deposits(directory, lock, network, threads)
+    if node_index is not None:
+        with showing_progress("decrypting keystores") as progress:
+            _verify_keystores(directory / KEYSTORES, lock, node_index, derivations, threads, progress)
 
 
 def digest_of(directory: Path) -> bytes:
@@ -156,7 +181,12 @@ def digest_of(directory: Path) -> bytes:
     return digest.digest()
 
 
-def _verify_lock(lock: ClusterLock, threads: int | None) -> None:
+def verify_lock(lock: ClusterLock, threads: int | None) -> None:
+    """Verify a lock that was read.
+
+    Raises:
+        FileError: all that is wrong.
+    """
     if faults := [
         f"{check.name}: {check.detail}"
         for check in check_cluster_lock(lock, threads=threads)
@@ -179,9 +209,14 @@ def _verify_deposits(directory: Path, lock: ClusterLock, network: Network, threa
 
 
 def _verify_keystores(
-    directory: Path, lock: ClusterLock, node_index: int, derivations: Derivations | None, threads: int | None
+    directory: Path,
+    lock: ClusterLock,
+    node_index: int,
+    derivations: Derivations | None,
+    threads: int | None,
+    progress: Progress,
 ) -> None:
-    loaded = load_keystores(directory, derivations=derivations, threads=threads)
+    loaded = load_keystores(directory, derivations=derivations, threads=threads, progress=progress)
     loaded.wipe()
     if loaded.problems:
         raise FileError(loaded.problems[0].reason, loaded.problems[0].path)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from dvtfast import DvtfastError
 from dvtfast.dkg.frost.dialects import V1_11, Dialect, dialect_of
@@ -25,12 +25,15 @@ from dvtfast.obol import ClusterDefinition
 from ..p2p.host import AGENT, Host
 from ..process import logs
 from ..process.logs import printable
-from .charon_terms import WAY, run_charon_ceremony
+from .charon_terms import WAY, forget_kept_keys, run_charon_ceremony
+from .completion import is_of, verify_finished
 from .definition import ClusterAgreement
 from .errors import CeremonyError, CeremonyFailedError
 from .running.driver import HELLO, Patience
-from .running.records_file import use_up
+from .running.farewell import stored_by_all, tell_of_the_end
+from .running.records_file import has_begun, use_up
 from .running.running import Participant, Show, run_ceremony
+from .staging import Left
 from .storing import NodeStore
 
 AUTO, NATIVE, FROST = "auto", "native", "frost"
@@ -103,8 +106,10 @@ async def make_keys(
     store: NodeStore,
     patience: Patience,
     show: Show,
-) -> Dialect | None:
-    """Make keys with the nodes of a definition; the FROST that was spoken, or None for the native way.
+) -> str:
+    """Make keys with the nodes of a definition; what was spoken, for people.
+
+    Where they are made already, and the folder is whole, this only ends what is left of it.
 
     Args:
         protocol: `auto`, `native` or `frost`, as the host's agent says.
@@ -117,7 +122,12 @@ async def make_keys(
     """
     definition_hash = agreement.definition.definition_hash
     if (done := await store.finish(definition_hash)) and done.way.startswith(WAY):
-        return dialect_of(done.way.removeprefix(WAY))
+        forget_kept_keys(agreement, node)
+        return done.way
+    stored = stored_by_all(agreement, node)
+    is_over = store.settle() is Left.NOTHING and is_of(node.directory, agreement, told=bool(stored))
+    if is_over and not has_begun(node.directory, definition_hash):
+        return await _end_again(agreement, node, host, store, stored)
     at_hello = asyncio.Event()
 
     def shown(phase: Phase) -> None:
@@ -139,7 +149,7 @@ async def make_keys(
             await asyncio.wait([native, looking], return_when=asyncio.FIRST_COMPLETED)
             if native.done():
                 await native
-                return None
+                return NATIVE
         finally:
             native.cancel()
             looking.cancel()
@@ -150,7 +160,23 @@ async def make_keys(
     await run_charon_ceremony(
         agreement, node, host, dialect=dialect, store=store, patience=patience, show=show
     )
-    return dialect
+    return WAY + dialect.version
+
+
+async def _end_again(
+    agreement: ClusterAgreement, node: Participant, host: Host, store: NodeStore, stored: Collection[bytes]
+) -> str:
+    """A process before made the keys; what it was killed over is done, and the folder verified."""
+    log.info("the keys of this definition are made; verifying them, and telling who has not heard")
+    if stored:
+        await tell_of_the_end(agreement, node, host)
+    position = agreement.node_index_of(host.public_key)
+    await asyncio.to_thread(
+        verify_finished, store, agreement, position, node.operator_key, lock_hashes=stored
+    )
+    if agreement.ssv is None:
+        forget_kept_keys(agreement, node)
+    return NATIVE if stored else FROST
 
 
 async def _dialect_seen(

@@ -51,7 +51,22 @@ def write_ssv_files(directory: Path, result: SsvResult, *, threads: int | None =
         write_deposits(directory / deposit_file_name(amount), deposits, result.network)
     path = directory / KEYSHARES_FILE
     write_ssv_keyshares(path, result.validators, result.terms.operators)
-    opened = ssv.open_key_shares(ssv.read_keyshares(path), result.operator_id, result.key, threads=threads)
+    verify_own_shares(path, ssv.read_keyshares(path), result.operator_id, result.key, threads)
+
+
+def verify_own_shares(
+    path: Path,
+    validators: Sequence[ssv.KeyShares],
+    operator_id: int,
+    key: ssv.OperatorKey,
+    threads: int | None,
+) -> None:
+    """Verify that an operator's key opens its shares of the validators in a file.
+
+    Raises:
+        FileError: it does not, or they are not what they are to be.
+    """
+    opened = ssv.open_key_shares(validators, operator_id, key, threads=threads)
     opened.key_shares.fill(0)
     if opened.problems:
         raise FileError(opened.problems[0], path)
@@ -77,9 +92,19 @@ def write_deposits(path: Path, deposits: DepositData, network: Network) -> None:
         FileError: a deposit is wrong.
     """
     write_deposit_data(path, deposits, mode=FILE_MODE)
+    read_deposits(path, network)
+
+
+def read_deposits(path: Path, network: Network) -> DepositData:
+    """A deposit data file that is right.
+
+    Raises:
+        FileError: a deposit is wrong.
+    """
     written = read_deposit_data(path, network=network)
     if problems := [line for lines in check_deposit_data(written) for line in lines]:
         raise FileError(problems[0], path)
+    return written
 
 
 def signed_deposits(

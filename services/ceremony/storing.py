@@ -76,10 +76,12 @@ class NodeStore:
 
     Attributes:
         directory: the node's folder.
+        threads: that encrypt and verify, at most.
+        has_keymanager: whether a validator client gets the key shares.
     """
 
     def __init__(self, directory: Path, cost: Cost, *, keymanager: Keymanager | None = None) -> None:
-        self.directory = directory
+        self.directory, self.threads, self.has_keymanager = directory, cost.threads, keymanager is not None
         self._staging = staging_of(directory)
         self._cost = cost
         self._keymanager = keymanager

@@ -13,7 +13,6 @@ import msgspec
 
 from dvtfast import DvtfastError
 from dvtfast.dkg.dvtfast_dkg.blame.judging import EvidenceError, UndecidedError, judge_evidence
-from dvtfast.dkg.frost.dialects import Dialect
 from dvtfast.files import read_bytes
 from dvtfast.obol import KEY_FILE, read_node_key
 
@@ -30,7 +29,7 @@ from ..definition import ClusterAgreement, read_agreement
 from ..errors import CeremonyError, CeremonyFailedError, UnpublishedError
 from ..folder import MOST_FILE_BYTES
 from ..keymanager import check_keymanager
-from ..protocol import FROST, NATIVE, agent_of, make_keys, protocol_of
+from ..protocol import NATIVE, agent_of, make_keys, protocol_of
 from ..running.driver import Patience
 from ..running.running import Participant, plan_of, terms_of
 from ..staging import WRITTEN
@@ -117,7 +116,7 @@ async def _run(settings: DkgSettings, begin: float) -> int:
         ) as host:
             with CeremonyTable(agreement, position, host) as table:
                 try:
-                    dialect = await make_keys(
+                    spoken = await make_keys(
                         agreement,
                         node,
                         host,
@@ -129,7 +128,7 @@ async def _run(settings: DkgSettings, begin: float) -> int:
                 except CeremonyFailedError as error:
                     table.close()
                     return _failed(error, agreement, settings, position)
-    _told(settings, agreement, dialect, begin, table.seconds)
+    _told(settings, agreement, spoken, begin, table.seconds)
     return DONE
 
 
@@ -162,7 +161,7 @@ async def _trouble_with(keymanager: Keymanager | None) -> str:
 def _told(
     settings: DkgSettings,
     agreement: ClusterAgreement,
-    dialect: Dialect | None,
+    spoken: str,
     begin: float,
     seconds: dict[str, float],
 ) -> None:
@@ -171,7 +170,7 @@ def _told(
         "validators": len(agreement.definition.fee_recipients),
         "nodes": len(agreement.node_keys),
         "threshold": agreement.definition.threshold,
-        "protocol": NATIVE if dialect is None else f"{FROST} {dialect.version}",
+        "protocol": spoken,
         "data_dir": str(settings.data_dir),
         "seconds": round(monotonic() - begin, 3),
         "seconds_by_step": {name: round(value, 3) for name, value in seconds.items()},

@@ -174,6 +174,28 @@ def keep_keys(directory: Path, definition_hash: bytes, record: bytes) -> Records
     return file
 
 
+def has_begun(directory: Path, definition_hash: bytes) -> bool:
+    """Whether there is an attempt that has not ended.
+
+    Raises:
+        OSError: the files cannot be read.
+        CeremonyError: one is damaged, or its name is none.
+    """
+    if not paths.is_there(directory / FOLDER):
+        return False
+    attempts = _attempts_in(directory / FOLDER, _prefix(definition_hash))
+    return any(path.suffix != ASIDE and read_records(path) for path in attempts.values())
+
+
+def charons_files(directory: Path, definition_hash: bytes) -> list[Path]:
+    """Those with keys of charon ceremonies.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    return sorted((directory / FOLDER).glob(_name(definition_hash) + CHARONS.format("*")))
+
+
 def use_up(directory: Path, definition_hash: bytes) -> None:
     """Another protocol is spoken for a definition: the attempt that has begun, if one has, is over.
 

@@ -161,7 +161,7 @@ async def test_a_charon_that_comes_late_makes_it_frost(ceremony):
         ours = [group.create_task(ceremony.node(i, agent=OURS)) for i in range(3)]
         await ceremony.until_phase(HELLO, range(3))
         group.create_task(ceremony.node(3, agent=CHARON_10, dialect=V1_10))
-    assert [task.result() for task in ours] == [V1_10] * 3
+    assert [task.result() for task in ours] == ["frost v1.10"] * 3
     ceremony.assert_one_lock()
 
 
@@ -173,7 +173,7 @@ async def test_one_that_is_told_to_decides_for_all(ceremony):
         tasks += [group.create_task(ceremony.node(i, agent=OURS)) for i in (1, 2)]
         await ceremony.until_phase(HELLO, (1, 2))
         tasks.append(group.create_task(ceremony.node(3, agent=OURS)))
-    assert [task.result() for task in tasks] == [V1_11] * 4
+    assert [task.result() for task in tasks] == ["frost v1.11"] * 4
     ceremony.assert_one_lock()
 
 
@@ -227,18 +227,18 @@ async def test_a_validator_client_that_takes_no_keys(ceremony):
     async with asyncio.timeout(PATIENCE_SECONDS):
         ends = await asyncio.gather(*nodes, return_exceptions=True)
     assert isinstance(ends[2], UnpublishedError)
-    assert [ends[i] for i in (0, 1, 3)] == [V1_11] * 3
+    assert [ends[i] for i in (0, 1, 3)] == ["frost v1.11"] * 3
     assert (ceremony.cluster.nodes[2].folder / CONFIRMED).is_dir()
     with pytest.raises(UnpublishedError):
         await ceremony.node(2, agent=OURS, keymanager=nobody)
-    assert await ceremony.node(2, agent=OURS) == V1_11
+    assert await ceremony.node(2, agent=OURS) == "frost v1.11"
     ceremony.assert_one_lock()
     for node in ceremony.cluster.nodes:
         assert len(list((node.folder / KEYSTORES).iterdir())) == 2 * 3
 
 
 def test_the_command(tmp_path):
-    """Processes, one of which is told to speak FROST; then one that nobody answers."""
+    """Processes, one of which is told to speak FROST; then one by itself, with its lock and without."""
     cluster = Cluster(tmp_path)
     try:
         for position, node in enumerate(cluster.nodes):
@@ -247,6 +247,10 @@ def test_the_command(tmp_path):
         assert [code for code, _ in results] == [0] * 4, [node.said for node in cluster.nodes]
         assert {result["protocol"] for _, result in results} == {"frost v1.11"}
         assert len({result["lock_hash"] for _, result in results}) == 1
+        cluster.nodes[0].start("--protocol", FROST, "--join-timeout", "0.1")
+        code, result = cluster.nodes[0].result()
+        assert (code, result["protocol"]) == (0, FROST), cluster.nodes[0].said
+        (cluster.nodes[0].folder / LOCK_FILE).unlink()
         cluster.nodes[0].start("--protocol", FROST, "--join-timeout", "0.1")
         code, result = cluster.nodes[0].result()
         assert (code, result["culprits"]) == (4, [1, 2, 3])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import threading
 import time
@@ -20,11 +21,12 @@ from dvtfast.obol import KEY_FILE, read_node_key
 from dvtfast.services.ceremony.definition import ClusterAgreement, read_agreement
 from dvtfast.services.ceremony.errors import CeremonyError, CeremonyFailedError
 from dvtfast.services.ceremony.folder import KEYSTORES, LOCK_FILE, NodeResult
+from dvtfast.services.ceremony.protocol import NATIVE, make_keys
 from dvtfast.services.ceremony.running import driver, running
 from dvtfast.services.ceremony.running.driver import Patience
 from dvtfast.services.ceremony.running.mailbox import Mailbox
 from dvtfast.services.ceremony.running.records_file import ASIDE, FOLDER, RECEIPTS, RecordsFile
-from dvtfast.services.ceremony.running.running import Participant, run_ceremony
+from dvtfast.services.ceremony.running.running import Participant
 from dvtfast.services.ceremony.staging import CONFIRMED, WRITTEN
 from dvtfast.services.ceremony.storing import NodeStore, ResultOrigin
 from dvtfast.services.p2p.host import Host, IdentityKey
@@ -77,9 +79,11 @@ def test_a_ceremony(cluster: Cluster, tmp_path: Path) -> None:
     combined = call("combine", "--cluster-dir", folders, "--output-dir", tmp_path / "keys", "--yes")
     assert combined.exit_code == 0, combined.output
     cluster.nodes[0].start()
-    code, _ = cluster.nodes[0].result()
-    assert code != 0
-    assert "is there already" in cluster.nodes[0].said
+    code, result = cluster.nodes[0].result()
+    assert code == 0, cluster.nodes[0].said
+    assert result["lock_hash"] == json.loads(lock.read_text())["lock_hash"]
+    assert result["protocol"] == "native"
+    assert "no keys" not in cluster.nodes[0].said
 
 
 def test_each_is_killed_and_goes_on(cluster: Cluster) -> None:
@@ -98,7 +102,7 @@ async def take_part(
     position: int,
     patience: Patience,
     show: Callable[[Phase], None] = lambda phase: None,
-) -> None:
+) -> str:
     """One of its nodes in this process."""
     folder = cluster.nodes[position].folder
     secret = read_node_key(folder / KEY_FILE)
@@ -114,8 +118,9 @@ async def take_part(
         addresses=addresses,
     ) as host:
         node, store = Participant(folder, secret), NodeStore(folder, CHEAP)
-        await store.finish(agreement.definition.definition_hash)
-        await run_ceremony(agreement, node, host, store=store, patience=patience, show=show)
+        return await make_keys(
+            agreement, node, host, protocol=NATIVE, store=store, patience=patience, show=show
+        )
 
 
 async def test_one_never_comes(cluster: Cluster) -> None:
@@ -179,7 +184,7 @@ async def test_one_is_killed_when_all_is_done(cluster: Cluster, monkeypatch: pyt
             ends = await asyncio.gather(
                 *(take_part(cluster, agreement, i, patience) for i in range(4)), return_exceptions=True
             )
-        assert [str(end) for end in ends] == ["None"] * 3 + ["killed"]
+        assert [str(end) for end in ends] == [NATIVE] * 3 + ["killed"]
         monkeypatch.setattr(running, "CLOSE_SECONDS", 0.5)
         lock = (last / LOCK_FILE).read_bytes()
         await take_part(cluster, agreement, 3, patience)
@@ -205,7 +210,7 @@ async def test_one_cannot_publish_what_all_have(cluster: Cluster, monkeypatch: p
             ends = await asyncio.gather(
                 *(take_part(cluster, agreement, i, patience) for i in range(4)), return_exceptions=True
             )
-            assert [str(end) for end in ends] == ["None"] * 3 + ["the keymanager: HTTP 500"]
+            assert [str(end) for end in ends] == [NATIVE] * 3 + ["the keymanager: HTTP 500"]
             assert (last / CONFIRMED).is_dir()
             with pytest.raises(CeremonyError, match="HTTP 500"):
                 await take_part(cluster, agreement, 3, patience)
@@ -237,8 +242,7 @@ async def test_one_has_not_heard_that_all_is_done(cluster: Cluster, monkeypatch:
             last.cancel()
             await asyncio.wait([last])
         last = asyncio.create_task(take_part(cluster, agreement, 3, patience))
-        with pytest.raises(CeremonyFailedError, match="is there already"):
-            await take_part(cluster, agreement, 0, patience)
+        assert await take_part(cluster, agreement, 0, patience) == NATIVE
         await last
     assert len({(node.folder / LOCK_FILE).read_bytes() for node in cluster.nodes}) == 1
 

@@ -20,9 +20,9 @@ from dvtfast.services.p2p.relay.relaying import relaying
 from dvtfast.services.p2p.wire.peers import peer_text
 
 from ..patience import PATIENCE_SECONDS
-from .nodes import Cluster, NodeProcess
+from .nodes import Cluster
 from .test_commands import call
-from .test_running import all_have_one_lock, secrets_in
+from .test_running import all_have_one_lock
 
 CHEATING = ("-m", "tests.services.ceremony.cheating_node")
 VICTIM, CHEATER = 1, 2
@@ -40,9 +40,11 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 
 
 def test_killed_at_random_moments(cluster: Cluster) -> None:
-    """Each in turn, before and after anything is written, sent or published: all end with the same lock."""
+    """Each in turn, before and after anything is written, sent or published: all end with the same lock.
+
+    Who is killed is started again, also when all was done but for its exit code: it says so then.
+    """
     moments = random.Random()  # whichever they are, it must hold
-    ended: set[NodeProcess] = set()
     told = ("--silence-timeout", "100000", "--log-level", "debug")
     for node in cluster.nodes:
         node.start(*told)
@@ -53,11 +55,8 @@ def test_killed_at_random_moments(cluster: Cluster) -> None:
         assert node.process is not None
         if node.process.poll() is None:
             node.kill()
-            if not (node.folder / LOCK_FILE).exists() or secrets_in(node.folder) != [0]:
-                node.start(*told)
-            else:  # all was done, but for its exit code
-                ended.add(node)
-    results = [node.result() for node in cluster.nodes if node not in ended]
+            node.start(*told)
+    results = [node.result() for node in cluster.nodes]
     assert not any(code for code, _ in results), [node.said for node in cluster.nodes]
     assert len({(node.folder / LOCK_FILE).read_bytes() for node in cluster.nodes}) == 1
     for node in cluster.nodes:
