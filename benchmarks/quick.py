@@ -9,6 +9,7 @@ rounds and rows of that.
 from __future__ import annotations
 
 import time
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -25,6 +26,7 @@ from .measure import LONG_ENOUGH, Way, alternate, ratio
 FEW = 64  # for loops over each validator
 LONG = 8192
 SETS = 63
+ONE_MESSAGE = {"clean": 0.45, "one_bad": 0.85}
 ROUNDS, LONG_ROUNDS, LANES_ROUNDS = 4, 2, 2
 
 
@@ -35,9 +37,11 @@ def main() -> None:
     with using("blst"):
         of_blst()
         of_many_sets("blst")
+        of_one_message("blst")
     if has_ifma():
         with using("ifma"):
             of_many_sets("ifma")
+            of_one_message("ifma")
         lanes.print_ratios(LANES_ROUNDS)
     key_generation.print_ratios(ROUNDS)
 
@@ -155,6 +159,25 @@ def of_many_sets(backend: str) -> None:
     alternate(ways, ROUNDS)
     of = floor.costs(ways)
     ratio(f"recover_21_of_31_in_{SETS}_sets/one_set_{backend}", of("many") / of("one"), 3.00)
+
+
+def of_one_message(backend: str) -> None:
+    """Signatures over one root beside such over as many roots, hashed before: none bad, and one of all."""
+    batch = exits(OBOL_4)
+    hashed, root = dvtfast.HashedRoots(batch.signing_roots), batch.signing_roots[0]
+    same = dvtfast.sign(batch.secret_keys, np.repeat([root], DISTINCT, axis=0))
+    ways = {}
+    for name, bad in (("clean", []), ("one_bad", [DISTINCT // 2])):
+        signatures, of_one = batch.signatures.copy(), same.copy()
+        signatures[bad] = of_one[bad] = batch.signatures[0]
+        general = partial(dvtfast.check_signatures, batch.public_keys, hashed, signatures, threads=1)
+        one = partial(dvtfast.check_same_message, batch.public_keys, root, of_one, threads=1)
+        assert np.flatnonzero(~general()).tolist() == np.flatnonzero(~one()).tolist() == bad
+        ways |= {(name, "general"): Way(general, DISTINCT), (name, "one message"): Way(one, DISTINCT)}
+    alternate(ways, ROUNDS)
+    for name, bound in ONE_MESSAGE.items():
+        value = ways[name, "one message"].microseconds / ways[name, "general"].microseconds
+        ratio(f"check_same_message_{DISTINCT}_{name}/check_signatures_{backend}", value, bound)
 
 
 if __name__ == "__main__":

@@ -8,14 +8,20 @@ holds when every e(P_i, H_i) == e(G1, S_i), and otherwise with probability at mo
 points are in the groups of prime order: of signatures that is shown by the sum itself, where there are lanes and
 many of them, or one by one. An equation alone needs no weight. Miller values are kept, one for each group of
 equations: a failed batch is bisected over their products, and only groups that fail pay for single ones.
+
+Where all H_i are one H, the left side is e(sum w_i * P_i, H): two pairings judge the batch, and so each half of one
+that fails. This needs no proof of possession of keys: with weights that nobody knew, the sums agree when each signature
+is that of its own key, and otherwise with the probability above, however keys and signatures were chosen.
 """
 from libc.stdint cimport uint8_t, uint64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memset
+from libc.string cimport memcmp, memset
 from dvtfast._native.blst cimport *
 from dvtfast._native.lanes cimport PAIRS_TOGETHER, Engine, miller_product, miller_products, p2s_in_group
 from dvtfast._native.status cimport Status
-from dvtfast._native.weights cimport sum_bytes, sum_in_group, weigh_p1s, weighted_sum, weighted_sums
+from dvtfast._native.weights cimport (
+    sum_bytes, sum_in_group, weigh_p1s, weighted_key_sum, weighted_sum, weighted_sums,
+)
 
 cdef enum:
     GROUP = 8         # equations of one Miller value by blst; lanes have up to PAIRS_TOGETHER
@@ -115,15 +121,24 @@ cdef int judge_together(const Equations *equations, uint8_t *status, const Engin
     cdef blst_p2 *sums = <blst_p2 *> (millers + sides)
     cdef blst_p1_affine *keys = <blst_p1_affine *> (sums + sides)
     cdef uint8_t *bad = <uint8_t *> (keys + n)
+    cdef bint of_one_hash = have_one_hash(equations), holds
     cdef blst_fp12 product
 
-    weigh_p1s(engine, keys, equations.public_keys, equations.weights, n)
-    miller_products(engine, millers, keys, equations.hashes, n, group)
-    product = millers[0]
-    for i in range(1, sides):
-        blst_fp12_mul(&product, &product, &millers[i])
+    if of_one_hash:
+        weighted_key_sum(engine, keys, equations.public_keys, equations.weights, n, room)
+        miller_of_sum(&product, equations.hashes, keys)
+    else:
+        weigh_p1s(engine, keys, equations.public_keys, equations.weights, n)
+        miller_products(engine, millers, keys, equations.hashes, n, group)
+        product = millers[0]
+        for i in range(1, sides):
+            blst_fp12_mul(&product, &product, &millers[i])
     memset(bad, 0, n)
-    if not pairing_holds(&product, total):
+    holds = pairing_holds(&product, total)
+    if not holds and of_one_hash:
+        weigh_p1s(engine, keys, equations.public_keys, equations.weights, n)
+        millers_of_sums(engine, millers, keys, equations.hashes, n, group)
+    if not holds:
         weighted_sums(engine, sums, equations.signatures, equations.weights, n, group, room)
         for i in range(sides):
             groups[i].miller, groups[i].signature = millers[i], sums[i]
@@ -132,6 +147,48 @@ cdef int judge_together(const Equations *equations, uint8_t *status, const Engin
         status[equations.rows[i]] = Status.MISMATCH if bad[i] else Status.OK
     free(memory)
     return 0
+
+
+cdef bint have_one_hash(const Equations *equations) noexcept nogil:
+    cdef size_t i
+    for i in range(1, equations.n):
+        if memcmp(&equations.hashes[i], &equations.hashes[0], sizeof(blst_p2_affine)):
+            return False
+    return True
+
+
+cdef void miller_of_sum(blst_fp12 *out, const blst_p2_affine *root_hash, const blst_p1_affine *key) noexcept nogil:
+    """The Miller value of a sum of keys, which may be infinity."""
+    if blst_p1_affine_is_inf(key):
+        out[0] = blst_fp12_one()[0]
+    else:
+        miller_product(out, root_hash, key, 1)
+
+
+cdef void millers_of_sums(const Engine *engine, blst_fp12 *out, const blst_p1_affine *keys,
+                          const blst_p2_affine *hashes, size_t n, size_t group) noexcept nogil:
+    """miller_products of pairs whose hashes are one: each is the Miller value of a sum of keys."""
+    cdef const blst_p1_affine *contiguous[2]
+    cdef blst_p1_affine sums[LANES]
+    cdef blst_p1 sum_
+    cdef bint infinite
+    cdef size_t chunk, first, some, i, j, sides = (n + group - 1) // group
+    contiguous[1] = NULL
+    for chunk in range((sides + LANES - 1) // LANES):
+        first = chunk * LANES
+        some = min(<size_t> LANES, sides - first)
+        infinite = False
+        for i in range(some):
+            j = (first + i) * group
+            contiguous[0] = keys + j
+            blst_p1s_add(&sum_, contiguous, min(group, n - j))
+            blst_p1_to_affine(&sums[i], &sum_)
+            infinite = infinite or blst_p1_is_inf(&sum_)
+        if not infinite:
+            miller_products(engine, out + first, sums, hashes, some, 1)
+        else:
+            for i in range(some):
+                miller_of_sum(out + first + i, hashes, &sums[i])
 
 
 cdef void find_bad(const Equations *equations, const Side *groups, size_t sides, size_t group,

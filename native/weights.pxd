@@ -6,6 +6,8 @@ from dvtfast._native.lanes cimport Engine
 cdef size_t sum_bytes(size_t n) noexcept nogil
 cdef void weigh_p1s(const Engine *engine, blst_p1_affine *out, const blst_p1_affine *points, const uint64_t *words,
                     size_t n) noexcept nogil
+cdef void weighted_key_sum(const Engine *engine, blst_p1_affine *out, const blst_p1_affine *points,
+                           const uint64_t *words, size_t n, void *room) noexcept nogil
 cdef bint sum_in_group(const Engine *engine, blst_p2 *out, const blst_p2_affine *points, const uint64_t *words,
                        size_t n) noexcept nogil
 cdef void weighted_sum(const Engine *engine, blst_p2 *out, const blst_p2_affine *points, const uint64_t *words,

@@ -86,6 +86,23 @@ cdef void weigh(const Engine *engine, blst_p1 *out, const blst_p1_affine *point,
     blst_p1_mult(out, out, weight.b, bits)
 
 
+cdef void weighted_key_sum(const Engine *engine, blst_p1_affine *out, const blst_p1_affine *points,
+                           const uint64_t *words, size_t n, void *room) noexcept nogil:
+    """out[0] = the weighted sum of points of G1, n not 0, which may be infinity; out has room for n. room: sum_bytes(n)."""
+    cdef const blst_p1_affine *contiguous[2]
+    cdef const byte *scalars[2]
+    cdef blst_p1 sum_
+    contiguous[0], contiguous[1] = points, NULL
+    scalars[0], scalars[1] = <const byte *> words, NULL
+    if engine.lanes == NULL:
+        blst_p1s_mult_pippenger(&sum_, contiguous, n, scalars, WORD_BITS, <limb_t *> room)
+    else:
+        weigh_p1s(engine, out, points, words, n)
+        contiguous[0] = out
+        blst_p1s_add(&sum_, contiguous, n)
+    blst_p1_to_affine(out, &sum_)
+
+
 cdef bint sum_in_group(const Engine *engine, blst_p2 *out, const blst_p2_affine *points, const uint64_t *words,
                        size_t n) noexcept nogil:
     """Whether all these points of the curve are in G2, and `out` is their weighted sum.

@@ -54,6 +54,7 @@ from dvtfast.recovery import (
 from dvtfast.signatures import (
     aggregate,
     aggregate_verify,
+    check_same_message,
     check_signatures,
     fast_aggregate_verify,
     sign,
@@ -108,6 +109,7 @@ __all__ = [
     "check_public_key_encodings",
     "check_public_key_shares",
     "check_public_keys",
+    "check_same_message",
     "check_secret_keys",
     "check_signature_encodings",
     "check_signatures",

@@ -51,7 +51,7 @@ def test_secret_keys():
     batches.run(secret_keys, SECRET_KEYS)
 
 
-# Signatures, each under its own key and root.
+# Signatures, each under its own key and root, or all over one.
 
 FORGED = {
     "of another key": lambda random, right, hashed: hashed * scalar(batches.scalar(random)),
@@ -72,7 +72,8 @@ def checks(random, size):
     drawn = random.choice(SIGNATURES + 2 * PAIRS, size)  # a pair may find no second
     kinds = np.where(random.random(size) < rate, drawn, "good").astype(object)
     secrets = [batches.scalar(random) for _ in range(size)]
-    roots = [random.bytes(32) for _ in range(size)]
+    one_root = bool(random.random() < 0.5)
+    roots = [random.bytes(32)] * size if one_root else [random.bytes(32) for _ in range(size)]
     rights = [arkworks.hash_to_g2(root) * scalar(secret) for root, secret in zip(roots, secrets, strict=True)]
     sent = [encode(right) for right in rights]
     good = np.ones(size, np.bool_)
@@ -108,6 +109,11 @@ def checks(random, size):
     arguments = samples.rows(public_keys, 48), samples.rows(roots, 32), samples.rows(sent, 96)
     got = dvtfast.check_signatures(*arguments, threads=batches.threads(random))
     assert np.array_equal(got, good), kinds[got != good]
+    if one_root:
+        got = dvtfast.check_same_message(
+            arguments[0], roots[0], arguments[2], threads=batches.threads(random)
+        )
+        assert np.array_equal(got, good), kinds[got != good]
     return [*kinds, *("accepted" if one else "refused" for one in good)]
 
 

@@ -60,6 +60,13 @@ CALLS = {
             )
             for function in (dvtfast.check_signatures, dvtfast.verify_signatures)
         ),
+        call(
+            dvtfast.check_same_message,
+            "public_keys signatures",
+            public_keys=CLUSTER.public_keys,
+            signing_root=CLUSTER.signing_roots[0],
+            signatures=CLUSTER.signatures,
+        ),
         call(dvtfast.aggregate, "signatures", signatures=CLUSTER.signatures),
         call(
             dvtfast.split_secret_keys,

@@ -15,6 +15,13 @@ pytestmark = ON_EACH_BACKEND
 
 CLUSTER = samples.make_cluster(40, threshold=3, share_indices=(1, 2, 3, 4))
 EXTRA = load("bls_extra.json")
+SAME_ROOT = samples.rows(
+    [
+        samples.sign(int.from_bytes(key, "big"), CLUSTER.signing_roots[0].tobytes())
+        for key in CLUSTER.secret_keys
+    ],
+    96,
+)
 BAD_POSITIONS = [0, 15, 16, 39]
 
 
@@ -72,6 +79,7 @@ def test_public_keys(bad):
         assert np.flatnonzero(~dvtfast.check_public_key_encodings(keys)).tolist() == [position]
         assert_names(position, dvtfast.PublicKeys, keys)
         assert_names(position, dvtfast.check_signatures, keys, roots, signatures)
+        assert_names(position, dvtfast.check_same_message, keys, roots[0], signatures)
         assert_names(position, dvtfast.verify_signatures, keys, roots, signatures)
         assert_names(position, dvtfast.fast_aggregate_verify, keys, roots[0], signatures[0])
         assert_names(position, dvtfast.aggregate_verify, keys, roots, signatures[0])
@@ -104,6 +112,8 @@ def test_signatures(bad):
         signatures = replaced(CLUSTER.signatures, position, bad)
         assert np.flatnonzero(~dvtfast.check_signatures(keys, roots, signatures)).tolist() == [position]
         assert np.flatnonzero(~dvtfast.check_signature_encodings(signatures)).tolist() == [position]
+        of_one_root = replaced(SAME_ROOT, position, bad)
+        assert np.flatnonzero(~dvtfast.check_same_message(keys, roots[0], of_one_root)).tolist() == [position]
         with pytest.raises(SignatureError) as caught:
             dvtfast.verify_signatures(keys, roots, signatures)
         assert caught.value.indices == (position,)
