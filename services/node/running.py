@@ -104,14 +104,14 @@ class ClusterNode:
         partials = PartialSignatures[Gathered](members.keys, workers, tracker.blame)
         leaving = None
         if exits is not None:
-            judge = ExitJudge(members, chain.schedule, exits)
+            judge = ExitJudge(members, beacon.schedule, exits)
             leaving = Exits(judge, transport=host, beacon=beacon, signer=signer, slots=slots)
         exchange = Exchange(
             members,
             host,
             partials,
             workers,
-            chain.schedule,
+            beacon.schedule,
             is_open=deadlines.is_open,
             blame=tracker.blame,
             hear=tracker.hear,
@@ -157,7 +157,7 @@ class ClusterNode:
                 tracker=tracker,
                 slots=slots,
                 deadlines=deadlines,
-                schedule=chain.schedule,
+                schedule=beacon.schedule,
                 preset=chain.preset,
                 workers=workers,
                 graffiti=graffiti,
@@ -170,7 +170,7 @@ class ClusterNode:
     async def run(self) -> None:
         """Perform duties, until it is cancelled; at first wait for the genesis and for a beacon node."""
         slots = self.parts.slots
-        beside = [self.peer_infos.run, self.info_sync.run]
+        beside = [self.peer_infos.run, self.info_sync.run, self.look_at_forks]
         if self.exits is not None:
             beside.append(self.exits.run)
         async with in_background(*map(for_ever, beside)):
@@ -179,6 +179,13 @@ class ClusterNode:
                 await slots.wait_until(slots.genesis_time)
             await self._wait_for_beacon()
             await self.scheduler.run()
+
+    async def look_at_forks(self) -> None:
+        """Have beacon nodes tell in each epoch which forks there are."""
+        slots = self.parts.slots
+        async for slot in slots.slots():
+            if slot == slots.first_slot(slots.epoch(slot)):
+                await self.parts.beacon.look_again()
 
     async def _wait_for_beacon(self) -> None:
         """Until one of the beacon nodes has caught up with the chain."""

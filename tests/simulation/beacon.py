@@ -13,6 +13,7 @@ from dvtfast.duties.attestations import AttestationData, AttestationElectra, Che
 from dvtfast.duties.bits import bitlist, bitvector
 from dvtfast.duties.codecs import codec
 from dvtfast.duties.duty_types import DutyType
+from dvtfast.duties.fork_schedule import ForkSchedule
 from dvtfast.duties.forks import Fork
 from dvtfast.duties.presets import Preset
 from dvtfast.duties.sync_committees import SyncCommitteeContribution
@@ -76,6 +77,13 @@ class SimulatedBeacon:
     @property
     def chain(self) -> ChainConstants:
         return CONSTANTS
+
+    @property
+    def schedule(self) -> ForkSchedule:
+        return CONSTANTS.schedule
+
+    async def look_again(self) -> None:
+        """Forks are as they were."""
 
     @property
     def preset(self) -> Preset:

@@ -5,7 +5,7 @@ Source: beacon API: `GET /eth/v1/beacon/genesis`, `/eth/v1/config/fork_schedule`
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -18,6 +18,7 @@ from dvtfast.duties.presets import Preset, preset_named
 
 from ..encoding import HASH_BYTES, read_data, write_data
 from .answers import FORK_VERSION_BYTES, decoded, uint64
+from .client import FAR_FUTURE_EPOCH
 
 MILLISECONDS = 1000
 
@@ -66,11 +67,11 @@ class ExpectedChain:
 
 @dataclass(frozen=True)
 class ChainConstants:
-    """What does not change while a chain goes on.
+    """What does not change while a chain goes on, but for forks that are announced.
 
     Attributes:
-        forks: by epoch; of those of one epoch the last one counts. `fork` is None where the containers of one
-            are not known here.
+        forks: by epoch, as far as they are announced; of those of one epoch the last one counts. `fork` is
+            None where the containers of one are not known here.
     """
 
     genesis_time: int
@@ -96,10 +97,23 @@ class ChainConstants:
             capella_version=self.capella_fork_version,
         )
 
-    def same_chain(self, other: ChainConstants) -> bool:
-        """Whether it is the same, though one of them may know of a later fork."""
-        shared = min(len(self.forks), len(other.forks))
-        return _without_forks(self) == _without_forks(other) and self.forks[:shared] == other.forks[:shared]
+    def epoch(self, now: float) -> int:
+        """Which epoch it is, at a Unix time in seconds; the first one before the genesis, too."""
+        seconds_per_epoch = self.slots_per_epoch * self.milliseconds_per_slot / MILLISECONDS
+        return max(0, int((now - self.genesis_time) // seconds_per_epoch))
+
+    def same_but_for_forks(self, other: ChainConstants) -> bool:
+        """Whether all else is the same."""
+        return replace(self, forks=()) == replace(other, forks=())
+
+    def same_chain(self, other: ChainConstants, epoch: int) -> bool:
+        """Whether it is the same in an epoch: until a fork has begun, nodes may be told of it by and by."""
+        return self.knows(other, epoch) and other.knows(self, epoch)
+
+    def knows(self, other: ChainConstants, epoch: int) -> bool:
+        """Whether it is the same in what the other one knows; of forks, in those that have begun."""
+        begun = tuple(fork for fork in other.forks if fork.epoch <= epoch)
+        return self.same_but_for_forks(other) and self.forks[: len(begun)] == begun
 
 
 class _GenesisData(msgspec.Struct):
@@ -145,12 +159,16 @@ def read_genesis(content: bytes) -> Genesis:
 
 
 def read_forks(content: bytes) -> tuple[ForkEpoch, ...]:
-    """The answer to `fork_schedule`, without any containers; ValueError when it is none."""
+    """The answer to `fork_schedule`, without any containers; ValueError when it is none.
+
+    What is of no epoch yet is no fork.
+    """
     forks = [
         ForkEpoch(uint64("epoch", fork.epoch), read_data(fork.current_version, width=FORK_VERSION_BYTES))
         for fork in decoded(content, _Forks).data
     ]
-    return tuple(sorted(forks, key=lambda fork: fork.epoch))
+    told = [fork for fork in forks if fork.epoch != FAR_FUTURE_EPOCH]
+    return tuple(sorted(told, key=lambda fork: fork.epoch))
 
 
 def read_spec(content: bytes) -> Mapping[str, Any]:
@@ -197,8 +215,20 @@ def constants(genesis: Genesis, forks: tuple[ForkEpoch, ...], spec: Mapping[str,
     return chain
 
 
-def _without_forks(chain: ChainConstants) -> tuple[Any, ...]:
-    return tuple(getattr(chain, name) for name in chain.__dataclass_fields__ if name != "forks")
+def most_told(told: Sequence[ChainConstants], epoch: int) -> ChainConstants | None:
+    """What most of several beacon nodes say of their chain; None: as many say that it is another one.
+
+    Nodes are made ready for a fork one after the other: where as many know of it as do not, it is there.
+    """
+
+    def support(one: ChainConstants) -> tuple[int, int, int]:
+        alike = sum(one.same_chain(other, epoch) for other in told)
+        return alike, told.count(one), len(one.forks)
+
+    best = max(told, key=support)
+    most, *_ = support(best)
+    rivals = [other for other in told if support(other)[0] == most and not best.knows(other, epoch)]
+    return None if rivals else best
 
 
 def _shown(value: bytes | int | None) -> str:

@@ -277,8 +277,7 @@ class DutiesClient(PassingNodes):
         return msgspec.json.encode([to_json(value) for value in values])
 
     def _fork(self, slot: int) -> Fork:
-        schedule = self.chain.schedule
-        if (fork := schedule.at(schedule.epoch_of(slot)).fork) is None:
+        if (fork := self.schedule.at(self.schedule.epoch_of(slot)).fork) is None:
             raise BeaconError(f"beacon: slot {slot} is of a fork that this version does not know; update it")
         return fork
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -18,15 +17,26 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from dvtfast.duties.fork_schedule import ForkSchedule
 from dvtfast.duties.presets import Preset
 from dvtfast.duties.ssz import SszError
 
 from ...process import logs
 from ...web.error_text import with_words
 from ...web.outgoing import Answer, OutgoingError, joined
+from .. import clock
+from ..encoding import write_data
 from ..endpoints import SHOWN_CHARACTERS, Endpoint, EndpointError, Endpoints, NoAnswerInTimeError, exchange
 from .answers import decoded
-from .chain_constants import ChainConstants, ExpectedChain, constants, read_forks, read_genesis, read_spec
+from .chain_constants import (
+    ChainConstants,
+    ExpectedChain,
+    constants,
+    most_told,
+    read_forks,
+    read_genesis,
+    read_spec,
+)
 from .client import BeaconClient, BeaconError
 from .events import LINE_LIMIT_BYTES, Event, read_events
 from .health import NodeHealth, health_of
@@ -89,7 +99,9 @@ class BeaconNodes(BeaconClient):
         super().__init__(endpoints, timeout_seconds=longest, network=None)
         self._fallbacks = Endpoints(fallbacks, check=self._check_chain) if fallbacks else None
         self._expected = expected
+        self._told: dict[Endpoint, ChainConstants] = {}  # by each that says so when it is asked
         self._agreed: ChainConstants | None = None
+        self._schedule: ForkSchedule | None = None
         self._read_seconds = timeout_seconds
         self._submit_seconds = submit_seconds
         self.watcher: Callable[[str, float, bool], None] = _ignoring
@@ -101,9 +113,15 @@ class BeaconNodes(BeaconClient):
 
     @property
     def chain(self) -> ChainConstants:
-        """What `learn` has found out."""
+        """What `learn` has found out, with the forks that were announced since then."""
         assert self._agreed is not None, "learn() comes first"
         return self._agreed
+
+    @property
+    def schedule(self) -> ForkSchedule:
+        """Its forks: always the same object, in which later ones appear."""
+        assert self._schedule is not None, "learn() comes first"
+        return self._schedule
 
     @property
     def are_elsewhere(self) -> bool:
@@ -135,14 +153,20 @@ class BeaconNodes(BeaconClient):
         if not known:
             why = [str(each) for each in found] + [each.left_out for each in self._nodes() if each.left_out]
             raise BeaconError("beacon: " + "; ".join(dict.fromkeys(why)))
-        votes = Counter({each: sum(each.same_chain(other) for other in known) for each in known})
-        (best, most), *others = votes.most_common()
-        if any(number == most and not best.same_chain(other) for other, number in others):
+        if (best := most_told(known, self._epoch(known[0]))) is None:
             raise BeaconError(f"beacon: {self.names}: expected nodes of one chain, got as many of another")
         for node in self._nodes():
             node.connected()  # so that it is compared with what is agreed before it is believed
-        self._agreed = best
+        self._agreed, self._schedule = best, best.schedule
         return best
+
+    async def look_again(self) -> None:
+        """Ask all of them again which forks there are: also of one that was exchanged without a sign.
+
+        Whoever still goes by other forks than those that have begun is not believed until it does not.
+        """
+        for group in self._groups():
+            await group.each(self._check_chain)
 
     async def health(self) -> list[NodeHealth]:
         """How each node is, those left out and those that stand behind the others, too."""
@@ -197,13 +221,44 @@ class BeaconNodes(BeaconClient):
             raise endpoint.error(f"syncing: {error}") from None
 
     async def _check_chain(self, endpoint: Endpoint) -> None:
-        """That it is on the chain that most were on at the start."""
-        chain = await self._constants(endpoint)
+        """That it is on the chain that most were on at the start, and goes by the forks that most tell of."""
+        try:
+            chain = await self._constants(endpoint)
+        except EndpointError:
+            self._told.pop(endpoint, None)
+            raise
         problem = self._expected.problem(chain)
-        if problem is None and self._agreed is not None and not self._agreed.same_chain(chain):
+        if problem is None and self._agreed is not None and not self._agreed.same_but_for_forks(chain):
             problem = "expected the chain that the other nodes are on, got another one of the same network"
         if problem is not None:
+            self._told.pop(endpoint, None)
             raise endpoint.leave_out(problem)
+        self._told[endpoint] = chain
+        if self._agreed is not None:
+            agreed = self._adopted(self._agreed)
+            if not agreed.same_chain(chain, self._epoch(agreed)):
+                raise endpoint.error("expected the forks that the other nodes tell of; update it, or them")
+
+    def _adopted(self, agreed: ChainConstants) -> ChainConstants:
+        """What is agreed on now that a node has told its forks anew: of those that answer, what most say.
+
+        That a fork which has begun is none, one node alone may say, which was not updated: two are needed.
+        """
+        epoch = self._epoch(agreed)
+        told = [chain for chain in self._told.values() if chain.same_but_for_forks(agreed)]
+        best = most_told(told, epoch)
+        if best is None or best.forks == agreed.forks:
+            return agreed
+        if not best.knows(agreed, epoch) and told.count(best) < 2:
+            return agreed
+        assert self._schedule is not None
+        self._agreed, self._schedule.forks = best, best.forks
+        forks = [f"{write_data(each.version)} from epoch {each.epoch} on" for each in best.forks]
+        log.warning("the chain has other forks", forks=forks, last_is_known=best.forks[-1].fork is not None)
+        return best
+
+    def _epoch(self, chain: ChainConstants) -> int:
+        return chain.epoch(clock.now_seconds())
 
     async def _constants(self, endpoint: Endpoint) -> ChainConstants:
         async def ask(path: str) -> bytes:

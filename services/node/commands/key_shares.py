@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
-from ...chain.beacon.chain_constants import ChainConstants
+from ...chain.beacon.duties import DutiesClient
 from ...keys.key_share_files import LockFile, default_cache
 from ...keys.key_shares import NodeKeys, NoKeysError
 from ...keys.node_keys import read_node_keys
@@ -56,7 +56,7 @@ async def offered_keys(settings: NodeSettings, files: NodeFiles) -> Offered:
 
 
 def signer_of(
-    settings: NodeSettings, members: ClusterMembers, offered: Offered, chain: ChainConstants, workers: Workers
+    settings: NodeSettings, members: ClusterMembers, offered: Offered, beacon: DutiesClient, workers: Workers
 ) -> DutySigner:
     """What signs with them, all of it on record first; or puts on record what a validator client signed.
 
@@ -67,7 +67,7 @@ def signer_of(
         SlashingProtectionError: the record cannot be kept, or is of another chain.
     """
     shares = members.keys.key_shares.encoded[:, members.position]
-    record = SigningRecord(settings.protection_path, chain.genesis_validators_root, shares)
+    record = SigningRecord(settings.protection_path, beacon.chain.genesis_validators_root, shares)
     keys: NodeKeyShares
     if settings.validator_api_address is not None:
         keys = SignedElsewhere(len(members.validators))
@@ -80,12 +80,12 @@ def signer_of(
             offered,
             members,
             workers,
-            chain.schedule,
+            beacon.schedule,
             timeout_seconds=settings.remote_signer_timeout,
-            preset=chain.preset,
+            preset=beacon.preset,
             threads=settings.threads,
         )
-    return DutySigner(keys, record, workers, chain.schedule, preset=chain.preset)
+    return DutySigner(keys, record, workers, beacon.schedule, preset=beacon.preset)
 
 
 async def _remote(address: str, timeout_seconds: float, members: ClusterMembers) -> Sequence[bytes]:

@@ -101,7 +101,7 @@ async def _run(
     chain = await running.unless_stopped(learned(beacon), stop)
     if chain is None:
         return 0
-    signer = signer_of(settings, cluster.members, keys, chain, signing)
+    signer = signer_of(settings, cluster.members, keys, beacon, signing)
     stack.push_async_callback(signer.close)
     if (exits := exits_of(settings.exits_path, cluster.lock_hash)) is not None:
         stack.callback(exits.close)

@@ -19,6 +19,7 @@ WHAT_TO_DO: Final = {
     Readiness.NO_BEACON_PEERS: "Open the beacon node's ports to the network.",
     Readiness.CLOCK_WAS_WRONG: "See what sets this machine's clock. It goes on by itself within two epochs.",
     Readiness.DUTIES_UNKNOWN: "See the log for what beacon nodes say; it is asked for again in each slot.",
+    Readiness.FORK_UNKNOWN: "Update dvtfast: until then nothing is signed here.",
     Readiness.FAR_BEHIND: "Its database may be broken: see its log. Another beacon node helps at once.",
 }
 

@@ -28,6 +28,7 @@ class Readiness(IntEnum):
     FAR_BEHIND = 8
     CLOCK_WAS_WRONG = 9
     DUTIES_UNKNOWN = 10
+    FORK_UNKNOWN = 11
 
 
 TEXTS: Final = {
@@ -39,6 +40,7 @@ TEXTS: Final = {
     Readiness.NO_BEACON_PEERS: "no beacon node has peers",
     Readiness.CLOCK_WAS_WRONG: "this node does no duties now: its clock has been set, or it hangs",
     Readiness.DUTIES_UNKNOWN: "beacon nodes do not tell all duties of this epoch",
+    Readiness.FORK_UNKNOWN: "the chain is in a fork that this version does not know",
     Readiness.FAR_BEHIND: f"all beacon nodes are more than {FAR_BEHIND_SLOTS} slots behind",
 }
 
@@ -59,6 +61,8 @@ def readiness(watched: Watched) -> Readiness:
         return Readiness.TOO_FEW_PEERS
     if not _is_on_time(watched.node):
         return Readiness.CLOCK_WAS_WRONG
+    if not _knows_fork(watched.node):
+        return Readiness.FORK_UNKNOWN
     if not _knows_duties(watched.node):
         return Readiness.DUTIES_UNKNOWN
     return Readiness.SIGNS_NOTHING if _signs_nothing(watched) else Readiness.READY
@@ -71,6 +75,11 @@ def _is_on_time(node: ClusterNode) -> bool:
         return True
     is_seen = abs(slots.slot() - seen) <= LATE_SLOTS
     return is_seen and node.parts.deadlines.since <= slots.start(slots.slot() + LATE_SLOTS)
+
+
+def _knows_fork(node: ClusterNode) -> bool:
+    slots = node.parts.slots
+    return node.parts.schedule.at(max(0, slots.epoch(slots.slot()))).fork is not None
 
 
 def _knows_duties(node: ClusterNode) -> bool:

@@ -30,11 +30,12 @@ class ForkEpoch:
     fork: Fork | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class ForkSchedule:
     """The forks of a chain, from genesis on.
 
     Attributes:
+        forks: as far as they are known; whoever holds the schedule sees others as soon as they are put here.
         genesis_version: under which registrations are signed.
         capella_version: under which exits are signed, whatever their epoch.
     """
@@ -52,7 +53,8 @@ class ForkSchedule:
 
     def at(self, epoch: int) -> ForkEpoch:
         """The fork of an epoch; of several that begin in one, the last."""
-        return self.forks[bisect_right(self.forks, epoch, key=lambda each: each.epoch) - 1]
+        forks = self.forks
+        return forks[bisect_right(forks, epoch, key=lambda each: each.epoch) - 1]
 
     def epoch_of(self, slot: int) -> int:
         """The epoch that a slot is in."""

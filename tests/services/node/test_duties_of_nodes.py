@@ -25,6 +25,9 @@ async def test_four_nodes_do_all_duties(tmp_path: Path) -> None:
         await cluster.go_to(SLOTS)
         report = await cluster.chain.report()
         blocks = [await cluster.chain.ask("GET", f"/eth/v2/beacon/blocks/{slot}") for slot in range(1, SLOTS)]
+        for node in cluster.nodes:  # which is to see forks that are announced while it runs
+            assert node is not None
+            assert node.parts.schedule is node.parts.beacon.schedule
         plural = [node.parts.plural_contributions(SLOTS) for node in cluster.nodes if node is not None]
     assert report["refused"] == report["slashable"] == []
     assert report["blocks"] == {"proposed": SLOTS - 1, "missed": [], "late": [], "orphaned": []}

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from fractions import Fraction
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -25,6 +26,7 @@ from dvtfast.services.node.running import ClusterNode
 from dvtfast.services.node.scheduler import Scheduler
 from dvtfast.services.node.tracker import Step, Tracker
 from dvtfast.services.node.validators import EpochDuties, Validators
+from dvtfast.services.process.background import in_background
 from tests.services.node.cluster_of_nodes import HandClock
 from tests.services.p2p.hosts import until
 
@@ -389,3 +391,20 @@ async def test_a_clock_that_is_set_back_begins_nothing_twice() -> None:
             found.go_to(slot, 0.4)
             await found.settle()
         assert [slot for slot, _, _ in found.begun] == [3, 5, 4, 6]
+
+
+async def test_beacon_nodes_are_asked_for_forks_in_each_epoch() -> None:
+    """Also one that was exchanged without a new connection may know of a later one by then."""
+    slots, asked = HandClock.at_genesis(), []
+
+    async def look_again() -> None:
+        asked.append(slots.slot())
+
+    parts = SimpleNamespace(slots=slots, beacon=SimpleNamespace(look_again=look_again))
+    node = ClusterNode(*(cast(Any, each) for each in (None, parts, None, None, None)))
+    async with in_background(node.look_at_forks()):
+        for slot in range(17):
+            slots.hand.move(slots.start(slot) + 0.1)
+            for _ in range(5):
+                await asyncio.sleep(0)
+    assert asked == [0, 8, 16]

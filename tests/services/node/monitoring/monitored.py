@@ -7,6 +7,8 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from dvtfast.duties.duty_types import DutyType
+from dvtfast.duties.fork_schedule import ForkEpoch, ForkSchedule
+from dvtfast.duties.forks import FULU
 from dvtfast.qbft.messages import Duty
 from dvtfast.services.chain.beacon.health import NodeHealth
 from dvtfast.services.node.deadlines import Deadlines
@@ -63,6 +65,7 @@ class Monitored:
         keys = Keys(VALIDATORS)
         cluster = keys.cluster(0)
         self.now = GENESIS + 20.25 * SECONDS_PER_SLOT
+        forks = ForkSchedule(bytes(32), SLOTS_PER_EPOCH, [ForkEpoch(0, bytes(4), FULU)], bytes(4), bytes(4))
         slots = SlotClock(GENESIS, SECONDS_PER_SLOT, SLOTS_PER_EPOCH, lambda: self.now)
         self.tracker = Tracker(lambda: self.now)
         self.peers = Peers(list(cluster.members.operators))
@@ -72,7 +75,11 @@ class Monitored:
         )
         node = SimpleNamespace(
             parts=SimpleNamespace(
-                cluster=cluster.members, slots=slots, tracker=self.tracker, deadlines=Deadlines(slots)
+                cluster=cluster.members,
+                slots=slots,
+                tracker=self.tracker,
+                deadlines=Deadlines(slots),
+                schedule=forks,
             ),
             scheduler=SimpleNamespace(known={2: active}, seen=20),
             peer_infos=SimpleNamespace(reports=self.reports),

@@ -14,6 +14,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from dvtfast.duties.duty_types import DutyType
+from dvtfast.duties.fork_schedule import ForkEpoch
 from dvtfast.services.chain.beacon.health import NodeHealth
 from dvtfast.services.node.deadlines import Deadlines
 from dvtfast.services.node.exchange import Gathered
@@ -88,6 +89,15 @@ def test_readiness_by_its_clock(node: Monitored) -> None:
     scheduler.seen = 20
     parts.deadlines = Deadlines(node.slots, began=node.now + 60.0)
     assert readiness(node.watched) is Readiness.CLOCK_WAS_WRONG
+
+
+def test_readiness_by_the_fork_that_the_chain_is_in(node: Monitored) -> None:
+    """What was announced while the node ran counts as soon as it begins."""
+    schedule = cast(Any, node.watched.node).parts.schedule
+    schedule.forks = [*schedule.forks, ForkEpoch(3, b"next")]
+    assert readiness(node.watched) is Readiness.READY
+    schedule.forks = [*schedule.forks[:-1], ForkEpoch(2, b"next")]
+    assert readiness(node.watched) is Readiness.FORK_UNKNOWN
 
 
 def test_readiness_by_duties_that_are_known(node: Monitored) -> None:
