@@ -7,7 +7,7 @@ async with ClusterNode.open(cluster, key=key, host=host, beacon=beacon, ...) as 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final, Self
@@ -80,6 +80,7 @@ class ClusterNode:
         graffiti: bytes = bytes(32),
         builder: bool = False,
         exits: ExitStore | None = None,
+        monotonic: Callable[[], float] | None = None,
     ) -> AsyncIterator[Self]:
         """A node that answers the others inside the block; its own duties are `run`'s.
 
@@ -97,9 +98,12 @@ class ClusterNode:
             graffiti: 32 bytes.
             builder: whether blocks of builders are wanted.
             exits: where they are kept; without it there are none.
+            monotonic: a clock that nobody sets, in seconds; else it is the event loop's.
         """
         members, chain = cluster.members, beacon.chain
-        deadlines = Deadlines(slots, began=slots.now(), monotonic=asyncio.get_running_loop().time)
+        deadlines = Deadlines(
+            slots, began=slots.now(), monotonic=monotonic or asyncio.get_running_loop().time
+        )
         tracker = Tracker(slots.now)
         partials = PartialSignatures[Gathered](members.keys, workers, tracker.blame)
         leaving = None

@@ -184,6 +184,7 @@ class ClusterOfNodes:
                 "beacon": beacon,
                 "signer": signer,
                 "slots": self.slots,
+                "monotonic": self.slots.now,  # moved by hand, it is never set
                 "workers": workers,
             }
             | more,
