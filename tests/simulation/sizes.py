@@ -25,7 +25,7 @@ def sizes(nodes: Iterable[object], disks: Iterable[Disk]) -> dict[str, int]:
     return {
         # What has come since the beginning. sqlite3 looks after its weak references now and then only.
         "objects": sum(type(each) is not ReferenceType for each in gc.get_objects()),
-        "pages of disks": sum(disk.pages for disk in disks),
+        "rows on disks": sum(disk.rows for disk in disks),
         "pages of memory": int(MEMORY.read_text().split()[1]) if MEMORY.exists() else 0,
         **kept,
     }
