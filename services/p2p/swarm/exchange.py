@@ -6,12 +6,13 @@ Source: CHARON's framing: a varint length, then the message; a fresh stream for 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from dvtfast.protobuf import varint
 
-from ..errors import P2PError
+from ..errors import P2PError, TooMuchError
 from ..limits import MIB
 from .connection import Connection
 from .stream import Stream
@@ -20,6 +21,7 @@ MOST_MESSAGE_BYTES = 128 * MIB
 SEND_SECONDS = 7.0  # charon's, for a whole request
 RECEIVE_SECONDS = 5.0  # charon's, until an answer is on its way
 MOST_TAKEN = 32  # messages without answers of one peer and protocol that are worked on at once
+MOST_READ = 320  # those that wait for that, too; an honest peer has not so many streams
 
 Function = Callable[[bytes, bytes], Awaitable[bytes | None]]
 
@@ -103,7 +105,11 @@ def answering(function: Function, terms: Terms) -> Callable[[Stream], Awaitable[
         async with asyncio.timeout(terms.seconds):
             stream.stall_seconds = terms.stall_seconds
             message = await stream.read_message(terms.most_bytes, is_held=True)
-            answer = await function(stream.peer, message)
+            give_back = stream.hold()
+            try:
+                answer = await function(stream.peer, message)
+            finally:
+                give_back()
             if answer is not None:
                 await stream.write(framed(answer))
 
@@ -113,21 +119,27 @@ def answering(function: Function, terms: Terms) -> Callable[[Stream], Awaitable[
 def taking(function: Function, terms: Terms) -> Callable[[Stream], Awaitable[None]]:
     """A handler of streams that hands each message to `function(peer, message)`, and answers none.
 
-    A stream ends when its message is read, however long that is worked on, so that a peer may send the next
+    A stream ends when its message is worked on, however long that takes, so that a peer may send the next
     one; and what is read is never dropped for lack of time. Where too many of a peer are worked on, its next
-    streams stay open, and it waits.
+    streams stay open, and it waits. Who resets them has its messages counted all the same.
     """
     places: dict[bytes, asyncio.Semaphore] = {}  # of peers, who are known
+    read = Counter[bytes]()
 
     async def handle(stream: Stream) -> None:
         stream.stall_seconds = terms.stall_seconds
         async with asyncio.timeout(terms.seconds):
             message = await stream.read_message(terms.most_bytes, is_held=True)
-        async with places.setdefault(stream.peer, asyncio.Semaphore(MOST_TAKEN)):
-            give_back = stream.set_free()
-            try:
+        if read[stream.peer] >= MOST_READ:
+            raise TooMuchError("more messages at once than an honest peer has streams for")
+        read[stream.peer] += 1
+        give_back = stream.hold()
+        try:
+            async with places.setdefault(stream.peer, asyncio.Semaphore(MOST_TAKEN)):
+                stream.close()
                 await function(stream.peer, message)
-            finally:
-                give_back()
+        finally:
+            give_back()
+            read[stream.peer] -= 1
 
     return handle

@@ -249,10 +249,9 @@ class Stream:
         self._end(ConnectionEndedError("the stream was closed"))
         self.connection.close_channel(self._channel)
 
-    def set_free(self) -> Callable[[], None]:
-        """Close it, as its message is read; that counts as the peer's until what is returned is called."""
+    def hold(self) -> Callable[[], None]:
+        """Keep what was read on the peer's account, whatever the stream does, until the result is called."""
         held, self._held = self._held, 0
-        self.close()
         return partial(self._accounts.give, held)
 
     def reset(self, code: int = yamux.NO_REASON) -> None:

@@ -20,7 +20,7 @@ from dvtfast.services.p2p.errors import (
     WireError,
 )
 from dvtfast.services.p2p.host import Host, IdentityKey, Terms
-from dvtfast.services.p2p.swarm.exchange import MOST_TAKEN
+from dvtfast.services.p2p.swarm.exchange import MOST_READ, MOST_TAKEN, framed
 from dvtfast.services.p2p.swarm.stream import Stream
 
 from ..patience import PATIENCE_SECONDS
@@ -141,6 +141,30 @@ async def test_what_is_read_is_worked_on_for_as_long_as_that_takes():
         await asyncio.sleep(0.3)
         go_on.set()
         await until(lambda: heard == {b"hello"})
+
+
+async def test_who_resets_what_it_sent_has_it_counted():
+    """Messages that wait for a place are the peer's, and bounded, though their streams are gone."""
+    async with cluster(identities(2)) as (alice, bob):
+        begun, go_on = [], asyncio.Event()
+
+        async def hear(peer, message):
+            begun.append(message)
+            await go_on.wait()
+
+        bob.handle("/hear", hear, terms=TAKING)
+        swarm, before = bob._swarm, len(bob._swarm._tasks)
+        for _ in range(MOST_READ + 100):
+            stream = await alice.open_stream(bob.public_key, "/hear")
+            await stream.write(framed(bytes(100)))
+            await asyncio.sleep(0.01)  # or it is reset before it is read
+            stream.reset()
+        assert len(begun) == MOST_TAKEN
+        assert 100 * MOST_TAKEN < swarm.held_bytes <= 101 * (MOST_READ + 1)
+        assert len(swarm._tasks) <= before + MOST_READ + 1
+        held = swarm.held_bytes // 101
+        go_on.set()
+        await until(lambda: held <= len(begun) <= MOST_READ and not swarm.held_bytes)
 
 
 async def test_messages_that_are_worked_on_have_bounds():
