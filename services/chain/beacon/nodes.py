@@ -249,7 +249,7 @@ class BeaconNodes(BeaconClient):
         best = most_told(told, epoch)
         if best is None or best.forks == agreed.forks:
             return agreed
-        if not best.knows(agreed, epoch) and told.count(best) < 2:
+        if not best.knows(agreed, epoch) and sum(best.same_chain(other, epoch) for other in told) < 2:
             return agreed
         assert self._schedule is not None
         self._agreed, self._schedule.forks = best, best.forks

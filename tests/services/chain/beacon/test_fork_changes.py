@@ -170,6 +170,28 @@ async def test_of_three_beacon_nodes_one_alone_tells_no_fork(time: Time) -> None
         assert version_in(client, FORK) == NEXT
 
 
+async def test_two_that_know_of_different_later_forks_take_back_what_a_liar_announced(
+    time: Time,
+) -> None:
+    later = (NEXT, FORK + 400)
+    async with asking(node(later), node(), node((OTHER, FORK + 1), later)) as client:
+        await client.look_again()
+        time.epoch = FORK + 1
+        await client.look_again()
+        assert version_in(client, FORK + 1) == VERSIONS[-1]
+        assert await answering(client) == [True, True, False]
+
+
+@pytest.mark.parametrize("version", [[], {}, None, 7])
+async def test_a_version_that_is_none_stops_one_beacon_node_only(time: Time, version: Any) -> None:
+    nodes = [node(), node(), node()]
+    async with asking(*nodes) as client:
+        nodes[0]["/eth/v1/config/spec"] = {"data": SPEC | {"FULU_FORK_VERSION": version}}
+        await client.look_again()
+        await client.attestation_data(33)
+        assert version_in(client, FORK) == VERSIONS[-1]
+
+
 async def test_other_forks_that_have_begun_are_another_chain(time: Time) -> None:
     time.epoch = FORK
     async with asking(node((NEXT, FORK)), node((OTHER, FORK)), learn=False) as client:
