@@ -22,6 +22,7 @@ from dvtfast.dkg.frost.dialects import V1_11, Dialect, dialect_of
 from dvtfast.dkg.outputs import Aborted, Phase
 from dvtfast.obol import ClusterDefinition
 
+from ..files import paths
 from ..p2p.host import AGENT, Host
 from ..process import logs
 from ..process.logs import printable
@@ -29,6 +30,7 @@ from .charon_terms import WAY, forget_kept_keys, run_charon_ceremony
 from .completion import is_of, verify_finished
 from .definition import ClusterAgreement
 from .errors import CeremonyError, CeremonyFailedError
+from .folder import KEYSTORES
 from .running.driver import HELLO, Patience
 from .running.farewell import stored_by_all, tell_of_the_end
 from .running.records_file import has_begun, use_up
@@ -168,13 +170,13 @@ async def _end_again(
 ) -> str:
     """A process before made the keys; what it was killed over is done, and the folder verified."""
     log.info("the keys of this definition are made; verifying them, and telling who has not heard")
-    if stored:
-        await tell_of_the_end(agreement, node, host)
     position = agreement.node_index_of(host.public_key)
     await asyncio.to_thread(
         verify_finished, store, agreement, position, node.operator_key, lock_hashes=stored
     )
-    if agreement.ssv is None:
+    if stored:
+        await tell_of_the_end(agreement, node, host)
+    if agreement.ssv is None and paths.is_there(node.directory / KEYSTORES):  # which were decrypted just now
         forget_kept_keys(agreement, node)
     return NATIVE if stored else FROST
 

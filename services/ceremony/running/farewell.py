@@ -52,7 +52,6 @@ async def tell_of_the_end(agreement: ClusterAgreement, node: Participant, host: 
                     case Send():
                         mailbox.send(output.to, output.payload)
             await mailbox.flush(driver.JOIN_FLUSH_SECONDS, for_all=True, but=())
-        records.erase()
     finally:
         machine.close()
-        records.close()
+        records.erase()  # which closes it
