@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from dvtfast.protobuf import varint
@@ -21,7 +22,7 @@ MOST_MESSAGE_BYTES = 128 * MIB
 SEND_SECONDS = 7.0  # charon's, for a whole request
 RECEIVE_SECONDS = 5.0  # charon's, until an answer is on its way
 MOST_TAKEN = 32  # messages without answers of one peer and protocol that are worked on at once
-MOST_READ = 320  # those that wait for that, too; an honest peer has not so many streams
+MOST_READ = 320  # messages of one peer and protocol at once; an honest one has not so many streams
 
 Function = Callable[[bytes, bytes], Awaitable[bytes | None]]
 
@@ -100,16 +101,11 @@ def answering(function: Function, terms: Terms) -> Callable[[Stream], Awaitable[
 
     Nothing is sent for None; empty bytes are a message.
     """
+    read = Counter[bytes]()
 
     async def handle(stream: Stream) -> None:
-        async with asyncio.timeout(terms.seconds):
-            stream.stall_seconds = terms.stall_seconds
-            message = await stream.read_message(terms.most_bytes, is_held=True)
-            give_back = stream.hold()
-            try:
-                answer = await function(stream.peer, message)
-            finally:
-                give_back()
+        async with asyncio.timeout(terms.seconds), _message(stream, terms, read) as message:
+            answer = await function(stream.peer, message)
             if answer is not None:
                 await stream.write(framed(answer))
 
@@ -121,25 +117,37 @@ def taking(function: Function, terms: Terms) -> Callable[[Stream], Awaitable[Non
 
     A stream ends when its message is worked on, however long that takes, so that a peer may send the next
     one; and what is read is never dropped for lack of time. Where too many of a peer are worked on, its next
-    streams stay open, and it waits. Who resets them has its messages counted all the same.
+    streams stay open, and it waits.
     """
     places: dict[bytes, asyncio.Semaphore] = {}  # of peers, who are known
     read = Counter[bytes]()
 
     async def handle(stream: Stream) -> None:
-        stream.stall_seconds = terms.stall_seconds
-        async with asyncio.timeout(terms.seconds):
-            message = await stream.read_message(terms.most_bytes, is_held=True)
-        if read[stream.peer] >= MOST_READ:
-            raise TooMuchError("more messages at once than an honest peer has streams for")
-        read[stream.peer] += 1
-        give_back = stream.hold()
-        try:
-            async with places.setdefault(stream.peer, asyncio.Semaphore(MOST_TAKEN)):
-                stream.close()
-                await function(stream.peer, message)
-        finally:
-            give_back()
-            read[stream.peer] -= 1
+        place = places.setdefault(stream.peer, asyncio.Semaphore(MOST_TAKEN))
+        async with _message(stream, terms, read) as message, place:
+            stream.close()
+            await function(stream.peer, message)
 
     return handle
+
+
+@asynccontextmanager
+async def _message(stream: Stream, terms: Terms, read: Counter[bytes]) -> AsyncIterator[bytes]:
+    """What a peer sent. Until the end of the block it counts as the peer's, whatever becomes of its stream.
+
+    Raises:
+        P2PError: it is none, or the peer has too many at once.
+        TimeoutError: it is not there in time.
+    """
+    stream.stall_seconds = terms.stall_seconds
+    async with asyncio.timeout(terms.seconds):
+        message = await stream.read_message(terms.most_bytes, is_held=True)
+    if read[stream.peer] >= MOST_READ:
+        raise TooMuchError("more messages at once than an honest peer has streams for")
+    read[stream.peer] += 1
+    give_back = stream.hold()
+    try:
+        yield message
+    finally:
+        give_back()
+        read[stream.peer] -= 1
